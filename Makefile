@@ -1,0 +1,96 @@
+# make demo        the whole analysis of the bundled model, into one report.html
+# make test        the whole test suite
+# make lint        style, types, and csrc without a warning on gcc and clang
+# make sanitize    the suite on a build with AddressSanitizer and UBSan
+# make bench       measured ratios, as one table
+# make clean
+#
+# All of it happens in .venv, which $(PYTHON) makes: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= study
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+C_FILES := $(wildcard csrc/*/*.[ch])
+TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+# What is imported is what is installed, never the folder that make runs in.
+export PYTHONSAFEPATH := 1
+
+.PHONY: demo test lint sanitize bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.built
+	$(BIN)/python -m matrixbayes study --out $(OUT)
+
+test: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python -m pytest $(PYTEST)
+
+# The set-up: each step once, and again when what it depends on has changed.
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "matrixbayes needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
+	    echo "Say which one to use: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import os, sys, sysconfig; \
+	    sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { \
+	    echo "matrixbayes needs the C headers of $(PYTHON), a package named like python3-dev."; \
+	    exit 1; } >&2
+	@command -v gcc >/dev/null || command -v cc >/dev/null || { \
+	    echo "matrixbayes needs a C compiler, gcc or clang."; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1' 'setuptools>=77' 'numpy>=2'
+	@touch $@
+
+# PyPI's torch for Linux comes with gigabytes of CUDA; the one named +cpu does not.
+$(VENV)/.torch: $(VENV)/.created constraints.txt
+	@echo 'installing $(TORCH) for the CPU'
+	@if [ "$$(uname -s)" != Linux ]; then $(PIP) install $(TORCH); \
+	else $(PIP) install $(TORCH)+cpu 2>/dev/null \
+	    || $(PIP) install --extra-index-url $(TORCH_INDEX) $(TORCH)+cpu; fi
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.torch pyproject.toml setup.py $(C_FILES)
+	PYTHONWARNINGS=ignore $(PIP) install -c constraints.txt --no-build-isolation --editable '.[hf,plot]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(PIP) install -c constraints.txt --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.created pyproject.toml
+	$(PIP) install --group lint
+	@touch $@
+
+# Everything below runs in the same .venv.
+
+lint: $(VENV)/.built $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	@for compiler in gcc clang; do \
+	    command -v $$compiler >/dev/null || { echo "no $$compiler here: not compiled with it"; continue; }; \
+	    echo "$$compiler -Werror"; \
+	    CC=$$compiler MATRIXBAYES_WERROR=1 $(BIN)/python setup.py --quiet build_ext --force \
+	        --build-lib build/werror/$$compiler --build-temp build/werror/$$compiler/temp || exit 1; \
+	done
+
+# The same .venv, with the instrumented build in front of the installed one.
+# libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
+PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
+sanitize: $(VENV)/.built $(VENV)/.test
+	rm -rf build/sanitize
+	CC=gcc MATRIXBAYES_SANITIZE=1 $(PIP) install --no-build-isolation --no-deps \
+	    --target build/sanitize/site .
+	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(BIN)/python -m pytest -s -p no:cacheprovider $(PYTEST)
+
+bench: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info matrixbayes/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
