@@ -1,0 +1,90 @@
+/* Next-token rows as they come from a model, turned into log-probabilities. */
+#ifndef MB_ROWS_H
+#define MB_ROWS_H
+
+#include "status.h"
+
+#include <stddef.h>
+
+typedef enum { MB_FLOAT16, MB_BFLOAT16, MB_FLOAT32, MB_FLOAT64 } mb_float_type;
+
+typedef enum { MB_LOGITS, MB_LOG_PROBS, MB_PROBS } mb_row_kind;
+
+/* What log-probabilities of rows of this type are stored in: double for
+ * MB_FLOAT64, float for every other; a *real* below. */
+static inline size_t
+mb_real_size(mb_float_type type)
+{
+    return type == MB_FLOAT64 ? sizeof(double) : sizeof(float);
+}
+
+/* rows [n_rows][n_columns] at any strides (in bytes; also zero, negative or
+ * unaligned), n_columns >= 1. */
+typedef struct {
+    const void *data;
+    mb_float_type type;
+    size_t n_rows, n_columns;
+    ptrdiff_t row_stride, column_stride;
+} mb_row_view;
+
+typedef enum {
+    MB_ROW_NAN,
+    MB_ROW_INFINITE, /* +inf */
+    MB_ROW_NEGATIVE, /* a probability below 0 */
+    MB_ROW_POSITIVE, /* a log-probability above MB_ROW_TOLERANCE */
+    MB_ROW_EMPTY,    /* every probability is 0 */
+    MB_ROW_SUM       /* probabilities sum to `value`, further from 1 than MB_ROW_TOLERANCE */
+} mb_row_fault_kind;
+
+#define MB_ROW_TOLERANCE 1e-3
+
+/* Why a row was refused, and where: the first such row and, but for the last
+ * two kinds, the first such column and the value there. */
+typedef struct {
+    mb_row_fault_kind kind;
+    size_t row, column;
+    double value;
+} mb_row_fault;
+
+/* The log-probabilities of the rows first..first+count into out
+ * [count][n_columns] of reals, each row read once.  Logits get a log-softmax,
+ * its sum accumulated in double: a float result is less than 2 ulp + 1e-7 off,
+ * a double one 1e-15 of the largest magnitude.  Probabilities get a logarithm,
+ * right to 1 ulp; log-probabilities are copied.  Nothing is renormalised, and
+ * exact zeros become -inf.  MB_INVALID: *fault says why; out is partly written. */
+mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, size_t first, size_t count,
+                       void *out, mb_row_fault *fault);
+
+/* Exact zeros: how many rows hold one, and the first row and column with one
+ * (of no meaning where there is none). */
+typedef struct {
+    size_t n_rows, row, column;
+} mb_row_zeros;
+
+/* Checks the same rows as log-probabilities, adding to *zeros what they hold.
+ * scratch is one row of reals.  MB_INVALID as mb_log_probs(). */
+mb_status mb_check_log_probs(const mb_row_view *rows, size_t first, size_t count, void *scratch,
+                             mb_row_zeros *zeros, mb_row_fault *fault);
+
+/* A partition of columns into groups 0..n_groups, some perhaps empty. */
+typedef struct {
+    size_t n_columns, n_groups;
+    size_t *starts;  /* [n_groups + 1]: group g owns order[starts[g]..starts[g + 1]) */
+    uint32_t *order; /* [n_columns], ascending within a group */
+} mb_groups;
+
+/* Column v belongs to group groups[v].  MB_INVALID: that is not in
+ * 0..n_groups; MB_RANGE: 2^32 columns or more; MB_NOMEM. */
+mb_status mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups,
+                        mb_groups **result);
+void mb_groups_free(mb_groups *groups);
+
+/* The logarithm of each group's probability into out [n_rows][n_groups]; an
+ * empty group has -inf, a group of one its column's value.  log_probs is
+ * [n_rows][n_columns], scratch [n_columns]; all are doubles, or all floats.
+ * Sums are in double and taken relative to the group's largest member.
+ * MB_INVALID: NaN or +inf at *fault (its row counted from 0 here). */
+mb_status mb_lump_log_probs(const mb_groups *groups, int is_double, size_t n_rows,
+                            const void *log_probs, void *scratch, void *out, mb_row_fault *fault);
+
+#endif

@@ -1,0 +1,235 @@
+/* The body of rows.c, included for float and for double (hence no guard).
+ *
+ * The includer defines REAL, its largest number REAL_MAX, EXP(x), and NAME(x), x
+ * with a suffix.  Sums run in LANES partial ones, whatever the instruction set,
+ * so that a result has the same bits on each. */
+
+/* ---- Loops over a row --------------------------------------------------- */
+
+/* The largest of x, but at least -REAL_MAX; NaN is passed over. */
+MB_CLONES static REAL
+NAME(highest)(size_t n, const REAL *x)
+{
+    REAL lanes[LANES];
+    size_t i = 0;
+    for (size_t l = 0; l < LANES; l++) {
+        lanes[l] = -REAL_MAX;
+    }
+    for (; n - i >= LANES; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+        }
+    }
+    for (; i < n; i++) {
+        lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+    }
+    for (size_t l = 1; l < LANES; l++) {
+        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    }
+    return lanes[0];
+}
+
+/* Four at a time in REAL, the rest in double. */
+MB_CLONES static double
+NAME(sum)(size_t n, const REAL *x)
+{
+    double lanes[LANES] = {0};
+    size_t i = 0;
+    for (; n - i >= 4 * LANES; i += 4 * LANES) {
+        const REAL *y = x + i;
+        for (size_t l = 0; l < LANES; l++) {
+            lanes[l] += (double)((y[l] + y[l + LANES]) + (y[l + 2 * LANES] + y[l + 3 * LANES]));
+        }
+    }
+    for (; i < n; i++) {
+        lanes[0] += (double)x[i];
+    }
+    for (size_t half = LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++) {
+            lanes[l] += lanes[l + half];
+        }
+    }
+    return lanes[0];
+}
+
+MB_CLONES static void
+NAME(exponentials)(size_t n, const REAL *x, REAL shift, REAL *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = EXP(x[i] - shift);
+    }
+}
+
+MB_CLONES static void
+NAME(subtract)(size_t n, REAL *x, REAL high, REAL low)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (x[i] - high) - low;
+    }
+}
+
+MB_CLONES static void
+NAME(logarithms)(size_t n, REAL *x)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (REAL)log_value((double)x[i]);
+    }
+}
+
+MB_CLONES static int
+NAME(any_outside)(size_t n, const REAL *x, REAL low, REAL high)
+{
+    int any = 0;
+    for (size_t i = 0; i < n; i++) {
+        any |= !((x[i] >= low) & (x[i] <= high));
+    }
+    return any;
+}
+
+/* The first of x that is not in [low, high], so NaN too; n where there is none. */
+static size_t
+NAME(first_outside)(size_t n, const REAL *x, REAL low, REAL high)
+{
+    size_t i = NAME(any_outside)(n, x, low, high) ? 0 : n;
+    while (i < n && x[i] >= low && x[i] <= high) {
+        i++;
+    }
+    return i;
+}
+
+/* ---- Sums of exponentials ----------------------------------------------- */
+
+/* The sum of e^(x - high), high the largest x so far but at least -REAL_MAX. */
+typedef struct {
+    REAL high;
+    double sum;
+} NAME(exp_sum);
+
+/* Adds what x holds, at most PIECE numbers. */
+static void
+NAME(add)(NAME(exp_sum) * total, size_t n, const REAL *x)
+{
+    REAL high = NAME(highest)(n, x), exponentials[PIECE];
+    if (high > total->high) {
+        total->sum *= exp_value((double)total->high - (double)high);
+        total->high = high;
+    }
+    NAME(exponentials)(n, x, total->high, exponentials);
+    total->sum += NAME(sum)(n, exponentials);
+}
+
+/* ---- A row -------------------------------------------------------------- */
+
+/* x less the logarithm of its total.  What rounding takes from that goes too. */
+static void
+NAME(normalise)(size_t n, REAL *x, NAME(exp_sum) total)
+{
+    double a = (double)total.high, b = log_value(total.sum), whole = a + b;
+    REAL high = (REAL)whole;
+    double low = fabs(a) > fabs(b) ? (a - (double)high) + b : (b - (double)high) + a;
+    NAME(subtract)(n, x, high, (REAL)low);
+}
+
+/* Refuses a row x whose probabilities have this sum. */
+static mb_status
+NAME(examine)(size_t n, const REAL *x, mb_row_kind kind, double sum, mb_row_fault *fault)
+{
+    REAL low = kind == MB_PROBS ? 0 : -(REAL)INFINITY;
+    REAL high = kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX;
+    /* NaN and infinite logits are in the sum; looking for them takes time. */
+    int suspect = kind != MB_LOGITS || !(sum < INFINITY);
+    size_t column = suspect ? NAME(first_outside)(n, x, low, high) : n;
+    if (column < n) {
+        fault->column = column;
+        fault->value = (double)x[column];
+        fault->kind = fault_of(fault->value);
+        return MB_INVALID;
+    }
+    if (sum < NOTHING || (kind != MB_LOGITS && fabs(sum - 1) > MB_ROW_TOLERANCE)) {
+        fault->column = 0;
+        fault->value = sum;
+        fault->kind = sum < NOTHING ? MB_ROW_EMPTY : MB_ROW_SUM;
+        return MB_INVALID;
+    }
+    return MB_OK;
+}
+
+static mb_status
+NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, REAL *out,
+                mb_row_fault *fault)
+{
+    size_t n = rows->n_columns;
+    NAME(exp_sum) total = {-REAL_MAX, 0};
+    for (size_t from = 0; from < n; from += PIECE) {
+        size_t size = n - from < PIECE ? n - from : PIECE;
+        NAME(load)(rows, row, from, size, out + from);
+        if (kind == MB_PROBS) {
+            total.sum += NAME(sum)(size, out + from);
+        } else {
+            NAME(add)(&total, size, out + from);
+        }
+    }
+    double sum = kind == MB_LOG_PROBS ? total.sum * exp_value((double)total.high) : total.sum;
+    fault->row = row;
+    MB_TRY(NAME(examine)(n, out, kind, sum, fault));
+    if (kind == MB_LOGITS) {
+        NAME(normalise)(n, out, total);
+    } else if (kind == MB_PROBS) {
+        NAME(logarithms)(n, out);
+    }
+    return MB_OK;
+}
+
+static mb_status
+NAME(check)(const mb_row_view *rows, size_t row, REAL *scratch, mb_row_zeros *zeros,
+            mb_row_fault *fault)
+{
+    MB_TRY(NAME(log_probs)(rows, MB_LOG_PROBS, row, scratch, fault));
+    size_t column = NAME(first_outside)(rows->n_columns, scratch, -REAL_MAX, REAL_MAX);
+    if (column < rows->n_columns && zeros->n_rows++ == 0) {
+        zeros->row = row;
+        zeros->column = column;
+    }
+    return MB_OK;
+}
+
+/* ---- Groups ------------------------------------------------------------- */
+
+static REAL
+NAME(log_sum_exp)(size_t n, const REAL *x)
+{
+    if (n == 1) {
+        return x[0];
+    }
+    NAME(exp_sum) total = {-REAL_MAX, 0};
+    for (size_t from = 0; from < n; from += PIECE) {
+        NAME(add)(&total, n - from < PIECE ? n - from : PIECE, x + from);
+    }
+    return total.sum < NOTHING ? -(REAL)INFINITY
+                               : (REAL)((double)total.high + log_value(total.sum));
+}
+
+static mb_status
+NAME(lump)(const mb_groups *groups, const REAL *x, REAL *members, REAL *out, mb_row_fault *fault)
+{
+    const size_t *starts = groups->starts;
+    const uint32_t *order = groups->order;
+    for (size_t j = 0; j < groups->n_columns; j++) {
+        members[j] = x[order[j]];
+    }
+    for (size_t g = 0; g < groups->n_groups; g++) {
+        out[g] = NAME(log_sum_exp)(starts[g + 1] - starts[g], members + starts[g]);
+    }
+    if (!NAME(any_outside)(groups->n_groups, out, -(REAL)INFINITY, REAL_MAX)) {
+        return MB_OK;
+    }
+    fault->column = SIZE_MAX;
+    for (size_t j = 0; j < groups->n_columns; j++) {
+        if (!(members[j] <= REAL_MAX) && order[j] < fault->column) {
+            fault->column = order[j];
+            fault->value = (double)members[j];
+        }
+    }
+    fault->kind = fault_of(fault->value);
+    return MB_INVALID;
+}

@@ -1,0 +1,36 @@
+/* What a function of the core can answer, and the two attributes it is compiled with. */
+#ifndef MB_STATUS_H
+#define MB_STATUS_H
+
+#include <stdint.h> /* first of all: defines __GLIBC__ */
+
+/* A function that can fail returns mb_status; unless that is MB_OK, everything
+ * the caller passed is as it was before the call.  mb_x_new() gives the caller
+ * an object to end with mb_x_free(), which takes NULL.  Every other pointer is
+ * borrowed for the length of the call.  Nothing is global: two calls may run at
+ * once unless both are given the same object and one of them may change it. */
+typedef enum { MB_OK = 0, MB_NOMEM, MB_INVALID, MB_RANGE, MB_NUMERIC } mb_status;
+
+/* Leaves the calling function with the status of `call` unless it is MB_OK. */
+#define MB_TRY(call)                                                           \
+    do {                                                                       \
+        mb_status mb_try_ = (call);                                            \
+        if (mb_try_ != MB_OK) {                                                \
+            return mb_try_;                                                    \
+        }                                                                      \
+    } while (0)
+
+/* A kernel is one branch-free loop body, compiled once for each instruction
+ * set and chosen when the library is loaded.  Sanitizer and coverage builds set
+ * MB_NO_CLONES, because resolvers run before the sanitizer's own start. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(MB_NO_CLONES)
+#define MB_HAVE_CLONES 1
+#define MB_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define MB_CLONES
+#endif
+
+/* A piece of a kernel: always part of its caller, so compiled for its target. */
+#define MB_INLINE static inline __attribute__((always_inline))
+
+#endif
