@@ -1,0 +1,224 @@
+/* The E-step on rows: log-densities, responsibilities and sums, block by block.
+ *
+ * With X the rows of log-probabilities [n][V], the densities are X (alpha - 1)'
+ * plus a constant and the sums are R' X: two matrix products that share X.  A
+ * block of rows is small enough to stay in the cache between them, so X crosses
+ * the memory bus once.
+ */
+#include "expectation.h"
+
+#include "special.h"
+#include "tiles.h"
+
+#include <string.h>
+
+enum { LANES = MB_LANES, MAX_BLOCK = 64 };
+
+/* What a run over blocks keeps in its scratch. */
+typedef struct {
+    double *exponents, *ends; /* [K][V'], [K][LANES] */
+    double *joint;            /* [MAX_BLOCK][K] */
+    double *padded;           /* [MAX_BLOCK][LANES], rows of fewer than LANES tokens */
+    double *padded_sums;      /* [K][LANES] */
+} workspace;
+
+/* Rows of fewer than LANES tokens are padded with ln p = 0 and exponent 0. */
+static size_t
+padded_tokens(size_t n_tokens)
+{
+    return n_tokens < LANES ? LANES : n_tokens;
+}
+
+size_t
+mb_block_rows(size_t n_tokens)
+{
+    /* About 2 MB of float32, so that the second product finds the block in the cache. */
+    size_t rows = ((size_t)1 << 19) / n_tokens;
+    return rows >= MAX_BLOCK ? MAX_BLOCK : rows < 12 ? 12 : rows;
+}
+
+size_t
+mb_expectation_scratch(size_t n_components, size_t n_tokens)
+{
+    return n_components * (padded_tokens(n_tokens) + 2 * LANES + MAX_BLOCK) +
+           MAX_BLOCK * (LANES + 1);
+}
+
+size_t
+mb_density_scratch(const mb_mixture *mixture)
+{
+    return mb_expectation_scratch(mixture->n_components, mixture->n_tokens);
+}
+
+static workspace
+carve(size_t n_components, size_t n_tokens, double *scratch)
+{
+    workspace w;
+    w.exponents = scratch;
+    w.ends = w.exponents + n_components * padded_tokens(n_tokens);
+    w.padded_sums = w.ends + n_components * LANES;
+    w.joint = w.padded_sums + n_components * LANES;
+    w.padded = w.joint + n_components * MAX_BLOCK;
+    return w;
+}
+
+static void
+fill_exponents(const mb_mixture *mixture, workspace *w)
+{
+    size_t n_tokens = mixture->n_tokens, n_padded = padded_tokens(n_tokens);
+    size_t whole = n_padded / LANES * LANES, end = n_padded - LANES;
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        double *to = w->exponents + k * n_padded;
+        for (size_t v = 0; v < n_padded; v++) {
+            to[v] = v < n_tokens ? mixture->alpha[k * n_tokens + v] - 1.0 : 0.0;
+        }
+        for (size_t l = 0; l < LANES; l++) {
+            w->ends[k * LANES + l] = end + l < whole ? 0.0 : to[end + l];
+        }
+    }
+}
+
+/* Rows start .. start + n as a block; short ones go to the workspace first. */
+static mb_block
+take_block(const mb_log_rows *rows, size_t n_tokens, size_t start, size_t n, workspace *w)
+{
+    size_t size = rows->is_double ? sizeof(double) : sizeof(float);
+    const char *from = (const char *)rows->data + start * n_tokens * size;
+    mb_block x = {from, rows->is_double, n, n_tokens, n_tokens};
+    if (n_tokens < LANES) {
+        char *to = (char *)w->padded;
+        memset(to, 0, n * LANES * size);
+        for (size_t i = 0; i < n; i++) {
+            memcpy(to + i * LANES * size, from + i * n_tokens * size, n_tokens * size);
+        }
+        x = (mb_block){to, rows->is_double, n, LANES, LANES};
+    }
+    return x;
+}
+
+static void
+block_joint(const mb_mixture *mixture, const mb_block *x, const workspace *w,
+            double *joint)
+{
+    size_t n_components = mixture->n_components;
+    for (size_t i = 0; i < x->n; i++) {
+        for (size_t k = 0; k < n_components; k++) {
+            joint[i * n_components + k] = mixture->log_weights[k] + mixture->log_norm[k];
+        }
+    }
+    mb_factors factors = {n_components, w->exponents, w->ends};
+    mb_tile_densities(x, &factors, joint);
+}
+
+static void
+block_sums(const mb_block *x, const double *r, size_t n_components, size_t n_tokens,
+           const workspace *w, double *out)
+{
+    double *to = n_tokens < LANES ? w->padded_sums : out;
+    if (to != out) {
+        memset(to, 0, n_components * LANES * sizeof(double));
+    }
+    mb_tile_sums(x, n_components, r, to);
+    if (to != out) {
+        for (size_t k = 0; k < n_components; k++) {
+            for (size_t v = 0; v < n_tokens; v++) {
+                out[k * n_tokens + v] += to[k * LANES + v];
+            }
+        }
+    }
+}
+
+void
+mb_mixture_log_joint_rows(const mb_mixture *mixture, const mb_log_rows *rows, double *out,
+                          double *scratch)
+{
+    size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
+    workspace w = carve(n_components, n_tokens, scratch);
+    fill_exponents(mixture, &w);
+    size_t step = mb_block_rows(n_tokens);
+    for (size_t start = 0; start < rows->n; start += step) {
+        size_t n = rows->n - start < step ? rows->n - start : step;
+        mb_block x = take_block(rows, n_tokens, start, n, &w);
+        block_joint(mixture, &x, &w, out + start * n_components);
+    }
+}
+
+void
+mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double *sample_weight,
+               double *scratch, mb_sums *result)
+{
+    size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
+    workspace w = carve(n_components, n_tokens, scratch);
+    fill_exponents(mixture, &w);
+    size_t step = mb_block_rows(n_tokens);
+    for (size_t start = 0; start < rows->n; start += step) {
+        size_t n = rows->n - start < step ? rows->n - start : step;
+        mb_block x = take_block(rows, n_tokens, start, n, &w);
+        double log_density[MAX_BLOCK];
+        block_joint(mixture, &x, &w, w.joint);
+        mb_normalize_log_joint(n, n_components, w.joint, log_density);
+        double log_likelihood = 0.0;
+        for (size_t i = 0; i < n; i++) {
+            double weight = sample_weight == NULL ? 1.0 : sample_weight[start + i];
+            log_likelihood += weight * log_density[i];
+            for (size_t k = 0; k < n_components; k++) {
+                w.joint[i * n_components + k] *= weight;
+                result->weight[k] += w.joint[i * n_components + k];
+            }
+        }
+        result->log_likelihood += log_likelihood;
+        block_sums(&x, w.joint, n_components, n_tokens, &w, result->log_sums);
+    }
+}
+
+void
+mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
+              const double *responsibilities, double *scratch, mb_sums *result)
+{
+    workspace w = carve(n_components, n_tokens, scratch);
+    size_t step = mb_block_rows(n_tokens);
+    for (size_t start = 0; start < rows->n; start += step) {
+        size_t n = rows->n - start < step ? rows->n - start : step;
+        const double *r = responsibilities + start * n_components;
+        mb_block x = take_block(rows, n_tokens, start, n, &w);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < n_components; k++) {
+                result->weight[k] += r[i * n_components + k];
+            }
+        }
+        block_sums(&x, r, n_components, n_tokens, &w, result->log_sums);
+    }
+}
+
+/* sum d^2 - (sum d)^2 / V of the differences d, in LANES partial sums. */
+MB_INLINE double
+squared_distance(size_t n, const void *row, int is_double, const double *centre)
+{
+    double sums[LANES] = {0.0}, squares[LANES] = {0.0};
+    size_t whole = n / LANES * LANES;
+    for (size_t v = 0; v < n; v++) {
+        double x = is_double ? ((const double *)row)[v] : (double)((const float *)row)[v];
+        double d = x - centre[v];
+        size_t lane = v < whole ? v % LANES : 0;
+        sums[lane] += d;
+        squares[lane] += d * d;
+    }
+    double sum = 0.0, square = 0.0;
+    for (size_t l = 0; l < LANES; l++) {
+        sum += sums[l];
+        square += squares[l];
+    }
+    double distance = square - sum * sum / (double)n;
+    return distance > 0.0 ? distance : 0.0;
+}
+
+void
+mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre, double *out)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        size_t at = i * n_tokens;
+        out[i] = rows->is_double
+                     ? squared_distance(n_tokens, (const double *)rows->data + at, 1, centre)
+                     : squared_distance(n_tokens, (const float *)rows->data + at, 0, centre);
+    }
+}

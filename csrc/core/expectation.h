@@ -1,0 +1,38 @@
+/* The E-step of a Dirichlet mixture on rows of log-probabilities, model.md section 4. */
+#ifndef MB_EXPECTATION_H
+#define MB_EXPECTATION_H
+
+#include "mixture.h"
+#include "status.h"
+
+#include <stddef.h>
+
+/* What an M-step needs to know of any number of rows.  They add. */
+typedef struct {
+    double *weight;   /* [K], N_k = sum_i s_i r_ik */
+    double *log_sums; /* [K][V], S_kv = sum_i s_i r_ik ln p_iv */
+    double log_likelihood;
+} mb_sums;
+
+/* How many rows share a pass through the caches; cut longer runs of rows at multiples
+ * of it and the sums are the same bits. */
+size_t mb_block_rows(size_t n_tokens);
+
+/* Doubles of scratch that the two functions below need. */
+size_t mb_expectation_scratch(size_t n_components, size_t n_tokens);
+
+/* Adds the sums of `rows`, weighted by `sample_weight` [n] (NULL: ones), under the
+ * mixture's responsibilities.  Each row is read from memory once. */
+void mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows,
+                    const double *sample_weight, double *scratch, mb_sums *sums);
+
+/* The same for responsibilities [n][K] that are given; the likelihood is left as it is. */
+void mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
+                   const double *responsibilities, double *scratch, mb_sums *sums);
+
+/* The squared Aitchison distance of each row to `centre` [V], a row of
+ * log-probabilities: of the two after each is centred, into out [n]. */
+void mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre,
+                          double *out);
+
+#endif

@@ -1,0 +1,329 @@
+/* Finite mixtures of Dirichlets: construction, evidence of counts, posterior,
+ * predictive and moments.  The density of rows shares its kernel with the
+ * E-step and stands in em.c. */
+#include "mixture.h"
+
+#include "mem.h"
+#include "special.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- construction -------------------------------------------------------- */
+
+/* ln Gamma(A) - sum ln Gamma(a_v), a pass of short runs through a buffer. */
+static double
+log_normalizer(size_t n, const double *alpha, double concentration)
+{
+    double buffer[256];
+    double sum = 0.0;
+    for (size_t start = 0; start < n; start += 256) {
+        size_t run = n - start < 256 ? n - start : 256;
+        mb_lgamma(run, alpha + start, buffer);
+        double part = 0.0;
+        for (size_t v = 0; v < run; v++) {
+            part += buffer[v];
+        }
+        sum += part;
+    }
+    return mb_lgamma1(concentration) - sum;
+}
+
+static mb_status
+check_component(size_t n_tokens, double weight, const double *alpha, double *concentration)
+{
+    if (!(weight >= 0.0) || !isfinite(weight)) {
+        return MB_INVALID;
+    }
+    double sum = 0.0;
+    for (size_t v = 0; v < n_tokens; v++) {
+        if (!(alpha[v] > 0.0) || !isfinite(alpha[v])) {
+            return MB_INVALID;
+        }
+        sum += alpha[v];
+    }
+    *concentration = sum;
+    return isfinite(sum) ? MB_OK : MB_RANGE;
+}
+
+/* One allocation: the struct, then its arrays. */
+static mb_mixture *
+allocate(size_t n_components, size_t n_tokens)
+{
+    size_t cells, count;
+    if (!mb_multiply(n_components, n_tokens, &cells) ||
+        !mb_multiply(n_components, 4, &count) || __builtin_add_overflow(count, cells, &count) ||
+        __builtin_add_overflow(count, sizeof(mb_mixture) / sizeof(double) + 1, &count)) {
+        return NULL;
+    }
+    mb_mixture *mixture = mb_calloc(count, sizeof(double));
+    if (mixture == NULL) {
+        return NULL;
+    }
+    mixture->n_components = n_components;
+    mixture->n_tokens = n_tokens;
+    mixture->weights = (double *)(mixture + 1);
+    mixture->log_weights = mixture->weights + n_components;
+    mixture->concentration = mixture->log_weights + n_components;
+    mixture->log_norm = mixture->concentration + n_components;
+    mixture->alpha = mixture->log_norm + n_components;
+    return mixture;
+}
+
+mb_status
+mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, const double *alpha,
+               mb_mixture **out)
+{
+    if (n_components == 0 || n_tokens == 0) {
+        return MB_INVALID;
+    }
+    mb_mixture *mixture = allocate(n_components, n_tokens);
+    if (mixture == NULL) {
+        return MB_NOMEM;
+    }
+    /* Checked in our own copy: another thread may write to the caller's. */
+    memcpy(mixture->weights, weights, n_components * sizeof(double));
+    memcpy(mixture->alpha, alpha, n_components * n_tokens * sizeof(double));
+    mb_status status = MB_OK;
+    double sum = 0.0;
+    for (size_t k = 0; k < n_components && status == MB_OK; k++) {
+        status = check_component(n_tokens, mixture->weights[k], mixture->alpha + k * n_tokens,
+                                 mixture->concentration + k);
+        sum += mixture->weights[k];
+    }
+    if (status == MB_OK && !(sum > 0.0 && isfinite(sum))) {
+        status = MB_INVALID;
+    }
+    if (status != MB_OK) {
+        mb_mixture_free(mixture);
+        return status;
+    }
+    for (size_t k = 0; k < n_components; k++) {
+        /* fabs: a weight of -0.0 is 0.0 */
+        mixture->weights[k] = fabs(mixture->weights[k] / sum);
+        mixture->log_norm[k] =
+            log_normalizer(n_tokens, mixture->alpha + k * n_tokens, mixture->concentration[k]);
+    }
+    mb_log(n_components, mixture->weights, mixture->log_weights);
+    *out = mixture;
+    return MB_OK;
+}
+
+void
+mb_mixture_free(mb_mixture *mixture)
+{
+    mb_free(mixture);
+}
+
+/* ---- counts --------------------------------------------------------------- */
+
+enum { RUN = 128 };
+
+/* Up to RUN tokens that were seen, from `*v` on: their columns and counts.  Returns how many,
+ * and in *v where to go on. */
+static size_t
+next_seen(size_t n_tokens, const double *counts, size_t *v, size_t *columns, double *seen)
+{
+    size_t n = 0;
+    for (; *v < n_tokens && n < RUN; ++*v) {
+        columns[n] = *v;
+        seen[n] = counts[*v];
+        n += counts[*v] > 0.0;
+    }
+    return n;
+}
+
+/* ln w_k + L_k of one count vector; only the tokens seen cost anything. */
+static void
+log_joint_one(const mb_mixture *mixture, const double *counts, double *out)
+{
+    size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens, v = 0;
+    double total = 0.0;
+    memset(out, 0, n_components * sizeof(double));
+    while (v < n_tokens) {
+        size_t columns[RUN];
+        double seen[RUN], alpha[RUN];
+        size_t n = next_seen(n_tokens, counts, &v, columns, seen);
+        for (size_t i = 0; i < n; i++) {
+            total += seen[i];
+        }
+        for (size_t k = 0; k < n_components; k++) {
+            for (size_t i = 0; i < n; i++) {
+                alpha[i] = mixture->alpha[k * n_tokens + columns[i]];
+            }
+            mb_lgamma_differences(n, alpha, seen, alpha);
+            for (size_t i = 0; i < n; i++) {
+                out[k] += alpha[i];
+            }
+        }
+    }
+    for (size_t k = 0; k < n_components; k++) {
+        out[k] -= mb_lgamma_difference(mixture->concentration[k], total);
+        out[k] += mixture->log_weights[k];
+    }
+}
+
+void
+mb_mixture_log_joint_counts(const mb_mixture *mixture, size_t n, const double *counts, double *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        log_joint_one(mixture, counts + i * mixture->n_tokens, out + i * mixture->n_components);
+    }
+}
+
+void
+mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *total)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *row = joint + i * n_components;
+        double top = row[0];
+        for (size_t k = 1; k < n_components; k++) {
+            top = row[k] > top ? row[k] : top;
+        }
+        for (size_t k = 0; k < n_components; k++) {
+            row[k] -= top;
+        }
+        total[i] = top;
+    }
+    mb_exp(n * n_components, joint, joint);
+    for (size_t start = 0; start < n; start += 64) {
+        double sums[64];
+        size_t run = n - start < 64 ? n - start : 64;
+        for (size_t i = 0; i < run; i++) {
+            double *row = joint + (start + i) * n_components;
+            double sum = 0.0;
+            for (size_t k = 0; k < n_components; k++) {
+                sum += row[k];
+            }
+            for (size_t k = 0; k < n_components; k++) {
+                row[k] /= sum;
+            }
+            sums[i] = sum;
+        }
+        mb_log(run, sums, sums);
+        for (size_t i = 0; i < run; i++) {
+            total[start + i] += sums[i];
+        }
+    }
+}
+
+void
+mb_mixture_posterior(const mb_mixture *mixture, const double *counts, double *weights,
+                     double *alpha)
+{
+    size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
+    double log_evidence;
+    log_joint_one(mixture, counts, weights);
+    mb_normalize_log_joint(1, n_components, weights, &log_evidence);
+    for (size_t k = 0; k < n_components; k++) {
+        for (size_t v = 0; v < n_tokens; v++) {
+            alpha[k * n_tokens + v] = mixture->alpha[k * n_tokens + v] + counts[v];
+        }
+    }
+}
+
+void
+mb_mixture_predictive(const mb_mixture *mixture, size_t n, const double *counts, double *out,
+                      double *scratch)
+{
+    size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
+    for (size_t i = 0; i < n; i++) {
+        const double *row = counts + i * n_tokens;
+        double *p = out + i * n_tokens, log_evidence;
+        log_joint_one(mixture, row, scratch);
+        mb_normalize_log_joint(1, n_components, scratch, &log_evidence);
+        double total = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            total += row[v];
+            p[v] = 0.0;
+        }
+        for (size_t k = 0; k < n_components; k++) {
+            const double *alpha = mixture->alpha + k * n_tokens;
+            double scale = scratch[k] / (mixture->concentration[k] + total);
+            for (size_t v = 0; v < n_tokens; v++) {
+                p[v] += scale * (alpha[v] + row[v]);
+            }
+        }
+    }
+}
+
+/* ---- moments -------------------------------------------------------------- */
+
+void
+mb_mixture_mean(const mb_mixture *mixture, double *mean)
+{
+    size_t n_tokens = mixture->n_tokens;
+    memset(mean, 0, n_tokens * sizeof(double));
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        double scale = mixture->weights[k] / mixture->concentration[k];
+        for (size_t v = 0; v < n_tokens; v++) {
+            mean[v] += scale * mixture->alpha[k * n_tokens + v];
+        }
+    }
+}
+
+/* E[Var] + Var[E]; the second about the first component's mean, so that equal
+ * components cancel exactly. */
+void
+mb_mixture_variance(const mb_mixture *mixture, double *variance)
+{
+    size_t n_tokens = mixture->n_tokens;
+    for (size_t v = 0; v < n_tokens; v++) {
+        double centre = mixture->alpha[v] / mixture->concentration[0];
+        double within = 0.0, shift = 0.0, square = 0.0;
+        for (size_t k = 0; k < mixture->n_components; k++) {
+            double a = mixture->alpha[k * n_tokens + v], total = mixture->concentration[k];
+            double weight = mixture->weights[k], mean = a / total;
+            within += weight * mean * ((total - a) / total) / (total + 1.0);
+            shift += weight * (mean - centre);
+            square += weight * (mean - centre) * (mean - centre);
+        }
+        double between = square - shift * shift;
+        variance[v] = within + (between > 0.0 ? between : 0.0);
+    }
+}
+
+/* ln B(a) + (A - V) psi(A) - sum (a_v - 1) psi(a_v). */
+void
+mb_component_entropy(const mb_mixture *mixture, double *out)
+{
+    size_t n_tokens = mixture->n_tokens;
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        const double *alpha = mixture->alpha + k * n_tokens;
+        double total = mixture->concentration[k];
+        double psi_total = mb_digamma1(total);
+        double sum = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            sum += (alpha[v] - 1.0) * (psi_total - mb_digamma1(alpha[v]));
+        }
+        out[k] = sum - mixture->log_norm[k];
+    }
+}
+
+mb_uncertainty
+mb_mixture_uncertainty(const mb_mixture *mixture)
+{
+    size_t n_tokens = mixture->n_tokens;
+    mb_uncertainty result = {0.0, 0.0, 0.0};
+    for (size_t v = 0; v < n_tokens; v++) {
+        double mean = 0.0, log_mean;
+        for (size_t k = 0; k < mixture->n_components; k++) {
+            mean += mixture->weights[k] * mixture->alpha[k * n_tokens + v] /
+                    mixture->concentration[k];
+        }
+        mb_log(1, &mean, &log_mean);
+        result.total -= mean > 0.0 ? mean * log_mean : 0.0;
+    }
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        double psi_total = mb_digamma1(mixture->concentration[k] + 1.0);
+        double sum = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            double a = mixture->alpha[k * n_tokens + v];
+            sum += a / mixture->concentration[k] * (psi_total - mb_digamma1(a + 1.0));
+        }
+        result.aleatoric += mixture->weights[k] * sum;
+    }
+    double epistemic = result.total - result.aleatoric;
+    result.epistemic = epistemic > 0.0 ? epistemic : 0.0;
+    return result;
+}

@@ -1,0 +1,82 @@
+/* Random rows: a component by its weight, then a Dirichlet from gamma variates. */
+#include "sample.h"
+
+#include <math.h>
+
+/* Uniform on (0, 1], so that its logarithm is finite. */
+static double
+uniform(mb_random *random)
+{
+    return 1.0 - random->next_double(random->state);
+}
+
+/* Standard normal, by Marsaglia's polar method. */
+static double
+normal(mb_random *random)
+{
+    double x, y, square;
+    do {
+        x = 2.0 * uniform(random) - 1.0;
+        y = 2.0 * uniform(random) - 1.0;
+        square = x * x + y * y;
+    } while (square >= 1.0 || square == 0.0);
+    return x * sqrt(-2.0 * log(square) / square);
+}
+
+/* ln of a gamma variate of shape >= 1 (Marsaglia and Tsang 2000). */
+static double
+log_gamma_variate(double shape, mb_random *random)
+{
+    double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
+    for (;;) {
+        double x = normal(random), t = 1.0 + c * x;
+        if (t <= 0.0) {
+            continue;
+        }
+        double cube = t * t * t;
+        if (log(uniform(random)) < 0.5 * x * x + d - d * cube + 3.0 * d * log(t)) {
+            return log(d) + 3.0 * log(t);
+        }
+    }
+}
+
+static size_t
+pick_component(const mb_mixture *mixture, mb_random *random)
+{
+    double u = random->next_double(random->state), sum = 0.0;
+    size_t last = 0;
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        sum += mixture->weights[k];
+        last = mixture->weights[k] > 0.0 ? k : last;
+        if (u < sum) {
+            return k;
+        }
+    }
+    return last; /* the weights summed to just under 1 */
+}
+
+void
+mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, double *out)
+{
+    size_t n_tokens = mixture->n_tokens;
+    for (size_t i = 0; i < n; i++) {
+        const double *alpha = mixture->alpha + pick_component(mixture, random) * n_tokens;
+        double *row = out + i * n_tokens;
+        double top = -INFINITY;
+        for (size_t v = 0; v < n_tokens; v++) {
+            /* Gamma(a) is Gamma(a + 1) U^(1/a) */
+            double boost = alpha[v] < 1.0 ? log(uniform(random)) / alpha[v] : 0.0;
+            double shape = alpha[v] < 1.0 ? alpha[v] + 1.0 : alpha[v];
+            row[v] = log_gamma_variate(shape, random) + boost;
+            top = row[v] > top ? row[v] : top;
+        }
+        double sum = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            sum += exp(row[v] - top);
+        }
+        double shift = top + log(sum);
+        for (size_t v = 0; v < n_tokens; v++) {
+            row[v] -= shift;
+        }
+    }
+}
