@@ -1,0 +1,103 @@
+/* What every binding file needs: Python, NumPy, the module's state, errors and array converters. */
+#ifndef MB_BIND_H
+#define MB_BIND_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define PY_ARRAY_UNIQUE_SYMBOL mb_array_api
+#ifndef MB_IMPORTS_ARRAY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include "core/mixture.h"
+#include "core/status.h"
+
+typedef struct {
+    PyTypeObject *mixture;
+    PyTypeObject *statistics;
+} mb_state;
+
+/* The state of the module that a function (or, by its type, a method) belongs to. */
+mb_state *mb_module_state(PyObject *module);
+
+/* Turns a status into an exception and returns NULL; `why` is the sentence for the user. */
+PyObject *mb_raise(mb_status status, const char *why);
+
+/* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
+ * -1), itself where it is one already; a new reference.  Complex, text and object input
+ * is a TypeError, another number of axes a ValueError that names `name`. */
+PyArrayObject *mb_doubles(PyObject *object, int ndim, const char *name);
+
+/* `object` as a C-ordered array of log-probabilities [n][n_columns], float32 or
+ * float64, never copied: another type or order is a TypeError that says how to get there. A new reference. */
+PyArrayObject *mb_log_prob_rows(PyObject *object, size_t n_columns);
+
+/* A new float64 array; its memory is not initialised. */
+PyArrayObject *mb_new_doubles(int ndim, const npy_intp *shape);
+
+/* A new DirichletMixture of `type` with what mb_mixture_new() answers for these
+ * arrays, and `tokens`, a checked tuple or None. */
+PyObject *mb_new_mixture(PyTypeObject *type, size_t n_components, size_t n_tokens,
+                         const double *weights, const double *alpha, PyObject *tokens);
+
+/* DirichletMixture.__getnewargs_ex__: what pickle and copy rebuild it from. */
+PyObject *mb_mixture_getnewargs_ex(PyObject *self, PyObject *ignored);
+
+/* The tokens of a DirichletMixture, borrowed: a tuple or None. */
+PyObject *mb_mixture_tokens(PyObject *object);
+
+/* Ends a reference; NULL is ignored.  (Py_XDECREF takes no arrays in the limited API.) */
+static inline void
+mb_release(PyArrayObject *array)
+{
+    Py_XDECREF((PyObject *)array);
+}
+
+/* Shorthands for an array's memory and sizes. */
+static inline double *
+mb_data(PyArrayObject *array)
+{
+    return (double *)PyArray_DATA(array);
+}
+
+static inline size_t
+mb_dim(PyArrayObject *array, int axis)
+{
+    return (size_t)PyArray_DIM(array, axis);
+}
+
+/* Runs Python's signal handlers between two pieces of a long call that has
+ * released the GIL in *thread; -1 with an exception set where one raised. */
+int mb_check_signals(PyThreadState **thread);
+
+/* The mixture inside a DirichletMixture, borrowed. */
+mb_mixture *mb_mixture_of(PyObject *object);
+
+/* SufficientStatistics: read-only arrays of its own. */
+typedef struct {
+    PyObject_HEAD
+    PyArrayObject *weight;   /* (K,), N_k */
+    PyArrayObject *log_sums; /* (K, V), S_kv */
+    double log_likelihood;
+    unsigned long long n_rows;
+} mb_statistics_object;
+
+/* New statistics of `type` with these arrays (stolen, also on failure). */
+PyObject *mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
+                            double log_likelihood, unsigned long long n_rows);
+
+/* How many rows a kernel of `cost` multiplications a row may take in a piece of a
+ * few milliseconds, a multiple of `block`. */
+size_t mb_piece(size_t cost, size_t block);
+
+/* The parts of the module, each in its own file. */
+extern PyMethodDef mb_special_functions[];
+extern PyMethodDef mb_row_functions[];
+extern PyMethodDef mb_em_functions[];
+extern PyMethodDef mb_mixture_methods[];
+extern PyType_Spec mb_mixture_spec;
+extern PyType_Spec mb_statistics_spec;
+
+#endif

@@ -1,0 +1,68 @@
+/* The module matrixbayes._core: its parts put together, and the only import_array. */
+#define MB_IMPORTS_ARRAY
+#include "bind.h"
+
+static int
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **slot)
+{
+    *slot = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *slot == NULL ? -1 : PyModule_AddType(module, *slot);
+}
+
+static int
+module_exec(PyObject *module)
+{
+    mb_state *state = mb_module_state(module);
+    import_array1(-1);
+    if (PyModule_AddFunctions(module, mb_special_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_row_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_em_functions) < 0) {
+        return -1;
+    }
+    if (add_type(module, &mb_mixture_spec, &state->mixture) < 0 ||
+        add_type(module, &mb_statistics_spec, &state->statistics) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    mb_state *state = mb_module_state(module);
+    Py_VISIT(state->mixture);
+    Py_VISIT(state->statistics);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    mb_state *state = mb_module_state(module);
+    Py_CLEAR(state->mixture);
+    Py_CLEAR(state->statistics);
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "matrixbayes._core",
+    .m_doc = "The C core of matrixbayes: special functions, rows, Dirichlet mixtures and EM.",
+    .m_size = sizeof(mb_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&module_def);
+}
