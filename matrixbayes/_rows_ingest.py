@@ -1,0 +1,200 @@
+"""Numbers as they come from elsewhere, made into log-probabilities.
+
+Contents
+    as_floats           any array of floats, on any device, as NumPy's
+    log_probs_of        a bare array of a stated kind, checked
+    flat_logits         an array of logits, or an error that says why it is not one
+    rows_of_generate    the output of transformers' `generate`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._core import log_probs
+
+__all__ = ["as_floats", "flat_logits", "log_probs_of", "rows_of_generate"]
+
+KINDS = ("logits", "log_probs", "probs")
+BLOCK = 1 << 20  # numbers checked in one piece
+
+
+def as_floats(X: Any) -> tuple[NDArray[Any], bool]:
+    """Data as a NumPy array of floats, and whether its numbers are the bits of bfloat16.
+
+    Parameters
+    ----------
+    X : array_like or torch.Tensor
+        Floating-point numbers of 16, 32 or 64 bits.
+
+    Returns
+    -------
+    array : ndarray
+        float16, float32 or float64; or uint16, the bits of bfloat16.
+    bfloat16 : bool
+        Which of the two.
+    """
+    if hasattr(X, "detach"):  # a torch tensor, on any device, with or without gradient
+        X = X.detach().cpu()
+        if str(X.dtype) == "torch.bfloat16":
+            import torch
+
+            return X.contiguous().view(torch.int16).numpy().view(np.uint16), True
+        X = X.numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError("a masked array has holes; give rows without them")
+    array = np.asarray(X)
+    if array.dtype.name == "bfloat16":  # the type that ml_dtypes and JAX add to NumPy
+        return array.view(np.uint16), True
+    if array.dtype.name not in ("float16", "float32", "float64"):
+        raise TypeError(
+            f"rows are {array.dtype}, not floating-point numbers; convert them with "
+            ".astype(float), or say kind='counts' where counts are meant and accepted"
+        )
+    return array, False
+
+
+def log_probs_of(X: Any, kind: str | None) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
+    """Log-probabilities of a bare array or data frame, and its column names; see `as_log_probs`."""
+    kind = _check_kind(kind)
+    tokens = _column_names(X)
+    array, bfloat16 = as_floats(X)
+    if array.ndim != 2:
+        raise ValueError(f"rows need the shape (N, V), one row per context, not {array.shape}")
+    if kind == "log_probs" and not bfloat16 and _is_stored_form(array):
+        return _checked(array), tokens
+    return log_probs(array, kind=kind, bfloat16=bfloat16), tokens
+
+
+def _check_kind(kind: str | None) -> str:
+    """The kind, which must be given and be one there is."""
+    known = ", ".join(repr(k) for k in KINDS)
+    if kind is None:
+        raise ValueError(f"say what the array holds: kind= one of {known}")
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not one of {known}")
+    return kind
+
+
+def _column_names(X: Any) -> tuple[str, ...] | None:
+    """The column names of a data frame, if they are all strings."""
+    columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
+    if columns is None or not all(isinstance(name, str) for name in columns):
+        return None
+    return tuple(columns)
+
+
+def _is_stored_form(array: NDArray[Any]) -> bool:
+    """Whether the array could be the memory of `NextTokenRows` as it is."""
+    stored = array.dtype in (np.float32, np.float64) and array.dtype.isnative
+    return bool(stored and array.flags.c_contiguous and array.flags.aligned)
+
+
+def _checked(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The same array, once every row has been found to be log-probabilities."""
+    step = max(1, BLOCK // max(1, array.shape[1]))
+    for start in range(0, len(array), step):
+        try:
+            log_probs(array[start : start + step], kind="log_probs")
+        except ValueError:
+            if start == 0 and len(array) <= step:
+                raise
+            log_probs(array, kind="log_probs")  # again, to count rows from the first
+            raise
+    return array
+
+
+def flat_logits(logits: Any) -> Any:
+    """An array of logits as it is; what looks like one but is not is refused with the remedy."""
+    if isinstance(logits, tuple) and logits and hasattr(logits[0], "shape"):
+        raise ValueError(
+            "a tuple of arrays could be scores as well as logits: pass the whole output of "
+            "model.generate(..., return_dict_in_generate=True, output_logits=True)"
+        )
+    logits = logits.logits if hasattr(logits, "logits") else logits
+    if getattr(logits, "ndim", 2) == 3:
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} cover a whole batch, padding included: pick "
+            "the positions that count, such as logits[i, length_i - 1], or use matrixbayes.collect"
+        )
+    return logits
+
+
+def rows_of_generate(
+    output: Any,
+    eos_token_id: int | Sequence[int] | None = None,
+    attention_mask: ArrayLike | None = None,
+) -> dict[str, Any]:
+    """The parts of `NextTokenRows` that the output of ``generate`` holds.
+
+    Parameters
+    ----------
+    output
+        Of ``generate(..., return_dict_in_generate=True, output_logits=True)``, without beams,
+        from a decoder-only model: S steps for B sequences.
+    eos_token_id
+        The ids that end a sequence; needed where B > 1.
+    attention_mask : array_like of shape (B, P), optional
+        That of the prompts.
+
+    Returns
+    -------
+    dict
+        log_probs, input_ids, offsets and meta (prompt, position), sequence by sequence.
+    """
+    steps = _steps(output)
+    sequences = np.asarray(output.sequences.detach().cpu())
+    batch, prompt = len(sequences), sequences.shape[1] - len(steps)
+    mask = np.ones((batch, prompt), bool) if attention_mask is None else np.asarray(attention_mask)
+    if mask.shape != (batch, prompt):
+        raise ValueError(f"attention_mask is {mask.shape}, the prompts are {(batch, prompt)}")
+    if batch > 1 and eos_token_id is None:
+        raise ValueError(
+            "with several sequences say which ids end one: eos_token_id="
+            "model.generation_config.eos_token_id, or [] if none does"
+        )
+    ends = np.atleast_1d(np.asarray([] if eos_token_id is None else eos_token_id, np.int64))
+    alive = _alive(sequences[:, prompt:], ends)
+    log_rows = np.stack([log_probs_of(step, "logits")[0] for step in steps], axis=1)
+    keep = [(b, s) for b in range(batch) for s in range(len(steps)) if alive[b, s]]
+    contexts = [
+        np.concatenate([sequences[b, :prompt][mask[b] != 0], sequences[b, prompt : prompt + s]])
+        for b, s in keep
+    ]
+    lengths = [len(context) for context in contexts]
+    return {
+        "log_probs": log_rows[alive],
+        "input_ids": np.concatenate(contexts).astype(np.int64),
+        "offsets": np.cumsum([0, *lengths]),
+        "meta": {
+            "source": "generate",
+            "prompt": [b for b, _ in keep],
+            "position": [length - 1 for length in lengths],
+        },
+    }
+
+
+def _steps(output: Any) -> Sequence[Any]:
+    """The logits of each generated token, (B, V) each; the model's own or an error."""
+    how = "model.generate(..., return_dict_in_generate=True, output_logits=True)"
+    if getattr(output, "beam_indices", None) is not None:
+        raise ValueError(f"beam search mixes its sequences: use num_beams=1 in {how}")
+    if hasattr(output, "encoder_hidden_states"):
+        raise ValueError("this is an encoder-decoder model; rows come from decoder-only models")
+    if getattr(output, "logits", None):
+        return list(output.logits)
+    why = "no logits"
+    if getattr(output, "scores", None):
+        why = "only scores, which temperature, top-k and the like have changed: they are not the"
+        why += " model's distribution"
+    raise ValueError(f"the output holds {why}; use {how}")
+
+
+def _alive(generated: NDArray[Any], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which steps (B, S) come before or with the end of their sequence."""
+    ended = np.isin(generated, ends).cumsum(axis=1)
+    return np.hstack([np.ones((len(generated), 1), bool), ended[:, :-1] == 0])

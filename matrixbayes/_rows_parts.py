@@ -1,0 +1,123 @@
+"""Checks of what `NextTokenRows` is made of: names, contexts, hidden states, meta data, indices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "PER_ROW",
+    "contexts",
+    "frozen",
+    "hidden_states",
+    "integers",
+    "names",
+    "plain_meta",
+    "row_numbers",
+]
+
+PER_ROW = ("prompt", "position")  # the entries of `meta` that hold one value per row
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view: the caller's own array stays writeable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def names(tokens: Sequence[str] | None, width: int) -> tuple[str, ...] | None:
+    """Column names, one per column and all different."""
+    if tokens is None:
+        return None
+    found = tuple(tokens)
+    if len(found) != width:
+        raise ValueError(f"{len(found)} tokens for {width} columns")
+    if not all(isinstance(name, str) for name in found):
+        wrong = next(name for name in found if not isinstance(name, str))
+        raise TypeError(f"tokens are strings; found {wrong!r}")
+    if len(set(found)) != width:
+        twice = next(name for i, name in enumerate(found) if name in found[:i])
+        raise ValueError(f"two columns are named {twice!r}")
+    return found
+
+
+def integers(
+    values: ArrayLike | None, name: str, shape: tuple[int, ...] | None, least: int
+) -> NDArray[np.int64] | None:
+    """Integers of a shape (None: any vector) and not below `least`, as int64."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"{name} holds {array.dtype}, not integers")
+    if array.ndim != 1 or (shape is not None and array.shape != shape):
+        raise ValueError(f"{name} has the shape {array.shape}, not {shape or '(n,)'}")
+    if array.size and int(array.min()) < least:
+        raise ValueError(f"{name} holds {int(array.min())} at {int(array.argmin())}")
+    return frozen(np.ascontiguousarray(array, dtype=np.int64))
+
+
+def contexts(
+    input_ids: ArrayLike | None, offsets: ArrayLike | None, n: int
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Contexts of n rows: both parts or neither, and fitting each other."""
+    if (input_ids is None) != (offsets is None):
+        raise ValueError("input_ids and offsets come together: one of them is missing")
+    ids = integers(input_ids, "input_ids", None, least=0)
+    ends = integers(offsets, "offsets", (n + 1,), least=0)
+    if ids is None or ends is None:
+        return None, None
+    if ends[0] != 0 or ends[-1] != len(ids) or (np.diff(ends) < 0).any():
+        raise ValueError(f"offsets must rise from 0 to {len(ids)}, the length of input_ids")
+    return ids, ends
+
+
+def hidden_states(hidden: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
+    """Hidden states of n rows: finite, float32."""
+    if hidden is None:
+        return None
+    array = np.ascontiguousarray(hidden, dtype=np.float32)
+    if array.ndim != 2 or len(array) != n:
+        raise ValueError(f"hidden has the shape {array.shape}, not ({n}, d) for {n} rows")
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(f"hidden holds {array[row, column]} in row {row}, column {column}")
+    return frozen(array)
+
+
+def plain_meta(meta: Mapping[str, Any] | None, n: int) -> dict[str, Any]:
+    """The meta data as JSON gives them back; entries per row must have n values."""
+    try:
+        plain = json.loads(json.dumps(dict(meta or {}), default=_plain, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"meta does not fit into JSON: {error}") from error
+    for name in PER_ROW:
+        if name in plain and (not isinstance(plain[name], list) or len(plain[name]) != n):
+            raise ValueError(f"meta[{name!r}] needs one value for each of the {n} rows")
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number or array as Python's own."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
+    """Row numbers that a slice, an integer array or a boolean mask selects."""
+    if isinstance(key, slice):
+        return np.arange(n)[key]
+    array = np.asarray(key)
+    if array.size == 0 and array.dtype != bool:
+        array = array.astype(np.intp)
+    if array.ndim != 1 or array.dtype.kind not in "iub":
+        raise IndexError(
+            f"rows take an integer, a slice, integers or a mask, not {type(key).__name__}"
+        )
+    return np.arange(n)[array]

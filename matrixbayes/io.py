@@ -1,0 +1,245 @@
+"""Files: named arrays and a small header in one safetensors file.
+
+A file is written beside its target and moved over it when it is complete and
+on the disk, so a reader never meets half a file and a failed write leaves the
+old one as it was.  Reading trusts nothing: the container, the format and
+version, the type of every array and the header are checked here, and the
+caller checks what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["read", "write"]
+
+# NumPy's name and the file's name of every type that these files hold.
+DTYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int32": "I32",
+    "uint32": "U32",
+    "int64": "I64",
+    "float32": "F32",
+    "float64": "F64",
+}
+
+
+def write(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    header: Mapping[str, Any],
+) -> None:
+    """Write arrays and a header to `path`, all or nothing.
+
+    Parameters
+    ----------
+    path
+        The file, replaced if it exists.  Its folder must exist.
+    arrays
+        Arrays of bool, 8-bit, 32-bit or 64-bit integers, float32 or float64, by name.
+    header
+        What JSON can hold, with at least ``format`` (the name of what the file
+        holds, which `read` asks for) and ``version`` (an integer).
+
+    Raises
+    ------
+    TypeError
+        An array's type, or something in the header, cannot be stored.
+    OSError
+        The folder cannot be written.  The old file is as it was.
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from matrixbayes import io
+    >>> path = os.path.join(tempfile.mkdtemp(), "numbers.safetensors")
+    >>> io.write(path, {"x": np.arange(3)}, {"format": "numbers", "version": 1})
+    >>> arrays, header = io.read(path, "numbers")
+    >>> arrays["x"], header["version"]
+    (array([0, 1, 2]), 1)
+    """
+    from safetensors.numpy import save_file
+
+    tensors = {name: _storable(name, array) for name, array in arrays.items()}
+    metadata = _metadata(header)
+    target = os.path.realpath(path)  # a link stays a link, and its target is replaced
+    folder, name = os.path.split(target)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{target} is a folder; give the path of a file in it")
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
+    try:
+        mode = _create(temporary)
+        save_file(tensors, temporary, metadata=metadata)
+        os.chmod(temporary, mode)  # the library may have put a file of its own in place
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if type(error).__name__ == "SafetensorError":  # the library's word for a full disk
+            raise OSError(f"cannot write {target}: {error}") from error
+        raise
+    _sync(folder)
+
+
+def read(
+    path: str | os.PathLike[str], format: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what `write` wrote, and check it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        The format that the header must name.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Every array of the file, copied into memory.  A floating-point array holds
+        no NaN; whether its numbers make sense is the caller's to check.
+    header : dict
+        With ``format``, ``version`` and whatever else was written.
+
+    Raises
+    ------
+    ValueError
+        The file is not complete, is of another format, or is not what `write` writes.
+    OSError
+        There is no such file, or it cannot be read.
+    """
+    path = os.fspath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is not a regular file")
+    with open(path, "rb"):  # the system's own error for a missing or unreadable file
+        pass
+    metadata, arrays = _load(path)
+    return arrays, _header(path, metadata, format)
+
+
+def require(path: str | os.PathLike[str], header: Mapping[str, Any], version: int) -> None:
+    """Refuse a file that a later release of the package wrote."""
+    if header["version"] > version:
+        raise ValueError(
+            f"{os.fspath(path)} has format version {header['version']}, and this release reads up "
+            f"to {version}: install a newer matrixbayes"
+        )
+
+
+# ---------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------
+
+
+def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array in C order and the machine's byte order; its type must be one of ours."""
+    array = np.asarray(array)
+    if array.dtype.name not in DTYPES:
+        known = ", ".join(DTYPES)
+        raise TypeError(f"array {name!r} is {array.dtype}; a file holds {known}")
+    return np.require(array, dtype=array.dtype.newbyteorder("="), requirements="C")
+
+
+def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+    """The header as safetensors wants it: text by name."""
+    if not isinstance(header.get("format"), str) or not isinstance(header.get("version"), int):
+        raise TypeError("a header needs 'format' (a string) and 'version' (an integer)")
+    try:
+        text = json.dumps(dict(header), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"the header does not fit into JSON: {error}") from error
+    return {"format": header["format"], "header": text}
+
+
+def _create(path: str) -> int:
+    """Make a new empty file and return its permissions, which the user's umask gives."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: str) -> None:
+    """Wait until a file or folder is on the disk, where the system can say so."""
+    folder = os.path.isdir(path)
+    if folder and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not folder:  # some file systems cannot sync a folder; the file itself is safe
+            raise
+    finally:
+        os.close(descriptor)
+
+
+# ---------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------
+
+
+def _load(path: str) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """The metadata and the arrays of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: _array(path, file, name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+    return metadata, arrays
+
+
+def _array(path: str, file: Any, name: str) -> NDArray[Any]:
+    """One array of an open file, of a type we write and without NaN."""
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in DTYPES.values():
+        raise ValueError(f"{path}: array {name!r} has type {dtype}, which these files never hold")
+    array = file.get_tensor(name)
+    if array.dtype.kind == "f" and array.size and np.isnan(array.max()):
+        where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
+        raise ValueError(f"{path}: array {name!r} holds NaN at {where}")
+    return array
+
+
+def _header(path: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
+    """The header of a file, which must be ours and of the right format."""
+    found = metadata.get("format")
+    if found != format or "header" not in metadata:
+        raise ValueError(f"{path} is not a {format!r} file (its format is {found!r})")
+    try:
+        header = json.loads(metadata["header"], parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the header is damaged: {error}") from error
+    if not isinstance(header, dict) or header.get("format") != format:
+        raise ValueError(f"{path}: the header is damaged: it does not name format {format!r}")
+    version = header.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"{path}: the header is damaged: version is {version!r}")
+    return header
+
+
+def _refuse(constant: str) -> float:
+    """JSON has no NaN and no infinities."""
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """A number of the header; one too large for a float is refused."""
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)

@@ -1,0 +1,454 @@
+"""Finite mixtures of Dirichlets: the prior over the rows of the Matrix.
+
+The numbers and the kernels live in the C type of the same name; this is its
+face: names of tokens, kinds of rows, quantiles, files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, display, io
+from .rows import as_log_probs
+
+__all__ = ["DirichletMixture", "Uncertainty"]
+
+FORMAT, VERSION = "matrixbayes.prior", 1
+OTHER = "<other>"
+
+Token = str | int
+
+
+class Uncertainty(NamedTuple):
+    """Entropy of the next token, split; see `DirichletMixture.uncertainty`."""
+
+    total: float
+    aleatoric: float
+    epistemic: float
+
+
+class DirichletMixture(_core.DirichletMixture):
+    r"""A finite mixture of Dirichlets over V tokens; it never changes.
+
+    .. math:: u(p) = \sum_k w_k \, \mathrm{Dir}(p; \alpha_k), \qquad A_k = \sum_v \alpha_{kv}
+
+    after Dalal & Misra (2024).  All logarithms are natural.
+
+    Parameters
+    ----------
+    weights : array_like of shape (K,)
+        Each >= 0; they sum to 1 within 1e-3 and are divided by their sum.
+    alpha : array_like of shape (K, V)
+        Each finite and > 0.
+    tokens : sequence of str, optional
+        The V names, all different.
+
+    Attributes
+    ----------
+    weights, alpha, concentration : ndarray of shape (K,), (K, V), (K,)
+        Read-only; ``concentration`` holds the sums A of each row of ``alpha``.
+    tokens : tuple of str or None
+    n_components, n_tokens : int
+
+    Raises
+    ------
+    ValueError
+        A parameter is not as described; the message says which.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> coin = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]], tokens=("head", "tail"))
+    >>> after = coin.posterior({"head": 3})
+    >>> after.weights.round(3), after.mean().round(3)
+    (array([0.993, 0.007]), array([0.919, 0.081]))
+    """
+
+    __slots__ = ()
+
+    # -- rows -------------------------------------------------------------------
+
+    def log_prob(self, rows: Any, *, kind: str | None = None) -> NDArray[np.float64]:
+        """Log-density of rows.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (N, V) or (V,)
+        kind : {"logits", "log_probs", "probs"}
+            What a bare array holds.
+
+        Returns
+        -------
+        ndarray of shape (N,), or a float for a single row
+            In nats, per unit of volume of the first V - 1 probabilities.
+
+        Raises
+        ------
+        ValueError
+            A row holds an exact zero, where a Dirichlet has no finite density.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> float(mb.DirichletMixture([1.0], [[2.0, 2.0]]).log_prob([0.5, 0.5], kind="probs"))
+        0.4054651081081643
+        """
+        log_probs, single = self._rows(rows, kind)
+        result = super().log_prob(log_probs)
+        return result[0] if single else result
+
+    def responsibilities(self, rows: Any, *, kind: str | None = None) -> NDArray[np.float64]:
+        """Probability of each component given each row.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (N, V) or (V,)
+        kind : {"logits", "log_probs", "probs", "counts"}
+            What a bare array holds.
+
+        Returns
+        -------
+        ndarray of shape (N, K), or (K,) for a single row
+        """
+        if kind == "counts":
+            counts, single = self._counts(rows)
+            result = self.count_responsibilities(counts)
+        else:
+            log_probs, single = self._rows(rows, kind)
+            result = super().responsibilities(log_probs)
+        return result[0] if single else result
+
+    def _rows(self, rows: Any, kind: str | None) -> tuple[NDArray[np.floating], bool]:
+        """Log-probabilities (N, V) without zeros, and whether a single row was given."""
+        single = np.ndim(rows) == 1
+        log_probs, _ = as_log_probs(np.asarray(rows)[np.newaxis] if single else rows, kind)
+        if log_probs.shape[1] != self.n_tokens:
+            raise ValueError(
+                f"rows have {log_probs.shape[1]} columns, the mixture {self.n_tokens} tokens"
+            )
+        zeros, row, column = _core.check_log_probs(log_probs)
+        if zeros:
+            raise ValueError(
+                f"{zeros} of {len(log_probs)} rows hold an exact zero, where a Dirichlet has no "
+                f"finite density; the first is row {row}, column {column}.  Give log-probabilities "
+                "from before they underflowed, or add a small probability to every token"
+            )
+        return log_probs, single
+
+    # -- counts -----------------------------------------------------------------
+
+    def log_evidence(self, counts: Any, *, ordered: bool = True) -> NDArray[np.float64]:
+        """Log-probability of observed tokens, the row integrated out.
+
+        Parameters
+        ----------
+        counts : array_like of shape (N, V) or (V,), or mapping of token to count
+            How often each token was seen; real numbers >= 0.
+        ordered : bool
+            Of one sequence with these counts, whatever its order (True), or of the counts
+            themselves: of all such sequences together (False), larger by
+            ``ln n! - sum_v ln n_v!``.
+
+        Returns
+        -------
+        ndarray of shape (N,), or a float for a single vector
+            In nats.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> prior = mb.DirichletMixture([1.0], [[1.0, 1.0]])
+        >>> float(np.exp(prior.log_evidence([1, 1], ordered=False)).round(12))
+        0.333333333333
+        """
+        vectors, single = self._counts(counts)
+        result = super().log_evidence(vectors)
+        if not ordered:
+            total = vectors.sum(axis=1) + 1.0
+            result += _core.lgamma(total) - _core.lgamma(vectors + 1.0).sum(axis=1)
+        return result[0] if single else result
+
+    def posterior(self, counts: Any) -> DirichletMixture:
+        """The mixture after observing tokens: exact Bayesian updating.
+
+        Parameters
+        ----------
+        counts : array_like of shape (V,), or mapping of token to count
+            How often each token was seen; real numbers >= 0.
+
+        Returns
+        -------
+        DirichletMixture
+            With weights ``w_k L_k`` (normalised; L_k the evidence of component k) and
+            ``alpha_k + counts``.
+        """
+        vectors, single = self._counts(counts)
+        if not single:
+            raise ValueError(f"posterior takes one vector of counts, not shape {vectors.shape}")
+        return super().posterior(vectors[0])
+
+    def predictive(self, counts: Any = None) -> NDArray[np.float64]:
+        """Probability of the next token, after observing tokens.
+
+        Parameters
+        ----------
+        counts : array_like of shape (N, V) or (V,), or mapping of token to count, optional
+            How often each token was seen; nothing yet by default.
+
+        Returns
+        -------
+        ndarray of shape (N, V), or (V,) for a single vector
+        """
+        vectors, single = self._counts(np.zeros(self.n_tokens) if counts is None else counts)
+        result = super().predictive(vectors)
+        return result[0] if single else result
+
+    def _counts(self, counts: Any) -> tuple[NDArray[np.float64], bool]:
+        """Counts (N, V), and whether a single vector was given."""
+        if isinstance(counts, Mapping):
+            vector = np.zeros(self.n_tokens)
+            for token, count in counts.items():
+                vector[self.column(token)] += count
+            return vector[np.newaxis], True
+        array = np.asarray(counts)
+        if array.ndim not in (1, 2):
+            raise ValueError(f"counts have shape {array.shape}; they need (V,) or (N, V)")
+        return (array[np.newaxis], True) if array.ndim == 1 else (array, False)
+
+    # -- tokens -----------------------------------------------------------------
+
+    def column(self, token: Token) -> int:
+        """The column of a token, by name or by number.
+
+        Raises
+        ------
+        KeyError
+            There is no such token.
+        """
+        if isinstance(token, str):
+            if self.tokens is None:
+                raise KeyError(f"{token!r}: this mixture has no token names, use column numbers")
+            try:
+                return self.tokens.index(token)
+            except ValueError:
+                raise KeyError(f"{token!r} is not among the {self.n_tokens} tokens") from None
+        column = int(token)
+        if column != token or not -self.n_tokens <= column < self.n_tokens:
+            raise KeyError(f"{token!r} is not one of the {self.n_tokens} columns")
+        return column % self.n_tokens
+
+    def lump(self, groups: Mapping[str, Token | Iterable[Token]]) -> DirichletMixture:
+        """The mixture over groups of tokens: exact, a group's alpha is the sum of its tokens'.
+
+        Parameters
+        ----------
+        groups : mapping of str to token, or to several
+            Tokens by name or column number.  Those in no group go to a last one, ``<other>``.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> prior = mb.DirichletMixture([1.0], [[1.0, 2.0, 3.0]], tokens="abc")
+        >>> prior.lump({"a or b": ["a", "b"]}).alpha
+        array([[3., 3.]])
+        """
+        if not groups:
+            raise ValueError("there are no groups")
+        of_column = np.full(self.n_tokens, -1)
+        for g, (name, members) in enumerate(groups.items()):
+            for token in [members] if isinstance(members, (str, int)) else members:
+                v = self.column(token)
+                if of_column[v] >= 0:
+                    raise ValueError(f"token {token!r} of group {name!r} is in two groups")
+                of_column[v] = g
+        names = list(groups)
+        if (of_column < 0).any():
+            names.append(OTHER)
+            of_column[of_column < 0] = len(names) - 1
+        empty = sorted(set(range(len(names))) - set(of_column.tolist()))
+        if empty:
+            raise ValueError(f"group {names[empty[0]]!r} has no tokens")
+        alpha = np.zeros((self.n_components, len(names)))
+        np.add.at(alpha.T, of_column, self.alpha.T)
+        return type(self)(self.weights, alpha, tokens=names)
+
+    def marginal(self, token: Token) -> DirichletMixture:
+        """The mixture of Betas of one token's probability, as one over it and ``<other>``."""
+        v = self.column(token)
+        name = str(token) if self.tokens is None else self.tokens[v]
+        if self.n_tokens == 1:
+            raise ValueError("the only token has probability 1; there is no marginal")
+        return self.lump({name: [v]})
+
+    def interval(self, token: Token, level: float = 0.9) -> tuple[float, float]:
+        """The central credible interval of one token's probability.
+
+        Parameters
+        ----------
+        token : str or int
+            By name or by column number.
+        level : float
+            Between 0 and 1: the probability inside; as much is left below as above.
+
+        Returns
+        -------
+        low, high : float
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> low, high = mb.DirichletMixture([1.0], [[1.0, 1.0]]).interval(0, 0.9)
+        >>> round(low, 12), round(high, 12)
+        (0.05, 0.95)
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level is {level}; it must be between 0 and 1")
+        a, b = self.marginal(token).alpha.T
+        tail = 0.5 * (1.0 - level)
+        return _quantile(self.weights, a, b, tail), _quantile(self.weights, a, b, 1.0 - tail)
+
+    # -- moments ----------------------------------------------------------------
+
+    def mean(self) -> NDArray[np.float64]:
+        """Mean row: the probability of each next token; shape (V,)."""
+        return super().mean()
+
+    def variance(self) -> NDArray[np.float64]:
+        """Variance of each token's probability, by the law of total variance; shape (V,)."""
+        return super().variance()
+
+    def entropy(self) -> float:
+        """Differential entropy of the row in nats, exact; for a single component only.
+
+        Raises
+        ------
+        ValueError
+            There are several components: their mixture has no closed form.
+
+        See Also
+        --------
+        estimate_entropy : for any mixture, with a standard error.
+        """
+        if self.n_components > 1:
+            raise ValueError(
+                "the entropy of a mixture has no closed form; use estimate_entropy(n, rng=...)"
+            )
+        return float(self.component_entropy()[0])
+
+    def estimate_entropy(self, n: int = 10_000, *, rng: Any = None) -> tuple[float, float]:
+        """Differential entropy of the row in nats from n random rows, and its standard error."""
+        if n < 2:
+            raise ValueError(f"n is {n}; a standard error needs at least 2 rows")
+        surprise = -self.log_prob(self.sample(n, rng=rng, kind="log_probs"), kind="log_probs")
+        return float(surprise.mean()), float(surprise.std(ddof=1) / np.sqrt(n))
+
+    def uncertainty(self, *, base: float | None = None) -> Uncertainty:
+        """Entropy of the next token, split into what data can and cannot reduce.
+
+        Parameters
+        ----------
+        base : float, optional
+            2 for bits; nats by default.
+
+        Returns
+        -------
+        Uncertainty
+            ``total``, the entropy of the mean row; ``aleatoric``, the mean entropy of the rows;
+            ``epistemic``, their difference: the mutual information of token and row.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> mb.DirichletMixture([1.0], [[1.0, 1.0]]).uncertainty(base=2).total
+        1.0
+        """
+        scale = 1.0 if base is None else 1.0 / np.log(base)
+        return Uncertainty(*(float(scale * part) for part in super().uncertainty()))
+
+    def sample(
+        self, size: int | tuple[int, ...] | None = None, *, rng: Any = None, kind: str = "probs"
+    ) -> NDArray[np.float64]:
+        """Random rows.
+
+        Parameters
+        ----------
+        size : int or tuple of int, optional
+            How many; one by default.
+        rng : numpy.random.Generator or int, optional
+            Where chance comes from: a generator, a seed, or fresh entropy.
+        kind : {"probs", "log_probs"}
+            What to return; logarithms keep what underflows as a probability.
+
+        Returns
+        -------
+        ndarray of shape (V,), or (*size, V)
+        """
+        if kind not in ("probs", "log_probs"):
+            raise ValueError(f"kind={kind!r} is not one of 'probs', 'log_probs'")
+        shape = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        if any(n < 0 for n in shape):
+            raise ValueError(f"size is {size}; it must not be negative")
+        generator = np.random.default_rng(rng)
+        count = int(np.prod(shape, dtype=object)) if shape else 1
+        rows = self.sample_log_probs(count, generator.bit_generator)
+        rows = rows.reshape(*shape, self.n_tokens)
+        return np.exp(rows) if kind == "probs" else rows
+
+    # -- files and display --------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mixture to one safetensors file, all or nothing."""
+        tokens = None if self.tokens is None else list(self.tokens)
+        header = {"format": FORMAT, "version": VERSION, "tokens": tokens}
+        io.write(path, {"weights": self.weights, "alpha": self.alpha}, header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DirichletMixture:
+        """Read what `save` wrote; every number is checked again.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, or does not hold a mixture.
+        """
+        arrays, header = io.read(path, FORMAT)
+        io.require(path, header, VERSION)
+        if set(arrays) != {"weights", "alpha"}:
+            raise ValueError(f"{os.fspath(path)} does not hold a mixture")
+        try:
+            return cls(arrays["weights"], arrays["alpha"], tokens=header.get("tokens"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+    def __hash__(self) -> int:
+        return hash((self.tokens, self.weights.tobytes(), self.alpha.tobytes()))
+
+    def __repr__(self) -> str:
+        return display.mixture_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.mixture_html(self)
+
+
+def _quantile(weights: ArrayLike, a: ArrayLike, b: ArrayLike, q: float) -> float:
+    """The q-quantile of a mixture of Betas; it lies between those of its components."""
+    from scipy.optimize import brentq
+    from scipy.special import betainc, betaincinv
+
+    weights, a, b = (np.asarray(x)[np.asarray(weights) > 0.0] for x in (weights, a, b))
+    each = betaincinv(a, b, q)
+    low, high = float(each.min()), float(each.max())
+    if not low < high:
+        return low
+
+    def excess(p: float) -> float:
+        return float(weights @ betainc(a, b, p)) - q
+
+    if excess(low) >= 0.0 or excess(high) <= 0.0:  # rounding at an end
+        return low if excess(low) >= 0.0 else high
+    return float(brentq(excess, low, high, xtol=1e-300, rtol=8.9e-16, maxiter=5000))
