@@ -1,0 +1,161 @@
+"""What an estimator of scikit-learn's kind needs besides its model: parameters, weights, zeros."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+
+__all__ = [
+    "FLOOR",
+    "ParametersMixin",
+    "checked_weights",
+    "distinct_rows",
+    "generator_of",
+    "numeric",
+    "without_zeros",
+]
+
+FLOOR = 1e-12  # what zeros="floor" puts in the place of a smaller probability
+
+
+class ParametersMixin:
+    """The constructor's parameters as scikit-learn's tools read and set them."""
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's parameters by name; `deep` is ignored, none of them nests."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters of the constructor by name; returns the estimator."""
+        known = self._parameter_names()
+        for name in parameters:
+            if name not in known:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: "
+                    f"{known}."
+                )
+        for name, value in parameters.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not _is_default(value, defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="density_estimator",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(allow_nan=False),
+        )
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (int, float, str)) and value == default)
+
+
+def numeric(X: Any) -> Any:
+    """Input of the kinds that scikit-learn's tools hand over, as an array of floats.
+
+    A tensor is handed on as it is.
+    """
+    if hasattr(X, "tocsr"):
+        raise TypeError("Sparse data was passed but dense rows are required; use X.toarray()")
+    if hasattr(X, "detach"):
+        return X
+    array = np.asarray(X)
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: rows are {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array of shape {array.shape} instead. Reshape "
+            "your data: X.reshape(1, -1) if it is a single row"
+        )
+    if array.shape[1] == 0:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 2 is required."
+        )
+    if array.dtype.kind in "biuO":
+        return array.astype(np.float64)
+    return X
+
+
+def generator_of(random_state: Any) -> np.random.Generator:
+    """The generator of a seed; a Generator as it is, an old RandomState by a draw from it."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**31 - 1)
+    return np.random.default_rng(random_state)
+
+
+def checked_weights(
+    sample_weight: ArrayLike | None, kept: NDArray[np.bool_], n: int
+) -> NDArray[np.float64] | None:
+    """The weights of the `n` kept rows, each finite and >= 0 with a positive sum."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(len(kept), float(weights))
+    if weights.shape != kept.shape:
+        raise ValueError(f"sample_weight has shape {weights.shape} for {len(kept)} rows")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(wrong):
+        raise ValueError(
+            f"sample_weight of row {wrong[0]} is {weights[wrong[0]]}; it must be finite and >= 0"
+        )
+    weights = weights[kept]
+    if n and not weights.sum() > 0.0:
+        raise ValueError("all sample weights are zero")
+    return weights
+
+
+def without_zeros(
+    log_probs: NDArray[np.floating], policy: str
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Rows without exact zeros, and which rows they are.
+
+    Parameters
+    ----------
+    log_probs : ndarray of shape (N, V)
+    policy : {"error", "floor", "drop"}
+        See `DirichletMixtureEstimator`.
+    """
+    count, row, column = _core.check_log_probs(log_probs)
+    kept = np.ones(len(log_probs), dtype=bool)
+    if count == 0:
+        return log_probs, kept
+    if policy == "error":
+        raise ValueError(
+            f"{count} of {len(log_probs)} rows hold an exact zero, where a Dirichlet has no "
+            f"likelihood; the first is row {row}, column {column}.  Give log-probabilities from "
+            "before they underflowed, or a coarser vocabulary; or choose zeros='floor' (at least "
+            f"{FLOOR:g} for every token) or zeros='drop' (those rows left out)"
+        )
+    hit = np.isneginf(log_probs).any(axis=1)
+    if policy == "drop":
+        return log_probs[~hit], ~hit
+    floored = np.array(log_probs)
+    raised = np.maximum(floored[hit].astype(np.float64), np.log(FLOOR))
+    floored[hit] = raised - np.log(np.exp(raised).sum(axis=1, keepdims=True))
+    return floored, kept
+
+
+def distinct_rows(log_probs: NDArray[np.floating]) -> int:
+    """How many different rows there are."""
+    return len({row.tobytes() for row in log_probs})

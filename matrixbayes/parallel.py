@@ -1,0 +1,102 @@
+"""Blocks of rows over an executor, merged in a fixed tree.
+
+How rows are cut depends on the shape of the data alone, and statistics merge in the
+same binary tree whoever computed them: results are the same bits for any number
+of workers, in threads, in processes or on a cluster.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+__all__ = ["available_cores", "blocks", "in_order", "merge", "workers"]
+
+T = TypeVar("T")
+
+BLOCK_COST = 1 << 24  # multiplications in a block: some milliseconds
+LEAST_ROWS = 256  # in a block, so that merging stays cheap against computing
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def blocks(n_rows: int, cost: int) -> list[slice]:
+    """Slices that cut n_rows into blocks, by shape alone; `cost` is that of a row."""
+    size = max(BLOCK_COST // max(cost, 1), LEAST_ROWS)
+    size = -(-size // LEAST_ROWS) * LEAST_ROWS
+    return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+
+
+@contextmanager
+def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Executor | None, int]]:
+    """An executor and how many tasks to keep under way; no executor for a single worker.
+
+    Parameters
+    ----------
+    executor
+        The user's, left open; or None.
+    n_jobs
+        Threads where there is no executor: None or -1 for every core, -2 for all but one.
+    """
+    if n_jobs == 0:
+        raise ValueError("n_jobs is 0; it must be positive, negative (-1: every core) or None")
+    cores = available_cores()
+    n = cores if n_jobs is None else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+    if executor is not None:
+        yield executor, n
+    elif n == 1:
+        yield None, 1
+    else:
+        pool = ThreadPoolExecutor(n, thread_name_prefix="matrixbayes")
+        try:
+            yield pool, n
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: tuple[Executor | None, int], task: Callable[..., T], arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[T]:
+    """The results of task(*arguments), in order, with few tasks under way at once."""
+    executor, n = pool
+    if executor is None:
+        yield from (task(*each) for each in arguments)
+        return
+    under_way: deque[Future[T]] = deque()
+    try:
+        for each in arguments:
+            if len(under_way) >= 2 * n:
+                yield under_way.popleft().result()
+            under_way.append(executor.submit(task, *each))
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()
+
+
+def merge(parts: Iterable[T]) -> T:
+    """The sum of parts, in the binary tree that their number and order alone decide."""
+    stack: list[tuple[int, T]] = []
+    for part in parts:
+        level = 0
+        while stack and stack[-1][0] == level:
+            part = stack.pop()[1] + part  # type: ignore[operator]
+            level += 1
+        stack.append((level, part))
+    if not stack:
+        raise ValueError("there is nothing to merge")
+    total = stack.pop()[1]
+    while stack:
+        total = stack.pop()[1] + total  # type: ignore[operator]
+    return total

@@ -1,0 +1,466 @@
+"""Fitting a prior to rows: the estimator.
+
+scikit-learn's conventions: the constructor stores, `fit` returns the estimator, what was
+learned ends in an underscore.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, em, parallel
+from ._estimator import (
+    ParametersMixin,
+    checked_weights,
+    distinct_rows,
+    generator_of,
+    numeric,
+    without_zeros,
+)
+from .errors import ConvergenceWarning, NotFittedError
+from .mixture import DirichletMixture
+from .rows import NextTokenRows, as_log_probs
+
+__all__ = ["DirichletMixtureEstimator"]
+
+Floats = NDArray[np.float64]
+
+
+class DirichletMixtureEstimator(ParametersMixin):
+    """A Dirichlet mixture fitted to rows by EM; `fit` forgets what was learned before.
+
+    Parameters
+    ----------
+    n_components : int
+        K.
+    kind : {"logits", "log_probs", "probs"}, optional
+        What a bare array holds; `NextTokenRows` know it themselves.
+    tol : float
+        Stop when a pass raises the mean log-likelihood of a row by less, in nats.
+    max_iter : int
+        Passes over the rows, at most.
+    n_init : int
+        Starts; the one that ends highest is kept.
+    init : {"kmeans++", "random"}, DirichletMixture, or array_like of shape (N, K)
+        Where to start: rows grouped around spread-out ones (in centred log-probabilities) or at
+        random; a mixture; or each row's probability of each component.
+    max_concentration : float
+        No component's concentration exceeds it.  The likelihood is unbounded where a component
+        closes in on equal rows.  An exponential prior on the concentrations, so weak that
+        it costs 0.0001 nats at this bound, is on as well.
+    zeros : {"error", "floor", "drop"}
+        What to do with exact zeros, where a Dirichlet has no likelihood: refuse; raise every
+        probability to at least 1e-12 and renormalise those rows; or leave those rows out.
+    warm_start : bool
+        Let `fit` resume from the mixture of the last one.
+    random_state : int or numpy.random.Generator, optional
+        Where chance comes from.
+    executor : concurrent.futures.Executor, optional
+        Who computes blocks of rows; threads of our own by default.
+    n_jobs : int, optional
+        How many of those threads: None or -1 for one per core.  The result does not depend on it.
+    verbose : int
+        1 to print a line per start, 2 to print one per pass.
+
+    Attributes
+    ----------
+    prior_ : DirichletMixture
+        Components in the order of falling weight.
+    weights_, alpha_ : ndarray of shape (K,), (K, V)
+    lower_bound_ : float
+        The objective per unit of weight at ``prior_``: the mean log-likelihood of a row, less
+        the penalty on concentrations.
+    lower_bounds_ : list of float
+        The same at each pass of the best start; it never falls.
+    restarts_ : list of float
+        ``lower_bound_`` of each start.
+    log_likelihood_ : float
+        Of all rows, in nats.
+    n_iter_ : int
+        Passes of the best start.
+    converged_ : bool
+        Whether the best start settled, with no concentration at its cap.
+    n_rows_, n_dropped_ : int
+        Rows used, and rows left out by ``zeros="drop"``.
+    n_features_in_ : int
+        V.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> truth = mb.DirichletMixture([0.7, 0.3], [[8.0, 1.0, 1.0], [1.0, 5.0, 5.0]])
+    >>> rows = truth.sample(2000, rng=0)
+    >>> fitted = mb.DirichletMixtureEstimator(2, kind="probs", random_state=0).fit(rows)
+    >>> fitted.converged_, fitted.weights_.round(1)
+    (True, array([0.7, 0.3]))
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        kind: str | None = None,
+        tol: float = 1e-5,
+        max_iter: int = 200,
+        n_init: int = 1,
+        init: str | DirichletMixture | ArrayLike = "kmeans++",
+        max_concentration: float = 1e8,
+        zeros: str = "error",
+        warm_start: bool = False,
+        random_state: int | np.random.Generator | None = None,
+        executor: Executor | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.kind = kind
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init = init
+        self.max_concentration = max_concentration
+        self.zeros = zeros
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.executor = executor
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    # -- fitting ------------------------------------------------------------------
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> DirichletMixtureEstimator:
+        """Fit the mixture, forgetting the last one unless ``warm_start`` is set.
+
+        Parameters
+        ----------
+        X : NextTokenRows, or array_like of shape (N, V)
+        y
+            Ignored.
+        sample_weight : array_like of shape (N,), optional
+            Weight k counts a row as k equal rows.
+
+        Returns
+        -------
+        DirichletMixtureEstimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            A row or a parameter cannot be used; the message says which, where and how to
+            mend it.
+        KeyboardInterrupt
+            Stopped from outside: ``prior_`` then holds the best mixture so far, and a fit with
+            ``warm_start=True`` resumes from it.
+        """
+        self._check_parameters()
+        log_probs, tokens, kept = self._training_rows(X)
+        weights = checked_weights(sample_weight, kept, len(log_probs))
+        self._remember_columns(X, log_probs.shape[1])
+        self.n_rows_, self.n_dropped_ = len(log_probs), int((~kept).sum())
+        rng = generator_of(self.random_state)
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            best = self._best_start(em.Data(log_probs, weights, pool), tokens, kept, rng)
+        self._warn(best, log_probs)
+        return self
+
+    def _best_start(
+        self,
+        data: em.Data,
+        tokens: tuple[str, ...] | None,
+        kept: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> em.Fit:
+        """The best of the fits from each start, its results learned."""
+        init = self._init(kept)
+        n_init = self.n_init if isinstance(init, str) else 1
+        ended: list[em.Fit] = []
+        under_way: list[em.Fit] = []
+
+        def watch(state: em.Fit) -> None:
+            under_way[:] = [state]
+            if self.verbose > 1:
+                print(f"pass {len(state.bounds)}: {state.bounds[-1]:.10g} nats a row")
+
+        try:
+            for i, stream in enumerate(rng.spawn(n_init)):
+                mixture = em.start(
+                    data, self.n_components, init, self.max_concentration, tokens, stream
+                )
+                state = em.fit(
+                    data,
+                    mixture,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    max_concentration=self.max_concentration,
+                    watch=watch,
+                )
+                ended.append(state)
+                under_way.clear()
+                if self.verbose:
+                    print(
+                        f"start {i + 1} of {n_init}: {state.bounds[-1]:.10g} nats a row after "
+                        f"{len(state.bounds)} passes"
+                    )
+        except KeyboardInterrupt:
+            self._learn_interrupted([*ended, *under_way])
+            raise
+        best = max(ended, key=lambda state: state.bounds[-1])
+        self.restarts_ = [state.bounds[-1] for state in ended]
+        self._learn(best)
+        return best
+
+    def _learn_interrupted(self, states: list[em.Fit]) -> None:
+        """Keep the best state there is, and say how to go on from it."""
+        if not states:
+            return
+        best = max(states, key=lambda state: state.bounds[-1])
+        self.restarts_ = [state.bounds[-1] for state in states]
+        self._learn(best)
+        self.converged_ = False
+        warnings.warn(
+            f"stopped after {len(best.bounds)} passes; prior_ holds the best mixture so far, and "
+            "fit with warm_start=True resumes from it",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+    def _init(self, kept: NDArray[np.bool_]) -> str | DirichletMixture | Floats:
+        """Where to start, checked against the data."""
+        if self.warm_start and hasattr(self, "prior_"):
+            init: Any = self.prior_
+        else:
+            init = self.init
+        width = self.n_features_in_
+        if isinstance(init, str):
+            if init not in em.INITS:
+                raise ValueError(
+                    f"init={init!r} is not one of {', '.join(map(repr, em.INITS))}, a "
+                    "DirichletMixture or an array of responsibilities"
+                )
+            return init
+        if isinstance(init, DirichletMixture):
+            if (init.n_components, init.n_tokens) != (self.n_components, width):
+                raise ValueError(
+                    f"the mixture to start from has {init.n_components} components over "
+                    f"{init.n_tokens} tokens, not {self.n_components} over {width}"
+                )
+            return init
+        share = np.asarray(init, dtype=np.float64)
+        if share.shape != (len(kept), self.n_components):
+            raise ValueError(
+                f"init has shape {share.shape}; responsibilities need ({len(kept)}, "
+                f"{self.n_components})"
+            )
+        return share[kept]
+
+    def _learn(self, state: em.Fit) -> None:
+        """Keep a state of EM, its components by falling weight."""
+        order = np.argsort(-state.mixture.weights, kind="stable")
+        self.prior_ = DirichletMixture(
+            state.mixture.weights[order], state.mixture.alpha[order], tokens=state.mixture.tokens
+        )
+        self.weights_, self.alpha_ = self.prior_.weights, self.prior_.alpha
+        self.lower_bounds_ = list(state.bounds)
+        self.lower_bound_ = state.bounds[-1]
+        self.log_likelihood_ = state.log_likelihood
+        self.n_iter_ = len(state.bounds)
+        self.converged_ = state.settled and not len(state.capped) and not len(state.unsettled)
+
+    def _warn(self, state: em.Fit, log_probs: NDArray[np.floating]) -> None:
+        """Say why a fit is not what it seems."""
+        reasons = []
+        if len(state.capped):
+            distinct, n = distinct_rows(log_probs), len(log_probs)
+            reasons.append(
+                f"the concentration of {len(state.capped)} of {self.n_components} components is at "
+                f"its cap, max_concentration={self.max_concentration:g}: they have closed in on "
+                f"(nearly) equal rows ({distinct} of the {n} rows are distinct)"
+            )
+        if len(state.unsettled):
+            reasons.append(f"the M-step of {len(state.unsettled)} components did not settle")
+        if not state.settled:
+            reasons.append(
+                f"the bound still rose by more than tol={self.tol:g} after max_iter="
+                f"{self.max_iter} passes; raise max_iter, or fit again with warm_start=True"
+            )
+        for reason in reasons:
+            warnings.warn(reason, ConvergenceWarning, stacklevel=3)
+
+    # -- what goes in ---------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        for name in ("n_components", "max_iter", "n_init"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a positive integer")
+        if not self.tol >= 0.0:
+            raise ValueError(f"tol={self.tol!r} must be >= 0")
+        if not (self.max_concentration > 0.0 and np.isfinite(self.max_concentration)):
+            raise ValueError(
+                f"max_concentration={self.max_concentration!r} must be positive and finite"
+            )
+        if self.zeros not in ("error", "floor", "drop"):
+            raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
+
+    def _log_probs(self, X: Any) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
+        """Log-probabilities and token names; `kind` speaks of bare arrays only."""
+        if isinstance(X, NextTokenRows):
+            return as_log_probs(X)
+        return as_log_probs(numeric(X), self.kind)
+
+    def _training_rows(
+        self, X: Any
+    ) -> tuple[NDArray[np.floating], tuple[str, ...] | None, NDArray[np.bool_]]:
+        """Log-probabilities without zeros, token names, and which rows of X they are."""
+        log_probs, tokens = self._log_probs(X)
+        log_probs, kept = without_zeros(log_probs, self.zeros)
+        n, width = log_probs.shape
+        if width < 2:
+            raise ValueError(
+                f"Found array with {width} feature(s) (shape={log_probs.shape}) while a minimum of "
+                "2 is required."
+            )
+        if n < self.n_components:
+            raise ValueError(
+                f"Found array with {n} sample(s) (shape={log_probs.shape}) while a minimum of "
+                f"{self.n_components} is required: one per component"
+            )
+        return log_probs, tokens, kept
+
+    def _remember_columns(self, X: Any, width: int) -> None:
+        self.n_features_in_ = width
+        names = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _rows(self, X: Any) -> NDArray[np.floating]:
+        """Log-probabilities of rows to judge by the fitted mixture."""
+        self._check_fitted()
+        log_probs, _ = self._log_probs(X)
+        if log_probs.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {log_probs.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        # Dropping rows here would tear results and rows apart.
+        policy = "floor" if self.zeros == "floor" else "error"
+        return without_zeros(log_probs, policy)[0]
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "prior_"):
+            known = sys.modules.get("sklearn.exceptions")
+            error = NotFittedError if known is None else known.NotFittedError
+            raise error(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with "
+                "appropriate arguments before using this estimator."
+            )
+
+    # -- mergeable statistics ---------------------------------------------------------
+
+    def summarize(
+        self, X: Any, sample_weight: ArrayLike | None = None
+    ) -> _core.SufficientStatistics:
+        """What an M-step needs to know of rows, under the fitted mixture; ``a + b`` merges.
+
+        Parameters
+        ----------
+        X : NextTokenRows, or array_like of shape (N, V)
+        sample_weight : array_like of shape (N,), optional
+
+        Returns
+        -------
+        SufficientStatistics
+            K (V + 2) numbers, however many rows; picklable.
+        """
+        log_probs = self._rows(X)
+        weights = checked_weights(sample_weight, np.ones(len(log_probs), bool), len(log_probs))
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            return em.Data(log_probs, weights, pool).expectation(self.prior_)
+
+    def from_summaries(
+        self, statistics: _core.SufficientStatistics | Iterable[_core.SufficientStatistics]
+    ) -> DirichletMixtureEstimator:
+        """One M-step from merged statistics: a pass of EM over rows that are elsewhere.
+
+        Parameters
+        ----------
+        statistics : SufficientStatistics, or several
+            From `summarize` of this estimator, as it was everywhere.
+
+        Returns
+        -------
+        DirichletMixtureEstimator
+            Itself; ``lower_bound_`` and ``log_likelihood_`` are those of the mixture before
+            the step, as the statistics hold them.
+        """
+        self._check_fitted()
+        if isinstance(statistics, _core.SufficientStatistics):
+            statistics = [statistics]
+        merged = parallel.merge(statistics)
+        before = self.prior_
+        mixture, outcomes = em.maximization(
+            merged, before.alpha, self.max_concentration, before.tokens
+        )
+        penalty = em.penalty_rate(self.max_concentration) * float(before.concentration.sum())
+        bound = (merged.log_likelihood - penalty) / float(merged.weight.sum())
+        rise = bound - self.lower_bound_ if self.n_iter_ > 0 else np.inf
+        bounds = [*self.lower_bounds_, bound]
+        settled = 0.0 <= rise < self.tol
+        self._learn(em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled))
+        self.n_rows_ = merged.n_rows
+        return self
+
+    # -- what the mixture says of rows --------------------------------------------------
+
+    def score_samples(self, X: Any) -> Floats:
+        """Log-density of each row, in nats; shape (N,)."""
+        rows = self._rows(X)
+        return self.prior_.log_prob(rows, kind="log_probs")
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density of a row, in nats."""
+        return float(np.mean(self.score_samples(X)))
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each component given each row; shape (N, K)."""
+        rows = self._rows(X)
+        return self.prior_.responsibilities(rows, kind="log_probs")
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """The most probable component of each row; shape (N,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
+        """Random rows of probabilities, and the component most probable for each."""
+        self._check_fitted()
+        rows = self.prior_.sample(n_samples, rng=generator_of(self.random_state), kind="log_probs")
+        labels = self.prior_.responsibilities(rows, kind="log_probs").argmax(axis=1)
+        return np.exp(rows), labels
+
+    @property
+    def n_parameters_(self) -> int:
+        """Free parameters: K - 1 weights and K V alphas."""
+        self._check_fitted()
+        return self.prior_.n_components - 1 + self.prior_.alpha.size
+
+    def aic(self, X: Any) -> float:
+        """Akaike's criterion of the fitted mixture on rows; lower is better."""
+        log_likelihood = float(self.score_samples(X).sum())
+        return 2.0 * self.n_parameters_ - 2.0 * log_likelihood
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion of the fitted mixture on rows; lower is better."""
+        scores = self.score_samples(X)
+        return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())
