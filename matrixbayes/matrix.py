@@ -1,0 +1,339 @@
+"""What in-context demonstrations do to a prior: one posterior per shot.
+
+Contents
+    posterior_path    update a prior by demonstrations, one at a time
+    PosteriorPath     the posteriors, and how well they foresaw each demonstration
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import display
+from .mixture import DirichletMixture
+from .rows import as_log_probs
+
+__all__ = ["PosteriorPath", "posterior_path"]
+
+Floats = NDArray[np.float64]
+
+
+def posterior_path(
+    prior: DirichletMixture, demonstrations: Sequence[str] | Sequence[int] | NDArray[np.integer]
+) -> PosteriorPath:
+    """The posterior after each of a sequence of demonstrations.
+
+    Demonstrations are taken as independent draws from one unknown row p of the Matrix; p has the
+    given prior.  By conjugacy each posterior is a Dirichlet mixture again (after Dalal & Misra,
+    2024).
+
+    Parameters
+    ----------
+    prior : DirichletMixture
+        The prior over the V tokens.
+    demonstrations : sequence of str or int
+        What the prompt shows, in order: names of tokens, where the prior has names, or column
+        numbers from 0 to V - 1.  It may be empty.
+
+    Returns
+    -------
+    PosteriorPath
+        S + 1 posteriors for S demonstrations: the first is the prior.
+
+    Raises
+    ------
+    ValueError
+        A name is not one of the prior's tokens, or a column number is out of range; the
+        position is named.
+    TypeError
+        A demonstration is neither a name nor a whole number.
+
+    Examples
+    --------
+    >>> from matrixbayes.matrix import posterior_path
+    >>> from matrixbayes.mixture import DirichletMixture
+    >>> prior = DirichletMixture([1.0], [[3.0, 1.0]], tokens=("positive", "negative"))
+    >>> path = posterior_path(prior, ["negative", "negative", "negative", "negative"])
+    >>> path.mean()[:, 1].round(4)
+    array([0.25  , 0.4   , 0.5   , 0.5714, 0.625 ])
+    >>> path.concentration()
+    array([4., 5., 6., 7., 8.])
+    """
+    if isinstance(demonstrations, (str, bytes)):
+        raise TypeError(
+            f"demonstrations must be a sequence of tokens, not one string; for a single "
+            f"demonstration write [{demonstrations!r}]"
+        )
+    return PosteriorPath(prior, _columns(demonstrations, prior, "demonstrations"))
+
+
+def _columns(items: Iterable[Any], prior: DirichletMixture, what: str) -> tuple[int, ...]:
+    """Names and column numbers as column numbers, checked."""
+    number_of = {name: v for v, name in enumerate(prior.tokens or ())}
+    columns = []
+    for i, item in enumerate(items):
+        if isinstance(item, str):
+            if item not in number_of:
+                raise ValueError(f"{what}[{i}]: {_no_such_token(item, prior.tokens)}")
+            columns.append(number_of[item])
+            continue
+        if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
+            raise TypeError(
+                f"{what}[{i}] is {item!r} ({type(item).__name__}); "
+                "give the name of a token or a column number"
+            )
+        column = operator.index(item)
+        if not 0 <= column < prior.n_tokens:
+            raise ValueError(
+                f"{what}[{i}] is column {column}, but the prior has columns "
+                f"0 to {prior.n_tokens - 1}"
+            )
+        columns.append(column)
+    return tuple(columns)
+
+
+def _no_such_token(name: str, tokens: tuple[str, ...] | None) -> str:
+    """Why `name` cannot be looked up, and what may have been meant."""
+    if tokens is None:
+        return (
+            f"{name!r} is a name, but the prior's tokens have none; give column numbers, "
+            "or make the prior with tokens=(...)"
+        )
+    near = [token for token in tokens if token.strip() == name.strip()]
+    near = near or difflib.get_close_matches(name, tokens[:10_000], n=1)
+    if near:
+        return f"{name!r} is not a token of the prior; did you mean {near[0]!r}?"
+    shown = ", ".join(repr(token) for token in tokens[:8]) + (", ..." if len(tokens) > 8 else "")
+    return f"{name!r} is not a token of the prior, whose tokens are {shown}"
+
+
+@dataclass(frozen=True, repr=False)
+class PosteriorPath:
+    """A prior and its posteriors after each demonstration; made by `posterior_path`.
+
+    With S demonstrations every method returns S + 1 values along its first axis: entry s is
+    what is believed after the first s demonstrations, and entry 0 is the prior.
+
+    Parameters
+    ----------
+    prior : DirichletMixture
+        The prior over V tokens, of K components.
+    demonstrations : tuple of int
+        The column number of each demonstration.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (S + 1, V)
+        How often each token has been seen.
+    weights : ndarray of shape (S + 1, K)
+        Posterior weights of the components.
+    posteriors : list of DirichletMixture
+        The S + 1 posteriors.
+    tokens : tuple of str or None
+        The names of the tokens.
+
+    Examples
+    --------
+    >>> from matrixbayes.matrix import posterior_path
+    >>> from matrixbayes.mixture import DirichletMixture
+    >>> prior = DirichletMixture([0.9, 0.1], [[8.0, 2.0], [2.0, 8.0]])
+    >>> path = posterior_path(prior, [1, 1, 1])
+    >>> path.weights[:, 1].round(3)          # the rule that the demonstrations follow
+    array([0.1  , 0.308, 0.571, 0.769])
+    >>> bool(abs(path.surprise().sum() + path.log_evidence()[-1]) < 1e-12)  # the chain rule
+    True
+    """
+
+    prior: DirichletMixture
+    demonstrations: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.demonstrations) + 1
+
+    @property
+    def tokens(self) -> tuple[str, ...] | None:
+        """The names of the tokens."""
+        return self.prior.tokens
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each token has been seen, shape (S + 1, V)."""
+        counts = np.zeros((len(self), self.prior.n_tokens), dtype=np.int64)
+        for shot, column in enumerate(self.demonstrations, start=1):
+            counts[shot] = counts[shot - 1]
+            counts[shot, column] += 1
+        return _read_only(counts)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """Posterior weights of the components, shape (S + 1, K)."""
+        return _read_only(self.prior.responsibilities(self.counts, kind="counts"))
+
+    @cached_property
+    def posteriors(self) -> list[DirichletMixture]:
+        """The S + 1 posteriors, each a `DirichletMixture`."""
+        return [self.prior, *(self.prior.posterior(counts) for counts in self.counts[1:])]
+
+    @cached_property
+    def _predictive(self) -> Floats:
+        return _read_only(self.prior.predictive(self.counts))
+
+    def predictive(self, kind: str = "probs") -> Floats:
+        """The distribution of the next token after each shot.
+
+        Parameters
+        ----------
+        kind : {"probs", "log_probs"}
+            Probabilities, or their natural logarithms.
+
+        Returns
+        -------
+        ndarray of shape (S + 1, V)
+        """
+        if kind == "probs":
+            return self._predictive
+        if kind == "log_probs":
+            return np.log(self._predictive)
+        raise ValueError(f"kind={kind!r} is not one of 'probs', 'log_probs'")
+
+    def mean(self) -> Floats:
+        """The posterior mean of each token's probability, shape (S + 1, V).
+
+        The same numbers as ``predictive()``: the next token's distribution is the mean row.
+        """
+        return self._predictive
+
+    def concentration(self) -> Floats:
+        """The mean concentration sum_k w_k A_k after each shot, shape (S + 1,).
+
+        In a single Dirichlet it grows by one with each demonstration; in a mixture it also
+        moves as the weight goes from one component to another.
+        """
+        shots = np.arange(len(self))[:, None]
+        return np.sum(self.weights * (self.prior.concentration + shots), axis=1)
+
+    def interval(
+        self, level: float = 0.9, *, tokens: Sequence[str] | Sequence[int] | None = None
+    ) -> Floats:
+        """Central credible interval of each token's probability after each shot.
+
+        Parameters
+        ----------
+        level : float
+            The posterior probability inside, between 0 and 1.
+        tokens : sequence of str or int, optional
+            Which tokens (default: all; every shot and token takes a root search, so name
+            the few you need when V is large).
+
+        Returns
+        -------
+        ndarray of shape (S + 1, number of tokens, 2)
+            Lower and upper ends: the (1 - level)/2 and (1 + level)/2 quantiles.
+        """
+        if isinstance(tokens, (str, bytes)):
+            raise TypeError(f"tokens must be a sequence; for a single token write [{tokens!r}]")
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must lie between 0 and 1, not {level!r}")
+        if tokens is None:
+            columns = tuple(range(self.prior.n_tokens))
+        else:
+            columns = _columns(tokens, self.prior, "tokens")
+        ends = [[p.interval(v, level) for v in columns] for p in self.posteriors]
+        return np.array(ends, dtype=np.float64).reshape(len(self), len(columns), 2)
+
+    def log_evidence(self) -> Floats:
+        """The log-probability of the demonstrations so far, in their order, shape (S + 1,)."""
+        return np.asarray(self.prior.log_evidence(self.counts, ordered=True), dtype=np.float64)
+
+    def surprise(self, *, base: float | None = None) -> Floats:
+        """How unexpected each demonstration was: -log of its predictive probability, shape (S,).
+
+        Parameters
+        ----------
+        base : float, optional
+            2 for bits; default nats.
+
+        Returns
+        -------
+        ndarray of shape (S,)
+            By the chain rule it sums to minus the log-evidence of all demonstrations.
+        """
+        seen = self._predictive[np.arange(len(self) - 1), list(self.demonstrations)]
+        return -np.log(seen) / _unit(base)
+
+    def kl(self, rows: Any, *, kind: str | None = None, base: float | None = None) -> Floats:
+        """KL(rows || predictive): how far a model's own predictions are from Bayes, per shot.
+
+        The expectation is taken under `rows`: how many nats are lost by describing what the
+        model predicts with the predictive of this path.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (S + 1, V)
+            The model's next-token distribution after 0, 1, ..., S demonstrations.
+        kind : {"logits", "log_probs", "probs"}, optional
+            What an array holds; needed for everything but `NextTokenRows`.
+        base : float, optional
+            2 for bits; default nats.
+
+        Returns
+        -------
+        ndarray of shape (S + 1,)
+            Where a row sums to 1 only to rounding, sum(predictive) - sum(row) is added: that
+            keeps the result from falling below 0.
+
+        Raises
+        ------
+        ValueError
+            The shape is not (S + 1, V), or the rows' tokens are not those of the prior.
+        """
+        log_q, tokens = as_log_probs(rows, kind)
+        if log_q.shape != self._predictive.shape:
+            raise ValueError(
+                f"rows have shape {log_q.shape}, but {len(self) - 1} demonstrations over "
+                f"{self.prior.n_tokens} tokens need {self._predictive.shape}: one row per shot, "
+                "from none to all of them"
+            )
+        if tokens is not None and self.tokens is not None and tokens != self.tokens:
+            v = next(
+                v
+                for v, pair in enumerate(zip(tokens, self.tokens, strict=True))
+                if pair[0] != pair[1]
+            )
+            raise ValueError(
+                f"column {v} is {tokens[v]!r} in the rows and {self.tokens[v]!r} in the prior; "
+                "bring the tokens into the same order"
+            )
+        log_q = log_q.astype(np.float64)
+        q, p = np.exp(log_q), self._predictive
+        ratio = np.where(q > 0.0, log_q, 0.0) - np.log(p)
+        return np.sum(q * ratio - q + p, axis=1) / _unit(base)
+
+    def __repr__(self) -> str:
+        return display.path_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.path_html(self)
+
+
+def _unit(base: float | None) -> float:
+    """The size in nats of a unit of information."""
+    if base is None:
+        return 1.0
+    if not base > 1.0:
+        raise ValueError(f"base must be above 1 (2 for bits), not {base!r}")
+    return float(np.log(base))
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, no longer to be written to."""
+    array.flags.writeable = False
+    return array
