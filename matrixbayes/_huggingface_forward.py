@@ -1,0 +1,278 @@
+"""A causal language model run over prompts: the logits of the wanted positions and no others.
+
+Contents
+    check_model     refuses what would give wrong rows
+    Forward         runs batches; knows the model's sizes and the cheapest right way
+    batches_of      prompts of like length together
+
+Prompts are padded here, on the right and under an attention mask, so neither the
+tokenizer's padding side nor its pad token matters: with a causal model nothing
+to the left of a position sees what is to its right.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core import log_probs
+from ._huggingface_prompts import Prompt
+from ._rows_ingest import as_floats
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Batch", "Forward", "batches_of", "check_model"]
+
+LOGITS_AT_ONCE = 256 << 20  # bytes of logits that one batch may need, where it has a choice
+LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len")
+# Settings with which a model changes its head's output before it returns it as logits.
+SCALES = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one batch gave, prompt by prompt: logits (n, width), hidden states (n, d), places."""
+
+    logits: Any
+    hidden: Any
+    where: list[tuple[int, int]]  # (number of the prompt, position)
+
+    @property
+    def width(self) -> int:
+        """The width of the logits."""
+        return int(self.logits.shape[-1])
+
+    def log_probs(self) -> NDArray[np.floating]:
+        """Log-probabilities (n, width); an error names the prompt and the position."""
+        rows, bfloat16 = as_floats(self.logits)
+        try:
+            return log_probs(rows, kind="logits", bfloat16=bfloat16)
+        except ValueError:
+            for row, (prompt, position) in zip(rows, self.where, strict=True):
+                try:
+                    log_probs(row[None], kind="logits", bfloat16=bfloat16)
+                except ValueError as error:
+                    raise ValueError(
+                        f"the model's logits for prompt {prompt} after position {position} are "
+                        f"no distribution ({error}): float16 overflows in many models, so load "
+                        "it in bfloat16 or float32; or look for damaged weights"
+                    ) from error
+            raise
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no loaded causal language model, or would give random or wrong rows."""
+    if isinstance(model, str):
+        raise TypeError(
+            f"load the model first: AutoModelForCausalLM.from_pretrained({model!r}), and "
+            "AutoTokenizer likewise"
+        )
+    if not hasattr(model, "forward") or not hasattr(model, "config"):
+        raise TypeError(
+            f"{type(model).__name__} is not a model of transformers; of a pipeline pass "
+            "pipeline.model and pipeline.tokenizer"
+        )
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ValueError(
+            "an encoder-decoder model has no single next token; use a decoder-only one"
+        )
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is None:
+        raise ValueError(
+            f"{type(model).__name__} has no language-model head: load it with AutoModelForCausalLM"
+        )
+    if any(module.training for module in model.modules()):
+        raise ValueError(
+            "the model is in training mode, where dropout makes rows random: call model.eval() "
+            "first, and model.train() again afterwards if you are training it"
+        )
+
+
+class Forward:
+    """Runs a model over batches of prompts.
+
+    Parameters
+    ----------
+    model
+        A loaded causal language model; it is never changed or moved.
+    hidden
+        Keep the last hidden state of each position too.
+
+    Attributes
+    ----------
+    width
+        The width of the logits, as far as the head says.
+    n_ids
+        How many ids the model has an embedding for.
+    n_hidden
+        The size of a hidden state.
+    max_length
+        How many tokens it takes; None if it does not say.
+    route
+        How the logits of single positions are had: "logits_to_keep" where the model
+        offers that; "head", the base model and then the head, where that gives the
+        same; otherwise "full", all logits of a batch.
+    """
+
+    def __init__(self, model: Any, *, hidden: bool = False, route: str | None = None) -> None:
+        check_model(model)
+        self.model = model
+        self.hidden = hidden
+        head = model.get_output_embeddings()
+        config = getattr(model.config, "get_text_config", lambda: model.config)()
+        embedding = model.get_input_embeddings().weight
+        self.width, self.n_hidden = map(int, getattr(head, "weight", embedding).shape)
+        self.n_ids = int(embedding.shape[0])
+        lengths = [getattr(config, name, None) for name in LENGTHS]
+        self.max_length = next((n for n in lengths if isinstance(n, int) and n > 0), None)
+        self.device = "cpu" if embedding.device.type == "meta" else embedding.device
+        self.dtype = str(embedding.dtype).removeprefix("torch.")
+        self.options = {"use_cache": False} if _takes(model, "use_cache") else {}
+        self.route = route or self._route(config)
+        self.linear_head: bool | None = None  # whether logits are the head of the hidden state
+
+    def __call__(self, prompts: Sequence[Prompt], numbers: Sequence[int]) -> Batch:
+        """Run one batch; `numbers` are what the prompts are called."""
+        import torch
+
+        length = max(len(prompt) for prompt in prompts)
+        ids = np.zeros((len(prompts), length), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt)] = prompt.ids
+            mask[row, : len(prompt)] = 1
+        rows = np.repeat(np.arange(len(prompts)), [len(p.positions) for p in prompts])
+        columns = np.concatenate([prompt.positions for prompt in prompts])
+        try:
+            with torch.no_grad():  # inference_mode would mark buffers that a model caches
+                logits, hidden = self._run(*map(self._tensor, (ids, mask, rows, columns)))
+        except torch.cuda.OutOfMemoryError as error:
+            raise MemoryError(
+                f"no memory on {self.device} for {len(prompts)} prompts of up to {length} tokens: "
+                "lower batch_size"
+            ) from error
+        where = [(numbers[int(r)], int(c)) for r, c in zip(rows, columns, strict=True)]
+        return Batch(logits, hidden, where)
+
+    def _tensor(self, array: NDArray[np.integer[Any]]) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.asarray(array, dtype=np.int64)).to(self.device)
+
+    def _run(
+        self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits and hidden states at (rows, columns)."""
+        if self.route == "head":
+            states = _at(self._base(ids, mask), rows, columns)
+            return self._head(states), states if self.hidden else None
+        keep, index = {}, columns
+        if self.route == "logits_to_keep":
+            kept, index = columns.unique(return_inverse=True)
+            keep = {"logits_to_keep": kept}
+        output = self._full(ids, mask, output_hidden_states=self.hidden, **keep)
+        if keep and output.logits.shape[1] != len(kept):
+            raise RuntimeError(
+                f"{type(self.model).__name__} gave logits of {output.logits.shape[1]} positions "
+                f"where logits_to_keep asked for {len(kept)}"
+            )
+        logits = _at(output.logits, rows, index)
+        if not self.hidden:
+            return logits, None
+        states = _at(output.hidden_states[-1], rows, columns)
+        if self.linear_head is None:
+            self.linear_head = self._agree(logits[:1], states[:1])
+        return logits, states
+
+    def _full(self, ids: torch.Tensor, mask: torch.Tensor, **options: Any) -> Any:
+        """The model's own forward pass."""
+        return self.model(
+            input_ids=ids, attention_mask=mask, return_dict=True, **self.options, **options
+        )
+
+    def _base(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The last hidden state of every position, without the head."""
+        output = self.model.base_model(
+            input_ids=ids, attention_mask=mask, return_dict=True, **self.options
+        )
+        return output.last_hidden_state
+
+    def _head(self, states: torch.Tensor) -> torch.Tensor:
+        """The language-model head alone, wherever it is."""
+        head = self.model.get_output_embeddings()
+        device = getattr(getattr(head, "weight", states), "device", states.device)
+        return head(states if device.type == "meta" else states.to(device))
+
+    def _route(self, config: Any) -> str:
+        """The cheapest way that gives this model's logits."""
+        if _takes(self.model, "logits_to_keep"):
+            return "logits_to_keep"
+        base = getattr(self.model, "base_model", self.model)
+        scaled = any(getattr(config, name, None) not in (None, 1, 1.0) for name in SCALES)
+        if base is self.model or scaled or not self._head_gives_logits():
+            return "full"
+        self.linear_head = True
+        return "head"
+
+    def _head_gives_logits(self) -> bool:
+        """Whether the head over the base model gives the model's own logits, tried on one token."""
+        import torch
+
+        ids = self._tensor(np.zeros((1, 1), dtype=np.int64))
+        mask = torch.ones_like(ids)
+        try:
+            with torch.no_grad():
+                return self._agree(self._full(ids, mask).logits[0], self._base(ids, mask)[0])
+        except (AttributeError, RuntimeError, TypeError):
+            return False
+
+    def _agree(self, logits: torch.Tensor, states: torch.Tensor) -> bool:
+        """Whether the head of `states` is `logits`, up to rounding."""
+        import torch
+
+        again = self._head(states)
+        if again.shape != logits.shape:
+            return False
+        scale = max(1.0, float(logits.abs().max()))
+        error = float((again.double() - logits.to(again.device).double()).abs().max())
+        return error <= 16 * torch.finfo(again.dtype).eps * scale
+
+
+def _at(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Values (batch, length, n) at places (rows, columns), wherever they are."""
+    return values[rows.to(values.device), columns.to(values.device)]
+
+
+def batches_of(
+    prompts: Sequence[Prompt], batch_size: int, width: int, route: str
+) -> list[list[int]]:
+    """The numbers of the prompts of each batch: like lengths together, the longest first.
+
+    A batch has at most `batch_size` prompts, and fewer where its logits would fill more than a
+    set amount of memory.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
+    batches: list[list[int]] = []
+    kept: set[int] = set()
+    for i in order:
+        own = set(prompts[i].positions.tolist()) if route != "full" else set(range(len(prompts[i])))
+        size = len(batches[-1]) + 1 if batches else 0
+        bytes_needed = 4 * width * size * len(kept | own)
+        if not batches or size > batch_size or bytes_needed > LOGITS_AT_ONCE:
+            batches.append([])
+            kept = set()
+        batches[-1].append(i)
+        kept |= own
+    return batches
+
+
+def _takes(model: Any, name: str) -> bool:
+    """Whether a model's forward pass has the argument `name`; adapters pass on what they get."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return name in inspect.signature(inner.forward).parameters

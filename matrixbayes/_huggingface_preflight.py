@@ -1,0 +1,353 @@
+"""Before a run: what is wrong with it, how exact its batches are, what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ._huggingface_answers import Columns, Other, Vocab, make_columns, token_names
+from ._huggingface_forward import Forward, batches_of
+from ._huggingface_kept import kept_sizes
+from ._huggingface_progress import available_memory, size_text
+from ._huggingface_prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Finding", "PreflightReport", "preflight"]
+
+# By how much a log-probability may change in company, by the type of the model's weights.
+TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}
+SHOWN = 5  # bad prompts told one by one
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    Attributes
+    ----------
+    level : {"error", "warning", "note"}
+        `matrixbayes.collect` would refuse; the rows may not be what is wanted; worth knowing.
+    message : str
+        What, where, and how to mend it.
+    """
+
+    level: Literal["error", "warning", "note"]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.message}"
+
+
+@dataclass(frozen=True, repr=False)
+class PreflightReport:
+    """What `preflight` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Errors first, then warnings, then notes.
+    max_difference : float or None
+        The largest change of a log-probability, over all tokens of a sample of the
+        prompts, between a prompt alone and the same prompt in a batch; None if not measured.
+    n_rows, n_columns, n_tokens : int
+        The size of the result, and how many tokens the prompts have.
+    n_bytes : int
+        What the result takes.
+    seconds : float or None
+        How long `collect` will take, from the sample.
+    """
+
+    findings: tuple[Finding, ...]
+    max_difference: float | None = None
+    n_rows: int = 0
+    n_columns: int = 0
+    n_tokens: int = 0
+    n_bytes: int = 0
+    seconds: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error and no warning."""
+        return all(finding.level == "note" for finding in self.findings)
+
+    def __repr__(self) -> str:
+        lines = [f"preflight: {'ready' if self.ok else 'not ready'}"]
+        lines.append(
+            f"  {self.n_tokens:,} tokens -> {self.n_rows:,} rows of {self.n_columns:,} columns, "
+            f"{size_text(self.n_bytes)}"
+        )
+        if self.seconds is not None:
+            lines[-1] += f", about {_seconds_text(self.seconds)}"
+        if self.max_difference is not None:
+            lines.append(
+                f"  alone against batched: log-probabilities within {self.max_difference:.1e}"
+            )
+        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+
+
+def preflight(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    prompts: Sequence[Any],
+    *,
+    positions: Positions = "last",
+    vocab: Vocab | None = None,
+    other: Other = "keep",
+    hidden: bool = False,
+    batch_size: int = 8,
+) -> PreflightReport:
+    """Look at a run of `collect` before it is made: the same arguments, a report instead of rows.
+
+    Every prompt is encoded and checked, and a sample of at most `batch_size` prompts
+    is run, each alone and all in one batch.
+
+    Parameters
+    ----------
+    model, tokenizer, prompts, positions, vocab, other, hidden, batch_size
+        As `matrixbayes.collect` takes them.
+
+    Returns
+    -------
+    PreflightReport
+        ``.ok`` and ``.findings``; printed, it is a few lines.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> from transformers import AutoModelForCausalLM, AutoTokenizer
+    >>> import matrixbayes as mb
+    >>> urns = str(files("matrixbayes") / "data" / "urns")
+    >>> model = AutoModelForCausalLM.from_pretrained(urns)
+    >>> tokenizer = AutoTokenizer.from_pretrained(urns)
+    >>> report = mb.preflight(model, tokenizer, ["red red blue", "green"])
+    >>> report.ok, report.max_difference < 1e-4
+    (True, True)
+    """
+    try:
+        prompts = as_list(prompts)
+        forward = Forward(model, hidden=hidden)
+        with untouched(tokenizer):
+            columns = make_columns(tokenizer, vocab, forward.width, other)
+            wanted = positions_of(prompts, positions)
+    except (TypeError, ValueError) as error:
+        return PreflightReport((Finding("error", str(error)),))
+    encoded, findings = _encode_all(tokenizer, prompts, wanted, forward)
+    findings += _facts(model, tokenizer, encoded, forward)
+    n_rows, n_columns, itemsize, extra = kept_sizes(list(encoded.values()), columns, forward)
+    n_bytes = n_rows * n_columns * itemsize + extra
+    free = available_memory()
+    if free is not None and n_bytes > free:
+        message = f"the rows take {size_text(n_bytes)} and {size_text(free)} are free: use vocab="
+        findings.append(Finding("error", message))
+    measured = _Measured()
+    if encoded:
+        measured = _measure(forward, columns, encoded, batch_size)
+        findings += measured.findings
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return PreflightReport(
+        tuple(sorted(findings, key=lambda finding: rank[finding.level])),
+        measured.difference,
+        n_rows,
+        n_columns,
+        sum(map(len, encoded.values())),
+        n_bytes,
+        measured.seconds,
+    )
+
+
+# ---------------------------------------------------------------------------
+# Prompts and facts
+# ---------------------------------------------------------------------------
+
+
+def _encode_all(
+    tokenizer: Any, prompts: Sequence[Any], wanted: Sequence[Any], forward: Forward
+) -> tuple[dict[int, Prompt], list[Finding]]:
+    """The good prompts by number, and what is wrong with the others."""
+    good: dict[int, Prompt] = {}
+    bad: list[Finding] = []
+    limits = {"n_ids": forward.n_ids, "max_length": forward.max_length}
+    with untouched(tokenizer):
+        for i, prompt in enumerate(prompts):
+            try:
+                good[i] = encode_prompt(tokenizer, prompt, i, wanted[i], **limits)
+            except (TypeError, ValueError) as error:
+                bad.append(Finding("error", str(error)))
+    if len(bad) > SHOWN:
+        bad[SHOWN:] = [Finding("error", f"and {len(bad) - SHOWN} more prompts like these")]
+    return good, bad
+
+
+def _facts(
+    model: Any, tokenizer: Any, encoded: dict[int, Prompt], forward: Forward
+) -> list[Finding]:
+    """What is worth knowing about model and tokenizer."""
+    found = list(_special_tokens(tokenizer, encoded)) if tokenizer is not None else []
+    found += _widths(model, tokenizer, forward)
+    device = str(forward.device)
+    how = {
+        "logits_to_keep": "logits of the wanted positions only",
+        "head": "logits of the wanted positions only, by the head itself",
+        "full": "this model computes logits at all positions: lower batch_size if memory runs out",
+    }[forward.route]
+    found.append(Finding("note", f"{forward.dtype} on {device}; {how}"))
+    return found
+
+
+def _special_tokens(tokenizer: Any, encoded: dict[int, Prompt]) -> Iterator[Finding]:
+    """BOS, padding and unknown tokens."""
+    bos, name = tokenizer.bos_token_id, tokenizer.bos_token
+    if bos is not None:
+        leading = [len(p) > 0 and int(p.ids[0]) == bos for p in encoded.values()]
+        twice = [i for i, p in encoded.items() if len(p) > 1 and (p.ids[:2] == bos).all()]
+        if twice:
+            yield Finding(
+                "warning", f"prompt {twice[0]} begins with {name!r} twice ({len(twice)} do)"
+            )
+        if leading and not any(leading):
+            yield Finding(
+                "note",
+                f"no prompt begins with {name!r}, which this tokenizer does not add by itself; "
+                "if the model was trained with it in front, put it there",
+            )
+        elif any(leading):
+            yield Finding("note", f"{sum(leading)} of {len(leading)} prompts begin with {name!r}")
+    side = "none" if tokenizer.pad_token is None else f"{tokenizer.pad_token!r} on the "
+    side += "" if tokenizer.pad_token is None else tokenizer.padding_side
+    yield Finding("note", f"the tokenizer's own padding ({side}) is not used, nor needed")
+    unknown = tokenizer.unk_token_id
+    hit = [i for i, p in encoded.items() if unknown is not None and (p.ids == unknown).any()]
+    if hit and unknown != bos:
+        yield Finding(
+            "warning",
+            f"prompt {hit[0]} holds {tokenizer.unk_token!r}, text the vocabulary lacks "
+            f"({len(hit)} of {len(encoded)} prompts do)",
+        )
+
+
+def _widths(model: Any, tokenizer: Any, forward: Forward) -> Iterator[Finding]:
+    """Whether tokenizer, configuration and logits agree on the size of the vocabulary."""
+    config = getattr(model.config, "vocab_size", forward.width)
+    if config != forward.width:
+        yield Finding(
+            "note", f"the configuration says {config} tokens; the logits are {forward.width} wide"
+        )
+    if tokenizer is None:
+        return
+    unnamed = token_names(tokenizer, forward.width).count(None)
+    if unnamed:
+        yield Finding(
+            "note",
+            f"{unnamed} of the {forward.width} columns of the logits have no name in the "
+            "tokenizer; they are summed into '<unused>' ('<other>' with vocab)",
+        )
+    beyond = sum(i >= forward.width for i in tokenizer.get_vocab().values())
+    if beyond:
+        yield Finding(
+            "warning", f"the tokenizer has {beyond} tokens that the logits have no column for"
+        )
+
+
+# ---------------------------------------------------------------------------
+# Measurements
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What running a sample showed."""
+
+    difference: float | None = None
+    seconds: float | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def _measure(
+    forward: Forward, columns: Columns, encoded: dict[int, Prompt], batch_size: int
+) -> _Measured:
+    """Run a sample alone and batched; compare, and take the time."""
+    numbers, sample = _sample(encoded, max(batch_size, 2))
+    try:
+        alone = [forward([p], [i]).log_probs() for i, p in zip(numbers, sample, strict=True)]
+        start = time.perf_counter()
+        together = forward(sample, numbers).log_probs()
+        seconds = time.perf_counter() - start
+        foresight = _foresight(forward, sample[0], numbers[0])
+    except (ValueError, MemoryError) as error:
+        return _Measured(findings=(Finding("error", str(error)),))
+    difference = _largest_difference(np.concatenate(alone), together)
+    padded = len(sample) * max(map(len, sample))
+    everything = list(encoded.values())
+    batches = batches_of(everything, batch_size, forward.width, forward.route)
+    work = sum(len(batch) * max(len(everything[i]) for i in batch) for batch in batches)
+    limit = TOLERANCES.get(forward.dtype, TOLERANCES["bfloat16"])
+    found = []
+    if difference > limit:
+        found.append(
+            Finding(
+                "warning",
+                f"a prompt's log-probabilities change by up to {difference:.2g} in a batch, and "
+                f"{forward.dtype} explains {limit:g}: use batch_size=1, or load it in float32",
+            )
+        )
+    if foresight > 3 * limit:
+        found.append(
+            Finding(
+                "warning",
+                f"a row changes by {foresight:.2g} with what follows it: this is no causal "
+                "model, and its rows are no predictions of a next token",
+            )
+        )
+    return _Measured(difference, seconds * work / padded, tuple(found))
+
+
+def _sample(encoded: dict[int, Prompt], size: int) -> tuple[list[int], list[Prompt]]:
+    """At most `size` prompts, from the longest to the shortest; padding is there to be tested."""
+    order = sorted(encoded, key=lambda i: -len(encoded[i]))
+    picks = np.unique(np.linspace(0, len(order) - 1, min(size, len(order))).round().astype(int))
+    numbers = [order[k] for k in picks]
+    sample = [_shortened(encoded[i], len(encoded[i])) for i in numbers]
+    longest = len(sample[0])
+    if longest > 1 and len(sample[-1]) == longest:  # all of one length: cut one in half
+        numbers.append(numbers[-1])
+        sample.append(_shortened(sample[-1], longest // 2))
+    return numbers, sample
+
+
+def _shortened(prompt: Prompt, length: int) -> Prompt:
+    """The first tokens of a prompt, with at most eight of the rows that are wanted of it."""
+    positions = np.unique(prompt.positions[prompt.positions < length])
+    if len(positions) == 0:
+        positions = np.array([length - 1])
+    picks = np.unique(np.linspace(0, len(positions) - 1, 8).round().astype(int))
+    return Prompt(prompt.ids[:length], positions[picks])
+
+
+def _foresight(forward: Forward, prompt: Prompt, number: int) -> float:
+    """By how much a row in the middle of a prompt changes when the rest is taken away."""
+    middle = len(prompt) // 2
+    if middle == 0:
+        return 0.0
+    place = np.array([middle - 1])
+    whole = forward([Prompt(prompt.ids, place)], [number]).log_probs()
+    part = forward([Prompt(prompt.ids[:middle], place)], [number]).log_probs()
+    return _largest_difference(whole, part)
+
+
+def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest change of a log-probability; two exact zeros are equal."""
+    same = a == b
+    return float(np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)).max())
+
+
+def _seconds_text(seconds: float) -> str:
+    """A time for people to read."""
+    if seconds < 90:
+        return f"{seconds:.1g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,146 @@
+"""What a long run tells its user: a progress bar, and what memory it will need.
+
+A bar shows by itself only where somebody looks at it (a terminal or a notebook)
+and only once the work has taken two seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["available_memory", "bar", "check_memory", "size_text", "watched"]
+
+DELAY = 2.0  # seconds before a bar shows by itself
+LARGE = 1 << 30  # bytes of rows from which on their size is told
+
+
+def watched() -> bool:
+    """Whether a person sees the standard error stream: a terminal or a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is not None:
+        return True
+    stream = sys.stderr
+    return stream is not None and hasattr(stream, "isatty") and stream.isatty()
+
+
+@contextmanager
+def bar(
+    total: int, progress: bool | None = None, *, name: str = "", unit: str = "it"
+) -> Iterator[Callable[[int], object]]:
+    """A progress bar, as a function to call with the number of things done.
+
+    Parameters
+    ----------
+    total
+        How many things there are.
+    progress
+        True shows the bar, False does not, None decides; see above.
+    name
+        The words in front of it.
+    unit
+        What is counted.
+    """
+    if progress is None and not watched():
+        progress = False
+    if progress is not False:
+        try:
+            from tqdm import tqdm  # the plain one: it needs no widgets
+        except ImportError:
+            progress = False
+    if progress is False:
+        yield lambda _: None
+        return
+    delay = DELAY if progress is None else 0.0
+    with tqdm(total=total, desc=name, unit=unit, delay=delay, dynamic_ncols=True) as shown:
+        yield shown.update
+
+
+def size_text(n_bytes: float) -> str:
+    """A number of bytes for people to read.
+
+    Examples
+    --------
+    >>> size_text(999), size_text(402_056_000_000)
+    ('999 bytes', '402 GB')
+    """
+    units = ["PB", "TB", "GB", "MB", "kB", "bytes"]
+    while n_bytes >= 999.5 and len(units) > 1:
+        n_bytes /= 1000
+        units.pop()
+    return f"{n_bytes:.3g} {units[-1]}"
+
+
+def available_memory() -> int | None:
+    """Bytes that a new process could use without swapping; None if the system does not say."""
+    found = [n for n in (_free_on_machine(), _free_in_group()) if n is not None]
+    return min(found) if found else None
+
+
+def check_memory(
+    n_rows: int, n_columns: int, itemsize: int, extra: int, limit: int | None, quiet: bool
+) -> int:
+    """The bytes that a run will keep; an error if there is no such memory, a line if it is much.
+
+    Parameters
+    ----------
+    n_rows, n_columns, itemsize
+        The rows.
+    extra
+        Bytes of what is kept beside them.
+    limit
+        The most that may be used; None for what the machine has free.
+    quiet
+        Leave the line out.
+
+    Raises
+    ------
+    MemoryError
+        With the arithmetic and the ways out.
+    """
+    need = n_rows * n_columns * itemsize + extra
+    free = available_memory() if limit is None else limit
+    sum_text = f"{n_rows:,} rows of {n_columns:,} columns ({itemsize} bytes each)"
+    sum_text += f" and {size_text(extra)} beside them" if extra > need // 100 else ""
+    sum_text += f" need {size_text(need)}"
+    if free is not None and need > free:
+        whose = "are free" if limit is None else "may be used (max_memory)"
+        raise MemoryError(
+            f"{sum_text}, and {size_text(free)} {whose}: group the columns with vocab=, ask for "
+            "fewer positions (positions='last' is one row per prompt), or collect the prompts in "
+            "parts and save each"
+        )
+    if need > LARGE and not quiet:
+        print(f"matrixbayes: {sum_text}", file=sys.stderr)
+    return need
+
+
+def _free_on_machine() -> int | None:
+    """What the kernel says is available."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        fields = next(line.split() for line in lines if line.startswith("MemAvailable:"))
+        return int(fields[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _free_in_group() -> int | None:
+    """What the control group of a container has left."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        stat = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        cache = sum(int(s.split()[1]) for s in stat if s.startswith("inactive_file "))
+        return None if limit == "max" else max(int(limit) - used + cache, 0)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,172 @@
+"""Next-token rows of a HuggingFace language model.
+
+Contents
+    collect      run a loaded model over prompts: NextTokenRows
+    preflight    what would go wrong, how exact batches are, how long it will take
+
+Neither loads, moves or changes the model or the tokenizer.  torch and
+transformers are imported only when a function here runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._huggingface_answers import Columns, Other, Vocab, make_columns
+from ._huggingface_forward import Forward, batches_of
+from ._huggingface_kept import Kept, kept_sizes
+from ._huggingface_preflight import Finding, PreflightReport, preflight
+from ._huggingface_progress import bar, check_memory
+from ._huggingface_prompts import Positions, as_list, encode_prompts, untouched
+from .rows import NextTokenRows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Finding", "PreflightReport", "collect", "preflight"]
+
+
+def collect(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    prompts: Sequence[Any],
+    *,
+    positions: Positions = "last",
+    vocab: Vocab | None = None,
+    other: Other = "keep",
+    hidden: bool = False,
+    batch_size: int = 8,
+    progress: bool | None = None,
+    max_memory: int | None = None,
+) -> NextTokenRows:
+    """Run a causal language model over prompts and keep its next-token distributions.
+
+    Parameters
+    ----------
+    model
+        A loaded ``AutoModelForCausalLM``, on whatever device and in whatever type, in
+        evaluation mode (a model in training mode is refused, since dropout would make the
+        rows random).
+    tokenizer
+        Its tokenizer.  It is called as it is: whether a BOS token goes in front is its
+        decision.  Its padding side and pad token do not matter.  None if all prompts are token ids.
+    prompts
+        Each a string; a list of token ids; or a pair (context, continuation) of strings, which
+        is encoded as a whole and then split where the continuation's first token starts.
+    positions : {"last", "all", "continuation"} or sequence of int
+        Which rows are wanted.  Position p is the row after token p of the prompt (counted
+        from 0, special tokens included): the distribution of token p + 1.
+
+        - "last": the row after the whole prompt.
+        - "all": the row after each token.
+        - "continuation": of a pair, the rows that predict the tokens of the continuation.
+        - whole numbers: the same for every prompt; or one sequence of them per prompt.
+          Negative ones count from the end.
+    vocab : mapping, or sequence of str or int, optional
+        What the columns are.  By default every token of the vocabulary, under the
+        vocabulary's own names; ids that the model has and the tokenizer does not name are summed
+        into one last column ``<unused>``.  A mapping ``{"yes": [" yes", " Yes"], ...}`` gives
+        a column per answer, the sum of its spellings; a list gives a column per
+        spelling.  A spelling is text that is exactly one token, or a token id.
+    other : {"keep", "renormalize"}
+        What becomes of the tokens that no answer has: they are summed into a last column
+        ``<other>``; or they are dropped and the answers renormalized, which makes the rows
+        conditional on one of the answers coming next.
+    hidden : bool
+        Keep the last hidden state at each row too (``hidden_states[-1]`` in transformers: what
+        goes into the language-model head).
+    batch_size : int
+        The most prompts to run at once; fewer where their logits would be large.
+    progress : bool, optional
+        Show a progress bar: True, False, or None for one that shows only in a terminal or notebook
+        and after two seconds.
+    max_memory : int, optional
+        The most bytes that the rows may take; by default what the machine has free.
+
+    Returns
+    -------
+    NextTokenRows
+        In the order of the prompts, and within a prompt of its positions.  float32 (float64 if the
+        model computes in that), with the contexts in ``input_ids``.  ``meta`` has the number of
+        the prompt and the position of each row, the model's name and type, the ids
+        of each answer, and the probability that went into ``<other>`` or ``<unused>``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A prompt is empty, too long or begins with BOS twice; a spelling is not one token or
+        belongs to two answers; the model gave NaN.  The message names the prompt or spelling and
+        says what to do.
+    MemoryError
+        The rows would not fit; raised before the model runs.
+
+    See Also
+    --------
+    preflight : find such trouble, and measure the effect of batching, first.
+
+    Notes
+    -----
+    A prompt's rows do not depend on its batch but for rounding: padding is on the right,
+    under an attention mask.  Only the wanted positions go through the language-model head. The
+    log-softmax is computed in double precision from the model's own logits (bfloat16 too).
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> from transformers import AutoModelForCausalLM, AutoTokenizer
+    >>> import matrixbayes as mb
+    >>> urns = str(files("matrixbayes") / "data" / "urns")
+    >>> model = AutoModelForCausalLM.from_pretrained(urns)
+    >>> tokenizer = AutoTokenizer.from_pretrained(urns)
+    >>> rows = mb.collect(model, tokenizer, ["red red", "black white black"],
+    ...                   vocab={"warm": ["red", "orange", "yellow"], "black": "black"})
+    >>> rows.tokens, rows.shape
+    (('warm', 'black', '<other>'), (2, 3))
+    >>> rows[:, ...].probs().argmax(axis=1)
+    array([0, 2])
+    """
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; it is a whole number from 1 on")
+    prompts = as_list(prompts)
+    forward = Forward(model, hidden=hidden)
+    with untouched(tokenizer):
+        columns = make_columns(tokenizer, vocab, forward.width, other)
+    encoded = encode_prompts(
+        tokenizer, prompts, positions, n_ids=forward.n_ids, max_length=forward.max_length
+    )
+    check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
+    kept = Kept(encoded, columns)
+    batches = batches_of(encoded, batch_size, forward.width, forward.route)
+    with bar(len(encoded), progress, name="collect", unit="prompt") as advance:
+        for numbers in batches:
+            batch = forward([encoded[i] for i in numbers], numbers)
+            if batch.width != columns.width:  # the logits have the last word
+                columns = make_columns(tokenizer, vocab, batch.width, other)
+                kept = Kept(encoded, columns)
+            kept.add(numbers, batch)
+            advance(len(numbers))
+    return kept.rows(_meta(model, tokenizer, positions, columns, forward))
+
+
+def _meta(
+    model: Any, tokenizer: Any, positions: Positions, columns: Columns, forward: Forward
+) -> dict[str, Any]:
+    """Where the rows come from."""
+    import torch
+    import transformers
+
+    return {
+        "source": "matrixbayes.collect",
+        "model": getattr(model, "name_or_path", "") or type(model).__name__,
+        "model_class": type(model).__name__,
+        "tokenizer": getattr(tokenizer, "name_or_path", None),
+        "dtype": forward.dtype,
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "positions": positions if isinstance(positions, str) else "given",
+        "groups": columns.members or None,
+        "linear_head": forward.linear_head,
+    }
