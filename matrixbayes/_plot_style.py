@@ -1,0 +1,117 @@
+"""What every picture shares: colours, line styles, markers, labels that are safe to print.
+
+Colours are Okabe & Ito's, safe for the colour-blind; the i-th line style and the i-th marker go
+with the i-th colour, so that a picture reads in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from .display import show
+from .rows import as_log_probs
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#767676"
+MOST = len(COLOURS)
+
+
+def new_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
+    """The axes given, or those of a new figure."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def label(text: object, width: int = 18) -> str:
+    """A token as matplotlib may print it: no mathematics, no hidden legend entry."""
+    line = show(text, width=width).replace("$", r"\$")
+    return f"“{line}”" if line.startswith("_") else line
+
+
+def token_name(tokens: Sequence[str] | None, column: int, width: int = 18) -> str:
+    """The name of a column, or its number where tokens have no names."""
+    return label(column if tokens is None else tokens[column], width)
+
+
+def token_columns(
+    tokens: Sequence[str] | None, chosen: Iterable[str | int] | None, score: Any
+) -> list[int]:
+    """The columns of the tokens to draw: those asked for, or the highest by `score`."""
+    if chosen is None:
+        return [int(j) for j in np.argsort(-np.asarray(score), kind="stable")[: min(4, len(score))]]
+    if isinstance(chosen, str):
+        chosen = [chosen]
+    found = []
+    for token in chosen:
+        if isinstance(token, str):
+            if tokens is None or token not in tokens:
+                known = (
+                    "it has no names" if tokens is None else f"tokens start {list(tokens[:8])!r}"
+                )
+                raise ValueError(f"no token {token!r} to draw: {known}")
+            found.append(list(tokens).index(token))
+        else:
+            if not 0 <= int(token) < len(score):
+                raise ValueError(f"no column {token} to draw: there are {len(score)}")
+            found.append(int(token))
+    if not 1 <= len(found) <= MOST:
+        raise ValueError(
+            f"asked to draw {len(found)} tokens: between 1 and {MOST} can be told apart"
+        )
+    return found
+
+
+def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "") -> None:
+    """Labels, a light grid and no box."""
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="0.88", linewidth=0.7)
+    ax.set_axisbelow(True)
+
+
+def legend(ax: Axes, handles: Sequence[Any] | None = None) -> None:
+    """The legend to the right of the data."""
+    places: dict[str, Any] = {} if handles is None else {"handles": handles}
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize="small", **places
+    )
+
+
+def shot_axis(ax: Axes, last: int) -> None:
+    """Whole numbers of shots along the x axis."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlim(-0.02 * max(last, 1), last * 1.02 + 0.02)
+
+
+def every(n: int) -> int:
+    """Of `n` points along a line, each how manieth gets a marker: about 25 in all."""
+    return max(1, round(n / 25))
+
+
+def probabilities(
+    rows: Any, kind: str | None, shape: tuple[int, ...], tokens: Sequence[str] | None
+) -> NDArray[np.float64]:
+    """The model's own predictions as probabilities, one row per shot."""
+    log_probs, names = as_log_probs(rows, kind)
+    if log_probs.shape != shape:
+        raise ValueError(
+            f"rows have shape {log_probs.shape}, the path needs {shape}: one row per shot, "
+            "the zero-shot row first, over the prior's tokens"
+        )
+    if names is not None and tokens is not None and tuple(names) != tuple(tokens):
+        raise ValueError("the rows' tokens are not the prior's; bring them into the same order")
+    return np.exp(log_probs.astype(np.float64))

@@ -1,0 +1,315 @@
+"""The sections of a study's page, as HTML."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._report_words import bits_line, range_line, recovery_line
+from ._study_shots import in_order
+from .display import number, percent, show, table_html
+
+if TYPE_CHECKING:
+    from ._report_figures import Picture
+    from .mixture import DirichletMixture
+    from .rows import NextTokenRows
+    from .study import StudyResult
+
+__all__ = ["sections_of"]
+
+MOST_TOKENS = 12
+SHOWN_SHOTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
+    """The sections of the page, in their order."""
+    figures = {picture.name: _figure(picture) for picture in pictures}
+    parts = [
+        ("In short", _short(result)),
+        ("What the model was asked", _rows_part(result)),
+        ("How many kinds of row", _choice_part(result, figures)),
+        ("The prior", _prior_part(result, figures)),
+    ]
+    if result.shots is not None:
+        parts.append(("What demonstrations do", _shots_part(result, figures)))
+    if result.truth is not None:
+        parts.append(("Beside the truth", _truth_part(result, figures)))
+    parts.append(("Warnings", _notes_part(result)))
+    parts.append(("How this was made", _method_part(result)))
+    return [f"<section>\n<h2>{html.escape(name)}</h2>\n{body}\n</section>" for name, body in parts]
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _list(items: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _table(*args: Any, **kwargs: Any) -> str:
+    return f'<div class="wide">{table_html(*args, max_rows=None, **kwargs)}</div>'
+
+
+def _figure(picture: Picture) -> str:
+    """A picture with its sentence, inside the page."""
+    data = base64.b64encode(picture.png).decode("ascii")
+    image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.alt)}">'
+    return f"<figure>{image}<figcaption>{html.escape(picture.sentence)}</figcaption></figure>"
+
+
+def _short(result: StudyResult) -> str:
+    """The findings as a list."""
+    n, k = len(result.rows), result.prior.n_components
+    items = [
+        f"The rows of {n} prompts are described best by a prior of {k} "
+        f"component{'' if k == 1 else 's'} (BIC)."
+    ]
+    if result.shots is not None:
+        items += [f"{d.name}: {bits_line(d)}." for d in result.shots.divergences]
+    recovery = recovery_line(result)
+    if recovery:
+        items.append(f"The elicited prior beside the true one: {recovery}.")
+    if result.notes:
+        n = len(result.notes)
+        items.append(f"There {'is a warning' if n == 1 else f'are {n} warnings'} below.")
+    return _list(items)
+
+
+def _rows_part(result: StudyResult) -> str:
+    """The prompts and the mean row."""
+    rows, settings = result.rows, result.settings
+    asked = (
+        f"The model ({show(result.model, width=80)}) read {len(rows)} prompts, and its "
+        f"distribution of the next token over {rows.n_tokens} columns was kept for each: a row. "
+        f"The first prompt is “{show(settings.get('first_prompt', ''), width=160)}”."
+    )
+    if settings.get("designed"):
+        asked += (
+            " Each prompt is a fresh sequence: an urn is drawn from the prior that the model was "
+            "trained on, and words are drawn from the urn."
+        )
+    parts = [_paragraph(asked)]
+    if settings.get("vocab"):
+        parts.append(_paragraph(_answers(settings["vocab"], settings.get("other"))))
+    names = [str(j) for j in range(rows.n_tokens)] if rows.tokens is None else rows.tokens
+    mean = _mean_row(rows)
+    cells = []
+    for j in np.argsort(-mean, kind="stable")[:MOST_TOKENS]:
+        low, high = np.quantile(np.exp(rows.log_probs[:, j].astype(np.float64)), [0.05, 0.95])
+        cells.append([show(names[j]), percent(mean[j]), percent(low), percent(high)])
+    columns = ["token", "mean", "5% quantile", "95% quantile"]
+    parts.append(_table(columns, cells, caption="The most probable tokens over all rows"))
+    return "".join(parts)
+
+
+def _answers(vocab: dict[str, list[str]], other: str | None) -> str:
+    """What the columns are, in words."""
+    groups = [
+        show(name) if spellings == [name] else f"{show(name)} ({', '.join(map(show, spellings))})"
+        for name, spellings in list(vocab.items())[:MOST_TOKENS]
+    ]
+    more = f" and {len(vocab) - MOST_TOKENS} more" if len(vocab) > MOST_TOKENS else ""
+    rest = "is kept in a last column" if other == "keep" else "is left out of the rows"
+    return f"Columns are answers: {', '.join(groups)}{more}. What the model gives to others {rest}."
+
+
+def _mean_row(rows: NextTokenRows) -> NDArray[np.float64]:
+    """The mean of all rows as probabilities (V,), a few rows at a time."""
+    total = np.zeros(rows.n_tokens)
+    step = max(1, 2**20 // rows.n_tokens)
+    for start in range(0, len(rows), step):
+        total += np.exp(rows.log_probs[start : start + step].astype(np.float64)).sum(axis=0)
+    return total / len(rows)
+
+
+def _choice_part(result: StudyResult, figures: dict[str, str]) -> str:
+    """The table and figure of model choice."""
+    keys = [
+        ("n_components", "K"),
+        ("n_parameters", "parameters"),
+        ("log_likelihood", "log-likelihood (nats)"),
+        ("aic", "AIC"),
+        ("bic", "BIC"),
+        ("converged", "converged"),
+    ]
+    table = list(result.selection.table)
+    keys = [(key, name) for key, name in keys if key in table[0]]
+    rows = [[entry[key] for key, _ in keys] for entry in table]
+    best = [entry["n_components"] for entry in table].index(result.prior.n_components)
+    caption = "Fits of every K tried; the chosen one is bold"
+    return (
+        _paragraph(
+            "A prior over rows is a mixture of K Dirichlet distributions. A larger K always fits a "
+            "little better; BIC charges for every parameter, and the lowest BIC is chosen."
+        )
+        + figures.get("criterion", "")
+        + _table([name for _, name in keys], rows, caption=caption, bold=best)
+    )
+
+
+def _prior_part(result: StudyResult, figures: dict[str, str]) -> str:
+    """The fitted prior."""
+    return (
+        figures.get("components", "")
+        + _table(*_components_table(result.prior), caption="The fitted prior")
+        + figures.get("ternary", "")
+    )
+
+
+def _components_table(mixture: DirichletMixture) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows that show each component."""
+    weights, alpha = np.asarray(mixture.weights), np.asarray(mixture.alpha)
+    total = alpha.sum(axis=1)
+    names = mixture.tokens or [str(j) for j in range(alpha.shape[1])]
+    rows = []
+    for k in range(len(weights)):
+        mean = alpha[k] / total[k]
+        order = np.argsort(-mean, kind="stable")[:4]
+        top = ", ".join(f"{show(names[j])} {percent(mean[j])}" for j in order)
+        rows.append([k, f"{weights[k]:.3f}", number(float(total[k])), top])
+    return ["component", "weight", "concentration A", "mean of the most probable tokens"], rows
+
+
+def _some_shots(last: int) -> list[int]:
+    """The shots that a table shows."""
+    return sorted({*(t for t in SHOWN_SHOTS if t < last), last})
+
+
+def _shots_part(result: StudyResult, figures: dict[str, str]) -> str:
+    """The posterior path and the divergences."""
+    shots = result.shots
+    assert shots is not None
+    cells: list[list[Any]] = []
+    for t in _some_shots(len(shots.divergences[0].mean) - 1):
+        row: list[Any] = [t]
+        for d in shots.divergences:
+            error = f" ± {d.stderr[t]:.5f}" if np.isfinite(d.stderr[t]) else ""
+            row.append(f"{d.mean[t]:.5f}{error}")
+        cells.append(row)
+    names = ["shots", *(d.name for d in shots.divergences)]
+    many = "" if shots.n_sequences == 1 else f", mean ± standard error over {shots.n_sequences}"
+    sequences = "one sequence" if shots.n_sequences == 1 else f"{shots.n_sequences} sequences"
+    return (
+        _paragraph(
+            f"{sequences.capitalize()} of demonstrations were followed. After each demonstration "
+            "the prior is updated by Bayes' rule, and the model is asked for its own prediction. "
+            "If the model does Bayesian inference under this prior, the two agree at every shot."
+        )
+        + figures.get("concentration", "")
+        + figures.get("divergence", "")
+        + _table(names, cells, caption=f"Divergence in bits per token{many}")
+    )
+
+
+def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
+    """What is known of the truth beside what was recovered."""
+    truth = result.truth
+    assert truth is not None
+    text = (
+        "This model was trained on sequences from a known prior, so every answer can be checked. "
+        "Two priors were recovered. The fitted one describes the rows that the model gives after "
+        "its prompts: those are posterior means, less spread than the urns they stand for, since a "
+        "finite prompt never pins an urn down. So its concentrations must come out larger than the "
+        "true ones: it is the right answer to another question. The elicited prior is the "
+        "one whose Bayesian predictions after every history come closest to the model's; "
+        "it accounts for the number of draws, and it is the one to compare with the truth."
+    )
+    priors, tables = {"true": truth}, []
+    for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.prior)):
+        if mixture is None:
+            continue
+        ordered = in_order(truth, mixture)
+        if ordered is not None:
+            priors[name] = ordered
+        else:
+            n = mixture.n_components
+            caption = f"{name.capitalize()}: {n} components, so not paired with the true ones"
+            tables.append(_table(*_components_table(mixture), caption=caption))
+    for k in range(truth.n_components):
+        cells = []
+        for name, mixture in priors.items():
+            alpha = np.asarray(mixture.alpha)[k]
+            of_tokens = [f"{a:.4g}" for a in alpha[:MOST_TOKENS]]
+            cells.append([name, f"{mixture.weights[k]:.3f}", f"{alpha.sum():.4g}", *of_tokens])
+        names = [show(token) for token in (truth.tokens or ())[:MOST_TOKENS]]
+        caption = f"Component {k} of the true prior: weight, concentration A, and alpha by token"
+        tables.append(_table(["prior", "weight", "A", *names], cells, caption=caption))
+    found = result.elicitation
+    if found is not None:
+        text += (
+            f" It was found from {found.n_rows} predictions, which its own miss by "
+            f"{number(found.mean_kl_bits)} bits on average; a constant prediction misses them by "
+            f"{number(found.baseline_kl_bits)} bits."
+        )
+    return _paragraph(text) + "".join(tables) + figures.get("truth", "") + _exact_table(result)
+
+
+def _exact_table(result: StudyResult) -> str:
+    """The model's predictive beside exact Bayes along the first sequence."""
+    shots, truth = result.shots, result.truth
+    if shots is None or shots.exact is None or truth is None:
+        return ""
+    log_model = shots.rows.log_probs.astype(np.float64)
+    model, exact = np.exp(log_model), shots.exact
+    kl = np.sum(exact * (np.log(exact) - log_model), axis=1) / np.log(2.0)
+    names = truth.tokens or [str(j) for j in range(truth.n_tokens)]
+    chosen = np.argsort(-exact.mean(axis=0), kind="stable")[:3]
+    columns = ["shot", "shown last"]
+    for j in chosen:
+        columns += [f"{show(names[j])}: model", "exact"]
+    cells = []
+    for t in _some_shots(len(exact) - 1):
+        seen = show(names[shots.path.demonstrations[t - 1]]) if t else "(nothing)"
+        pairs = [percent(p[t, j]) for j in chosen for p in (model, exact)]
+        cells.append([t, seen, *pairs, f"{kl[t]:.5f}"])
+    return _paragraph(
+        "The model never saw these probabilities; it learned from drawn words alone. Its "
+        "prediction and that of exact Bayes under the true prior, along the first sequence:"
+    ) + _table(
+        [*columns, "KL(exact || model), bits"],
+        cells,
+        caption="The model's predictive beside exact Bayes",
+    )
+
+
+def _notes_part(result: StudyResult) -> str:
+    """What the reader must not overlook."""
+    if not result.notes:
+        return _paragraph("None.")
+    return _list([show(note, width=600) for note in result.notes])
+
+
+def _method_part(result: StudyResult) -> str:
+    """Settings, versions, and how to go on."""
+    settings = result.settings
+    sizes = range_line(settings.get("components", []))
+    cells = [
+        ["model", show(result.model, width=80)],
+        ["architecture", show(settings.get("model_type", "unknown"))],
+        ["parameters of the model", f"{settings.get('parameters', 0):,}"],
+        ["numbers of components tried", sizes],
+        ["seed", str(settings.get("seed", ""))],
+        *([name, version] for name, version in settings.get("versions", {}).items()),
+    ]
+    code = (
+        "import matrixbayes as mb\n\n"
+        'prior = mb.DirichletMixture.load("prior.safetensors")\n'
+        'rows = mb.NextTokenRows.load("rows.safetensors")\n'
+        "prior.posterior(counts).predictive()"
+    )
+    return (
+        _table(["what", "value"], cells)
+        + _paragraph("The files beside this page hold the rows and the priors. In Python:")
+        + f"<pre><code>{html.escape(code)}</code></pre>"
+        + _paragraph(
+            "Logarithms are natural unless bits are named. KL(p || q) is the expected number of "
+            "bits per token lost when q describes draws from p. The concentration A of a component "
+            "counts how many demonstrations it weighs as much as. After Dalal & Misra (2024)."
+        )
+    )

@@ -1,0 +1,312 @@
+r"""What a user hands to the study: files, options, and a model by its name.
+
+Contents
+    UsageError        something the user can mend, said in one line
+    read_prompts      one prompt a line
+    read_vocab        answer groups: JSON, or name=spelling|spelling
+    read_components   "1:6", "3" or "1,2,4"
+    read_shots        demonstrations: input<TAB>answer, or the answer alone
+    load_model        a folder, or a name in the local cache; the bundled model
+
+In the text files a line break, a tab and a backslash inside a prompt are written ``\n``, ``\t`` and
+``\\``; any other backslash stands for itself.  Files are UTF-8.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "Shots",
+    "UsageError",
+    "load_model",
+    "read_components",
+    "read_prompts",
+    "read_shots",
+    "read_vocab",
+]
+
+BUNDLED = Path(__file__).parent / "data" / "urns"
+MOST_COMPONENTS = 64
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
+
+Vocab = dict[str, list[str]]
+
+
+class UsageError(ValueError):
+    """Something the user can mend; its message is one line."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(" ".join(str(message).split()))
+
+
+# ---------------------------------------------------------------------------
+# Text files
+# ---------------------------------------------------------------------------
+
+
+def _lines(path: str | os.PathLike[str], what: str) -> list[str]:
+    """The lines of a UTF-8 file, without their ends."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what} {path}: not UTF-8 (byte {error.start})") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {what} {path}: {error.strerror or error}") from error
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _unescape(text: str) -> str:
+    r"""`text` with ``\n``, ``\t`` and ``\\`` replaced by what they stand for."""
+    return re.sub(r"\\[nt\\]", lambda found: _ESCAPES[found.group()], text)
+
+
+def read_prompts(path: str | os.PathLike[str]) -> list[str]:
+    """The prompts of a file, one a line; blank lines are skipped.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is not UTF-8, or holds no prompt.
+    """
+    prompts = [_unescape(line) for line in _lines(path, "prompts file") if line.strip()]
+    if not prompts:
+        raise UsageError(f"prompts file {path} is empty: it needs one prompt a line")
+    return prompts
+
+
+# ---------------------------------------------------------------------------
+# Answers
+# ---------------------------------------------------------------------------
+
+
+def read_vocab(options: Sequence[str]) -> Vocab | None:
+    """The answer groups of `--vocab` options: name -> spellings.
+
+    Parameters
+    ----------
+    options
+        Each one is a JSON object (``{"yes": [" yes", " Yes"], "no": [" no"]}``), the path of a file
+        that holds one, or one group as ``yes= yes| Yes``.  Several options add up.
+
+    Examples
+    --------
+    >>> read_vocab(["yes= yes| Yes", "no= no"])
+    {'yes': [' yes', ' Yes'], 'no': [' no']}
+    """
+    vocab: Vocab = {}
+    for option in options:
+        for name, spellings in _vocab_option(option).items():
+            if name in vocab:
+                raise UsageError(f"--vocab: the group {name!r} is given twice")
+            vocab[name] = spellings
+    return _checked_vocab(vocab) if options else None
+
+
+def _vocab_option(option: str) -> Vocab:
+    """The groups of one option."""
+    if option.lstrip().startswith("{"):
+        return _vocab_json(option, "--vocab")
+    if os.path.isfile(option):
+        return _vocab_json("\n".join(_lines(option, "vocab file")), f"vocab file {option}")
+    name, equals, spellings = option.partition("=")
+    if not equals:
+        raise UsageError(
+            f"--vocab {option!r}: no such file, and not a group; write 'yes= yes| Yes' or JSON"
+        )
+    return {name.strip(): [_unescape(spelling) for spelling in spellings.split("|")]}
+
+
+def _vocab_json(text: str, where: str) -> Vocab:
+    """The groups of a JSON object."""
+    try:
+        groups = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{where} is not JSON: {error}") from error
+    if not isinstance(groups, dict):
+        raise UsageError(f'{where} must be an object like {{"yes": [" yes", " Yes"]}}')
+    return {
+        name: [spellings] if isinstance(spellings, str) else spellings
+        for name, spellings in groups.items()
+    }
+
+
+def _checked_vocab(vocab: Vocab) -> Vocab:
+    """The groups, once they are known to be names with different, non-empty spellings."""
+    if len(vocab) < 2:
+        raise UsageError(f"--vocab needs at least two answer groups, got {len(vocab)}")
+    owner: dict[str, str] = {}
+    for name, spellings in vocab.items():
+        words = isinstance(spellings, list) and all(isinstance(s, str) for s in spellings)
+        if not name or not words or not spellings or "" in spellings:
+            raise UsageError(f"--vocab: the group {name!r} needs a name and non-empty spellings")
+        for spelling in spellings:
+            if spelling in owner:
+                raise UsageError(
+                    f"--vocab: the spelling {spelling!r} is in {owner[spelling]!r} and {name!r}"
+                )
+            owner[spelling] = name
+    return vocab
+
+
+def read_components(text: str) -> list[int]:
+    """The numbers of components of ``1:6`` (both ends included), ``3`` or ``1,2,4``."""
+    found = re.fullmatch(r"(\d{1,4}):(\d{1,4})", text.strip())
+    if found:
+        sizes = list(range(int(found[1]), int(found[2]) + 1))
+    elif re.fullmatch(r"\d{1,4}(,\d{1,4})*", text.strip()):
+        sizes = sorted({int(size) for size in text.split(",")})
+    else:
+        sizes = []
+    if not sizes or sizes[0] < 1 or sizes[-1] > MOST_COMPONENTS:
+        raise UsageError(
+            f"--components {text!r}: write a range like 1:6, or numbers like 3 or 1,2,4, "
+            f"between 1 and {MOST_COMPONENTS}"
+        )
+    return sizes
+
+
+# ---------------------------------------------------------------------------
+# Demonstrations
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shots:
+    """One sequence of demonstrations.
+
+    Attributes
+    ----------
+    prompts
+        S + 1 texts: what the model reads before it predicts after 0, 1, ..., S demonstrations.
+    answers
+        The S answer groups demonstrated, by name.
+    """
+
+    prompts: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]]) -> list[Shots]:
+    """The sequences of demonstrations of a file.
+
+    Parameters
+    ----------
+    path
+        A UTF-8 file; one demonstration a line, ``input<TAB>answer`` or the answer alone; a blank
+        line starts a new sequence.  An answer is a spelling or the name of a group in `vocab`.  In
+        a sequence with inputs the last line is the query: its input is shown, its answer is not,
+        and may be missing.  Demonstrations with inputs are joined by a line break, answers alone by
+        a space unless they begin with one.
+    vocab
+        The answer groups.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, holds no sequence, or an answer is in no group; says which line.
+    """
+    blocks: list[list[tuple[int, str]]] = [[]]
+    for number, line in enumerate(_lines(path, "shots file"), start=1):
+        if line.strip():
+            blocks[-1].append((number, line))
+        elif blocks[-1]:
+            blocks.append([])
+    sequences = [_sequence(path, block, vocab) for block in blocks if block]
+    if not sequences:
+        raise UsageError(f"shots file {path} is empty: it needs one demonstration a line")
+    return sequences
+
+
+def _sequence(path: Any, block: list[tuple[int, str]], vocab: Mapping[str, Sequence[str]]) -> Shots:
+    """The prompts and answers of one block of numbered lines."""
+    with_inputs = any("\t" in line for _, line in block)
+    prompts, answers, text = [], [], ""
+    for i, (number, line) in enumerate(block):
+        where = f"shots file {path}, line {number}"
+        query = with_inputs and i == len(block) - 1
+        start, tab, answer = line.rpartition("\t")
+        if with_inputs and not tab:
+            if not query:
+                raise UsageError(f"{where}: no tab between input and answer")
+            start, answer = line, ""
+        group, spelling = "", ""
+        if not query or answer.strip():
+            group, spelling = _find_answer(where, answer, vocab)
+        separator = "\n" if with_inputs else "" if spelling[:1].isspace() else " "
+        text += (separator if text else "") + _unescape(start)
+        # Without an input, what is between the answers belongs to the answer.
+        prompts.append(text if with_inputs else text.removesuffix(separator))
+        if not query:
+            text += spelling
+            answers.append(group)
+    if not with_inputs:
+        prompts.append(text)
+    return Shots(tuple(prompts), tuple(answers))
+
+
+def _find_answer(where: str, answer: str, vocab: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """The group of an answer and the spelling to show to the model."""
+    answer = _unescape(answer)
+    for name, spellings in vocab.items():
+        if answer in spellings:
+            return name, answer
+    if answer.strip() in vocab:
+        return answer.strip(), vocab[answer.strip()][0]
+    same = [(n, s) for n, words in vocab.items() for s in words if s.strip() == answer.strip()]
+    if len({name for name, _ in same}) == 1:
+        return same[0]
+    known = ", ".join(repr(name) for name in list(vocab)[:8])
+    raise UsageError(f"{where}: the answer {answer!r} is in no vocab group ({known})")
+
+
+# ---------------------------------------------------------------------------
+# The model
+# ---------------------------------------------------------------------------
+
+
+def load_model(name: str | os.PathLike[str] | None, *, download: bool = False) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer, ready to predict.
+
+    Parameters
+    ----------
+    name
+        A folder in HuggingFace format, or a model's name on the hub; None is the bundled model.
+    download
+        Whether a name may be fetched; otherwise only the local cache is looked at.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder or model, or it is not a causal language model.
+    """
+    name = str(BUNDLED if name is None else name)
+    folder = Path(name).expanduser()
+    local = folder.is_dir()
+    if local and not (folder / "config.json").is_file():
+        raise UsageError(f"folder {name} holds no config.json: not a model in HuggingFace format")
+    if not local and (folder.exists() or not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name)):
+        raise UsageError(f"no model folder {name}")
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise UsageError("a study needs torch: pip install 'matrixbayes[hf]'") from error
+    source = str(folder) if local else name
+    offline = local or not download
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+        model = AutoModelForCausalLM.from_pretrained(source, local_files_only=offline)
+    except (OSError, ValueError, KeyError) as error:
+        if local:
+            first = str(error).strip().partition("\n")[0]
+            raise UsageError(f"cannot load the model in {name}: {first}") from error
+        missing = f"no folder {name}, and no model of that name in the local HuggingFace cache"
+        hint = "it could not be fetched" if download else "--download fetches it"
+        raise UsageError(f"{missing} ({hint})") from error
+    return model.eval(), tokenizer

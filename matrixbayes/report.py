@@ -1,0 +1,118 @@
+"""A study made readable: a few lines for the terminal, one self-contained page, the files.
+
+Contents
+    summary       the findings in plain text
+    report_html   the page: no script, no network; pictures are part of it
+    save_study    the page, its pictures and the priors, into a folder
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._report_page import page
+from ._report_sections import sections_of
+from ._report_words import bits_line, component_line, range_line, recovery_line
+from .display import show
+
+if TYPE_CHECKING:
+    from ._report_figures import Picture
+    from .study import StudyResult
+
+__all__ = ["report_html", "save_study", "summary"]
+
+
+def summary(result: StudyResult) -> str:
+    """The findings in plain text, for a terminal.
+
+    Parameters
+    ----------
+    result
+        What `matrixbayes.study.study` returned.
+
+    Returns
+    -------
+    str
+        Some ten to thirty lines.
+    """
+    n, width = result.rows.log_probs.shape
+    sizes = result.settings.get("components", [])
+    lines = [
+        f"model       {show(result.model, width=70)}",
+        f"rows        {n} prompts, {width} columns",
+        f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}",
+    ]
+    named = [("fitted to the rows", result.prior)]
+    if result.elicited is not None:
+        named.append(("elicited from predictions in context", result.elicited))
+    if result.truth is not None:
+        named.append(("true (what the model was trained on)", result.truth))
+    for name, mixture in named:
+        lines.append(f"prior {name}:")
+        heavy = np.argsort(-np.asarray(mixture.weights), kind="stable")[:6]
+        lines += [f"  {component_line(mixture, int(k))}" for k in heavy]
+    recovery = recovery_line(result)
+    if recovery:
+        lines.append(f"elicited against true: {recovery}")
+    if result.shots is not None:
+        lines += [f"{d.name}: {bits_line(d)}" for d in result.shots.divergences]
+    lines += [f"warning: {show(note, width=300)}" for note in result.notes]
+    return "\n".join(lines)
+
+
+def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) -> str:
+    """The study as one page of HTML that opens anywhere.
+
+    Parameters
+    ----------
+    result
+        What `matrixbayes.study.study` returned.
+    pictures
+        Its rendered figures; made here without it.
+
+    Returns
+    -------
+    str
+        A whole document.  It loads nothing: styles and pictures are inside, and there is no script.
+    """
+    if pictures is None:
+        from ._report_figures import pictures as render
+
+        pictures = render(result)
+    title = f"Study of {show(result.model, width=80)}"
+    return page(title, "\n".join(sections_of(result, pictures)))
+
+
+def save_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:
+    """Write the page, its pictures, the rows and the priors.
+
+    Parameters
+    ----------
+    result
+        What `matrixbayes.study.study` returned.
+    folder
+        An existing folder.
+
+    Returns
+    -------
+    Path
+        Of ``report.html``.
+    """
+    from ._report_figures import pictures as render
+
+    folder = Path(folder)
+    pictures = render(result)
+    for picture in pictures:
+        (folder / f"{picture.name}.png").write_bytes(picture.png)
+    result.rows.save(folder / "rows.safetensors")
+    result.prior.save(folder / "prior.safetensors")
+    if result.elicited is not None:
+        result.elicited.save(folder / "elicited_prior.safetensors")
+    report = folder / "report.html"
+    report.write_text(report_html(result, pictures), encoding="utf-8")
+    return report
