@@ -1,0 +1,360 @@
+"""What the leak gate calls: each public callable of the core, in success and in each error.
+
+A case is a label and a function without arguments; the cases of a callable come from a generator.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from matrixbayes import _core
+
+
+def fails(
+    error: type[Exception] | tuple[type[Exception], ...],
+    call: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Calls what must raise `error`."""
+    try:
+        call(*args, **kwargs)
+    except error:
+        return
+    raise AssertionError(f"{call} did not raise {error}")
+
+
+VECTOR = np.array([0.5, 1.5, 1e-3, 40.0])
+ROWS = np.log(np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]))
+
+
+class Bad:
+    """An argument that fails when it is looked at."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise OSError("no array here")
+
+    def __index__(self) -> int:
+        raise OSError("no number here")
+
+    __float__ = __index__
+    __len__ = __index__
+
+
+Cases = Iterator[tuple[str, Callable[[], object]]]
+
+
+def special(name: str) -> Cases:
+    """A function of one array."""
+    function = getattr(_core, name)
+    yield "vector", lambda: function(VECTOR)
+    yield "matrix, float32", lambda: function(np.ones((3, 3), np.float32).T)
+    yield "scalar", lambda: function(1.5)
+    yield "empty", lambda: function([])
+    yield "nan", lambda: fails(ValueError, function, np.nan)
+    yield "nan in a vector", lambda: fails(ValueError, function, [1.0, np.nan])
+    yield "nan in a matrix", lambda: fails(ValueError, function, [[1.0, np.nan]])
+    yield "text", lambda: fails(TypeError, function, "abc")
+    yield "complex", lambda: fails(TypeError, function, 1j * VECTOR)
+    yield "raises", lambda: fails(OSError, function, Bad())
+    yield "no argument", lambda: fails(TypeError, function)
+
+
+def difference(name: str) -> Cases:
+    """A function of two arrays that broadcast."""
+    function = getattr(_core, name)
+    yield "vectors", lambda: function(VECTOR, VECTOR)
+    yield "broadcast", lambda: function(VECTOR[:, None], [0, 1, 2])
+    yield "shapes", lambda: fails(ValueError, function, VECTOR, [1, 2, 3])
+    yield "range of a", lambda: fails(ValueError, function, [1.0, -1.0], 1)
+    yield "range of n", lambda: fails(ValueError, function, 1.0, -1)
+    yield "range in a matrix", lambda: fails(ValueError, function, VECTOR[:, None], [1, np.inf])
+    yield "first", lambda: fails(TypeError, function, "a", VECTOR)
+    yield "second", lambda: fails(TypeError, function, VECTOR, "a")
+    yield "raises", lambda: fails(OSError, function, VECTOR, Bad())
+    yield "one argument", lambda: fails(TypeError, function, VECTOR)
+
+
+WEIGHTS, ALPHA = [0.25, 0.75], [[1.0, 2.0, 3.0], [0.5, 0.5, 4.0]]
+COUNTS = np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
+NAMES = ("red", "green", "blue")
+
+
+def mixture() -> Any:
+    return _core.DirichletMixture(WEIGHTS, ALPHA, tokens=NAMES)
+
+
+class MixtureOfOurs(_core.DirichletMixture):
+    """A subclass with a __dict__, as the public one is."""
+
+
+def new_mixture() -> Cases:
+    new = _core.DirichletMixture
+    yield "names", mixture
+    yield "no names", lambda: new(WEIGHTS, ALPHA)
+    yield "arrays", lambda: new(np.array(WEIGHTS), np.array(ALPHA))
+    yield "in a circle", lambda: vars(ours := MixtureOfOurs(WEIGHTS, ALPHA)).update(me=ours)
+    yield "no argument", lambda: fails(TypeError, new)
+    yield "shapes", lambda: fails(ValueError, new, [1.0], ALPHA)
+    yield "axes", lambda: fails(ValueError, new, WEIGHTS, [1.0, 2.0])
+    yield "text", lambda: fails(TypeError, new, WEIGHTS, "abc")
+    yield "raises", lambda: fails(OSError, new, Bad(), ALPHA)
+    yield "raises later", lambda: fails(OSError, new, WEIGHTS, Bad())
+    yield "weight", lambda: fails(ValueError, new, [-1.0, 2.0], ALPHA)
+    yield "sum of weights", lambda: fails(ValueError, new, [1.0, 2.0], ALPHA)
+    yield "alpha", lambda: fails(ValueError, new, WEIGHTS, -np.array(ALPHA))
+    yield "overflow", lambda: fails(OverflowError, new, WEIGHTS, np.full((2, 3), 1.7e308))
+    yield "empty", lambda: fails(ValueError, new, [], np.ones((0, 3)))
+    yield "one string", lambda: fails(TypeError, new, WEIGHTS, ALPHA, tokens="abc")
+    yield "few tokens", lambda: fails(ValueError, new, WEIGHTS, ALPHA, tokens=["a"])
+    yield "not a name", lambda: fails(TypeError, new, WEIGHTS, ALPHA, tokens=["a", "b", 3])
+    yield "twice", lambda: fails(ValueError, new, WEIGHTS, ALPHA, tokens=["a", "b", "a"])
+    yield "no sequence", lambda: fails(TypeError, new, WEIGHTS, ALPHA, tokens=3)
+
+
+def of_mixture(name: str) -> Cases:
+    """A getter, or a method without arguments."""
+    object_ = mixture()
+    if callable(getattr(object_, name)):
+        method = getattr(object_, name)
+        yield "call", method
+        yield "argument", lambda: fails(TypeError, method, 1)
+    else:
+        yield "get", lambda: getattr(object_, name)
+        yield "outlives", lambda: getattr(mixture(), name)
+        yield "set", lambda: fails(AttributeError, setattr, object_, name, 1)
+
+
+def of_rows(name: str) -> Cases:
+    method = getattr(mixture(), name)
+    single = ROWS.astype(np.float32)
+    yield "float64", lambda: method(ROWS)
+    yield "float32", lambda: method(single)
+    yield "no rows", lambda: method(ROWS[:0])
+    yield "list", lambda: fails(TypeError, method, [[1.0, 2.0, 3.0]])
+    yield "order", lambda: fails(TypeError, method, ROWS.T)
+    yield "integers", lambda: fails(TypeError, method, np.zeros((2, 3), int))
+    yield "width", lambda: fails(ValueError, method, np.zeros((2, 4)))
+    yield "axes", lambda: fails(ValueError, method, np.zeros(3))
+
+
+def of_counts(name: str, one: bool = False) -> Cases:
+    method = getattr(mixture(), name)
+    good = COUNTS[0] if one else COUNTS
+    yield "float64", lambda: method(good)
+    yield "integers", lambda: method(good.astype(int).tolist())
+    yield "width", lambda: fails(ValueError, method, np.hstack([good, good]))
+    yield "axes", lambda: fails(ValueError, method, good[None])
+    yield "negative", lambda: fails(ValueError, method, good - 5)
+    yield "nan", lambda: fails(ValueError, method, good * np.nan)
+    yield "text", lambda: fails(TypeError, method, "abc")
+    yield "raises", lambda: fails(OSError, method, Bad())
+
+
+def compared() -> Cases:
+    left, right = mixture(), mixture()
+    other = _core.DirichletMixture(WEIGHTS, ALPHA)
+    yield "equal", lambda: left == right
+    yield "different", lambda: left == other
+    yield "foreign", lambda: left == 3
+    yield "order", lambda: fails(TypeError, left.__class__.__lt__, left)
+    yield "hash", lambda: fails(TypeError, hash, left)
+
+
+def statistics(n_components: int = 2) -> Any:
+    sums = -np.ones((n_components, 3))
+    return _core.SufficientStatistics(np.ones(n_components), sums, -1.5, 7)
+
+
+def new_statistics() -> Cases:
+    new = _core.SufficientStatistics
+    yield "arrays", statistics
+    yield "lists", lambda: new([1.0], [[-1.0, -2.0]], 0.5, 2)
+    yield "no argument", lambda: fails(TypeError, new)
+    yield "shapes", lambda: fails(ValueError, new, [1.0, 2.0], [[-1.0]], 0.5, 2)
+    yield "axes", lambda: fails(ValueError, new, [1.0], [-1.0], 0.5, 2)
+    yield "text", lambda: fails(TypeError, new, "a", [[-1.0]], 0.5, 2)
+    yield "raises", lambda: fails(OSError, new, [1.0], Bad(), 0.5, 2)
+
+
+def of_statistics(name: str) -> Cases:
+    object_ = statistics()
+    yield "get", lambda: getattr(object_, name)
+    yield "outlives", lambda: getattr(statistics(), name)
+    yield "set", lambda: fails(AttributeError, setattr, object_, name, 1)
+
+
+def added() -> Cases:
+    object_, other = statistics(), statistics(3)
+    yield "sum", lambda: object_ + object_
+    yield "shapes", lambda: fails(ValueError, lambda: object_ + other)
+    yield "foreign", lambda: fails(TypeError, lambda: object_ + 1)
+
+
+def copied(make: Callable[[], Any], method: str) -> Cases:
+    """What pickle and copy rely on."""
+    object_ = make()
+    yield "call", getattr(object_, method)
+    yield "reduce", lambda: object_.__reduce_ex__(4)
+    yield "copy", lambda: copy.deepcopy(object_)
+    yield "pickle", lambda: pickle.loads(pickle.dumps(object_))
+
+
+def log_probs() -> Cases:
+    function = _core.log_probs
+    logits = 3 * ROWS
+    probs = np.exp(ROWS)
+    half = logits.astype(np.float16)
+    bits = (logits.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    bad = probs.copy()
+    bad[1, 2] = np.nan
+    yield "logits", lambda: function(logits, kind="logits")
+    yield "float16", lambda: function(half, kind="logits")
+    yield "bfloat16", lambda: function(bits, kind="logits", bfloat16=True)
+    yield "log_probs", lambda: function(ROWS, kind="log_probs")
+    yield "probs", lambda: function(probs.astype(np.float32), kind="probs")
+    yield "strides", lambda: function(probs[::-1, ::1], kind="probs")
+    yield "no rows", lambda: function(probs[:0], kind="probs")
+    yield "nan", lambda: fails(ValueError, function, bad, kind="probs")
+    yield "infinite", lambda: fails(ValueError, function, logits + np.inf, kind="logits")
+    yield "negative", lambda: fails(ValueError, function, -probs, kind="probs")
+    yield "sum", lambda: fails(ValueError, function, 2 * probs, kind="probs")
+    yield "positive", lambda: fails(ValueError, function, -ROWS, kind="log_probs")
+    yield "kind", lambda: fails(ValueError, function, probs, kind="other")
+    yield "no kind", lambda: fails(TypeError, function, probs)
+    yield "kind of kind", lambda: fails(TypeError, function, probs, kind=3)
+    yield "integers", lambda: fails(TypeError, function, [[1, 0]], kind="probs")
+    yield "axes", lambda: fails(ValueError, function, probs[0], kind="probs")
+    yield "raises", lambda: fails(OSError, function, Bad(), kind="probs")
+
+
+def lump() -> Cases:
+    function = _core.lump_log_probs
+    single = ROWS.astype(np.float32)
+    yield "float64", lambda: function(ROWS, [0, 1, 0], 2)
+    yield "float32", lambda: function(single, np.array([0, 1, 0]), 3)
+    yield "no rows", lambda: function(ROWS[:0], [0, 1, 0], 2)
+    yield "list", lambda: fails((TypeError, ValueError), function, "abc", [0, 1, 0], 2)
+    yield "too large", lambda: fails(ValueError, function, ROWS, [0, 1, 2], 2)
+    yield "negative", lambda: fails(ValueError, function, ROWS, [0, 1, -1], 2)
+    yield "length", lambda: fails(ValueError, function, ROWS, [0, 1], 2)
+    yield "floats", lambda: fails(TypeError, function, ROWS, [0.5, 1, 0], 2)
+    yield "raises", lambda: fails(OSError, function, ROWS, Bad(), 2)
+    yield "number", lambda: fails((TypeError, OSError), function, ROWS, [0, 1, 0], Bad())
+    yield "no argument", lambda: fails(TypeError, function)
+
+
+def sampled() -> Cases:
+    draw, generator = mixture().sample_log_probs, np.random.PCG64(0)
+    no_capsule = SimpleNamespace(capsule=3, lock=threading.Lock())
+    no_lock = SimpleNamespace(capsule=generator.capsule)
+    yield "rows", lambda: draw(5, generator)
+    yield "no rows", lambda: draw(0, generator)
+    yield "negative", lambda: fails(ValueError, draw, -1, generator)
+    yield "number", lambda: fails(TypeError, draw, "a", generator)
+    yield "no generator", lambda: fails((AttributeError, TypeError), draw, 1, None)
+    yield "no lock", lambda: fails((AttributeError, TypeError), draw, 1, no_lock)
+    yield "no capsule", lambda: fails((TypeError, ValueError), draw, 1, no_capsule)
+
+
+def expectation() -> Cases:
+    function, prior = _core.expectation, mixture()
+    single = ROWS.astype(np.float32)
+    yield "float64", lambda: function(prior, ROWS)
+    yield "float32, weights", lambda: function(prior, single, [1.0, 0.0, 2.0])
+    yield "no rows", lambda: function(prior, ROWS[:0], None)
+    yield "subclass", lambda: function(MixtureOfOurs(WEIGHTS, ALPHA), ROWS)
+    yield "no mixture", lambda: fails(TypeError, function, 3, ROWS)
+    yield "width", lambda: fails(ValueError, function, prior, ROWS[:, :2].copy())
+    yield "order", lambda: fails(TypeError, function, prior, ROWS.T)
+    yield "few weights", lambda: fails(ValueError, function, prior, ROWS, [1.0])
+    yield "weight", lambda: fails(ValueError, function, prior, ROWS, [1.0, -1.0, 1.0])
+    yield "text", lambda: fails(TypeError, function, prior, ROWS, "abc")
+    yield "raises", lambda: fails(OSError, function, prior, ROWS, Bad())
+
+
+def accumulate() -> Cases:
+    function, shares = _core.accumulate, np.full((3, 2), 0.5)
+    single = ROWS.astype(np.float32)
+    yield "float64", lambda: function(ROWS, shares)
+    yield "float32", lambda: function(single, shares)
+    yield "no array", lambda: fails(TypeError, function, [[1.0]], shares)
+    yield "axes", lambda: fails((TypeError, ValueError), function, ROWS[0], shares)
+    yield "few shares", lambda: fails(ValueError, function, ROWS, shares[:2])
+    yield "no component", lambda: fails(ValueError, function, ROWS, shares[:, :0])
+    yield "share", lambda: fails(ValueError, function, ROWS, -shares)
+    yield "raises", lambda: fails(OSError, function, ROWS, Bad())
+
+
+def maximization() -> Cases:
+    function = _core.maximization
+    found = _core.expectation(mixture(), ROWS)
+    infinite = _core.SufficientStatistics([1.0, 1.0], np.full((2, 3), -np.inf), 0.0, 2)
+    empty = _core.SufficientStatistics([0.0, 0.0], np.zeros((2, 3)), 0.0, 0)
+    yield "found", lambda: function(found, ALPHA, 1e8, 0.01)
+    yield "capped", lambda: function(found, ALPHA, 0.5, 0.0)
+    yield "empty", lambda: function(empty, ALPHA, 1e8, 0.0)
+    yield "infinite sums", lambda: fails(ValueError, function, infinite, ALPHA, 1e8, 0.0)
+    yield "no statistics", lambda: fails(TypeError, function, 3, ALPHA, 1e8, 0.0)
+    yield "shapes", lambda: fails(ValueError, function, found, [[1.0, 2.0]], 1e8, 0.0)
+    yield "axes", lambda: fails(ValueError, function, found, [1.0, 2.0], 1e8, 0.0)
+    yield "alpha", lambda: fails(ValueError, function, found, np.zeros((2, 3)), 1e8, 0.0)
+    yield "cap", lambda: fails(ValueError, function, found, ALPHA, 0.0, 0.0)
+    yield "rate", lambda: fails(ValueError, function, found, ALPHA, 1e8, -1.0)
+    yield "raises", lambda: fails(OSError, function, found, Bad(), 1e8, 0.0)
+    yield "raises earlier", lambda: fails(OSError, function, found, ALPHA, Bad(), 0.0)
+
+
+def squared_distances() -> Cases:
+    function, single = _core.squared_distances, ROWS.astype(np.float32)
+    yield "float64", lambda: function(ROWS, ROWS[0])
+    yield "float32", lambda: function(single, [-1.0, -2.0, -3.0])
+    yield "no rows", lambda: function(ROWS[:0], ROWS[0])
+    yield "width", lambda: fails(ValueError, function, ROWS, [1.0])
+    yield "axes", lambda: fails(ValueError, function, ROWS, ROWS)
+    yield "list", lambda: fails(TypeError, function, [[1.0]], [1.0])
+    yield "raises", lambda: fails(OSError, function, ROWS, Bad())
+
+
+SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
+GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
+MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
+SUMS = ("weight", "log_sums", "log_likelihood", "n_rows")
+
+CASES: dict[str, Callable[[], Cases]] = {
+    **{name: partial(special, name) for name in SPECIAL},
+    **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
+    "log_probs": log_probs,
+    "lump_log_probs": lump,
+    "expectation": expectation,
+    "accumulate": accumulate,
+    "maximization": maximization,
+    "squared_distances": squared_distances,
+    "DirichletMixture": new_mixture,
+    **{f"DirichletMixture.{name}": partial(of_mixture, name) for name in GETTERS + MOMENTS},
+    **{
+        f"DirichletMixture.{name}": partial(of_rows, name)
+        for name in ("log_prob", "responsibilities")
+    },
+    **{
+        f"DirichletMixture.{name}": partial(of_counts, name)
+        for name in ("log_evidence", "count_responsibilities", "predictive")
+    },
+    "DirichletMixture.posterior": partial(of_counts, "posterior", one=True),
+    "DirichletMixture.sample_log_probs": sampled,
+    "DirichletMixture.__eq__": compared,
+    "DirichletMixture.__getnewargs_ex__": partial(copied, mixture, "__getnewargs_ex__"),
+    "SufficientStatistics": new_statistics,
+    **{f"SufficientStatistics.{name}": partial(of_statistics, name) for name in SUMS},
+    "SufficientStatistics.__add__": added,
+    "SufficientStatistics.__reduce__": partial(copied, statistics, "__reduce__"),
+}

@@ -1,0 +1,63 @@
+"""Slow twins of the C kernels, in NumPy and SciPy: what the tests hold them against."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import gammaln, logsumexp, psi
+
+DATA = Path(__file__).parent / "data"
+
+
+def load(name: str) -> Any:
+    """A table of known answers."""
+    return json.loads((DATA / f"{name}.json").read_text())
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Floats of numbers that may be written as strings."""
+    return np.vectorize(float, otypes=[float])(np.asarray(values, dtype=object))
+
+
+def log_joint(weights, alpha, log_probs):
+    """ln w_k + ln Dir(p_i; alpha_k), shape (N, K)."""
+    constant = gammaln(alpha.sum(1)) - gammaln(alpha).sum(1)
+    with np.errstate(divide="ignore"):
+        return np.log(weights) + constant + log_probs.astype(float) @ (alpha - 1.0).T
+
+
+def expectation(weights, alpha, log_probs, sample_weight):
+    """N_k, S_kv and the log-likelihood of the E-step."""
+    joint = log_joint(weights, alpha, log_probs)
+    total = logsumexp(joint, axis=1)
+    share = np.exp(joint - total[:, None]) * sample_weight[:, None]
+    return share.sum(0), share.T @ log_probs.astype(float), float(sample_weight @ total)
+
+
+def log_evidence(weights, alpha, counts):
+    """Log-probability of a sequence with these counts."""
+    a, n = alpha.sum(1), counts.sum()
+    each = gammaln(a) - gammaln(a + n) + (gammaln(alpha + counts) - gammaln(alpha)).sum(1)
+    return logsumexp(np.log(weights) + each)
+
+
+def variance(weights, alpha):
+    """Law of total variance, from scipy's Dirichlet."""
+    means = np.array([stats.dirichlet(a).mean() for a in alpha])
+    within = np.array([stats.dirichlet(a).var() for a in alpha])
+    return weights @ (within + means**2) - (weights @ means) ** 2
+
+
+def gradient(alpha, weight, log_sums, rate):
+    """Of the M-step's objective at alpha (V,)."""
+    return weight * (psi(alpha.sum()) - psi(alpha)) + log_sums - rate
+
+
+def squared_distances(log_probs, centre):
+    """Aitchison's, from centred logarithms."""
+    d = log_probs.astype(float) - centre
+    return ((d - d.mean(1, keepdims=True)) ** 2).sum(1)

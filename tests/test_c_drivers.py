@@ -1,0 +1,73 @@
+"""The C tests of the core alone: each csrc/test/test_*.c is a program that ends with 0."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
+DRIVERS = sorted(CSRC.glob("test/test_*.c"))
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes"]
+WARNINGS += ["-Wmissing-prototypes"]
+BUILDS = {
+    "plain": ["-O2"],
+    "sanitized": [
+        *("-O1", "-g", "-DMB_NO_CLONES", "-fno-omit-frame-pointer"),
+        *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    ],
+}
+pytestmark = pytest.mark.no_sanitizer  # they bring their own
+
+
+def run(*line: object, **environment: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in line],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, (
+        f"{line[0]} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the core's objects, built in one of the ways."""
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc here")
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "flags").write_text("\n".join(BUILDS[request.param]))
+    flags = ["-std=c11", "-Werror", "-ffp-contract=off", *WARNINGS, *BUILDS[request.param]]
+    jobs = []
+    for file in sorted(CSRC.glob("core/*.c")):
+        line = ["gcc", *flags, f"-I{CSRC}", "-c", str(file), "-o", str(folder / f"{file.stem}.o")]
+        jobs.append(subprocess.Popen(line, stderr=subprocess.PIPE, text=True))
+    errors = [job.communicate()[1] for job in jobs]
+    assert all(job.returncode == 0 for job in jobs), "".join(errors)
+    return folder
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.stem)
+def test_driver(build: Path, driver: Path) -> None:
+    program = build / driver.stem
+    flags = ["-std=c11", "-Werror", *WARNINGS, *(build / "flags").read_text().split()]
+    run("gcc", *flags, f"-I{CSRC}", driver, *sorted(build.glob("*.o")), "-lm", "-o", program)
+    run(program, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
+
+
+def test_core_has_no_global_variables(build: Path) -> None:
+    if build.name.startswith("sanitized"):
+        pytest.skip("the sanitizers add their own")
+    for file in build.glob("*.o"):
+        if file.stem != "mem_libc":
+            symbols = run("nm", "--format=posix", file)
+            assert not re.findall(r"^(\S+) [BbDdCGgSs] ", symbols, re.MULTILINE), file.name

@@ -1,0 +1,160 @@
+"""What a notebook and a terminal show: escaped, static, short."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from matrixbayes import display
+from matrixbayes.matrix import posterior_path
+from matrixbayes.mixture import DirichletMixture
+from matrixbayes.rows import NextTokenRows
+
+NASTY = ("<script>alert(1)</script>", "a\nb", "\x1b[31mred", "\u202eabc", '"><img src=x>', " yes ")
+
+
+def mixture(k: int = 3, tokens: tuple[str, ...] | None = NASTY) -> DirichletMixture:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(k))
+    return DirichletMixture(weights, rng.uniform(0.5, 5.0, (k, len(NASTY))), tokens=tokens)
+
+
+def rows(n: int = 3) -> NextTokenRows:
+    probs = np.random.default_rng(1).dirichlet(np.ones(len(NASTY)), n)
+    return NextTokenRows(np.log(probs), tokens=NASTY)
+
+
+def selection(n: int = 3) -> SimpleNamespace:
+    table = [
+        {
+            "n_components": k,
+            "log_likelihood": 100.0 + k,
+            "n_parameters": 7 * k - 1,
+            "aic": -200.0,
+            "bic": 10.0 * abs(k - 2),
+            "converged": k != 3,
+        }
+        for k in range(1, n + 1)
+    ]
+    return SimpleNamespace(table=table, criterion="bic", best_=SimpleNamespace(n_components=2))
+
+
+def path(n: int = 3):
+    return posterior_path(mixture(), [t % len(NASTY) for t in range(n)])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("yes", "yes"),
+        (" yes", "␣yes"),
+        ("yes  ", "yes␣␣"),
+        ("  ", "␣␣"),
+        ("", ""),
+        ("a b", "a b"),
+        ("a\nb\t\r", r"a\nb\t\r"),
+        ("\x00\x7f", r"\x00\x7f"),
+        ("\u202ex", r"\u202ex"),
+        ("\ud800", r"\ud800"),
+        ("\xa0", r"\xa0"),
+        ("ärger 日本", "ärger 日本"),
+        ("x" * 30, "x" * 23 + "…"),
+    ],
+)
+def test_show_makes_one_printable_line(text: str, shown: str) -> None:
+    assert display.show(text) == shown
+
+
+def test_figures() -> None:
+    assert display.number(np.int64(3)) == "3"
+    assert display.number(np.True_) == "yes"
+    assert display.number(0.000012345) == "1.234e-05"
+    assert display.number(12345.678) == "12345.7"
+    assert display.number(float("nan")) == "nan"
+    assert display.percent(0.1234) == "12.3%"
+    assert display.percent(1e-5) == "<0.1%"
+    assert display.percent(0.0) == "0.0%"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        display.mixture_text(mixture(40)),
+        display.mixture_text(mixture(40, tokens=None)),
+        display.rows_text(rows(500)),
+        display.path_text(path(200)),
+        display.selection_text(selection(40)),
+    ],
+)
+def test_text_is_at_most_ten_printable_lines(text: str) -> None:
+    lines = text.split("\n")
+    assert 3 <= len(lines) <= 10
+    assert all(line.isprintable() and len(line) < 120 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        display.mixture_html(mixture(40)),
+        display.rows_html(rows(500)),
+        display.path_html(path(200)),
+        display.selection_html(selection(40)),
+        display.table_html(list(NASTY), [list(NASTY)], caption=NASTY[0]),
+    ],
+)
+def test_html_is_static_and_escaped(page: str) -> None:
+    root = ElementTree.fromstring(page)  # well-formed, whatever the tokens
+    allowed = {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert {element.tag for element in root.iter()} <= allowed
+    for element in root.iter():
+        assert set(element.attrib) <= {"style", "scope", "colspan"}
+    assert "url(" not in page
+    assert "http" not in page
+    # Colours come from the page that the table stands in.
+    assert set(re.findall(r"(?<![-\w])color:([^;\"]+)", page)) == {"inherit"}
+
+
+def test_a_mixture_is_shown_by_weight() -> None:
+    m = DirichletMixture([0.2, 0.8], [[1.0, 3.0], [9.0, 1.0]], tokens=("no", "yes"))
+    lines = display.mixture_text(m).split("\n")
+    assert lines[0] == "DirichletMixture: 2 components over 2 tokens"
+    assert lines[2].split() == ["1", "0.8000", "10.00", "no", "0.900,", "yes", "0.100"]
+    assert lines[3].split() == ["0", "0.2000", "4.000", "yes", "0.750,", "no", "0.250"]
+
+
+def test_rows_show_their_entropy_in_bits() -> None:
+    r = NextTokenRows(np.array([[0.0, -np.inf], [np.log(0.5), np.log(0.5)]]), tokens=("a", "b"))
+    lines = display.rows_text(r).split("\n")
+    assert lines[0] == "NextTokenRows: 2 rows over 2 tokens, float64, 32 bytes"
+    assert lines[2].split() == ["0", "0.000", "a", "1.000,", "b", "0.000"]
+    assert lines[3].split() == ["1", "1.000", "a", "0.500,", "b", "0.500"]
+
+
+def test_a_long_path_shows_its_beginning_and_its_end() -> None:
+    lines = display.path_text(path(100)).split("\n")
+    assert [line.split()[0] for line in lines[2:]] == ["0", "1", "2", "3", "...", "98", "99", "100"]
+    assert "(prior)" in lines[2]
+
+
+def test_the_chosen_number_of_components_is_marked() -> None:
+    lines = display.selection_text(selection()).split("\n")
+    assert [line.endswith("<- best") for line in lines[2:]] == [False, True, False]
+    bold = [row for row in display.selection_html(selection()).split("<tr>") if "600" in row]
+    assert len([row for row in bold if "<td" in row]) == 1
+
+
+def test_the_objects_show_themselves_this_way() -> None:
+    for thing in (mixture(), rows(), path()):
+        assert len(repr(thing).split("\n")) <= 10
+        ElementTree.fromstring(thing._repr_html_())
+    assert repr(rows()) == display.rows_text(rows())
+
+
+def test_what_is_left_out_is_said() -> None:
+    text = display.table_text(["a"], [[i] for i in range(100)], title="t", max_lines=6)
+    assert text.split("\n") == ["t", "a", "0", "1", "2", "... and 97 more"]
+    assert "and 80 more" in display.table_html(["a"], [[i] for i in range(100)])

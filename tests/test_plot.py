@@ -1,0 +1,254 @@
+"""Pictures: what they draw, that they read in grey, and that they leave everything else alone."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("mpltern")
+
+import matplotlib
+from matplotlib import colors, pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from matrixbayes import _plot_mixture, plot
+from matrixbayes.matrix import posterior_path
+from matrixbayes.mixture import DirichletMixture
+from matrixbayes.rows import NextTokenRows
+
+TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")
+PRIOR = DirichletMixture(
+    [0.6, 0.4], [[4.0, 2.0, 1.0, 0.5, 0.5], [0.5, 0.5, 1.0, 5.0, 2.0]], tokens=TOKENS
+)
+PATH = posterior_path(PRIOR, [0, 0, 3, 0, 1, 4])
+OWN = NextTokenRows(np.log(0.9 * PATH.mean() + 0.02), tokens=TOKENS)
+SELECTION = SimpleNamespace(
+    criterion="bic",
+    best_=SimpleNamespace(n_components=2),
+    table=[{"n_components": k, "bic": b} for k, b in [(1, -5.0), (2, -9.0), (3, -8.0)]],
+)
+OKABE_ITO = {
+    "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
+}  # fmt: skip
+
+DRAWINGS = {
+    "concentration": lambda ax: plot.concentration(PATH, rows=OWN, ax=ax),
+    "total_concentration": lambda ax: plot.total_concentration(PATH, ax=ax),
+    "component_weights": lambda ax: plot.component_weights(PATH, ax=ax),
+    "kl": lambda ax: plot.kl(PATH, OWN, ax=ax),
+    "curves": lambda ax: plot.curves({"a": [1.0, 0.5], "b": [0.2, 0.1]}, ax=ax),
+    "components": lambda ax: plot.components(PRIOR, ax=ax),
+    "compare_components": lambda ax: plot.compare_components({"a": PRIOR, "b": PRIOR}, ax=ax),
+    "ternary": lambda ax: plot.ternary(PRIOR, resolution=40, ax=ax),
+    "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
+}
+
+
+@pytest.fixture(autouse=True)
+def _agg():
+    """No window, and no figure left over."""
+    before = matplotlib.get_backend()
+    matplotlib.use("agg")
+    yield
+    pyplot.close("all")
+    matplotlib.use(before)
+
+
+def new_axes(name: str) -> Axes:
+    projection = "ternary" if name == "ternary" else None
+    return Figure(layout="constrained").add_subplot(projection=projection)
+
+
+def png(figure: Figure) -> bytes:
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png")
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_axes_in_axes_out_and_nothing_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyplot, "show", lambda *a, **k: pytest.fail("plt.show was called"))
+    ax = new_axes(name)
+    settings = dict(matplotlib.rcParams)
+    assert DRAWINGS[name](ax) is ax
+    assert dict(matplotlib.rcParams) == settings
+    assert pyplot.get_fignums() == []  # pyplot was not asked
+    assert png(ax.figure).startswith(b"\x89PNG")  # and warns of nothing
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_without_axes_there_is_one_new_figure(name: str) -> None:
+    ax = DRAWINGS[name](None)
+    assert isinstance(ax, Axes)
+    assert pyplot.get_fignums() == [ax.figure.number]
+
+
+@pytest.mark.parametrize("name", [n for n in DRAWINGS if n != "components"])
+def test_legends_stand_outside_the_data(name: str) -> None:
+    ax = DRAWINGS[name](new_axes(name))
+    png(ax.figure)
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+
+
+@pytest.mark.parametrize("name", [n for n in DRAWINGS if n not in ("components", "ternary")])
+def test_axes_are_labelled_and_titled(name: str) -> None:
+    ax = DRAWINGS[name](new_axes(name))
+    assert ax.get_ylabel()
+    assert ax.get_title(loc="left")
+    assert ax.get_xlabel() or name == "compare_components"
+
+
+@pytest.mark.parametrize("name", ["concentration", "component_weights", "curves"])
+def test_what_colour_tells_apart_line_styles_tell_too(name: str) -> None:
+    ax = DRAWINGS[name](new_axes(name))
+    looks = {}
+    for line in ax.get_lines():
+        if line.get_linestyle() != "None" and line.get_linewidth() >= 1.0:
+            colour = colors.to_hex(line.get_color())
+            assert colour in OKABE_ITO
+            looks.setdefault(colour, set()).add(str(line._unscaled_dash_pattern))
+    styles = [style for look in looks.values() for style in look]
+    assert len(looks) >= 2
+    assert len(set(styles)) == len(styles) == len(looks)
+
+
+def test_concentration_draws_the_numbers_of_the_path() -> None:
+    ax = plot.concentration(PATH, rows=OWN, tokens=[" yes", 3], level=0.8, ax=new_axes(""))
+    drawn = [np.asarray(line.get_ydata()) for line in ax.get_lines()]
+
+    def is_drawn(values: np.ndarray) -> bool:
+        return any(d.shape == values.shape and np.allclose(d, values) for d in drawn)
+
+    for column, token in ((0, 0), (1, 3)):
+        band = PATH.interval(0.8, tokens=[0, 3])[:, column]
+        for values in (PATH.mean()[:, token], OWN.probs()[:, token], band[:, 0], band[:, 1]):
+            assert is_drawn(values)
+    assert not is_drawn(PATH.mean()[:, 1])
+    # Marks above the data at the shots that showed the token.
+    above = [line for line in ax.get_lines() if len(line.get_ydata()) and line.get_ydata()[0] > 1.0]
+    assert [list(line.get_xdata()) for line in above] == [[1, 2, 4], [3]]
+
+
+def test_the_default_tokens_are_the_most_probable() -> None:
+    ax = plot.concentration(PATH, ax=new_axes(""))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(names) == 4 + 2
+    assert "␣yes" in names
+    assert not any("model" in name for name in names)
+
+
+def test_names_are_printed_as_they_are() -> None:
+    ax = plot.concentration(PATH, tokens=[*TOKENS], ax=new_axes(""))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names[:5] == ["␣yes", r"\$x^2\$", "“_hidden”", r"a\nb", "blue"]
+    png(ax.figure)
+
+
+def test_kl_is_in_bits() -> None:
+    drawn = plot.kl(PATH, OWN, ax=new_axes("")).get_lines()[0].get_ydata()
+    np.testing.assert_allclose(drawn, PATH.kl(OWN) / np.log(2.0), rtol=1e-12)
+    same = plot.kl(PATH, OWN.probs(), kind="probs", ax=new_axes("")).get_lines()[0].get_ydata()
+    np.testing.assert_allclose(same, drawn, rtol=1e-6)
+
+
+def test_three_panels_share_their_shots() -> None:
+    figure = plot.concentration_figure(PATH, rows=OWN, figure=Figure(layout="constrained"))
+    assert len(figure.axes) == 3
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+    assert [ax.get_xlabel() for ax in figure.axes][:2] == ["", ""]
+    assert png(figure)
+    assert pyplot.get_fignums() == []
+
+
+def test_a_long_legend_does_not_squeeze_the_panels() -> None:
+    rng = np.random.default_rng(0)
+    names = ["a name that is quite long " + str(j) for j in range(7)]
+    many = DirichletMixture(np.full(7, 1 / 7), rng.uniform(0.2, 5.0, (7, 7)), tokens=names)
+    path = posterior_path(many, [0, 1])
+    figure = plot.concentration_figure(path, tokens=names, figure=Figure((9.0, 9.0)))
+    png(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    for ax, share in zip(figure.axes, (0.35, 0.15, 0.15), strict=True):
+        assert ax.get_window_extent().height > share * height
+        legend = ax.get_legend().get_window_extent()
+        assert legend.x1 <= width
+
+
+def test_components_pools_what_it_does_not_show() -> None:
+    rng = np.random.default_rng(0)
+    wide = DirichletMixture([0.7, 0.3], rng.uniform(0.1, 3.0, (2, 500)))
+    ax = plot.components(wide, most=6, ax=new_axes(""))
+    shown = np.asarray(ax.get_images()[0].get_array())
+    assert shown.shape == (2, 6)
+    np.testing.assert_allclose(shown.sum(axis=1), 1.0)
+    assert [t.get_text() for t in ax.get_xticklabels()][-1] == "(all others)"
+
+
+@pytest.mark.parametrize("tokens", [None, [" yes", "blue"], [0, 3, 4]])
+def test_a_triangle_is_of_a_mixture_that_is_exact(tokens) -> None:
+    weights, alpha, names = _plot_mixture._triangle(PRIOR, tokens)
+    np.testing.assert_array_equal(weights, PRIOR.weights)
+    full = np.asarray(PRIOR.alpha)
+    columns = {None: [0, 3], (" yes", "blue"): [0, 4], (0, 3, 4): [0, 3, 4]}[
+        None if tokens is None else tuple(tokens)
+    ]
+    expected = full[:, columns]
+    if len(columns) == 2:
+        rest = full.sum(axis=1) - expected.sum(axis=1)
+        expected = np.column_stack([expected, rest])
+        assert names[2] == "all others"
+    np.testing.assert_allclose(alpha, expected, rtol=1e-14)
+
+
+def test_regions_hold_the_mass_that_they_name() -> None:
+    # Dir(1, 1, 4): the density is 20 p_3^3, so a region is {p_3 > c}, and p_3 is Beta(4, 2).
+    mixture = DirichletMixture([1.0], [[1.0, 1.0, 4.0]])
+    draws = mixture.sample(50_000, rng=1, kind="log_probs")
+    levels, held = _plot_mixture._regions(mixture.log_prob(draws, kind="log_probs"), 3.0)
+    assert held == [0.95, 0.8, 0.5, 0.25]
+    for level, share in zip(levels, held, strict=False):
+        cut = np.exp((level - np.log(20.0)) / 3.0)
+        np.testing.assert_allclose(1.0 - (5 * cut**4 - 4 * cut**5), share, atol=0.01)
+    assert (np.diff(levels) > 0).all()
+
+
+def test_a_spike_can_be_drawn_too() -> None:
+    spike = DirichletMixture([0.5, 0.5], [[1e7, 2e7, 1e7], [1e-3, 1e-3, 1e-3]])
+    png(plot.ternary(spike, resolution=30, ax=new_axes("ternary")).figure)
+
+
+def test_the_criterion_marks_the_choice() -> None:
+    ax = plot.criterion(SELECTION, ax=new_axes(""))
+    assert list(ax.get_lines()[0].get_ydata()) == [-5.0, -9.0, -8.0]
+    assert (list(ax.get_lines()[1].get_xdata()), list(ax.get_lines()[1].get_ydata())) == ([2], [-9])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plot.concentration(PATH, tokens=["no"]), "no token 'no'"),
+        (lambda: plot.concentration(PATH, tokens=[9]), "no column 9"),
+        (lambda: plot.concentration(PATH, tokens=[]), "0 tokens"),
+        (
+            lambda: plot.concentration(PATH, rows=OWN[:3]),
+            r"the path needs \(7, 5\)",
+        ),
+        (lambda: plot.concentration(PATH, rows=OWN.log_probs), "kind="),
+        (lambda: plot.ternary(PRIOR, tokens=[0, 0]), "two or three different tokens"),
+        (lambda: plot.ternary(DirichletMixture([1.0], [[1.0, 2.0]])), "needs three tokens"),
+        (lambda: plot.curves({}), "0 curves"),
+    ],
+)
+def test_wrong_arguments_are_explained(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_triangle_needs_ternary_axes() -> None:
+    with pytest.raises(TypeError, match="projection"):
+        plot.ternary(PRIOR, ax=new_axes("plain"))
