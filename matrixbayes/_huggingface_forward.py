@@ -58,10 +58,11 @@ class Batch:
                 try:
                     log_probs(row[None], kind="logits", bfloat16=bfloat16)
                 except ValueError as error:
+                    reason = str(error).partition(":")[0].removeprefix("row 0").lstrip(", ")
                     raise ValueError(
-                        f"the model's logits for prompt {prompt} after position {position} are "
-                        f"no distribution ({error}): float16 overflows in many models, so load "
-                        "it in bfloat16 or float32; or look for damaged weights"
+                        f"the model's logits for prompt {prompt} after position {position} are no "
+                        f"distribution: {reason}; float16 overflows in many models, so load it in "
+                        "bfloat16 or float32, or look for damaged weights"
                     ) from error
             raise
 

@@ -78,7 +78,8 @@ def _short(result: StudyResult) -> str:
     if result.notes:
         n = len(result.notes)
         items.append(f"There {'is a warning' if n == 1 else f'are {n} warnings'} below.")
-    return _list(items)
+    meaning = "KL(p || q): bits per token lost when q stands in for p; 0 where the two agree."
+    return _list(items) + (_paragraph(meaning) if result.shots is not None else "")
 
 
 def _rows_part(result: StudyResult) -> str:

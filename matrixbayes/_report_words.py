@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._study_shots import Divergence, in_order
-from .display import number, percent, show
+from .display import percent, show
 
 if TYPE_CHECKING:
     from .mixture import DirichletMixture
@@ -32,8 +32,8 @@ def bits_line(divergence: Divergence) -> str:
     mean = divergence.mean
     last = len(mean) - 1
     return (
-        f"{number(float(np.mean(mean)))} bits on average over shots 0 to {last} "
-        f"({number(float(mean[0]))} at 0, {number(float(mean[-1]))} at {last})"
+        f"{float(np.mean(mean)):.5f} bits on average over shots 0 to {last} "
+        f"({mean[0]:.5f} at 0, {mean[-1]:.5f} at {last})"
     )
 
 

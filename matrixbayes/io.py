@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 
 __all__ = ["read", "write"]
 
+# The one entry of the file's metadata: with several, their order would differ from run to run.
+KEY = "matrixbayes"
+
 # NumPy's name and the file's name of every type that these files hold.
 DTYPES = {
     "bool": "BOOL",
@@ -160,7 +163,7 @@ def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
         text = json.dumps(dict(header), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"the header does not fit into JSON: {error}") from error
-    return {"format": header["format"], "header": text}
+    return {KEY: text}
 
 
 def _create(path: str) -> int:
@@ -219,15 +222,16 @@ def _array(path: str, file: Any, name: str) -> NDArray[Any]:
 
 def _header(path: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
     """The header of a file, which must be ours and of the right format."""
-    found = metadata.get("format")
-    if found != format or "header" not in metadata:
-        raise ValueError(f"{path} is not a {format!r} file (its format is {found!r})")
+    if KEY not in metadata:
+        raise ValueError(f"{path} is not a {format!r} file: it has no header of this package")
     try:
-        header = json.loads(metadata["header"], parse_constant=_refuse, parse_float=_finite)
+        header = json.loads(metadata[KEY], parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: the header is damaged: {error}") from error
-    if not isinstance(header, dict) or header.get("format") != format:
-        raise ValueError(f"{path}: the header is damaged: it does not name format {format!r}")
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: the header is damaged: it is not an object")
+    if header.get("format") != format:
+        raise ValueError(f"{path} is not a {format!r} file (its format is {header.get('format')!r})")
     version = header.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"{path}: the header is damaged: version is {version!r}")

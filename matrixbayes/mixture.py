@@ -19,7 +19,7 @@ from .rows import as_log_probs
 __all__ = ["DirichletMixture", "Uncertainty"]
 
 FORMAT, VERSION = "matrixbayes.prior", 1
-OTHER = "<other>"
+OTHER, REST = "<other>", "<rest>"  # the tokens in no group; the same where one is called <other>
 
 Token = str | int
 
@@ -268,7 +268,7 @@ class DirichletMixture(_core.DirichletMixture):
                 of_column[v] = g
         names = list(groups)
         if (of_column < 0).any():
-            names.append(OTHER)
+            names.append(REST if OTHER in names else OTHER)
             of_column[of_column < 0] = len(names) - 1
         empty = sorted(set(range(len(names))) - set(of_column.tolist()))
         if empty:

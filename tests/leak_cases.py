@@ -114,7 +114,7 @@ def new_mixture() -> Cases:
     yield "alpha", lambda: fails(ValueError, new, WEIGHTS, -np.array(ALPHA))
     yield "overflow", lambda: fails(OverflowError, new, WEIGHTS, np.full((2, 3), 1.7e308))
     yield "empty", lambda: fails(ValueError, new, [], np.ones((0, 3)))
-    yield "one string", lambda: fails(TypeError, new, WEIGHTS, ALPHA, tokens="abc")
+    yield "letters", lambda: new(WEIGHTS, ALPHA, tokens="abc")
     yield "few tokens", lambda: fails(ValueError, new, WEIGHTS, ALPHA, tokens=["a"])
     yield "not a name", lambda: fails(TypeError, new, WEIGHTS, ALPHA, tokens=["a", "b", 3])
     yield "twice", lambda: fails(ValueError, new, WEIGHTS, ALPHA, tokens=["a", "b", "a"])
@@ -237,6 +237,20 @@ def log_probs() -> Cases:
     yield "raises", lambda: fails(OSError, function, Bad(), kind="probs")
 
 
+def check_log_probs() -> Cases:
+    function, zero = _core.check_log_probs, ROWS.copy()
+    zero[1] = [-np.inf, np.log(0.5), np.log(0.5)]
+    yield "float64", lambda: function(ROWS)
+    yield "float16, strides", lambda: function(ROWS.astype(np.float16)[::-1])
+    yield "a zero", lambda: function(zero)
+    yield "no rows", lambda: function(ROWS[:0])
+    yield "nan", lambda: fails(ValueError, function, ROWS * np.nan)
+    yield "positive", lambda: fails(ValueError, function, -ROWS)
+    yield "integers", lambda: fails(TypeError, function, [[1, 2]])
+    yield "axes", lambda: fails(ValueError, function, ROWS[0])
+    yield "raises", lambda: fails(OSError, function, Bad())
+
+
 def lump() -> Cases:
     function = _core.lump_log_probs
     single = ROWS.astype(np.float32)
@@ -334,6 +348,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
     **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
     "log_probs": log_probs,
+    "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "expectation": expectation,
     "accumulate": accumulate,

@@ -125,7 +125,7 @@ def test_only_four_errors_come_out(name: str) -> None:
 
 # --- sizes that no memory holds
 
-HUGE = [(2**31, 2**28), (2**59, 1), (1, 2**59), (2**40, 3), (3, 2**40)]
+HUGE = [(2**35, 2**24), (2**59, 1), (1, 2**59), (2**45, 3), (3, 2**45)]
 
 
 @pytest.mark.no_sanitizer  # AddressSanitizer ends the process where an allocation is this large

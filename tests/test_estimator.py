@@ -405,3 +405,34 @@ def test_select_prior_finds_the_number_of_components():
         mb.select_prior(rows, [1], kind="probs", criterion="mdl")
     with pytest.raises(ValueError, match="empty"):
         mb.select_prior(rows, [], kind="probs")
+
+
+# -- memory ------------------------------
+
+
+@pytest.mark.no_sanitizer
+def test_a_fit_makes_no_second_copy_of_the_rows(run_python):
+    """Peak memory is the rows and O(block x K + K x V), measured in a process of its own."""
+    code = """
+import resource, warnings
+import numpy as np
+import matrixbayes as mb
+
+warnings.simplefilter("ignore")
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+rows = np.empty((40_000, 500), np.float32)
+rng = np.random.default_rng(0)
+for part in np.split(rows, 40):
+    part[...] = rng.standard_normal(part.shape, dtype=np.float32)
+    part -= np.log(np.exp(part).sum(axis=1, keepdims=True))
+del part
+estimator = mb.DirichletMixtureEstimator(
+    4, kind="log_probs", max_iter=3, tol=0.0, n_jobs=2, random_state=0
+)
+estimator.fit(rows[:2000])  # what loading SciPy and the rest costs once
+before = peak()
+estimator.fit(rows)
+print((peak() - before) / rows.nbytes)
+"""
+    # 80 MB of rows; the start looks at 4 M numbers of them, 16 MB.
+    assert float(run_python(code)) < 0.5

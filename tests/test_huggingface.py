@@ -302,7 +302,9 @@ def test_nan_is_named() -> None:
         collect(model, make_tokenizer(), prompts, positions="all")
     logits = torch.zeros(3, 5)
     logits[1, 4], logits[2, 0] = float("inf"), float("nan")
-    with pytest.raises(ValueError, match="prompt 7 after position 2 are no distribution"):
+    with pytest.raises(
+        ValueError, match="prompt 7 after position 2 are no distribution: column 4 is inf;"
+    ):
         Batch(logits, None, [(6, 0), (7, 2), (7, 3)]).log_probs()
     assert len(collect(model, make_tokenizer(), prompts[::2], positions=[0, 1])) == 4
 

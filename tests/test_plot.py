@@ -128,6 +128,8 @@ def test_concentration_draws_the_numbers_of_the_path() -> None:
         band = PATH.interval(0.8, tokens=[0, 3])[:, column]
         for values in (PATH.mean()[:, token], OWN.probs()[:, token], band[:, 0], band[:, 1]):
             assert is_drawn(values)
+        shaded = ax.collections[column].get_paths()[0].vertices[:, 1]
+        assert set(band.ravel().round(12)) <= set(shaded.round(12))
     assert not is_drawn(PATH.mean()[:, 1])
     # Marks above the data at the shots that showed the token.
     above = [line for line in ax.get_lines() if len(line.get_ydata()) and line.get_ydata()[0] > 1.0]

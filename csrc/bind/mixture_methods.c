@@ -314,6 +314,10 @@ mixture_sample_log_probs(PyObject *self, PyObject *args)
     }
     PyObject *capsule = PyObject_GetAttrString(bit_generator, "capsule");
     PyObject *lock = capsule == NULL ? NULL : PyObject_GetAttrString(bit_generator, "lock");
+    if (lock == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Format(PyExc_TypeError, "a NumPy bit generator is needed, not %R",
+                     (PyObject *)Py_TYPE(bit_generator));
+    }
     PyObject *held = lock == NULL ? NULL : PyObject_CallMethod(lock, "acquire", NULL);
     PyArrayObject *out = NULL;
     if (held != NULL) {

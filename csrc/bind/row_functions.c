@@ -18,24 +18,34 @@ static int
 float_type(PyArrayObject *array, int bfloat16, mb_float_type *type)
 {
     int number = PyArray_TYPE(array);
-    if (bfloat16 && number == NPY_UINT16) {
+    PyObject *name = (PyObject *)PyArray_DESCR(array);
+    if (bfloat16) {
         *type = MB_BFLOAT16;
-    } else if (!bfloat16 && number == NPY_HALF) {
+        if (number != NPY_UINT16) {
+            PyErr_Format(PyExc_TypeError,
+                         "rows are %S, but bfloat16=True takes the bits of the numbers, as uint16",
+                         name);
+            return -1;
+        }
+        return 0;
+    }
+    switch (number) {
+    case NPY_HALF:
         *type = MB_FLOAT16;
-    } else if (!bfloat16 && number == NPY_FLOAT) {
+        return 0;
+    case NPY_FLOAT:
         *type = MB_FLOAT32;
-    } else if (!bfloat16 && number == NPY_DOUBLE) {
+        return 0;
+    case NPY_DOUBLE:
         *type = MB_FLOAT64;
-    } else {
-        const char *remedy = bfloat16 ? "bfloat16=True takes the bits of the numbers, as uint16"
-                             : number == NPY_UINT16
-                                 ? "if they are the bits of bfloat16 numbers, pass bfloat16=True"
-                                 : "convert them, as with np.asarray(rows, dtype=float)";
-        PyErr_Format(PyExc_TypeError, "rows are %S, not float16, float32 or float64; %s",
-                     (PyObject *)PyArray_DESCR(array), remedy);
+        return 0;
+    default:
+        PyErr_Format(PyExc_TypeError, "rows are %S, not float16, float32 or float64; %s", name,
+                     number == NPY_UINT16
+                         ? "pass bfloat16=True if they are the bits of bfloat16 numbers"
+                         : "convert them, for example with np.asarray(rows, dtype=float)");
         return -1;
     }
-    return 0;
 }
 
 static void
@@ -56,7 +66,8 @@ as_view(PyObject *object, int bfloat16, mb_row_view *view)
     PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *array = NULL;
     if (any != NULL && float_type(any, bfloat16, &view->type) == 0) {
         /* NumPy's own conversion, which without flags leaves strides and alignment alone. */
-        array = (PyArrayObject *)PyArray_FromArray(any, PyArray_DescrFromType(PyArray_TYPE(any)), 0);
+        array =
+            (PyArrayObject *)PyArray_FromArray(any, PyArray_DescrFromType(PyArray_TYPE(any)), 0);
     }
     mb_release(any);
     if (array == NULL) {
@@ -81,8 +92,7 @@ as_kind(PyObject *name, mb_row_kind *kind)
     static const char *const names[] = {
         [MB_LOGITS] = "logits", [MB_LOG_PROBS] = "log_probs", [MB_PROBS] = "probs"};
     if (name == NULL || !PyUnicode_Check(name)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "log_probs() needs kind='logits', 'log_probs' or 'probs'");
+        PyErr_SetString(PyExc_TypeError, "log_probs() needs kind='logits', 'log_probs' or 'probs'");
         return -1;
     }
     for (int k = 0; k < 3; k++) {
@@ -147,12 +157,11 @@ raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
 
 /* ---- log_probs and check_log_probs ---------------------------------------- */
 
-/* Goes through the rows in pieces, into `out` [n_rows][n_columns] or, where that
- * is NULL, counting zeros with one row of scratch; -1 with an exception set. */
+/* Goes through the rows in pieces: into `out`, which has room for all of them, or,
+ * where `zeros` is not NULL, into *zeros with room for one; -1 with an exception set. */
 static int
-run_rows(const mb_row_view *view, mb_row_kind kind, char *out, void *scratch, mb_row_zeros *zeros)
+run_rows(const mb_row_view *view, mb_row_kind kind, void *out, mb_row_zeros *zeros)
 {
-    size_t row_bytes = view->n_columns * mb_real_size(view->type);
     size_t step = rows_of_piece(view->n_columns);
     mb_row_fault fault;
     mb_status status = MB_OK;
@@ -160,9 +169,8 @@ run_rows(const mb_row_view *view, mb_row_kind kind, char *out, void *scratch, mb
     PyThreadState *thread = PyEval_SaveThread();
     for (size_t first = 0; first < view->n_rows && status == MB_OK && !stop; first += step) {
         size_t count = view->n_rows - first < step ? view->n_rows - first : step;
-        status = out != NULL
-                     ? mb_log_probs(view, kind, first, count, out + first * row_bytes, &fault)
-                     : mb_check_log_probs(view, first, count, scratch, zeros, &fault);
+        status = zeros == NULL ? mb_log_probs(view, kind, first, count, out, &fault)
+                               : mb_check_log_probs(view, first, count, out, zeros, &fault);
         stop = status == MB_OK && mb_check_signals(&thread) < 0;
     }
     PyEval_RestoreThread(thread);
@@ -172,32 +180,31 @@ run_rows(const mb_row_view *view, mb_row_kind kind, char *out, void *scratch, mb
     return status != MB_OK || stop ? -1 : 0;
 }
 
-PyDoc_STRVAR(
-    log_probs_doc,
-    "log_probs($module, rows, *, kind, bfloat16=False)\n--\n\n"
-    "Log-probabilities of next-token rows.\n\n"
-    "Logits get a log-softmax, probabilities a logarithm; log-probabilities are copied.\n"
-    "Every row is checked and none is renormalised. Exact zeros become -inf.\n\n"
-    "Parameters\n----------\n"
-    "rows : array_like of shape (N, V)\n"
-    "    float16, float32 or float64, of any strides and byte order.\n"
-    "kind : {'logits', 'log_probs', 'probs'}\n"
-    "    What the rows hold; never guessed.\n"
-    "bfloat16 : bool\n"
-    "    Whether `rows` are the bits of bfloat16 numbers, as uint16.\n\n"
-    "Returns\n-------\n"
-    "ndarray of shape (N, V)\n"
-    "    A new array in C order, in nats: float64 where `rows` are, else float32.\n\n"
-    "Raises\n------\n"
-    "ValueError\n"
-    "    At the first row that holds NaN, +inf, a negative probability or a positive\n"
-    "    log-probability, no probability at all, or a sum off 1 by more than 1e-3.\n"
-    "TypeError\n"
-    "    For numbers of another type, integers among them.\n\n"
-    "Examples\n--------\n"
-    ">>> from matrixbayes import _core\n"
-    ">>> _core.log_probs([[0.5, 0.5, 0.0]], kind='probs')\n"
-    "array([[-0.69314718, -0.69314718,        -inf]])\n");
+PyDoc_STRVAR(log_probs_doc,
+             "log_probs($module, rows, *, kind, bfloat16=False)\n--\n\n"
+             "Log-probabilities of next-token rows.\n\n"
+             "Logits get a log-softmax, probabilities a logarithm; log-probabilities are copied.\n"
+             "Every row is checked and none is renormalised. Exact zeros become -inf.\n\n"
+             "Parameters\n----------\n"
+             "rows : array_like of shape (N, V)\n"
+             "    float16, float32 or float64, of any strides and byte order.\n"
+             "kind : {'logits', 'log_probs', 'probs'}\n"
+             "    What the rows hold; never guessed.\n"
+             "bfloat16 : bool\n"
+             "    Whether `rows` are the bits of bfloat16 numbers, as uint16.\n\n"
+             "Returns\n-------\n"
+             "ndarray of shape (N, V)\n"
+             "    A new array in C order, in nats: float64 where `rows` are, else float32.\n\n"
+             "Raises\n------\n"
+             "ValueError\n"
+             "    At the first row that holds NaN, +inf, a negative probability or a positive\n"
+             "    log-probability, no probability at all, or a sum off 1 by more than 1e-3.\n"
+             "TypeError\n"
+             "    For numbers of another type, integers among them.\n\n"
+             "Examples\n--------\n"
+             ">>> from matrixbayes import _core\n"
+             ">>> _core.log_probs([[0.5, 0.5, 0.0]], kind='probs')\n"
+             "array([[-0.69314718, -0.69314718,        -inf]])\n");
 
 static PyObject *
 log_probs(PyObject *module, PyObject *args, PyObject *kwargs)
@@ -219,7 +226,7 @@ log_probs(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     out = (PyArrayObject *)PyArray_SimpleNew(2, PyArray_DIMS(rows),
                                              view.type == MB_FLOAT64 ? NPY_DOUBLE : NPY_FLOAT);
-    if (out != NULL && run_rows(&view, kind, PyArray_DATA(out), NULL, NULL) < 0) {
+    if (out != NULL && run_rows(&view, kind, PyArray_DATA(out), NULL) < 0) {
         Py_CLEAR(out);
     }
     mb_release(rows);
@@ -253,7 +260,7 @@ check_log_probs(PyObject *module, PyObject *object)
         return NULL;
     }
     void *scratch = mb_calloc(view.n_columns, mb_real_size(view.type));
-    int failed = scratch == NULL || run_rows(&view, MB_LOG_PROBS, NULL, scratch, &zeros) < 0;
+    int failed = scratch == NULL || run_rows(&view, MB_LOG_PROBS, scratch, &zeros) < 0;
     if (scratch == NULL) {
         mb_raise(MB_NOMEM, NULL);
     }
@@ -327,10 +334,10 @@ static int
 run_groups(const mb_groups *groups, PyArrayObject *log_probs, PyArrayObject *out)
 {
     int is_double = PyArray_TYPE(log_probs) == NPY_DOUBLE;
-    size_t real = is_double ? sizeof(double) : sizeof(float), n_rows = mb_dim(log_probs, 0);
-    const char *from = PyArray_DATA(log_probs);
-    char *to = PyArray_DATA(out);
-    void *scratch = mb_calloc(groups->n_columns, real);
+    const void *from = PyArray_DATA(log_probs);
+    void *to = PyArray_DATA(out);
+    size_t n_rows = mb_dim(log_probs, 0);
+    void *scratch = mb_calloc(groups->n_columns, is_double ? sizeof(double) : sizeof(float));
     if (scratch == NULL) {
         mb_raise(MB_NOMEM, NULL);
         return -1;
@@ -342,10 +349,7 @@ run_groups(const mb_groups *groups, PyArrayObject *log_probs, PyArrayObject *out
     PyThreadState *thread = PyEval_SaveThread();
     for (size_t first = 0; first < n_rows && status == MB_OK && !stop; first += step) {
         size_t count = n_rows - first < step ? n_rows - first : step;
-        status = mb_lump_log_probs(groups, is_double, count,
-                                   from + first * groups->n_columns * real, scratch,
-                                   to + first * groups->n_groups * real, &fault);
-        fault.row += first;
+        status = mb_lump_log_probs(groups, is_double, first, count, from, scratch, to, &fault);
         stop = status == MB_OK && mb_check_signals(&thread) < 0;
     }
     PyEval_RestoreThread(thread);

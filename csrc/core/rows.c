@@ -1,11 +1,19 @@
-/* Rows of any float type and strides, one at a time: loaded into the result's
- * own row, where they are checked and normalised while the cache holds them.
- * The memory of the caller is read once, so what was checked is what is kept. */
+/* Rows of any float type and strides, one at a time: loaded in pieces into the
+ * result's own row, where they are checked and normalised while the cache holds
+ * them.  What is checked is what is kept, even if the caller's memory changes. */
 #include "rows.h"
 
 #include "half.h"
 #include "mem.h"
 #include "special_log.h"
+
+/* Fused multiply-adds: a tenth of the time of a row, and nothing here needs its
+ * products rounded. */
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=fast")
+#endif
 
 enum { LANES = 32, PIECE = 1024 };
 
@@ -32,22 +40,58 @@ exp_float(float x)
     return power * mb_float_of_bits(mb_bits_of_float(shifted) << 23);
 }
 
+/* What is wrong with a value that is out of range. */
 static mb_row_fault_kind
 fault_of(double value)
 {
-    return isnan(value)            ? MB_ROW_NAN
-           : value == INFINITY     ? MB_ROW_INFINITE
-           : value < 0             ? MB_ROW_NEGATIVE
-                                   : MB_ROW_POSITIVE;
+    if (isnan(value)) {
+        return MB_ROW_NAN;
+    }
+    if (value == INFINITY) {
+        return MB_ROW_INFINITE;
+    }
+    return value < 0 ? MB_ROW_NEGATIVE : MB_ROW_POSITIVE;
 }
 
-/* ---- Loading at most PIECE numbers ------------------------------------------------------------ */
+/* ---- Loading, at most PIECE numbers --------------------------------------- */
+
+/* Whether the exponent of any is 0 or 31: zero, subnormal, infinite or NaN. */
+MB_CLONES static int
+any_special(size_t n, const uint16_t *bits)
+{
+    int16_t lowest = INT16_MAX;
+    for (size_t i = 0; i < n; i++) {
+        int16_t wrapped = (int16_t)((bits[i] + 0x0400) & 0x7800);
+        lowest = wrapped < lowest ? wrapped : lowest;
+    }
+    return lowest == 0;
+}
 
 MB_CLONES static void
-widen_half(size_t n, const uint16_t *bits, float *out)
+widen_normal(size_t n, const uint16_t *bits, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t spread = (uint32_t)(int16_t)bits[i] << 13; /* exponent in place, and the sign */
+        out[i] = mb_float_of_bits((spread & 0x8fffe000) + (112u << 23));
+    }
+}
+
+MB_CLONES static void
+widen_any(size_t n, const uint16_t *bits, float *out)
 {
     for (size_t i = 0; i < n; i++) {
         out[i] = mb_half_to_float(bits[i]);
+    }
+}
+
+/* Hardly a logit is special, and the others take half the work. */
+static void
+widen_half(size_t n, const uint16_t *bits, float *out)
+{
+    if (any_special(n, bits)) {
+        widen_any(n, bits, out);
+    } else {
+        widen_normal(n, bits, out);
     }
 }
 
@@ -144,11 +188,11 @@ mb_status
 mb_log_probs(const mb_row_view *rows, mb_row_kind kind, size_t first, size_t count, void *out,
              mb_row_fault *fault)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t at = i * rows->n_columns;
+    for (size_t row = first; row < first + count; row++) {
+        size_t at = row * rows->n_columns;
         MB_TRY(rows->type == MB_FLOAT64
-                   ? log_probs_double(rows, kind, first + i, (double *)out + at, fault)
-                   : log_probs_float(rows, kind, first + i, (float *)out + at, fault));
+                   ? log_probs_double(rows, kind, row, (double *)out + at, fault)
+                   : log_probs_float(rows, kind, row, (float *)out + at, fault));
     }
     return MB_OK;
 }
@@ -164,13 +208,29 @@ mb_check_log_probs(const mb_row_view *rows, size_t first, size_t count, void *sc
     return MB_OK;
 }
 
+mb_status
+mb_lump_log_probs(const mb_groups *groups, int is_double, size_t first, size_t count,
+                  const void *log_probs, void *scratch, void *out, mb_row_fault *fault)
+{
+    for (size_t row = first; row < first + count; row++) {
+        size_t from = row * groups->n_columns, to = row * groups->n_groups;
+        fault->row = row;
+        MB_TRY(is_double ? lump_double(groups, (const double *)log_probs + from, scratch,
+                                       (double *)out + to, fault)
+                         : lump_float(groups, (const float *)log_probs + from, scratch,
+                                      (float *)out + to, fault));
+    }
+    return MB_OK;
+}
+
 /* ---- Groups --------------------------------------------------------------- */
 
-/* A counting sort, with starts[g + 1] as the place of group g's next column. */
+/* A counting sort: starts[g + 1] is where the next column of group g goes, and
+ * so in the end where group g + 1 starts. */
 mb_status
 mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_groups **result)
 {
-    if (n_columns > UINT32_MAX) {
+    if (n_columns > UINT32_MAX || n_groups > SIZE_MAX - 2) {
         return MB_RANGE;
     }
     for (size_t v = 0; v < n_columns; v++) {
@@ -179,12 +239,14 @@ mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_group
         }
     }
     mb_groups *made = mb_calloc(1, sizeof *made);
-    size_t *starts = n_groups > SIZE_MAX - 2 ? NULL : mb_calloc(n_groups + 2, sizeof *starts);
+    if (made == NULL) {
+        return MB_NOMEM;
+    }
+    size_t *starts = mb_calloc(n_groups + 2, sizeof *starts);
     uint32_t *order = mb_calloc(n_columns, sizeof *order);
-    if (made == NULL || starts == NULL || order == NULL) {
-        mb_free(made);
-        mb_free(starts);
-        mb_free(order);
+    *made = (mb_groups){n_columns, n_groups, starts, order};
+    if (starts == NULL || order == NULL) {
+        mb_groups_free(made);
         return MB_NOMEM;
     }
     for (size_t v = 0; v < n_columns; v++) {
@@ -196,7 +258,6 @@ mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_group
     for (size_t v = 0; v < n_columns; v++) {
         order[starts[groups[v] + 1]++] = (uint32_t)v;
     }
-    *made = (mb_groups){n_columns, n_groups, starts, order};
     *result = made;
     return MB_OK;
 }
@@ -209,22 +270,4 @@ mb_groups_free(mb_groups *groups)
         mb_free(groups->order);
         mb_free(groups);
     }
-}
-
-mb_status
-mb_lump_log_probs(const mb_groups *groups, int is_double, size_t n_rows, const void *log_probs,
-                  void *scratch, void *out, mb_row_fault *fault)
-{
-    for (size_t i = 0; i < n_rows; i++) {
-        size_t from = i * groups->n_columns, to = i * groups->n_groups;
-        mb_status status = is_double ? lump_double(groups, (const double *)log_probs + from,
-                                                   scratch, (double *)out + to, fault)
-                                     : lump_float(groups, (const float *)log_probs + from, scratch,
-                                                  (float *)out + to, fault);
-        if (status != MB_OK) {
-            fault->row = i;
-            return status;
-        }
-    }
-    return MB_OK;
 }

@@ -46,12 +46,11 @@ typedef struct {
     double value;
 } mb_row_fault;
 
-/* The log-probabilities of the rows first..first+count into out
- * [count][n_columns] of reals, each row read once.  Logits get a log-softmax,
- * its sum accumulated in double: a float result is less than 2 ulp + 1e-7 off,
- * a double one 1e-15 of the largest magnitude.  Probabilities get a logarithm,
- * right to 1 ulp; log-probabilities are copied.  Nothing is renormalised, and
- * exact zeros become -inf.  MB_INVALID: *fault says why; out is partly written. */
+/* The log-probabilities of the rows first..first+count into the same rows of
+ * out [n_rows][n_columns], C order, reals.  Logits get a log-softmax, its sum
+ * accumulated in double; probabilities a logarithm, right to 1 ulp, and exact
+ * zeros -inf; log-probabilities are copied.  Nothing is renormalised.
+ * MB_INVALID: *fault says why; the rows of out are then partly written. */
 mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, size_t first, size_t count,
                        void *out, mb_row_fault *fault);
 
@@ -61,15 +60,15 @@ typedef struct {
     size_t n_rows, row, column;
 } mb_row_zeros;
 
-/* Checks the same rows as log-probabilities, adding to *zeros what they hold.
- * scratch is one row of reals.  MB_INVALID as mb_log_probs(). */
+/* Checks the same rows as log-probabilities and adds to *zeros what they hold;
+ * scratch is one row of reals.  MB_INVALID as in mb_log_probs(). */
 mb_status mb_check_log_probs(const mb_row_view *rows, size_t first, size_t count, void *scratch,
                              mb_row_zeros *zeros, mb_row_fault *fault);
 
 /* A partition of columns into groups 0..n_groups, some perhaps empty. */
 typedef struct {
     size_t n_columns, n_groups;
-    size_t *starts;  /* [n_groups + 1]: group g owns order[starts[g]..starts[g + 1]) */
+    size_t *starts;  /* [n_groups + 2]: group g owns order[starts[g]..starts[g + 1]) */
     uint32_t *order; /* [n_columns], ascending within a group */
 } mb_groups;
 
@@ -79,12 +78,12 @@ mb_status mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups
                         mb_groups **result);
 void mb_groups_free(mb_groups *groups);
 
-/* The logarithm of each group's probability into out [n_rows][n_groups]; an
- * empty group has -inf, a group of one its column's value.  log_probs is
- * [n_rows][n_columns], scratch [n_columns]; all are doubles, or all floats.
- * Sums are in double and taken relative to the group's largest member.
- * MB_INVALID: NaN or +inf at *fault (its row counted from 0 here). */
-mb_status mb_lump_log_probs(const mb_groups *groups, int is_double, size_t n_rows,
+/* The logarithm of each group's probability, of the rows first..first+count of
+ * log_probs [.][n_columns], into the same rows of out [.][n_groups].  An empty
+ * group has -inf, a group of one its column's value.  Sums are in double and
+ * relative to the group's largest member.  scratch is [n_columns]; all three are
+ * doubles, or all floats.  MB_INVALID: NaN or +inf at *fault. */
+mb_status mb_lump_log_probs(const mb_groups *groups, int is_double, size_t first, size_t count,
                             const void *log_probs, void *scratch, void *out, mb_row_fault *fault);
 
 #endif

@@ -1,8 +1,8 @@
 /* The body of rows.c, included for float and for double (hence no guard).
  *
  * The includer defines REAL, its largest number REAL_MAX, EXP(x), and NAME(x), x
- * with a suffix.  Sums run in LANES partial ones, whatever the instruction set,
- * so that a result has the same bits on each. */
+ * with a suffix.  A reduction runs in LANES at once, which no compiler would do
+ * with floating-point numbers by itself; more of them than it unrolls. */
 
 /* ---- Loops over a row --------------------------------------------------- */
 

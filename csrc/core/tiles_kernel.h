@@ -80,6 +80,7 @@ NAME(density_step)(const mb_block *x, int is_double, size_t row, size_t at, size
     }
     UNROLL for (size_t c = 0; c < n_components; c++) {
         NAME(lanes) factor = *(const NAME(lanes) *)(factors + c * stride);
+        IN_REGISTER(factor);
         UNROLL for (size_t i = 0; i < n_rows; i++) {
             sums[c * n_rows + i] += factor * values[i];
         }

@@ -1,0 +1,13 @@
+"""Every benchmark of this folder, one after another: python benchmarks/run.py [--quick]."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+if __name__ == "__main__":
+    for name in ("em", "ingest"):
+        print(f"\n{name}.py\n")
+        runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")
