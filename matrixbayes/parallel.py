@@ -18,8 +18,9 @@ __all__ = ["available_cores", "blocks", "in_order", "merge", "workers"]
 
 T = TypeVar("T")
 
-BLOCK_COST = 1 << 24  # multiplications in a block: some milliseconds
-LEAST_ROWS = 256  # in a block, so that merging stays cheap against computing
+BLOCK_COST = 1 << 23  # multiplications in a block: a millisecond or so
+LEAST_ROWS = 1024  # in a block, so that merging stays cheap against computing
+TILE = 64  # rows that the kernels take at a time
 
 
 def available_cores() -> int:
@@ -33,7 +34,7 @@ def available_cores() -> int:
 def blocks(n_rows: int, cost: int) -> list[slice]:
     """Slices that cut n_rows into blocks, by shape alone; `cost` is that of a row."""
     size = max(BLOCK_COST // max(cost, 1), LEAST_ROWS)
-    size = -(-size // LEAST_ROWS) * LEAST_ROWS
+    size = -(-size // TILE) * TILE
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 

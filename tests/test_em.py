@@ -137,7 +137,6 @@ def test_statistics_add_pickle_and_refuse():
 
 def test_same_bits_for_any_number_of_workers(monkeypatch):
     monkeypatch.setattr(parallel, "BLOCK_COST", 1 << 12)
-    monkeypatch.setattr(parallel, "LEAST_ROWS", 16)
     mixture, rows, weight = make(1000, 37, 5, np.float32)
     results = []
     for n_jobs in (1, 2, 5):

@@ -3,6 +3,8 @@
 #include "core/mem.h"
 #include "core/rows.h"
 
+#include <math.h>
+
 /* Rows between two looks at signals: a few milliseconds of work, and no 50 even
  * where each number is a cache miss. */
 static size_t
@@ -107,28 +109,32 @@ as_kind(PyObject *name, mb_row_kind *kind)
 
 /* ---- What is wrong with them ---------------------------------------------- */
 
+/* What the user can do about it. */
 static const char *
-remedy(const mb_row_fault *fault, mb_row_kind kind, int is_short)
+remedy(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
 {
+    int is_short = type == MB_FLOAT16 || type == MB_BFLOAT16;
     switch (fault->kind) {
     case MB_ROW_NAN:
-        return "leave such rows out, or run the model in float32 if float16 overflowed";
+        return "run the model in float32 if float16 overflowed, else leave such rows out";
     case MB_ROW_INFINITE:
         return kind == MB_PROBS ? "no probability is above 1"
-                                : "only -inf, an exact zero, may stand for a probability";
-    case MB_ROW_NEGATIVE:
-        return "no probability is below 0; pass kind='logits' for unnormalised scores, or "
-               "kind='log_probs' for logarithms";
+                                : "nothing but -inf, an exact zero, may be infinite";
     case MB_ROW_POSITIVE:
         return "no log-probability is above 0; pass kind='logits' for unnormalised scores, or "
                "kind='probs' for probabilities";
+    case MB_ROW_NEGATIVE:
+        return "no probability is below 0; pass kind='logits' for unnormalised scores, or "
+               "kind='log_probs' for logarithms";
     case MB_ROW_EMPTY:
         return "no column has any probability; leave such rows out";
     case MB_ROW_SUM:
         break;
     }
-    return is_short ? "take the logits and pass kind='logits': 16-bit probabilities round too far"
-           : kind == MB_PROBS
+    if (is_short && fabs(fault->value - 1) < 0.1) {
+        return "16-bit probabilities round this far; take the logits and pass kind='logits'";
+    }
+    return kind == MB_PROBS
                ? "pass kind='logits' for unnormalised scores, or divide each row by its sum"
                : "pass kind='logits', which normalises scores and log-probabilities alike";
 }
@@ -136,8 +142,7 @@ remedy(const mb_row_fault *fault, mb_row_kind kind, int is_short)
 static void
 raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
 {
-    int is_short = type == MB_FLOAT16 || type == MB_BFLOAT16;
-    const char *advice = remedy(fault, kind, is_short);
+    const char *advice = remedy(fault, kind, type);
     char *value = PyOS_double_to_string(fault->value, 'g', 6, 0, NULL);
     if (value == NULL) {
         return;

@@ -8,7 +8,7 @@
 
 #include "status.h"
 
-enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096 };
+enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 
 /* Fused multiply-adds: these are plain sums of products. */
 #if defined(__clang__)

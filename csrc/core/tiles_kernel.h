@@ -177,7 +177,9 @@ NAME(sums_tile)(const mb_block *x, int is_double, size_t v, const double *shares
     for (size_t i = 0; i < x->n; i++) {
         NAME(lanes) values[MAX_SIDE];
         UNROLL for (size_t w = 0; w < width; w++) {
-            NAME(load)(x->data, i * x->stride + v + w * LANES, is_double, values + w);
+            size_t at = i * x->stride + v + w * LANES;
+            NAME(load)(x->data, at, is_double, values + w);
+            __builtin_prefetch((const char *)x->data + (at + AHEAD_COLUMNS) * (is_double ? 8 : 4));
         }
         UNROLL for (size_t c = 0; c < n_components; c++) {
             double share = shares[i * stride + c];
