@@ -231,7 +231,9 @@ def _header(path: str, metadata: Mapping[str, str], format: str) -> dict[str, An
     if not isinstance(header, dict):
         raise ValueError(f"{path}: the header is damaged: it is not an object")
     if header.get("format") != format:
-        raise ValueError(f"{path} is not a {format!r} file (its format is {header.get('format')!r})")
+        raise ValueError(
+            f"{path} is not a {format!r} file (its format is {header.get('format')!r})"
+        )
     version = header.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"{path}: the header is damaged: version is {version!r}")

@@ -77,9 +77,8 @@ mb_mixture *mb_mixture_of(PyObject *object);
 
 /* SufficientStatistics: read-only arrays of its own. */
 typedef struct {
-    PyObject_HEAD
-    PyArrayObject *weight;   /* (K,), N_k */
-    PyArrayObject *log_sums; /* (K, V), S_kv */
+    PyObject_HEAD PyArrayObject *weight; /* (K,), N_k */
+    PyArrayObject *log_sums;             /* (K, V), S_kv */
     double log_likelihood;
     unsigned long long n_rows;
 } mb_statistics_object;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 typedef struct {
-    PyObject_HEAD
-    mb_mixture *mixture;
+    PyObject_HEAD mb_mixture *mixture;
     PyObject *tokens; /* a tuple of n_tokens strings, or None */
 } mixture_object;
 
@@ -105,7 +104,8 @@ check_tokens(PyObject *tokens, size_t n_tokens)
     Py_ssize_t n = PyTuple_Size(names);
     PyObject *seen = NULL;
     if ((size_t)n != n_tokens) {
-        PyErr_Format(PyExc_ValueError, "there are %zd tokens for %zu columns of alpha", n, n_tokens);
+        PyErr_Format(PyExc_ValueError, "there are %zd tokens for %zu columns of alpha", n,
+                     n_tokens);
         goto fail;
     }
     seen = PySet_New(NULL);
@@ -312,7 +312,7 @@ static PyType_Slot mixture_slots[] = {
 PyType_Spec mb_mixture_spec = {
     .name = "matrixbayes._core.DirichletMixture",
     .basicsize = sizeof(mixture_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = mixture_slots,
 };

@@ -114,7 +114,11 @@ expectation(PyObject *module, PyObject *args)
     }
     if (weight_arg == Py_None ||
         (weight = per_row(weight_arg, 1, mb_dim(log_probs, 0), "sample_weight")) != NULL) {
-        block b = {m, NULL, weight == NULL ? NULL : mb_data(weight), m->n_components, m->n_tokens,
+        block b = {m,
+                   NULL,
+                   weight == NULL ? NULL : mb_data(weight),
+                   m->n_components,
+                   m->n_tokens,
                    as_rows(log_probs)};
         result = run_block(state->statistics, &b);
     }
@@ -210,8 +214,7 @@ maximization(PyObject *module, PyObject *args)
         return NULL;
     }
     if (!(max_concentration > 0.0) || !(rate >= 0.0) || isinf(rate)) {
-        PyErr_SetString(PyExc_ValueError,
-                        "max_concentration must be > 0 and rate finite and >= 0");
+        PyErr_SetString(PyExc_ValueError, "max_concentration must be > 0 and rate finite and >= 0");
         return NULL;
     }
     const mb_statistics_object *s = (mb_statistics_object *)statistics;

@@ -177,8 +177,7 @@ counts_method(PyObject *self, PyObject *arg, int want_totals)
         return NULL;
     }
     size_t n_components = mb_mixture_of(self)->n_components;
-    PyObject *result =
-        normalize(map_counts(self, counts, n_components, joint_kernel), want_totals);
+    PyObject *result = normalize(map_counts(self, counts, n_components, joint_kernel), want_totals);
     mb_release(counts);
     return result;
 }
@@ -355,8 +354,7 @@ PyMethodDef mb_mixture_methods[] = {
     {"predictive", mixture_predictive, METH_O,
      "predictive($self, counts, /)\n--\n\n"
      "Probability of each next token after each row of counts (n, V); shape (n, V)."},
-    {"mean", mixture_mean, METH_NOARGS,
-     "mean($self, /)\n--\n\nMean row, shape (V,)."},
+    {"mean", mixture_mean, METH_NOARGS, "mean($self, /)\n--\n\nMean row, shape (V,)."},
     {"variance", mixture_variance, METH_NOARGS,
      "variance($self, /)\n--\n\nVariance of each token's probability, shape (V,)."},
     {"component_entropy", mixture_component_entropy, METH_NOARGS,

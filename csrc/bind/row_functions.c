@@ -155,7 +155,7 @@ raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
                      kind == MB_PROBS ? "" : "of exp(log_probs) ", value, advice);
     } else {
         PyErr_Format(PyExc_ValueError, "row %zu, column %zu is %s: %s", fault->row, fault->column,
-                     value, advice);
+                     fault->kind == MB_ROW_NAN ? "NaN" : value, advice);
     }
     PyMem_Free(value);
 }
@@ -320,7 +320,7 @@ as_groups(PyObject *object, size_t n_columns, size_t n_groups)
     } else {
         mb_status status = mb_groups_new(n_columns, numbers, n_groups, &groups);
         size_t v = 0;
-        while (status == MB_INVALID && numbers[v] >= 0 && (uint64_t)numbers[v] < n_groups) {
+        while (status == MB_INVALID && (uint64_t)numbers[v] < n_groups) {
             v++;
         }
         if (status == MB_INVALID) {

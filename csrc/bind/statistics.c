@@ -5,7 +5,7 @@ typedef mb_statistics_object statistics_object;
 
 PyObject *
 mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
-               double log_likelihood, unsigned long long n_rows)
+                  double log_likelihood, unsigned long long n_rows)
 {
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     statistics_object *self = (statistics_object *)alloc(type, 0);
@@ -90,8 +90,7 @@ statistics_add(PyObject *left, PyObject *right)
     statistics_object *a = (statistics_object *)left, *b = (statistics_object *)right;
     if (mb_dim(a->log_sums, 0) != mb_dim(b->log_sums, 0) ||
         mb_dim(a->log_sums, 1) != mb_dim(b->log_sums, 1)) {
-        PyErr_Format(PyExc_ValueError,
-                     "statistics of shapes (%zu, %zu) and (%zu, %zu) do not add",
+        PyErr_Format(PyExc_ValueError, "statistics of shapes (%zu, %zu) and (%zu, %zu) do not add",
                      mb_dim(a->log_sums, 0), mb_dim(a->log_sums, 1), mb_dim(b->log_sums, 0),
                      mb_dim(b->log_sums, 1));
         return NULL;
@@ -109,13 +108,12 @@ statistics_add(PyObject *left, PyObject *right)
     }
     const double *x = mb_data(a->log_sums), *y = mb_data(b->log_sums);
     double *z = mb_data(sums);
-    Py_BEGIN_ALLOW_THREADS
-    for (size_t i = 0; i < n; i++) {
+    Py_BEGIN_ALLOW_THREADS for (size_t i = 0; i < n; i++)
+    {
         z[i] = x[i] + y[i];
     }
-    Py_END_ALLOW_THREADS
-    return mb_new_statistics(Py_TYPE(left), weight, sums, a->log_likelihood + b->log_likelihood,
-                          a->n_rows + b->n_rows);
+    Py_END_ALLOW_THREADS return mb_new_statistics(
+        Py_TYPE(left), weight, sums, a->log_likelihood + b->log_likelihood, a->n_rows + b->n_rows);
 }
 
 static PyObject *
@@ -178,14 +176,10 @@ PyDoc_STRVAR(statistics_doc,
              ">>> (a + a).n_rows\n4\n");
 
 static PyType_Slot statistics_slots[] = {
-    {Py_tp_doc, (void *)statistics_doc},
-    {Py_tp_new, statistics_new},
-    {Py_tp_traverse, statistics_traverse},
-    {Py_tp_dealloc, statistics_dealloc},
-    {Py_nb_add, statistics_add},
-    {Py_tp_getset, statistics_getset},
-    {Py_tp_methods, statistics_methods},
-    {0, NULL},
+    {Py_tp_doc, (void *)statistics_doc},   {Py_tp_new, statistics_new},
+    {Py_tp_traverse, statistics_traverse}, {Py_tp_dealloc, statistics_dealloc},
+    {Py_nb_add, statistics_add},           {Py_tp_getset, statistics_getset},
+    {Py_tp_methods, statistics_methods},   {0, NULL},
 };
 
 PyType_Spec mb_statistics_spec = {

@@ -49,8 +49,8 @@ mb_doubles(PyObject *object, int ndim, const char *name)
         mb_release(any);
         return NULL;
     }
-    PyArrayObject *array = (PyArrayObject *)PyArray_FROM_OTF((PyObject *)any, NPY_DOUBLE,
-                                                             NPY_ARRAY_IN_ARRAY);
+    PyArrayObject *array =
+        (PyArrayObject *)PyArray_FROM_OTF((PyObject *)any, NPY_DOUBLE, NPY_ARRAY_IN_ARRAY);
     mb_release(any);
     return array;
 }

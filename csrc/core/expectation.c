@@ -97,8 +97,7 @@ take_block(const mb_log_rows *rows, size_t n_tokens, size_t start, size_t n, wor
 }
 
 static void
-block_joint(const mb_mixture *mixture, const mb_block *x, const workspace *w,
-            double *joint)
+block_joint(const mb_mixture *mixture, const mb_block *x, const workspace *w, double *joint)
 {
     size_t n_components = mixture->n_components;
     for (size_t i = 0; i < x->n; i++) {
@@ -190,35 +189,59 @@ mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
     }
 }
 
-/* sum d^2 - (sum d)^2 / V of the differences d, in LANES partial sums. */
+/* sum d^2 - (sum d)^2 / V of the differences d, in LANES partial sums each. */
 MB_INLINE double
 squared_distance(size_t n, const void *row, int is_double, const double *centre)
 {
     double sums[LANES] = {0.0}, squares[LANES] = {0.0};
     size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < n; v++) {
-        double x = is_double ? ((const double *)row)[v] : (double)((const float *)row)[v];
-        double d = x - centre[v];
-        size_t lane = v < whole ? v % LANES : 0;
-        sums[lane] += d;
-        squares[lane] += d * d;
+    for (size_t v = 0; v < whole; v += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            double x =
+                is_double ? ((const double *)row)[v + l] : (double)((const float *)row)[v + l];
+            double d = x - centre[v + l];
+            sums[l] += d;
+            squares[l] += d * d;
+        }
     }
     double sum = 0.0, square = 0.0;
     for (size_t l = 0; l < LANES; l++) {
         sum += sums[l];
         square += squares[l];
     }
+    for (size_t v = whole; v < n; v++) {
+        double x = is_double ? ((const double *)row)[v] : (double)((const float *)row)[v];
+        sum += x - centre[v];
+        square += (x - centre[v]) * (x - centre[v]);
+    }
     double distance = square - sum * sum / (double)n;
     return distance > 0.0 ? distance : 0.0;
+}
+
+MB_CLONES static void
+squared_distances_f32(size_t n_tokens, size_t n, const float *rows, const double *centre,
+                      double *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = squared_distance(n_tokens, rows + i * n_tokens, 0, centre);
+    }
+}
+
+MB_CLONES static void
+squared_distances_f64(size_t n_tokens, size_t n, const double *rows, const double *centre,
+                      double *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = squared_distance(n_tokens, rows + i * n_tokens, 1, centre);
+    }
 }
 
 void
 mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre, double *out)
 {
-    for (size_t i = 0; i < rows->n; i++) {
-        size_t at = i * n_tokens;
-        out[i] = rows->is_double
-                     ? squared_distance(n_tokens, (const double *)rows->data + at, 1, centre)
-                     : squared_distance(n_tokens, (const float *)rows->data + at, 0, centre);
+    if (rows->is_double) {
+        squared_distances_f64(n_tokens, rows->n, rows->data, centre, out);
+    } else {
+        squared_distances_f32(n_tokens, rows->n, rows->data, centre, out);
     }
 }

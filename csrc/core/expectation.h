@@ -23,8 +23,8 @@ size_t mb_expectation_scratch(size_t n_components, size_t n_tokens);
 
 /* Adds the sums of `rows`, weighted by `sample_weight` [n] (NULL: ones), under the
  * mixture's responsibilities.  Each row is read from memory once. */
-void mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows,
-                    const double *sample_weight, double *scratch, mb_sums *sums);
+void mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double *sample_weight,
+                    double *scratch, mb_sums *sums);
 
 /* The same for responsibilities [n][K] that are given; the likelihood is left as it is. */
 void mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,

@@ -51,8 +51,8 @@ static mb_mixture *
 allocate(size_t n_components, size_t n_tokens)
 {
     size_t cells, count;
-    if (!mb_multiply(n_components, n_tokens, &cells) ||
-        !mb_multiply(n_components, 4, &count) || __builtin_add_overflow(count, cells, &count) ||
+    if (!mb_multiply(n_components, n_tokens, &cells) || !mb_multiply(n_components, 4, &count) ||
+        __builtin_add_overflow(count, cells, &count) ||
         __builtin_add_overflow(count, sizeof(mb_mixture) / sizeof(double) + 1, &count)) {
         return NULL;
     }
@@ -308,8 +308,8 @@ mb_mixture_uncertainty(const mb_mixture *mixture)
     for (size_t v = 0; v < n_tokens; v++) {
         double mean = 0.0, log_mean;
         for (size_t k = 0; k < mixture->n_components; k++) {
-            mean += mixture->weights[k] * mixture->alpha[k * n_tokens + v] /
-                    mixture->concentration[k];
+            mean +=
+                mixture->weights[k] * mixture->alpha[k * n_tokens + v] / mixture->concentration[k];
         }
         mb_log(1, &mean, &log_mean);
         result.total -= mean > 0.0 ? mean * log_mean : 0.0;

@@ -234,7 +234,7 @@ mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_group
         return MB_RANGE;
     }
     for (size_t v = 0; v < n_columns; v++) {
-        if (groups[v] < 0 || (uint64_t)groups[v] >= n_groups) {
+        if ((uint64_t)groups[v] >= n_groups) { /* below 0 also */
             return MB_INVALID;
         }
     }

@@ -120,14 +120,14 @@ NAME(add)(NAME(exp_sum) * total, size_t n, const REAL *x)
 
 /* ---- A row -------------------------------------------------------------- */
 
-/* x less the logarithm of its total.  What rounding takes from that goes too. */
+/* x less the logarithm of its total, and less what rounding takes from that,
+ * which may be much where x is large. */
 static void
 NAME(normalise)(size_t n, REAL *x, NAME(exp_sum) total)
 {
-    double a = (double)total.high, b = log_value(total.sum), whole = a + b;
-    REAL high = (REAL)whole;
-    double low = fabs(a) > fabs(b) ? (a - (double)high) + b : (b - (double)high) + a;
-    NAME(subtract)(n, x, high, (REAL)low);
+    double high = (double)total.high, log_sum = log_value(total.sum);
+    REAL rounded = (REAL)(high + log_sum);
+    NAME(subtract)(n, x, rounded, (REAL)((high - (double)rounded) + log_sum));
 }
 
 /* Refuses a row x whose probabilities have this sum. */
@@ -198,7 +198,7 @@ NAME(check)(const mb_row_view *rows, size_t row, REAL *scratch, mb_row_zeros *ze
 static REAL
 NAME(log_sum_exp)(size_t n, const REAL *x)
 {
-    if (n == 1) {
+    if (n == 1) { /* as it would be anyway, but at once */
         return x[0];
     }
     NAME(exp_sum) total = {-REAL_MAX, 0};

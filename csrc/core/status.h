@@ -12,12 +12,12 @@
 typedef enum { MB_OK = 0, MB_NOMEM, MB_INVALID, MB_RANGE, MB_NUMERIC } mb_status;
 
 /* Leaves the calling function with the status of `call` unless it is MB_OK. */
-#define MB_TRY(call)                                                           \
-    do {                                                                       \
-        mb_status mb_try_ = (call);                                            \
-        if (mb_try_ != MB_OK) {                                                \
-            return mb_try_;                                                    \
-        }                                                                      \
+#define MB_TRY(call)                                                                               \
+    do {                                                                                           \
+        mb_status mb_try_ = (call);                                                                \
+        if (mb_try_ != MB_OK) {                                                                    \
+            return mb_try_;                                                                        \
+        }                                                                                          \
     } while (0)
 
 /* A kernel is one branch-free loop body, compiled once for each instruction

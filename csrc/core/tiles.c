@@ -77,12 +77,11 @@ enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 #pragma GCC pop_options
 #endif
 
-#define CHOOSE(kernel, ...)                                                    \
-    (__builtin_cpu_supports("avx512f")                                         \
-         ? kernel##_avx512(__VA_ARGS__)                                        \
-         : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")     \
-               ? kernel##_avx2(__VA_ARGS__)                                    \
-               : kernel##_any(__VA_ARGS__))
+#define CHOOSE(kernel, ...)                                                                        \
+    (__builtin_cpu_supports("avx512f") ? kernel##_avx512(__VA_ARGS__)                              \
+     : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")                             \
+         ? kernel##_avx2(__VA_ARGS__)                                                              \
+         : kernel##_any(__VA_ARGS__))
 #else
 #define CHOOSE(kernel, ...) kernel##_any(__VA_ARGS__)
 #endif

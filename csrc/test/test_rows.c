@@ -360,6 +360,8 @@ test_groups(void)
     }
     mb_fail_request(-1);
     check(mb_groups_new(4, numbers, SIZE_MAX - 1, &groups) == MB_RANGE, "groups", 0, 0, 0);
+    check(mb_groups_new((size_t)UINT32_MAX + 1, numbers, 3, &groups) == MB_RANGE, "columns", 0, 0,
+          0);
     check(mb_groups_new(4, numbers, 3, &groups) == MB_OK, "groups", 0, 0, 0);
     check(groups->starts[0] == 0 && groups->starts[1] == 2 && groups->starts[2] == 2 &&
               groups->starts[3] == 4,
