@@ -147,9 +147,9 @@ def without_zeros(
             "before they underflowed, or a coarser vocabulary; or choose zeros='floor' (at least "
             f"{FLOOR:g} for every token) or zeros='drop' (those rows left out)"
         )
-    hit = np.isneginf(log_probs).any(axis=1)
+    hit = np.asarray(np.isneginf(log_probs).any(axis=1))
     if policy == "drop":
-        return log_probs[~hit], ~hit
+        return log_probs[~hit], np.logical_not(hit)
     floored = np.array(log_probs)
     raised = np.maximum(floored[hit].astype(np.float64), np.log(FLOOR))
     floored[hit] = raised - np.log(np.exp(raised).sum(axis=1, keepdims=True))

@@ -17,8 +17,8 @@ NAME(load)(const void *data, size_t at, int is_double, NAME(lanes) * to)
         *to = *(const NAME(lanes) *)((const double *)data + at);
     } else {
         const float *from = (const float *)data + at;
-        UNROLL for (size_t l = 0; l < LANES; l++)
-        {
+        UNROLL
+        for (size_t l = 0; l < LANES; l++) {
             (*to)[l] = (double)from[l];
         }
     }
@@ -28,8 +28,8 @@ MB_INLINE double
 NAME(add_up)(const NAME(lanes) * x)
 {
     double sum = 0.0;
-    UNROLL for (size_t l = 0; l < LANES; l++)
-    {
+    UNROLL
+    for (size_t l = 0; l < LANES; l++) {
         sum += (*x)[l];
     }
     return sum;
@@ -43,22 +43,22 @@ NAME(add_up_all)(const NAME(lanes) * x, size_t stride, double *to)
 {
     NAME(lanes) half[LANES / 2];
 #if LANES == 8
-    UNROLL for (size_t c = 0; c < 4; c++)
-    {
+    UNROLL
+    for (size_t c = 0; c < 4; c++) {
         const NAME(lanes) *a = x + c * stride, *b = x + (c + 4) * stride;
         half[c] =
             SHUFFLE(*a, *b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(*a, *b, 4, 5, 6, 7, 12, 13, 14, 15);
     }
-    UNROLL for (size_t c = 0; c < 2; c++)
-    {
+    UNROLL
+    for (size_t c = 0; c < 2; c++) {
         half[c] = SHUFFLE(half[c], half[c + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
                   SHUFFLE(half[c], half[c + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
     half[0] = SHUFFLE(half[0], half[1], 0, 8, 2, 10, 4, 12, 6, 14) +
               SHUFFLE(half[0], half[1], 1, 9, 3, 11, 5, 13, 7, 15);
 #else
-    UNROLL for (size_t c = 0; c < 2; c++)
-    {
+    UNROLL
+    for (size_t c = 0; c < 2; c++) {
         const NAME(lanes) *a = x + c * stride, *b = x + (c + 2) * stride;
         half[c] = SHUFFLE(*a, *b, 0, 1, 4, 5) + SHUFFLE(*a, *b, 2, 3, 6, 7);
     }
@@ -78,18 +78,18 @@ NAME(density_step)(const mb_block *x, int is_double, size_t row, size_t at, size
                    NAME(lanes) * sums)
 {
     NAME(lanes) values[MAX_SIDE];
-    UNROLL for (size_t i = 0; i < n_rows; i++)
-    {
+    UNROLL
+    for (size_t i = 0; i < n_rows; i++) {
         size_t then = (row + i) * x->stride + at + ahead;
         __builtin_prefetch((const char *)x->data + then * (is_double ? 8 : 4));
         NAME(load)(x->data, (row + i) * x->stride + at, is_double, values + i);
     }
-    UNROLL for (size_t c = 0; c < n_components; c++)
-    {
+    UNROLL
+    for (size_t c = 0; c < n_components; c++) {
         NAME(lanes) factor = *(const NAME(lanes) *)(factors + c * stride);
         IN_REGISTER(factor);
-        UNROLL for (size_t i = 0; i < n_rows; i++)
-        {
+        UNROLL
+        for (size_t i = 0; i < n_rows; i++) {
             sums[c * n_rows + i] += factor * values[i];
         }
     }
@@ -100,8 +100,8 @@ NAME(density_tile)(const mb_block *x, int is_double, size_t row, const mb_factor
                    size_t n_rows, size_t n_components, double *joint)
 {
     NAME(lanes) sums[MAX_TILE];
-    UNROLL for (size_t t = 0; t < n_rows * n_components; t++)
-    {
+    UNROLL
+    for (size_t t = 0; t < n_rows * n_components; t++) {
         sums[t] = (NAME(lanes)){0.0};
     }
     size_t n_tokens = x->n_tokens, whole = n_tokens / MB_LANES * MB_LANES;
@@ -116,8 +116,8 @@ NAME(density_tile)(const mb_block *x, int is_double, size_t row, const mb_factor
         NAME(density_step)(x, is_double, row, n_tokens - MB_LANES + l, ahead, ends + l, MB_LANES,
                            n_rows, n_components, sums);
     }
-    UNROLL for (size_t i = 0; i < n_rows; i++)
-    {
+    UNROLL
+    for (size_t i = 0; i < n_rows; i++) {
         double *to = joint + (row + i) * f->n_components + k;
 #if LANES > 2
         if (n_components == LANES) {
@@ -125,8 +125,8 @@ NAME(density_tile)(const mb_block *x, int is_double, size_t row, const mb_factor
             continue;
         }
 #endif
-        UNROLL for (size_t c = 0; c < n_components; c++)
-        {
+        UNROLL
+        for (size_t c = 0; c < n_components; c++) {
             to[c] += NAME(add_up)(sums + c * n_rows + i);
         }
     }
@@ -182,31 +182,31 @@ NAME(sums_tile)(const mb_block *x, int is_double, size_t v, const double *shares
                 size_t n_components, size_t width, double *out)
 {
     NAME(lanes) sums[MAX_TILE];
-    UNROLL for (size_t t = 0; t < n_components * width; t++)
-    {
+    UNROLL
+    for (size_t t = 0; t < n_components * width; t++) {
         sums[t] = (NAME(lanes)){0.0};
     }
     for (size_t i = 0; i < x->n; i++) {
         NAME(lanes) values[MAX_SIDE];
-        UNROLL for (size_t w = 0; w < width; w++)
-        {
+        UNROLL
+        for (size_t w = 0; w < width; w++) {
             size_t at = i * x->stride + v + w * LANES;
             NAME(load)(x->data, at, is_double, values + w);
             __builtin_prefetch((const char *)x->data + (at + AHEAD_COLUMNS) * (is_double ? 8 : 4));
         }
-        UNROLL for (size_t c = 0; c < n_components; c++)
-        {
+        UNROLL
+        for (size_t c = 0; c < n_components; c++) {
             double share = shares[i * stride + c];
-            UNROLL for (size_t w = 0; w < width; w++)
-            {
+            UNROLL
+            for (size_t w = 0; w < width; w++) {
                 sums[c * width + w] += share * values[w];
             }
         }
     }
-    UNROLL for (size_t c = 0; c < n_components; c++)
-    {
-        UNROLL for (size_t w = 0; w < width; w++)
-        {
+    UNROLL
+    for (size_t c = 0; c < n_components; c++) {
+        UNROLL
+        for (size_t w = 0; w < width; w++) {
             *(NAME(lanes) *)(out + c * x->n_tokens + v + w * LANES) += sums[c * width + w];
         }
     }
