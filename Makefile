@@ -85,7 +85,7 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	CC=gcc MATRIXBAYES_SANITIZE=1 $(PIP) install --no-build-isolation --no-deps \
 	    --target build/sanitize/site .
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
-	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/python -m pytest -s -p no:cacheprovider $(PYTEST)
 
 bench: $(VENV)/.built $(VENV)/.test

@@ -62,7 +62,9 @@ any_special(size_t n, const uint16_t *bits)
     int16_t lowest = INT16_MAX;
     for (size_t i = 0; i < n; i++) {
         int16_t wrapped = (int16_t)((bits[i] + 0x0400) & 0x7800);
-        lowest = wrapped < lowest ? wrapped : lowest;
+        if (wrapped < lowest) {
+            lowest = wrapped;
+        }
     }
     return lowest == 0;
 }

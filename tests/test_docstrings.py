@@ -1,0 +1,42 @@
+"""Every example in a docstring runs, and every public name has a docstring with one."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+
+import matrixbayes as mb
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+def test_examples_run(name: str) -> None:
+    if any(name.startswith(prefix) for prefix in ("_huggingface", "huggingface")):
+        pytest.importorskip("transformers")
+    if "plot" in name or "figures" in name:
+        pytest.importorskip("mpltern")
+    module = importlib.import_module(f"matrixbayes.{name}")
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS, verbose=False
+    )
+    for test in finder.find(module, module.__name__, globs={**vars(module), "np": np}):
+        runner.run(test)
+    assert runner.failures == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(mb.__all__) - {"plot"}))
+def test_public_names_say_what_they_are(name: str) -> None:
+    if name in ("collect", "preflight"):
+        pytest.importorskip("torch")
+    thing = getattr(mb, name)
+    text = inspect.getdoc(thing) or ""
+    assert len(text.splitlines()[0]) > 20
+    if not (inspect.isclass(thing) and issubclass(thing, Exception)):
+        assert ">>>" in text or name in ("PosteriorPath", "PriorSelection")
