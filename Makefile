@@ -92,5 +92,5 @@ bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info matrixbayes/*.so
+	rm -rf $(VENV) build dist *.egg-info matrixbayes/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -182,7 +182,7 @@ def test_import_loads_numpy_and_the_core_only(run_python: Callable[..., str]) ->
         print(*(name for name in sys.modules if name.startswith("matrixbayes.")))
     """
     packages, ours = run_python(inspect.cleandoc(code)).splitlines()
-    assert packages.split() == ["matrixbayes"]
+    assert set(packages.split()) <= {"matrixbayes", "numpy"}
     assert set(ours.split()) <= {"matrixbayes._core"}
 
 

@@ -23,8 +23,7 @@ run_block(PyTypeObject *type, const block *b)
     npy_intp shape[] = {(npy_intp)b->n_components, (npy_intp)b->n_tokens};
     PyArrayObject *weight = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_DOUBLE, 0);
     PyArrayObject *log_sums = (PyArrayObject *)PyArray_ZEROS(2, shape, NPY_DOUBLE, 0);
-    double *scratch =
-        mb_calloc(mb_expectation_scratch(b->n_components, b->n_tokens), sizeof(double));
+    double *scratch = mb_calloc(mb_expectation_scratch(b->n_components), sizeof(double));
     if (weight == NULL || log_sums == NULL || scratch == NULL) {
         mb_release(weight);
         mb_release(log_sums);

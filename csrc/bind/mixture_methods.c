@@ -22,7 +22,7 @@ log_joint_rows(PyObject *self, PyArrayObject *log_probs)
     if (out == NULL) {
         return NULL;
     }
-    double *scratch = mb_calloc(mb_density_scratch(mixture), sizeof(double));
+    double *scratch = mb_calloc(mb_expectation_scratch(n_components), sizeof(double));
     if (scratch == NULL) {
         mb_release(out);
         mb_raise(MB_NOMEM, NULL);

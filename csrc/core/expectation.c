@@ -16,18 +16,10 @@ enum { LANES = MB_LANES, MAX_BLOCK = 64 };
 
 /* What a run over blocks keeps in its scratch. */
 typedef struct {
-    double *exponents, *ends; /* [K][V'], [K][LANES] */
-    double *joint;            /* [MAX_BLOCK][K] */
-    double *padded;           /* [MAX_BLOCK][LANES], rows of fewer than LANES tokens */
-    double *padded_sums;      /* [K][LANES] */
+    double *joint;       /* [MAX_BLOCK][K] */
+    double *padded;      /* [MAX_BLOCK][LANES], rows of fewer than LANES tokens */
+    double *padded_sums; /* [K][LANES] */
 } workspace;
-
-/* Rows of fewer than LANES tokens are padded with ln p = 0 and exponent 0. */
-static size_t
-padded_tokens(size_t n_tokens)
-{
-    return n_tokens < LANES ? LANES : n_tokens;
-}
 
 size_t
 mb_block_rows(size_t n_tokens)
@@ -38,44 +30,19 @@ mb_block_rows(size_t n_tokens)
 }
 
 size_t
-mb_expectation_scratch(size_t n_components, size_t n_tokens)
+mb_expectation_scratch(size_t n_components)
 {
-    return n_components * (padded_tokens(n_tokens) + 2 * LANES + MAX_BLOCK) +
-           MAX_BLOCK * (LANES + 1);
-}
-
-size_t
-mb_density_scratch(const mb_mixture *mixture)
-{
-    return mb_expectation_scratch(mixture->n_components, mixture->n_tokens);
+    return n_components * (LANES + MAX_BLOCK) + MAX_BLOCK * LANES;
 }
 
 static workspace
-carve(size_t n_components, size_t n_tokens, double *scratch)
+carve(size_t n_components, double *scratch)
 {
     workspace w;
-    w.exponents = scratch;
-    w.ends = w.exponents + n_components * padded_tokens(n_tokens);
-    w.padded_sums = w.ends + n_components * LANES;
+    w.padded_sums = scratch;
     w.joint = w.padded_sums + n_components * LANES;
     w.padded = w.joint + n_components * MAX_BLOCK;
     return w;
-}
-
-static void
-fill_exponents(const mb_mixture *mixture, workspace *w)
-{
-    size_t n_tokens = mixture->n_tokens, n_padded = padded_tokens(n_tokens);
-    size_t whole = n_padded / LANES * LANES, end = n_padded - LANES;
-    for (size_t k = 0; k < mixture->n_components; k++) {
-        double *to = w->exponents + k * n_padded;
-        for (size_t v = 0; v < n_padded; v++) {
-            to[v] = v < n_tokens ? mixture->alpha[k * n_tokens + v] - 1.0 : 0.0;
-        }
-        for (size_t l = 0; l < LANES; l++) {
-            w->ends[k * LANES + l] = end + l < whole ? 0.0 : to[end + l];
-        }
-    }
 }
 
 /* Rows start .. start + n as a block; short ones go to the workspace first. */
@@ -97,7 +64,7 @@ take_block(const mb_log_rows *rows, size_t n_tokens, size_t start, size_t n, wor
 }
 
 static void
-block_joint(const mb_mixture *mixture, const mb_block *x, const workspace *w, double *joint)
+block_joint(const mb_mixture *mixture, const mb_block *x, double *joint)
 {
     size_t n_components = mixture->n_components;
     for (size_t i = 0; i < x->n; i++) {
@@ -105,7 +72,7 @@ block_joint(const mb_mixture *mixture, const mb_block *x, const workspace *w, do
             joint[i * n_components + k] = mixture->log_weights[k] + mixture->log_norm[k];
         }
     }
-    mb_factors factors = {n_components, w->exponents, w->ends};
+    mb_factors factors = {n_components, mixture->exponents, mixture->ends};
     mb_tile_densities(x, &factors, joint);
 }
 
@@ -132,13 +99,12 @@ mb_mixture_log_joint_rows(const mb_mixture *mixture, const mb_log_rows *rows, do
                           double *scratch)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
-    workspace w = carve(n_components, n_tokens, scratch);
-    fill_exponents(mixture, &w);
+    workspace w = carve(n_components, scratch);
     size_t step = mb_block_rows(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;
         mb_block x = take_block(rows, n_tokens, start, n, &w);
-        block_joint(mixture, &x, &w, out + start * n_components);
+        block_joint(mixture, &x, out + start * n_components);
     }
 }
 
@@ -147,14 +113,13 @@ mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double 
                double *scratch, mb_sums *result)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
-    workspace w = carve(n_components, n_tokens, scratch);
-    fill_exponents(mixture, &w);
+    workspace w = carve(n_components, scratch);
     size_t step = mb_block_rows(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;
         mb_block x = take_block(rows, n_tokens, start, n, &w);
         double log_density[MAX_BLOCK];
-        block_joint(mixture, &x, &w, w.joint);
+        block_joint(mixture, &x, w.joint);
         mb_normalize_log_joint(n, n_components, w.joint, log_density);
         double log_likelihood = 0.0;
         for (size_t i = 0; i < n; i++) {
@@ -174,7 +139,7 @@ void
 mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
               const double *responsibilities, double *scratch, mb_sums *result)
 {
-    workspace w = carve(n_components, n_tokens, scratch);
+    workspace w = carve(n_components, scratch);
     size_t step = mb_block_rows(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;

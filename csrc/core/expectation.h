@@ -18,8 +18,8 @@ typedef struct {
  * of it and the sums are the same bits. */
 size_t mb_block_rows(size_t n_tokens);
 
-/* Doubles of scratch that the two functions below need. */
-size_t mb_expectation_scratch(size_t n_components, size_t n_tokens);
+/* Doubles of scratch that the next two functions and mb_mixture_log_joint_rows() need. */
+size_t mb_expectation_scratch(size_t n_components);
 
 /* Adds the sums of `rows`, weighted by `sample_weight` [n] (NULL: ones), under the
  * mixture's responsibilities.  Each row is read from memory once. */

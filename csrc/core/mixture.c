@@ -5,6 +5,7 @@
 
 #include "mem.h"
 #include "special.h"
+#include "tiles.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,9 +51,10 @@ check_component(size_t n_tokens, double weight, const double *alpha, double *con
 static mb_mixture *
 allocate(size_t n_components, size_t n_tokens)
 {
-    size_t cells, count;
-    if (!mb_multiply(n_components, n_tokens, &cells) || !mb_multiply(n_components, 4, &count) ||
-        __builtin_add_overflow(count, cells, &count) ||
+    size_t width, count;
+    if (__builtin_add_overflow(n_tokens, mb_padded(n_tokens), &width) ||
+        __builtin_add_overflow(width, 4 + MB_LANES, &width) ||
+        !mb_multiply(n_components, width, &count) ||
         __builtin_add_overflow(count, sizeof(mb_mixture) / sizeof(double) + 1, &count)) {
         return NULL;
     }
@@ -67,7 +69,26 @@ allocate(size_t n_components, size_t n_tokens)
     mixture->concentration = mixture->log_weights + n_components;
     mixture->log_norm = mixture->concentration + n_components;
     mixture->alpha = mixture->log_norm + n_components;
+    mixture->exponents = mixture->alpha + n_components * n_tokens;
+    mixture->ends = mixture->exponents + n_components * mb_padded(n_tokens);
     return mixture;
+}
+
+/* Pads stay zero, and so do the ends of tokens that whole vectors cover. */
+static void
+fill_exponents(mb_mixture *mixture)
+{
+    size_t n_tokens = mixture->n_tokens, n_padded = mb_padded(n_tokens);
+    size_t whole = n_padded / MB_LANES * MB_LANES, end = n_padded - MB_LANES;
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        double *to = mixture->exponents + k * n_padded;
+        for (size_t v = 0; v < n_tokens; v++) {
+            to[v] = mixture->alpha[k * n_tokens + v] - 1.0;
+        }
+        for (size_t v = whole; v < n_padded; v++) {
+            mixture->ends[k * MB_LANES + v - end] = to[v];
+        }
+    }
 }
 
 mb_status
@@ -105,6 +126,7 @@ mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, cons
             log_normalizer(n_tokens, mixture->alpha + k * n_tokens, mixture->concentration[k]);
     }
     mb_log(n_components, mixture->weights, mixture->log_weights);
+    fill_exponents(mixture);
     *out = mixture;
     return MB_OK;
 }

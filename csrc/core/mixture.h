@@ -16,6 +16,8 @@ typedef struct {
     double *concentration; /* [K], A_k */
     double *log_norm;      /* [K], ln Gamma(A_k) - sum_v ln Gamma(alpha_kv) */
     double *alpha;         /* [K][V] */
+    double *exponents;     /* alpha - 1 as tiles.h wants its factors: [K][padded V], */
+    double *ends;          /* and [K][MB_LANES] */
 } mb_mixture;
 
 /* Rows of log-probabilities [n][V], float or double, in C order. */
@@ -39,8 +41,7 @@ void mb_mixture_log_joint_counts(const mb_mixture *mixture, size_t n, const doub
                                  double *out);
 
 /* ln w_k + ln Dir(p_i; alpha_k) of each row under each component, into out [n][K];
- * `scratch` has room for mb_density_scratch() doubles.  Every log-probability is finite. */
-size_t mb_density_scratch(const mb_mixture *mixture);
+ * `scratch` has room for mb_expectation_scratch() doubles.  Every log-probability is finite. */
 void mb_mixture_log_joint_rows(const mb_mixture *mixture, const mb_log_rows *rows, double *out,
                                double *scratch);
 

@@ -7,6 +7,13 @@
 
 enum { MB_LANES = 8 };
 
+/* The width of rows of n_tokens as the products take them: short ones are padded. */
+static inline size_t
+mb_padded(size_t n_tokens)
+{
+    return n_tokens < MB_LANES ? MB_LANES : n_tokens;
+}
+
 /* n rows, `stride` elements from one to the next, the first n_tokens >= MB_LANES
  * of each in use. */
 typedef struct {
