@@ -95,8 +95,9 @@ class DirichletMixture(_core.DirichletMixture):
         Examples
         --------
         >>> import matrixbayes as mb
-        >>> float(mb.DirichletMixture([1.0], [[2.0, 2.0]]).log_prob([0.5, 0.5], kind="probs").round(9))
-        0.405465108
+        >>> prior = mb.DirichletMixture([1.0], [[2.0, 2.0]])
+        >>> prior.log_prob([[0.5, 0.5]], kind="probs").round(9)
+        array([0.40546511])
         """
         log_probs, single = self._rows(rows, kind)
         result = super().log_prob(log_probs)
