@@ -39,7 +39,8 @@ WARNINGS = [
 ]
 
 # No -ffast-math: infinities mean exact zeros here.  Contraction is off so that
-# gcc and clang, and every instruction set, round alike.
+# gcc and clang, and every instruction set, round alike; the files of long sums
+# of products switch it on for themselves.
 ARITHMETIC = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 
 HARDENING = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-fstack-protector-strong"]

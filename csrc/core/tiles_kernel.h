@@ -192,7 +192,10 @@ NAME(sums_tile)(const mb_block *x, int is_double, size_t v, const double *shares
         for (size_t w = 0; w < width; w++) {
             size_t at = i * x->stride + v + w * LANES;
             NAME(load)(x->data, at, is_double, values + w);
-            __builtin_prefetch((const char *)x->data + (at + AHEAD_COLUMNS) * (is_double ? 8 : 4));
+            /* what comes next of this row, and of its fellow in the next block */
+            const char *data = x->data;
+            __builtin_prefetch(data + (at + AHEAD_COLUMNS) * (is_double ? 8 : 4));
+            __builtin_prefetch(data + (at + x->n * x->stride) * (is_double ? 8 : 4), 0, 2);
         }
         UNROLL
         for (size_t c = 0; c < n_components; c++) {
