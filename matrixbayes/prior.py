@@ -165,11 +165,13 @@ class DirichletMixtureEstimator(ParametersMixin):
         self._check_parameters()
         log_probs, tokens, kept = self._training_rows(X)
         weights = checked_weights(sample_weight, kept, len(log_probs))
-        self._remember_columns(X, log_probs.shape[1])
-        self.n_rows_, self.n_dropped_ = len(log_probs), int((~kept).sum())
+        init = self._init(kept, log_probs.shape[1])
         rng = generator_of(self.random_state)
         with parallel.workers(self.executor, self.n_jobs) as pool:
-            best = self._best_start(em.Data(log_probs, weights, pool), tokens, kept, rng)
+            # Everything has been checked: a refused call changes nothing.
+            self._remember_columns(X, log_probs.shape[1])
+            self.n_rows_, self.n_dropped_ = len(log_probs), int((~kept).sum())
+            best = self._best_start(em.Data(log_probs, weights, pool), tokens, init, rng)
         self._warn(best, log_probs)
         return self
 
@@ -177,11 +179,10 @@ class DirichletMixtureEstimator(ParametersMixin):
         self,
         data: em.Data,
         tokens: tuple[str, ...] | None,
-        kept: NDArray[np.bool_],
+        init: str | DirichletMixture | Floats,
         rng: np.random.Generator,
     ) -> em.Fit:
         """The best of the fits from each start, its results learned."""
-        init = self._init(kept)
         n_init = self.n_init if isinstance(init, str) else 1
         ended: list[em.Fit] = []
         under_way: list[em.Fit] = []
@@ -234,13 +235,12 @@ class DirichletMixtureEstimator(ParametersMixin):
             stacklevel=4,
         )
 
-    def _init(self, kept: NDArray[np.bool_]) -> str | DirichletMixture | Floats:
+    def _init(self, kept: NDArray[np.bool_], width: int) -> str | DirichletMixture | Floats:
         """Where to start, checked against the data."""
         if self.warm_start and hasattr(self, "prior_"):
             init: Any = self.prior_
         else:
             init = self.init
-        width = self.n_features_in_
         if isinstance(init, str):
             if init not in em.INITS:
                 raise ValueError(

@@ -349,6 +349,18 @@ def test_bad_parameters(parameters, message):
         DirichletMixtureEstimator(**{"kind": "probs", **parameters}).fit(rows)
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"init": "best"}, {"init": np.ones((1, 1))}, {"n_jobs": 0}, {"n_components": 9}]
+)
+def test_a_refused_fit_changes_nothing(parameters):
+    rows = DirichletMixture([1.0], [[2.0, 3.0, 4.0]]).sample(50, rng=0)
+    fitted = DirichletMixtureEstimator(kind="probs").fit(rows)
+    before = {name: value for name, value in vars(fitted).items() if name.endswith("_")}
+    with pytest.raises(ValueError, match=r"."):
+        fitted.set_params(**parameters).fit(np.full((7, 2), 0.5))
+    assert all(getattr(fitted, name) is value for name, value in before.items())
+
+
 def test_bad_weights_and_columns():
     rows = DirichletMixture([1.0], [[2.0, 3.0, 4.0]]).sample(5, rng=0)
     fitted = DirichletMixtureEstimator(kind="probs").fit(rows)
