@@ -25,8 +25,10 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "ConvergenceWarning": "errors",
+    "CountStatistics": "em",
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "prior",
+    "GammaPrior": "em",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
@@ -41,8 +43,10 @@ _MODULES = ("plot",)
 
 __all__ = [
     "ConvergenceWarning",
+    "CountStatistics",
     "DirichletMixture",
     "DirichletMixtureEstimator",
+    "GammaPrior",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",

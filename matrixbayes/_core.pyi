@@ -78,8 +78,49 @@ def accumulate(log_probs: _Rows, responsibilities: ArrayLike, /) -> SufficientSt
 def maximization(
     statistics: SufficientStatistics,
     alpha: ArrayLike,
-    max_concentration: float,
-    rate: float,
+    prior: tuple[float, float, float, float],
+    /,
+) -> tuple[_Floats, NDArray[np.int8]]: ...
+def count_maximization(
+    tokens: ArrayLike,
+    counts: ArrayLike,
+    weights: ArrayLike,
+    alpha: ArrayLike,
+    prior: tuple[float, float, float, float],
     /,
 ) -> tuple[_Floats, NDArray[np.int8]]: ...
 def squared_distances(log_probs: _Rows, centre: ArrayLike, /) -> _Floats: ...
+
+# -- counts --------------------------------------------------------------------------
+
+class Counts:
+    def __new__(
+        cls, indptr: ArrayLike, indices: ArrayLike, data: ArrayLike, n_tokens: int
+    ) -> Self: ...
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_tokens(self) -> int: ...
+    @property
+    def n_entries(self) -> int: ...
+    @property
+    def tokens(self) -> NDArray[np.uint32]: ...
+    @property
+    def counts(self) -> _Floats: ...
+    def sparse(self) -> tuple[NDArray[np.int64], NDArray[np.int64], _Floats]: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def evidence_table(mixture: DirichletMixture, counts: Counts, /) -> _Floats: ...
+def count_posterior(
+    mixture: DirichletMixture, counts: Counts, table: _Floats, start: int, stop: int, /
+) -> tuple[_Floats, _Floats]: ...
+def count_expectation(
+    mixture: DirichletMixture,
+    counts: Counts,
+    table: _Floats,
+    start: int,
+    stop: int,
+    sample_weight: ArrayLike | None = None,
+    /,
+) -> tuple[_Floats, _Floats, float]: ...
+def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_Floats, _Floats]: ...

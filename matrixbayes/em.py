@@ -1,82 +1,116 @@
-"""Expectation-maximisation of a Dirichlet mixture on rows: starts, passes, bounds.
+"""Expectation-maximisation of a Dirichlet mixture: starts, passes, bounds.
 
 The arithmetic is the C core's; here is what happens between two of its calls.  A
-pass over the rows is an E-step, block by block through the executor; the M-step
-sees only the merged statistics.
+pass over the data is an E-step, block by block through the executor; the M-step
+sees only the merged statistics.  Data are rows (`RowData`), counts (`CountData`), or either
+read in blocks (`StreamData`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, parallel
+from . import _core
+from ._em_counts import CountData, CountStatistics, encode
+from ._em_rows import RowData
+from ._em_streams import StreamData
 from .mixture import DirichletMixture
 
-__all__ = ["Data", "Fit", "fit", "start"]
+__all__ = [
+    "CountData",
+    "CountStatistics",
+    "Fit",
+    "GammaPrior",
+    "Prior",
+    "RowData",
+    "StreamData",
+    "encode",
+    "fit",
+    "start",
+]
 
+Data = RowData | CountData | StreamData
+Statistics = _core.SufficientStatistics | CountStatistics
 Floats = NDArray[np.float64]
 
-SEED_CELLS = 1 << 22  # log-probabilities that a start looks at, or SEED_ROWS rows per component
+SEED_CELLS = 1 << 22  # numbers that a start looks at, or SEED_ROWS rows per component
 SEED_ROWS = 64
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
 
 
-@dataclass(frozen=True)
-class Data:
-    """Rows of log-probabilities (N, V), their weights, and who works on them."""
+class GammaPrior(NamedTuple):
+    """A Gamma prior of a component's parameters, the same for each component.
 
-    log_probs: NDArray[np.floating]
-    weights: Floats | None
-    pool: tuple[Executor | None, int]
+    Parameters
+    ----------
+    shape, rate : float
+        Of the density x^(shape - 1) exp(-rate x).
+    on : {"alpha", "log_alpha", "concentration"}
+        What is Gamma distributed: each alpha; each alpha too, but with the density taken per
+        unit of ln alpha, which adds one to the exponent; or the concentration A.
 
-    @property
-    def total_weight(self) -> float:
-        """Sum of the rows' weights."""
-        return float(len(self.log_probs) if self.weights is None else self.weights.sum())
+    Notes
+    -----
+    The fit then maximises the posterior density.  ``GammaPrior(0.1, 0.1, on="log_alpha")`` is the
+    objective of the R package DirichletMultinomial (Holmes, Harris & Quince 2012).
 
-    def expectation(self, mixture: DirichletMixture) -> _core.SufficientStatistics:
-        """The E-step: one pass over the rows."""
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> mb.GammaPrior(0.1, 0.1, on="log_alpha")
+    GammaPrior(shape=0.1, rate=0.1, on='log_alpha')
+    """
 
-        def arguments() -> Iterator[tuple[Any, ...]]:
-            for cut in parallel.blocks(len(self.log_probs), mixture.alpha.size):
-                weights = None if self.weights is None else self.weights[cut]
-                yield mixture, np.ascontiguousarray(self.log_probs[cut]), weights
+    shape: float
+    rate: float
+    on: str = "alpha"
 
-        return parallel.merge(parallel.in_order(self.pool, _core.expectation, arguments()))
 
-    def accumulate(
-        self, rows: NDArray[np.intp], responsibilities: Floats
-    ) -> _core.SufficientStatistics:
-        """Statistics of some rows under given responsibilities (n, K)."""
-        share = responsibilities
-        if self.weights is not None:
-            share = share * self.weights[rows, np.newaxis]
-        everything = len(rows) == len(self.log_probs)
+class Prior(NamedTuple):
+    """The logarithm of a prior, each * sum(ln alpha) + total * ln A - rate * A, and A's bound."""
 
-        def arguments() -> Iterator[tuple[Any, ...]]:
-            for cut in parallel.blocks(len(rows), self.log_probs.shape[1] * share.shape[1]):
-                block = self.log_probs[cut if everything else rows[cut]]
-                yield np.ascontiguousarray(block), share[cut]
+    each: float
+    total: float
+    rate: float
+    max_concentration: float
 
-        return parallel.merge(parallel.in_order(self.pool, _core.accumulate, arguments()))
+    @classmethod
+    def of(cls, gamma: GammaPrior | None, max_concentration: float) -> Prior:
+        """From the user's; a weak exponential prior on each A, that costs 0.0001 nats at the cap,
+        is always on: far below what data of any size say, it bounds the objective where they
+        say nothing.
+        """
+        rate = 1e-4 / max_concentration
+        if gamma is None:
+            return cls(0.0, 0.0, rate, max_concentration)
+        shape, gamma_rate, on = gamma
+        if on not in ("alpha", "log_alpha", "concentration"):
+            raise ValueError(
+                f"a GammaPrior on {on!r} is not one on 'alpha', 'log_alpha' or 'concentration'"
+            )
+        least = 0.0 if on == "log_alpha" else 1.0
+        if not (least <= shape < np.inf and 0.0 <= gamma_rate < np.inf):
+            raise ValueError(
+                f"a GammaPrior on {on} needs shape >= {least:g} and rate >= 0, both finite, not "
+                f"{shape!r} and {gamma_rate!r}: a smaller shape has no maximum"
+            )
+        each = {"alpha": shape - 1.0, "log_alpha": shape, "concentration": 0.0}[on]
+        total = shape - 1.0 if on == "concentration" else 0.0
+        return cls(each, total, rate + gamma_rate, max_concentration)
 
-    def squared_distances(self, rows: NDArray[np.intp], centre: NDArray[np.floating]) -> Floats:
-        """Squared Aitchison distance of some rows to a row (V,)."""
-        target = np.asarray(centre, dtype=np.float64)
-
-        def arguments() -> Iterator[tuple[Any, ...]]:
-            for cut in parallel.blocks(len(rows), self.log_probs.shape[1]):
-                yield np.ascontiguousarray(self.log_probs[rows[cut]]), target
-
-        return np.concatenate(
-            list(parallel.in_order(self.pool, _core.squared_distances, arguments()))
-        )
+    def log_density(self, mixture: DirichletMixture) -> float:
+        """Its logarithm at a mixture, up to a constant."""
+        value = -self.rate * float(mixture.concentration.sum())
+        if self.each:
+            value += self.each * float(_core.log(mixture.alpha).sum())
+        if self.total:
+            value += self.total * float(_core.log(mixture.concentration).sum())
+        return value
 
 
 @dataclass
@@ -84,7 +118,8 @@ class Fit:
     """Where EM has got to.
 
     ``bounds[i]`` is the objective per unit of weight at the parameters of pass i, the mean
-    log-likelihood of a row less the penalty; the last one is that of ``mixture``.
+    log-likelihood of a row and the prior's; the last one is that of ``mixture``.  ``n_passes``
+    counts the passes that led nowhere too.
     """
 
     mixture: DirichletMixture
@@ -92,6 +127,7 @@ class Fit:
     log_likelihood: float = -np.inf
     outcomes: NDArray[np.int8] | None = None
     settled: bool = False
+    n_passes: int = 0
 
     @property
     def capped(self) -> NDArray[np.intp]:
@@ -105,24 +141,16 @@ class Fit:
 
 
 def maximization(
-    statistics: _core.SufficientStatistics,
-    alpha: Floats,
-    max_concentration: float,
-    tokens: tuple[str, ...] | None,
+    statistics: Statistics, alpha: Floats, prior: Prior, tokens: tuple[str, ...] | None
 ) -> tuple[DirichletMixture, NDArray[np.int8]]:
     """The M-step: the mixture that statistics ask for, and how each component fared."""
-    rate = penalty_rate(max_concentration)
-    alpha, outcomes = _core.maximization(statistics, alpha, max_concentration, rate)
+    if isinstance(statistics, CountStatistics):
+        s = statistics
+        alpha, outcomes = _core.count_maximization(s.tokens, s.counts, s.cells, alpha, prior)
+    else:
+        alpha, outcomes = _core.maximization(statistics, alpha, prior)
     weights = statistics.weight / statistics.weight.sum()
     return DirichletMixture(weights, alpha, tokens=tokens), outcomes
-
-
-def penalty_rate(max_concentration: float) -> float:
-    """Rate of the exponential prior on each concentration A: at the cap it costs 0.0001 nats.
-
-    Far below what data of any size say; it bounds the objective where they say nothing.
-    """
-    return 1e-4 / max_concentration
 
 
 def fit(
@@ -131,39 +159,53 @@ def fit(
     *,
     tol: float,
     max_iter: int,
-    max_concentration: float,
+    prior: Prior,
+    accelerate: bool = True,
     watch: Callable[[Fit], None] = lambda state: None,
 ) -> Fit:
     """EM from a mixture until the bound rises by less than `tol`, or `max_iter` passes.
 
-    `watch` sees the state after each pass; an exception there (or Ctrl-C anywhere) leaves the
-    last state it saw whole.
+    `accelerate` tries, after every two steps of EM, a longer one in their direction (SQUAREM);
+    one that does not raise the bound is forgotten, so that the end is the same.  `watch` sees
+    the state after each pass; an exception there (or Ctrl-C anywhere) leaves the last state it
+    saw whole.
     """
     state = Fit(mixture)
-    rate, total = penalty_rate(max_concentration), data.total_weight
-    next_mixture, outcomes = mixture, None
-    for _ in range(max_iter):
-        statistics = data.expectation(next_mixture)
-        penalty = rate * float(next_mixture.concentration.sum())
-        bound = (statistics.log_likelihood - penalty) / total
+    total = data.total_weight
+    trail = [mixture]  # where EM stood, step by step, since the last long step
+    trial, outcomes, long = mixture, None, False
+    while state.n_passes < max_iter:
+        statistics = data.expectation(trial)
+        bound = (statistics.log_likelihood + prior.log_density(trial)) / total
         rise = bound - state.bounds[-1] if state.bounds else np.inf
+        if long and not rise >= 0.0:
+            # Too long: EM goes on from where it stood.  Nothing is lost but a pass.
+            state.n_passes += 1
+            trial, long, trail = trail[-1], False, [trail[-1]]
+            continue
         state = Fit(
-            next_mixture,
+            trial,
             [*state.bounds, bound],
             statistics.log_likelihood,
             outcomes,
-            settled=rise < tol,
+            settled=rise < tol and not long,
+            n_passes=state.n_passes + 1,
         )
         watch(state)
         if state.settled:
             break
-        next_mixture, outcomes = maximization(
-            statistics, state.mixture.alpha, max_concentration, mixture.tokens
-        )
-        if _same(next_mixture, state.mixture):
+        step, outcomes = maximization(statistics, trial.alpha, prior, mixture.tokens)
+        if _same(step, trial):
             state.settled, state.outcomes = True, outcomes
             watch(state)
             break
+        trail = [trial, step] if long else [*trail, step]
+        trial, long = step, False
+        if accelerate and len(trail) == 3 and not len(np.flatnonzero(outcomes)):
+            longer = _long_step(trail, prior)
+            if longer is not None:
+                trial, long = longer, True
+            trail = [step]
     return state
 
 
@@ -173,6 +215,28 @@ def _same(a: DirichletMixture, b: DirichletMixture) -> bool:
     return bool(moved.all() and np.allclose(a.weights, b.weights, rtol=0.0, atol=1e-15))
 
 
+def _long_step(trail: list[DirichletMixture], prior: Prior) -> DirichletMixture | None:
+    """Where two steps of EM, along a trail of three, lead to if the next shrink as they did.
+
+    SQUAREM's third scheme (Varadhan & Roland 2008), in ln alpha and ln w.  None where it is no
+    longer a step than theirs.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        paths = [np.log(np.column_stack([m.alpha, m.weights])) for m in trail]
+    first, second = paths[1] - paths[0], paths[2] - paths[1]
+    bend = second - first
+    length, turn = np.linalg.norm(first), np.linalg.norm(bend)
+    if not (np.isfinite(length) and turn > 0.0 and length > turn):
+        return None
+    stretch = length / turn
+    logs = paths[0] + 2.0 * stretch * first + stretch * stretch * bend
+    logs = paths[2] + np.clip(logs - paths[2], -2.0, 2.0)
+    alpha, weights = np.exp(logs[:, :-1]), np.exp(logs[:, -1])
+    if not alpha.sum(axis=1).max() <= prior.max_concentration:
+        return None
+    return DirichletMixture(weights / weights.sum(), alpha, tokens=trail[-1].tokens)
+
+
 # -- where to start ------------------------------
 
 
@@ -180,101 +244,95 @@ def start(
     data: Data,
     n_components: int,
     init: str | DirichletMixture | Floats,
-    max_concentration: float,
+    prior: Prior,
     tokens: tuple[str, ...] | None,
     rng: np.random.Generator,
 ) -> DirichletMixture:
     """The mixture that EM starts from."""
     if isinstance(init, DirichletMixture):
         return DirichletMixture(init.weights, init.alpha, tokens=tokens)
+    if isinstance(data, StreamData):
+        if not isinstance(init, str):
+            raise ValueError("responsibilities to start from need rows in memory; give a mixture")
+        data = data.some(_seed_rows(data, n_components, rng))
     if isinstance(init, str):
         rows = _seed_rows(data, n_components, rng)
         share = np.ones((len(rows), 1))
         if n_components > 1:
-            groups = _GROUPINGS[init](data, rows, n_components, rng)
+            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
+            groups = _GROUPINGS[init](Points(data.points(rows), weights), n_components, rng)
             # A group of few rows has hardly a spread: each is mixed with all the rows.
             share = np.full((len(rows), n_components), 0.1 / n_components)
             share[np.arange(len(rows)), groups] += 0.9
     else:
-        rows, share = np.arange(len(data.log_probs)), init
+        rows, share = np.arange(data.n_rows), init
     statistics = data.accumulate(rows, share)
-    mean_log = statistics.log_sums / np.maximum(statistics.weight, 1e-300)[:, np.newaxis]
-    mean_log[statistics.weight == 0.0] = statistics.log_sums.sum(axis=0) / statistics.weight.sum()
-    alpha = _rough_alpha(mean_log, max_concentration)
-    return maximization(statistics, alpha, max_concentration, tokens)[0]
-
-
-def _rough_alpha(mean_log: Floats, max_concentration: float) -> Floats:
-    """Dirichlet parameters near the maximum, from mean log-probabilities (K, V).
-
-    Stirling's formula turns the likelihood equations into
-    A = (V - 1) / 2 / -ln sum_v exp(mean_log_v), after Minka (2000); then
-    psi(alpha_v) = psi(A) + mean_log_v.
-    """
-    spread = -np.log(np.exp(mean_log).sum(axis=1))
-    total = 0.5 * (mean_log.shape[1] - 1) / np.maximum(spread, 1e-300)
-    total = np.clip(total, 1e-6, max_concentration)
-    alpha = _core.inverse_digamma(_core.digamma(total)[:, np.newaxis] + mean_log)
-    return np.maximum(alpha, 1e-300)
+    alpha = data.rough_alpha(statistics, prior.max_concentration)  # type: ignore[arg-type]
+    return maximization(statistics, alpha, prior, tokens)[0]
 
 
 def _seed_rows(data: Data, n_components: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """The rows that a start looks at: all of them, or a random part."""
-    n, width = data.log_probs.shape
-    most = max(SEED_CELLS // width, SEED_ROWS * n_components)
-    if n <= most:
-        return np.arange(n)
-    return np.sort(rng.choice(n, most, replace=False))
+    most = max(SEED_CELLS // data.n_tokens, SEED_ROWS * n_components)
+    if data.n_rows <= most:
+        return np.arange(data.n_rows)
+    return np.sort(rng.choice(data.n_rows, most, replace=False))
+
+
+class Points(NamedTuple):
+    """Rows as points (n, V) to be grouped, and their weights."""
+
+    at: NDArray[np.floating]
+    weights: Floats
+
+    def squared_distances(self, centre: NDArray[np.floating]) -> Floats:
+        """Squared distance of each to a point, both centred."""
+        return _core.squared_distances(self.at, np.asarray(centre, dtype=np.float64))
 
 
 def _plus_plus_groups(
-    data: Data, rows: NDArray[np.intp], n_components: int, rng: np.random.Generator
+    points: Points, n_components: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Groups by greedy k-means++ and a few rounds of k-means.
 
-    Distances are between centred log-probabilities: Aitchison's geometry of the simplex.  A
-    centre is a row drawn by its squared distance to the others, the best of several draws
-    (Arthur & Vassilvitskii 2007): many tokens make all distances alike, and a single draw
-    then seldom finds a new group.
+    Of rows, distances are between centred log-probabilities: Aitchison's geometry of the
+    simplex; of counts, between roots of proportions.  A centre is a row drawn by its squared
+    distance to the others, the best of several draws (Arthur & Vassilvitskii 2007): many tokens
+    make all distances alike, and a single draw then seldom finds a new group.
     """
-    weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
-    nearest = np.full(len(rows), np.inf)
-    groups = np.zeros(len(rows), dtype=np.intp)
+    weights = points.weights
+    nearest = np.full(len(weights), np.inf)
+    groups = np.zeros(len(weights), dtype=np.intp)
     chance = weights
     for k in range(n_components):
         if not chance.sum() > 0.0:  # fewer different rows than components
             chance = weights
-        tries = rng.choice(len(rows), size=1 if k == 0 else 8, p=chance / chance.sum())
-        distances = [data.squared_distances(rows, data.log_probs[rows[i]]) for i in set(tries)]
+        tries = rng.choice(len(weights), size=1 if k == 0 else 8, p=chance / chance.sum())
+        distances = [points.squared_distances(points.at[i]) for i in set(tries)]
         distance = min(distances, key=lambda d: float(weights @ np.minimum(nearest, d)))
         groups[distance < nearest] = k
         nearest = np.minimum(nearest, distance)
         chance = weights * nearest
-    return _k_means(data, rows, groups, n_components)
+    return _k_means(points, groups, n_components)
 
 
-def _k_means(
-    data: Data, rows: NDArray[np.intp], groups: NDArray[np.intp], n_components: int
-) -> NDArray[np.intp]:
+def _k_means(points: Points, groups: NDArray[np.intp], n_components: int) -> NDArray[np.intp]:
     """A few rounds of k-means from groups; one that has become empty stays so."""
     for _ in range(5):
-        share = (groups[:, np.newaxis] == np.arange(n_components)).astype(float)
-        statistics = data.accumulate(rows, share)
+        share = points.weights[:, np.newaxis] * (groups[:, np.newaxis] == np.arange(n_components))
+        statistics = _core.accumulate(points.at, share)
         filled = np.flatnonzero(statistics.weight > 0.0)
         centres = statistics.log_sums[filled] / statistics.weight[filled, np.newaxis]
-        distances = [data.squared_distances(rows, centre) for centre in centres]
-        closest = filled[np.argmin(distances, axis=0)]
+        closest = filled[np.argmin([points.squared_distances(c) for c in centres], axis=0)]
         if (closest == groups).all():
             break
         groups = closest
     return groups
 
 
-def _random_groups(
-    data: Data, rows: NDArray[np.intp], n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
+def _random_groups(points: Points, n_components: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Every row in a group at random."""
-    return rng.integers(n_components, size=len(rows))
+    return rng.integers(n_components, size=len(points.weights))
 
 
 _GROUPINGS = {"kmeans++": _plus_plus_groups, "random": _random_groups}

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["available_cores", "blocks", "in_order", "merge", "workers"]
+__all__ = ["available_cores", "block_size", "blocks", "in_order", "merge", "workers"]
 
 T = TypeVar("T")
 
@@ -31,10 +31,15 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-def blocks(n_rows: int, cost: int) -> list[slice]:
-    """Slices that cut n_rows into blocks, by shape alone; `cost` is that of a row."""
+def block_size(cost: int) -> int:
+    """Rows of a block; `cost` is that of a row."""
     size = max(BLOCK_COST // max(cost, 1), LEAST_ROWS)
-    size = -(-size // TILE) * TILE
+    return -(-size // TILE) * TILE
+
+
+def blocks(n_rows: int, cost: int) -> list[slice]:
+    """Slices that cut n_rows into blocks, by shape alone."""
+    size = block_size(cost)
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 

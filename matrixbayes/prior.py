@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
+from ._em_shortcomings import shortcomings, unidentified
+from ._em_streams import is_stream
 from ._estimator import (
     ParametersMixin,
     checked_weights,
-    distinct_rows,
     generator_of,
     numeric,
     without_zeros,
 )
+from .em import CountData, GammaPrior, RowData, StreamData
 from .errors import ConvergenceWarning, NotFittedError
 from .mixture import DirichletMixture
 from .rows import NextTokenRows, as_log_probs
@@ -34,14 +36,15 @@ Floats = NDArray[np.float64]
 
 
 class DirichletMixtureEstimator(ParametersMixin):
-    """A Dirichlet mixture fitted to rows by EM; `fit` forgets what was learned before.
+    """A Dirichlet mixture fitted to rows or counts by EM; `fit` forgets what was learned before.
 
     Parameters
     ----------
     n_components : int
         K.
-    kind : {"logits", "log_probs", "probs"}, optional
-        What a bare array holds; `NextTokenRows` know it themselves.
+    kind : {"logits", "log_probs", "probs", "counts"}, optional
+        What a bare array holds; `NextTokenRows` know it themselves.  Counts, whole or real, may be
+        dense or compressed sparse rows; the model then is a mixture of Dirichlet-multinomials.
     tol : float
         Stop when a pass raises the mean log-likelihood of a row by less, in nats.
     max_iter : int
@@ -55,6 +58,11 @@ class DirichletMixtureEstimator(ParametersMixin):
         No component's concentration exceeds it.  The likelihood is unbounded where a component
         closes in on equal rows.  An exponential prior on the concentrations, so weak that
         it costs 0.0001 nats at this bound, is on as well.
+    concentration_prior : GammaPrior, optional
+        A Gamma prior on each alpha, its logarithm, or the concentrations, for all components: the
+        fit then is the maximum of the posterior.
+    accelerate : bool
+        Try longer steps in EM's direction (SQUAREM), keeping those that raise the bound.
     zeros : {"error", "floor", "drop"}
         What to do with exact zeros, where a Dirichlet has no likelihood: refuse; raise every
         probability to at least 1e-12 and renormalise those rows; or leave those rows out.
@@ -75,16 +83,19 @@ class DirichletMixtureEstimator(ParametersMixin):
         Components in the order of falling weight.
     weights_, alpha_ : ndarray of shape (K,), (K, V)
     lower_bound_ : float
-        The objective per unit of weight at ``prior_``: the mean log-likelihood of a row, less
-        the penalty on concentrations.
+        The objective per unit of weight at ``prior_``: the mean log-likelihood of a row, and the
+        logarithm of the priors.
     lower_bounds_ : list of float
         The same at each pass of the best start; it never falls.
     restarts_ : list of float
-        ``lower_bound_`` of each start.
+        ``lower_bound_`` of each start.  The best is the highest of those with no concentration at
+        its cap, if there is one.
+    n_agreed_ : int
+        Starts that ended within ten times ``tol`` of the best.
     log_likelihood_ : float
-        Of all rows, in nats.
+        Of all rows, in nats; of counts as sequences, without multinomial coefficients.
     n_iter_ : int
-        Passes of the best start.
+        Passes over the data of the best start.
     converged_ : bool
         Whether the best start settled, with no concentration at its cap.
     n_rows_, n_dropped_ : int
@@ -112,6 +123,8 @@ class DirichletMixtureEstimator(ParametersMixin):
         n_init: int = 1,
         init: str | DirichletMixture | ArrayLike = "kmeans++",
         max_concentration: float = 1e8,
+        concentration_prior: GammaPrior | None = None,
+        accelerate: bool = True,
         zeros: str = "error",
         warm_start: bool = False,
         random_state: int | np.random.Generator | None = None,
@@ -126,6 +139,8 @@ class DirichletMixtureEstimator(ParametersMixin):
         self.n_init = n_init
         self.init = init
         self.max_concentration = max_concentration
+        self.concentration_prior = concentration_prior
+        self.accelerate = accelerate
         self.zeros = zeros
         self.warm_start = warm_start
         self.random_state = random_state
@@ -142,7 +157,10 @@ class DirichletMixtureEstimator(ParametersMixin):
 
         Parameters
         ----------
-        X : NextTokenRows, or array_like of shape (N, V)
+        X : NextTokenRows, array_like of shape (N, V), sparse counts, or rows on disk
+            What is not in memory is read in blocks, over and over: memory-mapped arrays, data sets
+            of h5py, zarr and HuggingFace, and any iterable of chunks (n, V) that can be iterated
+            again.
         y
             Ignored.
         sample_weight : array_like of shape (N,), optional
@@ -163,16 +181,16 @@ class DirichletMixtureEstimator(ParametersMixin):
             ``warm_start=True`` resumes from it.
         """
         self._check_parameters()
-        log_probs, tokens, kept = self._training_rows(X)
-        weights = checked_weights(sample_weight, kept, len(log_probs))
-        init = self._init(kept, log_probs.shape[1])
-        rng = generator_of(self.random_state)
         with parallel.workers(self.executor, self.n_jobs) as pool:
+            data, tokens, kept = self._data(X, sample_weight, pool)
+            self._check_shape(data)
+            init = self._init(kept, data.n_tokens)
+            rng = generator_of(self.random_state)
             # Everything has been checked: a refused call changes nothing.
-            self._remember_columns(X, log_probs.shape[1])
-            self.n_rows_, self.n_dropped_ = len(log_probs), int((~kept).sum())
-            best = self._best_start(em.Data(log_probs, weights, pool), tokens, init, rng)
-        self._warn(best, log_probs)
+            self._remember_columns(X, data.n_tokens)
+            self.n_rows_, self.n_dropped_ = data.n_rows, int((~kept).sum())
+            best = self._best_start(data, tokens, init, rng)
+        self._warn(best, data)
         return self
 
     def _best_start(
@@ -184,6 +202,7 @@ class DirichletMixtureEstimator(ParametersMixin):
     ) -> em.Fit:
         """The best of the fits from each start, its results learned."""
         n_init = self.n_init if isinstance(init, str) else 1
+        prior = self._prior()
         ended: list[em.Fit] = []
         under_way: list[em.Fit] = []
 
@@ -194,15 +213,14 @@ class DirichletMixtureEstimator(ParametersMixin):
 
         try:
             for i, stream in enumerate(rng.spawn(n_init)):
-                mixture = em.start(
-                    data, self.n_components, init, self.max_concentration, tokens, stream
-                )
+                mixture = em.start(data, self.n_components, init, prior, tokens, stream)
                 state = em.fit(
                     data,
                     mixture,
                     tol=self.tol,
                     max_iter=self.max_iter,
-                    max_concentration=self.max_concentration,
+                    prior=prior,
+                    accelerate=self.accelerate,
                     watch=watch,
                 )
                 ended.append(state)
@@ -215,16 +233,21 @@ class DirichletMixtureEstimator(ParametersMixin):
         except KeyboardInterrupt:
             self._learn_interrupted([*ended, *under_way])
             raise
-        best = max(ended, key=lambda state: state.bounds[-1])
+        best = _best(ended)
         self.restarts_ = [state.bounds[-1] for state in ended]
+        self.n_agreed_ = sum(abs(b - best.bounds[-1]) <= 10.0 * self.tol for b in self.restarts_)
+        if self.verbose and n_init > 1:
+            print(f"{self.n_agreed_} of {n_init} starts ended at the best bound")
         self._learn(best)
+        if unidentified(data):
+            self.converged_ = False
         return best
 
     def _learn_interrupted(self, states: list[em.Fit]) -> None:
         """Keep the best state there is, and say how to go on from it."""
         if not states:
             return
-        best = max(states, key=lambda state: state.bounds[-1])
+        best = _best(states)
         self.restarts_ = [state.bounds[-1] for state in states]
         self._learn(best)
         self.converged_ = False
@@ -273,27 +296,18 @@ class DirichletMixtureEstimator(ParametersMixin):
         self.lower_bounds_ = list(state.bounds)
         self.lower_bound_ = state.bounds[-1]
         self.log_likelihood_ = state.log_likelihood
-        self.n_iter_ = len(state.bounds)
+        self.n_iter_ = state.n_passes
         self.converged_ = state.settled and not len(state.capped) and not len(state.unsettled)
 
-    def _warn(self, state: em.Fit, log_probs: NDArray[np.floating]) -> None:
+    def _warn(self, state: em.Fit, data: em.Data) -> None:
         """Say why a fit is not what it seems."""
-        reasons = []
-        if len(state.capped):
-            distinct, n = distinct_rows(log_probs), len(log_probs)
-            reasons.append(
-                f"the concentration of {len(state.capped)} of {self.n_components} components is at "
-                f"its cap, max_concentration={self.max_concentration:g}: they have closed in on "
-                f"(nearly) equal rows ({distinct} of the {n} rows are distinct)"
-            )
-        if len(state.unsettled):
-            reasons.append(f"the M-step of {len(state.unsettled)} components did not settle")
+        found = shortcomings(state, data, self.concentration_prior is not None)
         if not state.settled:
-            reasons.append(
+            found.append(
                 f"the bound still rose by more than tol={self.tol:g} after max_iter="
                 f"{self.max_iter} passes; raise max_iter, or fit again with warm_start=True"
             )
-        for reason in reasons:
+        for reason in found:
             warnings.warn(reason, ConvergenceWarning, stacklevel=3)
 
     # -- what goes in ---------------------------------------------------------------
@@ -312,30 +326,56 @@ class DirichletMixtureEstimator(ParametersMixin):
         if self.zeros not in ("error", "floor", "drop"):
             raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
 
+        self._prior()
+
+    def _prior(self) -> em.Prior:
+        """The prior on concentrations, checked."""
+        return em.Prior.of(self.concentration_prior, self.max_concentration)
+
     def _log_probs(self, X: Any) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
         """Log-probabilities and token names; `kind` speaks of bare arrays only."""
         if isinstance(X, NextTokenRows):
             return as_log_probs(X)
         return as_log_probs(numeric(X), self.kind)
 
-    def _training_rows(
-        self, X: Any
-    ) -> tuple[NDArray[np.floating], tuple[str, ...] | None, NDArray[np.bool_]]:
-        """Log-probabilities without zeros, token names, and which rows of X they are."""
+    def _data(
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        pool: tuple[Executor | None, int],
+        zeros: str | None = None,
+    ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_]]:
+        """Data for EM, token names, and which rows of X they are."""
+        policy = zeros or self.zeros
+        if is_stream(X):
+            weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+            data = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
+            kept = np.ones(data.n_rows, dtype=bool)
+            checked_weights(sample_weight, kept, data.n_rows)
+            return data, None, kept
+        if self.kind == "counts" and not isinstance(X, NextTokenRows):
+            rows = em.encode(X)
+            kept = np.ones(rows.n_rows, dtype=bool)
+            weights = checked_weights(sample_weight, kept, rows.n_rows)
+            return CountData(rows, weights, pool), None, kept
         log_probs, tokens = self._log_probs(X)
-        log_probs, kept = without_zeros(log_probs, self.zeros)
-        n, width = log_probs.shape
-        if width < 2:
+        log_probs, kept = without_zeros(log_probs, policy)
+        weights = checked_weights(sample_weight, kept, len(log_probs))
+        return RowData(log_probs, weights, pool), tokens, kept
+
+    def _check_shape(self, data: em.Data) -> None:
+        """Refuse data too small for the mixture."""
+        shape = f"(shape=({data.n_rows}, {data.n_tokens}))"
+        if data.n_tokens < 2:
             raise ValueError(
-                f"Found array with {width} feature(s) (shape={log_probs.shape}) while a minimum of "
-                "2 is required."
+                f"Found array with {data.n_tokens} feature(s) {shape} while a minimum of 2 is "
+                "required."
             )
-        if n < self.n_components:
+        if data.n_rows < self.n_components:
             raise ValueError(
-                f"Found array with {n} sample(s) (shape={log_probs.shape}) while a minimum of "
+                f"Found array with {data.n_rows} sample(s) {shape} while a minimum of "
                 f"{self.n_components} is required: one per component"
             )
-        return log_probs, tokens, kept
 
     def _remember_columns(self, X: Any, width: int) -> None:
         self.n_features_in_ = width
@@ -345,18 +385,20 @@ class DirichletMixtureEstimator(ParametersMixin):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _rows(self, X: Any) -> NDArray[np.floating]:
-        """Log-probabilities of rows to judge by the fitted mixture."""
+    def _judged(
+        self, X: Any, sample_weight: ArrayLike | None, pool: tuple[Executor | None, int]
+    ) -> em.Data:
+        """Data to judge by the fitted mixture."""
         self._check_fitted()
-        log_probs, _ = self._log_probs(X)
-        if log_probs.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {log_probs.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
         # Dropping rows here would tear results and rows apart.
         policy = "floor" if self.zeros == "floor" else "error"
-        return without_zeros(log_probs, policy)[0]
+        data, _, _ = self._data(X, sample_weight, pool, policy)
+        if data.n_tokens != self.n_features_in_:
+            raise ValueError(
+                f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        return data
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "prior_"):
@@ -369,9 +411,7 @@ class DirichletMixtureEstimator(ParametersMixin):
 
     # -- mergeable statistics ---------------------------------------------------------
 
-    def summarize(
-        self, X: Any, sample_weight: ArrayLike | None = None
-    ) -> _core.SufficientStatistics:
+    def summarize(self, X: Any, sample_weight: ArrayLike | None = None) -> em.Statistics:
         """What an M-step needs to know of rows, under the fitted mixture; ``a + b`` merges.
 
         Parameters
@@ -381,22 +421,21 @@ class DirichletMixtureEstimator(ParametersMixin):
 
         Returns
         -------
-        SufficientStatistics
-            K (V + 2) numbers, however many rows; picklable.
+        SufficientStatistics or CountStatistics
+            K (V + 2) numbers, however many rows; of counts K and a few for each different pair of
+            token and count.  Picklable.
         """
-        log_probs = self._rows(X)
-        weights = checked_weights(sample_weight, np.ones(len(log_probs), bool), len(log_probs))
         with parallel.workers(self.executor, self.n_jobs) as pool:
-            return em.Data(log_probs, weights, pool).expectation(self.prior_)
+            return self._judged(X, sample_weight, pool).expectation(self.prior_)
 
     def from_summaries(
-        self, statistics: _core.SufficientStatistics | Iterable[_core.SufficientStatistics]
+        self, statistics: em.Statistics | Iterable[em.Statistics]
     ) -> DirichletMixtureEstimator:
         """One M-step from merged statistics: a pass of EM over rows that are elsewhere.
 
         Parameters
         ----------
-        statistics : SufficientStatistics, or several
+        statistics : SufficientStatistics or CountStatistics, or several
             From `summarize` of this estimator, as it was everywhere.
 
         Returns
@@ -406,28 +445,25 @@ class DirichletMixtureEstimator(ParametersMixin):
             the step, as the statistics hold them.
         """
         self._check_fitted()
-        if isinstance(statistics, _core.SufficientStatistics):
+        if isinstance(statistics, (_core.SufficientStatistics, em.CountStatistics)):
             statistics = [statistics]
         merged = parallel.merge(statistics)
-        before = self.prior_
-        mixture, outcomes = em.maximization(
-            merged, before.alpha, self.max_concentration, before.tokens
-        )
-        penalty = em.penalty_rate(self.max_concentration) * float(before.concentration.sum())
-        bound = (merged.log_likelihood - penalty) / float(merged.weight.sum())
+        before, prior = self.prior_, self._prior()
+        mixture, outcomes = em.maximization(merged, before.alpha, prior, before.tokens)
+        bound = (merged.log_likelihood + prior.log_density(before)) / float(merged.weight.sum())
         rise = bound - self.lower_bound_ if self.n_iter_ > 0 else np.inf
         bounds = [*self.lower_bounds_, bound]
         settled = 0.0 <= rise < self.tol
-        self._learn(em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled))
+        state = em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled, len(bounds))
+        self._learn(state)
         self.n_rows_ = merged.n_rows
         return self
 
     # -- what the mixture says of rows --------------------------------------------------
 
     def score_samples(self, X: Any) -> Floats:
-        """Log-density of each row, in nats; shape (N,)."""
-        rows = self._rows(X)
-        return self.prior_.log_prob(rows, kind="log_probs")
+        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
+        return self._log_joint(X)[1]
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-density of a row, in nats."""
@@ -435,8 +471,12 @@ class DirichletMixtureEstimator(ParametersMixin):
 
     def predict_proba(self, X: Any) -> Floats:
         """Probability of each component given each row; shape (N, K)."""
-        rows = self._rows(X)
-        return self.prior_.responsibilities(rows, kind="log_probs")
+        return self._log_joint(X)[0]
+
+    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            return self._judged(X, None, pool).posterior(self.prior_)
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row; shape (N,)."""
@@ -464,3 +504,12 @@ class DirichletMixtureEstimator(ParametersMixin):
         """Bayesian information criterion of the fitted mixture on rows; lower is better."""
         scores = self.score_samples(X)
         return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())
+
+
+def _best(states: list[em.Fit]) -> em.Fit:
+    """The highest of those whose concentrations are below the cap, if any is.
+
+    At a cap the likelihood is as large as the cap allows, and compares with nothing.
+    """
+    bounded = [state for state in states if not len(state.capped)]
+    return max(bounded or states, key=lambda state: state.bounds[-1])

@@ -314,18 +314,98 @@ def maximization() -> Cases:
     found = _core.expectation(mixture(), ROWS)
     infinite = _core.SufficientStatistics([1.0, 1.0], np.full((2, 3), -np.inf), 0.0, 2)
     empty = _core.SufficientStatistics([0.0, 0.0], np.zeros((2, 3)), 0.0, 0)
-    yield "found", lambda: function(found, ALPHA, 1e8, 0.01)
-    yield "capped", lambda: function(found, ALPHA, 0.5, 0.0)
-    yield "empty", lambda: function(empty, ALPHA, 1e8, 0.0)
-    yield "infinite sums", lambda: fails(ValueError, function, infinite, ALPHA, 1e8, 0.0)
-    yield "no statistics", lambda: fails(TypeError, function, 3, ALPHA, 1e8, 0.0)
-    yield "shapes", lambda: fails(ValueError, function, found, [[1.0, 2.0]], 1e8, 0.0)
-    yield "axes", lambda: fails(ValueError, function, found, [1.0, 2.0], 1e8, 0.0)
-    yield "alpha", lambda: fails(ValueError, function, found, np.zeros((2, 3)), 1e8, 0.0)
-    yield "cap", lambda: fails(ValueError, function, found, ALPHA, 0.0, 0.0)
-    yield "rate", lambda: fails(ValueError, function, found, ALPHA, 1e8, -1.0)
-    yield "raises", lambda: fails(OSError, function, found, Bad(), 1e8, 0.0)
-    yield "raises earlier", lambda: fails(OSError, function, found, ALPHA, Bad(), 0.0)
+    weak, cap = (0.0, 0.0, 0.0, 1e8), (0.0, 0.0, 0.0, 0.5)
+    yield "found", lambda: function(found, ALPHA, (0.0, 0.0, 0.01, 1e8))
+    yield "gamma", lambda: function(found, ALPHA, (1.0, 2.0, 0.01, 1e8))
+    yield "capped", lambda: function(found, ALPHA, cap)
+    yield "empty", lambda: function(empty, ALPHA, weak)
+    yield "infinite sums", lambda: fails(ValueError, function, infinite, ALPHA, weak)
+    yield "no statistics", lambda: fails(TypeError, function, 3, ALPHA, weak)
+    yield "shapes", lambda: fails(ValueError, function, found, [[1.0, 2.0]], weak)
+    yield "axes", lambda: fails(ValueError, function, found, [1.0, 2.0], weak)
+    yield "alpha", lambda: fails(ValueError, function, found, np.zeros((2, 3)), weak)
+    yield "no cap", lambda: fails(ValueError, function, found, ALPHA, (0.0, 0.0, 0.0, 0.0))
+    yield "rate", lambda: fails(ValueError, function, found, ALPHA, (0.0, 0.0, -1.0, 1e8))
+    yield "few", lambda: fails(TypeError, function, found, ALPHA, (0.0, 0.0))
+    yield "raises", lambda: fails(OSError, function, found, Bad(), weak)
+    yield "raises earlier", lambda: fails(OSError, function, found, ALPHA, (Bad(), 0.0, 0.0, 1.0))
+
+
+SPARSE = ([0, 2, 2, 3], [0, 2, 1], [3.0, 1.0, 2.5], 3)
+
+
+def encoded_counts() -> Cases:
+    rows = _core.Counts(*SPARSE)
+    yield "made", lambda: _core.Counts(*SPARSE)
+    yield "many", lambda: _core.Counts([0, 3], [1, 1, 0], [1000, 70, 0], 2)
+    yield "pickled", lambda: pickle.loads(pickle.dumps(rows))
+    yield "sparse", rows.sparse
+    for name in ("n_rows", "n_tokens", "n_entries", "tokens", "counts"):
+        yield name, partial(getattr, rows, name)
+    wrong: list[Any] = [
+        ([0, 2], [0], [1.0], 3),
+        ([1, 0], [0], [1.0], 3),
+        ([0, 5], [0], [1.0], 3),
+        ([0, 1], [7], [1.0], 3),
+        ([0, 1], [0], [-1.0], 3),
+        ([0, 1], [0], [np.nan], 3),
+        ([0, 2], [0, 1], [1.7e308, 1.7e308], 3),
+        ([], [0], [1.0], 3),
+        ([0, 1], [0], [1.0], 0),
+    ]
+    for arguments in wrong:
+        yield str(arguments), partial(fails, ValueError, _core.Counts, *arguments)
+    yield "raises", lambda: fails(OSError, _core.Counts, Bad(), [0], [1.0], 3)
+    yield "raises, data", lambda: fails(OSError, _core.Counts, [0, 1], [0], Bad(), 3)
+
+
+def count_passes(name: str) -> Cases:
+    function, rows, prior = getattr(_core, name), _core.Counts(*SPARSE), mixture()
+    narrow = _core.Counts([0, 1], [0], [1.0], 2)
+    if name == "evidence_table":
+        yield "made", lambda: function(prior, rows)
+        yield "width", lambda: fails(ValueError, function, prior, narrow)
+        yield "types", lambda: fails(TypeError, function, rows, prior)
+        return
+    table = _core.evidence_table(prior, rows)
+    yield "all", lambda: function(prior, rows, table, 0, 3)
+    yield "none", lambda: function(prior, rows, table, 1, 1)
+    yield "weighted", lambda: function(prior, rows, table, 0, 3, [1.0, 2.0, 0.0])
+    yield "rows", lambda: fails(ValueError, function, prior, rows, table, 2, 4)
+    yield "table", lambda: fails(ValueError, function, prior, rows, table[:2], 0, 3)
+    yield "weights", lambda: fails(ValueError, function, prior, rows, table, 0, 3, [1.0])
+    yield "types", lambda: fails(TypeError, function, rows, prior, table, 0, 3)
+    yield "raises", lambda: fails(OSError, function, prior, rows, Bad(), 0, 3)
+    yield "raises, weights", lambda: fails(OSError, function, prior, rows, table, 0, 3, Bad())
+
+
+def count_accumulate() -> Cases:
+    function, rows, shares = _core.count_accumulate, _core.Counts(*SPARSE), np.full((3, 2), 0.5)
+    yield "all", lambda: function(rows, shares)
+    yield "shape", lambda: fails(ValueError, function, rows, shares[:2])
+    yield "no component", lambda: fails(ValueError, function, rows, shares[:, :0])
+    yield "types", lambda: fails(TypeError, function, shares, shares)
+    yield "raises", lambda: fails(OSError, function, rows, Bad())
+
+
+def count_maximization() -> Cases:
+    function, rows, weak = _core.count_maximization, _core.Counts(*SPARSE), (0.0, 0.0, 1e-12, 1e8)
+    tokens, counts_, weights = rows.tokens, rows.counts, np.ones((len(rows.tokens), 4))
+    yield "found", lambda: function(tokens, counts_, weights, ALPHA, weak)
+    yield "gamma", lambda: function(tokens, counts_, weights, ALPHA, (0.1, 0.1, 0.1, 1e8))
+    yield "none", lambda: function([], [], np.zeros((0, 4)), ALPHA, weak)
+    yield "order", lambda: fails(ValueError, function, tokens[::-1], counts_, weights, ALPHA, weak)
+    yield "shape", lambda: fails(ValueError, function, tokens, counts_[:1], weights, ALPHA, weak)
+    yield "weight", lambda: fails(ValueError, function, tokens, counts_, -weights, ALPHA, weak)
+    yield (
+        "alpha",
+        lambda: fails(ValueError, function, tokens, counts_, weights, np.zeros((2, 3)), weak),
+    )
+    yield (
+        "prior",
+        lambda: fails(ValueError, function, tokens, counts_, weights, ALPHA, (0.0, 0.0, 0.0, 0.0)),
+    )
+    yield "raises", lambda: fails(OSError, function, tokens, counts_, weights, Bad(), weak)
 
 
 def squared_distances() -> Cases:
@@ -343,6 +423,8 @@ SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
 GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
 SUMS = ("weight", "log_sums", "log_likelihood", "n_rows")
+OF_COUNTS = ("n_rows", "n_tokens", "n_entries", "tokens", "counts", "sparse", "__reduce__")
+PASSES = ("evidence_table", "count_posterior", "count_expectation")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
@@ -353,6 +435,11 @@ CASES: dict[str, Callable[[], Cases]] = {
     "expectation": expectation,
     "accumulate": accumulate,
     "maximization": maximization,
+    "Counts": encoded_counts,
+    **{f"Counts.{name}": encoded_counts for name in OF_COUNTS},
+    **{name: partial(count_passes, name) for name in PASSES},
+    "count_accumulate": count_accumulate,
+    "count_maximization": count_maximization,
     "squared_distances": squared_distances,
     "DirichletMixture": new_mixture,
     **{f"DirichletMixture.{name}": partial(of_mixture, name) for name in GETTERS + MOMENTS},

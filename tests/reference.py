@@ -61,3 +61,20 @@ def squared_distances(log_probs, centre):
     """Aitchison's, from centred logarithms."""
     d = log_probs.astype(float) - centre
     return ((d - d.mean(1, keepdims=True)) ** 2).sum(1)
+
+
+def count_log_joint(counts, weights, alpha):
+    """ln w_k plus the log-evidence of each count vector (n, V) as a sequence; shape (n, K)."""
+    n, a = counts[:, np.newaxis, :], alpha[np.newaxis]
+    terms = (gammaln(a + n) - gammaln(a)).sum(axis=2)
+    totals, big = counts.sum(axis=1)[:, np.newaxis], alpha.sum(axis=1)[np.newaxis]
+    return np.log(weights) + terms - (gammaln(big + totals) - gammaln(big))
+
+
+def count_gradient(counts, shares, alpha):
+    """Gradient (K, V) of the expected log-evidence under responsibilities (n, K)."""
+    n, a = counts[:, np.newaxis, :], alpha[np.newaxis]
+    totals, big = counts.sum(axis=1)[:, np.newaxis], alpha.sum(axis=1)[np.newaxis]
+    each = psi(a + n) - psi(a)
+    whole = psi(big + totals) - psi(big)
+    return (shares[:, :, np.newaxis] * (each - whole[:, :, np.newaxis])).sum(axis=0)

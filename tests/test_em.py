@@ -69,7 +69,7 @@ def test_maximization_finds_the_root_of_the_gradient(v, log_scale, spread, seed)
     rows = DirichletMixture([1.0], [truth]).sample(60, rng=rng, kind="log_probs")
     sums = rows.sum(0)
     statistics = SufficientStatistics([60.0], [sums], 0.0, 60)
-    alpha, outcome = _core.maximization(statistics, np.ones((1, v)), 1e8, 1e-12)
+    alpha, outcome = _core.maximization(statistics, np.ones((1, v)), (0.0, 0.0, 1e-12, 1e8))
     assert outcome[0] == 0
     gradient = reference.gradient(alpha[0], 60.0, sums, 1e-12)
     assert np.abs(gradient * alpha[0]).max() < 1e-8 * np.abs(sums * alpha[0]).max() + 1e-9
@@ -79,15 +79,15 @@ def test_maximization_finds_the_root_of_the_gradient(v, log_scale, spread, seed)
 def test_maximization_does_not_depend_on_the_start(start):
     rows = DirichletMixture([1.0], [[0.01, 3.0, 200.0]]).sample(500, rng=0, kind="log_probs")
     statistics = SufficientStatistics([500.0], [rows.sum(0)], 0.0, 500)
-    alpha, _ = _core.maximization(statistics, np.full((1, 3), start), 1e8, 0.0)
-    best, _ = _core.maximization(statistics, np.array([[0.01, 3.0, 200.0]]), 1e8, 0.0)
+    alpha, _ = _core.maximization(statistics, np.full((1, 3), start), (0.0, 0.0, 0.0, 1e8))
+    best, _ = _core.maximization(statistics, np.array([[0.01, 3.0, 200.0]]), (0.0, 0.0, 0.0, 1e8))
     assert_allclose(alpha, best, rtol=1e-10)
 
 
 def test_the_cap_binds_and_the_mean_is_still_best():
     mean = np.array([0.1, 0.2, 0.7])
     statistics = SufficientStatistics([5.0], [5.0 * np.log(mean)], 0.0, 5)
-    alpha, outcome = _core.maximization(statistics, np.ones((1, 3)), 1e4, 0.0)
+    alpha, outcome = _core.maximization(statistics, np.ones((1, 3)), (0.0, 0.0, 0.0, 1e4))
     assert outcome[0] == 1
     assert_allclose(alpha.sum(), 1e4, rtol=1e-12)
     # At the bound the gradient is the same for every token.
@@ -99,10 +99,10 @@ def test_the_cap_binds_and_the_mean_is_still_best():
 def test_a_bound_that_is_crossed_on_the_way_does_not_hold():
     rows = DirichletMixture([1.0], [[30.0, 40.0, 25.0]]).sample(400, rng=0, kind="log_probs")
     statistics = SufficientStatistics([400.0], [rows.sum(0)], 0.0, 400)
-    free, _ = _core.maximization(statistics, np.ones((1, 3)), 1e8, 0.0)
+    free, _ = _core.maximization(statistics, np.ones((1, 3)), (0.0, 0.0, 0.0, 1e8))
     for start in (1e-3, 10.0, 1e5):
         near, outcome = _core.maximization(
-            statistics, np.full((1, 3), start), 1.001 * free.sum(), 0.0
+            statistics, np.full((1, 3), start), (0.0, 0.0, 0.0, 1.001 * free.sum())
         )
         assert outcome[0] == 0
         assert_allclose(near, free, rtol=1e-9)
@@ -110,7 +110,7 @@ def test_a_bound_that_is_crossed_on_the_way_does_not_hold():
 
 def test_a_component_without_rows_stays():
     statistics = SufficientStatistics([0.0, 4.0], [[0.0, 0.0], [-3.0, -5.0]], 0.0, 4)
-    alpha, outcome = _core.maximization(statistics, [[2.0, 3.0], [1.0, 1.0]], 1e8, 0.0)
+    alpha, outcome = _core.maximization(statistics, [[2.0, 3.0], [1.0, 1.0]], (0.0, 0.0, 0.0, 1e8))
     assert_array_equal(alpha[0], [2.0, 3.0])
     assert outcome[0] == 0
 
@@ -141,9 +141,9 @@ def test_same_bits_for_any_number_of_workers(monkeypatch):
     results = []
     for n_jobs in (1, 2, 5):
         with parallel.workers(None, n_jobs) as pool:
-            results.append(em.Data(rows, weight, pool).expectation(mixture))
+            results.append(em.RowData(rows, weight, pool).expectation(mixture))
     with ThreadPoolExecutor(3) as executor, parallel.workers(executor, None) as pool:
-        results.append(em.Data(rows, weight, pool).expectation(mixture))
+        results.append(em.RowData(rows, weight, pool).expectation(mixture))
     for other in results[1:]:
         assert_array_equal(other.log_sums, results[0].log_sums)
         assert_array_equal(other.weight, results[0].weight)
@@ -154,9 +154,9 @@ def test_same_bits_for_any_number_of_workers(monkeypatch):
 def test_same_bits_in_processes(monkeypatch):
     monkeypatch.setattr(parallel, "BLOCK_COST", 1 << 12)
     mixture, rows, _ = make(1200, 9, 3)
-    alone = em.Data(rows, None, (None, 1)).expectation(mixture)
+    alone = em.RowData(rows, None, (None, 1)).expectation(mixture)
     with ProcessPoolExecutor(2) as executor:
-        apart = em.Data(rows, None, (executor, 2)).expectation(mixture)
+        apart = em.RowData(rows, None, (executor, 2)).expectation(mixture)
     assert_array_equal(apart.log_sums, alone.log_sums)
 
 
@@ -199,7 +199,7 @@ def test_rows_of_the_wrong_kind():
         _core.expectation(mixture, rows, [1.0, 1.0, np.nan, 1.0])
     bad = SufficientStatistics([1.0], [[-np.inf, -1.0]], 0.0, 1)
     with pytest.raises(ValueError, match="not finite"):
-        _core.maximization(bad, [[1.0, 1.0]], 1e8, 0.0)
+        _core.maximization(bad, [[1.0, 1.0]], (0.0, 0.0, 0.0, 1e8))
 
 
 def test_no_rows():

@@ -358,3 +358,10 @@ def test_bad_counts_and_tokens():
         mixture.log_prob([[0.2, 0.3, 0.5]])
     with pytest.raises(ValueError, match="2 columns, the mixture 3"):
         mixture.log_prob([[0.5, 0.5]], kind="probs")
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40))
+def test_a_copy_is_equal_to_the_last_bit(seed, k):
+    rng = np.random.default_rng(seed)
+    mixture = DirichletMixture(rng.dirichlet(np.ones(k)), rng.uniform(0.1, 3.0, (k, 2)))
+    assert DirichletMixture(mixture.weights, mixture.alpha) == mixture

@@ -17,6 +17,7 @@
 typedef struct {
     PyTypeObject *mixture;
     PyTypeObject *statistics;
+    PyTypeObject *counts;
 } mb_state;
 
 /* The state of the module that a function (or, by its type, a method) belongs to. */
@@ -95,8 +96,10 @@ size_t mb_piece(size_t cost, size_t block);
 extern PyMethodDef mb_special_functions[];
 extern PyMethodDef mb_row_functions[];
 extern PyMethodDef mb_em_functions[];
+extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_mixture_methods[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
+extern PyType_Spec mb_counts_spec;
 
 #endif

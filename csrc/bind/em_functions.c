@@ -156,98 +156,125 @@ accumulate(PyObject *module, PyObject *args)
 
 enum { AS_IT_WAS = -1, SETTLED = 0, CAPPED = 1 };
 
-/* One component: alpha [V] moves to its maximum; one that has (nearly) no rows keeps it. */
-static mb_status
-maximize_component(const mb_statistics_object *s, size_t k, double n_rows, double rate,
-                   double max_concentration, double *alpha, double *scratch, signed char *outcome)
+/* The prior (each, total, rate, max_concentration) of `arg`; -1 with an exception. */
+static int
+read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
 {
-    size_t n_tokens = mb_dim(s->log_sums, 1);
-    double weight = mb_data(s->weight)[k];
-    *outcome = SETTLED;
+    if (!PyArg_ParseTuple(arg, "dddd;prior must be (each, total, rate, max_concentration)",
+                          &prior->each, &prior->total, &prior->rate, &prior->max_concentration)) {
+        return -1;
+    }
+    if (!(prior->max_concentration > 0.0) || !(prior->rate >= 0.0) || isinf(prior->rate) ||
+        !(prior->each >= 0.0) || isinf(prior->each) || !(prior->total >= 0.0) ||
+        isinf(prior->total)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "a prior's exponents and rate must be finite and >= 0, and "
+                        "max_concentration > 0");
+        return -1;
+    }
+    prior->least = least;
+    return 0;
+}
+
+/* A step of the M-step under way: what each component is maximised from. */
+typedef struct {
+    size_t n_components, n_tokens;
+    const double *weight;   /* of each component's rows; NULL for counts */
+    const double *log_sums; /* of rows */
+    mb_cells cells;         /* of counts: `weight` is that of component 0, the others follow */
+    mb_prior_on_alpha prior;
+} m_step;
+
+/* Component k of rows; one that has (nearly) none of them keeps its alpha. */
+static mb_status
+maximize_rows(const m_step *step, size_t k, double *alpha, double *scratch, int *capped)
+{
+    size_t n_tokens = step->n_tokens;
+    double n_rows = 0.0, weight = step->weight[k];
+    for (size_t j = 0; j < step->n_components; j++) {
+        n_rows += step->weight[j];
+    }
     if (!(weight > 1e-12 * n_rows)) {
         return MB_OK;
     }
-    double *mean_log = scratch + 3 * n_tokens;
+    double *mean_log = scratch + 4 * n_tokens;
     for (size_t v = 0; v < n_tokens; v++) {
-        mean_log[v] = mb_data(s->log_sums)[k * n_tokens + v] / weight;
+        mean_log[v] = step->log_sums[k * n_tokens + v] / weight;
         if (!isfinite(mean_log[v])) {
             return MB_INVALID;
         }
     }
-    int capped;
-    mb_bounds bounds = {rate / weight, max_concentration};
-    mb_status status = mb_maximize_dirichlet(n_tokens, mean_log, &bounds, alpha, scratch, &capped);
-    *outcome = status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED;
-    return status == MB_NUMERIC ? MB_OK : status;
+    mb_prior_on_alpha prior = step->prior;
+    prior.each /= weight;
+    prior.total /= weight;
+    prior.rate /= weight;
+    return mb_maximize_rows(n_tokens, mean_log, &prior, alpha, scratch, capped);
 }
 
-/* All components, with Python's signals between them. */
+/* Component k of counts; one that no row speaks of keeps its alpha. */
 static mb_status
-maximize(const mb_statistics_object *s, double rate, double max_concentration, double *alpha,
-         double *scratch, signed char *outcomes, int *stop)
+maximize_counts(const m_step *step, size_t k, double *alpha, double *scratch, int *capped)
 {
-    size_t n_components = mb_dim(s->log_sums, 0), n_tokens = mb_dim(s->log_sums, 1);
-    double n_rows = 0.0;
-    for (size_t k = 0; k < n_components; k++) {
-        n_rows += mb_data(s->weight)[k];
+    mb_cells cells = step->cells;
+    cells.weight += k;
+    double total = 0.0, mine = 0.0;
+    for (size_t c = 0; c < cells.n_cells; c++) {
+        mine += cells.weight[c * cells.stride];
+        for (size_t j = 0; j < step->n_components; j++) {
+            total += step->cells.weight[c * cells.stride + j];
+        }
     }
-    mb_status status = MB_OK;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t k = 0; k < n_components && status == MB_OK && !*stop; k++) {
-        status = maximize_component(s, k, n_rows, rate, max_concentration, alpha + k * n_tokens,
-                                    scratch, outcomes + k);
-        *stop = mb_check_signals(&thread);
+    if (!(mine > 1e-12 * total)) {
+        return MB_OK;
     }
-    PyEval_RestoreThread(thread);
-    return status;
+    return mb_maximize_counts(step->n_tokens, &cells, &step->prior, alpha, scratch, capped);
 }
 
+/* All components, with Python's signals between them, from `start_arg`: (alpha, outcomes). */
 static PyObject *
-maximization(PyObject *module, PyObject *args)
+maximize(const m_step *step, PyObject *start_arg)
 {
-    mb_state *state = mb_module_state(module);
-    PyObject *statistics, *alpha_arg;
-    double max_concentration, rate;
-    if (!PyArg_ParseTuple(args, "O!Odd:maximization", state->statistics, &statistics, &alpha_arg,
-                          &max_concentration, &rate)) {
-        return NULL;
-    }
-    if (!(max_concentration > 0.0) || !(rate >= 0.0) || isinf(rate)) {
-        PyErr_SetString(PyExc_ValueError, "max_concentration must be > 0 and rate finite and >= 0");
-        return NULL;
-    }
-    const mb_statistics_object *s = (mb_statistics_object *)statistics;
-    PyArrayObject *start = mb_doubles(alpha_arg, 2, "alpha");
+    size_t n_components = step->n_components, n_tokens = step->n_tokens;
+    PyArrayObject *start = mb_doubles(start_arg, 2, "alpha"), *alpha = NULL, *outcomes = NULL;
+    double *scratch = NULL;
+    PyObject *result = NULL;
     if (start == NULL) {
         return NULL;
     }
-    size_t n_components = mb_dim(s->log_sums, 0), n_tokens = mb_dim(s->log_sums, 1);
-    PyArrayObject *alpha = NULL, *outcomes = NULL;
-    double *scratch = NULL;
-    PyObject *result = NULL;
     if (mb_dim(start, 0) != n_components || mb_dim(start, 1) != n_tokens) {
         PyErr_Format(PyExc_ValueError, "alpha has shape (%zu, %zu), the statistics (%zu, %zu)",
                      mb_dim(start, 0), mb_dim(start, 1), n_components, n_tokens);
         goto done;
     }
+    npy_intp shape[] = {(npy_intp)n_components};
+    alpha = (PyArrayObject *)PyArray_NewCopy(start, NPY_CORDER);
+    outcomes = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_INT8, 0);
+    scratch = mb_calloc(n_tokens, 5 * sizeof(double));
+    if (alpha == NULL || outcomes == NULL || scratch == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+        goto done;
+    }
     for (size_t i = 0; i < n_components * n_tokens; i++) {
-        if (!(mb_data(start)[i] > 0.0) || isinf(mb_data(start)[i])) {
+        if (!(mb_data(alpha)[i] > 0.0) || isinf(mb_data(alpha)[i])) {
             PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is not finite and > 0", i / n_tokens,
                          i % n_tokens);
             goto done;
         }
     }
-    npy_intp shape[] = {(npy_intp)n_components};
-    alpha = (PyArrayObject *)PyArray_NewCopy(start, NPY_CORDER);
-    outcomes = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_INT8, 0);
-    scratch = mb_calloc(n_tokens, 4 * sizeof(double));
-    if (alpha == NULL || outcomes == NULL || scratch == NULL) {
-        mb_raise(MB_NOMEM, NULL);
-        goto done;
-    }
     int stop = 0;
-    mb_status status = maximize(s, rate, max_concentration, mb_data(alpha), scratch,
-                                (signed char *)PyArray_DATA(outcomes), &stop);
+    mb_status status = MB_OK;
+    signed char *outcome = PyArray_DATA(outcomes);
+    PyThreadState *thread = PyEval_SaveThread();
+    for (size_t k = 0; k < n_components && status == MB_OK && !stop; k++) {
+        int capped = 0;
+        double *mine = mb_data(alpha) + k * n_tokens;
+        status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, mine, scratch,
+                                                                            &capped);
+        outcome[k] = status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED;
+        status = status == MB_NUMERIC ? MB_OK : status;
+        stop = mb_check_signals(&thread);
+    }
+    PyEval_RestoreThread(thread);
     if (status != MB_OK) {
         mb_raise(status, "the statistics hold a sum that is not finite: a row has an exact zero");
     } else if (!stop) {
@@ -258,6 +285,92 @@ done:
     mb_release(outcomes);
     mb_release(alpha);
     mb_release(start);
+    return result;
+}
+
+static PyObject *
+maximization(PyObject *module, PyObject *args)
+{
+    mb_state *state = mb_module_state(module);
+    PyObject *statistics, *alpha, *prior;
+    m_step step = {0};
+    if (!PyArg_ParseTuple(args, "O!OO!:maximization", state->statistics, &statistics, &alpha,
+                          &PyTuple_Type, &prior) ||
+        read_prior(prior, 1e-300, &step.prior) < 0) {
+        return NULL;
+    }
+    const mb_statistics_object *s = (mb_statistics_object *)statistics;
+    step.n_components = mb_dim(s->log_sums, 0);
+    step.n_tokens = mb_dim(s->log_sums, 1);
+    step.weight = mb_data(s->weight);
+    step.log_sums = mb_data(s->log_sums);
+    return maximize(&step, alpha);
+}
+
+/* Cells in order: tokens from 0 to n_tokens, counts rising within a token; weights >= 0. */
+static int
+check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
+{
+    for (size_t c = 0; c < cells->n_cells; c++) {
+        uint32_t v = cells->token[c];
+        double count = cells->count[c];
+        int follows = c == 0 || v > cells->token[c - 1] ||
+                      (v == cells->token[c - 1] && count > cells->count[c - 1]);
+        if (v > n_tokens || !(count > 0.0) || isinf(count) || !follows) {
+            PyErr_Format(PyExc_ValueError,
+                         "cell %zu is not in order: tokens must rise to at most %zu, and counts, "
+                         "finite and > 0, within a token",
+                         c, n_tokens);
+            return -1;
+        }
+        for (size_t k = 0; k < n_components; k++) {
+            double weight = cells->weight[c * cells->stride + k];
+            if (!(weight >= 0.0) || isinf(weight)) {
+                PyErr_Format(PyExc_ValueError, "the weight of cell %zu is not finite and >= 0", c);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static PyObject *
+count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *tokens_arg, *counts_arg, *weights_arg, *alpha_arg, *prior;
+    m_step step = {0};
+    if (!PyArg_ParseTuple(args, "OOOOO!:count_maximization", &tokens_arg, &counts_arg, &weights_arg,
+                          &alpha_arg, &PyTuple_Type, &prior) ||
+        read_prior(prior, 1e-15, &step.prior) < 0) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    /* copies: what was checked must not change */
+    PyArrayObject *tokens = (PyArrayObject *)PyArray_FROMANY(
+        tokens_arg, NPY_UINT32, 1, 1, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
+    PyArrayObject *counts = mb_doubles(counts_arg, 1, "counts");
+    PyArrayObject *weights = mb_doubles(weights_arg, 2, "weights");
+    PyArrayObject *alpha = mb_doubles(alpha_arg, 2, "alpha");
+    if (tokens != NULL && counts != NULL && weights != NULL && alpha != NULL) {
+        step.n_components = mb_dim(alpha, 0);
+        step.n_tokens = mb_dim(alpha, 1);
+        step.cells = (mb_cells){mb_dim(tokens, 0), mb_dim(weights, 1), PyArray_DATA(tokens),
+                                mb_data(counts), mb_data(weights)};
+        if (mb_dim(counts, 0) != step.cells.n_cells || mb_dim(weights, 0) != step.cells.n_cells ||
+            mb_dim(weights, 1) < step.n_components) {
+            PyErr_Format(PyExc_ValueError,
+                         "%zu tokens, %zu counts and weights (%zu, %zu) are no statistics of %zu "
+                         "components",
+                         step.cells.n_cells, mb_dim(counts, 0), mb_dim(weights, 0),
+                         mb_dim(weights, 1), step.n_components);
+        } else if (check_cells(&step.cells, step.n_components, step.n_tokens) == 0) {
+            result = maximize(&step, (PyObject *)alpha);
+        }
+    }
+    mb_release(tokens);
+    mb_release(counts);
+    mb_release(weights);
+    mb_release(alpha);
     return result;
 }
 
@@ -311,10 +424,14 @@ PyMethodDef mb_em_functions[] = {
      "accumulate($module, log_probs, responsibilities, /)\n--\n\n"
      "SufficientStatistics of rows (n, V) under given responsibilities (n, K); no likelihood."},
     {"maximization", maximization, METH_VARARGS,
-     "maximization($module, statistics, alpha, max_concentration, rate, /)\n--\n\n"
-     "The alpha (K, V) that maximise the expected log-likelihood minus rate * sum of alpha, from\n"
-     "a start; and an int8 for each component: 1 where the cap holds it, -1 where it did not\n"
-     "settle and is as it was, else 0."},
+     "maximization($module, statistics, alpha, prior, /)\n--\n\n"
+     "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
+     "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration,\n"
+     "from a start; prior is (each, total, rate, max_concentration).  And an int8 for each\n"
+     "component: 1 where the cap holds it, -1 where it did not settle and is as it was, else 0."},
+    {"count_maximization", count_maximization, METH_VARARGS,
+     "count_maximization($module, tokens, counts, weights, alpha, prior, /)\n--\n\n"
+     "The same for rows of counts, from the weights (C, at least K) of their cells."},
     {"squared_distances", squared_distances, METH_VARARGS,
      "squared_distances($module, log_probs, centre, /)\n--\n\n"
      "Squared Aitchison distance of each row (n, V) to one row (V,); shape (n,)."},

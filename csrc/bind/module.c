@@ -16,11 +16,13 @@ module_exec(PyObject *module)
     import_array1(-1);
     if (PyModule_AddFunctions(module, mb_special_functions) < 0 ||
         PyModule_AddFunctions(module, mb_row_functions) < 0 ||
-        PyModule_AddFunctions(module, mb_em_functions) < 0) {
+        PyModule_AddFunctions(module, mb_em_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_count_functions) < 0) {
         return -1;
     }
     if (add_type(module, &mb_mixture_spec, &state->mixture) < 0 ||
-        add_type(module, &mb_statistics_spec, &state->statistics) < 0) {
+        add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
+        add_type(module, &mb_counts_spec, &state->counts) < 0) {
         return -1;
     }
     return 0;
@@ -32,6 +34,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     mb_state *state = mb_module_state(module);
     Py_VISIT(state->mixture);
     Py_VISIT(state->statistics);
+    Py_VISIT(state->counts);
     return 0;
 }
 
@@ -41,6 +44,7 @@ module_clear(PyObject *module)
     mb_state *state = mb_module_state(module);
     Py_CLEAR(state->mixture);
     Py_CLEAR(state->statistics);
+    Py_CLEAR(state->counts);
     return 0;
 }
 

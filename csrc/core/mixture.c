@@ -7,6 +7,7 @@
 #include "special.h"
 #include "tiles.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -119,6 +120,8 @@ mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, cons
         mb_mixture_free(mixture);
         return status;
     }
+    /* Weights that were divided once stay as they are: a copy is equal to the last bit. */
+    sum = fabs(sum - 1.0) <= DBL_EPSILON * (double)n_components ? 1.0 : sum;
     for (size_t k = 0; k < n_components; k++) {
         /* fabs: a weight of -0.0 is 0.0 */
         mixture->weights[k] = fabs(mixture->weights[k] / sum);

@@ -1,7 +1,5 @@
-/* The body of tiles.c, included once for each instruction set (hence no guard).
- *
- * The includer defines LANES, the doubles of a vector register; WIDE, the most
- * components of a tile; and NAME(x), x with a suffix.  A tile's accumulators fill
+/* The body of tiles.c, included once for each instruction set (hence no guard), see
+ * instruction_sets.h.  A tile's accumulators fill
  * the registers: R rows x C components of the first product, C components x W
  * vectors of tokens of the second.  Its loops have constant bounds and are
  * unrolled, so that its arrays become those registers. */

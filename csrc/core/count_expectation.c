@@ -1,0 +1,124 @@
+/* The E-step on counts: a look-up and a sum for each cell of a row, and back.
+ *
+ * All components of a cell are side by side: one or two vectors, found by one
+ * number.  The sums run in two interleaved chains, so that one does not wait for
+ * the other; which is which depends on a cell's place in its row alone, so the
+ * result is the same bits on every instruction set. */
+#include "count_expectation.h"
+
+#include "special.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Components side by side in a table: NARROW of them, or a multiple of WIDE. */
+#define NARROW 4
+#define WIDE 8
+enum { BLOCK = 64 };
+
+#define KERNEL "count_kernel.h"
+#include "instruction_sets.h"
+
+size_t
+mb_table_width(size_t n_components)
+{
+    return n_components <= NARROW ? NARROW : (n_components + WIDE - 1) / WIDE * WIDE;
+}
+
+size_t
+mb_count_scratch(size_t n_components)
+{
+    return BLOCK * mb_table_width(n_components);
+}
+
+void
+mb_evidence_table(const mb_mixture *mixture, const mb_counts *counts, size_t start, size_t end,
+                  double *table, double *scratch)
+{
+    size_t width = mb_table_width(mixture->n_components), n = end - start;
+    double *alpha = scratch, *result = scratch + n;
+    for (size_t k = 0; k < mixture->n_components; k++) {
+        for (size_t c = 0; c < n; c++) {
+            uint32_t v = counts->token[start + c];
+            alpha[c] = v == mixture->n_tokens ? mixture->concentration[k]
+                                              : mixture->alpha[k * mixture->n_tokens + v];
+        }
+        mb_lgamma_differences(n, alpha, counts->count + start, result);
+        for (size_t c = 0; c < n; c++) {
+            int is_total = counts->token[start + c] == mixture->n_tokens;
+            table[(start + c) * width + k] = is_total ? -result[c] : result[c];
+        }
+    }
+}
+
+/* Each row becomes the weights' logarithms; -inf in the pads, which no share falls to. */
+static void
+begin_joint(size_t n, size_t n_components, size_t width, const double *log_weights, double *joint)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < width; k++) {
+            joint[i * width + k] = k < n_components ? log_weights[k] : -INFINITY;
+        }
+    }
+}
+
+void
+mb_counts_log_joint(const mb_counts *counts, size_t start, size_t end, size_t n_components,
+                    const double *log_weights, const double *table, double *scratch, double *out)
+{
+    size_t width = mb_table_width(n_components);
+    for (size_t at = start; at < end; at += BLOCK) {
+        size_t n = end - at < BLOCK ? end - at : BLOCK;
+        begin_joint(n, n_components, width, log_weights, scratch);
+        CHOOSE(block_joint, counts, at, n, width, table, scratch);
+        for (size_t i = 0; i < n; i++) {
+            memcpy(out + (at - start + i) * n_components, scratch + i * width,
+                   n_components * sizeof(double));
+        }
+    }
+}
+
+void
+mb_count_expectation(const mb_counts *counts, size_t start, size_t end, size_t n_components,
+                     const double *log_weights, const double *table, const double *sample_weight,
+                     double *scratch, mb_count_sums *sums)
+{
+    size_t width = mb_table_width(n_components);
+    for (size_t at = start; at < end; at += BLOCK) {
+        size_t n = end - at < BLOCK ? end - at : BLOCK;
+        double evidence[BLOCK];
+        begin_joint(n, n_components, width, log_weights, scratch);
+        CHOOSE(block_joint, counts, at, n, width, table, scratch);
+        mb_normalize_log_joint(n, width, scratch, evidence);
+        double log_likelihood = 0.0;
+        for (size_t i = 0; i < n; i++) {
+            double weight = sample_weight == NULL ? 1.0 : sample_weight[at + i];
+            log_likelihood += weight * evidence[i];
+            for (size_t k = 0; k < n_components; k++) {
+                scratch[i * width + k] *= weight;
+                sums->weight[k] += scratch[i * width + k];
+            }
+        }
+        sums->log_likelihood += log_likelihood;
+        CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
+    }
+}
+
+void
+mb_count_accumulate(const mb_counts *counts, size_t start, size_t end, size_t n_components,
+                    const double *responsibilities, double *scratch, mb_count_sums *sums)
+{
+    size_t width = mb_table_width(n_components);
+    for (size_t at = start; at < end; at += BLOCK) {
+        size_t n = end - at < BLOCK ? end - at : BLOCK;
+        memset(scratch, 0, n * width * sizeof(double));
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < n_components; k++) {
+                double share = responsibilities[(at + i) * n_components + k];
+                scratch[i * width + k] = share;
+                sums->weight[k] += share;
+            }
+        }
+        CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
+    }
+}

@@ -1,0 +1,231 @@
+"""Rows of counts as EM sees them: cells, passes over blocks, and points to start from.
+
+A row is a list of cells (token, count), its total one of them (csrc/core/counts.h); the weight
+of each cell is all that an M-step needs to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, parallel
+from .mixture import DirichletMixture
+
+__all__ = ["CountData", "CountStatistics", "encode"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CountStatistics:
+    """What an M-step needs to know of any number of rows of counts; ``a + b`` merges.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (K,)
+        Weight of the rows in each component.
+    tokens, counts : ndarray of shape (C,)
+        The cells that occur: a token with how often it was seen in a row; token V is the total.
+        In the order of tokens, then of counts.
+    cells : ndarray of shape (C, K or more)
+        Weight of the rows with each cell, in each component; padded with zeros.
+    log_likelihood : float
+        Of the rows as sequences, in nats.
+    n_rows : int
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> fitted = mb.DirichletMixtureEstimator(1, kind="counts").fit([[3, 1], [0, 2], [1, 4]])
+    >>> found = fitted.summarize([[1, 0]]) + fitted.summarize([[2, 1]])
+    >>> found.tokens, found.counts
+    (array([0, 0, 1, 2, 2], dtype=uint32), array([1., 2., 1., 1., 3.]))
+    """
+
+    weight: Floats
+    tokens: NDArray[np.uint32]
+    counts: Floats
+    cells: Floats
+    log_likelihood: float
+    n_rows: int
+
+    def __add__(self, other: object) -> CountStatistics:
+        if not isinstance(other, CountStatistics):
+            return NotImplemented
+        if self.weight.shape != other.weight.shape:
+            raise ValueError(
+                f"statistics of {len(self.weight)} and {len(other.weight)} components do not add"
+            )
+        tokens, counts, cells = self.tokens, self.counts, self.cells
+        same = tokens is other.tokens or (
+            np.array_equal(tokens, other.tokens) and np.array_equal(counts, other.counts)
+        )
+        if same:
+            cells = cells + other.cells
+        else:
+            tokens = np.concatenate([tokens, other.tokens])
+            counts = np.concatenate([counts, other.counts])
+            order = np.lexsort((counts, tokens))
+            tokens, counts = tokens[order], counts[order]
+            first = np.ones(len(order), dtype=bool)
+            first[1:] = (tokens[1:] != tokens[:-1]) | (counts[1:] != counts[:-1])
+            merged = np.zeros((int(first.sum()), cells.shape[1]))
+            np.add.at(merged, np.cumsum(first) - 1, np.concatenate([cells, other.cells])[order])
+            tokens, counts, cells = tokens[first], counts[first], merged
+        return CountStatistics(
+            self.weight + other.weight,
+            tokens,
+            counts,
+            cells,
+            self.log_likelihood + other.log_likelihood,
+            self.n_rows + other.n_rows,
+        )
+
+
+def encode(X: Any) -> _core.Counts:
+    """Rows of counts, dense or sparse, as the C core wants them.
+
+    Parameters
+    ----------
+    X : array_like of shape (N, V), or compressed sparse rows
+        A scipy.sparse array, or anything with ``indptr``, ``indices``, ``data`` and ``shape``.
+
+    Raises
+    ------
+    ValueError
+        A count is negative or not finite, or the arrays are no sparse rows; the row is named.
+    """
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    if all(hasattr(X, name) for name in ("indptr", "indices", "data", "shape")):
+        n_rows, n_tokens = X.shape
+        if len(X.indptr) != n_rows + 1:
+            raise ValueError(f"indptr has {len(X.indptr)} entries for {n_rows} rows")
+        return _core.Counts(X.indptr, X.indices, X.data, n_tokens)
+    dense = np.asarray(X)
+    if dense.dtype.kind not in "biuf":
+        raise TypeError(f"counts must be an array of real numbers, not of {dense.dtype}")
+    if dense.ndim != 2:
+        raise ValueError(f"counts have shape {dense.shape}; they need (N, V)")
+    where = dense != 0
+    indptr = np.concatenate([[0], np.cumsum(where.sum(axis=1))])
+    return _core.Counts(indptr, np.nonzero(where)[1], dense[where], dense.shape[1])
+
+
+@dataclass(frozen=True)
+class CountData:
+    """Encoded rows of counts, their weights, and who works on them."""
+
+    rows: _core.Counts
+    weights: Floats | None
+    pool: tuple[Executor | None, int]
+
+    @classmethod
+    def of(
+        cls, X: Any, weights: ArrayLike | None = None, pool: tuple[Executor | None, int] = (None, 1)
+    ) -> CountData:
+        """From counts (N, V), dense or sparse."""
+        return cls(
+            encode(X), None if weights is None else np.asarray(weights, dtype=np.float64), pool
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return self.rows.n_rows
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return self.rows.n_tokens
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the rows' weights."""
+        return float(self.n_rows if self.weights is None else self.weights.sum())
+
+    @cached_property
+    def cells(self) -> tuple[NDArray[np.uint32], Floats]:
+        """Token and count of each cell."""
+        return self.rows.tokens, self.rows.counts
+
+    @property
+    def totals(self) -> Floats:
+        """The different totals of rows that are not empty, rising."""
+        tokens, counts = self.cells
+        return counts[tokens == self.n_tokens]
+
+    def blocks(self, n_components: int) -> list[slice]:
+        """Blocks of rows, by the shape of the data alone.
+
+        A block has at least as many entries as there are cells, whose sums it makes.
+        """
+        per_row = max(1, self.rows.n_entries // max(self.n_rows, 1))
+        least = -(-4 * len(self.cells[0]) // per_row)
+        cost = min(per_row * n_components, max(1, parallel.BLOCK_COST // max(least, 1)))
+        return parallel.blocks(self.n_rows, cost)
+
+    def expectation(self, mixture: DirichletMixture) -> CountStatistics:
+        """The E-step: one pass over the rows."""
+        table = _core.evidence_table(mixture, self.rows)
+        blocks = self.blocks(mixture.n_components)
+        arguments = (
+            (mixture, self.rows, table, cut.start, cut.stop, self.weights) for cut in blocks
+        )
+        parts = parallel.in_order(self.pool, _core.count_expectation, arguments)
+        return parallel.merge(
+            CountStatistics(weight, *self.cells, cells, log_likelihood, cut.stop - cut.start)
+            for cut, (weight, cells, log_likelihood) in zip(blocks, parts, strict=True)
+        )
+
+    def posterior(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and its log-evidence (N,)."""
+        table = _core.evidence_table(mixture, self.rows)
+        arguments: Iterator[tuple[Any, ...]] = (
+            (mixture, self.rows, table, cut.start, cut.stop)
+            for cut in self.blocks(mixture.n_components)
+        )
+        parts = list(parallel.in_order(self.pool, _core.count_posterior, arguments))
+        if not parts:
+            return np.zeros((0, mixture.n_components)), np.zeros(0)
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def accumulate(self, rows: NDArray[np.intp], responsibilities: Floats) -> CountStatistics:
+        """Statistics of some rows under given responsibilities (n, K)."""
+        share = np.zeros((self.n_rows, responsibilities.shape[1]))
+        share[rows] = responsibilities
+        if self.weights is not None:
+            share *= self.weights[:, np.newaxis]
+        weight, cells = _core.count_accumulate(self.rows, share)
+        return CountStatistics(weight, *self.cells, cells, -np.inf, len(rows))
+
+    def points(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        """Where some rows are when they are grouped: roots of proportions (Hellinger)."""
+        indptr, indices, data = self.rows.sparse()
+        points = np.zeros((len(rows), self.n_tokens), dtype=np.float32)
+        for point, row in zip(points, rows, strict=True):
+            cut = slice(indptr[row], indptr[row + 1])
+            point[indices[cut]] = np.sqrt(data[cut] / max(data[cut].sum(), 1e-300))
+        return points
+
+    def rough_alpha(self, statistics: CountStatistics, max_concentration: float) -> Floats:
+        """Dirichlet parameters to start from: pooled proportions, with a middling concentration."""
+        n_components = len(statistics.weight)
+        seen = statistics.tokens < self.n_tokens
+        pooled = np.zeros((n_components, self.n_tokens))
+        draws = statistics.cells[seen, :n_components] * statistics.counts[seen, np.newaxis]
+        np.add.at(pooled.T, statistics.tokens[seen], draws)
+        total = pooled.sum(axis=1, keepdims=True)
+        everyone = pooled.sum(axis=0)
+        pooled = np.where(total > 0.0, pooled, everyone if everyone.sum() > 0.0 else 1.0)
+        pooled /= pooled.sum(axis=1, keepdims=True)
+        rows = max(float(statistics.weight.sum()), 1e-300)
+        mean_total = float(everyone.sum()) / rows
+        return np.maximum(pooled * np.clip(mean_total, 1.0, max_concentration), 1e-15)

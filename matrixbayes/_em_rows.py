@@ -1,0 +1,99 @@
+"""Rows of log-probabilities as EM sees them: passes over blocks, and points to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, parallel
+from .mixture import DirichletMixture
+
+__all__ = ["RowData"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RowData:
+    """Rows of log-probabilities (N, V), their weights, and who works on them."""
+
+    log_probs: NDArray[np.floating]
+    weights: Floats | None
+    pool: tuple[Executor | None, int]
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.log_probs)
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return int(self.log_probs.shape[1])
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the rows' weights."""
+        return float(len(self.log_probs) if self.weights is None else self.weights.sum())
+
+    def expectation(self, mixture: DirichletMixture) -> _core.SufficientStatistics:
+        """The E-step: one pass over the rows."""
+
+        def arguments() -> Iterator[tuple[Any, ...]]:
+            for cut in parallel.blocks(len(self.log_probs), mixture.alpha.size):
+                weights = None if self.weights is None else self.weights[cut]
+                yield mixture, np.ascontiguousarray(self.log_probs[cut]), weights
+
+        return parallel.merge(parallel.in_order(self.pool, _core.expectation, arguments()))
+
+    def posterior(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and its log-density (N,)."""
+        return (
+            mixture.responsibilities(self.log_probs, kind="log_probs"),
+            mixture.log_prob(self.log_probs, kind="log_probs"),
+        )
+
+    def accumulate(
+        self, rows: NDArray[np.intp], responsibilities: Floats
+    ) -> _core.SufficientStatistics:
+        """Statistics of some rows under given responsibilities (n, K)."""
+        share = responsibilities
+        if self.weights is not None:
+            share = share * self.weights[rows, np.newaxis]
+        everything = len(rows) == len(self.log_probs)
+
+        def arguments() -> Iterator[tuple[Any, ...]]:
+            for cut in parallel.blocks(len(rows), self.log_probs.shape[1] * share.shape[1]):
+                block = self.log_probs[cut if everything else rows[cut]]
+                yield np.ascontiguousarray(block), share[cut]
+
+        return parallel.merge(parallel.in_order(self.pool, _core.accumulate, arguments()))
+
+    def points(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        """Where some rows are when they are grouped: their log-probabilities."""
+        if len(rows) == len(self.log_probs):
+            return np.ascontiguousarray(self.log_probs)
+        return np.ascontiguousarray(self.log_probs[rows])
+
+    def rough_alpha(
+        self, statistics: _core.SufficientStatistics, max_concentration: float
+    ) -> Floats:
+        """Dirichlet parameters near the maximum, from statistics.
+
+        Stirling's formula turns the likelihood equations into
+        A = (V - 1) / 2 / -ln sum_v exp(mean_log_v), after Minka (2000); then
+        psi(alpha_v) = psi(A) + mean_log_v.
+        """
+        mean_log = statistics.log_sums / np.maximum(statistics.weight, 1e-300)[:, np.newaxis]
+        nobody = statistics.weight == 0.0
+        mean_log[nobody] = statistics.log_sums.sum(axis=0) / statistics.weight.sum()
+        spread = -np.log(np.exp(mean_log).sum(axis=1))
+        total = 0.5 * (mean_log.shape[1] - 1) / np.maximum(spread, 1e-300)
+        total = np.clip(total, 1e-6, max_concentration)
+        alpha = _core.inverse_digamma(_core.digamma(total)[:, np.newaxis] + mean_log)
+        return np.maximum(alpha, 1e-300)

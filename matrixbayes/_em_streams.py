@@ -1,0 +1,307 @@
+"""Data that are not in memory, as EM sees them: blocks read one after another.
+
+A source is cut where rows in memory would be, so that the fit is the same bits.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import parallel
+from ._em_counts import CountData, encode
+from ._em_rows import RowData
+from ._estimator import without_zeros
+from .mixture import DirichletMixture
+from .rows import as_log_probs
+
+__all__ = ["StreamData", "is_stream"]
+
+Floats = NDArray[np.float64]
+
+
+def is_stream(X: Any) -> bool:
+    """Whether rows are better read block by block: files, data sets, and iterables of chunks."""
+    if isinstance(X, np.memmap):
+        return True
+    if isinstance(X, (np.ndarray, list, tuple)) or hasattr(X, "detach"):
+        return False
+    if hasattr(X, "to_numpy") or hasattr(X, "log_probs") or hasattr(X, "indptr"):
+        return False  # a data frame, NextTokenRows, sparse rows
+    if hasattr(X, "tocsr") or (hasattr(X, "__array__") and not hasattr(X, "chunks")):
+        return False
+    return hasattr(X, "__iter__") or hasattr(X, "__getitem__")
+
+
+@dataclass(frozen=True)
+class StreamData:
+    """Rows or counts (N, V) read in blocks.
+
+    Attributes
+    ----------
+    read : function
+        From a size to an iterator over raw blocks of that many rows, from the first on.
+    kind : {"logits", "log_probs", "probs", "counts"}
+    zeros : {"error", "floor"}
+    """
+
+    read: Callable[[int], Iterator[Any]]
+    n_rows: int
+    n_tokens: int
+    kind: str
+    zeros: str
+    weights: Floats | None
+    pool: tuple[Executor | None, int]
+
+    @classmethod
+    def of(
+        cls,
+        X: Any,
+        *,
+        kind: str | None,
+        zeros: str,
+        weights: Floats | None,
+        pool: tuple[Executor | None, int],
+    ) -> StreamData:
+        """From what `is_stream` finds to be one.
+
+        Raises
+        ------
+        TypeError
+            It can be read only once.
+        ValueError
+            It holds no rows, or they are not of one width.
+        """
+        if kind is None:
+            raise ValueError(
+                "say what the rows hold: kind='logits', 'log_probs', 'probs', 'counts'"
+            )
+        if zeros == "drop":
+            raise ValueError(
+                "zeros='drop' needs rows in memory, where it can be counted which they are; give "
+                "zeros='floor', or leave those rows out yourself"
+            )
+        if _read_once(X):
+            raise TypeError(
+                f"a {type(X).__name__} can be read once, and a fit makes many passes.  Give "
+                "something that can be iterated again: a list of chunks, a memory-mapped array, or "
+                "an object whose __iter__ starts anew"
+            )
+        if hasattr(X, "column_names") and hasattr(X, "features"):
+            X = _Column(X, kind)
+        if hasattr(X, "shape") and hasattr(X, "__getitem__"):
+            if len(X.shape) != 2:
+                raise ValueError(f"rows have shape {tuple(X.shape)}; they need (N, V)")
+            n_rows, n_tokens = map(int, X.shape)
+            return cls(_slices(X), n_rows, n_tokens, kind, zeros, weights, pool)
+        n_rows, n_tokens = _measure(X)
+        return cls(_chunks(X), n_rows, n_tokens, kind, zeros, weights, pool)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the rows' weights."""
+        return float(self.n_rows if self.weights is None else self.weights.sum())
+
+    def expectation(self, mixture: DirichletMixture) -> Any:
+        """The E-step: one pass over the rows."""
+        return parallel.merge(self._map(_expectation, mixture))
+
+    def posterior(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
+        parts = list(self._map(_posterior, mixture))
+        if not parts:
+            return np.zeros((0, mixture.n_components)), np.zeros(0)
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def some(self, rows: NDArray[np.intp]) -> RowData | CountData:
+        """Some rows, in rising order, as data in memory."""
+        size = parallel.block_size(self.n_tokens)
+        picked, start = [], 0
+        for block in self.read(size):
+            low, high = np.searchsorted(rows, [start, start + _length(block)])
+            if high > low:
+                chosen = block[rows[low:high] - start]
+                picked.append(_prepared(chosen, start, self.kind, self.zeros))
+            start += _length(block)
+        weights = None if self.weights is None else self.weights[rows]
+        if self.kind == "counts":
+            from scipy import sparse
+
+            return CountData(encode(sparse.vstack(picked, format="csr")), weights, self.pool)
+        return RowData(np.concatenate(picked), weights, self.pool)
+
+    def _map(self, task: Callable[..., Any], mixture: DirichletMixture) -> Iterator[Any]:
+        """task of each block, in order; a few blocks are in memory at once."""
+        size = parallel.block_size(mixture.alpha.size)
+
+        def arguments() -> Iterator[tuple[Any, ...]]:
+            start = 0
+            for block in self.read(size):
+                end = start + _length(block)
+                if end > self.n_rows or block.shape[1] != self.n_tokens:
+                    break
+                weights = None if self.weights is None else self.weights[start:end]
+                yield mixture, block, start, self.kind, self.zeros, weights
+                start = end
+            if start != self.n_rows:
+                raise ValueError(
+                    f"the rows changed between two passes: there were {self.n_rows} of "
+                    f"{self.n_tokens} columns"
+                )
+
+        return parallel.in_order(self.pool, task, arguments())
+
+
+def _read_once(X: Any) -> bool:
+    """Whether an object is an iterator: used up by the first pass."""
+    return hasattr(X, "__next__")
+
+
+def _length(block: Any) -> int:
+    return int(block.shape[0])
+
+
+# -- the tasks of a worker ------------------------------
+
+
+def _prepared(block: Any, first: int, kind: str, zeros: str) -> Any:
+    """A raw block as log-probabilities without zeros, or as sparse counts."""
+    if kind == "counts":
+        from scipy import sparse
+
+        return sparse.csr_array(block)
+    try:
+        log_probs, _ = as_log_probs(np.ascontiguousarray(block), kind)
+        return without_zeros(log_probs, zeros)[0]
+    except ValueError as error:
+        raise ValueError(f"in the rows from {first} on: {error}") from error
+
+
+def _in_memory(
+    block: Any, first: int, kind: str, zeros: str, weights: Floats | None
+) -> RowData | CountData:
+    alone = (None, 1)
+    if kind != "counts":
+        return RowData(_prepared(block, first, kind, zeros), weights, alone)
+    try:
+        return CountData(encode(block), weights, alone)
+    except ValueError as error:
+        raise ValueError(f"in the rows from {first} on: {error}") from error
+
+
+def _expectation(mixture: DirichletMixture, *block: Any) -> Any:
+    return _in_memory(*block).expectation(mixture)
+
+
+def _posterior(mixture: DirichletMixture, *block: Any) -> tuple[Floats, Floats]:
+    return _in_memory(*block).posterior(mixture)
+
+
+# -- where blocks come from ------------------------------
+
+
+def _slices(X: Any) -> Callable[[int], Iterator[Any]]:
+    """Blocks of something that can be sliced."""
+
+    def read(size: int) -> Iterator[Any]:
+        for start in range(0, X.shape[0], size):
+            yield np.array(X[start : start + size])
+            _forget_pages(X)
+
+    return read
+
+
+def _forget_pages(X: Any) -> None:
+    """Let the system have back the memory that a mapped file was read through."""
+    mapped = getattr(X, "_mmap", None)
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class _Column:
+    """The one column of rows of a HuggingFace data set."""
+
+    def __init__(self, dataset: Any, kind: str) -> None:
+        names = list(dataset.column_names)
+        name = kind if kind in names else names[0]
+        if len(names) > 1 and kind not in names:
+            raise ValueError(
+                f"the data set has the columns {', '.join(names)}; keep the one of rows, "
+                "dataset.select_columns(...), or name it as kind"
+            )
+        self._dataset, self._name = dataset, name
+        self.shape = (len(dataset), len(dataset[0][name]) if len(dataset) else 0)
+
+    def __getitem__(self, cut: slice) -> NDArray[Any]:
+        return np.asarray(self._dataset[cut][self._name])
+
+
+def _measure(X: Iterable[Any]) -> tuple[int, int]:
+    """Rows and columns of an iterable of chunks."""
+    n_rows, widths = 0, set()
+    for chunk in X:
+        chunk = _two_axes(chunk)
+        n_rows += chunk.shape[0]
+        widths.add(chunk.shape[1])
+        if len(widths) > 1:
+            raise ValueError(f"chunks have {sorted(widths)} columns; they need the same number")
+    if not n_rows:
+        raise ValueError("there are no rows: the iterable gave no chunk with one")
+    return n_rows, int(widths.pop())
+
+
+def _two_axes(chunk: Any) -> Any:
+    """A chunk of rows; a single row is a chunk of one."""
+    if hasattr(chunk, "log_probs"):
+        chunk = chunk.log_probs
+    chunk = chunk.tocsr() if hasattr(chunk, "tocsr") else np.asarray(chunk)
+    if chunk.ndim == 1:
+        chunk = chunk[np.newaxis]
+    if chunk.ndim != 2:
+        raise ValueError(f"a chunk has shape {chunk.shape}; it needs (n, V), or (V,)")
+    return chunk
+
+
+def _chunks(X: Iterable[Any]) -> Callable[[int], Iterator[Any]]:
+    """Blocks of one size from chunks of any."""
+
+    def read(size: int) -> Iterator[Any]:
+        waiting: deque[Any] = deque()
+        n = 0
+        for chunk in X:
+            chunk = _two_axes(chunk)
+            waiting.append(chunk)
+            n += chunk.shape[0]
+            while n >= size:
+                yield _take(waiting, size)
+                n -= size
+        if n:
+            yield _take(waiting, n)
+
+    return read
+
+
+def _take(waiting: deque[Any], size: int) -> Any:
+    """The first `size` rows of waiting chunks, as one."""
+    parts = []
+    while size:
+        chunk = waiting.popleft()
+        if chunk.shape[0] > size:
+            waiting.appendleft(chunk[size:])
+            chunk = chunk[:size]
+        parts.append(chunk)
+        size -= chunk.shape[0]
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    from scipy import sparse
+
+    return sparse.vstack(parts, format="csr")

@@ -1,0 +1,152 @@
+"""Fits to what is not in memory: the same bits, flat memory, and errors that say where."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator
+
+TRUTH = DirichletMixture([0.6, 0.4], [[8.0, 1.0, 2.0, 1.0], [0.5, 3.0, 1.0, 4.0]])
+ROWS = TRUTH.sample(5000, rng=0, kind="log_probs")
+
+
+class Sliced:
+    """Like a data set of h5py: a shape and slices, no array."""
+
+    def __init__(self, rows):
+        self._rows, self.shape, self.dtype = rows, rows.shape, rows.dtype
+
+    def __getitem__(self, cut):
+        assert isinstance(cut, slice)
+        return self._rows[cut]
+
+
+class Chunked:
+    """An iterable of chunks that starts anew each time."""
+
+    def __init__(self, *chunks):
+        self._chunks = chunks
+
+    def __iter__(self):
+        return iter(self._chunks)
+
+
+def fit(rows, kind="log_probs", **parameters):
+    fitted = DirichletMixtureEstimator(2, kind=kind, random_state=0, n_jobs=1, **parameters)
+    return fitted.fit(rows)
+
+
+def memory_mapped(rows, folder):
+    path = folder / "rows.npy"
+    np.save(path, rows)
+    return np.load(path, mmap_mode="r")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_fit_from_disk_is_the_same_bits(dtype, tmp_path):
+    rows = ROWS.astype(dtype)
+    expected = fit(rows)
+    chunks = Chunked(*np.split(rows, [1, 17, 2049, 2050]))
+    for source in (memory_mapped(rows, tmp_path), Sliced(rows), chunks):
+        found = fit(source)
+        assert found.prior_ == expected.prior_
+        assert found.lower_bounds_ == expected.lower_bounds_
+        assert_array_equal(found.score_samples(source), expected.score_samples(rows))
+        assert_array_equal(found.predict(source), expected.predict(rows))
+
+
+def test_any_number_of_workers_gives_the_same_bits(tmp_path):
+    source = memory_mapped(ROWS, tmp_path)
+    one = DirichletMixtureEstimator(2, kind="log_probs", random_state=0, n_jobs=1).fit(source)
+    five = DirichletMixtureEstimator(2, kind="log_probs", random_state=0, n_jobs=5).fit(source)
+    assert one.prior_ == five.prior_
+
+
+def test_weights_go_with_their_rows():
+    weights = np.random.default_rng(1).uniform(0.0, 2.0, len(ROWS))
+    settings = {"kind": "log_probs", "random_state": 0}
+    expected = DirichletMixtureEstimator(2, **settings).fit(ROWS, sample_weight=weights)
+    found = DirichletMixtureEstimator(2, **settings).fit(Sliced(ROWS), sample_weight=weights)
+    assert found.prior_ == expected.prior_
+
+
+def test_counts_in_chunks():
+    rng = np.random.default_rng(0)
+    counts = np.array([rng.multinomial(20, p) for p in TRUTH.sample(3000, rng=1)])
+    expected = fit(counts, kind="counts", tol=1e-10, max_iter=500)
+    for source in (
+        Sliced(counts),
+        Chunked(counts[:10], counts[10:]),
+        Chunked(*(sparse.csr_matrix(part) for part in np.array_split(counts, 7))),
+    ):
+        found = fit(source, kind="counts", tol=1e-10, max_iter=500)
+        np.testing.assert_allclose(found.alpha_, expected.alpha_, rtol=1e-6)
+        np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (iter([ROWS]), TypeError, "can be iterated again"),
+        ((block for block in [ROWS]), TypeError, "a generator can be read once"),
+        (Chunked(), ValueError, "there are no rows"),
+        (Chunked(ROWS[:3], ROWS[:3, :2]), ValueError, r"chunks have \[2, 4\] columns"),
+        (Chunked(ROWS[np.newaxis]), ValueError, r"it needs \(n, V\)"),
+        (Sliced(ROWS[np.newaxis]), ValueError, r"they need \(N, V\)"),
+    ],
+)
+def test_what_cannot_be_read_is_said(rows, error, message):
+    with pytest.raises(error, match=message):
+        fit(rows)
+
+
+def test_a_bad_row_is_said_to_be_where_it_is():
+    rows = ROWS.copy()
+    rows[4000] = np.nan
+    with pytest.raises(ValueError, match="in the rows from"):
+        fit(Sliced(rows))
+    with pytest.raises(ValueError, match="zeros='drop' needs rows in memory"):
+        fit(Sliced(ROWS), zeros="drop")
+    with pytest.raises(ValueError, match="kind="):
+        fit(Sliced(ROWS), kind=None)
+
+
+def test_rows_that_change_between_passes_are_refused():
+    class Growing:
+        n = 0
+
+        def __iter__(self):
+            self.n += 1
+            return iter([ROWS] * self.n)
+
+    with pytest.raises(ValueError, match="the rows changed between two passes"):
+        fit(Growing())
+
+
+MEMORY = """
+import re
+import numpy as np
+from matrixbayes import DirichletMixtureEstimator
+rows = np.load({path!r}, mmap_mode="r")
+DirichletMixtureEstimator(2, kind="logits", max_iter=3, tol=0, random_state=0, n_jobs=1).fit(rows)
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
+
+
+@pytest.mark.no_sanitizer
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_does_not_grow_with_the_rows(tmp_path, run_python):
+    peaks = []
+    for n in (40_000, 80_000):
+        path = tmp_path / f"{n}.npy"
+        rows = np.lib.format.open_memmap(path, "w+", np.float32, (n, 500))
+        rows[...] = np.random.default_rng(0).standard_normal((n, 500), dtype=np.float32)
+        rows.flush()
+        del rows
+        peaks.append(int(run_python(MEMORY.format(path=str(path))).split()[-1]))
+    assert peaks[1] < peaks[0] + 16 * 1024  # kB; the rows grew by 80 MB
