@@ -122,20 +122,19 @@ class StreamData:
 
     def some(self, rows: NDArray[np.intp]) -> RowData | CountData:
         """Some rows, in rising order, as data in memory."""
-        size = parallel.block_size(self.n_tokens)
-        picked, start = [], 0
-        for block in self.read(size):
-            low, high = np.searchsorted(rows, [start, start + _length(block)])
-            if high > low:
-                chosen = block[rows[low:high] - start]
-                picked.append(_prepared(chosen, start, self.kind, self.zeros))
-            start += _length(block)
         weights = None if self.weights is None else self.weights[rows]
-        if self.kind == "counts":
-            from scipy import sparse
+        return _in_memory(self._some(rows), 0, self.kind, self.zeros, weights)
 
-            return CountData(encode(sparse.vstack(picked, format="csr")), weights, self.pool)
-        return RowData(np.concatenate(picked), weights, self.pool)
+    def _some(self, rows: NDArray[np.intp]) -> Any:
+        """The same as a raw block."""
+        picked, start = [], 0
+        for block in self.read(parallel.block_size(self.n_tokens)):
+            end = start + int(block.shape[0])
+            low, high = np.searchsorted(rows, [start, end])
+            if high > low:
+                picked.append(block[rows[low:high] - start])
+            start = end
+        return _stacked(picked)
 
     def _map(self, task: Callable[..., Any], mixture: DirichletMixture) -> Iterator[Any]:
         """task of each block, in order; a few blocks are in memory at once."""
@@ -144,7 +143,7 @@ class StreamData:
         def arguments() -> Iterator[tuple[Any, ...]]:
             start = 0
             for block in self.read(size):
-                end = start + _length(block)
+                end = start + int(block.shape[0])
                 if end > self.n_rows or block.shape[1] != self.n_tokens:
                     break
                 weights = None if self.weights is None else self.weights[start:end]
@@ -164,34 +163,19 @@ def _read_once(X: Any) -> bool:
     return hasattr(X, "__next__")
 
 
-def _length(block: Any) -> int:
-    return int(block.shape[0])
-
-
 # -- the tasks of a worker ------------------------------
-
-
-def _prepared(block: Any, first: int, kind: str, zeros: str) -> Any:
-    """A raw block as log-probabilities without zeros, or as sparse counts."""
-    if kind == "counts":
-        from scipy import sparse
-
-        return sparse.csr_array(block)
-    try:
-        log_probs, _ = as_log_probs(np.ascontiguousarray(block), kind)
-        return without_zeros(log_probs, zeros)[0]
-    except ValueError as error:
-        raise ValueError(f"in the rows from {first} on: {error}") from error
 
 
 def _in_memory(
     block: Any, first: int, kind: str, zeros: str, weights: Floats | None
 ) -> RowData | CountData:
+    """A raw block as data, for the worker's one thread."""
     alone = (None, 1)
-    if kind != "counts":
-        return RowData(_prepared(block, first, kind, zeros), weights, alone)
     try:
-        return CountData(encode(block), weights, alone)
+        if kind == "counts":
+            return CountData(encode(block), weights, alone)
+        log_probs, _ = as_log_probs(np.ascontiguousarray(block), kind)
+        return RowData(without_zeros(log_probs, zeros)[0], weights, alone)
     except ValueError as error:
         raise ValueError(f"in the rows from {first} on: {error}") from error
 
@@ -298,6 +282,11 @@ def _take(waiting: deque[Any], size: int) -> Any:
             chunk = chunk[:size]
         parts.append(chunk)
         size -= chunk.shape[0]
+    return _stacked(parts)
+
+
+def _stacked(parts: list[Any]) -> Any:
+    """Raw blocks below each other."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], np.ndarray):

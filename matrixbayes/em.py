@@ -119,7 +119,7 @@ class Fit:
 
     ``bounds[i]`` is the objective per unit of weight at the parameters of pass i, the mean
     log-likelihood of a row and the prior's; the last one is that of ``mixture``.  ``n_passes``
-    counts the passes that led nowhere too.
+    counts the passes that led nowhere too; ``statistics`` are those of the last pass.
     """
 
     mixture: DirichletMixture
@@ -128,6 +128,7 @@ class Fit:
     outcomes: NDArray[np.int8] | None = None
     settled: bool = False
     n_passes: int = 0
+    statistics: Statistics | None = None
 
     @property
     def capped(self) -> NDArray[np.intp]:
@@ -190,6 +191,7 @@ def fit(
             outcomes,
             settled=rise < tol and not long,
             n_passes=state.n_passes + 1,
+            statistics=statistics,
         )
         watch(state)
         if state.settled:

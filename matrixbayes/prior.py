@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
 from ._em_shortcomings import shortcomings, unidentified
+from ._em_stepwise import blend, permuted, scaled, step_size
 from ._em_streams import is_stream
 from ._estimator import (
     ParametersMixin,
@@ -25,6 +26,7 @@ from ._estimator import (
     numeric,
     without_zeros,
 )
+from ._estimator_scores import ScoresMixin
 from .em import CountData, GammaPrior, RowData, StreamData
 from .errors import ConvergenceWarning, NotFittedError
 from .mixture import DirichletMixture
@@ -35,7 +37,7 @@ __all__ = ["DirichletMixtureEstimator"]
 Floats = NDArray[np.float64]
 
 
-class DirichletMixtureEstimator(ParametersMixin):
+class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
     """A Dirichlet mixture fitted to rows or counts by EM; `fit` forgets what was learned before.
 
     Parameters
@@ -298,6 +300,11 @@ class DirichletMixtureEstimator(ParametersMixin):
         self.log_likelihood_ = state.log_likelihood
         self.n_iter_ = state.n_passes
         self.converged_ = state.settled and not len(state.capped) and not len(state.unsettled)
+        self._n_batches, self._running = 1, None
+        if state.statistics is not None:
+            total = float(state.statistics.weight.sum())
+            self._running = permuted(scaled(state.statistics, 1.0 / total), order)
+            self._seen = total
 
     def _warn(self, state: em.Fit, data: em.Data) -> None:
         """Say why a fit is not what it seems."""
@@ -347,6 +354,8 @@ class DirichletMixtureEstimator(ParametersMixin):
     ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_]]:
         """Data for EM, token names, and which rows of X they are."""
         policy = zeros or self.zeros
+        if isinstance(X, StreamData):
+            return X, None, np.ones(X.n_rows, dtype=bool)
         if is_stream(X):
             weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
             data = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
@@ -409,6 +418,11 @@ class DirichletMixtureEstimator(ParametersMixin):
                 "appropriate arguments before using this estimator."
             )
 
+    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            return self._judged(X, None, pool).posterior(self.prior_)
+
     # -- mergeable statistics ---------------------------------------------------------
 
     def summarize(self, X: Any, sample_weight: ArrayLike | None = None) -> em.Statistics:
@@ -427,6 +441,56 @@ class DirichletMixtureEstimator(ParametersMixin):
         """
         with parallel.workers(self.executor, self.n_jobs) as pool:
             return self._judged(X, sample_weight, pool).expectation(self.prior_)
+
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> DirichletMixtureEstimator:
+        """Go on with a batch of a stream: one step of stepwise EM, that may forget the rows.
+
+        The statistics per row move by a step towards those of the batch, and the mixture follows.
+        The step after n batches (a `fit` counts as one) is (n + 2)^-0.6, after Cappe & Moulines
+        (2009).  The first batch of all starts the mixture and is fitted as by `fit`: it should
+        hold many rows for each component.
+
+        Parameters
+        ----------
+        X, sample_weight
+            As for `fit`.
+        y
+            Ignored.
+
+        Returns
+        -------
+        DirichletMixtureEstimator
+            Itself.  ``lower_bounds_`` are those of the batches, each before its step;
+            ``converged_`` is False: a stream has no end.
+        """
+        if not hasattr(self, "prior_") or self._running is None:
+            self.fit(X, sample_weight=sample_weight)
+            self.converged_ = False
+            return self
+        self._check_parameters()
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            batch = self._judged(X, sample_weight, pool).expectation(self.prior_)
+        before, prior, n, bounds = self.prior_, self._prior(), self._n_batches, self.lower_bounds_
+        weight = float(batch.weight.sum())
+        running = blend(self._running, batch, step_size(n))
+        seen = self._seen + weight
+        statistics = scaled(running, seen)
+        mixture, outcomes = em.maximization(statistics, before.alpha, prior, before.tokens)
+        bound = (batch.log_likelihood + prior.log_density(before) * weight / seen) / weight
+        self._learn(
+            em.Fit(
+                mixture,
+                [*bounds, bound],
+                batch.log_likelihood,
+                outcomes,
+                n_passes=len(bounds) + 1,
+                statistics=statistics,
+            )
+        )
+        self._n_batches, self.n_rows_ = n + 1, self.n_rows_ + batch.n_rows
+        return self
 
     def from_summaries(
         self, statistics: em.Statistics | Iterable[em.Statistics]
@@ -458,52 +522,6 @@ class DirichletMixtureEstimator(ParametersMixin):
         self._learn(state)
         self.n_rows_ = merged.n_rows
         return self
-
-    # -- what the mixture says of rows --------------------------------------------------
-
-    def score_samples(self, X: Any) -> Floats:
-        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
-        return self._log_joint(X)[1]
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density of a row, in nats."""
-        return float(np.mean(self.score_samples(X)))
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Probability of each component given each row; shape (N, K)."""
-        return self._log_joint(X)[0]
-
-    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
-        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
-        with parallel.workers(self.executor, self.n_jobs) as pool:
-            return self._judged(X, None, pool).posterior(self.prior_)
-
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """The most probable component of each row; shape (N,)."""
-        return self.predict_proba(X).argmax(axis=1)
-
-    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
-        """Random rows of probabilities, and the component most probable for each."""
-        self._check_fitted()
-        rows = self.prior_.sample(n_samples, rng=generator_of(self.random_state), kind="log_probs")
-        labels = self.prior_.responsibilities(rows, kind="log_probs").argmax(axis=1)
-        return np.exp(rows), labels
-
-    @property
-    def n_parameters_(self) -> int:
-        """Free parameters: K - 1 weights and K V alphas."""
-        self._check_fitted()
-        return self.prior_.n_components - 1 + self.prior_.alpha.size
-
-    def aic(self, X: Any) -> float:
-        """Akaike's criterion of the fitted mixture on rows; lower is better."""
-        log_likelihood = float(self.score_samples(X).sum())
-        return 2.0 * self.n_parameters_ - 2.0 * log_likelihood
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion of the fitted mixture on rows; lower is better."""
-        scores = self.score_samples(X)
-        return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())
 
 
 def _best(states: list[em.Fit]) -> em.Fit:

@@ -40,7 +40,7 @@ LAYERS = [
     {"study", "report"},
     {"plot"},
     {"huggingface"},
-    {"selection"},
+    {"selection", "dask"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em"},
     {"mixture"},
@@ -51,7 +51,7 @@ LAYERS = [
 ]
 
 OPTIONAL = {"dask", "matplotlib", "mpltern", "pandas", "safetensors", "scipy", "sklearn", "torch"}
-OPTIONAL |= {"tqdm", "transformers"}
+OPTIONAL |= {"distributed", "tqdm", "transformers"}
 
 
 def command(*arguments: object) -> str:

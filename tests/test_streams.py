@@ -150,3 +150,30 @@ def test_memory_does_not_grow_with_the_rows(tmp_path, run_python):
         del rows
         peaks.append(int(run_python(MEMORY.format(path=str(path))).split()[-1]))
     assert peaks[1] < peaks[0] + 16 * 1024  # kB; the rows grew by 80 MB
+
+
+@pytest.mark.parametrize("kind", ["log_probs", "counts"])
+def test_a_stream_comes_to_the_fit_of_all_its_rows(kind):
+    rng = np.random.default_rng(4)
+    rows = TRUTH.sample(40_000, rng=2, kind="log_probs")
+    if kind == "counts":
+        rows = rng.multinomial(30, np.exp(rows))
+    whole = fit(rows, kind=kind, tol=1e-9)
+    stream = DirichletMixtureEstimator(2, kind=kind, random_state=0)
+    for batch in np.array_split(rows, 80):
+        stream.partial_fit(batch)
+    assert stream.n_rows_ == 40_000
+    assert not stream.converged_
+    assert len(stream.lower_bounds_) >= 80
+    np.testing.assert_allclose(stream.weights_, whole.weights_, atol=0.02)
+    np.testing.assert_allclose(stream.alpha_, whole.alpha_, rtol=0.05)
+    assert stream.score(rows) > whole.score(rows) - 1e-3
+
+
+def test_a_batch_after_a_fit_goes_on_from_it():
+    fitted = fit(ROWS, tol=1e-11, max_iter=1000)
+    before = fitted.alpha_
+    fitted.partial_fit(ROWS)
+    np.testing.assert_allclose(fitted.alpha_, before, rtol=1e-4)
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        fitted.partial_fit(np.full((3, 3), np.log(1 / 3)))

@@ -1,0 +1,118 @@
+"""One EM pass over counts against the same pass in NumPy and scipy.sparse, on the same data.
+
+    python benchmarks/counts.py [--quick]
+
+The first baseline has the same formulation: an indicator matrix of rows by cells (token, count),
+made once, times a table of log-gamma differences; and its transpose times the responsibilities.
+The second evaluates scipy.special.gammaln for each count that is not zero.  One thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from em import paired
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import gammaln
+from threadpoolctl import threadpool_limits
+
+from matrixbayes import DirichletMixture, em
+
+# rows, tokens, components, draws a row, and the ratios to reach
+CASES = [(100_000, 1_000, 8, 50, 4.0, 80.0), (20_000, 20, 3, 80, 4.0, 80.0)]
+
+Floats = NDArray[np.float64]
+
+
+def make_case(n: int, v: int, k: int, draws: int) -> tuple[sparse.csr_array, DirichletMixture]:
+    """Counts from a mixture, and another mixture to judge them by."""
+    rng = np.random.default_rng(0)
+    truth = DirichletMixture(np.full(k, 1.0 / k), rng.gamma(0.5, 1.0, (k, v)) + 0.02)
+    blocks = []
+    for start in range(0, n, 5_000):
+        probs = truth.sample(min(5_000, n - start), rng=rng)
+        blocks.append(sparse.csr_array(rng.multinomial(draws, probs)))
+    judge = DirichletMixture(np.full(k, 1.0 / k), truth.alpha * rng.uniform(0.7, 1.4, (k, v)))
+    return sparse.vstack(blocks, format="csr"), judge
+
+
+class Cells:
+    """The indicator matrix of rows by cells, their totals among them."""
+
+    def __init__(self, counts: sparse.csr_array) -> None:
+        n, v = counts.shape
+        totals = np.asarray(counts.sum(axis=1)).ravel()
+        rows = np.concatenate([np.repeat(np.arange(n), np.diff(counts.indptr)), np.arange(n)])
+        tokens = np.concatenate([counts.indices, np.full(n, v)])
+        values = np.concatenate([counts.data, totals])
+        keys, cell = np.unique(tokens * (values.max() + 1) + values, return_inverse=True)
+        self.tokens, self.counts = keys // (values.max() + 1), keys % (values.max() + 1)
+        ones = np.ones(len(cell))
+        self.indicator = sparse.csr_array((ones, (rows, cell)), shape=(n, len(keys)))
+        self.transposed = sparse.csr_array(self.indicator.T)
+
+    def expectation(self, mixture: DirichletMixture) -> tuple[Floats, Floats, float]:
+        """Weights of components and cells, and the log-likelihood."""
+        alpha = np.column_stack([mixture.alpha, mixture.concentration])[:, self.tokens]
+        table = gammaln(alpha + self.counts) - gammaln(alpha)
+        table[:, self.tokens == mixture.n_tokens] *= -1.0
+        joint = self.indicator @ table.T
+        joint += np.log(mixture.weights)
+        top = joint.max(axis=1, keepdims=True)
+        joint -= top
+        np.exp(joint, out=joint)
+        total = joint.sum(axis=1, keepdims=True)
+        joint /= total
+        return joint.sum(axis=0), self.transposed @ joint, float((top + np.log(total)).sum())
+
+
+def direct(counts: sparse.csr_array, mixture: DirichletMixture) -> float:
+    """The log-likelihood, with gammaln of every count that is not zero."""
+    joint = np.tile(np.log(mixture.weights), (counts.shape[0], 1))
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    for k, alpha in enumerate(mixture.alpha):
+        a = alpha[counts.indices]
+        terms = gammaln(a + counts.data) - gammaln(a)
+        joint[:, k] += np.add.reduceat(terms, counts.indptr[:-1])
+        big = mixture.concentration[k]
+        joint[:, k] -= gammaln(big + totals) - gammaln(big)
+    return float(np.logaddexp.reduce(joint, axis=1).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, a short time")
+    quick = parser.parse_args().quick
+    seconds = 0.5 if quick else 4.0
+    print(
+        f"{'rows':>8}{'tokens':>8}{'K':>4}{'entries':>10}{'cells':>8}{'ours ms':>10}{'sparse ms':>11}"
+        f"{'ratio':>7}{'goal':>6}{'gammaln ms':>12}{'ratio':>7}{'goal':>6}{'ns/entry':>10}"
+    )
+    with threadpool_limits(1):
+        for n, v, k, draws, goal, direct_goal in CASES:
+            counts, mixture = make_case(n // 10 if quick else n, v, k, draws)
+            data, cells = em.CountData.of(counts), Cells(counts)
+            weight, cell_weight, log_likelihood = cells.expectation(mixture)
+            found = data.expectation(mixture)
+            np.testing.assert_allclose(found.log_likelihood, log_likelihood, rtol=1e-11)
+            np.testing.assert_allclose(found.log_likelihood, direct(counts, mixture), rtol=1e-11)
+            np.testing.assert_allclose(found.weight, weight, rtol=1e-8)
+            np.testing.assert_allclose(found.cells[:, :k], cell_weight, rtol=1e-6, atol=1e-9)
+            ours, theirs = paired(
+                lambda d=data, m=mixture: d.expectation(m),
+                lambda c=cells, m=mixture: c.expectation(m),
+                seconds,
+            )
+            _, slow = paired(lambda: None, lambda c=counts, m=mixture: direct(c, m), 0.1)
+            entries = data.rows.n_entries
+            print(
+                f"{counts.shape[0]:8}{v:8}{k:4}{entries:10}{len(found.tokens):8}"
+                f"{1e3 * ours:10.2f}{1e3 * theirs:11.1f}{theirs / ours:7.2f}{goal:6.1f}"
+                f"{1e3 * slow:12.0f}{slow / ours:7.1f}{direct_goal:6.0f}{1e9 * ours / entries:10.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What a fitted mixture says of rows: scikit-learn's questions, answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._estimator import generator_of
+from .mixture import DirichletMixture
+
+__all__ = ["ScoresMixin"]
+
+Floats = NDArray[np.float64]
+
+
+class ScoresMixin:
+    """Scores, labels, samples and criteria of an estimator with ``prior_``."""
+
+    prior_: DirichletMixture
+    random_state: Any
+
+    def _check_fitted(self) -> None:
+        raise NotImplementedError
+
+    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
+        raise NotImplementedError
+
+    def score_samples(self, X: Any) -> Floats:
+        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
+        return self._log_joint(X)[1]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density of a row, in nats."""
+        return float(np.mean(self.score_samples(X)))
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each component given each row; shape (N, K)."""
+        return self._log_joint(X)[0]
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """The most probable component of each row; shape (N,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
+        """Random rows of probabilities, and the component most probable for each."""
+        self._check_fitted()
+        rows = self.prior_.sample(n_samples, rng=generator_of(self.random_state), kind="log_probs")
+        labels = self.prior_.responsibilities(rows, kind="log_probs").argmax(axis=1)
+        return np.exp(rows), labels
+
+    @property
+    def n_parameters_(self) -> int:
+        """Free parameters: K - 1 weights and K V alphas."""
+        self._check_fitted()
+        return self.prior_.n_components - 1 + self.prior_.alpha.size
+
+    def aic(self, X: Any) -> float:
+        """Akaike's criterion of the fitted mixture on rows; lower is better."""
+        log_likelihood = float(self.score_samples(X).sum())
+        return 2.0 * self.n_parameters_ - 2.0 * log_likelihood
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion of the fitted mixture on rows; lower is better."""
+        scores = self.score_samples(X)
+        return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())

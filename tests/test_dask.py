@@ -1,0 +1,89 @@
+"""Fits on a real local cluster of two worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, parallel
+
+pytest.importorskip("distributed")
+import dask.array as da
+from distributed import Client, LocalCluster
+
+from matrixbayes import dask as on_dask
+
+pytestmark = [
+    pytest.mark.no_sanitizer,
+    pytest.mark.filterwarnings("ignore:Sending large graph"),  # the rows, that lie here
+]
+
+TRUTH = DirichletMixture([0.6, 0.4], np.random.default_rng(0).uniform(0.3, 0.9, (2, 5000)))
+SIZE = parallel.block_size(10_000)
+ROWS = TRUTH.sample(2 * SIZE + 70, rng=1, kind="log_probs").astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def estimator(**parameters):
+    return DirichletMixtureEstimator(2, kind="log_probs", random_state=0, tol=1e-7, **parameters)
+
+
+def test_a_cluster_gives_the_same_bits(client):
+    expected = estimator().fit(ROWS)
+    rows = da.from_array(ROWS, chunks=(SIZE, -1))
+    found = on_dask.fit(estimator(), rows, client)
+    assert found.prior_ == expected.prior_
+    assert found.lower_bounds_ == expected.lower_bounds_
+    alone = on_dask.fit(estimator(), rows)
+    assert alone.prior_ == expected.prior_
+
+
+def test_weights_and_uneven_chunks(client):
+    weights = np.random.default_rng(2).uniform(0.0, 2.0, len(ROWS))
+    expected = estimator().fit(ROWS, sample_weight=weights)
+    rows = da.from_array(ROWS, chunks=(333, -1))
+    found = on_dask.fit(estimator(), rows, client, sample_weight=weights)
+    np.testing.assert_allclose(found.alpha_, expected.alpha_, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::matrixbayes.ConvergenceWarning")
+def test_a_worker_that_dies_changes_nothing(client):
+    expected, found = estimator(accelerate=False), estimator(accelerate=False)
+    expected.set_params(tol=0.0, max_iter=8)
+    found.set_params(tol=0.0, max_iter=8)
+    rows = da.from_array(ROWS, chunks=(SIZE, -1))
+    victim = next(iter(client.run(os.getpid).values()))
+    killer = threading.Timer(0.1, os.kill, (victim, signal.SIGKILL))
+    killer.start()
+    on_dask.fit(found, rows, client)
+    expected.fit(ROWS)
+    killer.join()
+    assert victim not in client.run(os.getpid).values()
+    assert found.prior_ == expected.prior_
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (ROWS, "must be a dask array"),
+        (da.from_array(ROWS, chunks=(SIZE, 2)), "by columns"),
+        (da.from_array(ROWS[:, 0], chunks=SIZE), "must be a dask array"),
+    ],
+)
+def test_what_is_no_array_of_rows_is_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        on_dask.fit(estimator(), rows)
