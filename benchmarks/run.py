@@ -8,6 +8,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
-    for name in ("em", "ingest"):
+    for name in ("em", "counts", "ingest"):
         print(f"\n{name}.py\n")
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")

@@ -55,9 +55,43 @@ mb_evidence_table(const mb_mixture *mixture, const mb_counts *counts, size_t sta
 static void
 begin_joint(size_t n, size_t n_components, size_t width, const double *log_weights, double *joint)
 {
+    for (size_t k = 0; k < width; k++) {
+        joint[k] = k < n_components ? log_weights[k] : -INFINITY;
+    }
+    for (size_t i = 1; i < n; i++) {
+        memcpy(joint + i * width, joint, width * sizeof(double));
+    }
+}
+
+/* to[0 .. lanes) += the sum of n rows, `width` apart. */
+MB_INLINE void
+add_rows(size_t lanes, size_t n, size_t width, const double *rows, double *to)
+{
+    double sums[WIDE] = {0.0};
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < width; k++) {
-            joint[i * width + k] = k < n_components ? log_weights[k] : -INFINITY;
+        for (size_t l = 0; l < lanes; l++) {
+            sums[l] += rows[i * width + l];
+        }
+    }
+    for (size_t l = 0; l < lanes; l++) {
+        to[l] += sums[l];
+    }
+}
+
+/* weight [K] += the shares [n][width] of a block's rows. */
+static void
+add_shares(size_t n, size_t n_components, const double *shares, double *weight)
+{
+    size_t width = mb_table_width(n_components);
+    for (size_t l = 0; l < n_components; l += WIDE) {
+        double sums[WIDE] = {0.0};
+        if (width == NARROW) {
+            add_rows(NARROW, n, NARROW, shares, sums);
+        } else {
+            add_rows(WIDE, n, width, shares + l, sums);
+        }
+        for (size_t k = l; k < n_components && k < l + WIDE; k++) {
+            weight[k] += sums[k - l];
         }
     }
 }
@@ -94,12 +128,12 @@ mb_count_expectation(const mb_counts *counts, size_t start, size_t end, size_t n
         for (size_t i = 0; i < n; i++) {
             double weight = sample_weight == NULL ? 1.0 : sample_weight[at + i];
             log_likelihood += weight * evidence[i];
-            for (size_t k = 0; k < n_components; k++) {
+            for (size_t k = 0; sample_weight != NULL && k < width; k++) {
                 scratch[i * width + k] *= weight;
-                sums->weight[k] += scratch[i * width + k];
             }
         }
         sums->log_likelihood += log_likelihood;
+        add_shares(n, n_components, scratch, sums->weight);
         CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
     }
 }
@@ -114,11 +148,10 @@ mb_count_accumulate(const mb_counts *counts, size_t start, size_t end, size_t n_
         memset(scratch, 0, n * width * sizeof(double));
         for (size_t i = 0; i < n; i++) {
             for (size_t k = 0; k < n_components; k++) {
-                double share = responsibilities[(at + i) * n_components + k];
-                scratch[i * width + k] = share;
-                sums->weight[k] += share;
+                scratch[i * width + k] = responsibilities[(at + i) * n_components + k];
             }
         }
+        add_shares(n, n_components, scratch, sums->weight);
         CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
     }
 }

@@ -196,35 +196,57 @@ mb_mixture_log_joint_counts(const mb_mixture *mixture, size_t n, const double *c
     }
 }
 
-void
-mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *total)
+/* Each row less its largest entry, which goes to top. */
+MB_INLINE void
+subtract_top(size_t n, size_t n_components, double *joint, double *top)
 {
     for (size_t i = 0; i < n; i++) {
         double *row = joint + i * n_components;
-        double top = row[0];
+        double most = row[0];
         for (size_t k = 1; k < n_components; k++) {
-            top = row[k] > top ? row[k] : top;
+            most = row[k] > most ? row[k] : most;
         }
         for (size_t k = 0; k < n_components; k++) {
-            row[k] -= top;
+            row[k] -= most;
         }
-        total[i] = top;
+        top[i] = most;
     }
-    mb_exp(n * n_components, joint, joint);
-    for (size_t start = 0; start < n; start += 64) {
-        double sums[64];
-        size_t run = n - start < 64 ? n - start : 64;
-        for (size_t i = 0; i < run; i++) {
-            double *row = joint + (start + i) * n_components;
-            double sum = 0.0;
-            for (size_t k = 0; k < n_components; k++) {
-                sum += row[k];
-            }
-            for (size_t k = 0; k < n_components; k++) {
-                row[k] /= sum;
-            }
-            sums[i] = sum;
+}
+
+/* Each row divided by its sum, which goes to sums. */
+MB_INLINE void
+divide_by_sum(size_t n, size_t n_components, double *joint, double *sums)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *row = joint + i * n_components;
+        double sum = 0.0;
+        for (size_t k = 0; k < n_components; k++) {
+            sum += row[k];
         }
+        double inverse = 1.0 / sum;
+        for (size_t k = 0; k < n_components; k++) {
+            row[k] *= inverse;
+        }
+        sums[i] = sum;
+    }
+}
+
+/* Short rows of constant length are unrolled. */
+#define FOR_LENGTH(function, n, length, ...)                                                       \
+    ((length) == 4   ? function(n, 4, __VA_ARGS__)                                                 \
+     : (length) == 8 ? function(n, 8, __VA_ARGS__)                                                 \
+                     : function(n, length, __VA_ARGS__))
+
+void
+mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *total)
+{
+    enum { RUN = 64 };
+    for (size_t start = 0; start < n; start += RUN) {
+        double sums[RUN], *rows = joint + start * n_components;
+        size_t run = n - start < RUN ? n - start : RUN;
+        FOR_LENGTH(subtract_top, run, n_components, rows, total + start);
+        mb_exp(run * n_components, rows, rows);
+        FOR_LENGTH(divide_by_sum, run, n_components, rows, sums);
         mb_log(run, sums, sums);
         for (size_t i = 0; i < run; i++) {
             total[start + i] += sums[i];
