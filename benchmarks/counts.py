@@ -93,7 +93,8 @@ def main() -> None:
     quick = parser.parse_args().quick
     seconds = 0.5 if quick else 4.0
     print(
-        f"{'rows':>8}{'tokens':>8}{'K':>4}{'entries':>10}{'cells':>8}{'ours ms':>10}{'sparse ms':>11}"
+        f"{'rows':>8}{'tokens':>8}{'K':>4}{'entries':>10}{'cells':>8}"
+        f"{'ours ms':>10}{'sparse ms':>11}"
         f"{'ratio':>7}{'goal':>6}{'gammaln ms':>12}{'ratio':>7}{'goal':>6}{'ns/entry':>10}"
     )
     with threadpool_limits(1):
@@ -116,7 +117,8 @@ def main() -> None:
             print(
                 f"{counts.shape[0]:8}{v:8}{k:4}{entries:10}{len(found.tokens):8}"
                 f"{1e3 * ours:10.2f}{1e3 * theirs:11.1f}{theirs / ours:7.2f}{goal:6.1f}"
-                f"{1e3 * slow:12.0f}{slow / ours:7.1f}{direct_goal:6.0f}{1e9 * ours / entries:10.2f}"
+                f"{1e3 * slow:12.0f}{slow / ours:7.1f}{direct_goal:6.0f}"
+                f"{1e9 * ours / entries:10.2f}"
             )
 
 

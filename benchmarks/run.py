@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
     for name in ("em", "counts", "ingest"):
         print(f"\n{name}.py\n")
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")

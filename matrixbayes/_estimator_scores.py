@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from . import parallel
+from ._em_streams import StreamData
 from ._estimator import generator_of
+from .information import Information, information
 from .mixture import DirichletMixture
 
 __all__ = ["ScoresMixin"]
@@ -20,8 +23,14 @@ class ScoresMixin:
 
     prior_: DirichletMixture
     random_state: Any
+    executor: Any
+    n_jobs: int | None
 
     def _check_fitted(self) -> None:
+        raise NotImplementedError
+
+    def _judged(self, X: Any, sample_weight: Any, pool: Any) -> Any:
+        """Data to judge by the fitted mixture."""
         raise NotImplementedError
 
     def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
@@ -66,3 +75,43 @@ class ScoresMixin:
         """Bayesian information criterion of the fitted mixture on rows; lower is better."""
         scores = self.score_samples(X)
         return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())
+
+    def information(self, X: Any, sample_weight: ArrayLike | None = None) -> Information:
+        """Standard errors, and Laplace's approximation of the evidence, at the fitted mixture.
+
+        Parameters
+        ----------
+        X : array_like of shape (N, V), NextTokenRows, or sparse counts
+            The rows that the mixture was fitted to, in memory.
+        sample_weight : array_like of shape (N,), optional
+
+        Returns
+        -------
+        Information
+            ``alpha_se`` (K, V), ``weights_se`` (K,), ``log_evidence``, ``hessian``, and
+            ``is_maximum``: whether the parameters are identified.
+
+        Raises
+        ------
+        ValueError
+            There are more than 4,000 parameters, or the rows are not in memory.
+
+        Notes
+        -----
+        The Hessian is that of the whole mixture, responsibilities included (Louis 1982).  The
+        evidence is under normal priors of ln alpha, mean 0 and standard deviation 3, and a uniform
+        prior of the weights.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> rows = mb.DirichletMixture([1.0], [[8.0, 2.0]]).sample(400, rng=0)
+        >>> fitted = mb.DirichletMixtureEstimator(1, kind="probs").fit(rows)
+        >>> fitted.information(rows).alpha_se.round(1)
+        array([[0.5, 0.1]])
+        """
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            data = self._judged(X, sample_weight, pool)
+            if isinstance(data, StreamData):
+                raise ValueError("the information needs rows in memory; give some of them")
+            return information(self.prior_, data)

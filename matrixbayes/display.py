@@ -324,18 +324,35 @@ def path_html(path: Any) -> str:
     return table_html(columns, cells, caption=title, max_rows=60)
 
 
-_SELECTION = ("n_components", "log_likelihood", "n_parameters", "aic", "bic", "converged")
+_SELECTION = (
+    "n_components",
+    "log_likelihood",
+    "n_parameters",
+    "aic",
+    "bic",
+    "icl",
+    "log_evidence",
+    "cv",
+    "cv_se",
+    "converged",
+)
+
+
+def _criterion_name(criterion: str) -> str:
+    return {"log_evidence": "log-evidence", "cv": "cross-validation"}.get(
+        criterion, criterion.upper()
+    )
 
 
 def _selection_table(selection: Any) -> tuple[str, list[str], list[list[Any]], int | None]:
     """Title, columns, rows and the chosen row of a `PriorSelection`."""
     table = list(selection.table)
-    columns = [name for name in _SELECTION if any(name in entry for entry in table)]
-    rows = [[entry.get(name, "") for name in columns] for entry in table]
+    columns = [name for name in _SELECTION if any(entry.get(name) is not None for entry in table)]
+    rows = [["-" if (x := entry.get(name)) is None else x for name in columns] for entry in table]
     sizes = [entry["n_components"] for entry in table]
     best = getattr(selection.best_, "n_components", None)
     criterion = str(getattr(selection, "criterion", "bic"))
-    title = f"PriorSelection: {best} component(s) chosen by {criterion.upper()}"
+    title = f"PriorSelection: {best} component(s) chosen by {_criterion_name(criterion)}"
     return title, columns, rows, sizes.index(best) if best in sizes else None
 
 

@@ -285,14 +285,30 @@ def curves(
     return ax
 
 
+_CRITERIA = {
+    "aic": "AIC (lower is better)",
+    "bic": "BIC (lower is better)",
+    "icl": "ICL (lower is better)",
+    "log_evidence": "log-evidence, nats (higher is better)",
+    "cv": "held-out nats a row (higher is better)",
+}
+
+
 def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
-    """The criterion of a `PriorSelection` against the number of components; lower is better."""
+    """The criterion of a `PriorSelection` against the number of components.
+
+    A held-out score has its standard error.
+    """
     name = str(getattr(selection, "criterion", "bic"))
-    sizes = [int(entry["n_components"]) for entry in selection.table]
-    values = [float(entry[name]) for entry in selection.table]
+    table = [entry for entry in selection.table if entry[name] is not None]
+    sizes = [int(entry["n_components"]) for entry in table]
+    values = [float(entry[name]) for entry in table]
     best = int(selection.best_.n_components)
     ax = new_axes(ax, 6.0, 3.4)
     ax.plot(sizes, values, color=COLOURS[0], marker="o")
+    if name == "cv":
+        errors = [float(entry["cv_se"]) for entry in table]
+        ax.errorbar(sizes, values, yerr=errors, color=COLOURS[0], linestyle="none", capsize=3)
     at = values[sizes.index(best)]
     ring: dict[str, Any] = {
         "markersize": 14,
@@ -301,7 +317,7 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
         "linestyle": "none",
     }
     ax.plot([best], [at], marker="o", color=COLOURS[1], label=f"chosen: {best}", **ring)
-    tidy(ax, xlabel="number of components K", ylabel=f"{name.upper()} (lower is better)")
+    tidy(ax, xlabel="number of components K", ylabel=_CRITERIA[name])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_title("Choice of K", loc="left", fontsize="medium", fontweight="bold")
     legend(ax)

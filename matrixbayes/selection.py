@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from . import display
+from . import display, parallel
+from ._estimator import generator_of
 from .prior import DirichletMixtureEstimator
 from .rows import NextTokenRows, as_log_probs
 
 __all__ = ["PriorSelection", "select_prior"]
 
-CRITERIA = ("aic", "bic")
+CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,10 +30,11 @@ class PriorSelection:
         The fitted estimators by number of components.
     table : list of dict
         For each: ``n_components``, ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``,
-        ``converged``.
-    criterion : {"aic", "bic"}
+        ``icl`` (lower is better), ``log_evidence`` and ``cv`` (higher is better; None where they
+        were not asked for, or could not be had), ``cv_se``, ``converged``.
+    criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
     best_ : DirichletMixtureEstimator
-        The one with the lowest criterion, of those that have converged if any has: at a cap on
+        The best by the criterion, of those that have converged if any has: at a cap on
         concentrations the likelihood is as large as the cap allows and compares with nothing.
     """
 
@@ -40,9 +44,13 @@ class PriorSelection:
 
     @property
     def best_(self) -> DirichletMixtureEstimator:
-        """The estimator with the lowest criterion among those that have converged, if any has."""
-        eligible = [entry for entry in self.table if entry["converged"]] or self.table
-        best = min(eligible, key=lambda entry: (entry[self.criterion], entry["n_components"]))
+        """The best by the criterion among those that have converged, if any has."""
+        sign = CRITERIA[self.criterion]
+        known = [entry for entry in self.table if entry[self.criterion] is not None]
+        if not known:
+            raise ValueError(f"no size has a {self.criterion}: more than 4,000 parameters, or none")
+        eligible = [entry for entry in known if entry["converged"]] or known
+        best = min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
         return self.estimators[best["n_components"]]
 
     def __repr__(self) -> str:
@@ -57,6 +65,7 @@ def select_prior(
     n_components: Iterable[int] = range(1, 9),
     *,
     criterion: str = "bic",
+    n_folds: int = 5,
     sample_weight: Any = None,
     **parameters: Any,
 ) -> PriorSelection:
@@ -64,14 +73,20 @@ def select_prior(
 
     Parameters
     ----------
-    rows : NextTokenRows, or array_like of shape (N, V)
+    rows : NextTokenRows, array_like of shape (N, V), or sparse counts
     n_components : iterable of int
         The sizes to try.
-    criterion : {"bic", "aic"}
-        What decides; lower is better.
+    criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
+        What decides: Akaike's or the Bayesian information criterion; the integrated complete
+        likelihood, which adds to the latter what the responsibilities leave open (Biernacki,
+        Celeux & Govaert 2000); Laplace's approximation of the evidence; or the mean log-score of
+        held-out rows.  The last two cost more, and are in the table only if they decide.
+    n_folds : int
+        For "cv".
     sample_weight : array_like of shape (N,), optional
     **parameters
-        For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...
+        For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...  With an
+        ``executor`` the sizes are fitted beside each other, each on one worker.
 
     Returns
     -------
@@ -92,27 +107,89 @@ def select_prior(
         raise ValueError("n_components is empty; give at least one number of components")
     if criterion not in CRITERIA:
         raise ValueError(f"criterion={criterion!r} is not one of {', '.join(map(repr, CRITERIA))}")
-    if not isinstance(rows, NextTokenRows):  # convert once, not once per size
+    if parameters.get("kind") == "counts":
+        rows = rows.tocsr() if hasattr(rows, "tocsr") else np.asarray(rows)
+    elif not isinstance(rows, NextTokenRows):  # convert once, not once per size
         log_probs, tokens = as_log_probs(rows, parameters.get("kind"))
         rows = NextTokenRows(log_probs, tokens=tokens)
-    estimators, table = {}, []
-    for size in sizes:
-        fitted = DirichletMixtureEstimator(size, **parameters).fit(
-            rows, sample_weight=sample_weight
-        )
-        estimators[size] = fitted
-        table.append(_entry(fitted))
-    return PriorSelection(estimators, table, criterion)
+    if criterion == "cv" and not 2 <= n_folds <= rows.shape[0]:
+        raise ValueError(f"n_folds is {n_folds}; it must be from 2 to the {rows.shape[0]} rows")
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    executor = parameters.pop("executor", None)
+    if executor is not None:
+        parameters["n_jobs"] = 1
+    if not isinstance(parameters.get("random_state"), (int, np.integer, type(None))):
+        # A seed for all sizes, so that none depends on what another one drew.
+        rng = generator_of(parameters["random_state"])
+        parameters["random_state"] = int(rng.integers(2**31))
+    tasks = (
+        (DirichletMixtureEstimator(size, **parameters), rows, weights, criterion, n_folds)
+        for size in sizes
+    )
+    results = list(parallel.in_order((executor, parallel.available_cores()), _candidate, tasks))
+    estimators = {size: fitted for size, (fitted, _) in zip(sizes, results, strict=True)}
+    return PriorSelection(estimators, [entry for _, entry in results], criterion)
 
 
-def _entry(fitted: DirichletMixtureEstimator) -> dict[str, Any]:
-    """A line of the table."""
+def _candidate(
+    estimator: DirichletMixtureEstimator,
+    rows: Any,
+    weights: NDArray[np.float64] | None,
+    criterion: str,
+    n_folds: int,
+) -> tuple[DirichletMixtureEstimator, dict[str, Any]]:
+    """A fitted size and its line of the table."""
+    fitted = estimator.fit(rows, sample_weight=weights)
     deviance, n_parameters = -2.0 * fitted.log_likelihood_, fitted.n_parameters_
-    return {
+    bic = deviance + n_parameters * float(np.log(fitted.n_rows_))
+    entry = {
         "n_components": fitted.n_components,
         "log_likelihood": fitted.log_likelihood_,
         "n_parameters": n_parameters,
         "aic": deviance + 2.0 * n_parameters,
-        "bic": deviance + n_parameters * float(np.log(fitted.n_rows_)),
+        "bic": bic,
+        "icl": bic + 2.0 * _assignment_entropy(fitted, rows, weights),
+        "log_evidence": None,
+        "cv": None,
+        "cv_se": None,
         "converged": fitted.converged_,
     }
+    if criterion == "log_evidence":
+        with contextlib.suppress(ValueError):  # too many parameters
+            entry["log_evidence"] = fitted.information(rows, weights).log_evidence
+    if criterion == "cv":
+        entry["cv"], entry["cv_se"] = _held_out(estimator, rows, weights, n_folds)
+    return fitted, entry
+
+
+def _assignment_entropy(
+    fitted: DirichletMixtureEstimator, rows: Any, weights: NDArray[np.float64] | None
+) -> float:
+    """Entropy of the components of all rows, in nats."""
+    if fitted.n_components == 1 or fitted.n_dropped_:
+        return 0.0 if fitted.n_components == 1 else float("nan")
+    shares = fitted.predict_proba(rows)
+    entropy = -np.where(shares > 0.0, shares * np.log(np.maximum(shares, 1e-300)), 0.0).sum(axis=1)
+    return float(entropy.sum() if weights is None else weights @ entropy)
+
+
+def _held_out(
+    estimator: DirichletMixtureEstimator,
+    rows: Any,
+    weights: NDArray[np.float64] | None,
+    n_folds: int,
+) -> tuple[float, float]:
+    """Mean log-score of a row that was held out, and its standard error over the folds."""
+    if isinstance(rows, NextTokenRows):
+        rows = rows.log_probs
+        estimator = DirichletMixtureEstimator(**{**estimator.get_params(), "kind": "log_probs"})
+    else:
+        estimator = DirichletMixtureEstimator(**estimator.get_params())
+    order = np.random.default_rng(0).permutation(rows.shape[0])
+    means = []
+    for fold in np.array_split(order, n_folds):
+        rest = np.setdiff1d(order, fold)
+        estimator.fit(rows[rest], sample_weight=None if weights is None else weights[rest])
+        scores = estimator.score_samples(rows[fold])
+        means.append(float(np.average(scores, weights=None if weights is None else weights[fold])))
+    return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(n_folds))

@@ -42,7 +42,7 @@ LAYERS = [
     {"huggingface"},
     {"selection", "dask"},
     {"prior", "matrix", "elicitation"},
-    {"estimator", "em"},
+    {"estimator", "em", "information"},
     {"mixture"},
     {"rows"},
     {"display", "io", "parallel"},

@@ -240,10 +240,10 @@ divide_by_sum(size_t n, size_t n_components, double *joint, double *sums)
 void
 mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *total)
 {
-    enum { RUN = 64 };
-    for (size_t start = 0; start < n; start += RUN) {
-        double sums[RUN], *rows = joint + start * n_components;
-        size_t run = n - start < RUN ? n - start : RUN;
+    enum { BATCH = 64 };
+    for (size_t start = 0; start < n; start += BATCH) {
+        double sums[BATCH], *rows = joint + start * n_components;
+        size_t run = n - start < BATCH ? n - start : BATCH;
         FOR_LENGTH(subtract_top, run, n_components, rows, total + start);
         mb_exp(run * n_components, rows, rows);
         FOR_LENGTH(divide_by_sum, run, n_components, rows, sums);

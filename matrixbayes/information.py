@@ -1,0 +1,217 @@
+"""Curvature of a mixture's likelihood: standard errors and Laplace's approximation of the evidence.
+
+By Louis' identity the observed information is the expected information of the complete data less
+the variance of its score, responsibilities included: each row adds, for components k and l,
+r_k (delta_kl - r_l) g_k g_l' to the Hessian, with g_k the row's score under component k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._em_counts import CountData
+from ._em_rows import RowData
+from .mixture import DirichletMixture
+
+__all__ = ["Information", "information"]
+
+Floats = NDArray[np.float64]
+
+MOST_PARAMETERS = 4000  # a Hessian of 128 MB
+BLOCK_CELLS = 1 << 21
+SPREAD = 3.0  # standard deviation of ln alpha in the prior of the evidence
+
+
+@dataclass(frozen=True)
+class Information:
+    """Curvature of the log-likelihood at a mixture; see `DirichletMixtureEstimator.information`.
+
+    Attributes
+    ----------
+    hessian : ndarray of shape (d, d)
+        Second derivatives of the log-likelihood by the K V alphas, in C order, and K - 1
+        log-ratios ln(w_k / w_K); d = K V + K - 1.
+    alpha_se, weights_se : ndarray of shape (K, V), (K,)
+        Standard errors: roots of the diagonal of the inverse of -hessian, of weights by the delta
+        method.  Infinite for an alpha at its floor.
+    is_maximum : bool
+        Whether -hessian is positive definite: if not, parameters are not identified or this is
+        no maximum, and the standard errors are infinite.
+    log_evidence : float or None
+        Laplace's approximation of ln p(rows), in nats; None where it has none.
+    """
+
+    hessian: Floats
+    alpha_se: Floats
+    weights_se: Floats
+    is_maximum: bool
+    log_evidence: float | None
+
+
+def information(mixture: DirichletMixture, data: RowData | CountData) -> Information:
+    """The observed information of a mixture on rows or counts.
+
+    The evidence is that under independent normal priors of each ln alpha, mean 0 and standard
+    deviation 3, and a uniform prior of the weights, by Laplace's method in ln alpha and the
+    log-ratios of the weights; K! equal modes are counted.
+
+    Raises
+    ------
+    ValueError
+        There are more than 4,000 parameters.
+    """
+    n_components, n_tokens = mixture.alpha.shape
+    d = n_components * (n_tokens + 1) - 1
+    if d > MOST_PARAMETERS:
+        raise ValueError(
+            f"{d} parameters have a Hessian of {d * d * 8 / 1e9:.1f} GB; at most {MOST_PARAMETERS} "
+            "are supported.  Use a criterion without one (bic, cv), or lump tokens"
+        )
+    shares, scores = data.posterior(mixture)
+    weights = np.ones(data.n_rows) if data.weights is None else data.weights
+    hessian, gradient = _derivatives(mixture, data, shares, weights)
+    alpha_se, weights_se, is_maximum = _standard_errors(mixture, hessian)
+    evidence = _log_evidence(mixture, hessian, gradient, float(weights @ scores))
+    return Information(hessian, alpha_se, weights_se, is_maximum, evidence)
+
+
+def _derivatives(
+    mixture: DirichletMixture, data: RowData | CountData, shares: Floats, weights: Floats
+) -> tuple[Floats, Floats]:
+    """Hessian (d, d) and gradient (K V,) by alpha of the log-likelihood."""
+    n_components, n_tokens = mixture.alpha.shape
+    n_alpha = n_components * n_tokens
+    hessian = np.zeros((n_alpha + n_components, n_alpha + n_components))
+    gradient = np.zeros(n_alpha)
+    parts = [slice(k * n_tokens, (k + 1) * n_tokens) for k in range(n_components)]
+    scores = _Scores(mixture, data)
+    step = max(1, BLOCK_CELLS // n_alpha)
+    for start in range(0, data.n_rows, step):
+        rows = slice(start, min(start + step, data.n_rows))
+        r, s = shares[rows], weights[rows, np.newaxis]
+        # Each row's mean score: that of alpha under all components, then that of the weights.
+        mean = np.empty((len(r), n_alpha + n_components))
+        for k, part in enumerate(parts):
+            g = scores.of(rows, k)
+            mean[:, part] = r[:, [k]] * g
+            weighted = s * mean[:, part]
+            hessian[part, part] += weighted.T @ g
+            gradient[part] += weighted.sum(axis=0)
+            hessian[part, n_alpha + k] += weighted.sum(axis=0)
+        mean[:, n_alpha:] = r
+        hessian -= (s * mean).T @ mean
+    for k, part in enumerate(parts):
+        diagonal, constant = scores.complete(k, shares[:, k] * weights)
+        hessian[part, part] += constant - np.diag(diagonal)
+    hessian[n_alpha:, :n_alpha] = hessian[:n_alpha, n_alpha:].T
+    of_weights = slice(n_alpha, None)
+    total = float(weights.sum())
+    w = mixture.weights
+    hessian[of_weights, of_weights] += np.diag(weights @ shares)
+    hessian[of_weights, of_weights] -= total * (np.diag(w) - np.outer(w, w))
+    return hessian[:-1, :-1], gradient
+
+
+class _Scores:
+    """Scores of rows under a component, and the expected curvature of the complete data."""
+
+    def __init__(self, mixture: DirichletMixture, data: RowData | CountData) -> None:
+        self._mixture, self._data = mixture, data
+        if isinstance(data, CountData):
+            self._indptr, self._indices, self._counts = data.rows.sparse()
+            each = np.repeat(np.arange(data.n_rows), np.diff(self._indptr))
+            self._totals = np.bincount(each, self._counts, minlength=data.n_rows)
+
+    def of(self, rows: slice, k: int) -> Floats:
+        """Derivatives (n, V) by alpha_k of the rows' log-density or log-evidence."""
+        alpha, total = self._mixture.alpha[k], self._mixture.concentration[k]
+        if isinstance(self._data, RowData):
+            level = _core.digamma(total) - _core.digamma(alpha)
+            return self._data.log_probs[rows] + level
+        n = rows.stop - rows.start
+        seen = slice(self._indptr[rows.start], self._indptr[rows.stop])
+        row = np.repeat(np.arange(n), np.diff(self._indptr[rows.start : rows.stop + 1]))
+        column = self._indices[seen]
+        result = np.zeros((n, len(alpha)))
+        result[row, column] = _core.digamma_difference(alpha[column], self._counts[seen])
+        whole = _core.digamma_difference(np.full(n, total), self._totals[rows])
+        return result - whole[:, np.newaxis]
+
+    def complete(self, k: int, weights: Floats) -> tuple[Floats, float]:
+        """Minus the diagonal (V,), and the constant, of the weighted rows' own Hessians."""
+        alpha, total = self._mixture.alpha[k], self._mixture.concentration[k]
+        if isinstance(self._data, RowData):
+            weight = float(weights.sum())
+            return weight * _core.trigamma(alpha), weight * float(_core.trigamma(total))
+        each = np.repeat(weights, np.diff(self._indptr))
+        a = alpha[self._indices]
+        bends = each * (_core.trigamma(a) - _core.trigamma(a + self._counts))
+        whole = _core.trigamma(total) - _core.trigamma(total + self._totals)
+        diagonal = np.zeros(len(alpha))
+        np.add.at(diagonal, self._indices, bends)
+        return diagonal, float(weights @ whole)
+
+
+def _cholesky(matrix: Floats) -> Floats | None:
+    """The Cholesky factor, or None where the matrix is not positive definite beyond rounding."""
+    try:
+        factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    pivots = np.diag(factor)
+    return factor if pivots.min() > 1e-7 * pivots.max() else None
+
+
+def _standard_errors(mixture: DirichletMixture, hessian: Floats) -> tuple[Floats, Floats, bool]:
+    alpha, w = mixture.alpha, mixture.weights
+    n_alpha = alpha.size
+    free = np.ones(len(hessian), dtype=bool)
+    free[:n_alpha] = alpha.ravel() > 1e-14  # what lies at the floor of alpha is no maximum
+    alpha_se, weights_se = np.full(alpha.shape, np.inf), np.full(len(w), np.inf)
+    # In ln alpha the diagonal is of one size; rounding then spoils no small alpha.
+    scale = np.concatenate([alpha.ravel(), np.ones(len(w) - 1)])[free]
+    factor = _cholesky(-hessian[np.ix_(free, free)] * np.outer(scale, scale))
+    if factor is None:
+        return alpha_se, weights_se, False
+    from scipy.linalg import cho_solve
+
+    covariance = cho_solve((factor, True), np.eye(len(factor))) * np.outer(scale, scale)
+    n_free = int(free[:n_alpha].sum())
+    alpha_se.ravel()[free[:n_alpha]] = np.sqrt(np.diag(covariance)[:n_free])
+    slopes = (np.diag(w) - np.outer(w, w))[:, :-1]
+    of_weights = covariance[n_free:, n_free:]
+    weights_se = np.sqrt(np.einsum("ki,ij,kj->k", slopes, of_weights, slopes))
+    return alpha_se, weights_se, True
+
+
+def _log_evidence(
+    mixture: DirichletMixture, hessian: Floats, gradient: Floats, log_likelihood: float
+) -> float | None:
+    """Laplace's approximation in ln alpha and the log-ratios of the weights."""
+    from scipy.special import gammaln
+
+    alpha, w, n_alpha = mixture.alpha.ravel(), mixture.weights, mixture.alpha.size
+    scale = np.concatenate([alpha, np.ones(len(w) - 1)])
+    curvature = -hessian * np.outer(scale, scale)
+    place = np.arange(n_alpha)
+    curvature[place, place] += -alpha * gradient + SPREAD**-2
+    # A uniform prior of the weights has the density (K - 1)! prod(w) of the log-ratios ...
+    of_weights = slice(n_alpha, None)
+    n_components = len(w)
+    curvature[of_weights, of_weights] += n_components * (np.diag(w) - np.outer(w, w))[:-1, :-1]
+    factor = _cholesky(curvature)
+    if factor is None or not (w > 0.0).all():
+        return None
+    log_prior = -0.5 * float((np.log(alpha) ** 2).sum()) / SPREAD**2
+    log_prior -= n_alpha * np.log(SPREAD * np.sqrt(2.0 * np.pi))
+    log_prior += float(gammaln(n_components) + np.log(w).sum())
+    log_det = 2.0 * float(np.log(np.diag(factor)).sum())
+    # ... and there are K! modes, one for each order of the components.
+    modes = float(gammaln(n_components + 1))
+    return (
+        log_likelihood + log_prior + 0.5 * len(scale) * np.log(2.0 * np.pi) - 0.5 * log_det + modes
+    )

@@ -1,0 +1,79 @@
+"""The choice of K: criteria, folds, and candidates beside each other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+import matrixbayes as mb
+
+TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
+ROWS = TRUTH.sample(400, rng=0, kind="log_probs")
+COUNTS = np.random.default_rng(1).multinomial(25, np.exp(ROWS))
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "log_evidence", "cv"])
+@pytest.mark.parametrize("kind", ["log_probs", "counts"])
+def test_every_criterion_finds_two_components(criterion, kind):
+    rows = ROWS if kind == "log_probs" else sparse.csr_array(COUNTS)
+    found = mb.select_prior(
+        rows, [1, 2], kind=kind, criterion=criterion, random_state=0, max_iter=2000
+    )
+    assert found.best_.n_components == 2
+    names = {"log_evidence": "log-evidence", "cv": "cross-validation"}
+    assert f"chosen by {names.get(criterion, criterion.upper())}" in repr(found)
+    assert criterion in repr(found)
+    assert len(repr(found).splitlines()) <= 10
+
+
+def test_what_the_table_holds():
+    found = mb.select_prior(ROWS, [1, 2], kind="log_probs", random_state=0)
+    for entry, fitted in zip(found.table, found.estimators.values(), strict=True):
+        assert_allclose(entry["bic"], fitted.bic(ROWS))
+        assert_allclose(entry["aic"], fitted.aic(ROWS))
+        shares = fitted.predict_proba(ROWS)
+        entropy = -(shares * np.log(shares + 1e-300)).sum()
+        assert_allclose(entry["icl"], fitted.bic(ROWS) + 2.0 * entropy, rtol=1e-12)
+        assert entry["cv"] is None
+        assert entry["log_evidence"] is None
+
+
+def test_held_out_rows_are_scored_by_fits_to_the_others():
+    found = mb.select_prior(ROWS, [1], kind="log_probs", criterion="cv", n_folds=4, random_state=0)
+    order = np.random.default_rng(0).permutation(400)
+    means = []
+    for fold in np.array_split(order, 4):
+        rest = np.setdiff1d(order, fold)
+        fitted = mb.DirichletMixtureEstimator(1, kind="log_probs").fit(ROWS[rest])
+        means.append(fitted.score(ROWS[fold]))
+    assert_allclose(found.table[0]["cv"], np.mean(means), rtol=1e-12)
+    assert_allclose(found.table[0]["cv_se"], np.std(means, ddof=1) / 2.0, rtol=1e-9)
+    with pytest.raises(ValueError, match="n_folds is 1"):
+        mb.select_prior(ROWS, [1], kind="log_probs", criterion="cv", n_folds=1)
+
+
+def test_candidates_beside_each_other_are_the_same_bits():
+    alone = mb.select_prior(ROWS, [1, 2, 3], kind="log_probs", random_state=0)
+    with ThreadPoolExecutor(3) as executor:
+        beside = mb.select_prior(
+            ROWS, [1, 2, 3], kind="log_probs", random_state=0, executor=executor
+        )
+    assert alone.table == beside.table
+    for size in (1, 2, 3):
+        assert alone.estimators[size].prior_ == beside.estimators[size].prior_
+
+
+@pytest.mark.parametrize("criterion", ["icl", "log_evidence", "cv"])
+def test_every_criterion_can_be_drawn(criterion):
+    figure = pytest.importorskip("matplotlib.figure")
+    plot = pytest.importorskip("matrixbayes.plot", exc_type=ImportError)
+    found = mb.select_prior(
+        ROWS, [1, 2, 3], kind="log_probs", criterion=criterion, random_state=0, max_iter=2000
+    )
+    ax = plot.criterion(found, ax=figure.Figure().subplots())
+    assert "is better" in ax.get_ylabel()
+    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
