@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
+    "ApproximationReport": "approximation",
     "ConvergenceWarning": "errors",
     "CountStatistics": "em",
     "DirichletMixture": "mixture",
@@ -33,15 +34,19 @@ _HOMES = {
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
     "PriorSelection": "selection",
+    "approximation_report": "approximation",
     "collect": "huggingface",
     "elicit_prior": "elicitation",
     "posterior_path": "matrix",
     "preflight": "huggingface",
+    "read_easel": "easel",
     "select_prior": "selection",
+    "write_easel": "easel",
 }
 _MODULES = ("plot",)
 
 __all__ = [
+    "ApproximationReport",
     "ConvergenceWarning",
     "CountStatistics",
     "DirichletMixture",
@@ -52,12 +57,15 @@ __all__ = [
     "PosteriorPath",
     "PriorSelection",
     "SufficientStatistics",
+    "approximation_report",
     "collect",
     "elicit_prior",
     "plot",
     "posterior_path",
     "preflight",
+    "read_easel",
     "select_prior",
+    "write_easel",
 ]
 
 

@@ -14,14 +14,14 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read", "write"]
+__all__ = ["read", "write", "write_text"]
 
 # The one entry of the file's metadata: with several, their order would differ from run to run.
 KEY = "matrixbayes"
@@ -76,6 +76,21 @@ def write(
 
     tensors = {name: _storable(name, array) for name, array in arrays.items()}
     metadata = _metadata(header)
+    _write(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text to `path`, all or nothing; its folder must exist."""
+
+    def save(temporary: str) -> None:
+        with open(temporary, "w", encoding="ascii", newline="\n") as file:
+            file.write(text)
+
+    _write(path, save)
+
+
+def _write(path: str | os.PathLike[str], save: Callable[[str], None]) -> None:
+    """Have a file written beside its target and move it there."""
     target = os.path.realpath(path)  # a link stays a link, and its target is replaced
     folder, name = os.path.split(target)
     if os.path.isdir(target):
@@ -83,8 +98,8 @@ def write(
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
     try:
         mode = _create(temporary)
-        save_file(tensors, temporary, metadata=metadata)
-        os.chmod(temporary, mode)  # the library may have put a file of its own in place
+        save(temporary)
+        os.chmod(temporary, mode)  # a library may have put a file of its own in place
         _sync(temporary)
         os.replace(temporary, target)
     except BaseException as error:

@@ -7,13 +7,14 @@ face: names of tokens, kinds of rows, quantiles, files.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, display, io
+from . import _core, display, interop, io, lattice
+from .reduction import Reduction, reduce
 from .rows import as_log_probs
 
 __all__ = ["DirichletMixture", "Uncertainty"]
@@ -425,6 +426,176 @@ class DirichletMixture(_core.DirichletMixture):
             return cls(arrays["weights"], arrays["alpha"], tokens=header.get("tokens"))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+    # -- from and to other things -----------------------------------------------------
+
+    @classmethod
+    def from_density(
+        cls, density: Any, *, degree: int, n_tokens: int, tokens: Sequence[str] | None = None
+    ) -> DirichletMixture:
+        """Bernstein's mixture for a density: Dir(v + 1) weighted by the density at v / degree.
+
+        Parameters
+        ----------
+        density : function
+            From rows (n, V) to densities (n,), finite and >= 0 on the whole simplex.
+        degree : int
+            The lattice {v : sum(v) = degree} may have at most 200,000 points.
+        n_tokens : int
+        tokens : sequence of str, optional
+
+        Returns
+        -------
+        DirichletMixture
+            Without components of weight 0.  `approximation_report` says how good it is.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> hill = mb.DirichletMixture.from_density(
+        ...     lambda p: 6.0 * p[:, 0] * p[:, 1], degree=32, n_tokens=2
+        ... )
+        >>> hill.n_components, hill.mean().round(6)
+        (31, array([0.5, 0.5]))
+        """
+        points, raw = lattice.bernstein(density, degree, n_tokens)
+        kept = raw > 0.0
+        if not kept.any():
+            raise ValueError(f"the density is 0 at all {len(raw)} points of the lattice")
+        return cls(raw[kept] / raw.sum(), points[kept] + 1.0, tokens=tokens)
+
+    @classmethod
+    def from_samples(
+        cls,
+        rows: Any,
+        *,
+        kind: str | None = None,
+        degree: int | None = None,
+        bandwidth: float | None = None,
+        sample_weight: ArrayLike | None = None,
+        tokens: Sequence[str] | None = None,
+    ) -> DirichletMixture:
+        """A mixture around random rows: Durrmeyer's operator, or Dirichlet kernels.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (N, V)
+        kind : {"logits", "log_probs", "probs"}
+            What a bare array holds.
+        degree : int
+            Durrmeyer: Dir(v + 1) on the lattice {v : sum(v) = degree}, weighted by the rows' mean
+            probability of the counts v.  For few tokens.
+        bandwidth : float
+            Instead of degree: a component p / bandwidth + 1 around each row p.  For any V.
+        sample_weight : array_like of shape (N,), optional
+        tokens : sequence of str, optional
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> rows = [[0.2, 0.8], [0.6, 0.4]]
+        >>> mb.DirichletMixture.from_samples(rows, kind="probs", bandwidth=0.1).alpha
+        array([[3., 9.],
+               [7., 5.]])
+        """
+        if (degree is None) == (bandwidth is None):
+            raise ValueError("give degree (Durrmeyer's operator) or bandwidth (Dirichlet kernels)")
+        log_probs, names = as_log_probs(rows, kind)
+        tokens = names if tokens is None else tokens
+        logs = log_probs.astype(np.float64)
+        shares = lattice.checked_shares(sample_weight, len(logs))
+        if degree is not None:
+            points, weights = lattice.durrmeyer(logs, shares, degree)
+            return cls(weights / weights.sum(), points + 1.0, tokens=tokens)
+        if bandwidth is None or not 0.0 < bandwidth < np.inf:
+            raise ValueError(f"bandwidth={bandwidth!r} must be positive and finite")
+        return cls(shares, np.exp(logs) / bandwidth + 1.0, tokens=tokens)
+
+    def durrmeyer(self, degree: int) -> DirichletMixture:
+        """Durrmeyer's operator on this mixture: Dir(v + 1), weighted by the evidence of v.
+
+        What Bernstein's construction makes of an expectation instead of a density.  Weights
+        are in closed form, Dirichlet-multinomial; the mean is (degree m + 1) / (degree + V).
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> mb.DirichletMixture([1.0], [[3.0, 1.0]]).durrmeyer(8).mean()
+        array([0.7, 0.3])
+        """
+        points = lattice.lattice(degree, self.n_tokens)
+        weights = np.exp(self.log_evidence(points, ordered=False))
+        return type(self)(weights / weights.sum(), points + 1.0, tokens=self.tokens)
+
+    def reduce(
+        self, n_components: int, *, rng: Any = None, n_init: int = 8, n_samples: int = 10_000
+    ) -> Reduction:
+        """Fewer components with the smallest loss, by EM on the mixture itself.
+
+        Parameters
+        ----------
+        n_components : int
+            K; a mixture that has no more is returned as it is.
+        rng : numpy.random.Generator or int, optional
+            For the starts and the estimate of the loss.
+        n_init : int
+            Starts; the one with the lowest bound is kept.
+        n_samples : int
+            Random rows to estimate the loss from.
+
+        Returns
+        -------
+        Reduction
+            ``mixture``; ``bound``, no less than KL(self || mixture) in nats; ``loss`` and
+            ``loss_se``, an estimate of it and its standard error.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> twice = mb.DirichletMixture([0.3, 0.3, 0.4], [[1.0, 2.0], [1.0, 2.0], [9.0, 1.0]])
+        >>> smaller = twice.reduce(2, rng=0)
+        >>> smaller.mixture.weights.round(6), round(smaller.bound, 6)
+        (array([0.6, 0.4]), 0.0)
+        """
+        return reduce(self, n_components, rng, n_init, n_samples)
+
+    def to_scipy(self) -> Any:
+        """The only component as a frozen `scipy.stats.dirichlet`.
+
+        Raises
+        ------
+        ValueError
+            There are several.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> mb.DirichletMixture([1.0], [[1.0, 3.0]]).to_scipy().mean()
+        array([0.25, 0.75])
+        """
+        return interop.to_scipy(self)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each component: ``weight``, ``concentration`` and alphas.
+
+        The columns have two levels; alphas are ``("alpha", token)``, by name or number.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return interop.to_pandas(self)
+
+    def to_arviz(self, draws: int = 1000, *, chains: int = 1, rng: Any = None) -> Any:
+        """Random rows as ArviZ data: the variable ``p`` of ``posterior`` by chain, draw and token.
+
+        Raises
+        ------
+        ImportError
+            arviz-base is not installed.
+        """
+        return interop.to_arviz(self, draws, chains, rng)
 
     def __hash__(self) -> int:
         return hash((self.tokens, self.weights.tobytes(), self.alpha.tobytes()))

