@@ -121,7 +121,7 @@ def approximation_report(
     if tol is not None:
         if not tol > 0.0:
             raise ValueError(f"tol={tol!r} must be > 0")
-        suggested = max(1, int(np.ceil(curvature / tol - 1e-4))  # derivatives are numerical)
+        suggested = max(1, int(np.ceil(curvature / tol - 1e-4)))  # derivatives are numerical
     error, se = (
         (None, None)
         if counts is None

@@ -19,6 +19,8 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
 def test_examples_run(name: str) -> None:
     if any(name.startswith(prefix) for prefix in ("_huggingface", "huggingface")):
         pytest.importorskip("transformers")
+    if name == "dask":
+        pytest.importorskip("dask.array")
     if "plot" in name or "figures" in name:
         pytest.importorskip("mpltern")
     module = importlib.import_module(f"matrixbayes.{name}")
