@@ -9,7 +9,7 @@ read in blocks (`StreamData`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -176,7 +176,11 @@ def fit(
     trail = [mixture]  # where EM stood, step by step, since the last long step
     trial, outcomes, long = mixture, None, False
     while state.n_passes < max_iter:
-        statistics = data.expectation(trial)
+        if mixture.n_components == 1 and state.statistics is not None:
+            # All rows are its own: no pass is needed to know that.
+            statistics = _same_rows(state.statistics, trial)
+        else:
+            statistics = data.expectation(trial)
         bound = (statistics.log_likelihood + prior.log_density(trial)) / total
         rise = bound - state.bounds[-1] if state.bounds else np.inf
         if long and not rise >= 0.0:
@@ -209,6 +213,22 @@ def fit(
                 trial, long = longer, True
             trail = [step]
     return state
+
+
+def _same_rows(statistics: Statistics, mixture: DirichletMixture) -> Statistics:
+    """Statistics of one component with the likelihood of another alpha."""
+    alpha, total = mixture.alpha[0], mixture.concentration[0]
+    if isinstance(statistics, CountStatistics):
+        s = statistics
+        is_total = s.tokens == mixture.n_tokens
+        a = np.append(alpha, total)[s.tokens]
+        terms = s.cells[:, 0] * _core.lgamma_difference(a, s.counts)
+        log_likelihood = float(terms[~is_total].sum() - terms[is_total].sum())
+        return replace(s, log_likelihood=log_likelihood)
+    constant = float(_core.lgamma(total)) - float(_core.lgamma(alpha).sum())
+    weight, log_sums = statistics.weight, statistics.log_sums
+    log_likelihood = float(weight[0]) * constant + float(((alpha - 1.0) * log_sums[0]).sum())
+    return _core.SufficientStatistics(weight, log_sums, log_likelihood, statistics.n_rows)
 
 
 def _same(a: DirichletMixture, b: DirichletMixture) -> bool:
