@@ -31,7 +31,9 @@ def is_stream(X: Any) -> bool:
     """Whether rows are better read block by block: files, data sets, and iterables of chunks."""
     if isinstance(X, np.memmap):
         return True
-    if isinstance(X, (np.ndarray, list, tuple)) or hasattr(X, "detach"):
+    if isinstance(X, (list, tuple)):  # of chunks, or of rows
+        return len(X) > 0 and len(getattr(X[0], "shape", ())) == 2
+    if isinstance(X, np.ndarray) or hasattr(X, "detach"):
         return False
     if hasattr(X, "to_numpy") or hasattr(X, "log_probs") or hasattr(X, "indptr"):
         return False  # a data frame, NextTokenRows, sparse rows

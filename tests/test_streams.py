@@ -52,7 +52,7 @@ def test_a_fit_from_disk_is_the_same_bits(dtype, tmp_path):
     rows = ROWS.astype(dtype)
     expected = fit(rows)
     chunks = Chunked(*np.split(rows, [1, 17, 2049, 2050]))
-    for source in (memory_mapped(rows, tmp_path), Sliced(rows), chunks):
+    for source in (memory_mapped(rows, tmp_path), Sliced(rows), chunks, list(chunks)):
         found = fit(source)
         assert found.prior_ == expected.prior_
         assert found.lower_bounds_ == expected.lower_bounds_
