@@ -177,3 +177,26 @@ def test_a_batch_after_a_fit_goes_on_from_it():
     np.testing.assert_allclose(fitted.alpha_, before, rtol=1e-4)
     with pytest.raises(ValueError, match="expecting 4 features"):
         fitted.partial_fit(np.full((3, 3), np.log(1 / 3)))
+
+
+class Dataset:
+    """Like a data set of HuggingFace: columns, of which a slice gives lists."""
+
+    features = None
+
+    def __init__(self, **columns):
+        self._columns, self.column_names = columns, list(columns)
+
+    def __len__(self):
+        return len(next(iter(self._columns.values())))
+
+    def __getitem__(self, cut):
+        return {name: np.asarray(column)[cut].tolist() for name, column in self._columns.items()}
+
+
+def test_a_column_of_rows_in_a_data_set():
+    expected = fit(ROWS)
+    assert fit(Dataset(rows=ROWS)).prior_ == expected.prior_
+    assert fit(Dataset(text=["x"] * len(ROWS), log_probs=ROWS)).prior_ == expected.prior_
+    with pytest.raises(ValueError, match="select_columns"):
+        fit(Dataset(text=["x"] * len(ROWS), rows=ROWS))
