@@ -58,15 +58,20 @@ def as_floats(X: Any) -> tuple[NDArray[Any], bool]:
     return array, False
 
 
-def log_probs_of(X: Any, kind: str | None) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
-    """Log-probabilities of a bare array or data frame, and its column names; see `as_log_probs`."""
+def log_probs_of(
+    X: Any, kind: str | None, *, check: bool = True
+) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
+    """Log-probabilities of a bare array or data frame, and its column names; see `as_log_probs`.
+
+    Without `check`, log-probabilities that need no copy are left to the caller to check.
+    """
     kind = _check_kind(kind)
     tokens = _column_names(X)
     array, bfloat16 = as_floats(X)
     if array.ndim != 2:
         raise ValueError(f"rows need the shape (N, V), one row per context, not {array.shape}")
     if kind == "log_probs" and not bfloat16 and _is_stored_form(array):
-        return _checked(array), tokens
+        return _checked(array) if check else array, tokens
     return log_probs(array, kind=kind, bfloat16=bfloat16), tokens
 
 

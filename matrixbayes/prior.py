@@ -27,6 +27,7 @@ from ._estimator import (
     without_zeros,
 )
 from ._estimator_scores import ScoresMixin
+from ._rows_ingest import log_probs_of
 from .em import CountData, GammaPrior, RowData, StreamData
 from .errors import ConvergenceWarning, NotFittedError
 from .mixture import DirichletMixture
@@ -343,7 +344,7 @@ class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
         """Log-probabilities and token names; `kind` speaks of bare arrays only."""
         if isinstance(X, NextTokenRows):
             return as_log_probs(X)
-        return as_log_probs(numeric(X), self.kind)
+        return log_probs_of(numeric(X), self.kind, check=False)  # `without_zeros` does
 
     def _data(
         self,
