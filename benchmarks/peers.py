@@ -50,8 +50,8 @@ model = DirichletMultinomialMixture(int(sys.argv[2]), tol=1e-6, max_iter=1000, r
 began = time.perf_counter()
 model.fit(counts)
 took = time.perf_counter() - began
-out = np.column_stack([model.weights_, model.alphas])
-np.savetxt(sys.argv[3], np.vstack([np.r_[took, model.n_iter_, np.zeros(out.shape[1] - 2)], out]))
+out = np.column_stack([model.weights, model.alphas])
+np.savetxt(sys.argv[3], np.vstack([np.r_[took, 0.0, np.zeros(out.shape[1] - 2)], out]))
 """
 
 DIRICHLET_FIT = """
