@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import signal
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from types import SimpleNamespace
@@ -391,3 +392,26 @@ def test_how_many_starts_agreed_is_said(capsys):
         abs(bound - fitted.lower_bound_) <= 1e-8 for bound in fitted.restarts_
     )
     assert f"{fitted.n_agreed_} of 3 starts ended at the best bound" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@pytest.mark.parametrize("many", ["entries", "counts of a token"])
+def test_encoding_gives_way_to_signals(many):
+    n = 4_000_000
+    value = np.ones(n) if many == "entries" else np.random.default_rng(0).random(n)
+    rows = (np.arange(0, n + 1, 4), np.zeros(n, dtype=np.int64), value, 1)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    old = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)  # again and again: one comes in time
+        with pytest.raises(Stopped):
+            _core.Counts(*rows)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, old)

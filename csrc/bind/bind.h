@@ -73,6 +73,9 @@ mb_dim(PyArrayObject *array, int axis)
  * released the GIL in *thread; -1 with an exception set where one raised. */
 int mb_check_signals(PyThreadState **thread);
 
+/* The same for core functions that ask by themselves. */
+mb_interrupt mb_on_signals(PyThreadState **thread);
+
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);
 

@@ -21,10 +21,12 @@ counts_of(PyObject *object)
 static void
 raise_fault(mb_status status, const mb_sparse_fault *fault, size_t n_tokens)
 {
-    PyObject *value = PyFloat_FromDouble(fault->value);
     if (status != MB_INVALID) {
         mb_raise(status, "more than 2^32 cells or tokens");
-    } else if (value != NULL && fault->error == MB_SPARSE_STARTS) {
+        return;
+    }
+    PyObject *value = PyFloat_FromDouble(fault->value);
+    if (value != NULL && fault->error == MB_SPARSE_STARTS) {
         PyErr_Format(PyExc_ValueError, "indptr falls or leaves the entries at row %zu", fault->row);
     } else if (value != NULL && fault->error == MB_SPARSE_COLUMN) {
         PyErr_Format(PyExc_ValueError, "row %zu has an entry in column %S, of %zu columns",
@@ -71,10 +73,10 @@ counts_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                            PyArray_DATA(starts),  PyArray_DATA(columns), mb_data(values)};
     mb_counts *counts = NULL;
     mb_sparse_fault fault;
-    mb_status status;
-    Py_BEGIN_ALLOW_THREADS;
-    status = mb_counts_new(&rows, &counts, &fault);
-    Py_END_ALLOW_THREADS;
+    PyThreadState *thread = PyEval_SaveThread();
+    mb_interrupt interrupt = mb_on_signals(&thread);
+    mb_status status = mb_counts_new(&rows, &interrupt, &counts, &fault);
+    PyEval_RestoreThread(thread);
     if (status != MB_OK) {
         raise_fault(status, &fault, rows.n_tokens);
         goto done;

@@ -22,6 +22,8 @@ mb_raise(mb_status status, const char *why)
     case MB_NUMERIC:
         PyErr_SetString(PyExc_FloatingPointError, why);
         return NULL;
+    case MB_STOPPED: /* by a signal handler, which has raised */
+        return NULL;
     case MB_OK:
         break;
     }
@@ -97,6 +99,18 @@ mb_check_signals(PyThreadState **thread)
     int status = PyErr_CheckSignals();
     *thread = PyEval_SaveThread();
     return status;
+}
+
+static int
+signal_raised(void *thread)
+{
+    return mb_check_signals(thread) != 0;
+}
+
+mb_interrupt
+mb_on_signals(PyThreadState **thread)
+{
+    return (mb_interrupt){signal_raised, thread};
 }
 
 size_t

@@ -2,6 +2,7 @@
 #ifndef MB_STATUS_H
 #define MB_STATUS_H
 
+#include <stddef.h>
 #include <stdint.h> /* first of all: defines __GLIBC__ */
 
 /* A function that can fail returns mb_status; unless that is MB_OK, everything
@@ -9,7 +10,20 @@
  * an object to end with mb_x_free(), which takes NULL.  Every other pointer is
  * borrowed for the length of the call.  Nothing is global: two calls may run at
  * once unless both are given the same object and one of them may change it. */
-typedef enum { MB_OK = 0, MB_NOMEM, MB_INVALID, MB_RANGE, MB_NUMERIC } mb_status;
+typedef enum { MB_OK = 0, MB_NOMEM, MB_INVALID, MB_RANGE, MB_NUMERIC, MB_STOPPED } mb_status;
+
+/* What long work asks every few milliseconds; it ends with MB_STOPPED where the answer is
+ * not 0.  A function that takes one takes NULL, never to be stopped. */
+typedef struct {
+    int (*stop)(void *state);
+    void *state;
+} mb_interrupt;
+
+static inline mb_status
+mb_interrupted(const mb_interrupt *interrupt)
+{
+    return interrupt != NULL && interrupt->stop(interrupt->state) ? MB_STOPPED : MB_OK;
+}
 
 /* Leaves the calling function with the status of `call` unless it is MB_OK. */
 #define MB_TRY(call)                                                                               \
