@@ -1,8 +1,10 @@
 /* Encoding of count rows.
  *
- * The rows are copied and checked, with their totals as one more token; the
- * entries are sorted by token (counting sort), and within a token the different
- * counts become cells: small whole ones by a table, the others by sorting. */
+ * A pass over the rows copies and checks them, their totals as one more token,
+ * and notes which counts each token has: small whole ones as bits, the others in
+ * a list.  That numbers the cells: by token, then by count.  A pass over the
+ * copies finds the cell of each entry: by the bits below its own or, where a
+ * token has other counts too, among its counts. */
 #include "counts.h"
 
 #include "mem.h"
@@ -10,16 +12,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { SMALL = 256, PIECE = 1 << 16 /* entries between two questions whether to stop */ };
+enum { SMALL = 256, PIECE = 1 << 14 /* entries between two questions whether to stop */ };
 
-/* Copies of the rows, and where the entries of each token are. */
+/* What is known of a token. */
 typedef struct {
-    double *value;   /* [n_entries + n_rows] */
-    size_t *order;   /* [n_entries + n_rows], entries by token */
-    size_t *from;    /* [n_tokens + 2], where a token begins in `order` */
-    size_t *latest;  /* [n_tokens], the last entry of a token */
-    double *several; /* [n_entries + n_rows], counts of a token that are not small */
-    double *spare;   /* [n_entries + n_rows], to sort them */
+    uint64_t small[SMALL / 64]; /* bit n: it has the count n */
+    size_t latest;              /* its last entry */
+    size_t others, n_others;    /* its other counts, in a list of all tokens' */
+    size_t first;               /* its first cell */
+} column;
+
+typedef struct {
+    double *value;   /* [n_entries + n_rows], counts of the entries */
+    column *columns; /* [n_tokens + 1] */
+    double *others;  /* [2][n_others], counts that are not small, and room to sort them */
+    size_t n_others;
     const mb_interrupt *interrupt;
     size_t since; /* entries since it was asked */
 } workspace;
@@ -36,11 +43,19 @@ pause_after(size_t n, workspace *w)
     return mb_interrupted(w->interrupt);
 }
 
+static inline int
+is_small(double value)
+{
+    return value < SMALL && value == (double)(int)value;
+}
+
+/* ---- the rows ------------------------------------------------------------------- */
+
 /* The row that begins at *start into entries at *n; leaves zeros out and adds equal columns.
  * *start becomes its end.  What belongs to the caller may change meanwhile: each number is
  * read once. */
 static mb_status
-copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, uint32_t *column,
+copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, uint32_t *entries,
          size_t *n, mb_sparse_fault *fault)
 {
     int64_t end = rows->starts[row + 1];
@@ -54,73 +69,78 @@ copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, u
         MB_TRY(pause_after(1, w));
         int64_t v = rows->columns[i];
         double value = rows->values[i];
-        *fault = (mb_sparse_fault){MB_SPARSE_COLUMN, row, i, (double)v};
         if (v < 0 || (uint64_t)v >= rows->n_tokens) {
+            *fault = (mb_sparse_fault){MB_SPARSE_COLUMN, row, i, (double)v};
             return MB_INVALID;
         }
-        *fault = (mb_sparse_fault){MB_SPARSE_VALUE, row, i, value};
         if (!(value >= 0.0) || isinf(value)) {
+            *fault = (mb_sparse_fault){MB_SPARSE_VALUE, row, i, value};
             return MB_INVALID;
         }
-        total += value;
-        size_t at = w->latest[v];
         if (value == 0.0) {
             continue;
         }
-        if (at >= first && at < *n && column[at] == (uint32_t)v) {
-            w->value[at] += value;
+        total += value;
+        size_t *latest = &w->columns[v].latest;
+        if (*latest >= first && *latest < *n && entries[*latest] == (uint32_t)v) {
+            w->value[*latest] += value;
             continue;
         }
-        w->latest[v] = *n;
-        column[*n] = (uint32_t)v;
+        *latest = *n;
+        entries[*n] = (uint32_t)v;
         w->value[(*n)++] = value;
     }
-    *fault = (mb_sparse_fault){MB_SPARSE_TOTAL, row, 0, total};
     if (isinf(total)) {
+        *fault = (mb_sparse_fault){MB_SPARSE_TOTAL, row, 0, total};
         return MB_INVALID;
     }
     if (total > 0.0) {
-        column[*n] = (uint32_t)rows->n_tokens;
+        entries[*n] = (uint32_t)rows->n_tokens;
         w->value[(*n)++] = total;
     }
     *start = end;
     return MB_OK;
 }
 
-/* Entries by token, in the order of rows. */
-static mb_status
-sort_by_token(size_t n_tokens, size_t n, const uint32_t *column, workspace *w)
+/* Notes which counts the entries from `start` on have. */
+static void
+note_counts(size_t start, size_t end, const uint32_t *entries, workspace *w)
 {
-    for (size_t i = 0; i < n; i++) {
-        w->from[column[i] + 1]++;
+    for (size_t i = start; i < end; i++) {
+        column *of = &w->columns[entries[i]];
+        if (is_small(w->value[i])) {
+            size_t count = (size_t)w->value[i];
+            of->small[count / 64] |= (uint64_t)1 << count % 64;
+        } else {
+            of->n_others++;
+            w->n_others++;
+        }
+    }
+}
+
+static mb_status
+copy_rows(const mb_sparse_rows *rows, workspace *w, mb_counts *c, mb_sparse_fault *fault)
+{
+    size_t n = 0;
+    int64_t start = rows->starts[0];
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        MB_TRY(copy_row(rows, i, &start, w, c->entries, &n, fault));
         MB_TRY(pause_after(1, w));
+        note_counts(c->starts[i], n, c->entries, w);
+        c->starts[i + 1] = n;
     }
-    for (size_t v = 0; v <= n_tokens; v++) {
-        w->from[v + 1] += w->from[v];
-    }
-    for (size_t i = 0; i < n; i++) {
-        w->order[w->from[column[i]]++] = i;
-        MB_TRY(pause_after(1, w));
-    }
-    for (size_t v = n_tokens + 1; v > 0; v--) {
-        w->from[v] = w->from[v - 1];
-    }
-    w->from[0] = 0;
+    c->n_entries = n;
     return MB_OK;
 }
 
-static int
-is_small(double value)
-{
-    return value < SMALL && value == floor(value);
-}
+/* ---- counts that are not small --------------------------------------------------- */
 
-/* w->several [n] in rising order: merge sort, that can be stopped. */
+/* Merge sort, which can be stopped, of n values; `spare` has room for as many. */
 static mb_status
-sort_several(size_t n, workspace *w)
+sort(size_t n, double *values, double *spare, workspace *w)
 {
+    double *from = values, *to = spare;
     for (size_t width = 1; width < n; width *= 2) {
-        double *from = w->several, *to = w->spare;
         for (size_t low = 0, high; low < n; low = high) {
             size_t middle = n - low < width ? n : low + width, i = low, j = middle;
             high = n - middle < width ? n : middle + width;
@@ -130,8 +150,120 @@ sort_several(size_t n, workspace *w)
                 MB_TRY(pause_after(1, w));
             }
         }
-        w->several = to;
-        w->spare = from;
+        double *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != values) {
+        memcpy(values, from, n * sizeof(double));
+    }
+    return MB_OK;
+}
+
+/* Leaves the different ones of n rising values; returns how many. */
+static size_t
+unique(size_t n, double *values)
+{
+    size_t different = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || values[i] != values[i - 1]) {
+            values[different++] = values[i];
+        }
+    }
+    return different;
+}
+
+/* The counts of each token that are not small, in rising order, each once. */
+static mb_status
+list_others(const mb_counts *c, workspace *w)
+{
+    size_t numbers;
+    if (!mb_multiply(w->n_others, 2, &numbers) ||
+        (w->others = mb_calloc(numbers, sizeof(double))) == NULL) {
+        return MB_NOMEM;
+    }
+    size_t from = 0;
+    for (size_t v = 0; v <= c->n_tokens; v++) {
+        w->columns[v].others = from;
+        from += w->columns[v].n_others;
+        w->columns[v].n_others = 0;
+    }
+    for (size_t i = 0; w->n_others > 0 && i < c->n_entries; i++) {
+        MB_TRY(pause_after(1, w));
+        if (!is_small(w->value[i])) {
+            column *of = &w->columns[c->entries[i]];
+            w->others[of->others + of->n_others++] = w->value[i];
+        }
+    }
+    for (size_t v = 0; v <= c->n_tokens; v++) {
+        column *of = &w->columns[v];
+        double *mine = w->others + of->others;
+        MB_TRY(sort(of->n_others, mine, mine + w->n_others, w));
+        of->n_others = unique(of->n_others, mine);
+    }
+    return MB_OK;
+}
+
+/* ---- cells ------------------------------------------------------------------------ */
+
+static size_t
+bits(uint64_t x)
+{
+    return (size_t)__builtin_popcountll(x);
+}
+
+/* How many small counts below `count` a token has. */
+static size_t
+smaller(const column *of, size_t count)
+{
+    size_t n = 0;
+    for (size_t word = 0; word < count / 64; word++) {
+        n += bits(of->small[word]);
+    }
+    return count == SMALL ? n : n + bits(of->small[count / 64] & (((uint64_t)1 << count % 64) - 1));
+}
+
+/* The counts of a token, small and others, in rising order. */
+static void
+write_counts(const column *of, const double *others, double *counts)
+{
+    size_t n = 0, next = 0;
+    for (size_t small = 0; small < SMALL; small++) {
+        if (of->small[small / 64] >> small % 64 & 1) {
+            while (next < of->n_others && others[next] < (double)small) {
+                counts[n++] = others[next++];
+            }
+            counts[n++] = (double)small;
+        }
+    }
+    memcpy(counts + n, others + next, (of->n_others - next) * sizeof(double));
+}
+
+static mb_status
+number_cells(workspace *w, mb_counts *c)
+{
+    for (size_t v = 0; v <= c->n_tokens; v++) {
+        w->columns[v].first = c->n_cells;
+        c->n_cells += smaller(&w->columns[v], SMALL) + w->columns[v].n_others;
+    }
+    if (c->n_cells > UINT32_MAX) {
+        return MB_RANGE;
+    }
+    c->token = mb_calloc(c->n_cells, sizeof(uint32_t));
+    c->count = mb_calloc(c->n_cells, sizeof(double));
+    if (c->token == NULL || c->count == NULL) {
+        return MB_NOMEM;
+    }
+    for (size_t v = 0; v <= c->n_tokens; v++) {
+        const column *of = &w->columns[v];
+        size_t end = v < c->n_tokens ? of[1].first : c->n_cells;
+        for (size_t cell = of->first; cell < end; cell++) {
+            c->token[cell] = (uint32_t)v;
+        }
+        if (of->first < end) {
+            write_counts(of, w->others + of->others, c->count + of->first);
+            MB_TRY(pause_after(SMALL, w));
+        }
     }
     return MB_OK;
 }
@@ -149,105 +281,32 @@ place_of(double value, size_t n, const double *values)
     return low;
 }
 
-/* The cells of a token, whose n entries are `order`, from cell `first` on: their counts go to
- * counts [n], their number to *n_cells, and each entry gets its cell. */
+/* From tokens to cells. */
 static mb_status
-number_cells(size_t n, const size_t *order, workspace *w, size_t first, uint32_t *entries,
-             double *counts, size_t *n_cells)
+find_cells(workspace *w, mb_counts *c)
 {
-    uint32_t cell_of[SMALL] = {0};
-    size_t n_several = 0, n_different = 0, next = 0, found = 0;
-    for (size_t i = 0; i < n; i++) {
-        double x = w->value[order[i]];
-        if (is_small(x)) {
-            cell_of[(size_t)x] = 1;
+    for (size_t i = 0; i < c->n_entries; i++) {
+        MB_TRY(pause_after(1, w));
+        const column *of = &w->columns[c->entries[i]];
+        size_t place;
+        if (of->n_others == 0) {
+            place = smaller(of, (size_t)w->value[i]);
         } else {
-            w->several[n_several++] = x;
+            size_t n = smaller(of, SMALL) + of->n_others;
+            place = place_of(w->value[i], n, c->count + of->first);
         }
-        MB_TRY(pause_after(1, w));
+        c->entries[i] = (uint32_t)(of->first + place);
     }
-    MB_TRY(sort_several(n_several, w));
-    const double *several = w->several;
-    for (size_t i = 0; i < n_several; i++) {
-        if (i == 0 || several[i] != several[i - 1]) {
-            w->spare[n_different++] = several[i];
-        }
-    }
-    /* small and other counts, merged in rising order */
-    for (size_t small = 0; small <= SMALL; small++) {
-        while (next < n_different && (small == SMALL || w->spare[next] < (double)small)) {
-            counts[found++] = w->spare[next++];
-        }
-        if (small < SMALL && cell_of[small]) {
-            counts[found] = (double)small;
-            cell_of[small] = (uint32_t)(first + found++);
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        double x = w->value[order[i]];
-        entries[order[i]] =
-            is_small(x) ? cell_of[(size_t)x] : (uint32_t)(first + place_of(x, found, counts));
-        MB_TRY(pause_after(1, w));
-    }
-    *n_cells = found;
     return MB_OK;
-}
-
-static void
-end_workspace(workspace *w)
-{
-    mb_free(w->value);
-    mb_free(w->order);
-    mb_free(w->from);
-    mb_free(w->latest);
-    mb_free(w->several);
-    mb_free(w->spare);
 }
 
 static mb_status
 encode(const mb_sparse_rows *rows, workspace *w, mb_counts *c, mb_sparse_fault *fault)
 {
-    size_t n = 0;
-    int64_t start = rows->starts[0];
-    for (size_t i = 0; i < rows->n_rows; i++) {
-        MB_TRY(copy_row(rows, i, &start, w, c->entries, &n, fault));
-        MB_TRY(pause_after(1, w));
-        c->starts[i + 1] = n;
-    }
-    c->n_entries = n;
-    MB_TRY(sort_by_token(rows->n_tokens, n, c->entries, w));
-    /* The cells are written where the sorted values were; their number is known at the end. */
-    size_t n_cells = 0;
-    for (size_t v = 0; v <= rows->n_tokens; v++) {
-        size_t from = w->from[v], many = w->from[v + 1] - from;
-        if (n_cells + many > UINT32_MAX) {
-            return MB_RANGE;
-        }
-        size_t found;
-        MB_TRY(number_cells(many, w->order + from, w, n_cells, c->entries, c->count + n_cells,
-                            &found));
-        for (size_t i = 0; i < found; i++) {
-            c->token[n_cells + i] = (uint32_t)v;
-        }
-        n_cells += found;
-        MB_TRY(pause_after(SMALL, w));
-    }
-    c->n_cells = n_cells;
-    return MB_OK;
-}
-
-/* Gives back what an array is larger than need be. */
-static mb_status
-shrink(void **array, size_t count, size_t size)
-{
-    void *smaller = mb_calloc(count, size);
-    if (smaller == NULL) {
-        return MB_NOMEM;
-    }
-    memcpy(smaller, *array, count * size);
-    mb_free(*array);
-    *array = smaller;
-    return MB_OK;
+    MB_TRY(copy_rows(rows, w, c, fault));
+    MB_TRY(list_others(c, w));
+    MB_TRY(number_cells(w, c));
+    return find_cells(w, c);
 }
 
 mb_status
@@ -267,29 +326,16 @@ mb_counts_new(const mb_sparse_rows *rows, const mb_interrupt *interrupt, mb_coun
     c->n_tokens = rows->n_tokens;
     c->starts = mb_calloc(rows->n_rows + 1, sizeof(size_t));
     c->entries = mb_calloc(most, sizeof(uint32_t));
-    c->token = mb_calloc(most, sizeof(uint32_t));
-    c->count = mb_calloc(most, sizeof(double));
-    workspace w = {mb_calloc(most, sizeof(double)),
-                   mb_calloc(most, sizeof(size_t)),
-                   mb_calloc(rows->n_tokens + 2, sizeof(size_t)),
-                   mb_calloc(rows->n_tokens, sizeof(size_t)),
-                   mb_calloc(most, sizeof(double)),
-                   mb_calloc(most, sizeof(double)),
-                   interrupt,
-                   0};
+    workspace w = {.value = mb_calloc(most, sizeof(double)),
+                   .columns = mb_calloc(rows->n_tokens + 1, sizeof(column)),
+                   .interrupt = interrupt};
     mb_status status = MB_NOMEM;
-    if (c->starts != NULL && c->entries != NULL && c->token != NULL && c->count != NULL &&
-        w.value != NULL && w.order != NULL && w.from != NULL && w.latest != NULL &&
-        w.several != NULL && w.spare != NULL) {
+    if (c->starts != NULL && c->entries != NULL && w.value != NULL && w.columns != NULL) {
         status = encode(rows, &w, c, fault);
     }
-    end_workspace(&w);
-    if (status == MB_OK) {
-        status = shrink((void **)&c->token, c->n_cells, sizeof(uint32_t));
-    }
-    if (status == MB_OK) {
-        status = shrink((void **)&c->count, c->n_cells, sizeof(double));
-    }
+    mb_free(w.value);
+    mb_free(w.columns);
+    mb_free(w.others);
     if (status != MB_OK) {
         mb_counts_free(c);
         return status;
