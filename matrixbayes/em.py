@@ -276,29 +276,54 @@ def start(
     if isinstance(data, StreamData):
         if not isinstance(init, str):
             raise ValueError("responsibilities to start from need rows in memory; give a mixture")
-        data = data.some(_seed_rows(data, n_components, rng))
+        data = data.some(_seeds(np.arange(data.n_rows), data.n_tokens, n_components, rng))
     if isinstance(init, str):
-        rows = _seed_rows(data, n_components, rng)
-        share = np.ones((len(rows), 1))
-        if n_components > 1:
-            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
-            groups = _GROUPINGS[init](Points(data.points(rows), weights), n_components, rng)
-            # A group of few rows has hardly a spread: each is mixed with all the rows.
-            share = np.full((len(rows), n_components), 0.1 / n_components)
-            share[np.arange(len(rows)), groups] += 0.9
-    else:
-        rows, share = np.arange(data.n_rows), init
+        return start_on(
+            data, np.arange(data.n_rows), n_components, prior, tokens, rng, grouping=init
+        )
+    return _from_shares(data, np.arange(data.n_rows), init, prior, tokens)
+
+
+def start_on(
+    data: RowData | CountData,
+    rows: NDArray[np.intp],
+    n_components: int,
+    prior: Prior,
+    tokens: tuple[str, ...] | None,
+    rng: np.random.Generator,
+    grouping: str = "kmeans++",
+) -> DirichletMixture:
+    """A mixture of some rows, or a random part of them, in groups."""
+    rows = _seeds(rows, data.n_tokens, n_components, rng)
+    share = np.ones((len(rows), 1))
+    if n_components > 1:
+        weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
+        groups = _GROUPINGS[grouping](Points(data.points(rows), weights), n_components, rng)
+        # A group of few rows has hardly a spread: each is mixed with all the rows.
+        share = np.full((len(rows), n_components), 0.1 / n_components)
+        share[np.arange(len(rows)), groups] += 0.9
+    return _from_shares(data, rows, share, prior, tokens)
+
+
+def _from_shares(
+    data: RowData | CountData,
+    rows: NDArray[np.intp],
+    share: Floats,
+    prior: Prior,
+    tokens: tuple[str, ...] | None,
+) -> DirichletMixture:
+    """The M-step from each row's probability of each component (n, K)."""
     statistics = data.accumulate(rows, share)
     alpha = data.rough_alpha(statistics, prior.max_concentration)  # type: ignore[arg-type]
     return maximization(statistics, alpha, prior, tokens)[0]
 
 
-def _seed_rows(data: Data, n_components: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _seeds(
+    rows: NDArray[np.intp], n_tokens: int, n_components: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
     """The rows that a start looks at: all of them, or a random part."""
-    most = max(SEED_CELLS // data.n_tokens, SEED_ROWS * n_components)
-    if data.n_rows <= most:
-        return np.arange(data.n_rows)
-    return np.sort(rng.choice(data.n_rows, most, replace=False))
+    most = max(SEED_CELLS // n_tokens, SEED_ROWS * n_components)
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 class Points(NamedTuple):

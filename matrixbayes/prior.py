@@ -6,7 +6,6 @@ learned ends in an underscore.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -17,28 +16,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
 from ._em_shortcomings import shortcomings, unidentified
+from ._em_split import best_split
 from ._em_stepwise import blend, permuted, scaled, step_size
-from ._em_streams import is_stream
 from ._estimator import (
     ParametersMixin,
-    checked_weights,
     generator_of,
-    numeric,
-    without_zeros,
 )
+from ._estimator_data import DataMixin
 from ._estimator_scores import ScoresMixin
-from ._rows_ingest import log_probs_of
-from .em import CountData, GammaPrior, RowData, StreamData
-from .errors import ConvergenceWarning, NotFittedError
+from .em import GammaPrior
+from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
-from .rows import NextTokenRows, as_log_probs
 
 __all__ = ["DirichletMixtureEstimator"]
 
 Floats = NDArray[np.float64]
 
 
-class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
+class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     """A Dirichlet mixture fitted to rows or counts by EM; `fit` forgets what was learned before.
 
     Parameters
@@ -183,18 +178,27 @@ class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
             Stopped from outside: ``prior_`` then holds the best mixture so far, and a fit with
             ``warm_start=True`` resumes from it.
         """
+        for reason in self._fit(X, sample_weight):
+            warnings.warn(reason, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def _fit(
+        self, X: Any, sample_weight: ArrayLike | None, smaller: DirichletMixture | None = None
+    ) -> list[str]:
+        """Fit, and return what is to be warned of; with `smaller`, from a split of that mixture."""
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
             data, tokens, kept = self._data(X, sample_weight, pool)
             self._check_shape(data)
-            init = self._init(kept, data.n_tokens)
             rng = generator_of(self.random_state)
+            init = self._init(kept, data.n_tokens)
+            if smaller is not None and not isinstance(data, em.StreamData):
+                init = best_split(data, smaller, self._prior(), rng) or init
             # Everything has been checked: a refused call changes nothing.
             self._remember_columns(X, data.n_tokens)
             self.n_rows_, self.n_dropped_ = data.n_rows, int((~kept).sum())
             best = self._best_start(data, tokens, init, rng)
-        self._warn(best, data)
-        return self
+        return self._reasons(best, data)
 
     def _best_start(
         self,
@@ -258,7 +262,7 @@ class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
             f"stopped after {len(best.bounds)} passes; prior_ holds the best mixture so far, and "
             "fit with warm_start=True resumes from it",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _init(self, kept: NDArray[np.bool_], width: int) -> str | DirichletMixture | Floats:
@@ -301,128 +305,22 @@ class DirichletMixtureEstimator(ScoresMixin, ParametersMixin):
         self.log_likelihood_ = state.log_likelihood
         self.n_iter_ = state.n_passes
         self.converged_ = state.settled and not len(state.capped) and not len(state.unsettled)
+        self._at_cap = bool(len(state.capped))
         self._n_batches, self._running = 1, None
         if state.statistics is not None:
             total = float(state.statistics.weight.sum())
             self._running = permuted(scaled(state.statistics, 1.0 / total), order)
             self._seen = total
 
-    def _warn(self, state: em.Fit, data: em.Data) -> None:
-        """Say why a fit is not what it seems."""
+    def _reasons(self, state: em.Fit, data: em.Data) -> list[str]:
+        """Why a fit is not what it seems."""
         found = shortcomings(state, data, self.concentration_prior is not None)
         if not state.settled:
             found.append(
                 f"the bound still rose by more than tol={self.tol:g} after max_iter="
                 f"{self.max_iter} passes; raise max_iter, or fit again with warm_start=True"
             )
-        for reason in found:
-            warnings.warn(reason, ConvergenceWarning, stacklevel=3)
-
-    # -- what goes in ---------------------------------------------------------------
-
-    def _check_parameters(self) -> None:
-        for name in ("n_components", "max_iter", "n_init"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a positive integer")
-        if not self.tol >= 0.0:
-            raise ValueError(f"tol={self.tol!r} must be >= 0")
-        if not (self.max_concentration > 0.0 and np.isfinite(self.max_concentration)):
-            raise ValueError(
-                f"max_concentration={self.max_concentration!r} must be positive and finite"
-            )
-        if self.zeros not in ("error", "floor", "drop"):
-            raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
-
-        self._prior()
-
-    def _prior(self) -> em.Prior:
-        """The prior on concentrations, checked."""
-        return em.Prior.of(self.concentration_prior, self.max_concentration)
-
-    def _log_probs(self, X: Any) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
-        """Log-probabilities and token names; `kind` speaks of bare arrays only."""
-        if isinstance(X, NextTokenRows):
-            return as_log_probs(X)
-        return log_probs_of(numeric(X), self.kind, check=False)  # `without_zeros` does
-
-    def _data(
-        self,
-        X: Any,
-        sample_weight: ArrayLike | None,
-        pool: tuple[Executor | None, int],
-        zeros: str | None = None,
-    ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_]]:
-        """Data for EM, token names, and which rows of X they are."""
-        policy = zeros or self.zeros
-        if isinstance(X, StreamData):
-            return X, None, np.ones(X.n_rows, dtype=bool)
-        if is_stream(X):
-            weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-            data = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
-            kept = np.ones(data.n_rows, dtype=bool)
-            checked_weights(sample_weight, kept, data.n_rows)
-            return data, None, kept
-        if self.kind == "counts" and not isinstance(X, NextTokenRows):
-            rows = em.encode(X)
-            kept = np.ones(rows.n_rows, dtype=bool)
-            weights = checked_weights(sample_weight, kept, rows.n_rows)
-            return CountData(rows, weights, pool), None, kept
-        log_probs, tokens = self._log_probs(X)
-        log_probs, kept = without_zeros(log_probs, policy)
-        weights = checked_weights(sample_weight, kept, len(log_probs))
-        return RowData(log_probs, weights, pool), tokens, kept
-
-    def _check_shape(self, data: em.Data) -> None:
-        """Refuse data too small for the mixture."""
-        shape = f"(shape=({data.n_rows}, {data.n_tokens}))"
-        if data.n_tokens < 2:
-            raise ValueError(
-                f"Found array with {data.n_tokens} feature(s) {shape} while a minimum of 2 is "
-                "required."
-            )
-        if data.n_rows < self.n_components:
-            raise ValueError(
-                f"Found array with {data.n_rows} sample(s) {shape} while a minimum of "
-                f"{self.n_components} is required: one per component"
-            )
-
-    def _remember_columns(self, X: Any, width: int) -> None:
-        self.n_features_in_ = width
-        names = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
-        if names is not None and all(isinstance(name, str) for name in names):
-            self.feature_names_in_ = np.asarray(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
-    def _judged(
-        self, X: Any, sample_weight: ArrayLike | None, pool: tuple[Executor | None, int]
-    ) -> em.Data:
-        """Data to judge by the fitted mixture."""
-        self._check_fitted()
-        # Dropping rows here would tear results and rows apart.
-        policy = "floor" if self.zeros == "floor" else "error"
-        data, _, _ = self._data(X, sample_weight, pool, policy)
-        if data.n_tokens != self.n_features_in_:
-            raise ValueError(
-                f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
-        return data
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "prior_"):
-            known = sys.modules.get("sklearn.exceptions")
-            error = NotFittedError if known is None else known.NotFittedError
-            raise error(
-                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with "
-                "appropriate arguments before using this estimator."
-            )
-
-    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
-        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
-        with parallel.workers(self.executor, self.n_jobs) as pool:
-            return self._judged(X, None, pool).posterior(self.prior_)
+        return found
 
     # -- mergeable statistics ---------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from . import display, parallel
 from ._estimator import generator_of
+from .errors import ConvergenceWarning
+from .mixture import DirichletMixture
 from .prior import DirichletMixtureEstimator
 from .rows import NextTokenRows, as_log_probs
 
@@ -71,6 +74,9 @@ def select_prior(
 ) -> PriorSelection:
     """Fit a Dirichlet mixture of each size and compare them.
 
+    Each size starts from k-means and, where the size below is among them, also from that mixture
+    with one component split in two; the better fit is kept.
+
     Parameters
     ----------
     rows : NextTokenRows, array_like of shape (N, V), or sparse counts
@@ -86,7 +92,8 @@ def select_prior(
     sample_weight : array_like of shape (N,), optional
     **parameters
         For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...  With an
-        ``executor`` the sizes are fitted beside each other, each on one worker.
+        ``executor`` the sizes are fitted beside each other, each on one worker, and the splits
+        after them.
 
     Returns
     -------
@@ -122,24 +129,52 @@ def select_prior(
         # A seed for all sizes, so that none depends on what another one drew.
         rng = generator_of(parameters["random_state"])
         parameters["random_state"] = int(rng.integers(2**31))
-    tasks = (
-        (DirichletMixtureEstimator(size, **parameters), rows, weights, criterion, n_folds)
-        for size in sizes
+    pool = (executor, parallel.available_cores())
+    fits = parallel.in_order(
+        pool, _fitted, ((size, parameters, rows, weights, None) for size in sizes)
     )
-    results = list(parallel.in_order((executor, parallel.available_cores()), _candidate, tasks))
-    estimators = {size: fitted for size, (fitted, _) in zip(sizes, results, strict=True)}
-    return PriorSelection(estimators, [entry for _, entry in results], criterion)
+    found = dict(zip(sizes, fits, strict=True))
+    for size in sorted(sizes):
+        if size - 1 in found:
+            smaller = found[size - 1][0].prior_
+            split = _fitted(size, parameters, rows, weights, smaller)
+            found[size] = max(found[size], split, key=_height)
+    estimators = {size: fitted for size, (fitted, _) in found.items()}
+    table = parallel.in_order(
+        pool, _entry, ((each, rows, weights, criterion, n_folds) for each in estimators.values())
+    )
+    selection = PriorSelection(estimators, list(table), criterion)
+    for size, (_, reasons) in found.items():
+        for reason in reasons:
+            warnings.warn(f"n_components={size}: {reason}", ConvergenceWarning, stacklevel=2)
+    return selection
 
 
-def _candidate(
-    estimator: DirichletMixtureEstimator,
+def _fitted(
+    size: int,
+    parameters: dict[str, Any],
+    rows: Any,
+    weights: NDArray[np.float64] | None,
+    smaller: DirichletMixture | None,
+) -> tuple[DirichletMixtureEstimator, list[str]]:
+    """A fit, from a split of a smaller mixture where one is given, and what is to be warned of."""
+    estimator = DirichletMixtureEstimator(size, **parameters)
+    return estimator, estimator._fit(rows, weights, smaller)
+
+
+def _height(fit: tuple[DirichletMixtureEstimator, list[str]]) -> tuple[bool, float]:
+    """What the better of two fits has more of; a bound at a cap compares with nothing."""
+    return not fit[0]._at_cap, fit[0].lower_bound_
+
+
+def _entry(
+    fitted: DirichletMixtureEstimator,
     rows: Any,
     weights: NDArray[np.float64] | None,
     criterion: str,
     n_folds: int,
-) -> tuple[DirichletMixtureEstimator, dict[str, Any]]:
-    """A fitted size and its line of the table."""
-    fitted = estimator.fit(rows, sample_weight=weights)
+) -> dict[str, Any]:
+    """A size's line of the table."""
     deviance, n_parameters = -2.0 * fitted.log_likelihood_, fitted.n_parameters_
     bic = deviance + n_parameters * float(np.log(fitted.n_rows_))
     entry = {
@@ -158,8 +193,8 @@ def _candidate(
         with contextlib.suppress(ValueError):  # too many parameters
             entry["log_evidence"] = fitted.information(rows, weights).log_evidence
     if criterion == "cv":
-        entry["cv"], entry["cv_se"] = _held_out(estimator, rows, weights, n_folds)
-    return fitted, entry
+        entry["cv"], entry["cv_se"] = _held_out(fitted, rows, weights, n_folds)
+    return entry
 
 
 def _assignment_entropy(

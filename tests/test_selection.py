@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 import matrixbayes as mb
+from matrixbayes import _em_split, em
 
 TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
 ROWS = TRUTH.sample(400, rng=0, kind="log_probs")
@@ -40,6 +41,45 @@ def test_what_the_table_holds():
         assert_allclose(entry["icl"], fitted.bic(ROWS) + 2.0 * entropy, rtol=1e-12)
         assert entry["cv"] is None
         assert entry["log_evidence"] is None
+
+
+def test_a_split_finds_what_a_start_misses():
+    alpha = np.random.default_rng(1).gamma(1.0, 1.0, (8, 10)) * 3.0 + 0.3
+    rows = mb.DirichletMixture(np.full(8, 0.125), alpha).sample(3000, rng=1)
+    settings = {"kind": "probs", "random_state": 0, "tol": 1e-6}
+    found = mb.select_prior(rows, range(1, 6), **settings)
+    alone = {k: mb.DirichletMixtureEstimator(k, **settings).fit(rows) for k in range(1, 6)}
+    gains = [found.estimators[k].log_likelihood_ - alone[k].log_likelihood_ for k in alone]
+    assert min(gains) >= 0.0
+    assert gains[3] > 1000.0  # four components
+    bounds = [found.estimators[k].lower_bound_ for k in alone]
+    assert (np.diff(bounds) > 0.0).all()
+
+
+@pytest.mark.parametrize("kind", ["log_probs", "counts"])
+def test_what_a_split_is(kind):
+    rows = np.array(ROWS if kind == "log_probs" else COUNTS)
+    data = em.RowData(rows, None, (None, 1)) if kind == "log_probs" else em.CountData.of(rows)
+    prior = em.Prior.of(None, 1e8)
+    rng = np.random.default_rng(0)
+    mixtures = list(_em_split._splits(data, TRUTH, prior, rng))
+    assert len(mixtures) == 2
+    for k, mixture in enumerate(mixtures):
+        assert_allclose(mixture.weights, [0.5, *mixture.weights[1:]])
+        assert_allclose(mixture.alpha[0], TRUTH.alpha[1 - k])
+        assert_allclose(mixture.weights[1:].sum(), 0.5)
+        assert data.expectation(mixture).log_likelihood > data.n_rows * -20.0
+    apart = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1e-3, 1e3, 1e-3]])
+    assert len(list(_em_split._splits(data, apart, prior, rng))) == 1  # nobody is near the other
+
+
+def test_warnings_name_the_size():
+    equal = np.tile(ROWS[:1], (20, 1))
+    with pytest.warns(mb.ConvergenceWarning) as caught:
+        mb.select_prior(equal, [1, 2], kind="log_probs", random_state=0)
+    for size in (1, 2):
+        start = f"n_components={size}: the likelihood rises"
+        assert any(str(warning.message).startswith(start) for warning in caught)
 
 
 def test_held_out_rows_are_scored_by_fits_to_the_others():
