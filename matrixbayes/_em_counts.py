@@ -197,22 +197,34 @@ class CountData:
             return np.zeros((0, mixture.n_components)), np.zeros(0)
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
+    def some(self, rows: NDArray[np.intp]) -> CountData:
+        """Some rows, in rising order, as data of their own."""
+        if len(rows) == self.n_rows:
+            return self
+        indptr, indices, data = self.rows.sparse()
+        starts, lengths = indptr[rows], np.diff(indptr)[rows]
+        ends = np.cumsum(lengths)
+        entries = np.repeat(starts - (ends - lengths), lengths) + np.arange(lengths.sum())
+        picked = _core.Counts(
+            np.concatenate([[0], ends]), indices[entries], data[entries], self.n_tokens
+        )
+        return CountData(picked, None if self.weights is None else self.weights[rows], self.pool)
+
     def accumulate(self, rows: NDArray[np.intp], responsibilities: Floats) -> CountStatistics:
         """Statistics of some rows under given responsibilities (n, K)."""
-        share = np.zeros((self.n_rows, responsibilities.shape[1]))
-        share[rows] = responsibilities
-        if self.weights is not None:
-            share *= self.weights[:, np.newaxis]
-        weight, cells = _core.count_accumulate(self.rows, share)
-        return CountStatistics(weight, *self.cells, cells, -np.inf, len(rows))
+        mine, share = self.some(rows), responsibilities
+        if mine.weights is not None:
+            share = share * mine.weights[:, np.newaxis]
+        weight, cells = _core.count_accumulate(mine.rows, share)
+        return CountStatistics(weight, *mine.cells, cells, -np.inf, len(rows))
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
         """Where some rows are when they are grouped: roots of proportions (Hellinger)."""
-        indptr, indices, data = self.rows.sparse()
+        indptr, indices, data = self.some(rows).rows.sparse()
+        row = np.repeat(np.arange(len(rows)), np.diff(indptr))
+        totals = np.bincount(row, data, minlength=len(rows))
         points = np.zeros((len(rows), self.n_tokens), dtype=np.float32)
-        for point, row in zip(points, rows, strict=True):
-            cut = slice(indptr[row], indptr[row + 1])
-            point[indices[cut]] = np.sqrt(data[cut] / max(data[cut].sum(), 1e-300))
+        points[row, indices] = np.sqrt(data / totals[row])
         return points
 
     def rough_alpha(self, statistics: CountStatistics, max_concentration: float) -> Floats:

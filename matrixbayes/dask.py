@@ -40,7 +40,9 @@ def fit(
         With ``kind`` set.
     rows : dask.array.Array of shape (N, V)
         Cut by rows only.  The result is that of the rows in memory, to the last bit where
-        chunks hold whole blocks: `matrixbayes.parallel.block_size` (K V) rows each.
+        chunks hold whole blocks: `matrixbayes.parallel.block_size` (K V) rows each.  A chunk of
+        counts is one block; how counts in memory are cut depends on how many are not zero:
+        ``matrixbayes.em.CountData.of(counts).blocks(K)``.
     client : distributed.Client, optional
         The cluster; Dask's own threads by default.
     sample_weight : array_like of shape (N,), optional
@@ -164,7 +166,8 @@ def _of_chunk(
 ) -> list[Any]:
     """The task's results for each block of a chunk."""
     results = []
-    for cut in parallel.blocks(len(chunk), mixture.alpha.size):
+    whole = [slice(0, chunk.shape[0])]
+    for cut in whole if kind == "counts" else parallel.blocks(len(chunk), mixture.alpha.size):
         mine = None if weights is None else weights[cut]
         results.append(task(mixture, chunk[cut], first + cut.start, kind, zeros, mine))
     return results

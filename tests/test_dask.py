@@ -16,6 +16,7 @@ import dask.array as da
 from distributed import Client, LocalCluster
 
 from matrixbayes import dask as on_dask
+from matrixbayes.em import CountData
 
 pytestmark = [
     pytest.mark.no_sanitizer,
@@ -50,6 +51,19 @@ def test_a_cluster_gives_the_same_bits(client):
     assert found.lower_bounds_ == expected.lower_bounds_
     alone = on_dask.fit(estimator(), rows)
     assert alone.prior_ == expected.prior_
+
+
+def test_counts_on_a_cluster_are_the_same_bits(client):
+    counts = np.random.default_rng(3).poisson(np.exp(ROWS[:, :150].astype(float) + 9.0))
+    counts = np.tile(counts, (30, 1))
+    blocks = CountData.of(counts).blocks(2)
+    assert len(blocks) > 1
+    settings = {"kind": "counts", "random_state": 0}
+    expected = DirichletMixtureEstimator(2, **settings).fit(counts)
+    rows = da.from_array(counts, chunks=(blocks[0].stop, -1))
+    found = on_dask.fit(DirichletMixtureEstimator(2, **settings), rows, client)
+    assert found.prior_ == expected.prior_
+    assert found.lower_bounds_ == expected.lower_bounds_
 
 
 def test_weights_and_uneven_chunks(client):
