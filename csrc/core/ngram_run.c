@@ -1,0 +1,225 @@
+/* Sorted runs of keys: made, merged and searched. */
+#include "ngram_run.h"
+
+#include "mem.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 20, PER_BUCKET = 8 };
+
+/* An empty run with room for so many keys and large counts. */
+static mb_run *
+new_run(const mb_key_layout *layout, size_t n, size_t n_large)
+{
+    mb_run *run = mb_calloc(1, sizeof(mb_run));
+    if (run == NULL) {
+        return NULL;
+    }
+    while (run->index_bits < layout->context_bits && run->index_bits < 40 &&
+           n >> (run->index_bits + 1) >= PER_BUCKET) {
+        run->index_bits++;
+    }
+    run->keys = mb_calloc(n, layout->n_words * sizeof(uint64_t));
+    run->counts = mb_calloc(n, sizeof(uint32_t));
+    run->large_at = mb_calloc(n_large, sizeof(size_t));
+    run->large = mb_calloc(n_large, sizeof(uint64_t));
+    run->index = mb_calloc(((size_t)1 << run->index_bits) + 1, sizeof(size_t));
+    if (run->keys == NULL || run->counts == NULL || run->large_at == NULL || run->large == NULL ||
+        run->index == NULL) {
+        mb_run_free(run);
+        return NULL;
+    }
+    return run;
+}
+
+void
+mb_run_free(mb_run *run)
+{
+    if (run != NULL) {
+        mb_free(run->keys);
+        mb_free(run->counts);
+        mb_free(run->large_at);
+        mb_free(run->large);
+        mb_free(run->index);
+        mb_free(run);
+    }
+}
+
+size_t
+mb_run_bytes(const mb_key_layout *layout, const mb_run *run)
+{
+    return sizeof(mb_run) + run->n * (layout->n_words * sizeof(uint64_t) + sizeof(uint32_t)) +
+           run->n_large * (sizeof(size_t) + sizeof(uint64_t)) +
+           (((size_t)1 << run->index_bits) + 1) * sizeof(size_t);
+}
+
+MB_INLINE void
+append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
+{
+    uint64_t *to = run->keys + run->n * n_words;
+    for (size_t w = 0; w < n_words; w++) {
+        to[w] = key[w];
+    }
+    if (count >= UINT32_MAX) {
+        run->large_at[run->n_large] = run->n;
+        run->large[run->n_large++] = count;
+        count = UINT32_MAX;
+    }
+    run->counts[run->n++] = (uint32_t)count;
+}
+
+static mb_status
+build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < run->n; i++) {
+        size_t bucket =
+            run->index_bits == 0 ? 0 : run->keys[i * layout->n_words] >> (64 - run->index_bits);
+        while (next <= bucket) {
+            run->index[next++] = i;
+        }
+        if (i % PIECE == PIECE - 1) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    while (next <= (size_t)1 << run->index_bits) {
+        run->index[next++] = run->n;
+    }
+    return MB_OK;
+}
+
+/* Indexes a run that is complete and gives it to the caller; ends it where that fails. */
+static mb_status
+finish(const mb_key_layout *layout, mb_status status, mb_run *run, const mb_interrupt *interrupt,
+       mb_run **out)
+{
+    if (status == MB_OK) {
+        status = build_index(layout, run, interrupt);
+    }
+    if (status == MB_OK) {
+        *out = run;
+    } else {
+        mb_run_free(run);
+    }
+    return status;
+}
+
+static mb_status
+fill(mb_run *run, size_t n_words, size_t n, const uint64_t *keys, const uint64_t *counts,
+     const mb_interrupt *interrupt)
+{
+    for (size_t i = 0; i < n; i++) {
+        append(run, n_words, keys + i * n_words, counts[i]);
+        if (i % PIECE == PIECE - 1) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys, const uint64_t *counts,
+           const mb_interrupt *interrupt, mb_run **out)
+{
+    size_t n_large = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_large += counts[i] >= UINT32_MAX;
+    }
+    mb_run *run = new_run(layout, n, n_large);
+    if (run == NULL) {
+        return MB_NOMEM;
+    }
+    mb_status status = fill(run, layout->n_words, n, keys, counts, interrupt);
+    return finish(layout, status, run, interrupt, out);
+}
+
+/* How many keys the union of a and b has, and how many large counts; where `to` is not NULL,
+ * appends it there. */
+MB_INLINE mb_status
+unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt, mb_run *to,
+      size_t *n, size_t *n_large)
+{
+    size_t i = 0, j = 0, many = 0, large = 0;
+    while (i < a->n || j < b->n) {
+        const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
+        int from_a = j == b->n || (i < a->n && !mb_key_before(n_words, y, x));
+        int from_b = i == a->n || (j < b->n && !mb_key_before(n_words, x, y));
+        uint64_t count = (from_a ? mb_run_count(a, i) : 0) + (from_b ? mb_run_count(b, j) : 0);
+        if (to != NULL) {
+            append(to, n_words, from_a ? x : y, count);
+        }
+        large += count >= UINT32_MAX;
+        i += (size_t)from_a;
+        j += (size_t)from_b;
+        if (++many % PIECE == 0) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    *n = many;
+    *n_large = large;
+    return MB_OK;
+}
+
+static mb_status
+unite_any(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt,
+          mb_run *to, size_t *n, size_t *n_large)
+{
+    return n_words == 1   ? unite(1, a, b, interrupt, to, n, n_large)
+           : n_words == 2 ? unite(2, a, b, interrupt, to, n, n_large)
+                          : unite(n_words, a, b, interrupt, to, n, n_large);
+}
+
+mb_status
+mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
+             const mb_interrupt *interrupt, mb_run **out)
+{
+    const mb_run nothing = {0};
+    b = b == NULL ? &nothing : b;
+    size_t n, n_large;
+    MB_TRY(unite_any(layout->n_words, a, b, interrupt, NULL, &n, &n_large));
+    mb_run *run = new_run(layout, n, n_large);
+    if (run == NULL) {
+        return MB_NOMEM;
+    }
+    mb_status status = unite_any(layout->n_words, a, b, interrupt, run, &n, &n_large);
+    return finish(layout, status, run, interrupt, out);
+}
+
+MB_INLINE size_t
+search(size_t n_words, const uint64_t *keys, size_t low, size_t high, const uint64_t *key)
+{
+    size_t n = high - low;
+    while (n > 0) {
+        size_t half = (n + 1) / 2; /* branch-free: the guess is as often wrong as right */
+        low = mb_key_before(n_words, keys + (low + half - 1) * n_words, key) ? low + half : low;
+        n -= half;
+    }
+    return low;
+}
+
+size_t
+mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
+{
+    size_t bucket = run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits);
+    size_t low = run->index[bucket], high = run->index[bucket + 1];
+    switch (layout->n_words) {
+    case 1:
+        return search(1, run->keys, low, high, key);
+    case 2:
+        return search(2, run->keys, low, high, key);
+    default:
+        return search(layout->n_words, run->keys, low, high, key);
+    }
+}
+
+uint64_t
+mb_run_large(const mb_run *run, size_t place)
+{
+    size_t low = 0, n = run->n_large;
+    while (n > 1) {
+        size_t half = n / 2;
+        low = run->large_at[low + half] <= place ? low + half : low;
+        n -= half;
+    }
+    return run->large[low];
+}

@@ -1,0 +1,54 @@
+/* A run: different keys (ngram_keys.h) in order, how often each was seen, and an index. It
+ * never changes.
+ *
+ * A key of one word takes 8 bytes, its count 4, the index at most 1; a count that
+ * needs more than 32 bits stands in full in a list of its own. */
+#ifndef MB_NGRAM_RUN_H
+#define MB_NGRAM_RUN_H
+
+#include "ngram_keys.h"
+
+typedef struct {
+    size_t n, n_large;
+    uint64_t *keys;   /* [n][n_words], mixed, rising */
+    uint32_t *counts; /* [n], UINT32_MAX for a large one */
+    size_t *large_at; /* [n_large], which counts are large, rising */
+    uint64_t *large;  /* [n_large] */
+    unsigned index_bits;
+    size_t *index; /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
+} mb_run;
+
+/* A run with copies of keys [n][n_words] in order and counts [n], each > 0. */
+mb_status mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys,
+                     const uint64_t *counts, const mb_interrupt *interrupt, mb_run **out);
+void mb_run_free(mb_run *run);
+
+/* The run of all keys of both, equal ones added; no count may pass 2^64 - 1.  b may be NULL,
+ * for a copy of a.  Costs a pass over both. */
+mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
+                       const mb_interrupt *interrupt, mb_run **out);
+
+/* The first place whose key does not stand before `key`, which is mixed. */
+size_t mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key);
+
+/* Asks the memory for what a search of this key begins with. */
+static inline void
+mb_run_prefetch(const mb_run *run, const uint64_t *key)
+{
+    __builtin_prefetch(run->index + (run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits)));
+}
+
+uint64_t mb_run_large(const mb_run *run, size_t place);
+
+/* The count at a place. */
+static inline uint64_t
+mb_run_count(const mb_run *run, size_t place)
+{
+    uint32_t count = run->counts[place];
+    return count == UINT32_MAX ? mb_run_large(run, place) : count;
+}
+
+/* The bytes it takes. */
+size_t mb_run_bytes(const mb_key_layout *layout, const mb_run *run);
+
+#endif

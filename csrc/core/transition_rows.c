@@ -1,0 +1,170 @@
+/* Transition counts: questions. */
+#include "transitions.h"
+
+enum { PIECE = 1 << 18, BLOCK = 64 /* keys that are looked for at once */ };
+
+/* How often each of `many` keys was seen; all of them ask for memory before the first waits. */
+static void
+look_up(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_t *out)
+{
+    const mb_key_layout *layout = &counts->layout;
+    for (size_t i = 0; i < many; i++) {
+        out[i] = 0;
+    }
+    for (size_t r = 0; r < counts->n_runs; r++) {
+        const mb_run *run = counts->runs[r];
+        for (size_t i = 0; i < many; i++) {
+            mb_run_prefetch(run, keys + i * layout->n_words);
+        }
+        for (size_t i = 0; i < many; i++) {
+            const uint64_t *key = keys + i * layout->n_words;
+            size_t at = mb_run_search(layout, run, key);
+            if (at < run->n &&
+                mb_key_equal(layout->n_words, run->keys + at * layout->n_words, key)) {
+                out[i] += mb_run_count(run, at);
+            }
+        }
+    }
+}
+
+mb_status
+mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
+                      const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
+                      mb_token_fault *fault)
+{
+    size_t order = counts->layout.order, n_words = counts->layout.n_words;
+    uint64_t keys[BLOCK * MB_MAX_WORDS];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t many = n - at < BLOCK ? n - at : BLOCK;
+        for (size_t i = 0; i < many; i++) {
+            fault->row = at + i;
+            MB_TRY(mb_key_read(counts, contexts + (at + i) * order, tokens[at + i],
+                               keys + i * n_words, fault));
+        }
+        look_up(counts, many, keys, out + at);
+        if (at % (PIECE / 8) == 0) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    return MB_OK;
+}
+
+/* Reads the row whose first key is `key`, merged from all runs: returns how many tokens it has,
+ * `most` of which at most go to tokens and times, unless those are NULL. */
+static size_t
+read_row(const mb_transitions *counts, const uint64_t *key, size_t most, uint32_t *tokens,
+         uint64_t *times)
+{
+    const mb_key_layout *layout = &counts->layout;
+    size_t n_words = layout->n_words, n = 0, next[MB_MAX_RUNS], end[MB_MAX_RUNS];
+    uint64_t last[MB_MAX_WORDS];
+    for (size_t w = 0; w < n_words; w++) {
+        last[w] = key[w] | ~layout->of_context[w];
+    }
+    for (size_t r = 0; r < counts->n_runs; r++) {
+        const mb_run *run = counts->runs[r];
+        next[r] = mb_run_search(layout, run, key);
+        end[r] = mb_run_search(layout, run, last);
+        /* a key is all ones after its context where it has no padding */
+        end[r] += end[r] < run->n && mb_key_equal(n_words, run->keys + end[r] * n_words, last);
+    }
+    for (;;) {
+        const uint64_t *first = NULL;
+        for (size_t r = 0; r < counts->n_runs; r++) {
+            const uint64_t *mine = counts->runs[r]->keys + next[r] * n_words;
+            if (next[r] < end[r] && (first == NULL || mb_key_before(n_words, mine, first))) {
+                first = mine;
+            }
+        }
+        if (first == NULL) {
+            return n;
+        }
+        uint64_t many = 0;
+        for (size_t r = 0; r < counts->n_runs; r++) {
+            const mb_run *run = counts->runs[r];
+            if (next[r] < end[r] && mb_key_equal(n_words, run->keys + next[r] * n_words, first)) {
+                many += mb_run_count(run, next[r]++);
+            }
+        }
+        if (tokens != NULL && n < most) {
+            tokens[n] = mb_key_token(layout, first, layout->order);
+            times[n] = many;
+        }
+        n++;
+    }
+}
+
+mb_status
+mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *contexts,
+                    const mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
+                    uint64_t *times, mb_token_fault *fault)
+{
+    size_t since = 0;
+    int64_t start = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key[MB_MAX_WORDS];
+        fault->row = i;
+        MB_TRY(mb_key_read(counts, contexts + i * counts->layout.order, 0, key, fault));
+        size_t many;
+        if (tokens == NULL) {
+            many = read_row(counts, key, 0, NULL, NULL);
+            starts[i] = start;
+            start += (int64_t)many;
+            starts[i + 1] = start;
+        } else {
+            many = read_row(counts, key, (size_t)(starts[i + 1] - starts[i]), tokens + starts[i],
+                            times + starts[i]);
+        }
+        since += many + 1;
+        if (since >= PIECE) {
+            since = 0;
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *interrupt, size_t *n)
+{
+    *n = 0;
+    if (counts->n_runs == 0) {
+        return MB_OK;
+    }
+    const mb_run *run = counts->runs[0];
+    size_t n_words = counts->layout.n_words;
+    for (size_t i = 0; i < run->n; i++) {
+        const uint64_t *key = run->keys + i * n_words;
+        *n += i == 0 || !mb_key_same_context(&counts->layout, key, key - n_words);
+        MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_transitions_all(const mb_transitions *counts, const mb_interrupt *interrupt, uint32_t *contexts,
+                   int64_t *starts, uint32_t *tokens, uint64_t *times)
+{
+    const mb_key_layout *layout = &counts->layout;
+    size_t n_words = layout->n_words, row = 0;
+    starts[0] = 0;
+    for (size_t i = 0; counts->n_runs > 0 && i < counts->runs[0]->n; i++) {
+        const uint64_t *key = counts->runs[0]->keys + i * n_words;
+        if (i == 0 || !mb_key_same_context(layout, key, key - n_words)) {
+            uint64_t own[MB_MAX_WORDS] = {0};
+            for (size_t w = 0; w < n_words; w++) {
+                own[w] = key[w];
+            }
+            mb_key_unmix(layout, n_words, own);
+            for (size_t place = 0; place < layout->order; place++) {
+                contexts[row * layout->order + place] = mb_key_token(layout, own, place);
+            }
+            starts[row++] = (int64_t)i;
+        }
+        tokens[i] = mb_key_token(layout, key, layout->order);
+        times[i] = mb_run_count(counts->runs[0], i);
+        starts[row] = (int64_t)i + 1;
+        MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
+    }
+    return MB_OK;
+}
