@@ -419,12 +419,60 @@ def squared_distances() -> Cases:
     yield "raises", lambda: fails(OSError, function, ROWS, Bad())
 
 
+def transition_counts() -> Cases:
+    new = _core.TransitionCounts
+    old, other, twin = new(2, 4), new(1, 4), new(2, 4)
+    tokens, contexts = np.array([0, 1, 2, 3, 0, 1, 2, 2]), np.array([[0, 1], [1, 2], [3, 3]])
+    old.update(tokens)
+
+    def grown() -> Any:
+        made = new(2, 4)
+        made.update([tokens, tokens[::-1].astype(np.uint8)])
+        made.update(tokens, continued=True)
+        made.update_rows(contexts, [0, 1, 2], [1, 2**40, 0])
+        made.merge(old)
+        made.merge(made)
+        return made.all()
+
+    yield "grown", grown
+    yield "counts", lambda: old.counts(contexts, [2, 3, 0])
+    yield "rows", lambda: old.rows(contexts)
+    yield "empty", lambda: (twin.all(), twin.sizes(), twin.rows(contexts[:0]))
+    for name in ("order", "n_tokens", "n_observed", "nbytes"):
+        yield name, partial(getattr, old, name)
+    for arguments in ((0, 3), (17, 3), (2, 0), (2, 2**33)):
+        yield str(arguments), partial(fails, ValueError, new, *arguments)
+    yield "order of text", lambda: fails(TypeError, new, "a", 3)
+    yield "too large", lambda: fails(ValueError, old.update, [0, 4])
+    yield "token", lambda: fails(ValueError, old.update, np.array([0, 4]))
+    yield "mixed", lambda: fails((TypeError, ValueError), old.update, [0, tokens])
+    yield "second document", lambda: fails(ValueError, old.update, [tokens, np.array([-1])])
+    yield "floats", lambda: fails(TypeError, old.update, tokens * 0.5)
+    yield "axes", lambda: fails(ValueError, old.update, contexts)
+    yield "raises", lambda: fails(OSError, old.update, Bad())
+    yield "raises in a list", lambda: fails(OSError, old.update, [tokens, Bad()])
+    yield "context", lambda: fails(ValueError, old.rows, [[0, 9]])
+    yield "width", lambda: fails(ValueError, old.rows, [[0]])
+    yield "lengths", lambda: fails(ValueError, old.counts, contexts, [0])
+    yield "token asked for", lambda: fails(ValueError, old.counts, contexts, [0, 1, 4])
+    yield "raises, tokens", lambda: fails(OSError, old.counts, contexts, Bad())
+    yield "negative", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1, -1, 1])
+    yield "few", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1])
+    huge = [2**63 - 1] * 3
+    yield "sum", lambda: fails(OverflowError, old.update_rows, contexts, [0, 1, 2], huge)
+    yield "orders", lambda: fails(ValueError, old.merge, other)
+    yield "type", lambda: fails(TypeError, old.merge, 3)
+
+
 SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
 GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
 SUMS = ("weight", "log_sums", "log_likelihood", "n_rows")
 OF_COUNTS = ("n_rows", "n_tokens", "n_entries", "tokens", "counts", "sparse", "__reduce__")
 PASSES = ("evidence_table", "count_posterior", "count_expectation")
+
+OF_TRANSITIONS = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows", "merge")
+OF_TRANSITIONS += ("counts", "rows", "all", "sizes")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
@@ -441,6 +489,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "count_accumulate": count_accumulate,
     "count_maximization": count_maximization,
     "squared_distances": squared_distances,
+    "TransitionCounts": transition_counts,
+    **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "DirichletMixture": new_mixture,
     **{f"DirichletMixture.{name}": partial(of_mixture, name) for name in GETTERS + MOMENTS},
     **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,12 @@ def count_gradient(counts, shares, alpha):
     each = psi(a + n) - psi(a)
     whole = psi(big + totals) - psi(big)
     return (shares[:, :, np.newaxis] * (each - whole[:, :, np.newaxis])).sum(axis=0)
+
+
+def transitions(documents, order):
+    """How often each token followed each context: {(*context, token): count}."""
+    counts = Counter()
+    for document in documents:
+        tokens = [int(token) for token in document]
+        counts.update(tuple(tokens[i : i + order + 1]) for i in range(len(tokens) - order))
+    return dict(counts)

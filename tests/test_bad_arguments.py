@@ -20,6 +20,7 @@ EXAMPLES = 100
 WEIGHTS, ALPHA = [0.25, 0.75], [[1.0, 2.0, 3.0], [0.5, 0.5, 4.0]]
 MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
 STATISTICS = _core.SufficientStatistics([1.0, 2.0], -np.ones((2, 3)), -1.0, 3)
+TRANSITIONS = _core.TransitionCounts(2, 6)
 
 
 def public_callables() -> dict[str, Callable[..., Any]]:
@@ -28,7 +29,7 @@ def public_callables() -> dict[str, Callable[..., Any]]:
     for name, value in vars(_core).items():
         if not name.startswith("_") and callable(value):
             found[name] = value
-    for instance in (MIXTURE, STATISTICS):
+    for instance in (MIXTURE, STATISTICS, TRANSITIONS):
         for name in dir(instance):
             if not name.startswith("_") and callable(getattr(instance, name)):
                 found[f"{type(instance).__name__}.{name}"] = getattr(instance, name)
@@ -101,7 +102,9 @@ others = st.one_of(
     st.lists(st.floats(), max_size=4),
     st.lists(st.lists(st.floats(), max_size=3), max_size=3),
     st.sampled_from(["logits", "probs", "log_probs", "counts"]),
-    st.sampled_from([MIXTURE, STATISTICS, _core, object(), np.zeros(3, "V5"), np.random.PCG64(1)]),
+    st.sampled_from(
+        [MIXTURE, STATISTICS, TRANSITIONS, _core, object(), np.zeros(3, "V5"), np.random.PCG64(1)]
+    ),
 )
 argument = st.one_of(any_array, numbers, rows, others)
 kwargs = st.dictionaries(

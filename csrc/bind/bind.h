@@ -18,6 +18,7 @@ typedef struct {
     PyTypeObject *mixture;
     PyTypeObject *statistics;
     PyTypeObject *counts;
+    PyTypeObject *transitions;
 } mb_state;
 
 /* The state of the module that a function (or, by its type, a method) belongs to. */
@@ -104,5 +105,6 @@ extern PyMethodDef mb_mixture_methods[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;
+extern PyType_Spec mb_transitions_spec;
 
 #endif

@@ -22,7 +22,8 @@ module_exec(PyObject *module)
     }
     if (add_type(module, &mb_mixture_spec, &state->mixture) < 0 ||
         add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
-        add_type(module, &mb_counts_spec, &state->counts) < 0) {
+        add_type(module, &mb_counts_spec, &state->counts) < 0 ||
+        add_type(module, &mb_transitions_spec, &state->transitions) < 0) {
         return -1;
     }
     return 0;
@@ -35,6 +36,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->mixture);
     Py_VISIT(state->statistics);
     Py_VISIT(state->counts);
+    Py_VISIT(state->transitions);
     return 0;
 }
 
@@ -45,6 +47,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->mixture);
     Py_CLEAR(state->statistics);
     Py_CLEAR(state->counts);
+    Py_CLEAR(state->transitions);
     return 0;
 }
 
