@@ -283,7 +283,7 @@ def test_signals_stop_it_and_change_nothing(what):
     }
     old = signal.signal(signal.SIGALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)  # again and again: one comes in time
+        signal.setitimer(signal.ITIMER_REAL, 0.004, 0.004)  # again and again: one comes in time
         with pytest.raises(Stopped):
             calls[what]()
     finally:

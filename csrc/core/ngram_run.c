@@ -7,14 +7,17 @@
 
 enum { PIECE = 1 << 20, PER_BUCKET = 8 };
 
-/* An empty run with room for so many keys and large counts. */
+/* An empty run with room for n keys, whose counts have this total: no more of them can be large
+ * than there is room for. */
 static mb_run *
-new_run(const mb_key_layout *layout, size_t n, size_t n_large)
+new_run(const mb_key_layout *layout, size_t n, uint64_t total)
 {
+    size_t n_large = total / UINT32_MAX < n ? (size_t)(total / UINT32_MAX) : n;
     mb_run *run = mb_calloc(1, sizeof(mb_run));
     if (run == NULL) {
         return NULL;
     }
+    run->total = total;
     while (run->index_bits < layout->context_bits && run->index_bits < 40 &&
            n >> (run->index_bits + 1) >= PER_BUCKET) {
         run->index_bits++;
@@ -121,11 +124,11 @@ mb_status
 mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys, const uint64_t *counts,
            const mb_interrupt *interrupt, mb_run **out)
 {
-    size_t n_large = 0;
+    uint64_t total = 0;
     for (size_t i = 0; i < n; i++) {
-        n_large += counts[i] >= UINT32_MAX;
+        total += counts[i];
     }
-    mb_run *run = new_run(layout, n, n_large);
+    mb_run *run = new_run(layout, n, total);
     if (run == NULL) {
         return MB_NOMEM;
     }
@@ -133,40 +136,74 @@ mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys, const ui
     return finish(layout, status, run, interrupt, out);
 }
 
-/* How many keys the union of a and b has, and how many large counts; where `to` is not NULL,
- * appends it there. */
+/* How many different keys a and b have together.  Without branches that depend on the keys: which
+ * run the next one is from cannot be guessed. */
 MB_INLINE mb_status
-unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt, mb_run *to,
-      size_t *n, size_t *n_large)
+count_union(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt,
+            size_t *n)
 {
-    size_t i = 0, j = 0, many = 0, large = 0;
-    while (i < a->n || j < b->n) {
-        const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
-        int from_a = j == b->n || (i < a->n && !mb_key_before(n_words, y, x));
-        int from_b = i == a->n || (j < b->n && !mb_key_before(n_words, x, y));
-        uint64_t count = (from_a ? mb_run_count(a, i) : 0) + (from_b ? mb_run_count(b, j) : 0);
-        if (to != NULL) {
-            append(to, n_words, from_a ? x : y, count);
+    size_t i = 0, j = 0, many = 0;
+    while (i < a->n && j < b->n) {
+        for (size_t k = 0; k < PIECE && i < a->n && j < b->n; k++) {
+            const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
+            int from_a = !mb_key_before(n_words, y, x), from_b = !mb_key_before(n_words, x, y);
+            i += (size_t)from_a;
+            j += (size_t)from_b;
+            many++;
         }
-        large += count >= UINT32_MAX;
-        i += (size_t)from_a;
-        j += (size_t)from_b;
-        if (++many % PIECE == 0) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_interrupted(interrupt));
     }
-    *n = many;
-    *n_large = large;
+    *n = many + (a->n - i) + (b->n - j);
     return MB_OK;
 }
 
-static mb_status
-unite_any(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt,
-          mb_run *to, size_t *n, size_t *n_large)
+MB_INLINE mb_status
+append_rest(size_t n_words, const mb_run *from, size_t start, const mb_interrupt *interrupt,
+            mb_run *to)
 {
-    return n_words == 1   ? unite(1, a, b, interrupt, to, n, n_large)
-           : n_words == 2 ? unite(2, a, b, interrupt, to, n, n_large)
-                          : unite(n_words, a, b, interrupt, to, n, n_large);
+    for (size_t i = start; i < from->n; i++) {
+        append(to, n_words, from->keys + i * n_words, mb_run_count(from, i));
+        if (i % PIECE == PIECE - 1) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    return MB_OK;
+}
+
+MB_INLINE mb_status
+unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt, mb_run *to)
+{
+    size_t i = 0, j = 0;
+    while (i < a->n && j < b->n) {
+        for (size_t k = 0; k < PIECE && i < a->n && j < b->n; k++) {
+            const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
+            int from_a = !mb_key_before(n_words, y, x), from_b = !mb_key_before(n_words, x, y);
+            uint64_t count =
+                (a->counts[i] & -(uint64_t)from_a) + (b->counts[j] & -(uint64_t)from_b);
+            if (count >= UINT32_MAX) {
+                count = (from_a ? mb_run_count(a, i) : 0) + (from_b ? mb_run_count(b, j) : 0);
+            }
+            append(to, n_words, from_a ? x : y, count);
+            i += (size_t)from_a;
+            j += (size_t)from_b;
+        }
+        MB_TRY(mb_interrupted(interrupt));
+    }
+    MB_TRY(append_rest(n_words, a, i, interrupt, to));
+    return append_rest(n_words, b, j, interrupt, to);
+}
+
+MB_INLINE mb_status
+merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run *b,
+      const mb_interrupt *interrupt, mb_run **out)
+{
+    size_t n;
+    MB_TRY(count_union(n_words, a, b, interrupt, &n));
+    mb_run *run = new_run(layout, n, a->total + b->total);
+    if (run == NULL) {
+        return MB_NOMEM;
+    }
+    return finish(layout, unite(n_words, a, b, interrupt, run), run, interrupt, out);
 }
 
 mb_status
@@ -175,14 +212,14 @@ mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
 {
     const mb_run nothing = {0};
     b = b == NULL ? &nothing : b;
-    size_t n, n_large;
-    MB_TRY(unite_any(layout->n_words, a, b, interrupt, NULL, &n, &n_large));
-    mb_run *run = new_run(layout, n, n_large);
-    if (run == NULL) {
-        return MB_NOMEM;
+    switch (layout->n_words) {
+    case 1:
+        return merge(layout, 1, a, b, interrupt, out);
+    case 2:
+        return merge(layout, 2, a, b, interrupt, out);
+    default:
+        return merge(layout, layout->n_words, a, b, interrupt, out);
     }
-    mb_status status = unite_any(layout->n_words, a, b, interrupt, run, &n, &n_large);
-    return finish(layout, status, run, interrupt, out);
 }
 
 MB_INLINE size_t

@@ -10,6 +10,7 @@
 
 typedef struct {
     size_t n, n_large;
+    uint64_t total;   /* of the counts */
     uint64_t *keys;   /* [n][n_words], mixed, rising */
     uint32_t *counts; /* [n], UINT32_MAX for a large one */
     size_t *large_at; /* [n_large], which counts are large, rising */
@@ -18,12 +19,13 @@ typedef struct {
     size_t *index; /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
 } mb_run;
 
-/* A run with copies of keys [n][n_words] in order and counts [n], each > 0. */
+/* A run with copies of keys [n][n_words] in order and counts [n], each > 0, with a
+ * total below 2^64. */
 mb_status mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys,
                      const uint64_t *counts, const mb_interrupt *interrupt, mb_run **out);
 void mb_run_free(mb_run *run);
 
-/* The run of all keys of both, equal ones added; no count may pass 2^64 - 1.  b may be NULL,
+/* The run of all keys of both, equal ones added; their total is below 2^64.  b may be NULL,
  * for a copy of a.  Costs a pass over both. */
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
                        const mb_interrupt *interrupt, mb_run **out);
@@ -36,6 +38,16 @@ static inline void
 mb_run_prefetch(const mb_run *run, const uint64_t *key)
 {
     __builtin_prefetch(run->index + (run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits)));
+}
+
+/* The same, once the first has come, for the middle of the keys that the search goes through. */
+static inline void
+mb_run_prefetch_keys(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
+{
+    size_t bucket = run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits);
+    size_t middle = run->index[bucket] + (run->index[bucket + 1] - run->index[bucket]) / 2;
+    __builtin_prefetch(run->keys + middle * layout->n_words);
+    __builtin_prefetch(run->counts + middle);
 }
 
 uint64_t mb_run_large(const mb_run *run, size_t place);

@@ -17,6 +17,9 @@ look_up(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_
             mb_run_prefetch(run, keys + i * layout->n_words);
         }
         for (size_t i = 0; i < many; i++) {
+            mb_run_prefetch_keys(layout, run, keys + i * layout->n_words);
+        }
+        for (size_t i = 0; i < many; i++) {
             const uint64_t *key = keys + i * layout->n_words;
             size_t at = mb_run_search(layout, run, key);
             if (at < run->n &&
