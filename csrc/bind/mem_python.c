@@ -6,6 +6,7 @@
 /* In every Python 3.5 and later, but named by the limited API only from 3.13 on. */
 #if defined(Py_LIMITED_API) && Py_LIMITED_API < 0x030D0000
 extern void *PyMem_RawCalloc(size_t count, size_t size);
+extern void *PyMem_RawRealloc(void *memory, size_t size);
 extern void PyMem_RawFree(void *memory);
 #endif
 
@@ -13,6 +14,13 @@ void *
 mb_calloc(size_t count, size_t size)
 {
     return PyMem_RawCalloc(count, size);
+}
+
+void *
+mb_shrink(void *memory, size_t count, size_t size)
+{
+    void *smaller = PyMem_RawRealloc(memory, count * size);
+    return smaller == NULL ? memory : smaller;
 }
 
 void

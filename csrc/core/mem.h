@@ -9,6 +9,9 @@
  * count * size overflows or memory is short.  A zero request is not NULL. */
 void *mb_calloc(size_t count, size_t size);
 
+/* The same memory cut to its first count * size bytes, perhaps elsewhere; never NULL. */
+void *mb_shrink(void *memory, size_t count, size_t size);
+
 /* Ends what mb_calloc() gave; NULL is ignored. */
 void mb_free(void *memory);
 

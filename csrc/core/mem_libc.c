@@ -22,6 +22,13 @@ mb_calloc(size_t count, size_t size)
     return calloc(count ? count : 1, size ? size : 1);
 }
 
+void *
+mb_shrink(void *memory, size_t count, size_t size)
+{
+    void *smaller = realloc(memory, count * size > 0 ? count * size : 1);
+    return smaller == NULL ? memory : smaller;
+}
+
 void
 mb_free(void *memory)
 {

@@ -7,14 +7,15 @@
 
 enum { PIECE = 1 << 20, PER_BUCKET = 8 };
 
-/* An empty run with room for n keys, whose counts have this total: no more of them can be large
- * than there is room for. */
+/* A run with room for n counts of this total (no more of them can be large than there is room
+ * for) and with these keys, taken in any case; with room for them where they are NULL. */
 static mb_run *
-new_run(const mb_key_layout *layout, size_t n, uint64_t total)
+new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
 {
     size_t n_large = total / UINT32_MAX < n ? (size_t)(total / UINT32_MAX) : n;
     mb_run *run = mb_calloc(1, sizeof(mb_run));
     if (run == NULL) {
+        mb_free(keys);
         return NULL;
     }
     run->total = total;
@@ -22,7 +23,7 @@ new_run(const mb_key_layout *layout, size_t n, uint64_t total)
            n >> (run->index_bits + 1) >= PER_BUCKET) {
         run->index_bits++;
     }
-    run->keys = mb_calloc(n, layout->n_words * sizeof(uint64_t));
+    run->keys = keys != NULL ? keys : mb_calloc(n, layout->n_words * sizeof(uint64_t));
     run->counts = mb_calloc(n, sizeof(uint32_t));
     run->large_at = mb_calloc(n_large, sizeof(size_t));
     run->large = mb_calloc(n_large, sizeof(uint64_t));
@@ -57,18 +58,24 @@ mb_run_bytes(const mb_key_layout *layout, const mb_run *run)
 }
 
 MB_INLINE void
-append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
+append_count(mb_run *run, uint64_t count)
 {
-    uint64_t *to = run->keys + run->n * n_words;
-    for (size_t w = 0; w < n_words; w++) {
-        to[w] = key[w];
-    }
     if (count >= UINT32_MAX) {
         run->large_at[run->n_large] = run->n;
         run->large[run->n_large++] = count;
         count = UINT32_MAX;
     }
     run->counts[run->n++] = (uint32_t)count;
+}
+
+MB_INLINE void
+append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
+{
+    uint64_t *to = run->keys + run->n * n_words;
+    for (size_t w = 0; w < n_words; w++) {
+        to[w] = key[w];
+    }
+    append_count(run, count);
 }
 
 static mb_status
@@ -108,11 +115,10 @@ finish(const mb_key_layout *layout, mb_status status, mb_run *run, const mb_inte
 }
 
 static mb_status
-fill(mb_run *run, size_t n_words, size_t n, const uint64_t *keys, const uint64_t *counts,
-     const mb_interrupt *interrupt)
+append_counts(mb_run *run, size_t n, const uint64_t *counts, const mb_interrupt *interrupt)
 {
     for (size_t i = 0; i < n; i++) {
-        append(run, n_words, keys + i * n_words, counts[i]);
+        append_count(run, counts[i]);
         if (i % PIECE == PIECE - 1) {
             MB_TRY(mb_interrupted(interrupt));
         }
@@ -121,19 +127,19 @@ fill(mb_run *run, size_t n_words, size_t n, const uint64_t *keys, const uint64_t
 }
 
 mb_status
-mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys, const uint64_t *counts,
+mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t *counts,
            const mb_interrupt *interrupt, mb_run **out)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < n; i++) {
         total += counts[i];
     }
-    mb_run *run = new_run(layout, n, total);
+    keys = mb_shrink(keys, n, layout->n_words * sizeof(uint64_t));
+    mb_run *run = new_run(layout, n, total, keys);
     if (run == NULL) {
         return MB_NOMEM;
     }
-    mb_status status = fill(run, layout->n_words, n, keys, counts, interrupt);
-    return finish(layout, status, run, interrupt, out);
+    return finish(layout, append_counts(run, n, counts, interrupt), run, interrupt, out);
 }
 
 /* How many different keys a and b have together.  Without branches that depend on the keys: which
@@ -199,7 +205,7 @@ merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run
 {
     size_t n;
     MB_TRY(count_union(n_words, a, b, interrupt, &n));
-    mb_run *run = new_run(layout, n, a->total + b->total);
+    mb_run *run = new_run(layout, n, a->total + b->total, NULL);
     if (run == NULL) {
         return MB_NOMEM;
     }

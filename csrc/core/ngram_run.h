@@ -19,10 +19,10 @@ typedef struct {
     size_t *index; /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
 } mb_run;
 
-/* A run with copies of keys [n][n_words] in order and counts [n], each > 0, with a
- * total below 2^64. */
-mb_status mb_run_new(const mb_key_layout *layout, size_t n, const uint64_t *keys,
-                     const uint64_t *counts, const mb_interrupt *interrupt, mb_run **out);
+/* A run of keys [n][n_words] in order, which it takes (and ends where that fails), and a copy of
+ * counts [n], each > 0, with a total below 2^64. */
+mb_status mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t *counts,
+                     const mb_interrupt *interrupt, mb_run **out);
 void mb_run_free(mb_run *run);
 
 /* The run of all keys of both, equal ones added; their total is below 2^64.  b may be NULL,

@@ -107,7 +107,7 @@ sort_bucket(const mb_key_layout *layout, size_t stride, size_t n_words, size_t n
 }
 
 /* Appends the different keys of sorted elements [n], and their counts, to *n_different others.
- * Keys are written no further than they have been read. */
+ * Neither is written further than has been read. */
 MB_INLINE void
 count_equal(size_t stride, size_t n_words, size_t n, const uint64_t *sorted, uint64_t *keys,
             uint64_t *counts, size_t *n_different)

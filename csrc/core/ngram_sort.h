@@ -9,7 +9,7 @@
 
 /* Sorts elements [n][stride] by their keys and counts equal ones: the different keys come to
  * the front of `sorted` [n][stride] without gaps, [*n_different][n_words], and how often each
- * was seen to counts [n].  An element is a mixed key; where stride is n_words + 1, its last
+ * was seen to counts [n], which may be `elements`.  An element is a mixed key; where stride is n_words + 1, its last
  * word is how often it was seen, and these add (their sum is below 2^64).  n stride <=
  * MB_SORT_LIMIT.  MB_STOPPED or MB_NOMEM leaves the arrays, all
  * the caller's, in any state.

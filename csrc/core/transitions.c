@@ -126,8 +126,7 @@ mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
 typedef struct {
     mb_transitions counted;
     size_t stride, n, most;
-    uint64_t *elements, *sorted; /* [most][stride] */
-    uint64_t *times;             /* [most] */
+    uint64_t *elements; /* [most][stride] */
     const mb_interrupt *interrupt;
 } update;
 
@@ -135,14 +134,11 @@ static mb_status
 begin_update(const mb_transitions *counts, size_t n, size_t stride, const mb_interrupt *interrupt,
              update *u)
 {
-    *u =
-        (update){.stride = stride, .most = n < MB_SORT_LIMIT / stride ? n : MB_SORT_LIMIT / stride};
+    size_t most = MB_SORT_LIMIT / stride;
+    *u = (update){.stride = stride, .most = n < most ? n : most, .interrupt = interrupt};
     u->counted.layout = counts->layout;
-    u->interrupt = interrupt;
     u->elements = mb_calloc(u->most, stride * sizeof(uint64_t));
-    u->sorted = mb_calloc(u->most, stride * sizeof(uint64_t));
-    u->times = mb_calloc(u->most, sizeof(uint64_t));
-    return u->elements == NULL || u->sorted == NULL || u->times == NULL ? MB_NOMEM : MB_OK;
+    return u->elements == NULL ? MB_NOMEM : MB_OK;
 }
 
 static void
@@ -150,11 +146,9 @@ end_update(update *u)
 {
     free_runs(&u->counted, 0);
     mb_free(u->elements);
-    mb_free(u->sorted);
-    mb_free(u->times);
 }
 
-/* Counts the keys that wait. */
+/* Counts the keys that wait.  Large memory is slow to come: the sorted keys become the run's. */
 static mb_status
 count_waiting(update *u)
 {
@@ -162,11 +156,19 @@ count_waiting(update *u)
     if (u->n == 0) {
         return MB_OK;
     }
+    uint64_t *sorted = mb_calloc(u->n, u->stride * sizeof(uint64_t)), *times = u->elements;
+    if (sorted == NULL) {
+        return MB_NOMEM;
+    }
     size_t n_different;
+    mb_status status = mb_ngram_count(layout, u->n, u->stride, u->elements, sorted, times,
+                                      u->interrupt, &n_different);
+    if (status != MB_OK) {
+        mb_free(sorted);
+        return status;
+    }
     mb_run *run;
-    MB_TRY(mb_ngram_count(layout, u->n, u->stride, u->elements, u->sorted, u->times, u->interrupt,
-                          &n_different));
-    MB_TRY(mb_run_new(layout, n_different, u->sorted, u->times, u->interrupt, &run));
+    MB_TRY(mb_run_new(layout, n_different, sorted, times, u->interrupt, &run));
     u->n = 0;
     return add_run(&u->counted, run, u->interrupt);
 }
