@@ -54,39 +54,43 @@ mb_transitions_bytes(const mb_transitions *counts)
 
 /* ---- runs ------------------------------------------------------------------------- */
 
-/* Puts a run, which becomes the counts' own, behind those at least twice as long; the
- * others it is merged with.  Ends it where that fails. */
+/* Puts a run behind those at least twice as long; the others it is merged with.  `own` is the
+ * run where it is to become the counts' own, and is ended where that fails; NULL where it is
+ * borrowed. */
 static mb_status
-add_run(mb_transitions *counts, mb_run *run, const mb_interrupt *interrupt)
+add_run(mb_transitions *counts, const mb_run *run, mb_run *own, const mb_interrupt *interrupt)
 {
     size_t left = counts->n_runs;
-    while (left > 0 && counts->runs[left - 1]->n / 2 < run->n) {
+    for (; left > 0 && counts->runs[left - 1]->n / 2 < run->n; left--) {
         mb_run *merged;
         mb_status status =
             mb_run_merge(&counts->layout, counts->runs[left - 1], run, interrupt, &merged);
-        mb_run_free(run);
+        mb_run_free(own);
         MB_TRY(status);
-        run = merged;
-        left--;
+        run = own = merged;
+    }
+    if (own == NULL) {
+        MB_TRY(mb_run_merge(&counts->layout, run, NULL, interrupt, &own));
     }
     free_runs(counts, left);
-    counts->runs[counts->n_runs++] = run;
+    counts->runs[counts->n_runs++] = own;
     return MB_OK;
 }
 
-/* One run of all that `counts` hold; *out is NULL where they hold nothing. */
+/* One run of all that `counts` hold, one run at least; *own is NULL where it is theirs. */
 static mb_status
-collapse(const mb_transitions *counts, const mb_interrupt *interrupt, mb_run **out)
+collapse(const mb_transitions *counts, const mb_interrupt *interrupt, const mb_run **run,
+         mb_run **own)
 {
-    mb_run *all = NULL;
-    for (size_t i = counts->n_runs; i-- > 0;) {
+    *own = NULL;
+    *run = counts->runs[counts->n_runs - 1];
+    for (size_t i = counts->n_runs - 1; i-- > 0;) {
         mb_run *merged;
-        mb_status status = mb_run_merge(&counts->layout, counts->runs[i], all, interrupt, &merged);
-        mb_run_free(all);
+        mb_status status = mb_run_merge(&counts->layout, counts->runs[i], *run, interrupt, &merged);
+        mb_run_free(*own);
         MB_TRY(status);
-        all = merged;
+        *run = *own = merged;
     }
-    *out = all;
     return MB_OK;
 }
 
@@ -96,10 +100,11 @@ mb_transitions_settle(mb_transitions *counts, const mb_interrupt *interrupt)
     if (counts->n_runs < 2) {
         return MB_OK;
     }
-    mb_run *all;
-    MB_TRY(collapse(counts, interrupt, &all));
+    const mb_run *run;
+    mb_run *own;
+    MB_TRY(collapse(counts, interrupt, &run, &own));
     free_runs(counts, 0);
-    counts->runs[counts->n_runs++] = all;
+    counts->runs[counts->n_runs++] = own;
     return MB_OK;
 }
 
@@ -111,10 +116,11 @@ mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
     if (__builtin_add_overflow(counts->n_observed, other->n_observed, &n_observed)) {
         return MB_RANGE;
     }
-    mb_run *all;
-    MB_TRY(collapse(other, interrupt, &all));
-    if (all != NULL) {
-        MB_TRY(add_run(counts, all, interrupt));
+    if (other->n_runs > 0) {
+        const mb_run *run;
+        mb_run *own;
+        MB_TRY(collapse(other, interrupt, &run, &own));
+        MB_TRY(add_run(counts, run, own, interrupt));
     }
     counts->n_observed = n_observed;
     return MB_OK;
@@ -170,7 +176,7 @@ count_waiting(update *u)
     mb_run *run;
     MB_TRY(mb_run_new(layout, n_different, sorted, times, u->interrupt, &run));
     u->n = 0;
-    return add_run(&u->counted, run, u->interrupt);
+    return add_run(&u->counted, run, run, u->interrupt);
 }
 
 /* Moves what was counted into the counts. */
@@ -184,8 +190,9 @@ commit(mb_transitions *counts, update *u)
     }
     MB_TRY(mb_transitions_settle(&u->counted, u->interrupt));
     if (u->counted.n_runs > 0) {
+        mb_run *run = u->counted.runs[0];
         u->counted.n_runs = 0;
-        MB_TRY(add_run(counts, u->counted.runs[0], u->interrupt));
+        MB_TRY(add_run(counts, run, run, u->interrupt));
     }
     counts->n_observed = n_observed;
     return MB_OK;
