@@ -186,6 +186,21 @@ def test_counts_of_64_bits_are_exact():
         counts.update(np.array([0, 1]))
 
 
+def test_large_counts_of_one_side_or_of_both_merge():
+    sides = [
+        {0: 2**40, 1: 2**32 - 1, 2: 2**32 - 2, 3: 2**31, 7: 5},
+        {2: 1, 3: 2**31 - 1, 4: 1, 5: 2**32 - 1, 6: 2**50, 7: 2**33},
+    ]
+    counts = []
+    for side in sides:
+        counts.append(TransitionCounts(1, 8))
+        tokens = np.array(list(side))
+        counts[-1].update_rows(tokens[:, np.newaxis], tokens, list(side.values()))
+    counts[0].merge(counts[1])
+    expected = {(t, t): sides[0].get(t, 0) + sides[1].get(t, 0) for t in range(8)}
+    assert as_dictionary(counts[0]) == expected
+
+
 def test_a_pair_costs_at_most_14_bytes():
     rng = np.random.default_rng(0)
     for order in (1, 2):
