@@ -409,7 +409,7 @@ def test_encoding_gives_way_to_signals(many):
 
     old = signal.signal(signal.SIGALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)  # again and again: one comes in time
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # seen at the first question, if not before
         with pytest.raises(Stopped):
             _core.Counts(*rows)
     finally:
