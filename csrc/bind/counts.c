@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { PIECE = 1 << 20 /* entries between two looks for signals */ };
+
 typedef struct {
     PyObject_HEAD mb_counts *counts;
 } counts_object;
@@ -163,6 +165,9 @@ counts_sparse(PyObject *self, PyObject *Py_UNUSED(ignored))
     npy_intp n_starts[] = {(npy_intp)c->n_rows + 1}, n_entries[] = {0};
     for (size_t i = 0; i < c->n_entries; i++) {
         n_entries[0] += c->token[c->entries[i]] < c->n_tokens;
+        if (i % PIECE == 0 && PyErr_CheckSignals() < 0) {
+            return NULL;
+        }
     }
     PyArrayObject *starts = (PyArrayObject *)PyArray_SimpleNew(1, n_starts, NPY_INT64);
     PyArrayObject *columns = (PyArrayObject *)PyArray_SimpleNew(1, n_entries, NPY_INT64);
@@ -173,6 +178,9 @@ counts_sparse(PyObject *self, PyObject *Py_UNUSED(ignored))
         for (size_t row = 0; row < c->n_rows; row++) {
             start[row] = n;
             for (size_t i = c->starts[row]; i < c->starts[row + 1]; i++) {
+                if (i % PIECE == 0 && PyErr_CheckSignals() < 0) {
+                    goto done;
+                }
                 uint32_t cell = c->entries[i];
                 if (c->token[cell] < c->n_tokens) {
                     column[n] = (int64_t)c->token[cell];
@@ -183,6 +191,7 @@ counts_sparse(PyObject *self, PyObject *Py_UNUSED(ignored))
         start[c->n_rows] = n;
         result = PyTuple_Pack(3, (PyObject *)starts, (PyObject *)columns, (PyObject *)values);
     }
+done:
     mb_release(starts);
     mb_release(columns);
     mb_release(values);
