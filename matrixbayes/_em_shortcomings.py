@@ -31,6 +31,13 @@ def shortcomings(state: Fit, data: RowData | CountData | StreamData, has_prior: 
         )
     if len(state.unsettled):
         found.append(f"the M-step of {len(state.unsettled)} components did not settle")
+    if len(state.vanished) or (len(state.unsettled) and _single_tokens(data)):
+        n = len(state.vanished) or len(state.unsettled)
+        found.append(
+            f"the likelihood rises as the concentration of {n} of {n_components} components falls "
+            "to 0: each of their rows holds a single token, and so would any other draw.  Only "
+            "the means speak of the data; a concentration_prior bounds the rest"
+        )
     if isinstance(data, CountData) and not has_prior:
         if unidentified(data):
             found.append(
@@ -38,13 +45,18 @@ def shortcomings(state: Fit, data: RowData | CountData | StreamData, has_prior: 
                 "only the means of the components speak of the data"
             )
         unseen = np.setdiff1d(np.arange(data.n_tokens), data.cells[0])
-        if len(unseen):
+        if 0 < len(unseen) < data.n_tokens:
             shown = ", ".join(map(str, unseen[:5])) + (", ..." if len(unseen) > 5 else "")
             found.append(
                 f"{len(unseen)} of {data.n_tokens} columns are never seen ({shown}); their alpha "
                 "is at its floor, 1e-15.  Leave them out, or give a concentration_prior"
             )
     return found
+
+
+def _single_tokens(data: RowData | CountData | StreamData) -> bool:
+    """Whether every row of counts holds a single token: that and its total are its entries."""
+    return isinstance(data, CountData) and data.rows.n_entries == 2 * data.n_rows
 
 
 def _cause(data: RowData | CountData | StreamData) -> str:

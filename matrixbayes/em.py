@@ -41,6 +41,7 @@ Floats = NDArray[np.float64]
 SEED_CELLS = 1 << 22  # numbers that a start looks at, or SEED_ROWS rows per component
 SEED_ROWS = 64
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
+VANISHED = 1e-12  # alphas are held at 1e-15
 
 
 class GammaPrior(NamedTuple):
@@ -139,6 +140,11 @@ class Fit:
     def unsettled(self) -> NDArray[np.intp]:
         """Components whose last M-step found no maximum."""
         return np.flatnonzero(self.outcomes == UNSETTLED)
+
+    @property
+    def vanished(self) -> NDArray[np.intp]:
+        """Components whose concentration has fallen to where alphas are held above 0."""
+        return np.flatnonzero(self.mixture.alpha.max(axis=1) < VANISHED)
 
 
 def maximization(

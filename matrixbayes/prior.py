@@ -95,7 +95,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     n_iter_ : int
         Passes over the data of the best start.
     converged_ : bool
-        Whether the best start settled, with no concentration at its cap.
+        Whether the best start settled, with no concentration at its cap or fallen to 0.
     n_rows_, n_dropped_ : int
         Rows used, and rows left out by ``zeros="drop"``.
     n_features_in_ : int
@@ -304,7 +304,8 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         self.lower_bound_ = state.bounds[-1]
         self.log_likelihood_ = state.log_likelihood
         self.n_iter_ = state.n_passes
-        self.converged_ = state.settled and not len(state.capped) and not len(state.unsettled)
+        wrong = len(state.capped) + len(state.unsettled) + len(state.vanished)
+        self.converged_ = state.settled and not wrong
         self._at_cap = bool(len(state.capped))
         self._n_batches, self._running = 1, None
         if state.statistics is not None:

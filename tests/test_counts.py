@@ -343,6 +343,20 @@ def test_degenerate_counts_end_in_finite_numbers(name, k):
         assert (fitted.prior_.concentration < fitted.max_concentration * 0.999).all()
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_rows_of_a_single_token_have_no_concentration(k):
+    fitted = DirichletMixtureEstimator(k, kind="counts", random_state=0)
+    with pytest.warns(ConvergenceWarning) as caught:
+        fitted.fit(np.repeat(np.eye(4) * 3.0, 5, axis=0))
+    assert any("falls to 0: each of their rows holds a single" in str(w.message) for w in caught)
+    assert not fitted.converged_
+    assert np.isfinite(fitted.lower_bound_)
+    bounded = DirichletMixtureEstimator(
+        k, kind="counts", random_state=0, concentration_prior=GammaPrior(2.0, 2.0)
+    ).fit(np.repeat(np.eye(4) * 3.0, 5, axis=0))
+    assert bounded.converged_
+
+
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(2, 6), st.booleans())
 def test_a_pass_never_lowers_the_bound(seed, k, v, accelerate):
     _, counts, weight = make(40, v, k, seed, most=9)
