@@ -29,7 +29,7 @@ def best_split(
         em.fit(data, start, tol=0.0, max_iter=PASSES, prior=prior)
         for start in _splits(data, mixture, prior, rng)
     ]
-    return max(ended, key=lambda state: state.bounds[-1]).mixture if ended else None
+    return em.best(ended).mixture if ended else None
 
 
 def _splits(

@@ -29,6 +29,7 @@ __all__ = [
     "Prior",
     "RowData",
     "StreamData",
+    "best",
     "encode",
     "fit",
     "start",
@@ -145,6 +146,15 @@ class Fit:
     def vanished(self) -> NDArray[np.intp]:
         """Components whose concentration has fallen to where alphas are held above 0."""
         return np.flatnonzero(self.mixture.alpha.max(axis=1) < VANISHED)
+
+
+def best(states: list[Fit]) -> Fit:
+    """The highest of those whose concentrations are below the cap, if any is.
+
+    At a cap the likelihood is as large as the cap allows, and compares with nothing.
+    """
+    bounded = [state for state in states if not len(state.capped)]
+    return max(bounded or states, key=lambda state: state.bounds[-1])
 
 
 def maximization(

@@ -240,7 +240,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         except KeyboardInterrupt:
             self._learn_interrupted([*ended, *under_way])
             raise
-        best = _best(ended)
+        best = em.best(ended)
         self.restarts_ = [state.bounds[-1] for state in ended]
         self.n_agreed_ = sum(abs(b - best.bounds[-1]) <= 10.0 * self.tol for b in self.restarts_)
         if self.verbose and n_init > 1:
@@ -254,7 +254,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         """Keep the best state there is, and say how to go on from it."""
         if not states:
             return
-        best = _best(states)
+        best = em.best(states)
         self.restarts_ = [state.bounds[-1] for state in states]
         self._learn(best)
         self.converged_ = False
@@ -422,12 +422,3 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         self._learn(state)
         self.n_rows_ = merged.n_rows
         return self
-
-
-def _best(states: list[em.Fit]) -> em.Fit:
-    """The highest of those whose concentrations are below the cap, if any is.
-
-    At a cap the likelihood is as large as the cap allows, and compares with nothing.
-    """
-    bounded = [state for state in states if not len(state.capped)]
-    return max(bounded or states, key=lambda state: state.bounds[-1])
