@@ -210,20 +210,20 @@ class CountData:
         )
         return CountData(picked, None if self.weights is None else self.weights[rows], self.pool)
 
-    def accumulate(self, rows: NDArray[np.intp], responsibilities: Floats) -> CountStatistics:
-        """Statistics of some rows under given responsibilities (n, K)."""
-        mine, share = self.some(rows), responsibilities
-        if mine.weights is not None:
-            share = share * mine.weights[:, np.newaxis]
-        weight, cells = _core.count_accumulate(mine.rows, share)
-        return CountStatistics(weight, *mine.cells, cells, -np.inf, len(rows))
+    def accumulate(self, responsibilities: Floats) -> CountStatistics:
+        """Statistics of the rows under given responsibilities (N, K)."""
+        share = responsibilities
+        if self.weights is not None:
+            share = share * self.weights[:, np.newaxis]
+        weight, cells = _core.count_accumulate(self.rows, share)
+        return CountStatistics(weight, *self.cells, cells, -np.inf, self.n_rows)
 
-    def points(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
-        """Where some rows are when they are grouped: roots of proportions (Hellinger)."""
-        indptr, indices, data = self.some(rows).rows.sparse()
-        row = np.repeat(np.arange(len(rows)), np.diff(indptr))
-        totals = np.bincount(row, data, minlength=len(rows))
-        points = np.zeros((len(rows), self.n_tokens), dtype=np.float32)
+    def points(self) -> NDArray[np.floating]:
+        """Where the rows are when they are grouped: roots of proportions (Hellinger)."""
+        indptr, indices, data = self.rows.sparse()
+        row = np.repeat(np.arange(self.n_rows), np.diff(indptr))
+        totals = np.bincount(row, data, minlength=self.n_rows)
+        points = np.zeros((self.n_rows, self.n_tokens), dtype=np.float32)
         points[row, indices] = np.sqrt(data / totals[row])
         return points
 

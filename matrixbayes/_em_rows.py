@@ -58,27 +58,28 @@ class RowData:
             mixture.log_prob(self.log_probs, kind="log_probs"),
         )
 
-    def accumulate(
-        self, rows: NDArray[np.intp], responsibilities: Floats
-    ) -> _core.SufficientStatistics:
-        """Statistics of some rows under given responsibilities (n, K)."""
+    def some(self, rows: NDArray[np.intp]) -> RowData:
+        """Some rows, in rising order, as data of their own."""
+        if len(rows) == self.n_rows:
+            return self
+        weights = None if self.weights is None else self.weights[rows]
+        return RowData(self.log_probs[rows], weights, self.pool)
+
+    def accumulate(self, responsibilities: Floats) -> _core.SufficientStatistics:
+        """Statistics of the rows under given responsibilities (N, K)."""
         share = responsibilities
         if self.weights is not None:
-            share = share * self.weights[rows, np.newaxis]
-        everything = len(rows) == len(self.log_probs)
+            share = share * self.weights[:, np.newaxis]
 
         def arguments() -> Iterator[tuple[Any, ...]]:
-            for cut in parallel.blocks(len(rows), self.log_probs.shape[1] * share.shape[1]):
-                block = self.log_probs[cut if everything else rows[cut]]
-                yield np.ascontiguousarray(block), share[cut]
+            for cut in parallel.blocks(self.n_rows, self.n_tokens * share.shape[1]):
+                yield np.ascontiguousarray(self.log_probs[cut]), share[cut]
 
         return parallel.merge(parallel.in_order(self.pool, _core.accumulate, arguments()))
 
-    def points(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
-        """Where some rows are when they are grouped: their log-probabilities."""
-        if len(rows) == len(self.log_probs):
-            return np.ascontiguousarray(self.log_probs)
-        return np.ascontiguousarray(self.log_probs[rows])
+    def points(self) -> NDArray[np.floating]:
+        """Where the rows are when they are grouped: their log-probabilities."""
+        return np.ascontiguousarray(self.log_probs)
 
     def rough_alpha(
         self, statistics: _core.SufficientStatistics, max_concentration: float

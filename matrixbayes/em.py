@@ -297,7 +297,7 @@ def start(
         return start_on(
             data, np.arange(data.n_rows), n_components, prior, tokens, rng, grouping=init
         )
-    return _from_shares(data, np.arange(data.n_rows), init, prior, tokens)
+    return _from_shares(data, init, prior, tokens)
 
 
 def start_on(
@@ -310,26 +310,25 @@ def start_on(
     grouping: str = "kmeans++",
 ) -> DirichletMixture:
     """A mixture of some rows, or a random part of them, in groups."""
-    rows = _seeds(rows, data.n_tokens, n_components, rng)
-    share = np.ones((len(rows), 1))
+    data = data.some(_seeds(rows, data.n_tokens, n_components, rng))
+    share = np.ones((data.n_rows, 1))
     if n_components > 1:
-        weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
-        groups = _GROUPINGS[grouping](Points(data.points(rows), weights), n_components, rng)
+        weights = np.ones(data.n_rows) if data.weights is None else data.weights
+        groups = _GROUPINGS[grouping](Points(data.points(), weights), n_components, rng)
         # A group of few rows has hardly a spread: each is mixed with all the rows.
-        share = np.full((len(rows), n_components), 0.1 / n_components)
-        share[np.arange(len(rows)), groups] += 0.9
-    return _from_shares(data, rows, share, prior, tokens)
+        share = np.full((data.n_rows, n_components), 0.1 / n_components)
+        share[np.arange(data.n_rows), groups] += 0.9
+    return _from_shares(data, share, prior, tokens)
 
 
 def _from_shares(
     data: RowData | CountData,
-    rows: NDArray[np.intp],
     share: Floats,
     prior: Prior,
     tokens: tuple[str, ...] | None,
 ) -> DirichletMixture:
     """The M-step from each row's probability of each component (n, K)."""
-    statistics = data.accumulate(rows, share)
+    statistics = data.accumulate(share)
     alpha = data.rough_alpha(statistics, prior.max_concentration)  # type: ignore[arg-type]
     return maximization(statistics, alpha, prior, tokens)[0]
 

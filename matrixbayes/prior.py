@@ -185,7 +185,10 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     def _fit(
         self, X: Any, sample_weight: ArrayLike | None, smaller: DirichletMixture | None = None
     ) -> list[str]:
-        """Fit, and return what is to be warned of; with `smaller`, from a split of that mixture."""
+        """Fit, and return what is to be warned of.
+
+        With `smaller`, from a split of that mixture where one of its components can be split.
+        """
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
             data, tokens, kept = self._data(X, sample_weight, pool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -203,34 +203,21 @@ def test_a_column_of_rows_in_a_data_set():
         fit(Dataset(text=["x"] * len(ROWS), rows=ROWS))
 
 
+@pytest.mark.parametrize("library", ["h5py", "zarr", "datasets"])
 @pytest.mark.parametrize("kind", ["log_probs", "counts"])
-def test_data_sets_of_other_libraries(kind, tmp_path):
+def test_data_sets_of_other_libraries(kind, library, tmp_path):
+    module = pytest.importorskip(library)
     rows = ROWS if kind == "log_probs" else np.random.default_rng(0).multinomial(9, np.exp(ROWS))
     expected = fit(rows, kind=kind)
-    for source in data_sets(rows, tmp_path):
+    if library == "datasets":
+        columns = {"text": ["x"] * len(rows), kind: rows.tolist()}
+        assert fit(module.Dataset.from_dict(columns), kind=kind).prior_ == expected.prior_
+        return
+    with ExitStack() as opened:
+        if library == "h5py":
+            create = opened.enter_context(module.File(tmp_path / "rows.h5", "w")).create_dataset
+        else:
+            create = module.open_group(tmp_path / "rows.zarr", mode="w").create_array
+        source = create("rows", shape=rows.shape, dtype=rows.dtype, chunks=(100, 4))
+        source[...] = rows
         assert fit(source, kind=kind).prior_ == expected.prior_
-
-
-def data_sets(rows, folder):
-    """The rows as h5py, zarr and HuggingFace data sets, of those that are installed."""
-    with suppress(ImportError):
-        import h5py
-
-        with h5py.File(folder / "rows.h5", "w") as file:
-            yield file.create_dataset("rows", data=rows, chunks=(100, 4))
-    with suppress(ImportError):
-        import zarr
-
-        array = zarr.create_array(
-            folder / "rows.zarr", shape=rows.shape, chunks=(100, 4), dtype=rows.dtype
-        )
-        array[...] = rows
-        yield array
-    with suppress(ImportError):
-        import datasets
-
-        columns = {"text": ["x"] * len(rows), KIND_OF[rows.dtype.kind]: rows.tolist()}
-        yield datasets.Dataset.from_dict(columns)
-
-
-KIND_OF = {"f": "log_probs", "i": "counts"}
