@@ -436,11 +436,24 @@ def transition_counts() -> Cases:
 
     yield "grown", grown
     yield "counts", lambda: old.counts(contexts, [2, 3, 0])
+    yield "totals", lambda: old.totals(contexts)
     yield "rows", lambda: old.rows(contexts)
+
+    def copied_twice() -> Any:
+        first = old.copy()
+        second = first.copy()
+        first.update(tokens)
+        second.merge(first)
+        empty = new(2, 4)
+        empty.merge(second)
+        return empty.all()
+
+    yield "copy", copied_twice
+    yield "order 0", lambda: new(0, 4).update(tokens)
     yield "empty", lambda: (twin.all(), twin.sizes(), twin.rows(contexts[:0]))
     for name in ("order", "n_tokens", "n_observed", "nbytes"):
         yield name, partial(getattr, old, name)
-    for arguments in ((0, 3), (17, 3), (2, 0), (2, 2**33)):
+    for arguments in ((-1, 3), (17, 3), (2, 0), (2, 2**33)):
         yield str(arguments), partial(fails, ValueError, new, *arguments)
     yield "order of text", lambda: fails(TypeError, new, "a", 3)
     yield "too large", lambda: fails(ValueError, old.update, [0, 4])
@@ -453,6 +466,7 @@ def transition_counts() -> Cases:
     yield "raises in a list", lambda: fails(OSError, old.update, [tokens, Bad()])
     yield "context", lambda: fails(ValueError, old.rows, [[0, 9]])
     yield "width", lambda: fails(ValueError, old.rows, [[0]])
+    yield "total", lambda: fails(ValueError, old.totals, [[0, 9]])
     yield "lengths", lambda: fails(ValueError, old.counts, contexts, [0])
     yield "token asked for", lambda: fails(ValueError, old.counts, contexts, [0, 1, 4])
     yield "raises, tokens", lambda: fails(OSError, old.counts, contexts, Bad())
@@ -472,7 +486,7 @@ OF_COUNTS = ("n_rows", "n_tokens", "n_entries", "tokens", "counts", "sparse", "_
 PASSES = ("evidence_table", "count_posterior", "count_expectation")
 
 OF_TRANSITIONS = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows", "merge")
-OF_TRANSITIONS += ("counts", "rows", "all", "sizes")
+OF_TRANSITIONS += ("copy", "counts", "totals", "rows", "all", "sizes")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},

@@ -32,6 +32,11 @@ PyObject *mb_raise(mb_status status, const char *why);
  * is a TypeError, another number of axes a ValueError that names `name`. */
 PyArrayObject *mb_doubles(PyObject *object, int ndim, const char *name);
 
+/* `object` as a C-ordered int64 array of `ndim` axes with these `requirements` of NumPy, itself
+ * where it is one already; a new reference.  Other types of whole numbers wrap around; all else
+ * is a TypeError (but for what is empty), another number of axes a ValueError that names `name`. */
+PyArrayObject *mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name);
+
 /* `object` as a C-ordered array of log-probabilities [n][n_columns], float32 or
  * float64, never copied: another type or order is a TypeError that says how to get there. A new reference. */
 PyArrayObject *mb_log_prob_rows(PyObject *object, size_t n_columns);

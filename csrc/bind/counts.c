@@ -42,12 +42,6 @@ raise_fault(mb_status status, const mb_sparse_fault *fault, size_t n_tokens)
     Py_XDECREF(value);
 }
 
-static PyArrayObject *
-whole_numbers(PyObject *arg)
-{
-    return (PyArrayObject *)PyArray_FROMANY(arg, NPY_INT64, 1, 1, NPY_ARRAY_IN_ARRAY);
-}
-
 static PyObject *
 counts_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -58,9 +52,10 @@ counts_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      &values_arg, &n_tokens)) {
         return NULL;
     }
-    PyArrayObject *starts = whole_numbers(starts_arg), *columns = NULL, *values = NULL;
+    PyArrayObject *starts = mb_whole_numbers(starts_arg, 1, 0, "indptr"), *columns = NULL,
+                  *values = NULL;
     PyObject *self = NULL;
-    if (starts == NULL || (columns = whole_numbers(columns_arg)) == NULL ||
+    if (starts == NULL || (columns = mb_whole_numbers(columns_arg, 1, 0, "indices")) == NULL ||
         (values = mb_doubles(values_arg, 1, "data")) == NULL) {
         goto done;
     }

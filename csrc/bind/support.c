@@ -58,6 +58,27 @@ mb_doubles(PyObject *object, int ndim, const char *name)
 }
 
 PyArrayObject *
+mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name)
+{
+    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *array = NULL;
+    if (any == NULL) {
+        return NULL;
+    }
+    if (!PyTypeNum_ISINTEGER(PyArray_TYPE(any)) && PyArray_SIZE(any) > 0) {
+        PyErr_Format(PyExc_TypeError, "%s must be whole numbers, not %S", name,
+                     (PyObject *)PyArray_DESCR(any));
+    } else if (PyArray_NDIM(any) != ndim) {
+        PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", name, ndim,
+                     PyArray_NDIM(any));
+    } else {
+        array = (PyArrayObject *)PyArray_FROM_OTF(
+            (PyObject *)any, NPY_INT64, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_FORCECAST | requirements);
+    }
+    mb_release(any);
+    return array;
+}
+
+PyArrayObject *
 mb_log_prob_rows(PyObject *object, size_t n_columns)
 {
     if (!PyArray_Check(object)) {

@@ -7,6 +7,13 @@
 
 enum { PIECE = 1 << 20, PER_BUCKET = 8 };
 
+/* How many running sums a run of n pairs has. */
+static size_t
+n_sums(size_t n)
+{
+    return n / MB_SUM_BLOCK + 1;
+}
+
 /* A run with room for n counts of this total (no more of them can be large than there is room
  * for) and with these keys, taken in any case; with room for them where they are NULL. */
 static mb_run *
@@ -18,6 +25,7 @@ new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
         mb_free(keys);
         return NULL;
     }
+    run->n_users = 1;
     run->total = total;
     while (run->index_bits < layout->context_bits && run->index_bits < 40 &&
            n >> (run->index_bits + 1) >= PER_BUCKET) {
@@ -28,23 +36,33 @@ new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
     run->large_at = mb_calloc(n_large, sizeof(size_t));
     run->large = mb_calloc(n_large, sizeof(uint64_t));
     run->index = mb_calloc(((size_t)1 << run->index_bits) + 1, sizeof(size_t));
+    run->sums = mb_calloc(n_sums(n), sizeof(uint64_t));
     if (run->keys == NULL || run->counts == NULL || run->large_at == NULL || run->large == NULL ||
-        run->index == NULL) {
+        run->index == NULL || run->sums == NULL) {
         mb_run_free(run);
         return NULL;
     }
     return run;
 }
 
+mb_run *
+mb_run_share(mb_run *run)
+{
+    __atomic_add_fetch(&run->n_users, 1, __ATOMIC_RELAXED);
+    return run;
+}
+
 void
 mb_run_free(mb_run *run)
 {
-    if (run != NULL) {
+    /* the last user frees what all others have done with it */
+    if (run != NULL && __atomic_sub_fetch(&run->n_users, 1, __ATOMIC_ACQ_REL) == 0) {
         mb_free(run->keys);
         mb_free(run->counts);
         mb_free(run->large_at);
         mb_free(run->large);
         mb_free(run->index);
+        mb_free(run->sums);
         mb_free(run);
     }
 }
@@ -54,7 +72,8 @@ mb_run_bytes(const mb_key_layout *layout, const mb_run *run)
 {
     return sizeof(mb_run) + run->n * (layout->n_words * sizeof(uint64_t) + sizeof(uint32_t)) +
            run->n_large * (sizeof(size_t) + sizeof(uint64_t)) +
-           (((size_t)1 << run->index_bits) + 1) * sizeof(size_t);
+           (((size_t)1 << run->index_bits) + 1) * sizeof(size_t) +
+           n_sums(run->n) * sizeof(uint64_t);
 }
 
 MB_INLINE void
@@ -78,22 +97,32 @@ append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
     append_count(run, count);
 }
 
+/* One pass for the index of the keys and the sums of the counts. */
 static mb_status
 build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
 {
     size_t next = 0;
+    uint64_t sum = 0;
+    const uint64_t *large = run->large;
     for (size_t i = 0; i < run->n; i++) {
         size_t bucket =
             run->index_bits == 0 ? 0 : run->keys[i * layout->n_words] >> (64 - run->index_bits);
         while (next <= bucket) {
             run->index[next++] = i;
         }
+        if (i % MB_SUM_BLOCK == 0) {
+            run->sums[i / MB_SUM_BLOCK] = sum;
+        }
+        sum += run->counts[i] == UINT32_MAX ? *large++ : run->counts[i];
         if (i % PIECE == PIECE - 1) {
             MB_TRY(mb_interrupted(interrupt));
         }
     }
     while (next <= (size_t)1 << run->index_bits) {
         run->index[next++] = run->n;
+    }
+    if (run->n % MB_SUM_BLOCK == 0) {
+        run->sums[run->n / MB_SUM_BLOCK] = sum;
     }
     return MB_OK;
 }
@@ -216,8 +245,6 @@ mb_status
 mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
              const mb_interrupt *interrupt, mb_run **out)
 {
-    const mb_run nothing = {0};
-    b = b == NULL ? &nothing : b;
     switch (layout->n_words) {
     case 1:
         return merge(layout, 1, a, b, interrupt, out);
@@ -265,4 +292,29 @@ mb_run_large(const mb_run *run, size_t place)
         n -= half;
     }
     return run->large[low];
+}
+
+/* The sum of the counts before a place. */
+static uint64_t
+sum_before(const mb_run *run, size_t place)
+{
+    size_t block = place / MB_SUM_BLOCK;
+    uint64_t sum = run->sums[block];
+    for (size_t i = block * MB_SUM_BLOCK; i < place; i++) {
+        sum += mb_run_count(run, i);
+    }
+    return sum;
+}
+
+uint64_t
+mb_run_sum(const mb_run *run, size_t low, size_t high)
+{
+    if (high - low <= MB_SUM_BLOCK) {
+        uint64_t sum = 0;
+        for (size_t i = low; i < high; i++) {
+            sum += mb_run_count(run, i);
+        }
+        return sum;
+    }
+    return sum_before(run, high) - sum_before(run, low);
 }

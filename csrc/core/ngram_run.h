@@ -1,14 +1,17 @@
-/* A run: different keys (ngram_keys.h) in order, how often each was seen, and an index. It
- * never changes.
+/* A run: different keys (ngram_keys.h) in order, how often each was seen, an index of the keys and
+ * running sums of the counts.  It never changes, so that several counts can share it.
  *
- * A key of one word takes 8 bytes, its count 4, the index at most 1; a count that
+ * A key of one word takes 8 bytes, its count 4, the index at most 1 and the sums 1/8; a count that
  * needs more than 32 bits stands in full in a list of its own. */
 #ifndef MB_NGRAM_RUN_H
 #define MB_NGRAM_RUN_H
 
 #include "ngram_keys.h"
 
+enum { MB_SUM_BLOCK = 64 /* pairs to one running sum */ };
+
 typedef struct {
+    size_t n_users; /* references, changed by atomic operations only */
     size_t n, n_large;
     uint64_t total;   /* of the counts */
     uint64_t *keys;   /* [n][n_words], mixed, rising */
@@ -16,17 +19,21 @@ typedef struct {
     size_t *large_at; /* [n_large], which counts are large, rising */
     uint64_t *large;  /* [n_large] */
     unsigned index_bits;
-    size_t *index; /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
+    size_t *index;  /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
+    uint64_t *sums; /* [n / MB_SUM_BLOCK + 1], of the counts before every MB_SUM_BLOCK-th */
 } mb_run;
 
 /* A run of keys [n][n_words] in order, which it takes (and ends where that fails), and a copy of
  * counts [n], each > 0, with a total below 2^64. */
 mb_status mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t *counts,
                      const mb_interrupt *interrupt, mb_run **out);
+
+/* The same run, for one more user; mb_run_free() ends it for one of them, in any thread. */
+mb_run *mb_run_share(mb_run *run);
 void mb_run_free(mb_run *run);
 
-/* The run of all keys of both, equal ones added; their total is below 2^64.  b may be NULL,
- * for a copy of a.  Costs a pass over both. */
+/* The run of all keys of both, equal ones added; their total is below 2^64.  Costs a pass over
+ * both. */
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
                        const mb_interrupt *interrupt, mb_run **out);
 
@@ -59,6 +66,9 @@ mb_run_count(const mb_run *run, size_t place)
     uint32_t count = run->counts[place];
     return count == UINT32_MAX ? mb_run_large(run, place) : count;
 }
+
+/* The sum of the counts at places low <= place < high, both n at most. */
+uint64_t mb_run_sum(const mb_run *run, size_t low, size_t high);
 
 /* The bytes it takes. */
 size_t mb_run_bytes(const mb_key_layout *layout, const mb_run *run);

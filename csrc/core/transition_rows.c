@@ -52,6 +52,45 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
     return MB_OK;
 }
 
+/* The places of a row in a run, from *low up to *high, which is not of it.  `key` is the first
+ * that the row can have: its token is 0. */
+static void
+find_row(const mb_key_layout *layout, const mb_run *run, const uint64_t *key, size_t *low,
+         size_t *high)
+{
+    size_t n_words = layout->n_words;
+    uint64_t last[MB_MAX_WORDS];
+    for (size_t w = 0; w < n_words; w++) {
+        last[w] = key[w] | ~layout->of_context[w];
+    }
+    *low = mb_run_search(layout, run, key);
+    *high = mb_run_search(layout, run, last);
+    /* a key is all ones after its context where it has no padding */
+    *high += *high < run->n && mb_key_equal(n_words, run->keys + *high * n_words, last);
+}
+
+mb_status
+mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *contexts,
+                      const mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault)
+{
+    const mb_key_layout *layout = &counts->layout;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key[MB_MAX_WORDS];
+        fault->row = i;
+        MB_TRY(mb_key_read(counts, contexts + i * layout->order, 0, key, fault));
+        out[i] = 0;
+        for (size_t r = 0; r < counts->n_runs; r++) {
+            size_t low, high;
+            find_row(layout, counts->runs[r], key, &low, &high);
+            out[i] += mb_run_sum(counts->runs[r], low, high);
+        }
+        if (i % (PIECE / 16) == 0) {
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    return MB_OK;
+}
+
 /* Reads the row whose first key is `key`, merged from all runs: returns how many tokens it has,
  * `most` of which at most go to tokens and times, unless those are NULL. */
 static size_t
@@ -60,16 +99,8 @@ read_row(const mb_transitions *counts, const uint64_t *key, size_t most, uint32_
 {
     const mb_key_layout *layout = &counts->layout;
     size_t n_words = layout->n_words, n = 0, next[MB_MAX_RUNS], end[MB_MAX_RUNS];
-    uint64_t last[MB_MAX_WORDS];
-    for (size_t w = 0; w < n_words; w++) {
-        last[w] = key[w] | ~layout->of_context[w];
-    }
     for (size_t r = 0; r < counts->n_runs; r++) {
-        const mb_run *run = counts->runs[r];
-        next[r] = mb_run_search(layout, run, key);
-        end[r] = mb_run_search(layout, run, last);
-        /* a key is all ones after its context where it has no padding */
-        end[r] += end[r] < run->n && mb_key_equal(n_words, run->keys + end[r] * n_words, last);
+        find_row(layout, counts->runs[r], key, next + r, end + r);
     }
     for (;;) {
         const uint64_t *first = NULL;

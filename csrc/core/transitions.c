@@ -11,7 +11,7 @@ enum { PIECE = 1 << 20 };
 mb_status
 mb_transitions_new(size_t order, uint64_t n_tokens, mb_transitions **out)
 {
-    if (order < 1 || order > MB_MAX_ORDER || n_tokens < 1 || n_tokens > (uint64_t)1 << 32) {
+    if (order > MB_MAX_ORDER || n_tokens < 1 || n_tokens > (uint64_t)1 << 32) {
         return MB_RANGE;
     }
     mb_transitions *counts = mb_calloc(1, sizeof(mb_transitions));
@@ -54,43 +54,48 @@ mb_transitions_bytes(const mb_transitions *counts)
 
 /* ---- runs ------------------------------------------------------------------------- */
 
-/* Puts a run behind those at least twice as long; the others it is merged with.  `own` is the
- * run where it is to become the counts' own, and is ended where that fails; NULL where it is
- * borrowed. */
+/* Puts a run, taken in any case, behind those at least twice as long; the others it is merged
+ * with. */
 static mb_status
-add_run(mb_transitions *counts, const mb_run *run, mb_run *own, const mb_interrupt *interrupt)
+add_run(mb_transitions *counts, mb_run *run, const mb_interrupt *interrupt)
 {
     size_t left = counts->n_runs;
     for (; left > 0 && counts->runs[left - 1]->n / 2 < run->n; left--) {
         mb_run *merged;
         mb_status status =
             mb_run_merge(&counts->layout, counts->runs[left - 1], run, interrupt, &merged);
-        mb_run_free(own);
+        mb_run_free(run);
         MB_TRY(status);
-        run = own = merged;
-    }
-    if (own == NULL) {
-        MB_TRY(mb_run_merge(&counts->layout, run, NULL, interrupt, &own));
+        run = merged;
     }
     free_runs(counts, left);
-    counts->runs[counts->n_runs++] = own;
+    counts->runs[counts->n_runs++] = run;
     return MB_OK;
 }
 
-/* One run of all that `counts` hold, one run at least; *own is NULL where it is theirs. */
-static mb_status
-collapse(const mb_transitions *counts, const mb_interrupt *interrupt, const mb_run **run,
-         mb_run **own)
+/* Gives counts without runs those of another. */
+static void
+share_runs(mb_transitions *counts, const mb_transitions *other)
 {
-    *own = NULL;
-    *run = counts->runs[counts->n_runs - 1];
+    for (size_t i = 0; i < other->n_runs; i++) {
+        counts->runs[i] = mb_run_share(other->runs[i]);
+    }
+    counts->n_runs = other->n_runs;
+}
+
+/* One run of all that `counts` hold, one run at least; the caller frees it. */
+static mb_status
+collapse(const mb_transitions *counts, const mb_interrupt *interrupt, mb_run **out)
+{
+    mb_run *run = mb_run_share(counts->runs[counts->n_runs - 1]);
     for (size_t i = counts->n_runs - 1; i-- > 0;) {
         mb_run *merged;
-        mb_status status = mb_run_merge(&counts->layout, counts->runs[i], *run, interrupt, &merged);
-        mb_run_free(*own);
+        mb_status status = mb_run_merge(&counts->layout, counts->runs[i], run, interrupt, &merged);
+        mb_run_free(run);
         MB_TRY(status);
-        *run = *own = merged;
+        run = merged;
     }
+    *out = run;
     return MB_OK;
 }
 
@@ -100,11 +105,23 @@ mb_transitions_settle(mb_transitions *counts, const mb_interrupt *interrupt)
     if (counts->n_runs < 2) {
         return MB_OK;
     }
-    const mb_run *run;
-    mb_run *own;
-    MB_TRY(collapse(counts, interrupt, &run, &own));
+    mb_run *run;
+    MB_TRY(collapse(counts, interrupt, &run));
     free_runs(counts, 0);
-    counts->runs[counts->n_runs++] = own;
+    counts->runs[counts->n_runs++] = run;
+    return MB_OK;
+}
+
+mb_status
+mb_transitions_copy(const mb_transitions *counts, mb_transitions **out)
+{
+    mb_transitions *copy = mb_calloc(1, sizeof(mb_transitions));
+    if (copy == NULL) {
+        return MB_NOMEM;
+    }
+    *copy = *counts;
+    share_runs(copy, counts);
+    *out = copy;
     return MB_OK;
 }
 
@@ -116,11 +133,12 @@ mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
     if (__builtin_add_overflow(counts->n_observed, other->n_observed, &n_observed)) {
         return MB_RANGE;
     }
-    if (other->n_runs > 0) {
-        const mb_run *run;
-        mb_run *own;
-        MB_TRY(collapse(other, interrupt, &run, &own));
-        MB_TRY(add_run(counts, run, own, interrupt));
+    if (counts->n_runs == 0) {
+        share_runs(counts, other);
+    } else if (other->n_runs > 0) {
+        mb_run *run;
+        MB_TRY(collapse(other, interrupt, &run));
+        MB_TRY(add_run(counts, run, interrupt));
     }
     counts->n_observed = n_observed;
     return MB_OK;
@@ -176,7 +194,7 @@ count_waiting(update *u)
     mb_run *run;
     MB_TRY(mb_run_new(layout, n_different, sorted, times, u->interrupt, &run));
     u->n = 0;
-    return add_run(&u->counted, run, run, u->interrupt);
+    return add_run(&u->counted, run, u->interrupt);
 }
 
 /* Moves what was counted into the counts. */
@@ -192,7 +210,7 @@ commit(mb_transitions *counts, update *u)
     if (u->counted.n_runs > 0) {
         mb_run *run = u->counted.runs[0];
         u->counted.n_runs = 0;
-        MB_TRY(add_run(counts, run, run, u->interrupt));
+        MB_TRY(add_run(counts, run, u->interrupt));
     }
     counts->n_observed = n_observed;
     return MB_OK;

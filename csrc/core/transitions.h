@@ -1,4 +1,5 @@
-/* Transition counts: how often each token followed each context of `order` tokens.
+/* Transition counts: how often each token followed each context of `order` tokens; at order 0, all
+ * of them the one empty context.
  *
  * Counts are kept in sorted runs (ngram_run.h), each at least twice as long as the next.  An
  * update makes a run of its own and merges it with those that have become too short: n updates
@@ -35,9 +36,12 @@ typedef struct {
     int64_t value;
 } mb_token_fault;
 
-/* Order from 1 to MB_MAX_ORDER, tokens below n_tokens, from 1 to 2^32; MB_RANGE for others. */
+/* Order from 0 to MB_MAX_ORDER, tokens below n_tokens, from 1 to 2^32; MB_RANGE for others. */
 mb_status mb_transitions_new(size_t order, uint64_t n_tokens, mb_transitions **out);
 void mb_transitions_free(mb_transitions *counts);
+
+/* Counts of their own that begin as these are.  They share runs: costs nothing but the object. */
+mb_status mb_transitions_copy(const mb_transitions *counts, mb_transitions **out);
 
 /* Counts every token with a full context in its document.  `continued`: the first document goes
  * on where the last one ended. */
@@ -51,7 +55,8 @@ mb_status mb_transitions_update_rows(mb_transitions *counts, size_t n, const int
                                      const int64_t *tokens, const int64_t *times,
                                      const mb_interrupt *interrupt, mb_token_fault *fault);
 
-/* Adds the counts of another of the same order and number of tokens (itself, too). */
+/* Adds the counts of another of the same order and number of tokens (itself, too).  Runs that
+ * need not be merged are shared. */
 mb_status mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
                                const mb_interrupt *interrupt);
 
@@ -61,6 +66,11 @@ mb_status mb_transitions_settle(mb_transitions *counts, const mb_interrupt *inte
 /* How often each of tokens [n] followed each of contexts [n][order]. */
 mb_status mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
                                 const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
+                                mb_token_fault *fault);
+
+/* The sum of the row of each of contexts [n][order]: as quick for long rows as for short ones. */
+mb_status mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *contexts,
+                                const mb_interrupt *interrupt, uint64_t *out,
                                 mb_token_fault *fault);
 
 /* The rows of contexts [n][order]: where each begins, starts [n + 1]; and, unless `tokens` is

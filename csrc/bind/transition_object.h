@@ -1,0 +1,50 @@
+/* What the files of TransitionCounts share: the object, its users, its arguments. */
+#ifndef MB_TRANSITION_OBJECT_H
+#define MB_TRANSITION_OBJECT_H
+
+#include "bind.h"
+#include "core/transitions.h"
+
+/* It changes, so its users are counted: readers, or -1 for one writer.  The count is read and
+ * written with the GIL, or by atomic operations where there is none. */
+typedef struct {
+    PyObject_HEAD mb_transitions *counts;
+    Py_ssize_t users;
+} mb_transitions_object;
+
+static inline mb_transitions *
+mb_transitions_of(PyObject *self)
+{
+    return ((mb_transitions_object *)self)->counts;
+}
+
+/* Begins a use of an object by a writer or a reader: -1 with RuntimeError where others use it in
+ * a way that does not go together.  Every use that has begun ends. */
+int mb_begin_use(PyObject *self, int writes);
+void mb_end_use(PyObject *self, int writes);
+
+/* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
+ * `requirements` of NumPy: new references, or -1 with an exception set. */
+int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
+                      int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
+
+/* Raises what a function of the core answered and returns NULL.  A fault is of documents, or of
+ * contexts, tokens and counts. */
+PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
+                               int of_documents);
+
+/* A new TransitionCounts of `type` with counts that it takes, also on failure. */
+PyObject *mb_new_transitions(PyTypeObject *type, mb_transitions *counts);
+
+/* The methods. */
+PyObject *mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *mb_transition_counts_update_rows(PyObject *self, PyObject *args);
+PyObject *mb_transition_counts_merge(PyObject *self, PyObject *other);
+PyObject *mb_transition_counts_copy(PyObject *self, PyObject *ignored);
+PyObject *mb_transition_counts_counts(PyObject *self, PyObject *args);
+PyObject *mb_transition_counts_totals(PyObject *self, PyObject *contexts_arg);
+PyObject *mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg);
+PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
+PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
+
+#endif

@@ -1,0 +1,141 @@
+/* TransitionCounts: what changes it. */
+#include "transition_object.h"
+#include "core/mem.h"
+
+static PyObject *
+run_update(PyObject *self, size_t n, const mb_document *documents, int continued)
+{
+    if (mb_begin_use(self, 1) < 0) {
+        return NULL;
+    }
+    mb_token_fault fault = {0};
+    PyThreadState *thread = PyEval_SaveThread();
+    mb_interrupt interrupt = mb_on_signals(&thread);
+    mb_status status =
+        mb_transitions_update(mb_transitions_of(self), n, documents, continued, &interrupt, &fault);
+    PyEval_RestoreThread(thread);
+    mb_end_use(self, 1);
+    return status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 1);
+}
+
+/* Whether an argument is a list of documents, not one document: its first item is no number. */
+static int
+is_list_of_documents(PyObject *arg)
+{
+    if (!PyList_Check(arg) || PyList_Size(arg) == 0) {
+        return PyList_Check(arg);
+    }
+    PyObject *first = PyList_GetItem(arg, 0);
+    return first != NULL && !PyArray_IsScalar(first, Number) && !PyLong_Check(first);
+}
+
+PyObject *
+mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "continued", NULL};
+    PyObject *arg, *arrays = NULL, *result = NULL;
+    int continued = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:update", names, &arg, &continued)) {
+        return NULL;
+    }
+    if (!is_list_of_documents(arg)) {
+        PyArrayObject *tokens = mb_whole_numbers(arg, 1, 0, "tokens");
+        if (tokens != NULL) {
+            mb_document document = {mb_dim(tokens, 0), PyArray_DATA(tokens)};
+            result = run_update(self, 1, &document, continued);
+            mb_release(tokens);
+        }
+        return result;
+    }
+    /* a list of its own: converting an item may run code that changes the caller's */
+    PyObject *items = PyList_AsTuple(arg);
+    if (items == NULL) {
+        return NULL;
+    }
+    size_t n = (size_t)PyTuple_Size(items);
+    mb_document *documents = mb_calloc(n, sizeof(mb_document));
+    arrays = PyList_New(0);
+    if (documents == NULL || arrays == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
+        PyArrayObject *tokens =
+            mb_whole_numbers(PyTuple_GetItem(items, (Py_ssize_t)i), 1, 0, "each document");
+        if (tokens == NULL || PyList_Append(arrays, (PyObject *)tokens) < 0) {
+            mb_release(tokens);
+            goto done;
+        }
+        documents[i] = (mb_document){mb_dim(tokens, 0), PyArray_DATA(tokens)};
+        mb_release(tokens);
+    }
+    result = run_update(self, n, documents, continued);
+done:
+    mb_free(documents);
+    Py_XDECREF(arrays);
+    Py_DECREF(items);
+    return result;
+}
+
+PyObject *
+mb_transition_counts_update_rows(PyObject *self, PyObject *args)
+{
+    PyObject *contexts_arg, *tokens_arg, *counts_arg, *result = NULL;
+    PyArrayObject *contexts, *tokens, *times = NULL;
+    if (!PyArg_ParseTuple(args, "OOO:update_rows", &contexts_arg, &tokens_arg, &counts_arg) ||
+        mb_parse_contexts(self, contexts_arg, tokens_arg, 0, &contexts, &tokens) < 0) {
+        return NULL;
+    }
+    times = mb_whole_numbers(counts_arg, 1, 0, "counts");
+    if (times != NULL && mb_dim(times, 0) != mb_dim(tokens, 0)) {
+        PyErr_Format(PyExc_ValueError, "there are %zu tokens and %zu counts", mb_dim(tokens, 0),
+                     mb_dim(times, 0));
+    } else if (times != NULL && mb_begin_use(self, 1) == 0) {
+        mb_token_fault fault = {0};
+        PyThreadState *thread = PyEval_SaveThread();
+        mb_interrupt interrupt = mb_on_signals(&thread);
+        mb_status status = mb_transitions_update_rows(mb_transitions_of(self), mb_dim(tokens, 0),
+                                                      PyArray_DATA(contexts), PyArray_DATA(tokens),
+                                                      PyArray_DATA(times), &interrupt, &fault);
+        PyEval_RestoreThread(thread);
+        mb_end_use(self, 1);
+        result =
+            status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 0);
+    }
+    mb_release(contexts);
+    mb_release(tokens);
+    mb_release(times);
+    return result;
+}
+
+PyObject *
+mb_transition_counts_merge(PyObject *self, PyObject *other)
+{
+    if (Py_TYPE(other) != Py_TYPE(self)) {
+        return PyErr_Format(PyExc_TypeError, "counts merge with TransitionCounts, not %R",
+                            (PyObject *)Py_TYPE(other));
+    }
+    mb_transitions *mine = mb_transitions_of(self), *more = mb_transitions_of(other);
+    if (mine->layout.order != more->layout.order || mine->n_tokens != more->n_tokens) {
+        PyErr_SetString(PyExc_ValueError,
+                        "counts merge where order and n_tokens are the same, and these differ");
+        return NULL;
+    }
+    if (mb_begin_use(self, 1) < 0) {
+        return NULL;
+    }
+    if (other != self && mb_begin_use(other, 0) < 0) {
+        mb_end_use(self, 1);
+        return NULL;
+    }
+    const mb_token_fault fault = {0};
+    PyThreadState *thread = PyEval_SaveThread();
+    mb_interrupt interrupt = mb_on_signals(&thread);
+    mb_status status = mb_transitions_merge(mine, more, &interrupt);
+    PyEval_RestoreThread(thread);
+    if (other != self) {
+        mb_end_use(other, 0);
+    }
+    mb_end_use(self, 1);
+    return status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 0);
+}
