@@ -11,6 +11,7 @@ from ._core import SufficientStatistics
 
 if TYPE_CHECKING:
     from . import plot
+    from .comparison import compare
     from .elicitation import elicit_prior
     from .errors import ConvergenceWarning, NotFittedError
     from .huggingface import collect, preflight
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
     from .selection import PriorSelection, select_prior
+    from .transitions import TransitionMatrix
 
 __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
     "ApproximationReport": "approximation",
+    "Comparison": "comparison",
     "ConvergenceWarning": "errors",
     "CountStatistics": "em",
     "DirichletMixture": "mixture",
@@ -34,8 +37,10 @@ _HOMES = {
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
     "PriorSelection": "selection",
+    "TransitionMatrix": "transitions",
     "approximation_report": "approximation",
     "collect": "huggingface",
+    "compare": "comparison",
     "elicit_prior": "elicitation",
     "posterior_path": "matrix",
     "preflight": "huggingface",
@@ -47,6 +52,7 @@ _MODULES = ("plot",)
 
 __all__ = [
     "ApproximationReport",
+    "Comparison",
     "ConvergenceWarning",
     "CountStatistics",
     "DirichletMixture",
@@ -57,8 +63,10 @@ __all__ = [
     "PosteriorPath",
     "PriorSelection",
     "SufficientStatistics",
+    "TransitionMatrix",
     "approximation_report",
     "collect",
+    "compare",
     "elicit_prior",
     "plot",
     "posterior_path",

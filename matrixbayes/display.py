@@ -3,7 +3,8 @@
 Contents
     show, number, percent      one token or one figure, safe to print
     table_text, table_html     a table from column names and rows of cells
-    mixture_*, rows_*, path_*, selection_*   the `repr` and `_repr_html_` of the public types
+    mixture_*, rows_*, path_*, selection_*, matrix_*, comparison_*
+                               the `repr` and `_repr_html_` of the public types
 
 The HTML needs no script, no style sheet and no network: inline styles only, colours inherited from
 the page, so that it survives notebook sanitisers and dark themes.  Whatever comes from the user is
@@ -22,6 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "comparison_html",
+    "comparison_text",
+    "matrix_html",
+    "matrix_text",
     "mixture_html",
     "mixture_text",
     "number",
@@ -367,3 +372,74 @@ def selection_html(selection: Any) -> str:
     """A `PriorSelection` as a static HTML table; the chosen row is bold."""
     title, columns, rows, best = _selection_table(selection)
     return table_html(columns, rows, caption=title, bold=best)
+
+
+def _matrix_table(matrix: Any) -> tuple[str, list[str], list[list[Any]]]:
+    """Title, columns and one line about each thing to know of a matrix."""
+    kind = "hierarchical" if matrix.hierarchical else "one prior for all rows"
+    title = f"TransitionMatrix, order {matrix.order}, {matrix.n_tokens} tokens, {kind}"
+    lines: list[list[Any]] = [
+        ["contexts", len(matrix)],
+        ["(context, token) pairs", matrix.n_pairs],
+        ["tokens counted", matrix.n_observed],
+        ["memory, MB", matrix.nbytes / 1e6],
+    ]
+    prior = matrix.prior
+    what = (
+        f"alpha {number(prior)}" if isinstance(prior, float) else f"{prior.n_components} Dirichlets"
+    )
+    lines.append(["prior of the empty context" if matrix.hierarchical else "prior", what])
+    for order, (weights, values) in enumerate(matrix.concentrations, start=1):
+        mean = float(weights @ np.log(values))
+        what = number(float(np.exp(mean)))
+        if len(values) > 1:
+            what += f" on average ({len(values)})"
+        if order < 4 or order == matrix.order:
+            lines.append([f"concentration, order {order}", what])
+    if matrix.discount < 1.0:
+        lines.append(["discount", matrix.discount])
+    return title, ["", ""], lines
+
+
+def matrix_text(matrix: Any) -> str:
+    """The `repr` of a `TransitionMatrix`."""
+    title, columns, lines = _matrix_table(matrix)
+    return table_text(columns, lines, title=title, max_lines=12)
+
+
+def matrix_html(matrix: Any) -> str:
+    """The `_repr_html_` of a `TransitionMatrix`."""
+    title, columns, lines = _matrix_table(matrix)
+    return table_html(columns, lines, caption=title)
+
+
+def _comparison_table(comparison: Any) -> tuple[str, list[str], list[list[Any]]]:
+    """Title, columns and a line for each divergence: mean, median and largest."""
+    n = len(comparison)
+    title = (
+        f"Comparison of {n} row{'' if n == 1 else 's'}: cross-entropy "
+        f"{number(comparison.model_bits)} bits where the matrix has "
+        f"{number(comparison.matrix_bits)}, a gap of {number(comparison.gap_bits)}"
+    )
+    lines = []
+    for name, values in (
+        ("KL(matrix || model), bits", comparison.kl / np.log(2.0)),
+        ("KL(model || matrix), bits", comparison.reverse_kl / np.log(2.0)),
+        ("total variation", comparison.total_variation),
+        ("Hellinger", comparison.hellinger),
+    ):
+        mean = float(comparison.weights @ values)
+        lines.append([name, mean, float(np.median(values)), float(values.max())])
+    return title, ["", "mean", "median", "largest"], lines
+
+
+def comparison_text(comparison: Any) -> str:
+    """The `repr` of a `Comparison`."""
+    title, columns, lines = _comparison_table(comparison)
+    return table_text(columns, lines, title=title)
+
+
+def comparison_html(comparison: Any) -> str:
+    """The `_repr_html_` of a `Comparison`."""
+    title, columns, lines = _comparison_table(comparison)
+    return table_html(columns, lines, caption=title)

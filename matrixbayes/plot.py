@@ -6,6 +6,7 @@ Contents
     kl, curves                                              divergences per shot, in bits
     components, compare_components, ternary                 a `DirichletMixture`
     criterion                                               a `PriorSelection`
+    calibration                                             a `Comparison` with a matrix
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -48,10 +49,12 @@ from ._plot_style import (
 )
 
 if TYPE_CHECKING:
+    from .comparison import Comparison
     from .matrix import PosteriorPath
     from .selection import PriorSelection
 
 __all__ = [
+    "calibration",
     "compare_components",
     "component_weights",
     "components",
@@ -321,4 +324,29 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_title("Choice of K", loc="left", fontsize="medium", fontweight="bold")
     legend(ax)
+    return ax
+
+
+def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
+    """The matrix's probability of tokens against the model's, in bins; calibrated on the diagonal.
+
+    Parameters
+    ----------
+    comparison
+        From `compare`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    model, matrix, many = comparison.bins[comparison.bins[:, 2] > 0.0].T
+    ax = new_axes(ax, 4.8, 4.4)
+    ends = [float(min(model.min(), matrix.min())), 1.0]
+    ax.plot(ends, ends, color=GREY, linewidth=1.0, linestyle="--", label="calibrated")
+    ax.plot(model, matrix, color=COLOURS[0], linewidth=1.0)
+    sizes = 12.0 + 22.0 * np.clip(np.log10(np.maximum(many, 1e-3)) + 3.0, 0.0, None) / 3.0
+    ax.scatter(model, matrix, s=sizes, color=COLOURS[0], zorder=3, label="tokens in a bin")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    tidy(ax, xlabel="probability in the model", ylabel="mean probability in the matrix")
+    ax.set_title("Calibration", loc="left", fontsize="medium", fontweight="bold")
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
     return ax

@@ -12,6 +12,8 @@ import pytest
 
 import matrixbayes as mb
 
+# What functions return, whose examples are those functions'.
+RESULTS = ("ApproximationReport", "Comparison", "PosteriorPath", "PriorSelection")
 MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
 
 
@@ -41,4 +43,4 @@ def test_public_names_say_what_they_are(name: str) -> None:
     text = inspect.getdoc(thing) or ""
     assert len(text.splitlines()[0]) > 20
     if not (inspect.isclass(thing) and issubclass(thing, Exception)):
-        assert ">>>" in text or name in ("ApproximationReport", "PosteriorPath", "PriorSelection")
+        assert ">>>" in text or name in RESULTS

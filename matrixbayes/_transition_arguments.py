@@ -1,0 +1,117 @@
+"""Arguments of a `TransitionMatrix`, checked: what is wrong is named, and how to mend it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._transition_prior import Concentration
+from .mixture import DirichletMixture
+
+__all__ = [
+    "check_counts",
+    "checked_prior",
+    "concentrations",
+    "real",
+    "sparse",
+    "vocabulary_size",
+    "whole",
+]
+
+Ids = NDArray[np.int64]
+
+MAX_TOKENS = 2**32
+
+
+def whole(value: Any, name: str, least: int, most: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r}; it must be a whole number")
+    number = operator.index(value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}; it must be from {least} to {most}")
+    return number
+
+
+def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -> float:
+    """A number above 0, or from `least` on, to `most`."""
+    number = float(value)
+    if not (number > 0.0 if least is None else number >= least) or not number <= most:
+        start = "above 0" if least is None else f"from {least:g}"
+        raise ValueError(f"{name} is {number:g}; it must be {start} and at most {most:g}")
+    return number
+
+
+def checked_prior(prior: Any) -> DirichletMixture | float:
+    if isinstance(prior, DirichletMixture):
+        return prior
+    if isinstance(prior, (bool, str)) or not isinstance(prior, (int, float, np.number)):
+        raise TypeError(f"prior must be a DirichletMixture or a number, not {prior!r}")
+    if not (prior > 0.0 and math.isfinite(prior)):
+        raise ValueError(f"prior is {prior}; an alpha is positive and finite")
+    return float(prior)
+
+
+def vocabulary_size(prior: Any, n_tokens: Any, names: tuple[str, ...] | None) -> int:
+    """V, on which all that tell it must agree."""
+    told = {}
+    if n_tokens is not None:
+        told["n_tokens"] = whole(n_tokens, "n_tokens", 1, MAX_TOKENS)
+    if names is not None:
+        told["tokens"] = len(names)
+    if isinstance(prior, DirichletMixture):
+        told["prior"] = prior.n_tokens
+    if not told:
+        raise ValueError("how many tokens are there?  Give n_tokens, tokens, or a prior over them")
+    if len(set(told.values())) > 1:
+        said = ", ".join(f"{name} says {n}" for name, n in told.items())
+        raise ValueError(f"the size of the vocabulary differs: {said}")
+    return next(iter(told.values()))
+
+
+def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, ...]]:
+    """Whether there is a hierarchy, and its concentrations to begin with."""
+    if isinstance(given, (bool, np.bool_)):
+        values = np.ones(order)
+    else:
+        values = np.asarray(given, dtype=np.float64)
+        if values.shape != (order,) or not (np.isfinite(values) & (values > 0.0)).all():
+            raise ValueError(
+                f"hierarchical is {given!r}; it must be True, False, or {order} positive numbers, "
+                "the concentrations of contexts of 1, 2, ... tokens"
+            )
+    return given is not False, tuple(Concentration(np.ones(1), np.array([a])) for a in values)
+
+
+def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:
+    """Row, column and value of each count that is not 0."""
+    if hasattr(counts, "tocoo"):
+        coo = counts.tocoo()
+        found = coo.shape, coo.row, coo.col, coo.data
+    else:
+        array = np.atleast_2d(np.asarray(counts))
+        if array.ndim != 2:
+            raise ValueError(f"counts have shape {array.shape}; they need {shape}")
+        row, column = np.nonzero(array)
+        found = array.shape, row, column, array[row, column]
+    if found[0] != shape:
+        raise ValueError(f"counts have shape {found[0]} for {shape[0]} contexts; need {shape}")
+    return found[1].astype(np.intp), found[2].astype(np.int64), found[3]
+
+
+def check_counts(row: NDArray[np.intp], column: Ids, times: NDArray[Any], kinds: str) -> None:
+    """Refuse counts that are not numbers of these kinds (NumPy's letters), or negative."""
+    if times.size and times.dtype.kind not in kinds:
+        told = "; forget() and discount below 1 make real counts" if times.dtype.kind == "f" else ""
+        raise TypeError(f"counts are {times.dtype}; they must be whole numbers{told}")
+    most = np.finfo(float).max if "f" in kinds else 2**63 - 1
+    wrong = ~(times >= 0) | (times > most)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise ValueError(
+            f"the count of row {row[i]}, column {column[i]} is {times[i]}; "
+            "counts are finite and >= 0"
+        )

@@ -1,0 +1,132 @@
+"""Counting of documents, in parts that are merged, and the levels of a hierarchy of contexts.
+
+Contents
+    count       counts of one order, over any number of workers
+    Levels      counts of orders 0 to m, the shorter ones by types
+    distinct    different contexts, and which is whose
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import parallel
+from ._core import TransitionCounts
+from ._transition_discount import RealCounts
+
+__all__ = ["Levels", "count", "distinct", "pairs"]
+
+Ids = NDArray[np.int64]
+Documents = Sequence[Ids]
+
+LEAST, MOST = 1 << 20, 1 << 25  # tokens that a worker counts at a time
+
+
+def count(
+    order: int, n_tokens: int, documents: Documents, pool: tuple[Executor | None, int] = (None, 1)
+) -> TransitionCounts:
+    """How often each token followed each context of `order` tokens in its document."""
+    total = sum(map(len, documents))
+    size = min(max(-(-total // pool[1]), LEAST), MOST)
+    if pool[1] == 1 or total <= LEAST:
+        return _count(order, n_tokens, list(documents))
+    arguments = ((order, n_tokens, part) for part in _parts(documents, size, order))
+    merged: TransitionCounts | None = None
+    for part in parallel.in_order(pool, _count, arguments):
+        if merged is None:
+            merged = part
+        else:
+            merged.merge(part)
+    assert merged is not None
+    return merged
+
+
+def _count(order: int, n_tokens: int, documents: list[Ids]) -> TransitionCounts:
+    counts = TransitionCounts(order, n_tokens)
+    counts.update(documents)
+    return counts
+
+
+def _parts(documents: Documents, size: int, order: int) -> Any:
+    """The documents in parts of about `size` tokens; where one is cut, its context goes along."""
+    part: list[Ids] = []
+    room = size
+    for document in documents:
+        start = 0
+        while start < len(document):
+            end = min(start + room, len(document))
+            part.append(document[max(0, start - order) : end])
+            room -= end - start
+            start = end
+            if room == 0:
+                yield part
+                part, room = [], size
+    if part:
+        yield part
+
+
+def pairs(counts: TransitionCounts | RealCounts) -> tuple[Ids, Ids, NDArray[Any]]:
+    """Every (context, token) with its count: (n, order), (n,) and (n,)."""
+    contexts, indptr, tokens, times = counts.all()
+    each = np.repeat(contexts.astype(np.int64), np.diff(indptr), axis=0)
+    return each, tokens.astype(np.int64), times
+
+
+def distinct(contexts: Ids) -> tuple[Ids, NDArray[np.intp]]:
+    """The different contexts (u, length), and the number of each context's own (n,)."""
+    n, length = contexts.shape
+    if n == 0 or length == 0:
+        return contexts[:1], np.zeros(n, dtype=np.intp)
+    group = np.zeros(n, dtype=np.int64)  # which contexts agree so far; at most n groups
+    first = np.zeros(1, dtype=np.intp)
+    for column in range(length):
+        values, value = np.unique(contexts[:, column], return_inverse=True)
+        _, first, group = np.unique(
+            group * len(values) + value, return_index=True, return_inverse=True
+        )
+    return contexts[first], group
+
+
+class Levels:
+    """Counts of contexts of 0 to m tokens; it never changes.
+
+    Documents are led by m begin tokens, number V, so that every token has a whole context.  Level
+    m counts tokens.  A shorter level counts types: in how many different longer contexts a token
+    was seen after this one.  What a long context explains is not counted again as evidence for
+    the shorter one; it is what maximises the evidence of the shorter rows where concentrations
+    are small (MacKay & Peto 1995), and the counts of Kneser and Ney.
+
+    Shorter levels follow from level m alone, whatever the order of updates.
+    """
+
+    def __init__(
+        self, order: int, n_tokens: int, counts: tuple[TransitionCounts, ...] = ()
+    ) -> None:
+        self.order, self.n_tokens = order, n_tokens
+        self.counts = counts or tuple(
+            TransitionCounts(level, n_tokens + 1) for level in range(order + 1)
+        )
+
+    @property
+    def begin(self) -> Ids:
+        """What stands before a document."""
+        return np.full(self.order, self.n_tokens, dtype=np.int64)
+
+    def with_more(self, fresh: TransitionCounts) -> Levels:
+        """These counts and those of more contexts of m tokens."""
+        counts = [each.copy() for each in self.counts]
+        for level in range(self.order, -1, -1):
+            before = counts[level].copy()
+            counts[level].merge(fresh)
+            if level > 0:
+                contexts, tokens, _ = pairs(fresh)
+                new = before.counts(contexts, tokens) == 0
+                fresh = TransitionCounts(level - 1, self.n_tokens + 1)
+                once = np.ones(int(new.sum()), dtype=np.int64)
+                fresh.update_rows(contexts[new, 1:], tokens[new], once)
+        return Levels(self.order, self.n_tokens, tuple(counts))

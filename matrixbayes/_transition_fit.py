@@ -1,0 +1,163 @@
+"""Concentrations of a hierarchy, one order after the other, by maximum evidence.
+
+With the shorter contexts' predictive m as the mean, the rows of an order have the evidence
+(MacKay & Peto 1995, with counts n)
+
+    sum_rows ln sum_k w_k exp[ lnG(A_k) - lnG(A_k + N) + sum_v lnG(A_k m_v + n_v) - lnG(A_k m_v) ]
+
+One concentration is found by a bounded search in ln A.  Several stand on a fixed grid, and their
+weights are a concave problem, whose distance from the optimum is known.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core import TransitionCounts
+from ._transition_backoff import BackoffRows
+from ._transition_counts import distinct, pairs
+from ._transition_prior import Concentration, Entries, SharedPrior, log_evidence, sums
+from .errors import ConvergenceWarning
+
+__all__ = ["fit_backoff"]
+
+Floats = NDArray[np.float64]
+
+SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
+GRID = (0.125, 8192.0)  # and where several stand
+MAX_ITER = 100
+GAP = 1e-6  # nats a row from the highest evidence
+
+
+def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
+    """Rows with the concentrations of orders 1 to m fitted.
+
+    A mixture that was given as the empty context's prior is kept; a single alpha is fitted.
+    """
+    levels, prior = rows.levels, rows.prior
+    if isinstance(prior.given, float) and prior.n_tokens > 1:
+        data = _Rows.of(levels.counts[0], np.full(1, 1.0 / prior.n_tokens))
+        if data.totals.max(initial=0.0) > 1.0:
+            concentration = float(_one(0, data).values[0])
+            prior = SharedPrior(concentration / prior.n_tokens, prior.n_tokens)
+    found: tuple[Concentration, ...] = ()
+    for level in range(1, levels.order + 1):
+        data = _Rows.of(levels.counts[level], BackoffRows(levels, prior, found))
+        if data.totals.max() <= 1.0:
+            warnings.warn(
+                f"every context of {level} tokens was seen once, so that no concentration of order "
+                f"{level} is better than another; it is set to 1",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            best = Concentration(np.ones(1), np.ones(1))
+        else:
+            best = _one(level, data) if n_components == 1 else _several(level, data, n_components)
+        found += (best,)
+    return BackoffRows(levels, prior, found)
+
+
+class _Rows(NamedTuple):
+    """All rows of an order, and the mean of each entry."""
+
+    entries: Entries
+    totals: Floats
+    means: Floats
+
+    @classmethod
+    def of(cls, counts: TransitionCounts, mean: BackoffRows | Floats) -> _Rows:
+        contexts, tokens, times = pairs(counts)
+        row = distinct(contexts)[1]
+        entries = Entries(row, tokens, times.astype(np.float64))
+        if isinstance(mean, BackoffRows):
+            means = mean.pair_probs(contexts[:, 1:], tokens)
+        else:
+            means = np.repeat(mean, len(tokens))
+        return cls(entries, sums(row, entries.counts, int(row[-1]) + 1), means)
+
+    def log_evidence(self, concentration: float) -> Floats:
+        """Of each row."""
+        a = np.array([concentration])
+        return log_evidence(a * self.means[np.newaxis], a, self.entries, self.totals)[:, 0]
+
+
+def _one(level: int, rows: _Rows) -> Concentration:
+    from scipy.optimize import minimize_scalar
+
+    bounds = np.log(SEARCHED)
+    found = minimize_scalar(
+        lambda log_a: -float(rows.log_evidence(np.exp(log_a)).sum()),
+        bounds=tuple(bounds),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    if np.abs(bounds - found.x).min() < 0.01:
+        warnings.warn(
+            f"the concentration of order {level} is at the end of the range that is searched, "
+            f"{np.exp(found.x):.1e}: its rows are "
+            + (
+                "no further from their means than draws are" if found.x > 0 else "of one token each"
+            ),
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return Concentration(np.ones(1), np.exp([found.x]))
+
+
+def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
+    values = np.geomspace(*GRID, n_components)
+    evidence = np.stack([rows.log_evidence(a) for a in values], axis=1)
+    # a token alone says nothing of its row's concentration
+    evidence = evidence[rows.totals > 1.0]
+    likelihood = np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    weights, gap = _weights(likelihood)
+    if gap > GAP:
+        warnings.warn(
+            f"the weights of the concentrations of order {level} may be {gap:.1e} nats a row from "
+            "the highest evidence",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return Concentration(weights, values)
+
+
+def _weights(likelihood: Floats) -> tuple[Floats, float]:
+    """Weights (K,) of highest mean log likelihood (n, K) @ weights, and how far it may be from it.
+
+    Newton steps on the mean less the sum of the weights, whose maximum sums to 1; each is a
+    non-negative least-squares problem (Kim, Carbonetto, Stephens & Anitescu 2020).  By concavity
+    no other weights are better by more than the largest derivative.
+    """
+    from scipy.optimize import nnls
+
+    n, k = likelihood.shape
+    weights = np.full(k, 1.0 / k)
+    for _ in range(MAX_ITER):
+        scaled = likelihood / (likelihood @ weights)[:, np.newaxis]
+        gain = scaled.mean(axis=0)
+        gap = float(gain.max()) - 1.0
+        if gap <= GAP:
+            break
+        curvature = scaled.T @ scaled / n
+        curvature += 1e-9 * np.trace(curvature) * np.eye(k)
+        root = np.linalg.cholesky(curvature).T
+        target = nnls(root, np.linalg.solve(root.T, 2.0 * gain - 1.0))[0]
+        # a weight that is wrongly taken for 0 must be able to come back
+        step = np.maximum(target, 0.1 * weights) - weights
+        size = 1.0
+        while size > 1e-3 and not _better(likelihood, weights, size * step):
+            size *= 0.5
+        # EM where a Newton step does not help: it never gets worse
+        weights = weights + size * step if size > 1e-3 else weights * gain
+        weights /= weights.sum()
+    return weights, gap
+
+
+def _better(likelihood: Floats, weights: Floats, step: Floats) -> bool:
+    """Whether a step raises the mean log-likelihood, less the sum of the weights."""
+    change = likelihood @ step / (likelihood @ weights)
+    return bool(change.min() > -1.0 and np.log1p(change).mean() > step.sum())

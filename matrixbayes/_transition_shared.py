@@ -1,0 +1,210 @@
+"""Rows of the Matrix that share one prior.
+
+Contents
+    SharedRows    counts and their prior: learning, prediction, scores of text
+    scores        the log-probability of counted text under any rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core import TransitionCounts
+from ._transition_counts import count, distinct, pairs
+from ._transition_discount import RealCounts
+from ._transition_prior import Entries, SharedPrior, log_evidence, posterior_weights, sums
+
+__all__ = ["SharedRows", "scores"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Documents = Sequence[Ids]
+Pool = tuple[Executor | None, int]
+
+BLOCK = 1 << 20  # (context, token) pairs scored at a time
+
+
+class _Rows(Protocol):
+    def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats: ...
+
+
+def scores(rows: _Rows, text: TransitionCounts) -> float:
+    """The log-probability of text that was counted."""
+    contexts, tokens, times = pairs(text)
+    total = 0.0
+    for start in range(0, len(tokens), BLOCK):
+        cut = slice(start, start + BLOCK)
+        probs = rows.pair_probs(contexts[cut], tokens[cut])
+        total += float(times[cut].astype(np.float64) @ np.log(probs))
+    return total
+
+
+class SharedRows:
+    """Counts of one order, with one prior for all rows; it never changes.
+
+    Counts are whole or, once they fade, real.
+    """
+
+    def __init__(
+        self, counts: TransitionCounts | RealCounts, prior: SharedPrior, discount: float = 1.0
+    ) -> None:
+        self.counts, self.prior, self.discount = counts, prior, discount
+
+    @property
+    def longest(self) -> TransitionCounts | RealCounts:
+        """Counts of whole contexts."""
+        return self.counts
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the counts."""
+        return self.counts.nbytes
+
+    # -- learning -----------------------------------------------------------------
+
+    def led(self, documents: Documents, before: Ids | None) -> Documents:
+        """Documents to count; `before` is what the first one goes on from."""
+        if before is None or not documents:
+            return documents
+        return [np.concatenate([before, documents[0]]), *documents[1:]]
+
+    def with_documents(self, documents: Documents, pool: Pool) -> SharedRows:
+        """After more text."""
+        if isinstance(self.counts, RealCounts):
+            return self._with(self.counts.with_documents(documents, self.discount))
+        return self.with_counts(count(self.counts.order, self.counts.n_tokens, documents, pool))
+
+    def with_counts(self, more: TransitionCounts | RealCounts) -> SharedRows:
+        """With the counts of others; real where either are."""
+        if isinstance(self.counts, RealCounts) or isinstance(more, RealCounts):
+            return self._with(self._real().with_rows(*pairs(more)))
+        counts = self.counts.copy()
+        counts.merge(more)
+        return self._with(counts)
+
+    def scaled(self, factor: float, contexts: Ids | None) -> SharedRows:
+        """With the rows of some contexts multiplied, or with all."""
+        return self._with(self._real().scaled(factor, contexts))
+
+    def with_prior(self, prior: SharedPrior) -> SharedRows:
+        """The same counts with another prior."""
+        return SharedRows(self.counts, prior, self.discount)
+
+    def _with(self, counts: TransitionCounts | RealCounts) -> SharedRows:
+        return SharedRows(counts, self.prior, self.discount)
+
+    def _real(self) -> RealCounts:
+        return self.counts if isinstance(self.counts, RealCounts) else RealCounts.of(self.counts)
+
+    # -- prediction ---------------------------------------------------------------
+
+    def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
+        """The predictive of a token after a whole context, for each of n."""
+        own, of = distinct(contexts)
+        shares, _, _ = self._shares(own)
+        seen = self.counts.counts(contexts, tokens).astype(np.float64)
+        return np.sum(shares[of].T * (self.prior.at(tokens) + seen), axis=0)
+
+    def dense(self, contexts: Ids) -> Floats:
+        """The predictive after each context, (n, V); the prior's after contexts too short."""
+        if contexts.shape[1] < self.counts.order:
+            a_priori = self.prior.weights / self.prior.concentration
+            return np.repeat(self.prior.blend(a_priori[np.newaxis]), len(contexts), axis=0)
+        shares, entries, _ = self._shares(contexts, entries=True)
+        rows = self.prior.blend(shares)
+        rows[entries.row, entries.tokens] += shares.sum(axis=1)[entries.row] * entries.counts
+        return rows
+
+    def posterior(self, context: Ids) -> tuple[Floats, Floats]:
+        """Weights (K,) and alpha (K, V) of the row of one context."""
+        if len(context) < self.counts.order:
+            return self.prior.weights, self.prior.mixture(None).alpha
+        _, entries, weights = self._shares(context[np.newaxis], entries=True)
+        alpha = self.prior.mixture(None).alpha.copy()
+        alpha[:, entries.tokens] += entries.counts
+        return weights[0], alpha
+
+    def draw(self, context: Ids, rng: np.random.Generator) -> int:
+        """A token from the predictive after a context; a priori after one too short."""
+        weights = self.prior.weights[np.newaxis]
+        totals, entries = np.zeros(1), None
+        if len(context) == self.counts.order:
+            totals = self.counts.totals(context[np.newaxis]).astype(np.float64)
+            weights, entries = self.weights(context[np.newaxis], totals)
+        shares = weights[0] * self.prior.concentration / (self.prior.concentration + totals)
+        choice = rng.random()
+        if choice < shares.sum() or totals[0] == 0.0:
+            return self.prior.draw(shares, rng)
+        entries = Entries.of(self.counts, context[np.newaxis]) if entries is None else entries
+        return entries.draw(rng)
+
+    # -- scores of text -------------------------------------------------------------
+
+    def log_prob(self, documents: Documents) -> float:
+        """Of documents, each token scored by these counts."""
+        fresh = count(self.counts.order, self.counts.n_tokens, documents)
+        return self._starts(documents) + scores(self, fresh)
+
+    def log_evidence(self, documents: Documents) -> float:
+        """Of documents, each token counted before the next is scored."""
+        if isinstance(self.counts, RealCounts):
+            return self._starts(documents) + self._fading_evidence(documents)
+        fresh = count(self.counts.order, self.counts.n_tokens, documents)
+        return self._starts(documents) + self._evidence(fresh)
+
+    def _starts(self, documents: Documents) -> float:
+        """Log-probability of the tokens without a whole context."""
+        starts = [each[: self.counts.order] for each in documents]
+        tokens = np.concatenate([*starts, np.zeros(0, dtype=np.int64)])
+        return float(np.log(self.prior.mean_at(tokens)).sum())
+
+    def _evidence(self, fresh: TransitionCounts) -> float:
+        """Of more counts, in whatever order: a closed form for each row."""
+        contexts, tokens, times = pairs(fresh)
+        own, row = distinct(contexts)
+        more = Entries(row, tokens, times.astype(np.float64))
+        totals = self.counts.totals(own).astype(np.float64)
+        seen = self.counts.counts(contexts, tokens).astype(np.float64)
+        found = log_evidence(
+            self.prior.at(tokens) + seen,
+            self.prior.concentration + totals[:, np.newaxis],
+            more,
+            sums(row, more.counts, len(own)),
+        )
+        return float(posterior_weights(self.weights(own, totals)[0], found)[1].sum())
+
+    def _fading_evidence(self, documents: Documents) -> float:
+        """Token by token, for the order matters."""
+        counts, total = self._real().copy(), 0.0
+        rows, order = self._with(counts), counts.order
+        for document in documents:
+            for end in range(order, len(document)):
+                context, token = document[end - order : end], document[end : end + 1]
+                probs = rows.pair_probs(context[np.newaxis], token)
+                total += float(np.log(probs[0]))
+                counts.observe(tuple(context.tolist()), int(token[0]), self.discount)
+        return total
+
+    # -- inside -----------------------------------------------------------------------
+
+    def weights(self, contexts: Ids, totals: Floats) -> tuple[Floats, Entries | None]:
+        """r (n, K) of different contexts, and their entries where it took them."""
+        prior = self.prior
+        if len(prior.weights) == 1:
+            return np.ones((len(contexts), 1)), None
+        entries = Entries.of(self.counts, contexts)
+        found = log_evidence(prior.at(entries.tokens), prior.concentration, entries, totals)
+        return posterior_weights(prior.weights, found)[0], entries
+
+    def _shares(self, contexts: Ids, entries: bool = False) -> tuple[Floats, Any, Floats]:
+        """r_k / (A_k + N) of each context (n, K), its entries where asked for, and r."""
+        totals = self.counts.totals(contexts).astype(np.float64)
+        weights, found = self.weights(contexts, totals)
+        if entries and found is None:
+            found = Entries.of(self.counts, contexts)
+        return weights / (self.prior.concentration + totals[:, np.newaxis]), found, weights

@@ -1,0 +1,678 @@
+"""The Matrix: a row of next-token probabilities for each context, learnt from text.
+
+Contents
+    TransitionMatrix    contexts, the tokens that followed them, and the prior of each row
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, display, parallel
+from ._transition_arguments import (
+    MAX_TOKENS,
+    check_counts,
+    checked_prior,
+    concentrations,
+    real,
+    sparse,
+    vocabulary_size,
+    whole,
+)
+from ._transition_backoff import BackoffRows
+from ._transition_counts import Levels
+from ._transition_discount import RealCounts
+from ._transition_evidence import backoff_evidence
+from ._transition_fit import fit_backoff
+from ._transition_prior import Concentration, SharedPrior
+from ._transition_shared import SharedRows
+from ._transition_tokens import Vocabulary, contexts_of, documents_of, names_of
+from .mixture import DirichletMixture
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["TransitionMatrix"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Documents = Sequence[Ids]
+
+MAX_ORDER = 16
+CELLS = 1 << 22  # entries of dense rows made at a time
+
+
+class TransitionMatrix:
+    r"""Contexts of `order` tokens, what followed them, and a posterior over each row.
+
+    After Dalal & Misra (2024): a language is a matrix with a row for each context, the
+    probabilities of the next token; each row has a prior, text updates it by Bayes' rule, and the
+    prediction is the posterior mean.  For a row with counts n (N in all) and one Dirichlet,
+
+    .. math:: P(v \mid c) = (\alpha_v + n_v) / (A + N)
+
+    Parameters
+    ----------
+    order : int
+        Tokens in a context, 1 to 16.
+    prior : DirichletMixture or float
+        The prior of every row; a number is the alpha of each token.  In a hierarchy it is the
+        prior of the empty context's row.
+    n_tokens : int, optional
+        Size of the vocabulary V, 1 to 2**32 (one less in a hierarchy); taken from `prior` or
+        `tokens` where they tell it.
+    tokens : sequence of str, optional
+        The names of the tokens.
+    hierarchical : bool or sequence of float
+        Whether the mean of a row is the predictive of the next shorter context (MacKay & Peto
+        1995), its concentration one for each order: 1 until `fit_prior` finds better ones, or
+        those given, for contexts of 1, 2, ..., `order` tokens.
+    discount : float
+        Above 0, at most 1: what a row's counts are multiplied by before a new token of the row
+        is added.  Below 1 counts are real numbers, kept in Python: microseconds a token.
+
+    Attributes
+    ----------
+    order, n_tokens : int
+    tokens : tuple of str or None
+    hierarchical : bool
+    discount : float
+    prior : DirichletMixture or float
+    concentrations : tuple of (weights, values)
+        In a hierarchy, for contexts of 1, 2, ... tokens; else empty.
+    n_observed : int
+        Tokens counted: the sum of all counts (a float where counts are real).
+    nbytes : int
+        Memory of the counts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A parameter is not as described.
+
+    Notes
+    -----
+    In a plain matrix a token with fewer than `order` tokens before it in its document is scored by
+    the prior mean and not counted.  In a hierarchy a document begins with `order` begin tokens
+    (number V, which no one predicts), so that every token is counted.  Contexts shorter than
+    `order` say that what stood before is not known: they give the shorter context's row in a
+    hierarchy, and the prior mean otherwise.
+
+    Shorter contexts of a hierarchy count types, not tokens: in how many different longer contexts a
+    token was seen.  That is nearly the mean that maximises the evidence (MacKay & Peto 1995), and
+    what Kneser and Ney count.
+
+    One thread may change a matrix at a time, others may read meanwhile and see it as it was before
+    the change; a second change raises RuntimeError.  What fails or is interrupted changes nothing.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> matrix = mb.TransitionMatrix(1, n_tokens=3)
+    >>> matrix.update([0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]).counts([[0], [1], [2]])
+    array([[0, 3, 0],
+           [1, 2, 2],
+           [1, 1, 1]], dtype=uint64)
+    >>> matrix.predict([1])
+    array([0.25 , 0.375, 0.375])
+    """
+
+    def __init__(
+        self,
+        order: int,
+        *,
+        prior: DirichletMixture | float = 1.0,
+        n_tokens: int | None = None,
+        tokens: Iterable[str] | None = None,
+        hierarchical: bool | Sequence[float] = False,
+        discount: float = 1.0,
+    ) -> None:
+        self._order = whole(order, "order", 1, MAX_ORDER)
+        names = names_of(tokens)
+        if isinstance(prior, DirichletMixture):
+            names = prior.tokens if names is None else names
+        self._vocabulary = Vocabulary(vocabulary_size(prior, n_tokens, names), names)
+        self._hierarchical, to_begin_with = concentrations(hierarchical, self._order)
+        self._discount = real(discount, "discount")
+        shared = SharedPrior(checked_prior(prior), self.n_tokens)
+        self._rows: SharedRows | BackoffRows
+        if self._hierarchical:
+            if self.n_tokens == MAX_TOKENS:
+                raise ValueError("n_tokens is 2**32; in a hierarchy it is 2**32 - 1 at most")
+            if self._discount < 1.0:
+                raise ValueError("a hierarchy counts types, which do not fade: discount must be 1")
+            self._rows = BackoffRows(Levels(self._order, self.n_tokens), shared, to_begin_with)
+        else:
+            kind: Any = RealCounts if self._discount < 1.0 else _core.TransitionCounts
+            self._rows = SharedRows(kind(self._order, self.n_tokens), shared, self._discount)
+        self._latest = np.zeros(0, dtype=np.int64)
+        self._writing = threading.Lock()
+
+    # -- what it is ---------------------------------------------------------------
+
+    @property
+    def order(self) -> int:
+        """Tokens in a context."""
+        return self._order
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the vocabulary, V."""
+        return self._vocabulary.n_tokens
+
+    @property
+    def tokens(self) -> tuple[str, ...] | None:
+        """The names of the tokens."""
+        return self._vocabulary.names
+
+    @property
+    def hierarchical(self) -> bool:
+        """Whether the mean of a row is the predictive of the next shorter context."""
+        return self._hierarchical
+
+    @property
+    def discount(self) -> float:
+        """What a row's counts are multiplied by before a new token is added."""
+        return self._discount
+
+    @property
+    def prior(self) -> DirichletMixture | float:
+        """The prior of every row, or in a hierarchy of the empty context's."""
+        return self._rows.prior.given
+
+    @property
+    def concentrations(self) -> tuple[Concentration, ...]:
+        """Of contexts of 1, 2, ... tokens, in a hierarchy: (weights, values) each."""
+        return self._rows.concentrations if isinstance(self._rows, BackoffRows) else ()
+
+    @property
+    def n_observed(self) -> int | float:
+        """The sum of all counts."""
+        return self._rows.longest.n_observed
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the counts, in bytes."""
+        return self._rows.nbytes
+
+    def __len__(self) -> int:
+        """How many contexts were seen."""
+        return self._rows.longest.sizes()[0]
+
+    @property
+    def n_pairs(self) -> int:
+        """How many different (context, token) pairs were seen."""
+        return self._rows.longest.sizes()[1]
+
+    def __repr__(self) -> str:
+        return display.matrix_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.matrix_html(self)
+
+    # -- learning -----------------------------------------------------------------
+
+    def update(
+        self,
+        tokens: ArrayLike | Sequence[ArrayLike],
+        *,
+        continued: bool = False,
+        executor: Executor | None = None,
+        n_jobs: int | None = 1,
+    ) -> Self:
+        """Learn from text: exact Bayesian updating of the row of each context.
+
+        Parameters
+        ----------
+        tokens : array_like of shape (n,), or a sequence of them
+            One document, or several (also the rows of a two-dimensional array): numbers of any
+            integer type, or names.  No context crosses from one document into the next.
+        continued : bool
+            The first document goes on where the last one of the last update ended: a stream may be
+            cut anywhere.
+        executor : concurrent.futures.Executor, optional
+            Who counts parts of the text: threads, processes, or a cluster's.
+        n_jobs : int, optional
+            Threads where there is no executor; None or -1 for every core.
+
+        Returns
+        -------
+        TransitionMatrix
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A token is not one; its document and position are named.
+        RuntimeError
+            Another thread is changing the matrix.
+        OverflowError
+            More than 2**64 - 1 tokens.
+
+        Notes
+        -----
+        Cost: a sort of the new pairs, and a share of the merging of sorted runs, each at least
+        twice as long as the next: a pair is copied about log2(all / new) times in its life.
+        """
+        with self._change():
+            documents = self._documents(tokens, self._latest if continued else None)
+            if documents:
+                with parallel.workers(executor, n_jobs) as pool:
+                    self._rows = self._rows.with_documents(documents, pool)
+                self._latest = documents[-1][-self._order :].copy()
+        return self
+
+    def update_rows(self, contexts: ArrayLike, counts: Any) -> Self:
+        """Learn from counts that were made elsewhere.
+
+        Parameters
+        ----------
+        contexts : array_like of shape (n, order), or (order,)
+        counts : array_like of shape (n, V) or (V,), or sparse rows (n, V)
+            Whole numbers >= 0, to be added; where counts are real (`discount`, `forget`) also
+            real ones, which do not fade what is there.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A count is negative or not whole; its row and column are named.
+        """
+        ids, _ = self._whole_contexts(contexts)
+        row, columns, times = sparse(counts, (len(ids), self.n_tokens))
+        with self._change():
+            if isinstance(self._rows.longest, RealCounts):
+                check_counts(row, columns, times, "iuf")
+                none = RealCounts(self._order, self.n_tokens)
+                fresh: Any = none.with_rows(ids[row], columns, times.astype(np.float64))
+            else:
+                check_counts(row, columns, times, "iu")
+                fresh = _core.TransitionCounts(self._order, self._last + 1)
+                fresh.update_rows(ids[row], columns, times.astype(np.int64))
+            self._rows = self._rows.with_counts(fresh)
+        return self
+
+    def merge(self, other: TransitionMatrix) -> Self:
+        """Add the counts of another matrix; exact, in 64 bits.
+
+        Priors are not merged: this matrix keeps its own.  ``a + b`` is a new matrix.
+
+        Raises
+        ------
+        ValueError
+            Orders, vocabularies, or the kinds of matrices differ.
+        OverflowError
+            More than 2**64 - 1 tokens.
+        """
+        if not isinstance(other, TransitionMatrix):
+            raise TypeError(f"a matrix merges with a TransitionMatrix, not {type(other).__name__}")
+        for name in ("order", "n_tokens", "hierarchical", "discount"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ValueError(f"{name} is {mine} here and {theirs} there: these do not merge")
+        if self.tokens is not None and other.tokens is not None and self.tokens != other.tokens:
+            raise ValueError("the names of the tokens differ: these do not merge")
+        with self._change():
+            self._rows = self._rows.with_counts(other._rows.longest)  # type: ignore[arg-type]
+        return self
+
+    def __add__(self, other: TransitionMatrix) -> TransitionMatrix:
+        if not isinstance(other, TransitionMatrix):
+            return NotImplemented
+        return self.copy().merge(other)
+
+    def copy(self) -> TransitionMatrix:
+        """A matrix of its own with the same contents; they share memory until one changes."""
+        new = object.__new__(type(self))
+        new.__setstate__(self.__getstate__())
+        return new
+
+    def forget(self, factor: float, contexts: ArrayLike | None = None) -> Self:
+        """Multiply counts by a factor: what was learnt weighs less from now on.
+
+        Counts become real numbers, kept in Python as those of a discounted matrix are.
+
+        Parameters
+        ----------
+        factor : float
+            From 0, which forgets rows altogether, to 1.
+        contexts : array_like of shape (n, order) or (order,), optional
+            Whose rows; all by default.
+
+        Raises
+        ------
+        ValueError
+            In a hierarchy, whose shorter contexts count types: these do not fade.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0])
+        >>> matrix.forget(0.5, [0]).counts([[0], [1]])
+        array([[0., 1.],
+               [2., 0.]])
+        """
+        factor = real(factor, "factor", least=0.0)
+        ids = None if contexts is None else self._whole_contexts(contexts)[0]
+        with self._change():
+            if isinstance(self._rows, BackoffRows):
+                raise ValueError("a hierarchy counts types, which do not fade")
+            self._rows = self._rows.scaled(factor, ids)
+        return self
+
+    def fit_prior(self, n_components: int = 1, **options: Any) -> Self:
+        """Fit the prior to the rows that were seen, by maximum evidence (empirical Bayes).
+
+        Parameters
+        ----------
+        n_components : int
+            Components of the mixture over rows.  In a hierarchy: concentrations of each order.
+            With one it is that of highest evidence (MacKay & Peto 1995); several stand on a grid
+            from 1/8 to 8192, and their weights are those of highest evidence.
+        **options
+            In a plain matrix, parameters of `DirichletMixtureEstimator`.
+
+        Returns
+        -------
+        TransitionMatrix
+            Itself, with `prior` or `concentrations` set.
+
+        Raises
+        ------
+        ValueError
+            Nothing was counted yet.
+
+        Warns
+        -----
+        ConvergenceWarning, RuntimeWarning
+            The fit did not converge; a concentration is not identified or at its limit.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2).update([0] * 9 + [1] * 9 + [0] * 9)
+        >>> matrix.fit_prior().prior.alpha.shape
+        (1, 2)
+        """
+        n_components = whole(n_components, "n_components", 1, 1 << 20)
+        if len(self) == 0:
+            raise ValueError("no context was counted yet: update the matrix first")
+        with self._change():
+            rows = self._rows
+            if isinstance(rows, SharedRows):
+                self._rows = rows.with_prior(self._fitted(rows, n_components, options))
+            elif options:
+                raise TypeError(f"a hierarchy has no option {next(iter(options))!r}")
+            else:
+                self._rows = fit_backoff(rows, n_components)
+        return self
+
+    def _fitted(self, rows: SharedRows, n_components: int, options: dict[str, Any]) -> SharedPrior:
+        """The prior of all rows, fitted to those that were seen."""
+        from .prior import DirichletMixtureEstimator
+
+        _, indptr, tokens, times = rows.counts.all()
+        data = _SparseRows(indptr, tokens, times, (len(indptr) - 1, self.n_tokens))
+        estimator = DirichletMixtureEstimator(n_components, kind="counts", **options)
+        found = estimator.fit(data).prior_
+        named = DirichletMixture(found.weights, found.alpha, tokens=self.tokens)
+        return SharedPrior(named, self.n_tokens)
+
+    # -- prediction ---------------------------------------------------------------
+
+    def predict(self, contexts: Any, *, top: int | None = None) -> Any:
+        """The next token's distribution: the posterior mean of the row of each context.
+
+        Parameters
+        ----------
+        contexts : array_like of shape (n, length), or (length,) for one
+            Numbers or names; the last `order` of each count.  Contexts that were not seen, or are
+            too short, have the prior's prediction, or the shorter context's in a hierarchy.
+        top : int, optional
+            Only the most probable tokens.
+
+        Returns
+        -------
+        ndarray of shape (n, V), or (V,) for one context
+            Or with `top` two arrays of shape (n, top) or (top,): tokens, the most probable first,
+            and their probabilities.
+        """
+        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        if top is not None:
+            tokens, probs = self._top(ids, whole(top, "top", 1, self.n_tokens))
+            return (tokens[0], probs[0]) if single else (tokens, probs)
+        rows = np.empty((len(ids), self.n_tokens))
+        for cut in _blocks(len(ids), CELLS // self.n_tokens):
+            rows[cut] = self._rows.dense(ids[cut])
+        return rows[0] if single else rows
+
+    def __getitem__(self, context: Any) -> Floats:
+        """The row of a context: the distribution of the next token."""
+        return self.predict(context)
+
+    def posterior(self, context: Any) -> DirichletMixture:
+        """What is known of the row of one context: a Dirichlet mixture over its probabilities.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0])
+        >>> matrix.posterior([0]).alpha
+        array([[1., 3.]])
+        """
+        ids, single = contexts_of(context, self._vocabulary, self._order, self._last)
+        if not single:
+            raise ValueError(f"posterior takes one context, not shape {ids.shape}")
+        weights, alpha = self._rows.posterior(ids[0])
+        return DirichletMixture(weights, alpha, tokens=self.tokens)
+
+    def log_prob(self, tokens: Any) -> float:
+        """Log-probability of text, in nats, each token scored by the matrix as it is.
+
+        Parameters
+        ----------
+        tokens
+            One document or several, as `update` takes them.
+        """
+        return self._rows.log_prob(self._documents(tokens))
+
+    def log_evidence(self, tokens: Any) -> float:
+        """Log-probability of text, in nats, each token counted before the next is scored.
+
+        By the chain rule: what the matrix would have said at each token, had it learnt the ones
+        before.  The matrix itself is not changed.
+
+        Parameters
+        ----------
+        tokens
+            One document or several, as `update` takes them.
+
+        Notes
+        -----
+        In a plain matrix the order of the tokens of a row does not matter (but for a discount), and
+        each row has a closed form.  In a hierarchy it does a little, for the mean of a row moves
+        while the row is being filled; with several concentrations, each token judges them by the
+        mean at its time.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=3)
+        >>> round(matrix.log_evidence([0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]), 10)
+        -13.9412617633
+        """
+        rows, documents = self._rows, self._documents(tokens)
+        if isinstance(rows, BackoffRows):
+            return backoff_evidence(rows, documents)
+        return rows.log_evidence(documents)
+
+    def perplexity(self, tokens: Any) -> float:
+        """``exp(-log_prob / n)`` of text of n tokens: the vocabulary an even guess would have."""
+        n = sum(map(len, documents_of(tokens, self._vocabulary)))
+        if n == 0:
+            raise ValueError("there are no tokens to score")
+        return math.exp(-self.log_prob(tokens) / n)
+
+    def generate(
+        self,
+        n: int,
+        context: Any = None,
+        *,
+        rng: np.random.Generator | int | None = None,
+        temperature: float = 1.0,
+    ) -> Ids:
+        """Text drawn token by token from the matrix as it is.
+
+        Parameters
+        ----------
+        n : int
+            Tokens to draw.
+        context : array_like of shape (length,), optional
+            What stands before; by default the text is the beginning of a document.
+        rng : numpy.random.Generator or int, optional
+        temperature : float
+            Probabilities are raised to the power of its inverse; 0 takes the most probable token.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, prior=1e-9, n_tokens=3).update([0, 1, 2] * 5)
+        >>> matrix.generate(5, [0], rng=0)
+        array([1, 2, 0, 1, 2])
+        """
+        n = whole(n, "n", 0, 1 << 62)
+        temperature = real(temperature, "temperature", math.inf, least=0.0)
+        generator = np.random.default_rng(rng)
+        rows = self._rows
+        if context is None:
+            text = rows.levels.begin if isinstance(rows, BackoffRows) else np.zeros(0, np.int64)
+        else:
+            ids, single = contexts_of(context, self._vocabulary, self._order, self._last)
+            if not single:
+                raise ValueError(f"generate takes one context, not shape {ids.shape}")
+            text = ids[0]
+        drawn = np.empty(n, dtype=np.int64)
+        for i in range(n):
+            if temperature == 1.0:
+                drawn[i] = rows.draw(text, generator)
+            else:
+                drawn[i] = _tempered(rows.dense(text[np.newaxis])[0], temperature, generator)
+            text = np.append(text, drawn[i])[-self._order :]
+        return drawn
+
+    # -- what was seen --------------------------------------------------------------
+
+    def contexts(self) -> Ids:
+        """Every context that was seen, (len, order), in rising order.
+
+        In a hierarchy, V stands for what is before the beginning of a document.
+        """
+        found = self._rows.longest.all()[0].astype(np.int64)
+        return found[np.lexsort(found.T[::-1])]
+
+    def counts(self, contexts: Any) -> NDArray[Any]:
+        """How often each token followed, (n, V), or (V,) for one context."""
+        ids, single = self._whole_contexts(contexts)
+        indptr, tokens, times = self._rows.longest.rows(ids)
+        rows = np.zeros((len(ids), self.n_tokens), dtype=times.dtype)
+        rows[np.repeat(np.arange(len(ids)), np.diff(indptr)), tokens] = times
+        return rows[0] if single else rows
+
+    def totals(self, contexts: Any) -> Any:
+        """How often each context was followed by a token, (n,), or a number for one context.
+
+        Contexts too short were never counted: 0.
+        """
+        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        counts: Any = self._rows.longest
+        whole_ones = ids.shape[1] == self._order
+        found = counts.totals(ids) if whole_ones else np.zeros(len(ids), dtype=np.uint64)
+        return found[0] if single else found
+
+    def rows(self, contexts: Any = None) -> csr_array:
+        """The counts of contexts as sparse rows (n, V); by default of all, as in `contexts`."""
+        from scipy.sparse import csr_array
+
+        ids = self.contexts() if contexts is None else self._whole_contexts(contexts)[0]
+        indptr, tokens, times = self._rows.longest.rows(ids)
+        return csr_array((times, tokens.astype(np.int64), indptr), shape=(len(ids), self.n_tokens))
+
+    # -- inside ---------------------------------------------------------------------
+
+    @property
+    def _last(self) -> int:
+        """The largest number in a context."""
+        return self.n_tokens if self._hierarchical else self.n_tokens - 1
+
+    def _whole_contexts(self, contexts: Any) -> tuple[Ids, bool]:
+        """Contexts (n, order), and whether one was given."""
+        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        if ids.shape[1] != self._order:
+            raise ValueError(f"a context has {ids.shape[1]} tokens; it needs {self._order}")
+        return ids, single
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        if not self._writing.acquire(blocking=False):
+            raise RuntimeError(
+                "another thread is changing this matrix; wait until it is done, or give each "
+                "thread a matrix of its own and merge them"
+            )
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    def _documents(self, tokens: Any, before: Ids | None = None) -> Documents:
+        """Documents as the rows count them, checked; `before` stands in front of the first."""
+        documents = documents_of(tokens, self._vocabulary)
+        return self._rows.led(documents, before)
+
+    def _top(self, contexts: Ids, k: int) -> tuple[Ids, Floats]:
+        tokens = np.empty((len(contexts), k), dtype=np.int64)
+        probs = np.empty((len(contexts), k))
+        for cut in _blocks(len(contexts), CELLS // self.n_tokens):
+            rows = self._rows.dense(contexts[cut])
+            best = np.argsort(-rows, axis=1, kind="stable")[:, :k]
+            tokens[cut], probs[cut] = best, np.take_along_axis(rows, best, axis=1)
+        return tokens, probs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_writing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _writing=threading.Lock())
+
+
+class _SparseRows(NamedTuple):
+    """Compressed sparse rows, as an estimator takes them."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[Any]
+    data: NDArray[Any]
+    shape: tuple[int, int]
+
+
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    size = max(size, 1)
+    return (slice(start, start + size) for start in range(0, n, size))
+
+
+def _tempered(row: Floats, temperature: float, rng: np.random.Generator) -> int:
+    """A token drawn from a row at another temperature."""
+    if temperature == 0.0:
+        return int(row.argmax())
+    scores = np.log(row) / temperature
+    shares = np.cumsum(np.exp(scores - scores.max()))
+    return int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
