@@ -1,5 +1,6 @@
 """Types of the C core; `help` on each name tells the rest."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -127,6 +128,8 @@ def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_F
 
 # -- transitions -----------------------------------------------------------------------
 
+_Uint64 = NDArray[np.uint64]
+
 class TransitionCounts:
     def __new__(cls, order: int, n_tokens: int) -> Self: ...
     @property
@@ -152,3 +155,16 @@ class TransitionCounts:
         self,
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]: ...
     def sizes(self) -> tuple[int, int]: ...
+    @property
+    def latest(self) -> NDArray[np.uint32]: ...
+    def arrays(self) -> tuple[_Uint64, NDArray[np.uint32], _Uint64, _Uint64, _Uint64, _Uint64]: ...
+    @classmethod
+    def from_arrays(
+        cls,
+        order: int,
+        n_tokens: int,
+        arrays: Sequence[NDArray[Any]],
+        latest: ArrayLike = (),
+        *,
+        verify: bool = True,
+    ) -> Self: ...

@@ -449,9 +449,30 @@ def transition_counts() -> Cases:
         return empty.all()
 
     yield "copy", copied_twice
+    arrays = old.arrays()
+    wrong = [array.copy() for array in arrays]
+    wrong[1][0] = 0
+
+    def borrowed() -> Any:
+        made = new.from_arrays(2, 4, [array.copy() for array in arrays], old.latest)
+        made.update(tokens)
+        made.merge(new.from_arrays(2, 4, arrays, verify=False))
+        return made.arrays()
+
+    yield "borrowed", borrowed
+    yield "arrays", old.arrays
+    yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, wrong)
+    yield "latest", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays, [4])
+    yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays[:2])
+    yield "lists", lambda: fails(TypeError, new.from_arrays, 2, 4, [[1]] * 6)
+    yield "no arrays", lambda: fails(TypeError, new.from_arrays, 2, 4, 6)
+    yield "of order 17", lambda: fails(ValueError, new.from_arrays, 17, 4, arrays)
+    yield "raises, latest", lambda: fails(OSError, new.from_arrays, 2, 4, arrays, Bad())
+    yield "pickled", lambda: pickle.loads(pickle.dumps(old))
+    yield "copies", lambda: (copy.copy(old), copy.deepcopy(old))
     yield "order 0", lambda: new(0, 4).update(tokens)
     yield "empty", lambda: (twin.all(), twin.sizes(), twin.rows(contexts[:0]))
-    for name in ("order", "n_tokens", "n_observed", "nbytes"):
+    for name in ("order", "n_tokens", "n_observed", "nbytes", "latest"):
         yield name, partial(getattr, old, name)
     for arguments in ((-1, 3), (17, 3), (2, 0), (2, 2**33)):
         yield str(arguments), partial(fails, ValueError, new, *arguments)
@@ -486,7 +507,18 @@ OF_COUNTS = ("n_rows", "n_tokens", "n_entries", "tokens", "counts", "sparse", "_
 PASSES = ("evidence_table", "count_posterior", "count_expectation")
 
 OF_TRANSITIONS = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows", "merge")
-OF_TRANSITIONS += ("copy", "counts", "totals", "rows", "all", "sizes")
+OF_TRANSITIONS += (
+    "copy",
+    "counts",
+    "totals",
+    "rows",
+    "all",
+    "sizes",
+    "latest",
+    "arrays",
+    "from_arrays",
+)
+OF_TRANSITIONS += ("__copy__", "__deepcopy__", "__reduce__")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},

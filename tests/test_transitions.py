@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
 import threading
 import tracemalloc
+import weakref
 from collections import Counter
+from contextlib import suppress
 from itertools import starmap
 
 import numpy as np
@@ -219,16 +223,16 @@ def test_copies_go_their_own_ways(first, second, third, order):
     for text in first:
         counts.update(text, continued=True)
     joined = [[token for text in first for token in text]]
-    copy = counts.copy()
-    copy.update([[], *second])
+    twin = counts.copy()
+    twin.update([[], *second])
     counts.update([[], *third])
-    counts.merge(copy)
-    copy.merge(copy.copy())
-    again = TransitionCounts(order, 3)
-    again.merge(copy)
+    counts.merge(twin)
+    twin.merge(twin.copy())
+    joint = TransitionCounts(order, 3)
+    joint.merge(twin)
     expected = reference.transitions(2 * (joined + second), order)
-    assert as_dictionary(again) == expected
-    assert as_dictionary(copy) == expected
+    assert as_dictionary(joint) == expected
+    assert as_dictionary(twin) == expected
     assert as_dictionary(counts) == reference.transitions(2 * joined + third + second, order)
 
 
@@ -255,6 +259,271 @@ def tracemalloc_peak(call):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
+
+
+# -- arrays and files --------------------------------------------------------------------
+
+NAMES = ("keys", "counts", "large_at", "large", "index", "sums")
+
+
+def with_large_counts(rng, order, n_tokens, n=700):
+    """Counts and the dictionary of them: long rows, several runs, large counts, a stream."""
+    tokens = stream(rng, n, n_tokens)
+    counts = counted(order, n_tokens, tokens, tokens[: n // 2])
+    expected = Counter(reference.transitions([tokens, tokens[: n // 2]], order))
+    for key in rng.choice(sorted(expected), 20):
+        counts.update_rows(key[np.newaxis, :-1], key[-1:], [2**32 - 1 + int(key[0]) % 3])
+        expected[tuple(key.tolist())] += 2**32 - 1 + int(key[0]) % 3
+    return counts, expected
+
+
+def again(counts, arrays=None, **options):
+    arrays = counts.arrays() if arrays is None else arrays
+    return TransitionCounts.from_arrays(
+        counts.order, counts.n_tokens, arrays, counts.latest, **options
+    )
+
+
+def assert_same_arrays(counts, other):
+    for name, one, two in zip(NAMES, counts.arrays(), other.arrays(), strict=True):
+        assert_array_equal(one, two, err_msg=name)
+
+
+@pytest.mark.parametrize("order", range(17))
+@pytest.mark.parametrize("n_tokens", [1, 3, 50257, 2**32])
+def test_a_round_trip_through_a_file(order, n_tokens, tmp_path):
+    rng = np.random.default_rng(order)
+    counts, expected = with_large_counts(rng, order, n_tokens)
+    assert len(counts.latest) == order
+    mapped = []
+    for name, array in zip(NAMES, counts.arrays(), strict=True):
+        np.save(tmp_path / f"{name}.npy", array)
+        kind = {"mmap_mode": "r"} if array.size else {}
+        mapped.append(np.load(tmp_path / f"{name}.npy", **kind))
+    for verify in (True, False):
+        loaded = again(counts, mapped, verify=verify)
+        assert loaded.n_observed == counts.n_observed
+        assert loaded.nbytes == counts.nbytes
+        check_answers(loaded, expected)
+        assert as_dictionary(loaded) == expected
+        assert_same_arrays(loaded, counts)
+        both = loaded.copy()
+        both.merge(loaded)
+        more = stream(rng, 30, n_tokens)
+        for grown in (loaded, twin := counts.copy()):
+            grown.update(more, continued=True)
+        assert as_dictionary(loaded) == as_dictionary(twin)
+        assert as_dictionary(both) == {key: 2 * n for key, n in expected.items()}
+
+
+@given(st.lists(st.integers(0, 4), max_size=9), st.integers(0, 5))
+def test_the_latest_tokens_are_those_of_the_stream(tokens, order):
+    counts = TransitionCounts(order, 5)
+    counts.update(tokens, continued=True)
+    assert counts.latest.tolist() == (tokens[-order:] if order else [])
+    long = TransitionCounts.from_arrays(order, 5, counts.arrays(), [1, 2, *tokens])
+    assert long.latest.tolist() == ([1, 2, *tokens][-order:] if order else [])
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 16])
+def test_pickles_and_copies(order):
+    counts, expected = with_large_counts(np.random.default_rng(1), order, 50257)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        other = pickle.loads(pickle.dumps(counts, protocol))
+        assert as_dictionary(other) == expected
+        assert (other.nbytes, other.order, other.n_tokens) == (counts.nbytes, order, 50257)
+        assert other.latest.tolist() == counts.latest.tolist()
+    for other in (copy.copy(counts), copy.deepcopy(counts)):
+        assert_same_arrays(other, counts)
+        other.update([3] * 20)
+        assert as_dictionary(counts) == expected
+        assert other.n_observed == counts.n_observed + 20 - order
+    empty = pickle.loads(pickle.dumps(TransitionCounts(order, 9)))
+    assert as_dictionary(empty) == {}
+    assert empty.latest.tolist() == []
+
+
+def test_arrays_are_views_that_outlive_their_counts():
+    counts, _ = with_large_counts(np.random.default_rng(1), 2, 999, n=100_000)
+    counts.sizes()
+    before = tracemalloc_peak(lambda: None)
+    assert tracemalloc_peak(counts.arrays) < before + 1e4
+    arrays = counts.arrays()
+    for array in arrays:
+        assert not array.flags.writeable
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+    kept = [array.copy() for array in arrays]
+    counts.update([1, 2, 3, 4])
+    counts.sizes()
+    del counts
+    for array, other in zip(arrays, kept, strict=True):
+        assert_array_equal(array, other)
+
+
+def test_borrowed_arrays_are_kept_as_long_as_they_are_read():
+    counts, expected = with_large_counts(np.random.default_rng(1), 2, 999)
+    arrays = [array.copy() for array in counts.arrays()]
+    gone = [weakref.ref(array) for array in arrays]
+    loaded = again(counts, arrays)
+    views = loaded.arrays()
+    other = loaded.copy()
+    del arrays
+    loaded.update([1, 2, 3, 4])
+    loaded.sizes()  # merges what was borrowed into a run of its own
+    assert all(ref() is not None for ref in gone)
+    del views
+    assert as_dictionary(other) == expected
+    assert all(ref() is not None for ref in gone)
+    del other
+    assert all(ref() is None for ref in gone)
+
+
+def ask_everything(counts):
+    """Every question and every change, whatever the answers are."""
+    rng = np.random.default_rng(0)
+    contexts = rng.integers(0, counts.n_tokens, (50, counts.order))
+    seen = counts.all()[0][:40].astype(np.int64) % counts.n_tokens
+    contexts[: len(seen)] = seen
+    counts.counts(contexts, contexts[:, 0] if counts.order else np.arange(50) % 3)
+    counts.totals(contexts)
+    counts.rows(contexts)
+    counts.sizes()
+    other = counts.copy()
+    other.update(np.append(contexts.ravel(), [0, 1]))
+    other.counts(contexts, np.zeros(50, int))
+    other.totals(contexts)
+    other.rows(contexts)
+    with suppress(OverflowError):
+        other.merge(counts)
+        counts.merge(counts)
+    other.all()
+    counts.all()
+    return counts.latest, counts.nbytes, counts.n_observed, other.nbytes
+
+
+@pytest.mark.parametrize(
+    ("order", "n_tokens"), [(0, 300), (1, 300), (1, 2**32), (2, 50257), (5, 999), (16, 2**32)]
+)
+def test_any_bit_of_the_arrays_may_be_wrong(order, n_tokens):
+    """Verified arrays are what the core makes; others may answer anything, but they answer."""
+    rng = np.random.default_rng(order)
+    counts, _ = with_large_counts(rng, order, n_tokens)
+    accepted = 0
+    for round_ in range(600):
+        arrays = [array.copy() for array in counts.arrays()]
+        which = round_ % len(arrays)
+        for _ in range(rng.integers(1, 3) if round_ % 3 else 1):
+            data = arrays[which].reshape(-1).view(np.uint8)
+            if data.size:
+                data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        if round_ % 50 == 7:
+            arrays[which][...] = rng.integers(0, 2**32, arrays[which].shape)
+        if round_ % 50 == 8:
+            arrays[which][...] = np.iinfo(arrays[which].dtype).max
+        ask_everything(again(counts, arrays, verify=False))
+        try:
+            verified = again(counts, arrays)
+        except ValueError as error:
+            assert str(error).partition("[")[0] in NAMES  # noqa: PT017
+            continue
+        accepted += 1
+        contexts, indptr, tokens, times = verified.all()
+        rebuilt = TransitionCounts(order, n_tokens)
+        times = np.minimum(times, 2**63 - 1)
+        rebuilt.update_rows(np.repeat(contexts, np.diff(indptr), axis=0), tokens, times)
+        assert_same_arrays(verified, rebuilt)
+    assert accepted < 150
+
+
+def test_borrowed_arrays_may_change_at_any_time():
+    """As a mapped file may: while questions are answered, another thread writes."""
+    rng = np.random.default_rng(0)
+    counts = counted(2, 500, rng.integers(0, 500, 300_000))
+    counts.update_rows([[1, 2]], [3], [2**40])
+    arrays = [array.copy() for array in counts.arrays()]
+    loaded, done = again(counts, arrays), threading.Event()
+
+    def scribble():
+        mine = np.random.default_rng(1)
+        while not done.is_set():
+            for array, kept in zip(arrays, counts.arrays(), strict=True):
+                place = mine.integers(0, len(array), len(array) // 50 + 1)
+                array[place] = mine.integers(0, 2**32, array[place].shape)
+                array[: len(array) // 2] = np.iinfo(array.dtype).max
+                array[...] = kept
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        for _ in range(25):
+            ask_everything(loaded.copy())
+            with suppress(ValueError):
+                again(counts, arrays)
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_what_verifying_finds_is_named():
+    counts = TransitionCounts(1, 3)
+    counts.update_rows([[0], [0], [1], [2]], [0, 2, 1, 0], [1, 2**32, 5, 2**33])
+    good = [array.copy() for array in counts.arrays()]
+    keys = good[0]
+
+    def changed(which, place, value):
+        arrays = [array.copy() for array in good]
+        arrays[NAMES.index(which)][place] = value
+        return arrays
+
+    cases = [
+        (changed("keys", 1, keys[0]), "keys\\[1\\] does not stand behind"),
+        (changed("keys", 0, keys[0] | np.uint64(1)), "keys\\[0\\] does not end with zeros"),
+        (changed("keys", 3, keys[3] | np.uint64(3 << 60)), "keys\\[3\\] has a token"),
+        (changed("counts", 0, 0), "counts\\[0\\] is 0"),
+        (changed("counts", 0, 2**32 - 1), "large_at\\[0\\] is not the place"),
+        (changed("large_at", 1, 0), "large_at\\[1\\] is not the place"),
+        (changed("large", 1, 2**32 - 2), "large\\[1\\] is missing or not large"),
+        (changed("large", 1, 2**64 - 2**32), "brings the sum of all past"),
+        (changed("counts", 1, 9), "large_at\\[0\\] is not the place"),
+        (changed("index", 0, 1), "index\\[0\\] is not the first"),
+        (changed("index", -1, 0), "index\\[1\\] is not the first"),
+        (changed("sums", 0, 1), "sums\\[0\\] is not the sum"),
+        (changed("counts", 0, 2)[:5], "there are 5 arrays"),
+        ([keys[:3], *good[1:]], "counts has 4 entries; with 3 keys it needs 3"),
+        ([keys, good[1], good[2][:1], *good[3:]], "large has 2 entries; with 4 keys it needs 1"),
+        ([keys.repeat(2, axis=1), *good[1:]], "keys have shape"),
+        ([keys[:, 0], *good[1:]], "keys must have 2 axes"),
+        ([*good[:4], good[4][:1], good[5]], "index has 1 entries; with 4 keys it needs 2"),
+        ([*good[:5], good[5].repeat(2)], "sums has 2 entries; with 4 keys it needs 1"),
+    ]
+    for arrays, message in cases:
+        with pytest.raises(ValueError, match=message):
+            again(counts, arrays)
+    even = [array.copy() for array in counted(0, 64, range(64)).arrays()]
+    even[NAMES.index("sums")][1] += 1
+    with pytest.raises(ValueError, match="sums\\[1\\] is not the sum"):
+        TransitionCounts.from_arrays(0, 64, even)
+    for arrays in (
+        [keys.astype(np.int64), *good[1:]],
+        [keys[::2], good[1][::2], *good[2:]],
+        [keys, good[1].astype(">u4"), *good[2:]],
+        [keys, good[1].tolist(), *good[2:]],
+        [
+            np.frombuffer(b"x" + keys.tobytes(), np.uint8)[1:].view(np.uint64)[:, np.newaxis],
+            *good[1:],
+        ],
+        None,
+    ):
+        with pytest.raises(TypeError):
+            TransitionCounts.from_arrays(1, 3, arrays)
+    for arguments in ((17, 3), (-1, 3), (1, 0), (1, 2**32 + 1)):
+        with pytest.raises(ValueError, match="must be from"):
+            TransitionCounts.from_arrays(*arguments, good)
+    with pytest.raises(ValueError, match="latest\\[1\\] is 3; tokens are below 3"):
+        TransitionCounts.from_arrays(1, 3, good, [0, 3])
+    with pytest.raises(TypeError, match="latest must be whole numbers"):
+        TransitionCounts.from_arrays(1, 3, good, [0.5])
 
 
 # -- large counts --------------------------------------------------------------------
@@ -341,6 +610,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, error, message):
 def test_every_allocation_may_fail(what):
     _testcapi = pytest.importorskip("_testcapi")
     more = counted(2, 5, [4, 3, 2, 1, 0] * 20)
+    arrays = more.arrays()
     part = np.arange(60) % 5
     for from_here_on in (False, True):
         for n in range(200):
@@ -356,6 +626,8 @@ def test_every_allocation_may_fail(what):
                 "counts": lambda c=counts: c.counts([[0, 1]], [1]),
                 "totals": lambda c=counts: c.totals([[0, 1]]),
                 "copy": counts.copy,
+                "arrays": counts.arrays,
+                "from_arrays": lambda: TransitionCounts.from_arrays(2, 5, arrays),
             }
             call, failed = calls[what], False
             _testcapi.set_nomemory(n, 0 if from_here_on else n + 1)
@@ -373,7 +645,7 @@ def test_every_allocation_may_fail(what):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-@pytest.mark.parametrize("what", ["update", "update_rows", "merge", "all"])
+@pytest.mark.parametrize("what", ["update", "update_rows", "merge", "all", "from_arrays"])
 def test_signals_stop_it_and_change_nothing(what):
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 50_000, 2_000_000)
@@ -396,6 +668,7 @@ def test_signals_stop_it_and_change_nothing(what):
         "update_rows": (counts.update_rows, tokens.reshape(-1, 2), tokens[::2], tokens[1::2]),
         "merge": (counts.merge, many),
         "all": (counts.all,),
+        "from_arrays": (TransitionCounts.from_arrays, 2, 50_000, many.arrays()),
     }
     call, *arguments = calls[what]
     kept = []

@@ -16,6 +16,21 @@ mb_new_transitions(PyTypeObject *type, mb_transitions *counts)
     return self;
 }
 
+int
+mb_check_order(long long order, long long n_tokens)
+{
+    if (order < 0 || order > MB_MAX_ORDER) {
+        PyErr_Format(PyExc_ValueError, "order is %lld; it must be from 0 to %d", order,
+                     MB_MAX_ORDER);
+        return -1;
+    }
+    if (n_tokens < 1 || n_tokens > 1LL << 32) {
+        PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32", n_tokens);
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *
 transitions_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -25,13 +40,8 @@ transitions_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      &n_tokens)) {
         return NULL;
     }
-    if (order < 0 || order > MB_MAX_ORDER) {
-        return PyErr_Format(PyExc_ValueError, "order is %lld; it must be from 0 to %d", order,
-                            MB_MAX_ORDER);
-    }
-    if (n_tokens < 1 || n_tokens > 1LL << 32) {
-        return PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32",
-                            n_tokens);
+    if (mb_check_order(order, n_tokens) < 0) {
+        return NULL;
     }
     mb_transitions *counts;
     mb_status status = mb_transitions_new((size_t)order, (uint64_t)n_tokens, &counts);
@@ -112,8 +122,32 @@ static PyGetSetDef transitions_getset[] = {
     {"n_tokens", get_n_tokens, NULL, "Size of the vocabulary, V.", NULL},
     {"n_observed", get_n_observed, NULL, "Observations: the sum of all counts.", NULL},
     {"nbytes", get_nbytes, NULL, "Bytes of memory.", NULL},
+    {"latest", mb_transition_counts_latest, NULL,
+     "The last tokens of the last document, `order` at most: what `continued` goes on from.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
+
+/* Runs never change, so that a copy that shares them is as deep as any. */
+static PyObject *
+deepcopy(PyObject *self, PyObject *Py_UNUSED(memo))
+{
+    return mb_transition_counts_copy(self, NULL);
+}
+
+PyDoc_STRVAR(
+    from_arrays_doc,
+    "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
+    "Counts over what `arrays` and `latest` of others were, perhaps mapped from a file.\n\n"
+    "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
+    "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
+    "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
+    "Parameters\n----------\n"
+    "order, n_tokens : int\n    As the counts had them.\n"
+    "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
+    "latest : array_like of int\n    The tokens that a stream goes on from.\n"
+    "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n\n"
+    "Raises\n------\n"
+    "ValueError\n    Where something is wrong: names the array and the place.");
 
 static PyMethodDef transitions_methods[] = {
     {"update", (PyCFunction)(void (*)(void))mb_transition_counts_update,
@@ -145,6 +179,15 @@ static PyMethodDef transitions_methods[] = {
      "depends on nothing but which contexts there are."},
     {"sizes", mb_transition_counts_sizes, METH_NOARGS,
      "sizes($self, /)\n--\n\nHow many contexts and how many pairs were seen."},
+    {"arrays", mb_transition_counts_arrays, METH_NOARGS,
+     "arrays($self, /)\n--\n\n"
+     "All that is counted, as read-only arrays (keys, counts, large_at, large, index, sums) over\n"
+     "the memory of the counts: nothing is copied, and they stay as they are when counts change."},
+    {"from_arrays", (PyCFunction)(void (*)(void))mb_transition_counts_from_arrays,
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, from_arrays_doc},
+    {"__copy__", mb_transition_counts_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", deepcopy, METH_O, NULL},
+    {"__reduce__", mb_transition_counts_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

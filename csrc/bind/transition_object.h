@@ -36,6 +36,9 @@ PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_
 /* A new TransitionCounts of `type` with counts that it takes, also on failure. */
 PyObject *mb_new_transitions(PyTypeObject *type, mb_transitions *counts);
 
+/* -1 with ValueError unless there are such counts. */
+int mb_check_order(long long order, long long n_tokens);
+
 /* The methods. */
 PyObject *mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *mb_transition_counts_update_rows(PyObject *self, PyObject *args);
@@ -46,5 +49,9 @@ PyObject *mb_transition_counts_totals(PyObject *self, PyObject *contexts_arg);
 PyObject *mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg);
 PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
+PyObject *mb_transition_counts_latest(PyObject *self, void *closure);
+PyObject *mb_transition_counts_arrays(PyObject *self, PyObject *ignored);
+PyObject *mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs);
+PyObject *mb_transition_counts_reduce(PyObject *self, PyObject *ignored);
 
 #endif

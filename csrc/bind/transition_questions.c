@@ -156,7 +156,7 @@ all_rows(PyObject *self)
         PyThreadState *thread = PyEval_SaveThread();
         mb_interrupt interrupt = mb_on_signals(&thread);
         mb_status status =
-            mb_transitions_all(counts, &interrupt, PyArray_DATA(contexts), PyArray_DATA(starts),
+            mb_transitions_all(counts, n, &interrupt, PyArray_DATA(contexts), PyArray_DATA(starts),
                                PyArray_DATA(tokens), PyArray_DATA(times));
         PyEval_RestoreThread(thread);
         result = status != MB_OK ? mb_raise(status, NULL)

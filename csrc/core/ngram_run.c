@@ -7,19 +7,22 @@
 
 enum { PIECE = 1 << 20, PER_BUCKET = 8 };
 
-/* How many running sums a run of n pairs has. */
-static size_t
-n_sums(size_t n)
+unsigned
+mb_run_index_bits(const mb_key_layout *layout, size_t n)
 {
-    return n / MB_SUM_BLOCK + 1;
+    unsigned most = layout->context_bits + layout->token_bits, bits = 0;
+    most = most < 40 ? most : 40;
+    while (bits < most && n >> (bits + 1) >= PER_BUCKET) {
+        bits++;
+    }
+    return bits;
 }
 
-/* A run with room for n counts of this total (no more of them can be large than there is room
- * for) and with these keys, taken in any case; with room for them where they are NULL. */
+/* A run with room for n pairs whose counts have this total, which bounds how many can be large;
+ * with these keys, taken in any case, or with room for them where they are NULL. */
 static mb_run *
 new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
 {
-    size_t n_large = total / UINT32_MAX < n ? (size_t)(total / UINT32_MAX) : n;
     mb_run *run = mb_calloc(1, sizeof(mb_run));
     if (run == NULL) {
         mb_free(keys);
@@ -27,18 +30,12 @@ new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
     }
     run->n_users = 1;
     run->total = total;
-    while (run->index_bits < layout->context_bits && run->index_bits < 40 &&
-           n >> (run->index_bits + 1) >= PER_BUCKET) {
-        run->index_bits++;
-    }
+    run->room_large = total / UINT32_MAX < n ? (size_t)(total / UINT32_MAX) : n;
     run->keys = keys != NULL ? keys : mb_calloc(n, layout->n_words * sizeof(uint64_t));
     run->counts = mb_calloc(n, sizeof(uint32_t));
-    run->large_at = mb_calloc(n_large, sizeof(size_t));
-    run->large = mb_calloc(n_large, sizeof(uint64_t));
-    run->index = mb_calloc(((size_t)1 << run->index_bits) + 1, sizeof(size_t));
-    run->sums = mb_calloc(n_sums(n), sizeof(uint64_t));
-    if (run->keys == NULL || run->counts == NULL || run->large_at == NULL || run->large == NULL ||
-        run->index == NULL || run->sums == NULL) {
+    run->large_at = mb_calloc(run->room_large, sizeof(uint64_t));
+    run->large = mb_calloc(run->room_large, sizeof(uint64_t));
+    if (run->keys == NULL || run->counts == NULL || run->large_at == NULL || run->large == NULL) {
         mb_run_free(run);
         return NULL;
     }
@@ -57,12 +54,16 @@ mb_run_free(mb_run *run)
 {
     /* the last user frees what all others have done with it */
     if (run != NULL && __atomic_sub_fetch(&run->n_users, 1, __ATOMIC_ACQ_REL) == 0) {
-        mb_free(run->keys);
-        mb_free(run->counts);
-        mb_free(run->large_at);
-        mb_free(run->large);
-        mb_free(run->index);
-        mb_free(run->sums);
+        if (run->release != NULL) {
+            run->release(run->owner);
+        } else {
+            mb_free(run->keys);
+            mb_free(run->counts);
+            mb_free(run->large_at);
+            mb_free(run->large);
+            mb_free(run->index);
+            mb_free(run->sums);
+        }
         mb_free(run);
     }
 }
@@ -70,19 +71,22 @@ mb_run_free(mb_run *run)
 size_t
 mb_run_bytes(const mb_key_layout *layout, const mb_run *run)
 {
-    return sizeof(mb_run) + run->n * (layout->n_words * sizeof(uint64_t) + sizeof(uint32_t)) +
-           run->n_large * (sizeof(size_t) + sizeof(uint64_t)) +
-           (((size_t)1 << run->index_bits) + 1) * sizeof(size_t) +
-           n_sums(run->n) * sizeof(uint64_t);
+    size_t n_numbers = run->n * layout->n_words + 2 * run->n_large +
+                       mb_run_index_size(layout, run->n) + mb_run_sums_size(run->n);
+    return sizeof(mb_run) + run->n * sizeof(uint32_t) + n_numbers * sizeof(uint64_t);
 }
 
 MB_INLINE void
 append_count(mb_run *run, uint64_t count)
 {
     if (count >= UINT32_MAX) {
-        run->large_at[run->n_large] = run->n;
-        run->large[run->n_large++] = count;
-        count = UINT32_MAX;
+        if (run->n_large < run->room_large) {
+            run->large_at[run->n_large] = run->n;
+            run->large[run->n_large++] = count;
+            count = UINT32_MAX;
+        } else {
+            count = UINT32_MAX - 1; /* the total was a lie */
+        }
     }
     run->counts[run->n++] = (uint32_t)count;
 }
@@ -101,9 +105,8 @@ append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
 static mb_status
 build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
 {
-    size_t next = 0;
+    size_t next = 0, n_large = 0;
     uint64_t sum = 0;
-    const uint64_t *large = run->large;
     for (size_t i = 0; i < run->n; i++) {
         size_t bucket =
             run->index_bits == 0 ? 0 : run->keys[i * layout->n_words] >> (64 - run->index_bits);
@@ -113,7 +116,7 @@ build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interr
         if (i % MB_SUM_BLOCK == 0) {
             run->sums[i / MB_SUM_BLOCK] = sum;
         }
-        sum += run->counts[i] == UINT32_MAX ? *large++ : run->counts[i];
+        sum += run->counts[i] == UINT32_MAX ? run->large[n_large++] : run->counts[i];
         if (i % PIECE == PIECE - 1) {
             MB_TRY(mb_interrupted(interrupt));
         }
@@ -127,13 +130,30 @@ build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interr
     return MB_OK;
 }
 
-/* Indexes a run that is complete and gives it to the caller; ends it where that fails. */
+/* Cuts the arrays of a run that has all its pairs to their lengths, and makes its index. */
+static mb_status
+complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
+{
+    run->keys = mb_shrink(run->keys, run->n, layout->n_words * sizeof(uint64_t));
+    run->counts = mb_shrink(run->counts, run->n, sizeof(uint32_t));
+    run->large_at = mb_shrink(run->large_at, run->n_large, sizeof(uint64_t));
+    run->large = mb_shrink(run->large, run->n_large, sizeof(uint64_t));
+    run->index_bits = mb_run_index_bits(layout, run->n);
+    run->index = mb_calloc(mb_run_index_size(layout, run->n), sizeof(uint64_t));
+    run->sums = mb_calloc(mb_run_sums_size(run->n), sizeof(uint64_t));
+    if (run->index == NULL || run->sums == NULL) {
+        return MB_NOMEM;
+    }
+    return build_index(layout, run, interrupt);
+}
+
+/* Completes a run and gives it to the caller; ends it where that fails. */
 static mb_status
 finish(const mb_key_layout *layout, mb_status status, mb_run *run, const mb_interrupt *interrupt,
        mb_run **out)
 {
     if (status == MB_OK) {
-        status = build_index(layout, run, interrupt);
+        status = complete(layout, run, interrupt);
     }
     if (status == MB_OK) {
         *out = run;
@@ -163,33 +183,11 @@ mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t
     for (size_t i = 0; i < n; i++) {
         total += counts[i];
     }
-    keys = mb_shrink(keys, n, layout->n_words * sizeof(uint64_t));
     mb_run *run = new_run(layout, n, total, keys);
     if (run == NULL) {
         return MB_NOMEM;
     }
     return finish(layout, append_counts(run, n, counts, interrupt), run, interrupt, out);
-}
-
-/* How many different keys a and b have together.  Without branches that depend on the keys: which
- * run the next one is from cannot be guessed. */
-MB_INLINE mb_status
-count_union(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt,
-            size_t *n)
-{
-    size_t i = 0, j = 0, many = 0;
-    while (i < a->n && j < b->n) {
-        for (size_t k = 0; k < PIECE && i < a->n && j < b->n; k++) {
-            const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
-            int from_a = !mb_key_before(n_words, y, x), from_b = !mb_key_before(n_words, x, y);
-            i += (size_t)from_a;
-            j += (size_t)from_b;
-            many++;
-        }
-        MB_TRY(mb_interrupted(interrupt));
-    }
-    *n = many + (a->n - i) + (b->n - j);
-    return MB_OK;
 }
 
 MB_INLINE mb_status
@@ -205,6 +203,7 @@ append_rest(size_t n_words, const mb_run *from, size_t start, const mb_interrupt
     return MB_OK;
 }
 
+/* Without branches that depend on the keys: which run the next one is from cannot be guessed. */
 MB_INLINE mb_status
 unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt, mb_run *to)
 {
@@ -212,7 +211,9 @@ unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *inte
     while (i < a->n && j < b->n) {
         for (size_t k = 0; k < PIECE && i < a->n && j < b->n; k++) {
             const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
-            int from_a = !mb_key_before(n_words, y, x), from_b = !mb_key_before(n_words, x, y);
+            /* from one of them at least, even where keys change meanwhile: the room is enough */
+            int from_a = !mb_key_before(n_words, y, x);
+            int from_b = !from_a | !mb_key_before(n_words, x, y);
             uint64_t count =
                 (a->counts[i] & -(uint64_t)from_a) + (b->counts[j] & -(uint64_t)from_b);
             if (count >= UINT32_MAX) {
@@ -232,9 +233,8 @@ MB_INLINE mb_status
 merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run *b,
       const mb_interrupt *interrupt, mb_run **out)
 {
-    size_t n;
-    MB_TRY(count_union(n_words, a, b, interrupt, &n));
-    mb_run *run = new_run(layout, n, a->total + b->total, NULL);
+    /* memory that no key comes to is never mapped, so the sum costs no more than the union */
+    mb_run *run = new_run(layout, a->n + b->n, a->total + b->total, NULL);
     if (run == NULL) {
         return MB_NOMEM;
     }
@@ -270,8 +270,8 @@ search(size_t n_words, const uint64_t *keys, size_t low, size_t high, const uint
 size_t
 mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
 {
-    size_t bucket = run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits);
-    size_t low = run->index[bucket], high = run->index[bucket + 1];
+    size_t low, high;
+    mb_run_bucket(run, key, &low, &high);
     switch (layout->n_words) {
     case 1:
         return search(1, run->keys, low, high, key);
@@ -291,7 +291,7 @@ mb_run_large(const mb_run *run, size_t place)
         low = run->large_at[low + half] <= place ? low + half : low;
         n -= half;
     }
-    return run->large[low];
+    return run->n_large > 0 ? run->large[low] : UINT32_MAX;
 }
 
 /* The sum of the counts before a place. */
@@ -309,7 +309,7 @@ sum_before(const mb_run *run, size_t place)
 uint64_t
 mb_run_sum(const mb_run *run, size_t low, size_t high)
 {
-    if (high - low <= MB_SUM_BLOCK) {
+    if (high <= low || high - low <= MB_SUM_BLOCK) {
         uint64_t sum = 0;
         for (size_t i = low; i < high; i++) {
             sum += mb_run_count(run, i);

@@ -10,18 +10,40 @@
 
 enum { MB_SUM_BLOCK = 64 /* pairs to one running sum */ };
 
+/* Its arrays may be another's (ngram_borrow.h), who may have filled them with any numbers, or
+ * change them at any time.  Whoever reads them therefore takes each number once, and addresses
+ * memory by none that was not brought into its range before: answers may be wrong then, no more. */
 typedef struct {
-    size_t n_users; /* references, changed by atomic operations only */
+    size_t n_users;               /* references, changed by atomic operations only */
+    void (*release)(void *owner); /* ends the loan of all arrays; NULL where they are its own */
+    void *owner;
     size_t n, n_large;
-    uint64_t total;   /* of the counts */
-    uint64_t *keys;   /* [n][n_words], mixed, rising */
-    uint32_t *counts; /* [n], UINT32_MAX for a large one */
-    size_t *large_at; /* [n_large], which counts are large, rising */
-    uint64_t *large;  /* [n_large] */
+    size_t room_large;  /* while it is made */
+    uint64_t total;     /* of the counts */
+    uint64_t *keys;     /* [n][n_words], mixed, rising */
+    uint32_t *counts;   /* [n], UINT32_MAX for a large one */
+    uint64_t *large_at; /* [n_large], which counts are large, rising */
+    uint64_t *large;    /* [n_large] */
     unsigned index_bits;
-    size_t *index;  /* [(1 << index_bits) + 1], the first key of those that begin with these bits */
-    uint64_t *sums; /* [n / MB_SUM_BLOCK + 1], of the counts before every MB_SUM_BLOCK-th */
+    uint64_t *index; /* [mb_run_index_size()], the first key of those that begin with these bits */
+    uint64_t *sums;  /* [mb_run_sums_size()], of the counts before every MB_SUM_BLOCK-th */
 } mb_run;
+
+/* How many of the first bits of a key the index of n keys tells apart, and its entries: one for
+ * each number of these bits, and n. */
+unsigned mb_run_index_bits(const mb_key_layout *layout, size_t n);
+
+static inline size_t
+mb_run_index_size(const mb_key_layout *layout, size_t n)
+{
+    return ((size_t)1 << mb_run_index_bits(layout, n)) + 1;
+}
+
+static inline size_t
+mb_run_sums_size(size_t n)
+{
+    return n / MB_SUM_BLOCK + 1;
+}
 
 /* A run of keys [n][n_words] in order, which it takes (and ends where that fails), and a copy of
  * counts [n], each > 0, with a total below 2^64. */
@@ -37,6 +59,17 @@ void mb_run_free(mb_run *run);
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
                        const mb_interrupt *interrupt, mb_run **out);
 
+/* Where the keys begin that share their first bits with `key`, and where they end. */
+static inline void
+mb_run_bucket(const mb_run *run, const uint64_t *key, size_t *low, size_t *high)
+{
+    size_t bucket = run->index_bits == 0 ? 0 : (size_t)(key[0] >> (64 - run->index_bits));
+    uint64_t start = __atomic_load_n(run->index + bucket, __ATOMIC_RELAXED);
+    uint64_t end = __atomic_load_n(run->index + bucket + 1, __ATOMIC_RELAXED);
+    *high = end < run->n ? (size_t)end : run->n;
+    *low = start < *high ? (size_t)start : *high;
+}
+
 /* The first place whose key does not stand before `key`, which is mixed. */
 size_t mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key);
 
@@ -51,8 +84,9 @@ mb_run_prefetch(const mb_run *run, const uint64_t *key)
 static inline void
 mb_run_prefetch_keys(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
 {
-    size_t bucket = run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits);
-    size_t middle = run->index[bucket] + (run->index[bucket + 1] - run->index[bucket]) / 2;
+    size_t low, high;
+    mb_run_bucket(run, key, &low, &high);
+    size_t middle = low + (high - low) / 2;
     __builtin_prefetch(run->keys + middle * layout->n_words);
     __builtin_prefetch(run->counts + middle);
 }

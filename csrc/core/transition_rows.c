@@ -1,6 +1,8 @@
 /* Transition counts: questions. */
 #include "transitions.h"
 
+#include <string.h>
+
 enum { PIECE = 1 << 18, BLOCK = 64 /* keys that are looked for at once */ };
 
 /* How often each of `many` keys was seen; all of them ask for memory before the first waits. */
@@ -103,20 +105,23 @@ read_row(const mb_transitions *counts, const uint64_t *key, size_t most, uint32_
         find_row(layout, counts->runs[r], key, next + r, end + r);
     }
     for (;;) {
-        const uint64_t *first = NULL;
+        size_t from = counts->n_runs;
+        uint64_t first[MB_MAX_WORDS] = {0}, many = 0;
         for (size_t r = 0; r < counts->n_runs; r++) {
             const uint64_t *mine = counts->runs[r]->keys + next[r] * n_words;
-            if (next[r] < end[r] && (first == NULL || mb_key_before(n_words, mine, first))) {
-                first = mine;
+            if (next[r] < end[r] &&
+                (from == counts->n_runs || mb_key_before(n_words, mine, first))) {
+                memcpy(first, mine, n_words * sizeof(uint64_t));
+                from = r;
             }
         }
-        if (first == NULL) {
+        if (from == counts->n_runs) {
             return n;
         }
-        uint64_t many = 0;
-        for (size_t r = 0; r < counts->n_runs; r++) {
+        for (size_t r = from; r < counts->n_runs; r++) {
             const mb_run *run = counts->runs[r];
-            if (next[r] < end[r] && mb_key_equal(n_words, run->keys + next[r] * n_words, first)) {
+            if (r == from ||
+                (next[r] < end[r] && mb_key_equal(n_words, run->keys + next[r] * n_words, first))) {
                 many += mb_run_count(run, next[r]++);
             }
         }
@@ -146,8 +151,12 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
             start += (int64_t)many;
             starts[i + 1] = start;
         } else {
-            many = read_row(counts, key, (size_t)(starts[i + 1] - starts[i]), tokens + starts[i],
-                            times + starts[i]);
+            size_t most = (size_t)(starts[i + 1] - starts[i]);
+            many = read_row(counts, key, most, tokens + starts[i], times + starts[i]);
+            for (size_t rest = many; rest < most; rest++) { /* borrowed keys have changed */
+                tokens[starts[i] + (int64_t)rest] = 0;
+                times[starts[i] + (int64_t)rest] = 0;
+            }
         }
         since += many + 1;
         if (since >= PIECE) {
@@ -175,30 +184,39 @@ mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *inte
     return MB_OK;
 }
 
+/* The tokens of a key's context. */
+static void
+read_context(const mb_key_layout *layout, const uint64_t *key, uint32_t *context)
+{
+    uint64_t own[MB_MAX_WORDS];
+    memcpy(own, key, layout->n_words * sizeof(uint64_t));
+    mb_key_unmix(layout, layout->n_words, own);
+    for (size_t place = 0; place < layout->order; place++) {
+        context[place] = mb_key_token(layout, own, place);
+    }
+}
+
 mb_status
-mb_transitions_all(const mb_transitions *counts, const mb_interrupt *interrupt, uint32_t *contexts,
-                   int64_t *starts, uint32_t *tokens, uint64_t *times)
+mb_transitions_all(const mb_transitions *counts, size_t n_contexts, const mb_interrupt *interrupt,
+                   uint32_t *contexts, int64_t *starts, uint32_t *tokens, uint64_t *times)
 {
     const mb_key_layout *layout = &counts->layout;
-    size_t n_words = layout->n_words, row = 0;
-    starts[0] = 0;
-    for (size_t i = 0; counts->n_runs > 0 && i < counts->runs[0]->n; i++) {
+    size_t n_words = layout->n_words, row = 0, n = counts->n_runs > 0 ? counts->runs[0]->n : 0;
+    for (size_t i = 0; i < n; i++) {
         const uint64_t *key = counts->runs[0]->keys + i * n_words;
-        if (i == 0 || !mb_key_same_context(layout, key, key - n_words)) {
-            uint64_t own[MB_MAX_WORDS] = {0};
-            for (size_t w = 0; w < n_words; w++) {
-                own[w] = key[w];
-            }
-            mb_key_unmix(layout, n_words, own);
-            for (size_t place = 0; place < layout->order; place++) {
-                contexts[row * layout->order + place] = mb_key_token(layout, own, place);
-            }
+        int begins = i == 0 || !mb_key_same_context(layout, key, key - n_words);
+        if (begins && row < n_contexts) {
+            read_context(layout, key, contexts + row * layout->order);
             starts[row++] = (int64_t)i;
         }
         tokens[i] = mb_key_token(layout, key, layout->order);
         times[i] = mb_run_count(counts->runs[0], i);
-        starts[row] = (int64_t)i + 1;
         MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
     }
+    for (; row < n_contexts; row++) { /* borrowed keys have changed */
+        memset(contexts + row * layout->order, 0, layout->order * sizeof(uint32_t));
+        starts[row] = (int64_t)n;
+    }
+    starts[n_contexts] = (int64_t)n;
     return MB_OK;
 }

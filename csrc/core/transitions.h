@@ -60,8 +60,21 @@ mb_status mb_transitions_update_rows(mb_transitions *counts, size_t n, const int
 mb_status mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
                                const mb_interrupt *interrupt);
 
+/* Adds a run, taken in any case. */
+mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run,
+                                 const mb_interrupt *interrupt);
+
 /* Merges all runs into one: no answer changes, but questions are quicker. */
 mb_status mb_transitions_settle(mb_transitions *counts, const mb_interrupt *interrupt);
+
+/* The run of settled counts, an empty one where they are none; the caller frees it. */
+mb_status mb_transitions_run(const mb_transitions *counts, mb_run **out);
+
+/* New counts of this run, shared, and `latest` tokens [n_latest] of a stream, of which `order` at
+ * most are kept. MB_RANGE for what mb_transitions_new() refuses. */
+mb_status mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run, size_t n_latest,
+                                  const int64_t *latest, mb_transitions **out,
+                                  mb_token_fault *fault);
 
 /* How often each of tokens [n] followed each of contexts [n][order]. */
 mb_status mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
@@ -84,11 +97,11 @@ mb_status mb_transitions_rows(const mb_transitions *counts, size_t n, const int6
 mb_status mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *interrupt,
                                     size_t *n);
 
-/* All rows of settled counts: contexts [n_contexts][order], starts [n_contexts + 1], tokens and
+/* All rows of settled counts, of which there are n_contexts: contexts [n_contexts][order], starts [n_contexts + 1], tokens and
  * times of every pair. */
-mb_status mb_transitions_all(const mb_transitions *counts, const mb_interrupt *interrupt,
-                             uint32_t *contexts, int64_t *starts, uint32_t *tokens,
-                             uint64_t *times);
+mb_status mb_transitions_all(const mb_transitions *counts, size_t n_contexts,
+                             const mb_interrupt *interrupt, uint32_t *contexts, int64_t *starts,
+                             uint32_t *tokens, uint64_t *times);
 
 /* The mixed key of a context and a token. */
 mb_status mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token,
