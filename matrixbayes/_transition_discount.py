@@ -6,6 +6,7 @@ questions as `_core.TransitionCounts`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,13 +36,31 @@ class RealCounts:
     def of(cls, counts: TransitionCounts) -> RealCounts:
         """From whole counts."""
         contexts, indptr, tokens, times = counts.all()
+        arrays = (contexts, indptr, tokens, times.astype(np.float64))
+        return cls.from_arrays(counts.order, counts.n_tokens, arrays)
+
+    @classmethod
+    def from_arrays(cls, order: int, n_tokens: int, arrays: Sequence[NDArray[Any]]) -> RealCounts:
+        """From what `all` gives, checked."""
+        contexts, indptr, tokens, times = arrays
+        if contexts.ndim != 2 or contexts.shape[1] != order or contexts.dtype.kind not in "iu":
+            raise ValueError(f"contexts have shape {contexts.shape}; they need (n, {order})")
+        if indptr.shape != (len(contexts) + 1,) or tokens.ndim != 1 or tokens.shape != times.shape:
+            raise ValueError("the arrays of the rows have no matching shapes")
+        if indptr[0] != 0 or indptr[-1] != len(tokens) or (np.diff(indptr) <= 0).any():
+            raise ValueError("the rows do not begin where the last ones end")
+        for name, numbers in (("contexts", contexts), ("tokens", tokens)):
+            if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < n_tokens:
+                raise ValueError(f"{name} are not from 0 to {n_tokens - 1}")
+        if not (np.isfinite(times) & (times > 0.0)).all():
+            raise ValueError("a count is not positive and finite")
         rows = {}
         for i, context in enumerate(contexts.tolist()):
             cut = slice(indptr[i], indptr[i + 1])
-            rows[tuple(context)] = dict(
-                zip(tokens[cut].tolist(), times[cut].astype(float).tolist(), strict=True)
-            )
-        return cls(counts.order, counts.n_tokens, rows)
+            rows[tuple(context)] = dict(zip(tokens[cut].tolist(), times[cut].tolist(), strict=True))
+        if len(rows) != len(contexts) or sum(map(len, rows.values())) != len(tokens):
+            raise ValueError("a context, or a token of a row, is there twice")
+        return cls(order, n_tokens, rows)
 
     def _changed(self, rows: dict[tuple[int, ...], Row]) -> RealCounts:
         """These with some rows replaced."""
@@ -98,7 +117,7 @@ class RealCounts:
     @property
     def n_observed(self) -> float:
         """The sum of all counts."""
-        return float(sum(sum(row.values()) for row in self._rows.values()))
+        return math.fsum(n for row in self._rows.values() for n in row.values())
 
     @property
     def nbytes(self) -> int:
@@ -119,7 +138,8 @@ class RealCounts:
 
     def totals(self, contexts: Ids) -> Floats:
         """The sums of rows, (n,)."""
-        found = (sum(self._rows.get(tuple(context), {}).values()) for context in contexts.tolist())
+        rows = (self._rows.get(tuple(context), {}) for context in contexts.tolist())
+        found = (math.fsum(row.values()) for row in rows)  # the same in whatever order
         return np.fromiter(found, dtype=np.float64, count=len(contexts))
 
     def rows(self, contexts: Ids) -> tuple[Ids, Ids, Floats]:

@@ -7,6 +7,7 @@ Contents
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, display, parallel
+from . import _core, _transition_files, display, parallel
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
@@ -647,6 +648,68 @@ class TransitionMatrix:
             best = np.argsort(-rows, axis=1, kind="stable")[:, :k]
             tokens[cut], probs[cut] = best, np.take_along_axis(rows, best, axis=1)
         return tokens, probs
+
+    # -- files ------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the matrix to a file, all or nothing.
+
+        The file is a safetensors file whose arrays `open` maps; nothing is copied on the way.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written.  An old file is as it was.
+        """
+        rows = self._rows
+        _transition_files.write(
+            path,
+            _transition_files.Saved(
+                self._order, self.n_tokens, self.tokens, self._discount, self._latest, rows
+            ),
+        )
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
+        """Open a saved matrix without loading its counts: they are read where they are asked for.
+
+        Parameters
+        ----------
+        path
+            What `save` wrote.  The file must stay as it is while the matrix is in use; a matrix
+            that is updated keeps what is new in memory.
+        verify : bool
+            Read the file once, and check checksums and every count and context.  Without, only the
+            header is checked, and damaged counts give wrong answers; nothing else.
+
+        Raises
+        ------
+        ValueError
+            The file is not one of a matrix, or is damaged.
+        OSError
+            It cannot be read.
+
+        Examples
+        --------
+        >>> import os, tempfile, matrixbayes as mb
+        >>> path = os.path.join(tempfile.mkdtemp(), "matrix.safetensors")
+        >>> mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0]).save(path)
+        >>> mb.TransitionMatrix.open(path)[0]
+        array([0.25, 0.75])
+        """
+        saved = _transition_files.read(path, verify)
+        new = object.__new__(cls)
+        new.__setstate__(
+            {
+                "_order": saved.order,
+                "_vocabulary": Vocabulary(saved.n_tokens, saved.tokens),
+                "_hierarchical": isinstance(saved.rows, BackoffRows),
+                "_discount": saved.discount,
+                "_rows": saved.rows,
+                "_latest": saved.latest,
+            }
+        )
+        return new
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_writing"}

@@ -1,0 +1,194 @@
+"""Files of arrays that are mapped into memory, not loaded: safetensors, written without a copy.
+
+The layout is that of the safetensors format, which its library reads; here arrays go from memory to
+the file and from the file into the address space, so that they may be larger than memory.  Each
+array has a checksum in the header, and the header one of its own: a file with a single bit changed
+is refused, unless the caller does without the pass over the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import io
+
+__all__ = ["open_mapped", "write_mapped"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+ALIGNMENT = 64  # bytes, of the first array
+MAX_HEADER = 1 << 28
+NO_CHECKSUM = "0" * 8  # stands in the header while its checksum is made
+PIECE = 1 << 24  # bytes to a step of a checksum, so that it stops on Ctrl-C
+DTYPES = {name: code for name, code in io.DTYPES.items() if name != "bool"} | {"uint64": "U64"}
+
+
+def write_mapped(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[str, Any]) -> None:
+    """Write arrays and a header to `path`, all or nothing, without copies of the arrays.
+
+    Parameters
+    ----------
+    path, header
+        As for `io.write`.
+    arrays
+        Numbers of 64, 32 or 8 bits, in C order.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.  The old file is as it was.
+    """
+    # the widest first, so that each begins at a multiple of its width
+    named = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    flat = {name: np.ascontiguousarray(array) for name, array in named}
+    told = dict(header) | {"checksums": {name: _checksum(array) for name, array in flat.items()}}
+    text = _header_of(flat, json.dumps(told, allow_nan=False))
+
+    def save(temporary: str) -> None:
+        with open(temporary, "wb") as file:
+            file.write(len(text).to_bytes(8, "little"))
+            file.write(text)
+            for array in flat.values():
+                file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+
+    io._write(path, save)
+
+
+def open_mapped(
+    path: str | os.PathLike[str], format: str, *, verify: bool = True
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Map the arrays of a file that `write_mapped` wrote, read-only, and read its header.
+
+    Parameters
+    ----------
+    path
+        The file.  Whoever changes it while it is mapped changes the numbers.
+    format
+        The format that the header must name.
+    verify
+        Whether to read everything once and compare checksums; the header is always checked.
+
+    Raises
+    ------
+    ValueError
+        The file is not complete, of another format, or not what `write_mapped` wrote.
+    OSError
+        There is no such file, or it cannot be read.
+    """
+    path = os.fspath(path)
+    if sys.byteorder != "little":
+        raise ValueError("mapped files need a little-endian machine")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is not a regular file")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, MAX_HEADER):
+            raise ValueError(f"{path} is not a complete safetensors file")
+        text = file.read(length)
+    table = _table(path, text)
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
+        raise ValueError(f"{path}: the header is damaged: its metadata are no texts")
+    header = io._header(path, metadata, format)
+    found = metadata.get("checksum", "")
+    if found != _header_checksum(text, found):
+        raise ValueError(f"{path}: the header is damaged: its checksum is wrong")
+    arrays = _views(path, table, 8 + length, size)
+    if verify:
+        told = header.get("checksums")
+        for name, array in arrays.items():
+            if not isinstance(told, dict) or told.get(name) != _checksum(array):
+                raise ValueError(f"{path}: array {name!r} is damaged: its checksum is wrong")
+    return arrays, header
+
+
+def _header_of(arrays: Arrays, told: str) -> bytes:
+    """The header of a safetensors file, padded, with its own checksum in it."""
+    table: dict[str, Any] = {"__metadata__": {io.KEY: told, "checksum": NO_CHECKSUM}}
+    start = 0
+    for name, array in arrays.items():
+        end = start + array.nbytes
+        table[name] = {
+            "dtype": DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+        start = end
+    text = json.dumps(table, separators=(",", ":")).encode("ascii")
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    checksum = _header_checksum(text, NO_CHECKSUM)
+    return text.replace(_entry(NO_CHECKSUM), _entry(checksum))
+
+
+def _header_checksum(text: bytes, found: str) -> str:
+    """Of a header, as it was before its checksum was put in."""
+    return f"{zlib.crc32(text.replace(_entry(found), _entry(NO_CHECKSUM))):08x}"
+
+
+def _entry(checksum: str) -> bytes:
+    """A checksum in a header; the quotes within other texts are escaped."""
+    return f'"checksum":"{checksum}"'.encode()
+
+
+def _checksum(array: NDArray[Any]) -> str:
+    """CRC-32 of the bytes of an array in C order."""
+    data, value = array.reshape(-1).view(np.uint8).data, 0
+    for start in range(0, len(data), PIECE):
+        value = zlib.crc32(data[start : start + PIECE], value)
+    return f"{value:08x}"
+
+
+def _table(path: str, text: bytes) -> dict[str, Any]:
+    try:
+        table = json.loads(text, parse_constant=io._refuse, parse_float=io._finite)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the header is damaged: {error}") from error
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}: the header is damaged: it is not an object")
+    return table
+
+
+def _views(path: str, table: dict[str, Any], start: int, size: int) -> dict[str, NDArray[Any]]:
+    """The arrays of a table, which must fill the rest of the file without a gap."""
+    whole = np.memmap(path, dtype=np.uint8, mode="r")
+    if len(whole) != size:
+        raise ValueError(f"{path} changed while it was opened")
+    arrays, next_offset = {}, 0
+    for name, entry in sorted(table.items(), key=lambda item: _offsets(path, item[0], item[1])):
+        begin, end = _offsets(path, name, entry)
+        dtype = next((kind for kind, code in DTYPES.items() if code == entry.get("dtype")), None)
+        shape = entry.get("shape")
+        if dtype is None or not isinstance(shape, list) or not all(map(_is_size, shape)):
+            raise ValueError(f"{path}: array {name!r} has no known type or shape")
+        n_bytes = np.dtype(dtype).itemsize
+        for n in shape:
+            n_bytes *= n
+        if begin != next_offset or end - begin != n_bytes or start + end > size:
+            raise ValueError(f"{path}: array {name!r} is not where its shape {shape} puts it")
+        if (start + begin) % np.dtype(dtype).itemsize:
+            raise ValueError(f"{path}: array {name!r} is not aligned")
+        arrays[name] = whole[start + begin : start + end].view(dtype).reshape(shape)
+        next_offset = end
+    if start + next_offset != size:
+        raise ValueError(f"{path} has {size} bytes, and its arrays end at {start + next_offset}")
+    return {name: array.view(np.ndarray) for name, array in arrays.items()}
+
+
+def _is_size(n: object) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**62
+
+
+def _offsets(path: str, name: str, entry: Any) -> tuple[int, int]:
+    found = entry.get("data_offsets") if isinstance(entry, dict) else None
+    if not isinstance(found, list) or len(found) != 2 or not all(map(_is_size, found)):
+        raise ValueError(f"{path}: array {name!r} has no place in the file")
+    return found[0], found[1]
