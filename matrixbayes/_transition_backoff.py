@@ -54,6 +54,11 @@ class BackoffRows:
 
     # -- learning -----------------------------------------------------------------
 
+    def empty(self) -> BackoffRows:
+        """The same prior without counts."""
+        none = Levels(self.levels.order, self.levels.n_tokens)
+        return BackoffRows(none, self.prior, self.concentrations)
+
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents behind begin tokens; `before` is what the first one goes on from."""
         begin = self.levels.begin
@@ -108,6 +113,10 @@ class BackoffRows:
         rows *= to_mean[:, np.newaxis]
         rows[entries.row, entries.tokens] += to_counts[entries.row] * entries.counts
         return rows
+
+    def seen(self, context: Ids) -> Ids:
+        """Tokens that the prior alone does not account for."""
+        return self.shortest.seen(context[:0])
 
     def posterior(self, context: Ids) -> tuple[Floats, Floats]:
         """Weights (K,) and alpha (K, V) of the row of one context."""

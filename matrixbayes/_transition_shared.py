@@ -67,6 +67,10 @@ class SharedRows:
 
     # -- learning -----------------------------------------------------------------
 
+    def empty(self) -> SharedRows:
+        """The same prior without counts."""
+        return self._with(type(self.counts)(self.counts.order, self.counts.n_tokens))
+
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents to count; `before` is what the first one goes on from."""
         if before is None or not documents:
@@ -104,7 +108,9 @@ class SharedRows:
     # -- prediction ---------------------------------------------------------------
 
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
-        """The predictive of a token after a whole context, for each of n."""
+        """The predictive of a token after a context, for each of n; a priori after short ones."""
+        if contexts.shape[1] < self.counts.order:
+            return self.prior.mean_at(tokens)
         own, of = distinct(contexts)
         shares, _, _ = self._shares(own)
         seen = self.counts.counts(contexts, tokens).astype(np.float64)
@@ -119,6 +125,12 @@ class SharedRows:
         rows = self.prior.blend(shares)
         rows[entries.row, entries.tokens] += shares.sum(axis=1)[entries.row] * entries.counts
         return rows
+
+    def seen(self, context: Ids) -> Ids:
+        """Tokens that the prior alone does not account for."""
+        if len(context) < self.counts.order:
+            return np.zeros(0, dtype=np.int64)
+        return Entries.of(self.counts, context[np.newaxis]).tokens
 
     def posterior(self, context: Ids) -> tuple[Floats, Floats]:
         """Weights (K,) and alpha (K, V) of the row of one context."""

@@ -1,4 +1,8 @@
-"""Fits to rows that lie on a cluster: `fit` over a Dask array.
+"""Fits to rows, and counts of text, that lie on a cluster.
+
+Contents
+    fit       an estimator, to a Dask array of rows
+    update    a `TransitionMatrix`, by a Dask array or bag of tokens
 
 Each chunk stays where it is; a pass sends the mixture to the chunks and brings back statistics,
 K (V + 2) numbers a block, that merge in the same tree as in memory.
@@ -16,11 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from . import parallel
 from ._em_streams import StreamData
 from .mixture import DirichletMixture
+from .transitions import TransitionMatrix
 
 if TYPE_CHECKING:
     from .prior import DirichletMixtureEstimator
 
-__all__ = ["fit"]
+__all__ = ["fit", "update"]
 
 RETRIES = 3  # of a chunk whose worker died
 
@@ -73,6 +78,81 @@ def fit(
     """
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     return estimator.fit(ChunkData.over(rows, estimator, weights, client))
+
+
+def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> TransitionMatrix:
+    """Let a matrix learn from text where its parts are.
+
+    Parameters
+    ----------
+    matrix : TransitionMatrix
+        It is changed, once all parts are counted.
+    tokens : dask.array.Array of shape (n,), or dask.bag.Bag of documents
+        An array is one document, cut into chunks; contexts cross from one chunk into the next.
+    client : distributed.Client, optional
+        The cluster; Dask's own threads by default.
+
+    Returns
+    -------
+    TransitionMatrix
+        The same matrix; its counts are those of the text in memory.
+
+    Raises
+    ------
+    ValueError
+        The array has several axes, or counts fade with the order of the text (discount below 1).
+
+    Notes
+    -----
+    Each part is counted by itself, and the counts are merged on the workers, pair by pair; what
+    comes back is one matrix.
+
+    Examples
+    --------
+    >>> import dask.array as da, matrixbayes as mb
+    >>> from matrixbayes import dask
+    >>> stream = da.from_array([0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1], chunks=5)
+    >>> dask.update(mb.TransitionMatrix(1, n_tokens=3), stream).counts([1])
+    array([1, 2, 2], dtype=uint64)
+    """
+    from dask import delayed
+
+    if matrix.discount < 1.0:
+        raise ValueError("counts that fade depend on the order of the text: update the matrix here")
+    if getattr(tokens, "ndim", 1) != 1 or not hasattr(tokens, "to_delayed"):
+        raise ValueError("tokens must be a dask array of shape (n,), or a bag of documents")
+    pieces = list(tokens.to_delayed().ravel() if hasattr(tokens, "ndim") else tokens.to_delayed())
+    empty, parts, before = matrix.empty(), [], None
+    for piece in pieces:
+        if hasattr(tokens, "ndim"):
+            parts.append(delayed(_learnt)(empty, piece, before))
+            before = delayed(_ending)(matrix.order, before, piece)
+        else:
+            parts.append(delayed(_learnt)(empty, delayed(list)(piece), None))
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [delayed(_merged)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    for part in parts:
+        found = part.compute() if client is None else client.compute(part, retries=RETRIES).result()
+        matrix.merge(found)
+    return matrix
+
+
+def _learnt(empty: TransitionMatrix, tokens: Any, before: NDArray[Any] | None) -> TransitionMatrix:
+    """What a part of a text teaches, after what stands before it."""
+    if before is None:
+        return empty.copy().update(tokens)
+    return empty.copy().going_on_from(before).update(tokens, continued=True)
+
+
+def _ending(order: int, before: NDArray[Any] | None, tokens: NDArray[Any]) -> NDArray[Any]:
+    """The last tokens up to the end of a part."""
+    joined = tokens if before is None else np.concatenate([before, tokens])
+    return joined[max(0, len(joined) - order) :]
+
+
+def _merged(a: TransitionMatrix, b: TransitionMatrix) -> TransitionMatrix:
+    return a + b
 
 
 @dataclass(frozen=True)

@@ -338,7 +338,7 @@ def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         Where to draw; a new figure without it.
     """
     model, matrix, many = comparison.bins[comparison.bins[:, 2] > 0.0].T
-    ax = new_axes(ax, 4.8, 4.4)
+    ax = new_axes(ax, 6.4, 4.4)
     ends = [float(min(model.min(), matrix.min())), 1.0]
     ax.plot(ends, ends, color=GREY, linewidth=1.0, linestyle="--", label="calibrated")
     ax.plot(model, matrix, color=COLOURS[0], linewidth=1.0)
@@ -348,5 +348,5 @@ def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     ax.set_yscale("log")
     tidy(ax, xlabel="probability in the model", ylabel="mean probability in the matrix")
     ax.set_title("Calibration", loc="left", fontsize="medium", fontweight="bold")
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    legend(ax)
     return ax

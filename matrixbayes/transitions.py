@@ -335,6 +335,20 @@ class TransitionMatrix:
         new.__setstate__(self.__getstate__())
         return new
 
+    def empty(self) -> TransitionMatrix:
+        """A matrix with the same prior that has seen nothing."""
+        new = self.copy()
+        new._rows, new._latest = self._rows.empty(), self._latest[:0]
+        return new
+
+    def going_on_from(self, tokens: Any) -> Self:
+        """Take these for the end of the last document, so that an update can be `continued`."""
+        with self._change():
+            (ids,) = documents_of(tokens, self._vocabulary)
+            lead = self._rows.led([ids], None)
+            self._latest = lead[0][max(0, len(lead[0]) - self._order) :].copy()
+        return self
+
     def forget(self, factor: float, contexts: ArrayLike | None = None) -> Self:
         """Multiply counts by a factor: what was learnt weighs less from now on.
 
@@ -643,10 +657,15 @@ class TransitionMatrix:
     def _top(self, contexts: Ids, k: int) -> tuple[Ids, Floats]:
         tokens = np.empty((len(contexts), k), dtype=np.int64)
         probs = np.empty((len(contexts), k))
+        rows = self._rows
+        if self.n_tokens > CELLS and isinstance(rows.prior.given, float):
+            for i in range(len(contexts)):
+                tokens[i], probs[i] = _top_of_few(rows, contexts[i], k, self.n_tokens)
+            return tokens, probs
         for cut in _blocks(len(contexts), CELLS // self.n_tokens):
-            rows = self._rows.dense(contexts[cut])
-            best = np.argsort(-rows, axis=1, kind="stable")[:, :k]
-            tokens[cut], probs[cut] = best, np.take_along_axis(rows, best, axis=1)
+            dense = rows.dense(contexts[cut])
+            best = np.argsort(-dense, axis=1, kind="stable")[:, :k]
+            tokens[cut], probs[cut] = best, np.take_along_axis(dense, best, axis=1)
         return tokens, probs
 
     # -- files ------------------------------------------------------------------------
@@ -680,7 +699,7 @@ class TransitionMatrix:
             that is updated keeps what is new in memory.
         verify : bool
             Read the file once, and check checksums and every count and context.  Without, only the
-            header is checked, and damaged counts give wrong answers; nothing else.
+            header is checked, and damaged counts give wrong answers or errors.
 
         Raises
         ------
@@ -730,6 +749,18 @@ class _SparseRows(NamedTuple):
 def _blocks(n: int, size: int) -> Iterator[slice]:
     size = max(size, 1)
     return (slice(start, start + size) for start in range(0, n, size))
+
+
+def _top_of_few(
+    rows: SharedRows | BackoffRows, context: Ids, k: int, n_tokens: int
+) -> tuple[Ids, Floats]:
+    """The k most probable tokens where all that were never seen are equally probable."""
+    seen = rows.seen(context)
+    some = np.arange(min(k + len(seen), n_tokens))
+    tokens = np.union1d(seen, some)
+    probs = rows.pair_probs(np.repeat(context[np.newaxis], len(tokens), axis=0), tokens)
+    best = np.argsort(-probs, kind="stable")[:k]
+    return tokens[best], probs[best]
 
 
 def _tempered(row: Floats, temperature: float, rng: np.random.Generator) -> int:

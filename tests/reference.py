@@ -88,3 +88,29 @@ def transitions(documents, order):
         tokens = [int(token) for token in document]
         counts.update(tuple(tokens[i : i + order + 1]) for i in range(len(tokens) - order))
     return dict(counts)
+
+
+def type_counts(documents, order, begin):
+    """Counts of contexts of 0 to `order` tokens; the shorter ones count longer contexts."""
+    levels = [Counter() for _ in range(order + 1)]
+    levels[order].update(led_ngrams(documents, order, begin))
+    for level in range(order, 0, -1):
+        levels[level - 1].update(key[1:] for key in levels[level])
+    return levels
+
+
+def led_ngrams(documents, order, begin):
+    """Every context and token of documents behind `order` begin tokens."""
+    for document in documents:
+        tokens = [begin] * order + [int(token) for token in document]
+        yield from (tuple(tokens[i : i + order + 1]) for i in range(len(tokens) - order))
+
+
+def backoff(levels, context, token, alpha, concentrations):
+    """P(token | context): (n + A m) / (N + A), with m that of the context less its first token."""
+    row = {key[-1]: n for key, n in levels[len(context)].items() if key[:-1] == tuple(context)}
+    if len(context) == 0:
+        return (row.get(token, 0) + alpha[token]) / (sum(row.values()) + sum(alpha))
+    a = concentrations[len(context) - 1]
+    mean = backoff(levels, context[1:], token, alpha, concentrations)
+    return (row.get(token, 0) + a * mean) / (sum(row.values()) + a)

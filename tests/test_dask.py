@@ -9,7 +9,12 @@ import threading
 import numpy as np
 import pytest
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, parallel
+from matrixbayes import (
+    DirichletMixture,
+    DirichletMixtureEstimator,
+    TransitionMatrix,
+    parallel,
+)
 
 pytest.importorskip("distributed")
 import dask.array as da
@@ -101,3 +106,39 @@ def test_a_worker_that_dies_changes_nothing(client):
 def test_what_is_no_array_of_rows_is_refused(rows, message):
     with pytest.raises(ValueError, match=message):
         on_dask.fit(estimator(), rows)
+
+
+@pytest.mark.parametrize("hierarchical", [False, True])
+def test_text_on_a_cluster_is_counted_as_in_memory(client, hierarchical):
+    import dask.bag as db
+
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 50, 4000)
+    options = {"n_tokens": 50, "hierarchical": hierarchical}
+    expected = TransitionMatrix(3, **options).update(tokens)
+    stream = da.from_array(
+        tokens, chunks=((1, 1, 0, 2, 996, 3000),)
+    )  # parts shorter than a context
+    for where in (client, None):
+        found = on_dask.update(TransitionMatrix(3, **options), stream, where)
+        assert (found.rows() != expected.rows()).nnz == 0
+        assert (found.predict(found.contexts()) == expected.predict(expected.contexts())).all()
+    documents = [tokens[i : i + 37] for i in range(0, 1000, 37)]
+    expected = TransitionMatrix(3, **options).update([[5, 6, 7, 8], *documents])
+    found = TransitionMatrix(3, **options).update([5, 6, 7, 8])
+    on_dask.update(found, db.from_sequence(documents, npartitions=4), client)
+    assert (found.contexts() == expected.contexts()).all()
+    assert (found.rows() != expected.rows()).nnz == 0
+
+
+def test_what_a_cluster_does_not_count():
+    matrix = TransitionMatrix(1, n_tokens=3)
+    with pytest.raises(ValueError, match=r"shape \(n,\), or a bag"):
+        on_dask.update(matrix, da.zeros((3, 3), dtype=int))
+    with pytest.raises(ValueError, match="shape"):
+        on_dask.update(matrix, [0, 1])
+    with pytest.raises(ValueError, match="token 1 of document 0 is 9"):
+        on_dask.update(matrix, da.from_array(np.array([0, 9]), chunks=2))
+    with pytest.raises(ValueError, match="depend on the order"):
+        on_dask.update(TransitionMatrix(1, n_tokens=3, discount=0.5), da.zeros(3, dtype=int))
+    assert len(matrix) == 0

@@ -17,9 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrixbayes import _plot_mixture, plot
+from matrixbayes.comparison import compare
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
+from matrixbayes.transitions import TransitionMatrix
 
 TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")
 PRIOR = DirichletMixture(
@@ -31,6 +33,12 @@ SELECTION = SimpleNamespace(
     criterion="bic",
     best_=SimpleNamespace(n_components=2),
     table=[{"n_components": k, "bic": b} for k, b in [(1, -5.0), (2, -9.0), (3, -8.0)]],
+)
+COMPARISON = compare(
+    TransitionMatrix(1, n_tokens=3).update([0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]),
+    [[0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.01, 0.9, 0.09]],
+    [[0], [1], [2]],
+    kind="probs",
 )
 OKABE_ITO = {
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
@@ -45,6 +53,7 @@ DRAWINGS = {
     "components": lambda ax: plot.components(PRIOR, ax=ax),
     "compare_components": lambda ax: plot.compare_components({"a": PRIOR, "b": PRIOR}, ax=ax),
     "ternary": lambda ax: plot.ternary(PRIOR, resolution=40, ax=ax),
+    "calibration": lambda ax: plot.calibration(COMPARISON, ax=ax),
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
 }
 
