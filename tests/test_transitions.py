@@ -441,13 +441,14 @@ def test_borrowed_arrays_may_change_at_any_time():
     rng = np.random.default_rng(0)
     counts = counted(2, 500, rng.integers(0, 500, 300_000))
     counts.update_rows([[1, 2]], [3], [2**40])
-    arrays = [array.copy() for array in counts.arrays()]
+    good = counts.arrays()
+    arrays = [array.copy() for array in good]
     loaded, done = again(counts, arrays), threading.Event()
 
     def scribble():
         mine = np.random.default_rng(1)
         while not done.is_set():
-            for array, kept in zip(arrays, counts.arrays(), strict=True):
+            for array, kept in zip(arrays, good, strict=True):
                 place = mine.integers(0, len(array), len(array) // 50 + 1)
                 array[place] = mine.integers(0, 2**32, array[place].shape)
                 array[: len(array) // 2] = np.iinfo(array.dtype).max

@@ -1,4 +1,4 @@
-/* Sorted runs of keys: made, merged and searched. */
+/* Sorted runs of keys: made and merged. */
 #include "ngram_run.h"
 
 #include "mem.h"
@@ -255,33 +255,6 @@ mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
     }
 }
 
-MB_INLINE size_t
-search(size_t n_words, const uint64_t *keys, size_t low, size_t high, const uint64_t *key)
-{
-    size_t n = high - low;
-    while (n > 0) {
-        size_t half = (n + 1) / 2; /* branch-free: the guess is as often wrong as right */
-        low = mb_key_before(n_words, keys + (low + half - 1) * n_words, key) ? low + half : low;
-        n -= half;
-    }
-    return low;
-}
-
-size_t
-mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
-{
-    size_t low, high;
-    mb_run_bucket(run, key, &low, &high);
-    switch (layout->n_words) {
-    case 1:
-        return search(1, run->keys, low, high, key);
-    case 2:
-        return search(2, run->keys, low, high, key);
-    default:
-        return search(layout->n_words, run->keys, low, high, key);
-    }
-}
-
 uint64_t
 mb_run_large(const mb_run *run, size_t place)
 {
@@ -294,27 +267,34 @@ mb_run_large(const mb_run *run, size_t place)
     return run->n_large > 0 ? run->large[low] : UINT32_MAX;
 }
 
-/* The sum of the counts before a place. */
+/* The sum of the counts at a few places, one by one. */
+static uint64_t
+add_counts(const mb_run *run, size_t low, size_t high)
+{
+    uint64_t sum = 0;
+    int any_large = 0;
+    for (size_t i = low; i < high; i++) {
+        any_large |= run->counts[i] == UINT32_MAX;
+        sum += run->counts[i];
+    }
+    for (size_t i = low; any_large && i < high; i++) {
+        sum += mb_run_count(run, i) - run->counts[i];
+    }
+    return sum;
+}
+
 static uint64_t
 sum_before(const mb_run *run, size_t place)
 {
     size_t block = place / MB_SUM_BLOCK;
-    uint64_t sum = run->sums[block];
-    for (size_t i = block * MB_SUM_BLOCK; i < place; i++) {
-        sum += mb_run_count(run, i);
-    }
-    return sum;
+    return run->sums[block] + add_counts(run, block * MB_SUM_BLOCK, place);
 }
 
 uint64_t
 mb_run_sum(const mb_run *run, size_t low, size_t high)
 {
     if (high <= low || high - low <= MB_SUM_BLOCK) {
-        uint64_t sum = 0;
-        for (size_t i = low; i < high; i++) {
-            sum += mb_run_count(run, i);
-        }
-        return sum;
+        return add_counts(run, low, high);
     }
     return sum_before(run, high) - sum_before(run, low);
 }

@@ -59,38 +59,6 @@ void mb_run_free(mb_run *run);
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
                        const mb_interrupt *interrupt, mb_run **out);
 
-/* Where the keys begin that share their first bits with `key`, and where they end. */
-static inline void
-mb_run_bucket(const mb_run *run, const uint64_t *key, size_t *low, size_t *high)
-{
-    size_t bucket = run->index_bits == 0 ? 0 : (size_t)(key[0] >> (64 - run->index_bits));
-    uint64_t start = __atomic_load_n(run->index + bucket, __ATOMIC_RELAXED);
-    uint64_t end = __atomic_load_n(run->index + bucket + 1, __ATOMIC_RELAXED);
-    *high = end < run->n ? (size_t)end : run->n;
-    *low = start < *high ? (size_t)start : *high;
-}
-
-/* The first place whose key does not stand before `key`, which is mixed. */
-size_t mb_run_search(const mb_key_layout *layout, const mb_run *run, const uint64_t *key);
-
-/* Asks the memory for what a search of this key begins with. */
-static inline void
-mb_run_prefetch(const mb_run *run, const uint64_t *key)
-{
-    __builtin_prefetch(run->index + (run->index_bits == 0 ? 0 : key[0] >> (64 - run->index_bits)));
-}
-
-/* The same, once the first has come, for the middle of the keys that the search goes through. */
-static inline void
-mb_run_prefetch_keys(const mb_key_layout *layout, const mb_run *run, const uint64_t *key)
-{
-    size_t low, high;
-    mb_run_bucket(run, key, &low, &high);
-    size_t middle = low + (high - low) / 2;
-    __builtin_prefetch(run->keys + middle * layout->n_words);
-    __builtin_prefetch(run->counts + middle);
-}
-
 uint64_t mb_run_large(const mb_run *run, size_t place);
 
 /* The count at a place. */
@@ -103,6 +71,16 @@ mb_run_count(const mb_run *run, size_t place)
 
 /* The sum of the counts at places low <= place < high, both n at most. */
 uint64_t mb_run_sum(const mb_run *run, size_t low, size_t high);
+
+/* Asks the memory for what that sum begins with. */
+static inline void
+mb_run_prefetch_sum(const mb_run *run, size_t low, size_t high)
+{
+    __builtin_prefetch(run->counts + low);
+    __builtin_prefetch(run->counts + high);
+    __builtin_prefetch(run->sums + low / MB_SUM_BLOCK);
+    __builtin_prefetch(run->sums + high / MB_SUM_BLOCK);
+}
 
 /* The bytes it takes. */
 size_t mb_run_bytes(const mb_key_layout *layout, const mb_run *run);

@@ -1,32 +1,81 @@
 /* Transition counts: questions. */
 #include "transitions.h"
 
+#include "ngram_search.h"
+
 #include <string.h>
 
-enum { PIECE = 1 << 18, BLOCK = 64 /* keys that are looked for at once */ };
+enum {
+    PIECE = 1 << 18,
+    KEYS = MB_SEARCHES,
+    ROWS = MB_SEARCHES / 2 /* a row is found by two keys */
+};
 
-/* How often each of `many` keys was seen; all of them ask for memory before the first waits. */
+/* ---- keys ------------------------------------------------------------------------- */
+
+/* Writes the mixed key of a context and a token; whether one of them is no token. */
+MB_INLINE int
+make_key(const mb_key_layout *layout, size_t n_words, uint64_t n_tokens, const int64_t *context,
+         int64_t token, uint64_t *key)
+{
+    int wrong = (uint64_t)token >= n_tokens;
+    for (size_t w = 0; w < n_words; w++) {
+        key[w] = 0;
+    }
+    for (size_t place = 0; place < layout->order; place++) {
+        wrong |= (uint64_t)context[place] >= n_tokens;
+        mb_key_append(layout, n_words, (uint32_t)context[place], key);
+    }
+    mb_key_append(layout, n_words, (uint32_t)token, key);
+    mb_key_mix(layout, n_words, key);
+    return wrong;
+}
+
+/* The mixed keys of contexts [many][order] and tokens [many], or token 0 where they are NULL.
+ * `row` is where the contexts are among all of the caller's, for the fault. */
+static mb_status
+make_keys(const mb_transitions *counts, size_t row, size_t many, const int64_t *contexts,
+          const int64_t *tokens, uint64_t *keys, mb_token_fault *fault)
+{
+    const mb_key_layout *layout = &counts->layout;
+    size_t order = layout->order, n_words = layout->n_words;
+    int wrong = 0;
+    for (size_t i = 0; i < many; i++) {
+        const int64_t *context = contexts + i * order;
+        int64_t token = tokens == NULL ? 0 : tokens[i];
+        uint64_t *key = keys + i * n_words;
+        wrong |= n_words == 1   ? make_key(layout, 1, counts->n_tokens, context, token, key)
+                 : n_words == 2 ? make_key(layout, 2, counts->n_tokens, context, token, key)
+                                : make_key(layout, n_words, counts->n_tokens, context, token, key);
+    }
+    for (size_t i = 0; wrong && i < many; i++) { /* which one: again, and slowly */
+        fault->row = row + i;
+        MB_TRY(
+            mb_key_read(counts, contexts + i * order, tokens == NULL ? 0 : tokens[i], keys, fault));
+    }
+    return MB_OK;
+}
+
+/* ---- counts ------------------------------------------------------------------------ */
+
+/* How often each of `many` keys was seen. */
 static void
 look_up(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_t *out)
 {
-    const mb_key_layout *layout = &counts->layout;
+    size_t n_words = counts->layout.n_words, places[KEYS];
     for (size_t i = 0; i < many; i++) {
         out[i] = 0;
     }
     for (size_t r = 0; r < counts->n_runs; r++) {
         const mb_run *run = counts->runs[r];
+        mb_run_search(&counts->layout, run, many, keys, places);
         for (size_t i = 0; i < many; i++) {
-            mb_run_prefetch(run, keys + i * layout->n_words);
+            __builtin_prefetch(run->counts + places[i]);
         }
         for (size_t i = 0; i < many; i++) {
-            mb_run_prefetch_keys(layout, run, keys + i * layout->n_words);
-        }
-        for (size_t i = 0; i < many; i++) {
-            const uint64_t *key = keys + i * layout->n_words;
-            size_t at = mb_run_search(layout, run, key);
-            if (at < run->n &&
-                mb_key_equal(layout->n_words, run->keys + at * layout->n_words, key)) {
-                out[i] += mb_run_count(run, at);
+            if (places[i] < run->n &&
+                mb_key_equal(n_words, run->keys + places[i] * n_words, keys + i * n_words)) {
+                out[i] += mb_run_count(run, places[i]);
             }
         }
     }
@@ -37,15 +86,11 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
                       const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
                       mb_token_fault *fault)
 {
-    size_t order = counts->layout.order, n_words = counts->layout.n_words;
-    uint64_t keys[BLOCK * MB_MAX_WORDS];
-    for (size_t at = 0; at < n; at += BLOCK) {
-        size_t many = n - at < BLOCK ? n - at : BLOCK;
-        for (size_t i = 0; i < many; i++) {
-            fault->row = at + i;
-            MB_TRY(mb_key_read(counts, contexts + (at + i) * order, tokens[at + i],
-                               keys + i * n_words, fault));
-        }
+    uint64_t keys[KEYS * MB_MAX_WORDS];
+    for (size_t at = 0; at < n; at += KEYS) {
+        size_t many = n - at < KEYS ? n - at : KEYS;
+        MB_TRY(make_keys(counts, at, many, contexts + at * counts->layout.order, tokens + at, keys,
+                         fault));
         look_up(counts, many, keys, out + at);
         if (at % (PIECE / 8) == 0) {
             MB_TRY(mb_interrupted(interrupt));
@@ -54,21 +99,30 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
     return MB_OK;
 }
 
-/* The places of a row in a run, from *low up to *high, which is not of it.  `key` is the first
- * that the row can have: its token is 0. */
+/* ---- rows -------------------------------------------------------------------------- */
+
+/* The places of `many` rows in a run, from low up to high, which is not of it.  `first` are keys
+ * of token 0. */
 static void
-find_row(const mb_key_layout *layout, const mb_run *run, const uint64_t *key, size_t *low,
-         size_t *high)
+find_rows(const mb_key_layout *layout, const mb_run *run, size_t many, const uint64_t *first,
+          size_t *low, size_t *high)
 {
-    size_t n_words = layout->n_words;
-    uint64_t last[MB_MAX_WORDS];
-    for (size_t w = 0; w < n_words; w++) {
-        last[w] = key[w] | ~layout->of_context[w];
+    size_t n_words = layout->n_words, places[2 * ROWS];
+    uint64_t keys[2 * ROWS * MB_MAX_WORDS], *last = keys + many * n_words;
+    for (size_t i = 0; i < many; i++) {
+        for (size_t w = 0; w < n_words; w++) {
+            keys[i * n_words + w] = first[i * n_words + w];
+            last[i * n_words + w] = first[i * n_words + w] | ~layout->of_context[w];
+        }
     }
-    *low = mb_run_search(layout, run, key);
-    *high = mb_run_search(layout, run, last);
-    /* a key is all ones after its context where it has no padding */
-    *high += *high < run->n && mb_key_equal(n_words, run->keys + *high * n_words, last);
+    mb_run_search(layout, run, 2 * many, keys, places);
+    for (size_t i = 0; i < many; i++) {
+        size_t end = places[many + i];
+        low[i] = places[i];
+        /* a key is all ones after its context where it has no padding */
+        high[i] = end + (end < run->n &&
+                         mb_key_equal(n_words, run->keys + end * n_words, last + i * n_words));
+    }
 }
 
 mb_status
@@ -76,33 +130,46 @@ mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *con
                       const mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t key[MB_MAX_WORDS];
-        fault->row = i;
-        MB_TRY(mb_key_read(counts, contexts + i * layout->order, 0, key, fault));
-        out[i] = 0;
-        for (size_t r = 0; r < counts->n_runs; r++) {
-            size_t low, high;
-            find_row(layout, counts->runs[r], key, &low, &high);
-            out[i] += mb_run_sum(counts->runs[r], low, high);
+    uint64_t keys[ROWS * MB_MAX_WORDS];
+    for (size_t at = 0; at < n; at += ROWS) {
+        size_t many = n - at < ROWS ? n - at : ROWS, low[ROWS], high[ROWS];
+        MB_TRY(make_keys(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
+        for (size_t i = 0; i < many; i++) {
+            out[at + i] = 0;
         }
-        if (i % (PIECE / 16) == 0) {
+        for (size_t r = 0; r < counts->n_runs; r++) {
+            const mb_run *run = counts->runs[r];
+            find_rows(layout, run, many, keys, low, high);
+            for (size_t i = 0; i < many; i++) {
+                mb_run_prefetch_sum(run, low[i], high[i]);
+            }
+            for (size_t i = 0; i < many; i++) {
+                out[at + i] += mb_run_sum(run, low[i], high[i]);
+            }
+        }
+        if (at % (PIECE / 16) == 0) {
             MB_TRY(mb_interrupted(interrupt));
         }
     }
     return MB_OK;
 }
 
-/* Reads the row whose first key is `key`, merged from all runs: returns how many tokens it has,
- * `most` of which at most go to tokens and times, unless those are NULL. */
+/* Rows that have been found in all runs. */
+typedef struct {
+    size_t next[MB_MAX_RUNS][ROWS], end[MB_MAX_RUNS][ROWS];
+} found_rows;
+
+/* Reads the i-th of the rows that were found, merged from all runs: returns how many tokens it
+ * has, `most` of which at most go to tokens and times, unless those are NULL. */
 static size_t
-read_row(const mb_transitions *counts, const uint64_t *key, size_t most, uint32_t *tokens,
-         uint64_t *times)
+read_row(const mb_transitions *counts, const found_rows *found, size_t i, size_t most,
+         uint32_t *tokens, uint64_t *times)
 {
     const mb_key_layout *layout = &counts->layout;
     size_t n_words = layout->n_words, n = 0, next[MB_MAX_RUNS], end[MB_MAX_RUNS];
     for (size_t r = 0; r < counts->n_runs; r++) {
-        find_row(layout, counts->runs[r], key, next + r, end + r);
+        next[r] = found->next[r][i];
+        end[r] = found->end[r][i];
     }
     for (;;) {
         size_t from = counts->n_runs;
@@ -133,32 +200,48 @@ read_row(const mb_transitions *counts, const uint64_t *key, size_t most, uint32_
     }
 }
 
+/* Reads rows from row `at` on, whose starts[at] is there already. */
+static size_t
+read_rows(const mb_transitions *counts, const found_rows *found, size_t many, int64_t *starts,
+          uint32_t *tokens, uint64_t *times)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < many; i++) {
+        if (tokens == NULL) {
+            size_t length = read_row(counts, found, i, 0, NULL, NULL);
+            starts[i + 1] = starts[i] + (int64_t)length;
+            n += length;
+            continue;
+        }
+        size_t most = (size_t)(starts[i + 1] - starts[i]);
+        uint32_t *token = tokens + starts[i];
+        uint64_t *time = times + starts[i];
+        for (size_t k = read_row(counts, found, i, most, token, time); k < most; k++) {
+            token[k] = 0; /* borrowed keys have changed */
+            time[k] = 0;
+        }
+        n += most;
+    }
+    return n;
+}
+
 mb_status
 mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *contexts,
                     const mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
                     uint64_t *times, mb_token_fault *fault)
 {
+    const mb_key_layout *layout = &counts->layout;
+    uint64_t keys[ROWS * MB_MAX_WORDS];
+    found_rows found;
     size_t since = 0;
-    int64_t start = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t key[MB_MAX_WORDS];
-        fault->row = i;
-        MB_TRY(mb_key_read(counts, contexts + i * counts->layout.order, 0, key, fault));
-        size_t many;
-        if (tokens == NULL) {
-            many = read_row(counts, key, 0, NULL, NULL);
-            starts[i] = start;
-            start += (int64_t)many;
-            starts[i + 1] = start;
-        } else {
-            size_t most = (size_t)(starts[i + 1] - starts[i]);
-            many = read_row(counts, key, most, tokens + starts[i], times + starts[i]);
-            for (size_t rest = many; rest < most; rest++) { /* borrowed keys have changed */
-                tokens[starts[i] + (int64_t)rest] = 0;
-                times[starts[i] + (int64_t)rest] = 0;
-            }
+    starts[0] = 0;
+    for (size_t at = 0; at < n; at += ROWS) {
+        size_t many = n - at < ROWS ? n - at : ROWS;
+        MB_TRY(make_keys(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
+        for (size_t r = 0; r < counts->n_runs; r++) {
+            find_rows(layout, counts->runs[r], many, keys, found.next[r], found.end[r]);
         }
-        since += many + 1;
+        since += many + read_rows(counts, &found, many, starts + at, tokens, times);
         if (since >= PIECE) {
             since = 0;
             MB_TRY(mb_interrupted(interrupt));
@@ -166,6 +249,8 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
     }
     return MB_OK;
 }
+
+/* ---- all rows ---------------------------------------------------------------------- */
 
 mb_status
 mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *interrupt, size_t *n)
