@@ -1,14 +1,15 @@
 """Counting of documents, in parts that are merged, and the levels of a hierarchy of contexts.
 
 Contents
-    count       counts of one order, over any number of workers
-    Levels      counts of orders 0 to m, the shorter ones by types
-    distinct    different contexts, and which is whose
+    count                 counts of one order, over any number of workers
+    pairs, pair_blocks    what was counted, pair by pair
+    distinct              different contexts, and which is whose
+    Levels                counts of orders 0 to m, the shorter ones by types
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -19,12 +20,13 @@ from . import parallel
 from ._core import TransitionCounts
 from ._transition_discount import RealCounts
 
-__all__ = ["Levels", "count", "distinct", "pairs"]
+__all__ = ["Levels", "count", "distinct", "pair_blocks", "pairs"]
 
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
 LEAST, MOST = 1 << 20, 1 << 25  # tokens that a worker counts at a time
+BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 
 
 def count(
@@ -77,6 +79,21 @@ def pairs(counts: TransitionCounts | RealCounts) -> tuple[Ids, Ids, NDArray[Any]
     return each, tokens.astype(np.int64), times
 
 
+def pair_blocks(
+    counts: TransitionCounts | RealCounts,
+) -> Iterator[tuple[Ids, Ids, NDArray[Any]]]:
+    """The same in blocks, so that no step of what is done with them takes long."""
+    contexts, indptr, tokens, times = counts.all()
+    for start in range(0, len(tokens), BLOCK):
+        end = min(start + BLOCK, len(tokens))
+        first = int(np.searchsorted(indptr, start, side="right")) - 1
+        last = int(np.searchsorted(indptr, end, side="left"))
+        ends = np.clip(indptr[first : last + 1], start, end)
+        lengths = ends[1:] - ends[:-1]
+        each = np.repeat(contexts[first:last].astype(np.int64), lengths, axis=0)
+        yield each, tokens[start:end].astype(np.int64), times[start:end]
+
+
 def distinct(contexts: Ids) -> tuple[Ids, NDArray[np.intp]]:
     """The different contexts (u, length), and the number of each context's own (n,)."""
     n, length = contexts.shape
@@ -124,9 +141,10 @@ class Levels:
             before = counts[level].copy()
             counts[level].merge(fresh)
             if level > 0:
-                contexts, tokens, _ = pairs(fresh)
-                new = before.counts(contexts, tokens) == 0
-                fresh = TransitionCounts(level - 1, self.n_tokens + 1)
-                once = np.ones(int(new.sum()), dtype=np.int64)
-                fresh.update_rows(contexts[new, 1:], tokens[new], once)
+                shorter = TransitionCounts(level - 1, self.n_tokens + 1)
+                for contexts, tokens, _ in pair_blocks(fresh):
+                    new = before.counts(contexts, tokens) == 0
+                    once = np.ones(int(new.sum()), dtype=np.int64)
+                    shorter.update_rows(contexts[new, 1:], tokens[new], once)
+                fresh = shorter
         return Levels(self.order, self.n_tokens, tuple(counts))

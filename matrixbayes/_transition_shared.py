@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._core import TransitionCounts
-from ._transition_counts import count, distinct, pairs
+from ._transition_counts import count, distinct, pair_blocks, pairs
 from ._transition_discount import RealCounts
 from ._transition_prior import Entries, SharedPrior, log_evidence, posterior_weights, sums
 
@@ -26,8 +26,6 @@ Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 Pool = tuple[Executor | None, int]
 
-BLOCK = 1 << 20  # (context, token) pairs scored at a time
-
 
 class _Rows(Protocol):
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats: ...
@@ -35,12 +33,9 @@ class _Rows(Protocol):
 
 def scores(rows: _Rows, text: TransitionCounts) -> float:
     """The log-probability of text that was counted."""
-    contexts, tokens, times = pairs(text)
     total = 0.0
-    for start in range(0, len(tokens), BLOCK):
-        cut = slice(start, start + BLOCK)
-        probs = rows.pair_probs(contexts[cut], tokens[cut])
-        total += float(times[cut].astype(np.float64) @ np.log(probs))
+    for contexts, tokens, times in pair_blocks(text):
+        total += float(times.astype(np.float64) @ np.log(rows.pair_probs(contexts, tokens)))
     return total
 
 

@@ -209,6 +209,17 @@ def test_a_stream_may_be_cut_anywhere(kind, text, cuts):
     same(parts, whole)
 
 
+@pytest.mark.parametrize("hierarchical", [False, True])
+def test_blocks_of_pairs_are_of_no_consequence(hierarchical, monkeypatch):
+    options = {"n_tokens": V, "hierarchical": hierarchical}
+    whole = mb.TransitionMatrix(2, **options).update(stream(500))
+    score = whole.log_prob(stream(100, 3))
+    for size in (1, 7):
+        monkeypatch.setattr("matrixbayes._transition_counts.BLOCK", size)
+        same(mb.TransitionMatrix(2, **options).update(stream(500)), whole)
+        assert_allclose(whole.log_prob(stream(100, 3)), score, rtol=1e-12)
+
+
 # -- against twins ----------------------------------------------------------------------
 
 
@@ -423,8 +434,8 @@ def test_top_tokens_of_a_vocabulary_without_end():
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_text_is_drawn_from_the_rows(kind, temperature):
     matrix = matrix_of(kind, 1, [stream(300)])
-    text = matrix.generate(4000, rng=1, temperature=temperature)
-    assert_array_equal(text, matrix.generate(4000, rng=1, temperature=temperature))
+    text = matrix.generate(2000, rng=1, temperature=temperature)
+    assert_array_equal(text, matrix.generate(2000, rng=1, temperature=temperature))
     for context in range(V):
         after = text[1:][text[:-1] == context]
         expected = matrix.predict([context]) ** (1.0 / temperature)
@@ -434,12 +445,12 @@ def test_text_is_drawn_from_the_rows(kind, temperature):
         seen, expected = (np.append(each[~rare], each[rare].sum()) for each in (seen, expected))
         keep = expected > 1e-9
         if keep.sum() > 1:
-            assert stats.chisquare(seen[keep], expected[keep], sum_check=False).pvalue > 1e-4
+            expected = expected[keep] * seen[keep].sum() / expected[keep].sum()
+            assert stats.chisquare(seen[keep], expected).pvalue > 1e-4
     first = [matrix.generate(1, rng=seed)[0] for seed in range(300)]
-    begin = [V] if matrix.hierarchical else []
-    assert_allclose(
-        np.bincount(first, minlength=V) / 300, matrix.predict(begin), atol=0.1
-    ) if temperature == 1.0 else None
+    if temperature == 1.0:
+        begin = [V] if matrix.hierarchical else []
+        assert_allclose(np.bincount(first, minlength=V) / 300, matrix.predict(begin), atol=0.1)
     greedy = matrix.generate(3, [0], temperature=0.0)
     assert greedy[0] == matrix.predict([0]).argmax()
 
@@ -451,10 +462,8 @@ def test_names():
     assert_array_equal(matrix["the"], matrix[0])
     assert_array_equal(matrix.predict([["the"], ["sat"]]), matrix.predict([[0], [2]]))
     assert matrix.posterior("cat").tokens == names
-    assert (
-        mb.TransitionMatrix(1, prior=mb.DirichletMixture([1.0], [[1.0] * 3], tokens=names)).tokens
-        == names
-    )
+    prior = mb.DirichletMixture([1.0], [[1.0] * 3], tokens=names)
+    assert mb.TransitionMatrix(1, prior=prior).tokens == names
     with pytest.raises(ValueError, match="'dog', which is not one of the 3 tokens"):
         matrix.update(["the", "dog"])
     with pytest.raises(ValueError, match="have no names"):
