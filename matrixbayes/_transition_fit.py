@@ -17,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from ._core import TransitionCounts
 from ._transition_backoff import BackoffRows
-from ._transition_counts import distinct, pairs
-from ._transition_prior import Concentration, Entries, SharedPrior, log_evidence, sums
+from ._transition_counts import BLOCK, pair_blocks
+from ._transition_prior import Concentration, Entries, SharedPrior, sums
 from .errors import ConvergenceWarning
 
 __all__ = ["fit_backoff"]
@@ -40,7 +41,7 @@ def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
     """
     levels, prior = rows.levels, rows.prior
     if isinstance(prior.given, float) and prior.n_tokens > 1:
-        data = _Rows.of(levels.counts[0], np.full(1, 1.0 / prior.n_tokens))
+        data = _Rows.of(levels.counts[0], 1.0 / prior.n_tokens)
         if data.totals.max(initial=0.0) > 1.0:
             concentration = float(_one(0, data).values[0])
             prior = SharedPrior(concentration / prior.n_tokens, prior.n_tokens)
@@ -62,27 +63,34 @@ def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
 
 
 class _Rows(NamedTuple):
-    """All rows of an order, and the mean of each entry."""
+    """All rows of an order, and the means of their prior."""
 
     entries: Entries
     totals: Floats
-    means: Floats
+    means: Floats  # of each entry
 
     @classmethod
-    def of(cls, counts: TransitionCounts, mean: BackoffRows | Floats) -> _Rows:
-        contexts, tokens, times = pairs(counts)
-        row = distinct(contexts)[1]
-        entries = Entries(row, tokens, times.astype(np.float64))
+    def of(cls, counts: TransitionCounts, mean: BackoffRows | float) -> _Rows:
+        _, indptr, tokens, times = counts.all()
+        row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         if isinstance(mean, BackoffRows):
-            means = mean.pair_probs(contexts[:, 1:], tokens)
+            means = np.concatenate(
+                [mean.pair_probs(each[:, 1:], token) for each, token, _ in pair_blocks(counts)]
+            )
         else:
-            means = np.repeat(mean, len(tokens))
-        return cls(entries, sums(row, entries.counts, int(row[-1]) + 1), means)
+            means = np.full(len(tokens), mean)
+        entries = Entries(row, tokens.astype(np.int64), times.astype(np.float64))
+        return cls(entries, sums(row, entries.counts, len(indptr) - 1), means)
 
     def log_evidence(self, concentration: float) -> Floats:
         """Of each row."""
-        a = np.array([concentration])
-        return log_evidence(a * self.means[np.newaxis], a, self.entries, self.totals)[:, 0]
+        terms = np.empty(len(self.means))
+        for start in range(0, len(terms), BLOCK):
+            cut = slice(start, start + BLOCK)
+            alpha = concentration * self.means[cut]
+            terms[cut] = _core.lgamma_difference(alpha, self.entries.counts[cut])
+        totals = _core.lgamma_difference(np.array(concentration), self.totals)
+        return sums(self.entries.row, terms, len(totals)) - totals
 
 
 def _one(level: int, rows: _Rows) -> Concentration:

@@ -172,13 +172,14 @@ class SharedRows:
 
     def _evidence(self, fresh: TransitionCounts) -> float:
         """Of more counts, in whatever order: a closed form for each row."""
-        contexts, tokens, times = pairs(fresh)
-        own, row = distinct(contexts)
-        more = Entries(row, tokens, times.astype(np.float64))
+        contexts, indptr, tokens, times = fresh.all()
+        own, row = contexts.astype(np.int64), np.repeat(np.arange(len(contexts)), np.diff(indptr))
+        more = Entries(row, tokens.astype(np.int64), times.astype(np.float64))
         totals = self.counts.totals(own).astype(np.float64)
-        seen = self.counts.counts(contexts, tokens).astype(np.float64)
+        seen = [self.counts.counts(each, token) for each, token, _ in pair_blocks(fresh)]
+        before = np.concatenate([*seen, np.zeros(0)]).astype(np.float64)
         found = log_evidence(
-            self.prior.at(tokens) + seen,
+            self.prior.at(more.tokens) + before,
             self.prior.concentration + totals[:, np.newaxis],
             more,
             sums(row, more.counts, len(own)),
