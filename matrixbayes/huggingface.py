@@ -19,8 +19,9 @@ from ._huggingface_answers import Columns, Other, Vocab, make_columns
 from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes
 from ._huggingface_preflight import Finding, PreflightReport, preflight
-from ._huggingface_progress import bar, check_memory
+from ._huggingface_progress import check_memory
 from ._huggingface_prompts import Positions, as_list, encode_prompts, untouched
+from ._parallel_progress import bar
 from .rows import NextTokenRows
 
 if TYPE_CHECKING:

@@ -53,6 +53,37 @@ class Bad:
 Cases = Iterator[tuple[str, Callable[[], object]]]
 
 
+def block_distances() -> Cases:
+    call = _core.block_distances
+    for kind in ("total_variation", "jensen_shannon_divergence", "hilbert"):
+        yield kind, partial(call, kind, ROWS, ROWS[:2])
+    yield "converted", lambda: call("hilbert", ROWS.astype(np.float32), ROWS.tolist())
+    yield "kind", lambda: fails(ValueError, call, "chebyshev", ROWS, ROWS)
+    yield "kind, number", lambda: fails(ValueError, call, 3, ROWS, ROWS)
+    yield "product", lambda: fails(ValueError, call, "kl", ROWS, ROWS)
+    yield "columns", lambda: fails(ValueError, call, "hilbert", ROWS, ROWS[:, :2])
+    yield "axes", lambda: fails(ValueError, call, "hilbert", ROWS, VECTOR)
+    yield "bad", lambda: fails(OSError, call, "hilbert", ROWS, Bad())
+    yield "few", lambda: fails(TypeError, call, "hilbert", ROWS)
+
+
+def pair_distances() -> Cases:
+    call = _core.pair_distances
+    kinds = ("total_variation", "squared_hellinger", "jensen_shannon_divergence", "kl", "hilbert")
+    for kind in kinds:
+        yield kind, partial(call, kind, ROWS, [0, 1], [1, 2])
+        yield f"{kind}, float32", partial(call, kind, ROWS.astype(np.float32), [0], [2])
+    yield "kind", lambda: fails(ValueError, call, "chebyshev", ROWS, [0], [1])
+    yield "list", lambda: fails(TypeError, call, "kl", ROWS.tolist(), [0], [1])
+    yield "axes", lambda: fails(TypeError, call, "kl", VECTOR, [0], [1])
+    yield "order", lambda: fails(TypeError, call, "kl", ROWS.T, [0], [1])
+    yield "lengths", lambda: fails(ValueError, call, "kl", ROWS, [0, 1], [1])
+    yield "outside", lambda: fails(ValueError, call, "kl", ROWS, [0, 1], [1, 3])
+    yield "reals", lambda: fails(TypeError, call, "kl", ROWS, [0.5], [1])
+    yield "bad", lambda: fails(OSError, call, "kl", ROWS, [0], Bad())
+    yield "few", lambda: fails(TypeError, call, "kl", ROWS)
+
+
 def special(name: str) -> Cases:
     """A function of one array."""
     function = getattr(_core, name)
@@ -524,6 +555,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
     **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
     "log_probs": log_probs,
+    "block_distances": block_distances,
+    "pair_distances": pair_distances,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "expectation": expectation,

@@ -18,6 +18,7 @@ from toy_models import (
 )
 
 from matrixbayes import _huggingface_progress as progress_module
+from matrixbayes import _parallel_progress as bar_module
 from matrixbayes._huggingface_forward import Forward
 from matrixbayes.huggingface import collect, preflight
 
@@ -86,9 +87,9 @@ def test_the_bar_shows_long_work_only_in_a_terminal(
     stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tqdm")
-    monkeypatch.setattr(progress_module, "DELAY", 1e-3)
+    monkeypatch.setattr(bar_module, "DELAY", 1e-3)
     monkeypatch.setattr(sys, "stderr", error := stream())
-    with progress_module.bar(2, name="collect") as advance:
+    with bar_module.bar(2, name="collect") as advance:
         for _ in range(2):
             time.sleep(0.15)
             advance(1)
@@ -101,9 +102,9 @@ def test_a_notebook_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", std_io.StringIO())
     for name, watched in ((module, True), (None, False)):
         monkeypatch.setitem(sys.modules, "IPython", name)
-        assert progress_module.watched() == watched
+        assert bar_module.watched() == watched
     monkeypatch.setattr(sys, "stderr", None)  # pythonw
-    assert not progress_module.watched()
+    assert not bar_module.watched()
 
 
 def test_no_tqdm_no_bar(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,38 @@
+/* Distances between rows: of every row of one block to every row of another, and of single pairs.
+ *
+ * Rows p and q of n_tokens probabilities, or their logarithms.  Zeros are exact: 0 ln 0 is 0, and
+ * a distance that compares logarithms is infinite where one row alone has a zero.
+ *
+ *     MB_VARIATION        1/2 sum |p - q|
+ *     MB_HELLINGER        1/2 sum (sqrt p - sqrt q)^2, the square of the distance
+ *     MB_JENSEN_SHANNON   1/2 sum p ln(2p / (p + q)) + q ln(2q / (p + q)), the divergence in nats
+ *     MB_KULLBACK         sum p ln(p / q) - p + q, in nats
+ *     MB_HILBERT          max ln(p / q) - min ln(p / q) over tokens that are not zero in both */
+#ifndef MB_DISTANCES_H
+#define MB_DISTANCES_H
+
+#include "status.h"
+
+#include <stddef.h>
+
+typedef enum {
+    MB_VARIATION,
+    MB_HELLINGER,
+    MB_JENSEN_SHANNON,
+    MB_KULLBACK,
+    MB_HILBERT,
+    MB_N_DISTANCES
+} mb_distance;
+
+/* Rows a [n_a][n_tokens] to rows b [n_b][n_tokens], all doubles, out [n_a][n_b]; of probabilities
+ * for MB_VARIATION and MB_JENSEN_SHANNON, of log-probabilities for MB_HILBERT; the others are
+ * matrix products, and none of these.  Jensen-Shannon is off by 1e-15, however small it is. */
+void mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *a, size_t n_b,
+                        const double *b, double *out);
+
+/* Of two rows of log-probabilities, floats or doubles.  Off by 1e-15 of itself and 1e-15 times the
+ * root of itself, the squares and divergences too: small ones are not differences of large numbers. */
+double mb_pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *log_p,
+                        const void *log_q);
+
+#endif

@@ -1,0 +1,532 @@
+"""Embeddings and the rows they are mapped to: distances of pairs, block by block.
+
+Contents
+    EmbeddingMap    N embeddings and their rows
+    Pairs           some pairs of them, with both distances
+
+Nothing here is N x N unless it is asked for: all pairs go through blocks of rows, neighbours
+through blocks of embeddings, and what is kept is what was asked for.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, parallel
+from ._parallel_progress import bar
+from .rows import as_log_probs
+
+__all__ = ["EMBEDDING_METRICS", "ROW_METRICS", "EmbeddingMap", "Pairs"]
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Pool = tuple[Executor | None, int]
+
+ROW_METRICS = (
+    "total_variation",
+    "hellinger",
+    "jensen_shannon",
+    "fisher_rao",
+    "kl",
+    "reverse_kl",
+    "jeffreys",
+    "hilbert",
+)
+EMBEDDING_METRICS = ("euclidean", "cosine", "angular")
+
+CELLS = 1 << 21  # numbers of a block of rows
+MOST_ROWS = 512  # and rows of it
+PAIRS = 1 << 11  # pairs that a task takes, where rows are read one by one
+# Below these a difference of products has lost too many digits: such pairs are done directly.
+SMALL_HELLINGER, SMALL_DIVERGENCE, SMALL_DISTANCE = 1e-4, 1e-4, 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of rows, each once.
+
+    Attributes
+    ----------
+    first, second : ndarray of shape (n,)
+        Numbers of the rows.
+    embedding_distance, row_distance : ndarray of shape (n,)
+    metric, embedding_metric : str
+        Which distances these are.
+    """
+
+    first: Numbers
+    second: Numbers
+    embedding_distance: Floats
+    row_distance: Floats
+    metric: str
+    embedding_metric: str
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def ratios(self) -> Floats:
+        """row_distance / embedding_distance, (n,); infinite where embeddings are equal and rows
+        are not, 0 where both are."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = self.row_distance / self.embedding_distance
+        return np.where(self.row_distance == 0.0, 0.0, found)
+
+
+class EmbeddingMap:
+    """N embeddings and the next-token rows that a model maps them to.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (N, d)
+        Real and finite; of any layer, or of any other model.
+    rows : NextTokenRows, or array_like of shape (N, V)
+        The distributions.
+    kind : {"logits", "log_probs", "probs"}, optional
+        What a bare array of rows holds.
+
+    Attributes
+    ----------
+    embeddings : ndarray of shape (N, d)
+    log_probs : ndarray of shape (N, V)
+    tokens : tuple of str or None
+
+    Raises
+    ------
+    ValueError
+        Shapes do not match, or a number is not finite; its row and column are named.
+
+    Notes
+    -----
+    Distances between rows p and q:
+
+    ================  ==========================================================================
+    total_variation   sum |p - q| / 2
+    hellinger         sqrt(sum (sqrt p - sqrt q)^2 / 2)
+    jensen_shannon    the root of the Jensen-Shannon divergence in nats (a metric, as SciPy's)
+    fisher_rao        2 arccos(sum sqrt(p q))
+    kl                sum p ln(p / q) - p + q, in nats; p is the first row of a pair
+    reverse_kl        the same with p and q exchanged
+    jeffreys          kl + reverse_kl
+    hilbert           max ln(p / q) - min ln(p / q)
+    ================  ==========================================================================
+
+    Distances between embeddings: euclidean; cosine, 1 - cos; angular, the angle in radians.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matrixbayes.embedding import EmbeddingMap
+    >>> rows = [[0.5, 0.5], [0.4, 0.6], [0.1, 0.9]]
+    >>> pairs = EmbeddingMap([[0.0], [1.0], [3.0]], rows, kind="probs").all_pairs()
+    >>> pairs.embedding_distance, pairs.row_distance.round(6)
+    (array([1., 3., 2.]), array([0.1, 0.4, 0.3]))
+    """
+
+    def __init__(self, embeddings: ArrayLike, rows: Any, *, kind: str | None = None) -> None:
+        array = np.asarray(embeddings)
+        if array.ndim != 2 or array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"embeddings have shape {array.shape} and type {array.dtype}; they need (N, d) "
+                "real numbers"
+            )
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        self.log_probs, self.tokens = as_log_probs(rows, kind)
+        if len(array) != len(self.log_probs):
+            raise ValueError(f"there are {len(array)} embeddings and {len(self.log_probs)} rows")
+        for start in range(0, len(array), MOST_ROWS):
+            wrong = ~np.isfinite(array[start : start + MOST_ROWS])
+            if wrong.any():
+                i, j = np.argwhere(wrong)[0]
+                raise ValueError(f"embeddings[{start + i}, {j}] is {array[start + i, j]}")
+        self.embeddings = array
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def __repr__(self) -> str:
+        n, d = self.embeddings.shape
+        width = self.log_probs.shape[1]
+        return f"EmbeddingMap: {n} embeddings of {d} numbers, rows over {width} tokens"
+
+    # -- pairs ------------------------------------------------------------------------
+
+    def all_pairs(
+        self,
+        *,
+        metric: str = "total_variation",
+        embedding_metric: str = "euclidean",
+        executor: Executor | None = None,
+        n_jobs: int | None = 1,
+        progress: bool | None = None,
+    ) -> Pairs:
+        """Every pair once: N (N - 1) / 2 of them, 32 bytes each.
+
+        Parameters
+        ----------
+        metric, embedding_metric : str
+            See the notes of the class.
+        executor, n_jobs
+            Who works; results are the same bits.
+        progress : bool, optional
+            A bar: True, False, or where somebody looks at it and it takes long.
+        """
+        _check_metrics(metric, embedding_metric)
+        n = len(self)
+        cuts = self._blocks()
+        tasks = [(a, b) for i, a in enumerate(cuts) for b in cuts[i:]]
+        found: list[NDArray[Any]] = [
+            np.empty(n * (n - 1) // 2, dtype=kind) for kind in (np.int64, np.int64, float, float)
+        ]
+        at = 0
+        with (
+            parallel.workers(executor, n_jobs) as pool,
+            bar(len(tasks), progress, name="pairs", unit="block") as advance,
+        ):
+            arguments = ((self, a, b, metric, embedding_metric) for a, b in tasks)
+            for (a, b), (d_embedding, d_row) in zip(
+                tasks, parallel.in_order(pool, _block_of, arguments), strict=True
+            ):
+                first, second = np.meshgrid(
+                    np.arange(a.start, a.stop), np.arange(b.start, b.stop), indexing="ij"
+                )
+                once = first < second
+                many = int(once.sum())
+                for to, values in zip(found, (first, second, d_embedding, d_row), strict=True):
+                    to[at : at + many] = values[once]
+                at += many
+                advance(1)
+        return Pairs(found[0], found[1], found[2], found[3], metric, embedding_metric)
+
+    def neighbours(
+        self,
+        n_neighbors: int = 10,
+        *,
+        metric: str = "total_variation",
+        embedding_metric: str = "euclidean",
+        executor: Executor | None = None,
+        n_jobs: int | None = 1,
+        progress: bool | None = None,
+    ) -> Pairs:
+        """Each row with those whose embeddings are nearest; every pair is there once.
+
+        Parameters
+        ----------
+        n_neighbors : int
+            Neighbours of each row, at most N - 1.
+        metric, embedding_metric, executor, n_jobs, progress
+            As for `all_pairs`.
+        """
+        _check_metrics(metric, embedding_metric)
+        n = len(self)
+        if not 1 <= n_neighbors < n:
+            raise ValueError(f"n_neighbors is {n_neighbors}; it must be from 1 to {n - 1}")
+        step = max(1, min(MOST_ROWS, CELLS // max(n, 1)))
+        cuts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+        nearest: list[Numbers] = []
+        with (
+            parallel.workers(executor, n_jobs) as pool,
+            bar(n, progress, name="neighbours", unit="row") as advance,
+        ):
+            arguments = ((self, cut, n_neighbors, embedding_metric) for cut in cuts)
+            for part in parallel.in_order(pool, _nearest, arguments):
+                nearest.append(part)
+                advance(len(part))
+        second = np.concatenate([*nearest, np.zeros((0, n_neighbors), dtype=np.int64)]).ravel()
+        first = np.repeat(np.arange(n), n_neighbors)
+        code = np.unique(np.minimum(first, second) * n + np.maximum(first, second))
+        return self.pairs(
+            code // n,
+            code % n,
+            metric=metric,
+            embedding_metric=embedding_metric,
+            executor=executor,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+
+    def sample(
+        self,
+        n_pairs: int,
+        *,
+        rng: np.random.Generator | int | None = None,
+        metric: str = "total_variation",
+        embedding_metric: str = "euclidean",
+        executor: Executor | None = None,
+        n_jobs: int | None = 1,
+        progress: bool | None = None,
+    ) -> Pairs:
+        """Some of all pairs, drawn without replacement; all where there are no more.
+
+        Parameters
+        ----------
+        n_pairs : int
+        rng : numpy.random.Generator or int, optional
+        metric, embedding_metric, executor, n_jobs, progress
+            As for `all_pairs`.
+        """
+        n = len(self)
+        total = n * (n - 1) // 2
+        options: dict[str, Any] = {"metric": metric, "embedding_metric": embedding_metric}
+        options |= {"executor": executor, "n_jobs": n_jobs, "progress": progress}
+        if n_pairs >= total:
+            return self.all_pairs(**options)
+        if n_pairs < 0:
+            raise ValueError(f"n_pairs is {n_pairs}; it must not be negative")
+        chosen = _distinct_below(total, n_pairs, np.random.default_rng(rng))
+        # pair number c, in the order (0, 1), (0, 2), (1, 2), (0, 3), ...
+        second = ((1.0 + np.sqrt(1.0 + 8.0 * chosen)) / 2.0).astype(np.int64)
+        second -= second * (second - 1) // 2 > chosen  # where the root was rounded up
+        second += (second + 1) * second // 2 <= chosen
+        return self.pairs(chosen - second * (second - 1) // 2, second, **options)
+
+    def pairs(
+        self,
+        first: ArrayLike,
+        second: ArrayLike,
+        *,
+        metric: str = "total_variation",
+        embedding_metric: str = "euclidean",
+        executor: Executor | None = None,
+        n_jobs: int | None = 1,
+        progress: bool | None = None,
+    ) -> Pairs:
+        """These pairs, each done directly from its two rows.
+
+        Parameters
+        ----------
+        first, second : array_like of int of shape (n,)
+            Numbers of rows.
+        metric, embedding_metric, executor, n_jobs, progress
+            As for `all_pairs`.
+        """
+        _check_metrics(metric, embedding_metric)
+        i, j = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+        if i.ndim != 1 or i.shape != j.shape:
+            raise ValueError(
+                f"first and second have shapes {i.shape} and {j.shape}; they need (n,)"
+            )
+        if i.size and not (min(i.min(), j.min()) >= 0 and max(i.max(), j.max()) < len(self)):
+            raise ValueError(f"there are rows 0 to {len(self) - 1}; a pair has another")
+        cuts = [slice(start, start + PAIRS) for start in range(0, len(i), PAIRS)]
+        d_embedding, d_row = np.empty(len(i)), np.empty(len(i))
+        with (
+            parallel.workers(executor, n_jobs) as pool,
+            bar(len(i), progress, name="pairs", unit="pair") as advance,
+        ):
+            arguments = ((self, i[cut], j[cut], metric, embedding_metric) for cut in cuts)
+            for cut, part in zip(cuts, parallel.in_order(pool, _directly, arguments), strict=True):
+                d_embedding[cut], d_row[cut] = part
+                advance(len(part[0]))
+        return Pairs(i, j, d_embedding, d_row, metric, embedding_metric)
+
+    def row_distances(self, metric: str = "total_variation") -> Floats:
+        """The whole (N, N) matrix of distances between rows; in (i, j), p is row i and q row j."""
+        _check_metrics(metric, "euclidean")
+        whole = np.empty((len(self), len(self)))
+        for a in self._blocks():
+            for b in self._blocks():
+                whole[a, b] = row_block(self.log_probs, a, b, metric)
+        return whole
+
+    def embedding_distances(self, metric: str = "euclidean") -> Floats:
+        """The whole (N, N) matrix of distances between embeddings."""
+        _check_metrics("kl", metric)
+        whole = np.empty((len(self), len(self)))
+        for a in self._blocks():
+            for b in self._blocks():
+                whole[a, b] = embedding_block(self.embeddings, a, b, metric)
+        return whole
+
+    def _blocks(self) -> list[slice]:
+        n, width = len(self), max(self.log_probs.shape[1], self.embeddings.shape[1], 1)
+        step = min(MOST_ROWS, max(1, CELLS // width))
+        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _check_metrics(metric: str, embedding_metric: str) -> None:
+    for name, value, known in (
+        ("metric", metric, ROW_METRICS),
+        ("embedding_metric", embedding_metric, EMBEDDING_METRICS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, known))}")
+
+
+def _distinct_below(total: int, n: int, rng: np.random.Generator) -> Numbers:
+    """n different numbers below `total`, rising."""
+    if n > total // 2:
+        return np.sort(rng.permutation(total)[:n])
+    chosen = np.zeros(0, dtype=np.int64)
+    while len(chosen) < n:
+        more = rng.integers(0, total, n - len(chosen) + 16)
+        chosen = np.unique(np.concatenate([chosen, more]))
+    return np.sort(rng.permutation(chosen)[:n])
+
+
+# ---------------------------------------------------------------------------
+# Tasks
+# ---------------------------------------------------------------------------
+
+
+def _block_of(
+    map: EmbeddingMap, a: slice, b: slice, metric: str, embedding_metric: str
+) -> tuple[Floats, Floats]:
+    return (
+        embedding_block(map.embeddings, a, b, embedding_metric),
+        row_block(map.log_probs, a, b, metric),
+    )
+
+
+def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: str) -> Numbers:
+    """The nearest of all rows to some, (n, n_neighbors); of equally near ones the first."""
+    distances = embedding_block(map.embeddings, cut, slice(0, len(map)), embedding_metric)
+    distances[np.arange(len(distances)), np.arange(cut.start, cut.stop)] = np.inf
+    reach = np.partition(distances, n_neighbors - 1, axis=1)[:, n_neighbors - 1 : n_neighbors]
+    found = np.empty((len(distances), n_neighbors), dtype=np.int64)
+    for row, near in enumerate(distances <= reach):
+        candidates = np.flatnonzero(near)
+        order = np.argsort(distances[row, candidates], kind="stable")
+        found[row] = candidates[order[:n_neighbors]]
+    return found
+
+
+def _directly(
+    map: EmbeddingMap, i: Numbers, j: Numbers, metric: str, embedding_metric: str
+) -> tuple[Floats, Floats]:
+    return (
+        _embedding_pairs(map.embeddings, i, j, embedding_metric),
+        row_pairs(map.log_probs, i, j, metric),
+    )
+
+
+# ---------------------------------------------------------------------------
+# Rows
+# ---------------------------------------------------------------------------
+
+
+def row_pairs(log_probs: NDArray[np.floating], i: Numbers, j: Numbers, metric: str) -> Floats:
+    """Distances of pairs of rows."""
+    core = _core.pair_distances
+    if metric == "hellinger":
+        return np.sqrt(core("squared_hellinger", log_probs, i, j))
+    if metric == "fisher_rao":
+        return _angle(core("squared_hellinger", log_probs, i, j))
+    if metric == "jensen_shannon":
+        return np.sqrt(core("jensen_shannon_divergence", log_probs, i, j))
+    if metric == "reverse_kl":
+        return core("kl", log_probs, j, i)
+    if metric == "jeffreys":
+        return core("kl", log_probs, i, j) + core("kl", log_probs, j, i)
+    return core(metric, log_probs, i, j)
+
+
+def _angle(squared_hellinger: Floats) -> Floats:
+    """2 arccos(1 - H^2), exact also where H is small."""
+    return 4.0 * np.arcsin(np.sqrt(np.clip(0.5 * squared_hellinger, 0.0, 1.0)))
+
+
+def row_block(log_probs: NDArray[np.floating], a: slice, b: slice, metric: str) -> Floats:
+    """Distances of the rows a to the rows b."""
+    log_p, log_q = (np.asarray(log_probs[cut], dtype=np.float64) for cut in (a, b))
+    if metric == "hilbert":
+        return _core.block_distances("hilbert", log_p, log_q)
+    if metric in ("hellinger", "fisher_rao"):
+        p, q = np.exp(0.5 * log_p), np.exp(0.5 * log_q)
+        sides = 0.5 * np.square(p).sum(axis=1)[:, np.newaxis] + 0.5 * np.square(q).sum(axis=1)
+        squared = sides - p @ q.T
+        _mend(squared, SMALL_HELLINGER, log_probs, a, b, "squared_hellinger")
+        return _angle(squared) if metric == "fisher_rao" else np.sqrt(squared)
+    if metric == "reverse_kl":
+        return row_block(log_probs, b, a, "kl").T
+    if metric == "jeffreys":
+        return row_block(log_probs, a, b, "kl") + row_block(log_probs, b, a, "kl").T
+    if metric == "kl":
+        return _kl_block(log_probs, log_p, log_q, a, b)
+    p, q = np.exp(log_p), np.exp(log_q)
+    if metric == "jensen_shannon":
+        divergence = _core.block_distances("jensen_shannon_divergence", p, q)
+        _mend(divergence, SMALL_DIVERGENCE, log_probs, a, b, "jensen_shannon_divergence")
+        return np.sqrt(divergence)
+    return _core.block_distances(metric, p, q)
+
+
+def _kl_block(
+    log_probs: NDArray[np.floating], log_p: Floats, log_q: Floats, a: slice, b: slice
+) -> Floats:
+    p, q = np.exp(log_p), np.exp(log_q)
+    finite_p, finite_q = (np.where(np.isfinite(x), x, 0.0) for x in (log_p, log_q))
+    own = np.sum(p * finite_p - p, axis=1)[:, np.newaxis] + q.sum(axis=1)
+    found = own - p @ finite_q.T
+    if (log_q == -np.inf).any():  # a token that only q rules out
+        found[p @ (log_q == -np.inf).T.astype(np.float64) > 0.0] = np.inf
+    _mend(found, SMALL_DIVERGENCE, log_probs, a, b, "kl")
+    return found
+
+
+def _mend(
+    found: Floats, small: float, log_probs: NDArray[np.floating], a: slice, b: slice, kind: str
+) -> None:
+    """Do small entries of a block directly."""
+    row, column = np.nonzero(found < small)
+    if len(row):
+        found[row, column] = _core.pair_distances(kind, log_probs, a.start + row, b.start + column)
+
+
+# ---------------------------------------------------------------------------
+# Embeddings
+# ---------------------------------------------------------------------------
+
+
+def _embedding_pairs(
+    embeddings: NDArray[np.floating], i: Numbers, j: Numbers, metric: str
+) -> Floats:
+    found = np.empty(len(i))
+    step = max(1, CELLS // max(embeddings.shape[1], 1))
+    for start in range(0, len(i), step):
+        cut = slice(start, start + step)
+        x, y = (_placed(embeddings[each[cut]], metric) for each in (i, j))
+        found[cut] = np.sqrt(np.square(x - y).sum(axis=1))
+    return _as_metric(found, metric)
+
+
+def embedding_block(embeddings: NDArray[np.floating], a: slice, b: slice, metric: str) -> Floats:
+    """Distances of the embeddings a to the embeddings b."""
+    centre = np.zeros(embeddings.shape[1])
+    if metric == "euclidean" and len(embeddings):
+        centre = np.asarray(embeddings[0], dtype=np.float64)  # smaller numbers lose less
+    x, y = (_placed(embeddings[cut], metric) - centre for cut in (a, b))
+    sides = np.square(x).sum(axis=1)[:, np.newaxis] + np.square(y).sum(axis=1)
+    squared = sides - 2.0 * (x @ y.T)
+    row, column = np.nonzero(squared <= SMALL_DISTANCE * sides)
+    for start in range(0, len(row), MOST_ROWS):
+        r, c = row[start : start + MOST_ROWS], column[start : start + MOST_ROWS]
+        squared[r, c] = np.square(x[r] - y[c]).sum(axis=1)
+    return _as_metric(np.sqrt(squared), metric)
+
+
+def _placed(x: NDArray[Any], metric: str) -> Floats:
+    """In double precision, and on the unit sphere where lengths do not count."""
+    x = x.astype(np.float64, copy=False)
+    if metric == "euclidean":
+        return x
+    lengths = np.sqrt(np.square(x).sum(axis=1, keepdims=True))
+    if (lengths == 0.0).any():
+        raise ValueError(
+            f"an embedding is 0 and has no direction: {metric} knows no distance to it"
+        )
+    return x / lengths
+
+
+def _as_metric(distance: Floats, metric: str) -> Floats:
+    """From the Euclidean distance of what `_placed` gives."""
+    if metric == "cosine":
+        return 0.5 * np.square(distance)
+    if metric == "angular":
+        return 2.0 * np.arcsin(np.clip(0.5 * distance, 0.0, 1.0))
+    return distance
