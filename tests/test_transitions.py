@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import signal
 import threading
@@ -706,6 +707,37 @@ def test_a_clash_of_threads_is_an_error():
     writer.join()
     assert clashes == {"another thread is changing these counts"}
     assert counts.n_observed == len(tokens) - 3
+
+
+@pytest.mark.parametrize("what", ["update", "update_rows"])
+def test_tokens_that_change_while_they_are_counted(what):
+    """They are read twice: what was counted is of one state of them, or it is an error."""
+    tokens, done = np.zeros(300_000, dtype=np.int64), threading.Event()
+    pairs = tokens.reshape(-1, 2)[:, :1], tokens[1::2].copy()
+
+    def scribble():
+        for k in itertools.cycle(range(1, 200)):
+            tokens[...] = np.arange(len(tokens)) % k
+            if done.is_set():
+                break
+
+    writer, errors = threading.Thread(target=scribble), set()
+    writer.start()
+    try:
+        for _ in range(40):
+            counts = TransitionCounts(1, 200)
+            try:
+                counts.update(tokens) if what == "update" else counts.update_rows(*pairs, pairs[1])
+            except RuntimeError as error:
+                errors.add(str(error))
+                assert as_dictionary(counts) == {}
+            else:
+                assert counts.n_observed == (len(tokens) - 1 if what == "update" else 0)
+                check_answers(counts, as_dictionary(counts)) if counts.n_observed else None
+    finally:
+        done.set()
+        writer.join()
+    assert errors <= {"another thread has changed the numbers that were being counted"}
 
 
 def test_parts_counted_in_threads_merge():

@@ -68,6 +68,11 @@ mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fau
     if (status != MB_INVALID) {
         return mb_raise(status, "there would be more than 2^64 - 1 observations");
     }
+    if (fault->row == MB_CHANGED) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread has changed the numbers that were being counted");
+        return NULL;
+    }
     PyObject *last = PyLong_FromUnsignedLongLong(counts->n_tokens - 1);
     if (last == NULL) {
         return NULL;

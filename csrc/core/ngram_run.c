@@ -18,10 +18,8 @@ mb_run_index_bits(const mb_key_layout *layout, size_t n)
     return bits;
 }
 
-/* A run with room for n pairs whose counts have this total, which bounds how many can be large;
- * with these keys, taken in any case, or with room for them where they are NULL. */
-static mb_run *
-new_run(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
+mb_run *
+mb_run_begin(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys)
 {
     mb_run *run = mb_calloc(1, sizeof(mb_run));
     if (run == NULL) {
@@ -77,28 +75,13 @@ mb_run_bytes(const mb_key_layout *layout, const mb_run *run)
 }
 
 MB_INLINE void
-append_count(mb_run *run, uint64_t count)
-{
-    if (count >= UINT32_MAX) {
-        if (run->n_large < run->room_large) {
-            run->large_at[run->n_large] = run->n;
-            run->large[run->n_large++] = count;
-            count = UINT32_MAX;
-        } else {
-            count = UINT32_MAX - 1; /* the total was a lie */
-        }
-    }
-    run->counts[run->n++] = (uint32_t)count;
-}
-
-MB_INLINE void
 append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
 {
     uint64_t *to = run->keys + run->n * n_words;
     for (size_t w = 0; w < n_words; w++) {
         to[w] = key[w];
     }
-    append_count(run, count);
+    mb_run_append_count(run, count);
 }
 
 /* One pass for the index of the keys and the sums of the counts. */
@@ -147,10 +130,9 @@ complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt
     return build_index(layout, run, interrupt);
 }
 
-/* Completes a run and gives it to the caller; ends it where that fails. */
-static mb_status
-finish(const mb_key_layout *layout, mb_status status, mb_run *run, const mb_interrupt *interrupt,
-       mb_run **out)
+mb_status
+mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run,
+              const mb_interrupt *interrupt, mb_run **out)
 {
     if (status == MB_OK) {
         status = complete(layout, run, interrupt);
@@ -161,33 +143,6 @@ finish(const mb_key_layout *layout, mb_status status, mb_run *run, const mb_inte
         mb_run_free(run);
     }
     return status;
-}
-
-static mb_status
-append_counts(mb_run *run, size_t n, const uint64_t *counts, const mb_interrupt *interrupt)
-{
-    for (size_t i = 0; i < n; i++) {
-        append_count(run, counts[i]);
-        if (i % PIECE == PIECE - 1) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
-    }
-    return MB_OK;
-}
-
-mb_status
-mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t *counts,
-           const mb_interrupt *interrupt, mb_run **out)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < n; i++) {
-        total += counts[i];
-    }
-    mb_run *run = new_run(layout, n, total, keys);
-    if (run == NULL) {
-        return MB_NOMEM;
-    }
-    return finish(layout, append_counts(run, n, counts, interrupt), run, interrupt, out);
 }
 
 MB_INLINE mb_status
@@ -234,11 +189,11 @@ merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run
       const mb_interrupt *interrupt, mb_run **out)
 {
     /* memory that no key comes to is never mapped, so the sum costs no more than the union */
-    mb_run *run = new_run(layout, a->n + b->n, a->total + b->total, NULL);
+    mb_run *run = mb_run_begin(layout, a->n + b->n, a->total + b->total, NULL);
     if (run == NULL) {
         return MB_NOMEM;
     }
-    return finish(layout, unite(n_words, a, b, interrupt, run), run, interrupt, out);
+    return mb_run_finish(layout, unite(n_words, a, b, interrupt, run), run, interrupt, out);
 }
 
 mb_status

@@ -45,10 +45,30 @@ mb_run_sums_size(size_t n)
     return n / MB_SUM_BLOCK + 1;
 }
 
-/* A run of keys [n][n_words] in order, which it takes (and ends where that fails), and a copy of
- * counts [n], each > 0, with a total below 2^64. */
-mb_status mb_run_new(const mb_key_layout *layout, size_t n, uint64_t *keys, const uint64_t *counts,
-                     const mb_interrupt *interrupt, mb_run **out);
+/* Begins a run of n pairs at most whose counts have this total, below 2^64; with these keys, taken
+ * in any case, or with room for them where they are NULL.  NULL where memory is short. */
+mb_run *mb_run_begin(const mb_key_layout *layout, size_t n, uint64_t total, uint64_t *keys);
+
+/* Appends the count, > 0, of the key that stands at place n. */
+static inline void
+mb_run_append_count(mb_run *run, uint64_t count)
+{
+    if (count >= UINT32_MAX) {
+        if (run->n_large < run->room_large) {
+            run->large_at[run->n_large] = run->n;
+            run->large[run->n_large++] = count;
+            count = UINT32_MAX;
+        } else {
+            count = UINT32_MAX - 1; /* the total was a lie */
+        }
+    }
+    run->counts[run->n++] = (uint32_t)count;
+}
+
+/* Gives a run that has all its pairs, in order, to the caller; ends it unless `status`, of all
+ * that was done, is MB_OK, and where this fails. */
+mb_status mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run,
+                        const mb_interrupt *interrupt, mb_run **out);
 
 /* The same run, for one more user; mb_run_free() ends it for one of them, in any thread. */
 mb_run *mb_run_share(mb_run *run);

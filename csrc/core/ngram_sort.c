@@ -1,5 +1,9 @@
 /* Radix sort of keys.  Each function is compiled for elements of one, two and three words, and
- * once for more. */
+ * once for more.
+ *
+ * A bucket whose keys differ in few bits is sorted by digits, the last first.  One whose keys
+ * differ in many is dealt out again by the first of them, which leaves a few elements to each
+ * part. */
 #include "ngram_sort.h"
 
 #include "mem.h"
@@ -7,47 +11,127 @@
 #include <string.h>
 
 enum {
-    DIGIT = 11,   /* most bits that a pass sorts by */
-    BUCKETS = 10, /* most bits that elements are dealt out by */
-    BUCKET_SIZE = 1 << 14,
-    FEW = 32,       /* elements that are sorted by insertion */
-    PIECE = 1 << 20 /* elements between two questions whether to stop */
+    DIGIT = 11,            /* most bits that a pass sorts by */
+    BUCKET_SIZE = 1 << 14, /* elements of a bucket, about */
+    FEW = 32,              /* elements that are sorted by insertion */
+    SMALL = 1 << 10,       /* elements that are sorted by short digits */
+    MANY = 5 * DIGIT,      /* bits from which on a bucket is dealt out again */
+    PIECE = 1 << 20        /* elements between two questions whether to stop */
 };
 
-/* place [1 << bits] becomes where the first element of each digit goes; returns whether
- * there are several digits.  The digit is `bits` bits of `word` from `shift` on. */
-MB_INLINE int
-place_digits(size_t stride, size_t n, const uint64_t *from, size_t word, unsigned shift,
-             unsigned bits, uint32_t *place)
+/* ---- dealing ------------------------------------------------------------------------ */
+
+void
+mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, mb_deal *deal)
 {
-    uint64_t mask = ((uint64_t)1 << bits) - 1;
-    memset(place, 0, sizeof(uint32_t) << bits);
-    for (size_t i = 0; i < n; i++) {
-        place[from[i * stride + word] >> shift & mask]++;
+    *deal = (mb_deal){.layout = layout, .stride = stride};
+    while (deal->bits < MB_DEAL_BITS && about >> deal->bits > BUCKET_SIZE) {
+        deal->bits++;
     }
-    if (place[from[word] >> shift & mask] == n) {
-        return 0;
-    }
-    uint32_t sum = 0;
-    for (size_t d = 0; d <= mask; d++) {
-        uint32_t many = place[d];
-        place[d] = sum;
-        sum += many;
-    }
-    return 1;
 }
 
-/* Moves elements to where their digits go. */
-MB_INLINE mb_status
-move_by_digit(size_t stride, size_t n, const uint64_t *from, uint64_t *to, size_t word,
-              unsigned shift, unsigned bits, uint32_t *place, const mb_interrupt *interrupt)
+void
+mb_deal_end(mb_deal *deal)
 {
-    uint64_t mask = ((uint64_t)1 << bits) - 1;
+    mb_free(deal->elements);
+    deal->elements = NULL;
+}
+
+static inline size_t
+bucket_of(unsigned bits, const uint64_t *element)
+{
+    return bits == 0 ? 0 : (size_t)(element[0] >> (64 - bits));
+}
+
+void
+mb_deal_measure(mb_deal *deal, size_t n, const uint64_t *elements)
+{
+    for (size_t i = 0; i < n; i++) {
+        deal->places[bucket_of(deal->bits, elements + i * deal->stride)]++;
+    }
+    deal->n += n;
+}
+
+mb_status
+mb_deal_place(mb_deal *deal)
+{
+    uint32_t sum = 0;
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        uint32_t many = deal->places[bucket];
+        deal->places[bucket] = sum;
+        sum += many;
+        deal->ends[bucket] = sum;
+    }
+    deal->elements = mb_calloc(deal->n, deal->stride * sizeof(uint64_t));
+    return deal->elements == NULL ? MB_NOMEM : MB_OK;
+}
+
+MB_INLINE void
+take(mb_deal *deal, size_t stride, size_t n, const uint64_t *elements)
+{
+    uint64_t *to = deal->elements;
+    const unsigned bits = deal->bits;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *element = elements + i * stride;
+        size_t bucket = bucket_of(bits, element), place = deal->places[bucket]++;
+        if (place >= deal->n) { /* never measured; the count finds out */
+            place = 0;
+        }
+        for (size_t w = 0; w < stride; w++) {
+            to[place * stride + w] = element[w];
+        }
+    }
+}
+
+void
+mb_deal_take(mb_deal *deal, size_t n, const uint64_t *elements)
+{
+    switch (deal->stride) {
+    case 1:
+        take(deal, 1, n, elements);
+        break;
+    case 2:
+        take(deal, 2, n, elements);
+        break;
+    default:
+        take(deal, deal->stride, n, elements);
+    }
+}
+
+/* ---- sorting ------------------------------------------------------------------------- */
+
+/* Which bits of a word a pass sorts by. */
+typedef struct {
+    size_t word;
+    unsigned shift, bits;
+} digit;
+
+MB_INLINE size_t
+digit_of(const uint64_t *element, digit d)
+{
+    return (size_t)(element[d.word] >> d.shift & (((uint64_t)1 << d.bits) - 1));
+}
+
+/* Moves elements [n] to where their digits go; place [1 << bits] becomes where each digit ends. */
+MB_INLINE mb_status
+move_by_digit(size_t stride, size_t n, const uint64_t *from, uint64_t *to, digit d, uint32_t *place,
+              const mb_interrupt *interrupt)
+{
+    memset(place, 0, sizeof(uint32_t) << d.bits);
+    for (size_t i = 0; i < n; i++) {
+        place[digit_of(from + i * stride, d)]++;
+    }
+    uint32_t sum = 0;
+    for (size_t k = 0; k < (size_t)1 << d.bits; k++) {
+        uint32_t many = place[k];
+        place[k] = sum;
+        sum += many;
+    }
     for (size_t start = 0; start < n; start += PIECE) {
         size_t end = n - start < PIECE ? n : start + PIECE;
         for (size_t i = start; i < end; i++) {
             const uint64_t *element = from + i * stride;
-            uint64_t *target = to + stride * place[element[word] >> shift & mask]++;
+            uint64_t *target = to + stride * place[digit_of(element, d)]++;
             for (size_t w = 0; w < stride; w++) {
                 target[w] = element[w];
             }
@@ -74,30 +158,44 @@ sort_few(size_t stride, size_t n_words, size_t n, uint64_t *elements)
     }
 }
 
-/* Sorts elements [n] that agree in their first `dealt` bits, with room for as many more;
- * returns in *sorted which of the two holds them in the end. */
+/* The bits of each word, from low up to high, that are not the same in all of elements [n];
+ * returns how many they are. */
+MB_INLINE unsigned
+find_bits(size_t stride, size_t n_words, size_t n, const uint64_t *elements, unsigned *low,
+          unsigned *high)
+{
+    uint64_t differ[MB_MAX_WORDS] = {0};
+    unsigned sum = 0;
+    for (size_t i = 1; i < n; i++) {
+        for (size_t w = 0; w < n_words; w++) {
+            differ[w] |= elements[i * stride + w] ^ elements[w];
+        }
+    }
+    for (size_t w = 0; w < n_words; w++) {
+        low[w] = differ[w] == 0 ? 0 : (unsigned)__builtin_ctzll(differ[w]);
+        high[w] = differ[w] == 0 ? 0 : 64 - (unsigned)__builtin_clzll(differ[w]);
+        sum += high[w] - low[w];
+    }
+    return sum;
+}
+
+/* Sorts elements [n] by the bits that differ, with room for as many more; *sorted is which of the
+ * two holds them in the end. */
 MB_INLINE mb_status
-sort_bucket(const mb_key_layout *layout, size_t stride, size_t n_words, size_t n, unsigned dealt,
+sort_digits(size_t stride, size_t n_words, size_t n, const unsigned *low, const unsigned *high,
             uint64_t *elements, uint64_t *room, uint32_t *place, const mb_interrupt *interrupt,
             uint64_t **sorted)
 {
+    unsigned most = n < SMALL ? 8 : DIGIT;
     *sorted = elements;
-    if (n <= FEW) {
-        sort_few(stride, n_words, n, elements);
-        return MB_OK;
-    }
     for (size_t word = n_words; word-- > 0;) {
-        unsigned low = word == n_words - 1 ? layout->padding : 0;
-        unsigned high = word == 0 ? 64 - dealt : 64;
-        unsigned passes = high > low ? (high - low + DIGIT - 1) / DIGIT : 0;
+        unsigned width = high[word] - low[word], passes = (width + most - 1) / most;
         for (unsigned pass = 0; pass < passes; pass++) {
-            unsigned shift = low + (high - low) * pass / passes;
-            unsigned bits = low + (high - low) * (pass + 1) / passes - shift;
-            if (place_digits(stride, n, *sorted, word, shift, bits, place)) {
-                uint64_t *to = *sorted == elements ? room : elements;
-                MB_TRY(move_by_digit(stride, n, *sorted, to, word, shift, bits, place, interrupt));
-                *sorted = to;
-            }
+            unsigned begin = width * pass / passes, end = width * (pass + 1) / passes;
+            uint64_t *to = *sorted == elements ? room : elements;
+            MB_TRY(move_by_digit(stride, n, *sorted, to,
+                                 (digit){word, low[word] + begin, end - begin}, place, interrupt));
+            *sorted = to;
             if (n > PIECE) {
                 MB_TRY(mb_interrupted(interrupt));
             }
@@ -106,14 +204,21 @@ sort_bucket(const mb_key_layout *layout, size_t stride, size_t n_words, size_t n
     return MB_OK;
 }
 
-/* Appends the different keys of sorted elements [n], and their counts, to *n_different others.
- * Neither is written further than has been read. */
+/* ---- counting ------------------------------------------------------------------------ */
+
+/* What a count writes to, and its tables. */
+typedef struct {
+    mb_run *run;
+    const mb_interrupt *interrupt;
+    uint32_t ends[1 << DIGIT], place[1 << DIGIT];
+} counter;
+
+/* Appends the different keys of sorted elements [n], and their counts, to the run.  Its keys are
+ * at the beginning of all elements, and never written further than has been read. */
 MB_INLINE void
-count_equal(size_t stride, size_t n_words, size_t n, const uint64_t *sorted, uint64_t *keys,
-            uint64_t *counts, size_t *n_different)
+count_equal(counter *c, size_t stride, size_t n_words, size_t n, const uint64_t *sorted)
 {
-    size_t last = *n_different;
-    for (size_t i = 0; i < n; last++) {
+    for (size_t i = 0; i < n;) {
         const uint64_t *key = sorted + i * stride;
         uint64_t count = 0, mine[MB_MAX_WORDS];
         memcpy(mine, key, n_words * sizeof(uint64_t));
@@ -121,78 +226,111 @@ count_equal(size_t stride, size_t n_words, size_t n, const uint64_t *sorted, uin
             count += stride > n_words ? key[n_words] : 1;
             key += stride;
         } while (++i < n && mb_key_equal(n_words, mine, key));
-        memcpy(keys + last * n_words, mine, n_words * sizeof(uint64_t));
-        counts[last] = count;
+        memcpy(c->run->keys + c->run->n * n_words, mine, n_words * sizeof(uint64_t));
+        mb_run_append_count(c->run, count);
     }
-    *n_different = last;
 }
 
 MB_INLINE mb_status
-count_elements(const mb_key_layout *layout, size_t stride, size_t n_words, size_t n,
-               uint64_t *elements, uint64_t *sorted, uint64_t *counts, uint32_t *place,
-               const mb_interrupt *interrupt, size_t *n_different)
+count_part(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elements, uint64_t *room)
 {
-    uint32_t *ends = place + (1 << DIGIT);
-    unsigned dealt = 0;
-    while (dealt < BUCKETS && n >> dealt > BUCKET_SIZE) {
-        dealt++;
+    unsigned low[MB_MAX_WORDS] = {0}, high[MB_MAX_WORDS] = {0};
+    uint64_t *sorted = elements;
+    if (n <= FEW) {
+        sort_few(stride, n_words, n, elements);
+    } else if (find_bits(stride, n_words, n, elements, low, high) > 0) {
+        MB_TRY(sort_digits(stride, n_words, n, low, high, elements, room, c->place, c->interrupt,
+                           &sorted));
     }
-    *n_different = 0;
-    if (dealt == 0) {
-        memcpy(sorted, elements, n * stride * sizeof(uint64_t));
-        ends[0] = (uint32_t)n;
-    } else {
-        int several = place_digits(stride, n, elements, 0, 64 - dealt, dealt, ends);
-        if (!several) {
-            memset(ends, 0, sizeof(uint32_t) << dealt);
-        }
-        MB_TRY(move_by_digit(stride, n, elements, sorted, 0, 64 - dealt, dealt, ends, interrupt));
-        if (!several) {
-            ends[0] = (uint32_t)n;
-            dealt = 0;
-        }
+    count_equal(c, stride, n_words, n, sorted);
+    return MB_OK;
+}
+
+MB_INLINE mb_status
+count_bucket(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elements,
+             uint64_t *room)
+{
+    unsigned low[MB_MAX_WORDS] = {0}, high[MB_MAX_WORDS] = {0};
+    if (n < SMALL || find_bits(stride, n_words, n, elements, low, high) <= MANY) {
+        return count_part(c, stride, n_words, n, elements, room);
     }
+    size_t word = 0, start = 0;
+    while (high[word] == 0) {
+        word++;
+    }
+    unsigned width = high[word] - low[word], bits = width < DIGIT ? width : DIGIT;
+    digit d = {word, high[word] - bits, bits};
+    MB_TRY(move_by_digit(stride, n, elements, room, d, c->ends, c->interrupt));
+    for (size_t k = 0; k < (size_t)1 << bits; k++) {
+        size_t many = c->ends[k] - start;
+        if (many > 0) {
+            MB_TRY(count_part(c, stride, n_words, many, room + start * stride,
+                              elements + start * stride));
+        }
+        start = c->ends[k];
+    }
+    return MB_OK;
+}
+
+MB_INLINE mb_status
+count_elements(counter *c, const mb_deal *deal, size_t stride, size_t n_words, uint64_t *room)
+{
     size_t start = 0, since = 0;
-    for (size_t bucket = 0; bucket < (size_t)1 << dealt; bucket++) {
-        size_t many = ends[bucket] - start;
-        uint64_t *found;
-        MB_TRY(sort_bucket(layout, stride, n_words, many, dealt, sorted + start * stride,
-                           elements + start * stride, place, interrupt, &found));
-        count_equal(stride, n_words, many, found, sorted, counts, n_different);
-        start = ends[bucket];
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        size_t many = deal->ends[bucket] - start;
+        MB_TRY(count_bucket(c, stride, n_words, many, deal->elements + start * stride, room));
+        start = deal->ends[bucket];
         since += many;
         if (since >= PIECE / 2) {
             since = 0;
-            MB_TRY(mb_interrupted(interrupt));
+            MB_TRY(mb_interrupted(c->interrupt));
         }
     }
     return MB_OK;
 }
 
-mb_status
-mb_ngram_count(const mb_key_layout *layout, size_t n, size_t stride, uint64_t *elements,
-               uint64_t *sorted, uint64_t *counts, const mb_interrupt *interrupt,
-               size_t *n_different)
+static mb_status
+count_all(counter *c, const mb_deal *deal, uint64_t *room)
 {
-    uint32_t *place = mb_calloc((1 << DIGIT) + (1 << BUCKETS), sizeof(uint32_t));
-    if (place == NULL) {
-        return MB_NOMEM;
-    }
-    mb_status status;
-    size_t n_words = layout->n_words;
-#define COUNT(stride_, n_words_)                                                                   \
-    status = count_elements(layout, stride_, n_words_, n, elements, sorted, counts, place,         \
-                            interrupt, n_different)
+    size_t stride = deal->stride, n_words = deal->layout->n_words;
     if (n_words == 1 && stride == 1) {
-        COUNT(1, 1);
-    } else if (n_words == 1) {
-        COUNT(2, 1);
-    } else if (n_words == 2 && stride == 2) {
-        COUNT(2, 2);
-    } else {
-        COUNT(stride, n_words);
+        return count_elements(c, deal, 1, 1, room);
     }
-#undef COUNT
-    mb_free(place);
+    if (n_words == 1) {
+        return count_elements(c, deal, 2, 1, room);
+    }
+    if (n_words == 2 && stride == 2) {
+        return count_elements(c, deal, 2, 2, room);
+    }
+    return count_elements(c, deal, stride, n_words, room);
+}
+
+mb_status
+mb_deal_count(mb_deal *deal, uint64_t total, const mb_interrupt *interrupt, mb_run **out)
+{
+    size_t most = 0, start = 0;
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        if (deal->places[bucket] != deal->ends[bucket]) {
+            return MB_INVALID;
+        }
+        most = deal->ends[bucket] - start > most ? deal->ends[bucket] - start : most;
+        start = deal->ends[bucket];
+    }
+    counter *c = mb_calloc(1, sizeof(counter));
+    uint64_t *room = mb_calloc(most, deal->stride * sizeof(uint64_t));
+    mb_status status = MB_NOMEM;
+    if (c != NULL && room != NULL) {
+        c->interrupt = interrupt;
+        c->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
+        if (c->run != NULL) {
+            status = count_all(c, deal, room);
+        }
+        deal->elements = NULL; /* the run has taken them */
+    }
+    mb_free(room);
+    if (c != NULL && c->run != NULL) {
+        status = mb_run_finish(deal->layout, status, c->run, interrupt, out);
+    }
+    mb_free(c);
     return status;
 }

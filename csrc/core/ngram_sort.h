@@ -1,23 +1,44 @@
-/* Sorting of keys (ngram_keys.h), and counting of equal ones. */
+/* Sorting of keys (ngram_keys.h), and counting of equal ones.
+ *
+ * Elements are dealt out by their first bits into buckets that fit into a cache.  Whoever has them
+ * shows them twice, in pieces: first to be measured, then to be taken to where they go; so they
+ * need no memory of their own before.  An element is a mixed key; where a deal says so, one word
+ * more, how often it was seen.
+ *
+ *     mb_deal_begin(), mb_deal_measure() .., mb_deal_place(), mb_deal_take() .., mb_deal_count(),
+ *     and mb_deal_end() in any case */
 #ifndef MB_NGRAM_SORT_H
 #define MB_NGRAM_SORT_H
 
-#include "ngram_keys.h"
+#include "ngram_run.h"
 
-/* The most words that one sort takes. */
-#define MB_SORT_LIMIT ((size_t)1 << 25)
+/* The most words that one deal takes. */
+#define MB_SORT_LIMIT ((size_t)1 << 26)
 
-/* Sorts elements [n][stride] by their keys and counts equal ones: the different keys come to
- * the front of `sorted` [n][stride] without gaps, [*n_different][n_words], and how often each
- * was seen to counts [n], which may be `elements`.  An element is a mixed key; where stride is n_words + 1, its last
- * word is how often it was seen, and these add (their sum is below 2^64).  n stride <=
- * MB_SORT_LIMIT.  MB_STOPPED or MB_NOMEM leaves the arrays, all
- * the caller's, in any state.
- *
- * A first pass deals elements out by the first bits, into buckets that fit into a cache; there
- * they are sorted by digits, the last first. */
-mb_status mb_ngram_count(const mb_key_layout *layout, size_t n, size_t stride, uint64_t *elements,
-                         uint64_t *sorted, uint64_t *counts, const mb_interrupt *interrupt,
-                         size_t *n_different);
+enum { MB_DEAL_BITS = 10 /* most bits that elements are dealt out by */ };
+
+typedef struct {
+    const mb_key_layout *layout;
+    size_t stride;      /* words of an element: n_words, or one more */
+    size_t n;           /* elements that were measured */
+    unsigned bits;      /* they are dealt out by */
+    uint64_t *elements; /* [n][stride] */
+    uint32_t places[1 << MB_DEAL_BITS], ends[1 << MB_DEAL_BITS]; /* of the buckets */
+} mb_deal;
+
+/* Begins a deal of elements of about this number. */
+void mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, mb_deal *deal);
+void mb_deal_end(mb_deal *deal);
+
+void mb_deal_measure(mb_deal *deal, size_t n, const uint64_t *elements);
+
+/* Makes room for all that was measured. */
+mb_status mb_deal_place(mb_deal *deal);
+
+void mb_deal_take(mb_deal *deal, size_t n, const uint64_t *elements);
+
+/* The run of the different keys and of how often each was seen, which is `total` altogether.
+ * MB_INVALID where other elements were taken than were measured. */
+mb_status mb_deal_count(mb_deal *deal, uint64_t total, const mb_interrupt *interrupt, mb_run **out);
 
 #endif

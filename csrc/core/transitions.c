@@ -112,8 +112,8 @@ mb_status
 mb_transitions_run(const mb_transitions *counts, mb_run **out)
 {
     if (counts->n_runs == 0) {
-        uint64_t *keys = mb_calloc(0, sizeof(uint64_t));
-        return keys == NULL ? MB_NOMEM : mb_run_new(&counts->layout, 0, keys, NULL, NULL, out);
+        mb_run *run = mb_run_begin(&counts->layout, 0, 0, NULL);
+        return run == NULL ? MB_NOMEM : mb_run_finish(&counts->layout, MB_OK, run, NULL, out);
     }
     *out = mb_run_share(counts->runs[0]);
     return MB_OK;

@@ -30,7 +30,9 @@ typedef struct {
     const int64_t *tokens;
 } mb_document;
 
-/* The first thing that is not a token, or a count that is negative: where, and what it is. */
+/* The first thing that is not a token, or a count that is negative: where, and what it is.  What is
+ * counted is read twice: row MB_CHANGED says that it was something else the second time. */
+#define MB_CHANGED SIZE_MAX
 typedef struct {
     size_t row, position;
     int64_t value;
