@@ -12,7 +12,9 @@ from ._core import SufficientStatistics
 if TYPE_CHECKING:
     from . import plot
     from .comparison import compare
+    from .continuity import check_continuity, head_bound, probe_segment
     from .elicitation import elicit_prior
+    from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
     from .huggingface import collect, preflight
     from .matrix import PosteriorPath, posterior_path
@@ -27,52 +29,78 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "ApproximationReport": "approximation",
+    "AffineTest": "continuity",
     "Comparison": "comparison",
+    "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
     "CountStatistics": "em",
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "prior",
+    "EmbeddingMap": "embedding",
     "GammaPrior": "em",
+    "HeadBound": "continuity",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
     "PriorSelection": "selection",
+    "SegmentProbe": "continuity",
+    "SoftmaxSpan": "continuity",
     "TransitionMatrix": "transitions",
+    "affine_test": "continuity",
     "approximation_report": "approximation",
+    "check_continuity": "continuity",
     "collect": "huggingface",
     "compare": "comparison",
     "elicit_prior": "elicitation",
+    "embed_of": "continuity",
+    "head_bound": "continuity",
+    "head_of": "continuity",
     "posterior_path": "matrix",
     "preflight": "huggingface",
+    "probe_segment": "continuity",
     "read_easel": "easel",
     "select_prior": "selection",
+    "span_of": "continuity",
     "write_easel": "easel",
 }
 _MODULES = ("plot",)
 
 __all__ = [
+    "AffineTest",
     "ApproximationReport",
     "Comparison",
+    "ContinuityReport",
     "ConvergenceWarning",
     "CountStatistics",
     "DirichletMixture",
     "DirichletMixtureEstimator",
+    "EmbeddingMap",
     "GammaPrior",
+    "HeadBound",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",
     "PriorSelection",
+    "SegmentProbe",
+    "SoftmaxSpan",
     "SufficientStatistics",
     "TransitionMatrix",
+    "affine_test",
     "approximation_report",
+    "check_continuity",
     "collect",
     "compare",
     "elicit_prior",
+    "embed_of",
+    "head_bound",
+    "head_of",
     "plot",
     "posterior_path",
     "preflight",
+    "probe_segment",
     "read_easel",
     "select_prior",
+    "span_of",
     "write_easel",
 ]
 

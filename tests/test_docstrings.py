@@ -13,7 +13,9 @@ import pytest
 import matrixbayes as mb
 
 # What functions return, whose examples are those functions'.
-RESULTS = ("ApproximationReport", "Comparison", "PosteriorPath", "PriorSelection")
+RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
+RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
+TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
 
 
@@ -37,7 +39,7 @@ def test_examples_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(mb.__all__) - {"plot"}))
 def test_public_names_say_what_they_are(name: str) -> None:
-    if name in ("collect", "preflight"):
+    if name in TORCH:
         pytest.importorskip("torch")
     thing = getattr(mb, name)
     text = inspect.getdoc(thing) or ""

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from matrixbayes import _plot_mixture, plot
 from matrixbayes.comparison import compare
+from matrixbayes.continuity import check_continuity
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
@@ -40,6 +41,12 @@ COMPARISON = compare(
     [[0], [1], [2]],
     kind="probs",
 )
+TORN = check_continuity(
+    [[0.0], [0.0], [1.0], [3.0]],
+    [[0.5, 0.5], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]],
+    kind="probs",
+    rng=0,
+)
 OKABE_ITO = {
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 }  # fmt: skip
@@ -54,6 +61,7 @@ DRAWINGS = {
     "compare_components": lambda ax: plot.compare_components({"a": PRIOR, "b": PRIOR}, ax=ax),
     "ternary": lambda ax: plot.ternary(PRIOR, resolution=40, ax=ax),
     "calibration": lambda ax: plot.calibration(COMPARISON, ax=ax),
+    "continuity": lambda ax: plot.continuity(TORN, ax=ax),
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
 }
 
@@ -101,7 +109,8 @@ def test_without_axes_there_is_one_new_figure(name: str) -> None:
 def test_legends_stand_outside_the_data(name: str) -> None:
     ax = DRAWINGS[name](new_axes(name))
     png(ax.figure)
-    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+    legend, data = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= data.x1 or legend.y1 <= data.y0
 
 
 @pytest.mark.parametrize("name", [n for n in DRAWINGS if n not in ("components", "ternary")])

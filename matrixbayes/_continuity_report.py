@@ -1,0 +1,225 @@
+"""What `check_continuity` found, in numbers, in words and as a picture."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import display
+from ._continuity_affine import AffineTest
+from .embedding import Pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["ContinuityReport"]
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.5, 0.9, 0.99)
+TOP = 5
+EQUAL = 1e-12  # rows that are no further apart are equal but for rounding
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ContinuityReport:
+    """How smooth a map was found to be; made by `check_continuity`.
+
+    Attributes
+    ----------
+    n_rows : int
+    pairs : Pairs
+        What was looked at, the nearest embeddings first.
+    all_pairs : bool
+        Whether those are all, not a sample.
+    neighbours : Pairs
+        Each row and its nearest.
+    delta, modulus : ndarray of shape (m,)
+        The modulus of continuity: the largest distance between rows of points at most delta apart.
+    band : ndarray of shape (2, m) or None
+        Its quantiles over rows drawn with replacement.
+    affine : AffineTest, str or None
+        The test of convexity preservation, or why it was refused; None where it was left out.
+    """
+
+    n_rows: int
+    pairs: Pairs
+    all_pairs: bool
+    neighbours: Pairs
+    delta: Floats
+    modulus: Floats
+    band: Floats | None
+    level: float
+    affine: AffineTest | str | None
+    tokens: tuple[str, ...] | None
+    texts: tuple[str, ...] | None
+    log_probs: NDArray[np.floating] = field(repr=False)
+
+    # -- numbers ------------------------------------------------------------------------
+
+    @cached_property
+    def _finite_ratios(self) -> Floats:
+        """row / embedding distance of pairs that are not at one point."""
+        apart = self.pairs.embedding_distance > 0.0
+        return self.pairs.row_distance[apart] / self.pairs.embedding_distance[apart]
+
+    @property
+    def lipschitz(self) -> float:
+        """The largest ratio of distances seen: no constant below it holds."""
+        return float(self._finite_ratios.max()) if len(self._finite_ratios) else float("nan")
+
+    def lipschitz_quantiles(self, shares: Any = QUANTILES) -> Floats:
+        """Quantiles of the ratios of distances."""
+        if len(self._finite_ratios) == 0:
+            return np.full(len(shares), np.nan)
+        return np.quantile(self._finite_ratios, shares)
+
+    @property
+    def local_over_global(self) -> float:
+        """The median ratio among neighbours over that among all pairs: well above 1, the map is
+        rougher near by than far apart suggests."""
+        near = self.neighbours.ratios()
+        near = near[(self.neighbours.embedding_distance > 0.0)]
+        whole = float(np.median(self._finite_ratios)) if len(self._finite_ratios) else 0.0
+        return float(np.median(near)) / whole if len(near) and whole > 0.0 else float("nan")
+
+    @cached_property
+    def discontinuities(self) -> NDArray[np.intp]:
+        """Numbers of the pairs with equal embeddings and unequal rows."""
+        torn = (self.pairs.embedding_distance == 0.0) & (self.pairs.row_distance > EQUAL)
+        return np.flatnonzero(torn)
+
+    def worst(self, n: int = 10) -> list[dict[str, Any]]:
+        """The pairs with the largest ratio of distances, discontinuities first.
+
+        Returns
+        -------
+        list of dict
+            With first, second, embedding_distance, row_distance, ratio, and for both rows the text
+            (where known) and the most probable tokens.
+        """
+        ratios = self.pairs.ratios()
+        ratios[(self.pairs.embedding_distance == 0.0) & (self.pairs.row_distance <= EQUAL)] = 0.0
+        order = np.lexsort((-self.pairs.row_distance, -ratios))[:n]
+        found = []
+        for k in order.tolist():
+            i, j = int(self.pairs.first[k]), int(self.pairs.second[k])
+            entry: dict[str, Any] = {
+                "first": i,
+                "second": j,
+                "embedding_distance": float(self.pairs.embedding_distance[k]),
+                "row_distance": float(self.pairs.row_distance[k]),
+                "ratio": float(ratios[k]),
+            }
+            for name, row in (("first", i), ("second", j)):
+                if self.texts is not None:
+                    entry[f"{name}_text"] = self.texts[row]
+                entry[f"{name}_top"] = self._top(row)
+            found.append(entry)
+        return found
+
+    def _top(self, row: int) -> str:
+        p = np.exp(self.log_probs[row].astype(np.float64))
+        best = np.argsort(-p, kind="stable")[:TOP]
+        names = self.tokens
+        shown = (f"{display.show(v if names is None else names[v])} {p[v]:.3f}" for v in best)
+        return ", ".join(shown)
+
+    # -- words ------------------------------------------------------------------------
+
+    def verdict(self) -> list[str]:
+        """What the data allow to say, a sentence each."""
+        of = "all pairs" if self.all_pairs else f"{len(self.pairs):,} of the pairs"
+        words = [
+            f"{self.n_rows} rows, {of}: {self.pairs.metric} against {self.pairs.embedding_metric}."
+        ]
+        torn = len(self.discontinuities)
+        if torn:
+            words.append(
+                f"The map is not a function of these embeddings: {torn} pair"
+                f"{'' if torn == 1 else 's'} with equal embeddings and unequal rows."
+            )
+        if len(self._finite_ratios) == 0:
+            words.append("No two of the embeddings differ: there is nothing to say of distances.")
+        else:
+            median, high, most = map(display.number, self.lipschitz_quantiles())
+            words.append(
+                "Distances between rows per unit of distance between embeddings: "
+                f"{median} in the median, {high} at 90 %, {most} at 99 %, "
+                f"{display.number(self.lipschitz)} at most.  No smaller constant is a Lipschitz "
+                "constant; points between these may need a larger one."
+            )
+        local = self.local_over_global
+        if np.isfinite(local):
+            words.append(
+                f"Among nearest neighbours the ratio is {display.number(local)} times that of "
+                "pairs at large: " + _of_locality(local)
+            )
+        if isinstance(self.affine, AffineTest):
+            words.append(self.affine.verdict())
+        elif self.affine is not None:
+            words.append(f"Convexity preservation was not tested: {self.affine}.")
+        return words
+
+    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+        columns = ["", "ratio", "embeddings", "rows", "first", "second"]
+        lines = []
+        for k, entry in enumerate(self.worst(10)):
+            names = [entry.get(f"{side}_text", entry[side]) for side in ("first", "second")]
+            distances = [entry["ratio"], entry["embedding_distance"], entry["row_distance"]]
+            lines.append([k + 1, *distances, *names])
+        return "the steepest pairs", columns, lines
+
+    def __repr__(self) -> str:
+        title, columns, lines = self._table()
+        text = display.table_text(columns, lines[:5], title=title)
+        return "ContinuityReport\n" + "\n".join(self.verdict()) + "\n\n" + text
+
+    def _repr_html_(self) -> str:
+        words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.verdict())
+        tops = [
+            [k + 1, entry["first_top"], entry["second_top"]]
+            for k, entry in enumerate(self.worst(10))
+        ]
+        title, columns, lines = self._table()
+        return (
+            words
+            + display.table_html(columns, lines, caption=title)
+            + display.table_html(
+                ["", "first", "second"], tops, caption="their most probable tokens"
+            )
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Every pair that was looked at, a line each, the nearest embeddings first."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "first": self.pairs.first,
+                "second": self.pairs.second,
+                "embedding_distance": self.pairs.embedding_distance,
+                "row_distance": self.pairs.row_distance,
+                "ratio": self.pairs.ratios(),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Distances of all pairs, with the modulus of continuity on them; `plot.continuity`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").continuity(self, ax=ax)
+
+
+def _of_locality(ratio: float) -> str:
+    if ratio > 2.0:
+        return "near by, the map is steeper than far apart suggests, or the embeddings are noisy."
+    if ratio < 0.5:
+        return "near by, the map is flatter than far apart."
+    return "near by as far apart."

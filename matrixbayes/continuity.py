@@ -1,0 +1,246 @@
+"""Do close embeddings give close next-token distributions?  Where does the map tear, and which
+hypothesis does it meet?
+
+Contents
+    check_continuity      modulus of continuity, ratios, discontinuities, affine test: a report
+    affine_test           convexity preservation, with its degrees of freedom
+    probe_segment         a head between two states; head_of, embed_of: heads of HuggingFace models
+    head_bound            observed distances against what the head allows
+    span_of               the softmax bottleneck
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._continuity_affine import AffineTest, affine_test
+from ._continuity_heads import (
+    HeadBound,
+    SegmentProbe,
+    SoftmaxSpan,
+    embed_of,
+    head_bound,
+    head_of,
+    probe_segment,
+    span_of,
+)
+from ._continuity_report import ContinuityReport
+from .embedding import EmbeddingMap, Pairs
+
+__all__ = [
+    "AffineTest",
+    "ContinuityReport",
+    "HeadBound",
+    "SegmentProbe",
+    "SoftmaxSpan",
+    "affine_test",
+    "check_continuity",
+    "embed_of",
+    "head_bound",
+    "head_of",
+    "probe_segment",
+    "span_of",
+]
+
+Floats = NDArray[np.float64]
+
+MOST_PAIRS = 2_000_000  # looked at without being asked for more
+STEPS = 40  # of the curve
+
+
+def check_continuity(
+    embeddings: ArrayLike,
+    rows: Any,
+    *,
+    kind: str | None = None,
+    metric: str = "total_variation",
+    embedding_metric: str = "euclidean",
+    n_neighbors: int = 10,
+    n_pairs: int = MOST_PAIRS,
+    n_boot: int = 200,
+    level: float = 0.9,
+    n_permutations: int = 199,
+    texts: Sequence[str] | None = None,
+    rng: np.random.Generator | int | None = None,
+    executor: Executor | None = None,
+    n_jobs: int | None = 1,
+    progress: bool | None = None,
+) -> ContinuityReport:
+    """How smooth a map from embeddings to next-token rows is, from N points of it.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (N, d)
+        Of any layer, or of any other model; N at least 3.
+    rows : NextTokenRows, or array_like of shape (N, V)
+    kind : {"logits", "log_probs", "probs"}, optional
+        What a bare array of rows holds.
+    metric, embedding_metric : str
+        Distances between rows and between embeddings; see `EmbeddingMap`.
+    n_neighbors : int
+        Neighbours of each row that count as local.
+    n_pairs : int
+        All pairs are looked at where there are no more, else so many drawn at random.
+    n_boot : int
+        Samples of rows behind the band of the curve.
+    level : float
+        Of the band.
+    n_permutations : int
+        Behind the p-value of the affine test; 0 leaves the test out.
+    texts : sequence of str of length N, optional
+        What to call the rows; by default the prompts that `rows` know.
+    rng : numpy.random.Generator or int, optional
+    executor, n_jobs
+        Who works; the report is the same.
+    progress : bool, optional
+        A bar: True, False, or where somebody looks at it and it takes long.
+
+    Returns
+    -------
+    ContinuityReport
+
+    Raises
+    ------
+    ValueError
+        Something is not as described.
+
+    Notes
+    -----
+    The modulus of continuity is the largest distance between rows of any two points at most
+    delta apart.  On N points it is a lower bound: more points can only raise it, and so the band
+    says how it depends on which of these rows were drawn, not how far it may rise.
+
+    Memory: 32 bytes a pair, and blocks of 2**21 numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matrixbayes.continuity import check_continuity
+    >>> e = np.linspace(-2, 2, 50)[:, np.newaxis]
+    >>> report = check_continuity(e, np.hstack([e, -e]), kind="logits", rng=0)
+    >>> round(report.lipschitz, 2)                # of p = 1 / (1 + exp(-2 e)): 1/2 at 0
+    0.5
+    """
+    map = EmbeddingMap(embeddings, rows, kind=kind)
+    n = len(map)
+    if n < 3:
+        raise ValueError(f"there are {n} rows; continuity needs at least 3")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; it must be between 0 and 1")
+    if n_boot < 0 or n_permutations < 0:
+        raise ValueError("n_boot and n_permutations must not be negative")
+    if texts is not None and len(texts) != n:
+        raise ValueError(f"there are {len(texts)} texts for {n} rows")
+    generator = np.random.default_rng(rng)
+    options: dict[str, Any] = {"metric": metric, "embedding_metric": embedding_metric}
+    options |= {"executor": executor, "n_jobs": n_jobs, "progress": progress}
+    pairs = map.sample(n_pairs, rng=generator, **options)
+    near = map.neighbours(min(n_neighbors, n - 1), **options)
+    twins = _twins(map, options)
+    seen = _joined(pairs, near, twins, n)
+    steps = _steps(seen)
+    curve = _modulus(seen, steps)
+    band = _band(seen, steps, n, n_boot, level, generator)
+    affine: AffineTest | str | None = None
+    if n_permutations > 0:
+        try:
+            affine = affine_test(
+                map.embeddings,
+                map.log_probs,
+                kind="log_probs",
+                n_permutations=n_permutations,
+                rng=generator,
+            )
+        except ValueError as error:
+            affine = str(error)
+    return ContinuityReport(
+        n_rows=n,
+        pairs=seen,
+        all_pairs=len(pairs) == n * (n - 1) // 2,
+        neighbours=near,
+        delta=steps,
+        modulus=curve,
+        band=band,
+        level=level,
+        affine=affine,
+        tokens=map.tokens,
+        texts=_texts(rows, texts),
+        log_probs=map.log_probs,
+    )
+
+
+def _texts(rows: Any, given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """What to call the rows."""
+    known = getattr(rows, "meta", {}).get("prompt") if given is None else given
+    return None if known is None else tuple(str(text) for text in known)
+
+
+def _twins(map: EmbeddingMap, options: dict[str, Any]) -> Pairs:
+    """Rows whose embeddings are equal, each with the first of them."""
+    _, first, of = np.unique(map.embeddings, axis=0, return_index=True, return_inverse=True)
+    own = np.arange(len(map))
+    leader = first[of.reshape(-1)]
+    others = own[leader != own]
+    return map.pairs(leader[others], others, **options)
+
+
+def _joined(pairs: Pairs, near: Pairs, twins: Pairs, n: int) -> Pairs:
+    """All pairs that were looked at, each once, the nearest first."""
+    parts = (pairs, near, twins)
+    first, second = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("first", "second")
+    )
+    code = np.minimum(first, second) * n + np.maximum(first, second)
+    once = np.unique(code, return_index=True)[1]
+    distance = np.concatenate([p.embedding_distance for p in parts])[once]
+    row_distance = np.concatenate([p.row_distance for p in parts])[once]
+    order = np.lexsort((once, distance))
+    return Pairs(
+        first[once][order],
+        second[once][order],
+        distance[order],
+        row_distance[order],
+        pairs.metric,
+        pairs.embedding_metric,
+    )
+
+
+def _steps(pairs: Pairs) -> Floats:
+    """Distances at which the curve is told: 0, even steps, and shares of the pairs, dense where few
+    are."""
+    positive = pairs.embedding_distance[pairs.embedding_distance > 0.0]
+    if len(positive) == 0:
+        return np.zeros(1)
+    shares = np.unique(np.geomspace(1, len(positive), STEPS).round().astype(int)) - 1
+    even = np.linspace(0.0, positive[-1], 2 * STEPS)
+    return np.unique(np.concatenate([even, positive[shares]]))
+
+
+def _modulus(pairs: Pairs, steps: Floats, keep: NDArray[np.bool_] | None = None) -> Floats:
+    """The largest distance between rows of pairs at most each step apart."""
+    distance = pairs.row_distance if keep is None else np.where(keep, pairs.row_distance, 0.0)
+    ends = np.searchsorted(pairs.embedding_distance, steps, side="right")
+    if len(distance) == 0:
+        return np.zeros(len(steps))
+    starts = np.concatenate([[0], ends[:-1]])
+    largest = np.array([distance[a:b].max(initial=0.0) for a, b in zip(starts, ends, strict=True)])
+    return np.maximum.accumulate(largest)
+
+
+def _band(
+    pairs: Pairs, steps: Floats, n: int, n_boot: int, level: float, rng: np.random.Generator
+) -> Floats | None:
+    """Quantiles (2, steps) of the curve of rows drawn with replacement."""
+    if n_boot == 0:
+        return None
+    curves = np.empty((n_boot, len(steps)))
+    for curve in curves:
+        drawn = np.zeros(n, dtype=bool)
+        drawn[rng.integers(0, n, n)] = True
+        curve[:] = _modulus(pairs, steps, drawn[pairs.first] & drawn[pairs.second])
+    return np.quantile(curves, [0.5 - level / 2, 0.5 + level / 2], axis=0)
