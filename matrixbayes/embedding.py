@@ -10,8 +10,10 @@ through blocks of embeddings, and what is kept is what was asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -40,10 +42,11 @@ ROW_METRICS = (
 EMBEDDING_METRICS = ("euclidean", "cosine", "angular")
 
 CELLS = 1 << 21  # numbers of a block of rows
-MOST_ROWS = 512  # and rows of it
+MOST_ROWS = 256  # and rows of it
+KEPT = 1 << 24  # numbers of all rows, of which copies in double precision are kept
 PAIRS = 1 << 11  # pairs that a task takes, where rows are read one by one
 # Below these a difference of products has lost too many digits: such pairs are done directly.
-SMALL_HELLINGER, SMALL_DIVERGENCE, SMALL_DISTANCE = 1e-4, 1e-4, 1e-5
+SMALL_VARIATION, SMALL_HELLINGER, SMALL_DIVERGENCE, SMALL_DISTANCE = 1e-4, 1e-4, 1e-4, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,7 @@ class EmbeddingMap:
         """
         _check_metrics(metric, embedding_metric)
         n = len(self)
-        cuts = self._blocks()
+        cuts, block = self._blocks(), self._row_block()
         tasks = [(a, b) for i, a in enumerate(cuts) for b in cuts[i:]]
         found: list[NDArray[Any]] = [
             np.empty(n * (n - 1) // 2, dtype=kind) for kind in (np.int64, np.int64, float, float)
@@ -188,17 +191,13 @@ class EmbeddingMap:
             parallel.workers(executor, n_jobs) as pool,
             bar(len(tasks), progress, name="pairs", unit="block") as advance,
         ):
-            arguments = ((self, a, b, metric, embedding_metric) for a, b in tasks)
-            for (a, b), (d_embedding, d_row) in zip(
-                tasks, parallel.in_order(pool, _block_of, arguments), strict=True
-            ):
-                first, second = np.meshgrid(
-                    np.arange(a.start, a.stop), np.arange(b.start, b.stop), indexing="ij"
-                )
-                once = first < second
-                many = int(once.sum())
-                for to, values in zip(found, (first, second, d_embedding, d_row), strict=True):
-                    to[at : at + many] = values[once]
+            arguments = (
+                (self.embeddings, block(a), block(b), metric, embedding_metric) for a, b in tasks
+            )
+            for part in parallel.in_order(pool, _block_of, arguments):
+                many = len(part[0])
+                for to, values in zip(found, part, strict=True):
+                    to[at : at + many] = values
                 at += many
                 advance(1)
         return Pairs(found[0], found[1], found[2], found[3], metric, embedding_metric)
@@ -329,9 +328,13 @@ class EmbeddingMap:
         """The whole (N, N) matrix of distances between rows; in (i, j), p is row i and q row j."""
         _check_metrics(metric, "euclidean")
         whole = np.empty((len(self), len(self)))
-        for a in self._blocks():
-            for b in self._blocks():
-                whole[a, b] = row_block(self.log_probs, a, b, metric)
+        cuts, block = self._blocks(), self._row_block()
+        for i, a in enumerate(cuts):
+            for j, b in enumerate(cuts):
+                if j < i and metric not in ("kl", "reverse_kl"):
+                    whole[a, b] = whole[b, a].T
+                else:
+                    whole[a, b] = block(a).distances(block(b), metric)
         return whole
 
     def embedding_distances(self, metric: str = "euclidean") -> Floats:
@@ -342,6 +345,15 @@ class EmbeddingMap:
             for b in self._blocks():
                 whole[a, b] = embedding_block(self.embeddings, a, b, metric)
         return whole
+
+    def _row_block(self) -> Callable[[slice], RowBlock]:
+        """Makes blocks of rows; the same again where all of them are not much to keep."""
+
+        def make(start: int, stop: int) -> RowBlock:
+            return RowBlock(self.log_probs, slice(start, stop))
+
+        kept = cache(make) if self.log_probs.size <= KEPT else make
+        return lambda cut: kept(cut.start, cut.stop)
 
     def _blocks(self) -> list[slice]:
         n, width = len(self), max(self.log_probs.shape[1], self.embeddings.shape[1], 1)
@@ -375,12 +387,17 @@ def _distinct_below(total: int, n: int, rng: np.random.Generator) -> Numbers:
 
 
 def _block_of(
-    map: EmbeddingMap, a: slice, b: slice, metric: str, embedding_metric: str
-) -> tuple[Floats, Floats]:
-    return (
-        embedding_block(map.embeddings, a, b, embedding_metric),
-        row_block(map.log_probs, a, b, metric),
-    )
+    embeddings: NDArray[np.floating], a: RowBlock, b: RowBlock, metric: str, embedding_metric: str
+) -> tuple[Numbers, Numbers, Floats, Floats]:
+    """The pairs of two blocks, or those within one, each once."""
+    distances = embedding_block(embeddings, a.cut, b.cut, embedding_metric)
+    rows = a.distances(b, metric)
+    if a.cut == b.cut:
+        i, j = np.triu_indices(len(rows), 1)
+        return a.cut.start + i, a.cut.start + j, distances[i, j], rows[i, j]
+    first = np.repeat(np.arange(a.cut.start, a.cut.stop), rows.shape[1])
+    second = np.tile(np.arange(b.cut.start, b.cut.stop), len(rows))
+    return first, second, distances.ravel(), rows.ravel()
 
 
 def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: str) -> Numbers:
@@ -431,51 +448,77 @@ def _angle(squared_hellinger: Floats) -> Floats:
     return 4.0 * np.arcsin(np.sqrt(np.clip(0.5 * squared_hellinger, 0.0, 1.0)))
 
 
-def row_block(log_probs: NDArray[np.floating], a: slice, b: slice, metric: str) -> Floats:
-    """Distances of the rows a to the rows b."""
-    log_p, log_q = (np.asarray(log_probs[cut], dtype=np.float64) for cut in (a, b))
-    if metric == "hilbert":
-        return _core.block_distances("hilbert", log_p, log_q)
-    if metric in ("hellinger", "fisher_rao"):
-        p, q = np.exp(0.5 * log_p), np.exp(0.5 * log_q)
-        sides = 0.5 * np.square(p).sum(axis=1)[:, np.newaxis] + 0.5 * np.square(q).sum(axis=1)
-        squared = sides - p @ q.T
-        _mend(squared, SMALL_HELLINGER, log_probs, a, b, "squared_hellinger")
-        return _angle(squared) if metric == "fisher_rao" else np.sqrt(squared)
-    if metric == "reverse_kl":
-        return row_block(log_probs, b, a, "kl").T
-    if metric == "jeffreys":
-        return row_block(log_probs, a, b, "kl") + row_block(log_probs, b, a, "kl").T
-    if metric == "kl":
-        return _kl_block(log_probs, log_p, log_q, a, b)
-    p, q = np.exp(log_p), np.exp(log_q)
-    if metric == "jensen_shannon":
-        divergence = _core.block_distances("jensen_shannon_divergence", p, q)
-        _mend(divergence, SMALL_DIVERGENCE, log_probs, a, b, "jensen_shannon_divergence")
-        return np.sqrt(divergence)
-    return _core.block_distances(metric, p, q)
+class RowBlock:
+    """A block of rows, and what distances need of it, each made once."""
 
+    def __init__(self, log_probs: NDArray[np.floating], cut: slice) -> None:
+        self.all, self.cut = log_probs, cut
+        self.log_probs = log_probs[cut].astype(np.float64, copy=False)
 
-def _kl_block(
-    log_probs: NDArray[np.floating], log_p: Floats, log_q: Floats, a: slice, b: slice
-) -> Floats:
-    p, q = np.exp(log_p), np.exp(log_q)
-    finite_p, finite_q = (np.where(np.isfinite(x), x, 0.0) for x in (log_p, log_q))
-    own = np.sum(p * finite_p - p, axis=1)[:, np.newaxis] + q.sum(axis=1)
-    found = own - p @ finite_q.T
-    if (log_q == -np.inf).any():  # a token that only q rules out
-        found[p @ (log_q == -np.inf).T.astype(np.float64) > 0.0] = np.inf
-    _mend(found, SMALL_DIVERGENCE, log_probs, a, b, "kl")
-    return found
+    @cached_property
+    def probs(self) -> Floats:
+        return np.exp(self.log_probs)
 
+    @cached_property
+    def roots(self) -> tuple[Floats, Floats]:
+        """sqrt p, and half the sum of p."""
+        roots = np.exp(0.5 * self.log_probs)
+        return roots, 0.5 * np.square(roots).sum(axis=1)
 
-def _mend(
-    found: Floats, small: float, log_probs: NDArray[np.floating], a: slice, b: slice, kind: str
-) -> None:
-    """Do small entries of a block directly."""
-    row, column = np.nonzero(found < small)
-    if len(row):
-        found[row, column] = _core.pair_distances(kind, log_probs, a.start + row, b.start + column)
+    @cached_property
+    def zeros(self) -> Floats | None:
+        """1 where p is 0; None where it is nowhere."""
+        found = self.log_probs == -np.inf
+        return found.astype(np.float64) if found.any() else None
+
+    @cached_property
+    def finite(self) -> Floats:
+        """ln p, and 0 where p is 0."""
+        zeros = self.zeros
+        return self.log_probs if zeros is None else np.where(zeros > 0.0, 0.0, self.log_probs)
+
+    @cached_property
+    def sums(self) -> tuple[Floats, Floats]:
+        """sum p ln p - p, and sum p."""
+        total = self.probs.sum(axis=1)
+        return np.einsum("iv,iv->i", self.probs, self.finite) - total, total
+
+    def distances(self, other: RowBlock, metric: str) -> Floats:
+        """Of these rows p to the rows q of another block, (n, m)."""
+        if metric == "hilbert":
+            return _core.block_distances("hilbert", self.log_probs, other.log_probs)
+        if metric in ("hellinger", "fisher_rao"):
+            (p, own), (q, its) = self.roots, other.roots
+            squared = own[:, np.newaxis] + its - p @ q.T
+            self._mend(squared, SMALL_HELLINGER, other, "squared_hellinger")
+            return _angle(squared) if metric == "fisher_rao" else np.sqrt(squared, out=squared)
+        if metric == "reverse_kl":
+            return other.distances(self, "kl").T
+        if metric == "jeffreys":
+            return self.distances(other, "kl") + other.distances(self, "kl").T
+        if metric == "kl":
+            return self._kl(other)
+        if metric == "jensen_shannon":
+            found = _core.block_distances("jensen_shannon_divergence", self.probs, other.probs)
+            self._mend(found, SMALL_DIVERGENCE, other, "jensen_shannon_divergence")
+            return np.sqrt(found, out=found)
+        found = _core.block_distances("total_variation", self.probs, other.probs)
+        self._mend(found, SMALL_VARIATION, other, "total_variation")
+        return found
+
+    def _kl(self, other: RowBlock) -> Floats:
+        found = self.sums[0][:, np.newaxis] + other.sums[1] - self.probs @ other.finite.T
+        if other.zeros is not None:  # a token that only q rules out
+            found[self.probs @ other.zeros.T > 0.0] = np.inf
+        self._mend(found, SMALL_DIVERGENCE, other, "kl")
+        return found
+
+    def _mend(self, found: Floats, small: float, other: RowBlock, kind: str) -> None:
+        """Do small entries directly, for a difference has few digits of them."""
+        row, column = np.divmod(np.flatnonzero(found < small), found.shape[1])
+        if len(row):
+            first, second = self.cut.start + row, other.cut.start + column
+            found[row, column] = _core.pair_distances(kind, self.all, first, second)
 
 
 # ---------------------------------------------------------------------------

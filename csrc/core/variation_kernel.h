@@ -2,14 +2,14 @@
  * instruction_sets.h.  A tile of ROWS x COLUMNS pairs has its sums in registers. */
 
 typedef double NAME(lanes) __attribute__((vector_size(LANES * 8), aligned(8)));
-typedef long long NAME(order) __attribute__((vector_size(LANES * 8)));
 
-/* Adds sum |a - b| over n tokens of every pair of a tile to out [.][n_b]. */
+/* Adds sum min(a, b) over n tokens of every pair of a tile to out [.][n_b]. */
 MB_INLINE void
-NAME(variation_tile)(size_t n, size_t stride, size_t n_rows, const double *a, size_t n_columns,
+NAME(minima_of_tile)(size_t n, size_t stride, size_t n_rows, const double *a, size_t n_columns,
                      const double *b, size_t n_b, double *out)
 {
-    NAME(lanes) sums[ROWS * COLUMNS];
+    NAME(lanes) sums[ROWS * COLUMNS], one = (NAME(lanes)){0.0} + 1.0;
+    OPAQUE(one);
     size_t whole = n / LANES * LANES;
     UNROLL
     for (size_t t = 0; t < n_rows * n_columns; t++) {
@@ -26,9 +26,12 @@ NAME(variation_tile)(size_t n, size_t stride, size_t n_rows, const double *a, si
             NAME(lanes) other = *(const NAME(lanes) *)(b + j * stride + v);
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                NAME(lanes) difference = mine[i] - other;
-                NAME(order) bits = (NAME(order))difference & 0x7fffffffffffffff;
-                sums[i * n_columns + j] += (NAME(lanes))bits;
+                NAME(lanes) least;
+                UNROLL
+                for (size_t l = 0; l < LANES; l++) {
+                    least[l] = mine[i][l] < other[l] ? mine[i][l] : other[l];
+                }
+                sums[i * n_columns + j] += least * one;
             }
         }
     }
@@ -42,7 +45,8 @@ NAME(variation_tile)(size_t n, size_t stride, size_t n_rows, const double *a, si
                 sum += sums[i * n_columns + j][l];
             }
             for (size_t v = whole; v < n; v++) {
-                sum += fabs(a[i * stride + v] - b[j * stride + v]);
+                double p = a[i * stride + v], q = b[j * stride + v];
+                sum += p < q ? p : q;
             }
             out[i * n_b + j] += sum;
         }
@@ -51,7 +55,7 @@ NAME(variation_tile)(size_t n, size_t stride, size_t n_rows, const double *a, si
 
 /* Adds n tokens of rows `stride` apart. */
 static void
-NAME(variation_piece)(size_t n, size_t stride, size_t n_a, const double *a, size_t n_b,
+NAME(minima_of_piece)(size_t n, size_t stride, size_t n_a, const double *a, size_t n_b,
                       const double *b, double *out)
 {
     for (size_t i = 0; i < n_a;) {
@@ -61,13 +65,13 @@ NAME(variation_piece)(size_t n, size_t stride, size_t n_a, const double *a, size
             const double *mine = a + i * stride, *other = b + j * stride;
             double *to = out + i * n_b + j;
             if (rows == ROWS && columns == COLUMNS) {
-                NAME(variation_tile)(n, stride, ROWS, mine, COLUMNS, other, n_b, to);
+                NAME(minima_of_tile)(n, stride, ROWS, mine, COLUMNS, other, n_b, to);
             } else if (rows == ROWS) {
-                NAME(variation_tile)(n, stride, ROWS, mine, 1, other, n_b, to);
+                NAME(minima_of_tile)(n, stride, ROWS, mine, 1, other, n_b, to);
             } else if (columns == COLUMNS) {
-                NAME(variation_tile)(n, stride, 1, mine, COLUMNS, other, n_b, to);
+                NAME(minima_of_tile)(n, stride, 1, mine, COLUMNS, other, n_b, to);
             } else {
-                NAME(variation_tile)(n, stride, 1, mine, 1, other, n_b, to);
+                NAME(minima_of_tile)(n, stride, 1, mine, 1, other, n_b, to);
             }
             j += columns;
         }
