@@ -8,7 +8,7 @@ import pytest
 
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
-for module in ("ipykernel", "torch", "transformers", "mpltern"):
+for module in ("ipykernel", "torch", "transformers", "tokenizers", "nltk", "mpltern"):
     pytest.importorskip(module)
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
