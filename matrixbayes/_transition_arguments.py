@@ -75,15 +75,26 @@ def vocabulary_size(prior: Any, n_tokens: Any, names: tuple[str, ...] | None) ->
 def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, ...]]:
     """Whether there is a hierarchy, and its concentrations to begin with."""
     if isinstance(given, (bool, np.bool_)):
-        values = np.ones(order)
-    else:
-        values = np.asarray(given, dtype=np.float64)
-        if values.shape != (order,) or not (np.isfinite(values) & (values > 0.0)).all():
-            raise ValueError(
-                f"hierarchical is {given!r}; it must be True, False, or {order} positive numbers, "
-                "the concentrations of contexts of 1, 2, ... tokens"
-            )
-    return given is not False, tuple(Concentration(np.ones(1), np.array([a])) for a in values)
+        return bool(given), (Concentration(np.ones(1), np.ones(1)),) * order
+    found = [_concentration(one) for one in given] if hasattr(given, "__len__") else []
+    if len(found) != order or None in found:
+        raise ValueError(
+            f"hierarchical is {given!r}; it must be True, False, or {order} positive numbers or "
+            "(weights, values), the concentrations of contexts of 1, 2, ... tokens"
+        )
+    return True, tuple(one for one in found if one is not None)
+
+
+def _concentration(given: Any) -> Concentration | None:
+    """One concentration, or several with weights; None where it is neither."""
+    try:
+        weights, values = (np.ones(1), [given]) if np.ndim(given) == 0 else given
+        w, a = np.array(weights, dtype=np.float64), np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    good = w.ndim == 1 and w.shape == a.shape and len(w) > 0
+    good = good and bool((np.isfinite(a) & (a > 0.0) & (w >= 0.0)).all())
+    return Concentration(w, a) if good and abs(w.sum() - 1.0) < 1e-9 else None
 
 
 def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:

@@ -385,17 +385,16 @@ def _matrix_table(matrix: Any) -> tuple[str, list[str], list[list[Any]]]:
         ["memory, MB", matrix.nbytes / 1e6],
     ]
     prior = matrix.prior
-    what = (
-        f"alpha {number(prior)}" if isinstance(prior, float) else f"{prior.n_components} Dirichlets"
-    )
+    if isinstance(prior, float):
+        what = f"alpha {number(prior)}"
+    else:
+        what = f"{prior.n_components} Dirichlet{'' if prior.n_components == 1 else 's'}"
     lines.append(["prior of the empty context" if matrix.hierarchical else "prior", what])
-    for order, (weights, values) in enumerate(matrix.concentrations, start=1):
-        mean = float(weights @ np.log(values))
-        what = number(float(np.exp(mean)))
-        if len(values) > 1:
-            what += f" on average ({len(values)})"
-        if order < 4 or order == matrix.order:
-            lines.append([f"concentration, order {order}", what])
+    if matrix.hierarchical:
+        means = [np.exp(weights @ np.log(values)) for weights, values in matrix.concentrations]
+        several = max(len(weights) for weights, _ in matrix.concentrations)
+        name = "concentrations" + (f", on average ({several})" if several > 1 else "")
+        lines.append([name, ", ".join(f"{mean:.3g}" for mean in means)])
     if matrix.discount < 1.0:
         lines.append(["discount", matrix.discount])
     return title, ["", ""], lines

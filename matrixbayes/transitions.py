@@ -72,10 +72,11 @@ class TransitionMatrix:
         `tokens` where they tell it.
     tokens : sequence of str, optional
         The names of the tokens.
-    hierarchical : bool or sequence of float
+    hierarchical : bool or sequence of float or (weights, values)
         Whether the mean of a row is the predictive of the next shorter context (MacKay & Peto
         1995), its concentration one for each order: 1 until `fit_prior` finds better ones, or
-        those given, for contexts of 1, 2, ..., `order` tokens.
+        those given (another matrix's `concentrations`, say), for contexts of 1, 2, ..., `order`
+        tokens.
     discount : float
         Above 0, at most 1: what a row's counts are multiplied by before a new token of the row
         is added.  Below 1 counts are real numbers, kept in Python: microseconds a token.
@@ -83,6 +84,8 @@ class TransitionMatrix:
     Attributes
     ----------
     order, n_tokens : int
+    begin : ndarray of int
+        What stands before a document: ``predict(matrix.begin)`` tells of first tokens.
     tokens : tuple of str or None
     hierarchical : bool
     discount : float
@@ -133,7 +136,7 @@ class TransitionMatrix:
         prior: DirichletMixture | float = 1.0,
         n_tokens: int | None = None,
         tokens: Iterable[str] | None = None,
-        hierarchical: bool | Sequence[float] = False,
+        hierarchical: bool | Sequence[float | tuple[ArrayLike, ArrayLike]] = False,
         discount: float = 1.0,
     ) -> None:
         self._order = whole(order, "order", 1, MAX_ORDER)
@@ -193,6 +196,12 @@ class TransitionMatrix:
     def concentrations(self) -> tuple[Concentration, ...]:
         """Of contexts of 1, 2, ... tokens, in a hierarchy: (weights, values) each."""
         return self._rows.concentrations if isinstance(self._rows, BackoffRows) else ()
+
+    @property
+    def begin(self) -> Ids:
+        """What stands before a document: `order` begin tokens in a hierarchy, else nothing."""
+        rows = self._rows
+        return rows.levels.begin if isinstance(rows, BackoffRows) else np.zeros(0, dtype=np.int64)
 
     @property
     def n_observed(self) -> int | float:
@@ -571,7 +580,7 @@ class TransitionMatrix:
         generator = np.random.default_rng(rng)
         rows = self._rows
         if context is None:
-            text = rows.levels.begin if isinstance(rows, BackoffRows) else np.zeros(0, np.int64)
+            text = self.begin
         else:
             ids, single = contexts_of(context, self._vocabulary, self._order, self._last)
             if not single:

@@ -287,6 +287,15 @@ def test_several_concentrations_are_a_mixture_of_dirichlets():
     assert_allclose(matrix.log_prob(stream(60, seed=3)), scored, rtol=1e-10)
 
 
+def test_concentrations_of_another_matrix():
+    fitted = matrix_of("several", 2)
+    options = {"prior": fitted.prior, "hierarchical": fitted.concentrations, "n_tokens": V}
+    same(mb.TransitionMatrix(2, **options).update(stream(300)), fitted)
+    first = fitted.predict(fitted.begin)
+    assert_array_equal(first, fitted.predict([V, V]))
+    assert mb.TransitionMatrix(2, n_tokens=V).begin.tolist() == []
+
+
 def test_counts_that_fade():
     matrix = mb.TransitionMatrix(1, n_tokens=3, discount=0.5).update([0, 1, 0, 1, 0, 2])
     # the row of 0: after 1, 1, 2 it is 1/4 + 1/2 of token 1 and 1 of token 2
@@ -633,6 +642,9 @@ def test_every_change_of_a_file_is_noticed(kind, tmp_path):
         ({"discount": float("nan")}, ValueError, "discount is nan"),
         ({"discount": 0.5, "hierarchical": True}, ValueError, "types, which do not fade"),
         ({"hierarchical": [1.0]}, ValueError, "2 positive numbers"),
+        ({"hierarchical": 3.0}, ValueError, "2 positive numbers"),
+        ({"hierarchical": [([0.5, 0.6], [1, 2]), 1.0]}, ValueError, "2 positive numbers"),
+        ({"hierarchical": ["a", 1.0]}, ValueError, "2 positive numbers"),
         ({"hierarchical": [1.0, -1.0]}, ValueError, "2 positive numbers"),
     ],
 )
@@ -698,7 +710,8 @@ def test_nothing_and_single_things():
 def test_how_it_shows_itself():
     matrix = matrix_of("several", 2)
     assert "hierarchical" in repr(matrix)
-    assert "concentration, order 2" in repr(matrix)
+    assert "concentrations, on average (4)" in repr(matrix)
+    assert repr(matrix_of("hierarchical")).rstrip().endswith("3, 0.7")
     assert "<table" in matrix._repr_html_()
     assert "discount" in repr(matrix_of("discount"))
     assert "2 Dirichlets" in repr(matrix_of("mixture"))

@@ -108,7 +108,7 @@ find_rows(const mb_key_layout *layout, const mb_run *run, size_t many, const uin
           size_t *low, size_t *high)
 {
     size_t n_words = layout->n_words, places[2 * ROWS];
-    uint64_t keys[2 * ROWS * MB_MAX_WORDS], *last = keys + many * n_words;
+    uint64_t keys[2 * ROWS * MB_MAX_WORDS] = {0}, *last = keys + many * n_words;
     for (size_t i = 0; i < many; i++) {
         for (size_t w = 0; w < n_words; w++) {
             keys[i * n_words + w] = first[i * n_words + w];
