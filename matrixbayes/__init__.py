@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._core import SufficientStatistics
 
 if TYPE_CHECKING:
-    from . import plot
+    from . import plot, windtunnel
     from .comparison import compare
     from .continuity import check_continuity, head_bound, probe_segment
     from .elicitation import elicit_prior
@@ -63,7 +63,7 @@ _HOMES = {
     "span_of": "continuity",
     "write_easel": "easel",
 }
-_MODULES = ("plot",)
+_MODULES = ("plot", "windtunnel")
 
 __all__ = [
     "AffineTest",
@@ -101,6 +101,7 @@ __all__ = [
     "read_easel",
     "select_prior",
     "span_of",
+    "windtunnel",
     "write_easel",
 ]
 

@@ -45,7 +45,7 @@ LAYERS = [
     {"transitions", "transition"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em", "information"},
-    {"approximation", "easel", "embedding"},
+    {"approximation", "easel", "embedding", "windtunnel"},
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},

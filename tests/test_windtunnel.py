@@ -1,0 +1,179 @@
+"""Exact predictives against enumeration of everything that may be hidden."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import matrixbayes as mb
+from matrixbayes import windtunnel
+from matrixbayes.windtunnel import HMM, Bijection, MarkovChains, Switch, Urns, score
+
+MIXTURE = mb.DirichletMixture([0.3, 0.7], [[4.0, 1.0, 1.0], [0.3, 0.5, 2.0]])
+RNG = np.random.default_rng(0)
+CHAIN = HMM([0.2, 0.8], [[0.7, 0.3], [0.4, 0.6]], [[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]])
+TASKS = {
+    "urns": Urns(MIXTURE),
+    "chains": MarkovChains(MIXTURE),
+    "bijection": Bijection(5),
+    "hmm": CHAIN,
+    "switch": Switch(3, flipped=0.3, noise=0.1),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_scores_itself_0_and_others_more(name):
+    task = TASKS[name]
+    found = score(task, task.log_predictive, n=30, length=10, rng=0)
+    assert found.mean_kl == found.mean_entropy_error == 0.0
+    assert_array_equal(found.bayes_entropy, found.model_entropy)
+
+    def even(tokens):
+        return np.zeros((*tokens.shape, task.n_tokens))
+
+    flat = score(task, even, n=30, length=10, kind="logits", rng=0)
+    assert flat.mean_kl > 0.03
+    assert_allclose(flat.model_entropy, np.log2(task.n_tokens))
+    assert_allclose(flat.kl, np.log2(task.n_tokens) - flat.bayes_entropy, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_predictives_are_distributions_and_samples_follow_them(name):
+    task = TASKS[name]
+    tokens = task.sample(20_000, 4, rng=1)
+    rows = np.exp(task.log_predictive(tokens))
+    assert_allclose(rows.sum(axis=2), 1.0, rtol=1e-12)
+    for t in range(4):  # calibrated: a token comes as often as it is expected
+        seen = np.bincount(tokens[:, t], minlength=task.n_tokens)
+        expected = rows[:, t].sum(axis=0)
+        assert (np.abs(seen - expected) <= 5.0 * np.sqrt(expected) + 1e-6).all()
+        # and where it is expected to
+        scores = np.take_along_axis(rows[:, t], tokens[:, t : t + 1], axis=1)[:, 0]
+        own = (rows[:, t] ** 2).sum(axis=1)
+        assert abs((scores - own).mean()) < 5.0 * (scores - own).std() / np.sqrt(20_000) + 1e-12
+    assert_array_equal(task.sample(3, 4, rng=1), task.sample(3, 4, rng=1))
+
+
+def log_prob(task, tokens):
+    return np.take_along_axis(task.log_predictive([tokens])[0], np.array(tokens)[:, None], 1).sum()
+
+
+def test_urns_and_chains_are_their_evidence():
+    tokens = RNG.integers(0, 3, 30)
+    evidence = MIXTURE.log_evidence(np.bincount(tokens, minlength=3))
+    assert_allclose(log_prob(TASKS["urns"], tokens.tolist()), evidence, rtol=1e-12)
+    rows = np.zeros((3, 3))
+    np.add.at(rows, (tokens[:-1], tokens[1:]), 1)
+    evidence = MIXTURE.log_evidence(rows).sum() - np.log(3.0)
+    assert_allclose(log_prob(TASKS["chains"], tokens.tolist()), evidence, rtol=1e-12)
+
+
+def test_a_bijection_by_enumeration():
+    size = 4
+    task = Bijection(size)
+    for tokens in task.sample(5, 2 * size, rng=0):
+        rows = np.exp(task.log_predictive(tokens[np.newaxis])[0])
+        possible = [
+            (x, y) for x in permutations(range(size)) for y in permutations(range(size, 2 * size))
+        ]
+        for t in range(2 * size):
+            weight = np.zeros(2 * size)
+            for x, y in possible:
+                line = [token for pair in zip(x, y, strict=True) for token in pair]
+                if line[:t] == tokens[:t].tolist():
+                    weight[line[t]] += 1.0
+            assert_allclose(rows[t], weight / weight.sum(), atol=1e-12)
+    found = score(task, task.log_predictive, n=5, length=8, rng=0, positions=[1, 3, 5, 7])
+    assert_allclose(found.bayes_entropy[1::2], np.log2(size - np.arange(1, 5) + 1), atol=1e-12)
+
+
+def test_a_hidden_chain_by_enumeration():
+    tokens = [2, 0, 1, 2, 1]
+    total = 0.0
+    for states in product(range(2), repeat=5):
+        p = CHAIN.initial[states[0]]
+        for t, state in enumerate(states):
+            p *= CHAIN.emission[state, tokens[t]]
+            p *= CHAIN.transition[states[t], states[t + 1]] if t < 4 else 1.0
+        total += p
+    assert_allclose(log_prob(CHAIN, tokens), np.log(total), rtol=1e-12)
+
+
+def test_a_switch_by_enumeration():
+    task = TASKS["switch"]
+    for tokens in task.sample(6, 8, rng=2).tolist():
+        total = 0.0
+        for flipped in (False, True):
+            p = task.flipped if flipped else 1.0 - task.flipped
+            for x, y in zip(tokens[::2], tokens[1::2], strict=True):
+                right = (y - 3) == (x % 2) ^ flipped
+                p *= (1.0 / 3.0) * (1.0 - task.noise if right else task.noise)
+            total += p
+        assert_allclose(log_prob(task, tokens), np.log(total), rtol=1e-12)
+
+
+def test_the_trained_model_is_near_bayes():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from importlib.resources import files
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = str(files("matrixbayes") / "data" / "urns")
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with open(f"{folder}/training.json") as file:
+        prior = mb.DirichletMixture(**json.load(file)["prior"])
+    ids = np.array(tokenizer.convert_tokens_to_ids(list(prior.tokens)))
+    task = Urns(prior)
+
+    def predictions(tokens):
+        begun = np.concatenate([np.full((len(tokens), 1), tokenizer.bos_token_id), ids[tokens]], 1)
+        with torch.no_grad():
+            logits = model(torch.as_tensor(begun[:, :-1])).logits.double().numpy()
+        return logits[:, :, ids]
+
+    found = score(task, predictions, n=50, length=30, kind="logits", rng=0)
+    assert found.mean_kl < 0.02
+    assert found.mean_entropy_error < 0.05
+    assert "H Bayes" in repr(found)
+    assert "<table" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: Urns(MIXTURE).log_predictive([[0, 3]]), "token 1 of sequence 0 is 3"),
+        (lambda: Urns(MIXTURE).log_predictive([0]), "need \\(n, length\\)"),
+        (lambda: Urns(MIXTURE).log_predictive([[0.5]]), "whole numbers"),
+        (lambda: Bijection(0), "size is 0"),
+        (lambda: Bijection(2).sample(1, 5), "2 pairs have 4 tokens"),
+        (lambda: Bijection(2).log_predictive([[2, 0]]), "not an input"),
+        (lambda: Bijection(2).log_predictive([[0, 1]]), "not an output"),
+        (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "comes twice"),
+        (lambda: HMM([1.0], [[1.0]], [[0.5, 0.4]]), "emission does not sum to 1"),
+        (lambda: HMM([1.0, 0.0], [[1.0]], [[1.0]]), "do not go together"),
+        (lambda: HMM([1.0], [[1.0]], [[1.0, 0.0]]).log_predictive([[1]]), "cannot follow"),
+        (lambda: Switch(2, flipped=2.0), "flipped is 2.0"),
+        (lambda: Switch(0), "n_inputs is 0"),
+        (lambda: Switch(2).log_predictive([[2, 0]]), "not an input"),
+        (lambda: Switch(2, flipped=0.0).log_predictive([[0, 3]]), "is impossible"),
+        (lambda: score(Urns(MIXTURE), lambda t: t), "the model gave shape"),
+        (lambda: score(Urns(MIXTURE), None, np.zeros((0, 3), int)), "nothing to predict"),
+        (
+            lambda: score(Urns(MIXTURE), Urns(MIXTURE).log_predictive, positions=[64]),
+            "from 0 to 63",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def test_the_module_is_public():
+    assert mb.windtunnel is windtunnel
