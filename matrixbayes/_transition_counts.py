@@ -1,4 +1,4 @@
-"""Counting of documents, in parts that are merged, and the levels of a hierarchy of contexts.
+"""Counting of documents by several workers, and the levels of a hierarchy of contexts.
 
 Contents
     count                 counts of one order, over any number of workers
@@ -10,14 +10,14 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import parallel
-from ._core import TransitionCounts
+from ._core import TransitionCounts, TransitionUpdate
 from ._transition_discount import RealCounts
 
 __all__ = ["Levels", "count", "distinct", "pair_blocks", "pairs"]
@@ -26,6 +26,8 @@ Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
 LEAST, MOST = 1 << 20, 1 << 25  # tokens that a worker counts at a time
+TOGETHER = 1 << 26  # words of keys that threads count at a time, 64 bits each
+PARTS = 4  # that there are for each thread
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 
 
@@ -37,6 +39,8 @@ def count(
     size = min(max(-(-total // pool[1]), LEAST), MOST)
     if pool[1] == 1 or total <= LEAST:
         return _count(order, n_tokens, list(documents))
+    if isinstance(pool[0], ThreadPoolExecutor):
+        return _count_together(order, n_tokens, documents, pool)
     arguments = ((order, n_tokens, part) for part in _parts(documents, size, order))
     merged: TransitionCounts | None = None
     for part in parallel.in_order(pool, _count, arguments):
@@ -51,6 +55,22 @@ def count(
 def _count(order: int, n_tokens: int, documents: list[Ids]) -> TransitionCounts:
     counts = TransitionCounts(order, n_tokens)
     counts.update(documents)
+    return counts
+
+
+def _count_together(
+    order: int, n_tokens: int, documents: Documents, pool: tuple[Executor | None, int]
+) -> TransitionCounts:
+    """By threads that write into the same memory, so that there is nothing to merge."""
+    counts = TransitionCounts(order, n_tokens)
+    n_parts = min(PARTS * pool[1], 1024)
+    words = -(-(order + 1) * max((n_tokens - 1).bit_length(), 1) // 64)
+    for some in _parts(documents, TOGETHER // words, order):
+        update = TransitionUpdate(counts, some, n_parts)
+        for step in (update.measure, update.place, update.count):
+            for _ in parallel.in_order(pool, step, ((part,) for part in range(n_parts))):
+                pass
+        update.finish()
     return counts
 
 

@@ -490,6 +490,8 @@ def test_any_number_of_workers_counts_the_same(hierarchical, monkeypatch):
     expected = mb.TransitionMatrix(3, **options).update(texts)
     for n in (2, 3, 7):
         same(mb.TransitionMatrix(3, **options).update(texts, n_jobs=n), expected)
+    monkeypatch.setattr("matrixbayes._transition_counts.TOGETHER", 200)
+    same(mb.TransitionMatrix(3, **options).update(texts, n_jobs=2), expected)
     for pool in (ThreadPoolExecutor(2), ProcessPoolExecutor(2)):
         with pool as executor:
             same(mb.TransitionMatrix(3, **options).update(texts, executor=executor), expected)

@@ -19,6 +19,7 @@ typedef struct {
     PyTypeObject *statistics;
     PyTypeObject *counts;
     PyTypeObject *transitions;
+    PyTypeObject *transition_update;
 } mb_state;
 
 /* The state of the module that a function (or, by its type, a method) belongs to. */
@@ -112,5 +113,6 @@ extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;
 extern PyType_Spec mb_transitions_spec;
+extern PyType_Spec mb_transition_update_spec;
 
 #endif

@@ -24,7 +24,8 @@ module_exec(PyObject *module)
     if (add_type(module, &mb_mixture_spec, &state->mixture) < 0 ||
         add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
         add_type(module, &mb_counts_spec, &state->counts) < 0 ||
-        add_type(module, &mb_transitions_spec, &state->transitions) < 0) {
+        add_type(module, &mb_transitions_spec, &state->transitions) < 0 ||
+        add_type(module, &mb_transition_update_spec, &state->transition_update) < 0) {
         return -1;
     }
     return 0;
@@ -38,6 +39,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->statistics);
     Py_VISIT(state->counts);
     Py_VISIT(state->transitions);
+    Py_VISIT(state->transition_update);
     return 0;
 }
 
@@ -49,6 +51,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->statistics);
     Py_CLEAR(state->counts);
     Py_CLEAR(state->transitions);
+    Py_CLEAR(state->transition_update);
     return 0;
 }
 

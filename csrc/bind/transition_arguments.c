@@ -1,5 +1,6 @@
 /* TransitionCounts: its users, its arguments, and what is wrong with them. */
 #include "transition_object.h"
+#include "core/mem.h"
 
 /* ---- one writer or many readers ------------------------------------------------------ */
 
@@ -57,6 +58,64 @@ mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, 
     mb_release(*contexts);
     mb_release(*tokens);
     return -1;
+}
+
+/* Whether an argument is a list of documents, not one document: its first item is no number. */
+static int
+is_list_of_documents(PyObject *arg)
+{
+    if (!PyList_Check(arg) || PyList_Size(arg) == 0) {
+        return PyList_Check(arg);
+    }
+    PyObject *first = PyList_GetItem(arg, 0);
+    return first != NULL && !PyArray_IsScalar(first, Number) && !PyLong_Check(first);
+}
+
+/* Adds a document to the texts. */
+static int
+add_text(PyObject *item, const char *name, mb_texts *texts)
+{
+    PyArrayObject *tokens = mb_whole_numbers(item, 1, 0, name);
+    if (tokens == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0) {
+        mb_release(tokens);
+        return -1;
+    }
+    texts->documents[texts->n++] = (mb_document){mb_dim(tokens, 0), PyArray_DATA(tokens)};
+    mb_release(tokens);
+    return 0;
+}
+
+int
+mb_parse_texts(PyObject *arg, mb_texts *texts)
+{
+    /* a tuple of its own: converting an item may run code that changes the caller's list */
+    int many = is_list_of_documents(arg), failed = 0;
+    PyObject *items = many ? PyList_AsTuple(arg) : PyTuple_Pack(1, arg);
+    if (items == NULL) {
+        return -1;
+    }
+    Py_ssize_t n = PyTuple_Size(items);
+    *texts = (mb_texts){0, mb_calloc((size_t)n, sizeof(mb_document)), PyList_New(0)};
+    if (texts->documents == NULL || texts->arrays == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+        failed = -1;
+    }
+    for (Py_ssize_t i = 0; i < n && !failed; i++) {
+        failed = add_text(PyTuple_GetItem(items, i), many ? "each document" : "tokens", texts);
+    }
+    if (failed) {
+        mb_release_texts(texts);
+    }
+    Py_DECREF(items);
+    return failed;
+}
+
+void
+mb_release_texts(mb_texts *texts)
+{
+    mb_free(texts->documents);
+    Py_XDECREF(texts->arrays);
+    *texts = (mb_texts){0};
 }
 
 PyObject *

@@ -28,6 +28,18 @@ void mb_end_use(PyObject *self, int writes);
 int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
                       int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 
+/* Documents, and the int64 arrays that hold them. */
+typedef struct {
+    size_t n;
+    mb_document *documents; /* [n] */
+    PyObject *arrays;       /* a list */
+} mb_texts;
+
+/* The document that an argument is, or the documents of a list: -1 with an exception set, or what
+ * mb_release_texts() ends. */
+int mb_parse_texts(PyObject *arg, mb_texts *texts);
+void mb_release_texts(mb_texts *texts);
+
 /* Raises what a function of the core answered and returns NULL.  A fault is of documents, or of
  * contexts, tokens and counts. */
 PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,

@@ -1,6 +1,5 @@
 /* TransitionCounts: what changes it. */
 #include "transition_object.h"
-#include "core/mem.h"
 
 static PyObject *
 run_update(PyObject *self, size_t n, const mb_document *documents, int continued)
@@ -18,62 +17,19 @@ run_update(PyObject *self, size_t n, const mb_document *documents, int continued
     return status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 1);
 }
 
-/* Whether an argument is a list of documents, not one document: its first item is no number. */
-static int
-is_list_of_documents(PyObject *arg)
-{
-    if (!PyList_Check(arg) || PyList_Size(arg) == 0) {
-        return PyList_Check(arg);
-    }
-    PyObject *first = PyList_GetItem(arg, 0);
-    return first != NULL && !PyArray_IsScalar(first, Number) && !PyLong_Check(first);
-}
-
 PyObject *
 mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"", "continued", NULL};
-    PyObject *arg, *arrays = NULL, *result = NULL;
+    PyObject *arg, *result = NULL;
     int continued = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:update", names, &arg, &continued)) {
+    mb_texts texts;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:update", names, &arg, &continued) ||
+        mb_parse_texts(arg, &texts) < 0) {
         return NULL;
     }
-    if (!is_list_of_documents(arg)) {
-        PyArrayObject *tokens = mb_whole_numbers(arg, 1, 0, "tokens");
-        if (tokens != NULL) {
-            mb_document document = {mb_dim(tokens, 0), PyArray_DATA(tokens)};
-            result = run_update(self, 1, &document, continued);
-            mb_release(tokens);
-        }
-        return result;
-    }
-    /* a list of its own: converting an item may run code that changes the caller's */
-    PyObject *items = PyList_AsTuple(arg);
-    if (items == NULL) {
-        return NULL;
-    }
-    size_t n = (size_t)PyTuple_Size(items);
-    mb_document *documents = mb_calloc(n, sizeof(mb_document));
-    arrays = PyList_New(0);
-    if (documents == NULL || arrays == NULL) {
-        mb_raise(MB_NOMEM, NULL);
-        goto done;
-    }
-    for (size_t i = 0; i < n; i++) {
-        PyArrayObject *tokens =
-            mb_whole_numbers(PyTuple_GetItem(items, (Py_ssize_t)i), 1, 0, "each document");
-        if (tokens == NULL || PyList_Append(arrays, (PyObject *)tokens) < 0) {
-            mb_release(tokens);
-            goto done;
-        }
-        documents[i] = (mb_document){mb_dim(tokens, 0), PyArray_DATA(tokens)};
-        mb_release(tokens);
-    }
-    result = run_update(self, n, documents, continued);
-done:
-    mb_free(documents);
-    Py_XDECREF(arrays);
-    Py_DECREF(items);
+    result = run_update(self, texts.n, texts.documents, continued);
+    mb_release_texts(&texts);
     return result;
 }
 

@@ -84,28 +84,48 @@ append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
     mb_run_append_count(run, count);
 }
 
-/* One pass for the index of the keys and the sums of the counts. */
-static mb_status
-build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
+/* Without branches that depend on the keys: each says where the next bucket begins, the last of a
+ * bucket last; then buckets without keys begin where the next one does. */
+MB_INLINE mb_status
+build_index(size_t n_words, mb_run *run, const mb_interrupt *interrupt)
 {
-    size_t next = 0, n_large = 0;
-    uint64_t sum = 0;
-    for (size_t i = 0; i < run->n; i++) {
-        size_t bucket =
-            run->index_bits == 0 ? 0 : run->keys[i * layout->n_words] >> (64 - run->index_bits);
-        while (next <= bucket) {
-            run->index[next++] = i;
+    uint64_t *ends = run->index + 1, last = 0;
+    const unsigned shift = 64 - run->index_bits;
+    for (size_t start = 0; start < run->n && run->index_bits > 0; start += PIECE) {
+        size_t end = run->n - start < PIECE ? run->n : start + PIECE;
+        for (size_t i = start; i < end; i++) {
+            ends[run->keys[i * n_words] >> shift] = i + 1;
         }
-        if (i % MB_SUM_BLOCK == 0) {
-            run->sums[i / MB_SUM_BLOCK] = sum;
-        }
-        sum += run->counts[i] == UINT32_MAX ? run->large[n_large++] : run->counts[i];
-        if (i % PIECE == PIECE - 1) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_interrupted(interrupt));
     }
-    while (next <= (size_t)1 << run->index_bits) {
-        run->index[next++] = run->n;
+    for (size_t bucket = 0; bucket < (size_t)1 << run->index_bits; bucket++) {
+        last = ends[bucket] > last ? ends[bucket] : last;
+        ends[bucket] = last;
+    }
+    ends[((size_t)1 << run->index_bits) - 1] = run->n;
+    return MB_OK;
+}
+
+static mb_status
+build_sums(mb_run *run, const mb_interrupt *interrupt)
+{
+    size_t n_large = 0, i = 0;
+    uint64_t sum = 0;
+    while (i < run->n) {
+        size_t end = run->n - i < MB_SUM_BLOCK ? run->n : i + MB_SUM_BLOCK;
+        uint64_t block = 0;
+        uint32_t most = 0;
+        run->sums[i / MB_SUM_BLOCK] = sum;
+        for (size_t k = i; k < end; k++) {
+            block += run->counts[k];
+            most = run->counts[k] > most ? run->counts[k] : most;
+        }
+        for (; most == UINT32_MAX && i < end; i++) {
+            block += run->counts[i] == UINT32_MAX ? run->large[n_large++] - UINT32_MAX : 0;
+        }
+        sum += block;
+        i = end;
+        MB_TRY(i % PIECE == 0 ? mb_interrupted(interrupt) : MB_OK);
     }
     if (run->n % MB_SUM_BLOCK == 0) {
         run->sums[run->n / MB_SUM_BLOCK] = sum;
@@ -113,7 +133,7 @@ build_index(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interr
     return MB_OK;
 }
 
-/* Cuts the arrays of a run that has all its pairs to their lengths, and makes its index. */
+/* Cuts the arrays of a run that has all its pairs to their lengths, and makes its index and sums. */
 static mb_status
 complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
 {
@@ -127,7 +147,10 @@ complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt
     if (run->index == NULL || run->sums == NULL) {
         return MB_NOMEM;
     }
-    return build_index(layout, run, interrupt);
+    MB_TRY(layout->n_words == 1   ? build_index(1, run, interrupt)
+           : layout->n_words == 2 ? build_index(2, run, interrupt)
+                                  : build_index(layout->n_words, run, interrupt));
+    return build_sums(run, interrupt);
 }
 
 mb_status

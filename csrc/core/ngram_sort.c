@@ -21,20 +21,25 @@ enum {
 
 /* ---- dealing ------------------------------------------------------------------------ */
 
-void
-mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, mb_deal *deal)
+mb_status
+mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, size_t n_parts,
+              mb_deal *deal)
 {
-    *deal = (mb_deal){.layout = layout, .stride = stride};
+    *deal = (mb_deal){.layout = layout, .stride = stride, .n_parts = n_parts};
     while (deal->bits < MB_DEAL_BITS && about >> deal->bits > BUCKET_SIZE) {
         deal->bits++;
     }
+    deal->parts = mb_calloc(n_parts, sizeof(mb_deal_part));
+    return deal->parts == NULL ? MB_NOMEM : MB_OK;
 }
 
 void
 mb_deal_end(mb_deal *deal)
 {
+    mb_run_free(deal->run);
     mb_free(deal->elements);
-    deal->elements = NULL;
+    mb_free(deal->parts);
+    *deal = (mb_deal){0};
 }
 
 static inline size_t
@@ -44,36 +49,45 @@ bucket_of(unsigned bits, const uint64_t *element)
 }
 
 void
-mb_deal_measure(mb_deal *deal, size_t n, const uint64_t *elements)
+mb_deal_measure(mb_deal *deal, size_t part, size_t n, const uint64_t *elements)
 {
+    uint32_t *many = deal->parts[part].places;
+    const unsigned bits = deal->bits;
     for (size_t i = 0; i < n; i++) {
-        deal->places[bucket_of(deal->bits, elements + i * deal->stride)]++;
+        many[bucket_of(bits, elements + i * deal->stride)]++;
     }
-    deal->n += n;
+    deal->parts[part].n += n;
 }
 
+/* In each bucket, the parts one after the other. */
 mb_status
 mb_deal_place(mb_deal *deal)
 {
     uint32_t sum = 0;
-    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
-        uint32_t many = deal->places[bucket];
-        deal->places[bucket] = sum;
-        sum += many;
-        deal->ends[bucket] = sum;
+    for (size_t part = 0; part < deal->n_parts; part++) {
+        deal->n += deal->parts[part].n;
     }
-    deal->elements = mb_calloc(deal->n, deal->stride * sizeof(uint64_t));
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        for (size_t part = 0; part < deal->n_parts; part++) {
+            uint32_t many = deal->parts[part].places[bucket];
+            deal->parts[part].places[bucket] = sum;
+            sum += many;
+            deal->parts[part].ends[bucket] = sum;
+        }
+    }
+    /* one at least, for what was never measured */
+    deal->elements = mb_calloc(deal->n > 0 ? deal->n : 1, deal->stride * sizeof(uint64_t));
     return deal->elements == NULL ? MB_NOMEM : MB_OK;
 }
 
 MB_INLINE void
-take(mb_deal *deal, size_t stride, size_t n, const uint64_t *elements)
+take(const mb_deal *deal, size_t stride, uint32_t *places, size_t n, const uint64_t *elements)
 {
     uint64_t *to = deal->elements;
     const unsigned bits = deal->bits;
     for (size_t i = 0; i < n; i++) {
         const uint64_t *element = elements + i * stride;
-        size_t bucket = bucket_of(bits, element), place = deal->places[bucket]++;
+        size_t bucket = bucket_of(bits, element), place = places[bucket]++;
         if (place >= deal->n) { /* never measured; the count finds out */
             place = 0;
         }
@@ -84,17 +98,18 @@ take(mb_deal *deal, size_t stride, size_t n, const uint64_t *elements)
 }
 
 void
-mb_deal_take(mb_deal *deal, size_t n, const uint64_t *elements)
+mb_deal_take(mb_deal *deal, size_t part, size_t n, const uint64_t *elements)
 {
+    uint32_t *places = deal->parts[part].places;
     switch (deal->stride) {
     case 1:
-        take(deal, 1, n, elements);
+        take(deal, 1, places, n, elements);
         break;
     case 2:
-        take(deal, 2, n, elements);
+        take(deal, 2, places, n, elements);
         break;
     default:
-        take(deal, deal->stride, n, elements);
+        take(deal, deal->stride, places, n, elements);
     }
 }
 
@@ -208,13 +223,13 @@ sort_digits(size_t stride, size_t n_words, size_t n, const unsigned *low, const 
 
 /* What a count writes to, and its tables. */
 typedef struct {
-    mb_run *run;
+    mb_run *run; /* a part of one */
     const mb_interrupt *interrupt;
     uint32_t ends[1 << DIGIT], place[1 << DIGIT];
 } counter;
 
 /* Appends the different keys of sorted elements [n], and their counts, to the run.  Its keys are
- * at the beginning of all elements, and never written further than has been read. */
+ * where the elements begin, and never written further than has been read. */
 MB_INLINE void
 count_equal(counter *c, size_t stride, size_t n_words, size_t n, const uint64_t *sorted)
 {
@@ -272,14 +287,22 @@ count_bucket(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elem
     return MB_OK;
 }
 
-MB_INLINE mb_status
-count_elements(counter *c, const mb_deal *deal, size_t stride, size_t n_words, uint64_t *room)
+/* Where a bucket ends. */
+static inline size_t
+end_of(const mb_deal *deal, size_t bucket)
 {
-    size_t start = 0, since = 0;
-    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
-        size_t many = deal->ends[bucket] - start;
-        MB_TRY(count_bucket(c, stride, n_words, many, deal->elements + start * stride, room));
-        start = deal->ends[bucket];
+    return deal->parts[deal->n_parts - 1].ends[bucket];
+}
+
+MB_INLINE mb_status
+count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, size_t stride,
+               size_t n_words, uint64_t *room)
+{
+    size_t start = part->start, since = 0;
+    for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
+        size_t many = end_of(deal, bucket) - start;
+        MB_TRY(count_bucket(c, stride, n_words, many, deal->run->keys + start * stride, room));
+        start += many;
         since += many;
         if (since >= PIECE / 2) {
             since = 0;
@@ -290,47 +313,122 @@ count_elements(counter *c, const mb_deal *deal, size_t stride, size_t n_words, u
 }
 
 static mb_status
-count_all(counter *c, const mb_deal *deal, uint64_t *room)
+count_all(counter *c, const mb_deal *deal, const mb_deal_part *part, uint64_t *room)
 {
     size_t stride = deal->stride, n_words = deal->layout->n_words;
     if (n_words == 1 && stride == 1) {
-        return count_elements(c, deal, 1, 1, room);
+        return count_elements(c, deal, part, 1, 1, room);
     }
     if (n_words == 1) {
-        return count_elements(c, deal, 2, 1, room);
+        return count_elements(c, deal, part, 2, 1, room);
     }
     if (n_words == 2 && stride == 2) {
-        return count_elements(c, deal, 2, 2, room);
+        return count_elements(c, deal, part, 2, 2, room);
     }
-    return count_elements(c, deal, stride, n_words, room);
+    return count_elements(c, deal, part, stride, n_words, room);
+}
+
+/* Whether each part has taken as many elements of each bucket as it has measured. */
+static int
+all_taken(const mb_deal *deal)
+{
+    for (size_t i = 0; i < deal->n_parts; i++) {
+        const mb_deal_part *part = deal->parts + i;
+        if (memcmp(part->places, part->ends, sizeof(uint32_t) << deal->bits) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Buckets that follow each other, with about as many elements for each part. */
+static void
+divide_buckets(mb_deal *deal)
+{
+    size_t bucket = 0, start = 0, left = deal->n;
+    for (size_t i = 0; i < deal->n_parts; i++) {
+        mb_deal_part *part = deal->parts + i;
+        size_t share = left / (deal->n_parts - i), n = 0;
+        part->first_bucket = bucket;
+        part->start = start;
+        while (bucket < (size_t)1 << deal->bits && (n < share || i + 1 == deal->n_parts)) {
+            size_t end = end_of(deal, bucket++);
+            n += end - start;
+            start = end;
+        }
+        part->end_bucket = bucket;
+        left -= n;
+    }
 }
 
 mb_status
-mb_deal_count(mb_deal *deal, uint64_t total, const mb_interrupt *interrupt, mb_run **out)
+mb_deal_begin_count(mb_deal *deal, uint64_t total)
 {
-    size_t most = 0, start = 0;
-    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
-        if (deal->places[bucket] != deal->ends[bucket]) {
-            return MB_INVALID;
-        }
-        most = deal->ends[bucket] - start > most ? deal->ends[bucket] - start : most;
-        start = deal->ends[bucket];
+    if (!all_taken(deal)) {
+        return MB_INVALID;
+    }
+    divide_buckets(deal);
+    deal->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
+    deal->elements = NULL; /* the run has taken them */
+    return deal->run == NULL ? MB_NOMEM : MB_OK;
+}
+
+mb_status
+mb_deal_count(mb_deal *deal, size_t which, const mb_interrupt *interrupt)
+{
+    mb_deal_part *part = deal->parts + which;
+    size_t n_words = deal->layout->n_words, most = 0, start = part->start;
+    for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
+        size_t many = end_of(deal, bucket) - start;
+        most = many > most ? many : most;
+        start += many;
     }
     counter *c = mb_calloc(1, sizeof(counter));
     uint64_t *room = mb_calloc(most, deal->stride * sizeof(uint64_t));
     mb_status status = MB_NOMEM;
     if (c != NULL && room != NULL) {
+        mb_run mine = *deal->run;
+        mine.keys += part->start * n_words;
+        mine.counts += part->start;
+        c->run = &mine;
         c->interrupt = interrupt;
-        c->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
-        if (c->run != NULL) {
-            status = count_all(c, deal, room);
+        status = count_all(c, deal, part, room);
+        part->n_different = mine.n;
+        if (deal->n_parts == 1) {
+            deal->run->n_large = mine.n_large;
         }
-        deal->elements = NULL; /* the run has taken them */
     }
     mb_free(room);
-    if (c != NULL && c->run != NULL) {
-        status = mb_run_finish(deal->layout, status, c->run, interrupt, out);
-    }
     mb_free(c);
     return status;
+}
+
+/* Moves what a part has counted to the end of what stands before. */
+static mb_status
+append_part(mb_run *run, size_t n_words, const mb_deal_part *part, const mb_interrupt *interrupt)
+{
+    for (size_t at = 0; at < part->n_different;) {
+        size_t left = part->n_different - at, n = left < PIECE ? left : PIECE;
+        size_t from = part->start + at;
+        if (from != run->n) {
+            memmove(run->keys + run->n * n_words, run->keys + from * n_words,
+                    n * n_words * sizeof(uint64_t));
+            memmove(run->counts + run->n, run->counts + from, n * sizeof(uint32_t));
+        }
+        run->n += n;
+        at += n;
+        MB_TRY(n == PIECE ? mb_interrupted(interrupt) : MB_OK);
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_deal_finish(mb_deal *deal, const mb_interrupt *interrupt, mb_run **out)
+{
+    mb_run *run = deal->run;
+    for (size_t i = 0; i < deal->n_parts; i++) {
+        MB_TRY(append_part(run, deal->layout->n_words, deal->parts + i, interrupt));
+    }
+    deal->run = NULL;
+    return mb_run_finish(deal->layout, MB_OK, run, interrupt, out);
 }

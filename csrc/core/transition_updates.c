@@ -12,64 +12,60 @@ enum { PIECE = 1 << 20, WORDS = 1 << 11 /* of the keys that are shown at once */
 typedef struct {
     mb_transitions counted;
     mb_deal deal;
-    const mb_interrupt *interrupt;
 } update;
 
-static update *
-new_update(const mb_transitions *counts, const mb_interrupt *interrupt)
+static void
+begin_update(update *u, const mb_transitions *counts)
 {
-    update *u = mb_calloc(1, sizeof(update));
-    if (u != NULL) {
-        u->counted.layout = counts->layout;
-        u->interrupt = interrupt;
-    }
-    return u;
+    u->counted.layout = counts->layout;
+    u->counted.n_tokens = counts->n_tokens;
 }
 
 static void
-free_update(update *u)
+end_update(update *u)
 {
-    for (size_t i = 0; u != NULL && i < u->counted.n_runs; i++) {
+    for (size_t i = 0; i < u->counted.n_runs; i++) {
         mb_run_free(u->counted.runs[i]);
     }
-    if (u != NULL) {
-        mb_deal_end(&u->deal);
-        mb_free(u);
-    }
+    mb_deal_end(&u->deal);
 }
 
-/* Counts what was dealt out, `total` observations. */
+/* Adds what a deal has counted, `total` observations. */
 static mb_status
-count_deal(update *u, uint64_t total)
+end_deal(update *u, uint64_t total, const mb_interrupt *interrupt)
 {
     mb_run *run;
-    if (u->deal.n == 0) {
-        return MB_OK;
-    }
     if (__builtin_add_overflow(u->counted.n_observed, total, &u->counted.n_observed)) {
         return MB_RANGE;
     }
-    MB_TRY(mb_deal_count(&u->deal, total, u->interrupt, &run));
-    return mb_transitions_add_run(&u->counted, run, u->interrupt);
+    MB_TRY(mb_deal_finish(&u->deal, interrupt, &run));
+    mb_deal_end(&u->deal);
+    if (run->n == 0) {
+        mb_run_free(run);
+        return MB_OK;
+    }
+    return mb_transitions_add_run(&u->counted, run, interrupt);
 }
 
 /* Moves what was counted into the counts. */
 static mb_status
-commit(mb_transitions *counts, update *u)
+commit(mb_transitions *counts, update *u, const mb_interrupt *interrupt)
 {
     uint64_t n_observed;
     if (__builtin_add_overflow(counts->n_observed, u->counted.n_observed, &n_observed)) {
         return MB_RANGE;
     }
-    MB_TRY(mb_transitions_settle(&u->counted, u->interrupt));
+    MB_TRY(mb_transitions_settle(&u->counted, interrupt));
     if (u->counted.n_runs > 0) {
         mb_run *run = u->counted.runs[0];
         u->counted.n_runs = 0;
-        MB_TRY(mb_transitions_add_run(counts, run, u->interrupt));
+        MB_TRY(mb_transitions_add_run(counts, run, interrupt));
     }
     counts->n_observed = n_observed;
     return MB_OK;
 }
+
+/* ---- documents ------------------------------------------------------------------------ */
 
 /* Appends tokens [n] to the window, of which *filled are there, and each full window, mixed, to
  * elements [n][n_words].  Returns how many tokens were good, *full of them with a full context. */
@@ -109,100 +105,272 @@ typedef struct {
     uint64_t window[MB_MAX_WORDS];
 } cursor;
 
-/* Shows the keys of the documents from a cursor on to the deal, `most` at most, to be measured or
- * (where it has a place for them) taken. */
+/* Some tokens of the documents: where they begin, and the walk through them. */
+typedef struct {
+    size_t n;
+    cursor first, now;
+} section;
+
+struct mb_update {
+    update of;
+    size_t n_documents;
+    const mb_document *documents;
+    cursor next; /* where the tokens begin that no section has */
+    size_t n_parts;
+    section *parts; /* [n_parts] */
+};
+
+/* take_tokens() at a cursor, WORDS / n_words of them at most. */
 static mb_status
-walk(const mb_document *documents, size_t n_documents, uint64_t n_tokens, size_t most, update *u,
-     cursor *c, mb_token_fault *fault)
+step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
+        mb_token_fault *fault)
 {
-    const mb_key_layout *layout = &u->counted.layout;
-    size_t n_words = layout->n_words, n = 0, since = 0;
+    const mb_key_layout *layout = &u->of.counted.layout;
+    const int64_t *tokens = u->documents[c->document].tokens + c->at;
+    uint64_t n_tokens = u->of.counted.n_tokens, *window = c->window;
+    size_t n_words = layout->n_words, good;
+    good = n_words == 1   ? take_tokens(layout, 1, n, tokens, n_tokens, window, &c->filled, keys,
+                                        full, &fault->value)
+           : n_words == 2 ? take_tokens(layout, 2, n, tokens, n_tokens, window, &c->filled, keys,
+                                        full, &fault->value)
+                          : take_tokens(layout, n_words, n, tokens, n_tokens, window, &c->filled,
+                                        keys, full, &fault->value);
+    c->at += good;
+    if (good < n) {
+        fault->row = c->document;
+        fault->position = c->at;
+        return MB_INVALID;
+    }
+    return MB_OK;
+}
+
+static void
+go_to_next_document(cursor *c)
+{
+    c->document++;
+    c->at = 0;
+    c->filled = 0;
+}
+
+/* Fills the window of a cursor with the tokens before it. */
+static mb_status
+look_back(const mb_update *u, cursor *c, mb_token_fault *fault)
+{
+    size_t order = u->of.counted.layout.order, back = c->at < order ? c->at : order, none;
+    uint64_t key[MB_MAX_WORDS];
+    size_t filled = c->filled;
+    c->at -= back;
+    c->filled = 0;
+    MB_TRY(step_on(u, back, c, key, &none, fault));
+    c->filled = back + filled < order ? back + filled : order;
+    return MB_OK;
+}
+
+/* Shows the keys of a part to the deal, to be measured or taken. */
+static mb_status
+walk(mb_update *u, size_t part, int take, const mb_interrupt *interrupt, mb_token_fault *fault)
+{
+    section *s = u->parts + part;
+    size_t n_words = u->of.counted.layout.n_words, left = s->n, since = 0;
     uint64_t keys[WORDS];
-    while (c->document < n_documents && n < most) {
-        const mb_document *document = documents + c->document;
-        size_t left = document->n - c->at, step = WORDS / n_words, full, good;
-        step = left < step ? left : step;
-        step = most - n < step ? most - n : step;
-        const int64_t *tokens = document->tokens + c->at;
-        good = n_words == 1 ? take_tokens(layout, 1, step, tokens, n_tokens, c->window, &c->filled,
-                                          keys, &full, &fault->value)
-               : n_words == 2 ? take_tokens(layout, 2, step, tokens, n_tokens, c->window,
-                                            &c->filled, keys, &full, &fault->value)
-                              : take_tokens(layout, n_words, step, tokens, n_tokens, c->window,
-                                            &c->filled, keys, &full, &fault->value);
-        c->at += good;
-        if (good < step) {
-            fault->row = c->document;
-            fault->position = c->at;
-            return MB_INVALID;
+    cursor now = s->first;
+    MB_TRY(part > 0 ? look_back(u, &now, fault) : MB_OK);
+    while (left > 0) {
+        size_t step = u->documents[now.document].n - now.at, full;
+        step = step < WORDS / n_words ? step : WORDS / n_words;
+        step = step < left ? step : left;
+        if (step == 0) {
+            go_to_next_document(&now);
         }
-        if (u->deal.elements == NULL) {
-            mb_deal_measure(&u->deal, full, keys);
+        MB_TRY(step_on(u, step, &now, keys, &full, fault));
+        if (take) {
+            mb_deal_take(&u->of.deal, part, full, keys);
         } else {
-            mb_deal_take(&u->deal, full, keys);
+            mb_deal_measure(&u->of.deal, part, full, keys);
         }
-        n += full;
+        left -= step;
         since += step + 1;
-        if (c->at == document->n && ++c->document < n_documents) {
-            c->at = 0;
-            c->filled = 0;
-        }
         if (since >= PIECE) {
             since = 0;
-            MB_TRY(mb_interrupted(u->interrupt));
+            MB_TRY(mb_interrupted(interrupt));
+        }
+    }
+    s->now = now;
+    return MB_OK;
+}
+
+/* Gives each part about as many of the next `many` tokens. */
+static void
+divide(mb_update *u, size_t many)
+{
+    cursor c = u->next;
+    for (size_t i = 0; i < u->n_parts; i++) {
+        section *part = u->parts + i;
+        size_t left = part->n = many / u->n_parts + (i < many % u->n_parts);
+        part->first = c;
+        while (left > 0) {
+            size_t step = u->documents[c.document].n - c.at;
+            step = step < left ? step : left;
+            c.at += step;
+            left -= step;
+            if (step == 0) {
+                go_to_next_document(&c);
+            }
+        }
+    }
+}
+
+static mb_status
+count_tokens(const mb_update *u, size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < u->n_documents; i++) {
+        if (__builtin_add_overflow(*n, u->documents[i].n, n)) {
+            return MB_RANGE;
         }
     }
     return MB_OK;
 }
 
-/* Counts `most` keys from a cursor on. */
+/* Begins to count the next `many` tokens. */
 static mb_status
-count_documents(const mb_document *documents, size_t n_documents, uint64_t n_tokens, size_t most,
-                update *u, cursor *now, mb_token_fault *fault)
+begin_section(mb_update *u, size_t many)
 {
-    cursor first = *now;
-    MB_TRY(walk(documents, n_documents, n_tokens, most, u, now, fault));
-    *now = first;
-    MB_TRY(mb_deal_place(&u->deal));
-    MB_TRY(walk(documents, n_documents, n_tokens, most, u, now, fault));
+    const mb_key_layout *layout = &u->of.counted.layout;
+    divide(u, many);
+    return mb_deal_begin(layout, layout->n_words, many, u->n_parts, &u->of.deal);
+}
+
+static mb_status
+end_section(mb_update *u, const mb_interrupt *interrupt)
+{
+    u->next = u->parts[u->n_parts - 1].now;
+    return end_deal(&u->of, u->of.deal.n, interrupt);
+}
+
+static mb_update *
+new_update(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
+           int continued, size_t n_parts)
+{
+    mb_update *u = mb_calloc(1, sizeof(mb_update));
+    section *parts = mb_calloc(n_parts, sizeof(section));
+    if (u == NULL || parts == NULL) {
+        mb_free(u);
+        mb_free(parts);
+        u = NULL;
+    } else {
+        begin_update(&u->of, counts);
+        u->parts = parts;
+        u->n_documents = n_documents;
+        u->documents = documents;
+        u->n_parts = n_parts;
+        if (continued) {
+            u->next.filled = counts->n_latest;
+            memcpy(u->next.window, counts->latest, sizeof(u->next.window));
+        }
+    }
+    return u;
+}
+
+void
+mb_update_free(mb_update *u)
+{
+    if (u != NULL) {
+        end_update(&u->of);
+        mb_free(u->parts);
+        mb_free(u);
+    }
+}
+
+mb_status
+mb_update_new(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
+              int continued, size_t n_parts, mb_update **out)
+{
+    mb_update *u = new_update(counts, n_documents, documents, continued, n_parts);
+    size_t n;
+    mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &n);
+    if (status == MB_OK) {
+        status = n > MB_DEAL_LIMIT ? MB_RANGE : begin_section(u, n);
+    }
+    if (status == MB_OK) {
+        *out = u;
+    } else {
+        mb_update_free(u);
+    }
+    return status;
+}
+
+mb_status
+mb_update_step(mb_update *u, mb_update_steps step, size_t part, const mb_interrupt *interrupt,
+               mb_token_fault *fault)
+{
+    return step == MB_COUNT ? mb_deal_count(&u->of.deal, part, interrupt)
+                            : walk(u, part, step == MB_PLACE, interrupt, fault);
+}
+
+mb_status
+mb_update_end_step(mb_update *u, mb_update_steps step, mb_token_fault *fault)
+{
     fault->row = MB_CHANGED;
-    return count_deal(u, u->deal.n);
+    return step == MB_MEASURE ? mb_deal_place(&u->of.deal)
+           : step == MB_PLACE ? mb_deal_begin_count(&u->of.deal, u->of.deal.n)
+                              : MB_OK;
+}
+
+/* Moves all that was counted into the counts. */
+static mb_status
+commit_documents(mb_transitions *counts, mb_update *u, const mb_interrupt *interrupt)
+{
+    MB_TRY(commit(counts, &u->of, interrupt));
+    if (u->n_documents > 0) {
+        while (u->next.document + 1 < u->n_documents) { /* without tokens */
+            go_to_next_document(&u->next);
+        }
+        memcpy(counts->latest, u->next.window, sizeof(u->next.window));
+        counts->n_latest = u->next.filled;
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_update_finish(mb_update *u, mb_transitions *counts, const mb_interrupt *interrupt)
+{
+    MB_TRY(end_section(u, interrupt));
+    return commit_documents(counts, u, interrupt);
+}
+
+/* Counts the next `many` tokens in one part. */
+static mb_status
+count_section(mb_update *u, size_t many, const mb_interrupt *interrupt, mb_token_fault *fault)
+{
+    MB_TRY(begin_section(u, many));
+    for (mb_update_steps step = MB_MEASURE; step <= MB_COUNT; step++) {
+        MB_TRY(mb_update_step(u, step, 0, interrupt, fault));
+        MB_TRY(mb_update_end_step(u, step, fault));
+    }
+    return end_section(u, interrupt);
 }
 
 mb_status
 mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_document *documents,
                       int continued, const mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    size_t left = 0, most = MB_SORT_LIMIT / counts->layout.n_words;
-    for (size_t i = 0; i < n_documents; i++) {
-        if (__builtin_add_overflow(left, documents[i].n, &left)) {
-            return MB_RANGE;
-        }
-    }
-    update *u = new_update(counts, interrupt);
-    mb_status status = u == NULL ? MB_NOMEM : MB_OK;
-    cursor now = {0};
-    if (continued) {
-        now.filled = counts->n_latest;
-        memcpy(now.window, counts->latest, sizeof(now.window));
-    }
-    while (status == MB_OK && now.document < n_documents) {
-        mb_deal_begin(&u->counted.layout, counts->layout.n_words, left < most ? left : most,
-                      &u->deal);
-        status = count_documents(documents, n_documents, counts->n_tokens, most, u, &now, fault);
-        left -= u->deal.n;
-        mb_deal_end(&u->deal);
+    size_t most = MB_SORT_LIMIT / counts->layout.n_words, left = 0;
+    mb_update *u = new_update(counts, n_documents, documents, continued, 1);
+    mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &left);
+    while (status == MB_OK && left > 0) {
+        size_t many = left < most ? left : most;
+        status = count_section(u, many, interrupt, fault);
+        left -= many;
     }
     if (status == MB_OK) {
-        status = commit(counts, u);
+        status = commit_documents(counts, u, interrupt);
     }
-    if (status == MB_OK && n_documents > 0) {
-        memcpy(counts->latest, now.window, sizeof(now.window));
-        counts->n_latest = now.filled;
-    }
-    free_update(u);
+    mb_update_free(u);
     return status;
 }
+
+/* ---- rows ------------------------------------------------------------------------------- */
 
 mb_status
 mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token, uint64_t *key,
@@ -226,8 +394,8 @@ mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token,
 /* Shows rows [n] to the deal, as walk() does; *total becomes their observations. */
 static mb_status
 walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
-          const int64_t *tokens, const int64_t *times, update *u, uint64_t *total,
-          mb_token_fault *fault)
+          const int64_t *tokens, const int64_t *times, mb_deal *deal, uint64_t *total,
+          const mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t order = counts->layout.order, n_words = counts->layout.n_words;
     *total = 0;
@@ -245,14 +413,31 @@ walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *c
             return MB_RANGE;
         }
         element[n_words] = (uint64_t)many;
-        if (many > 0 && u->deal.elements == NULL) {
-            mb_deal_measure(&u->deal, 1, element);
+        if (many > 0 && deal->elements == NULL) {
+            mb_deal_measure(deal, 0, 1, element);
         } else if (many > 0) {
-            mb_deal_take(&u->deal, 1, element);
+            mb_deal_take(deal, 0, 1, element);
         }
-        MB_TRY(i % (PIECE / 8) == 0 ? mb_interrupted(u->interrupt) : MB_OK);
+        MB_TRY(i % (PIECE / 8) == 0 ? mb_interrupted(interrupt) : MB_OK);
     }
     return MB_OK;
+}
+
+static mb_status
+count_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
+           const int64_t *tokens, const int64_t *times, update *u, const mb_interrupt *interrupt,
+           mb_token_fault *fault)
+{
+    mb_deal *deal = &u->deal;
+    uint64_t total;
+    MB_TRY(mb_deal_begin(&u->counted.layout, counts->layout.n_words + 1, n, 1, deal));
+    MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
+    MB_TRY(mb_deal_place(deal));
+    MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
+    fault->row = MB_CHANGED;
+    MB_TRY(mb_deal_begin_count(deal, total));
+    MB_TRY(mb_deal_count(deal, 0, interrupt));
+    return end_deal(u, total, interrupt);
 }
 
 mb_status
@@ -260,29 +445,21 @@ mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *cont
                            const int64_t *tokens, const int64_t *times,
                            const mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    size_t stride = counts->layout.n_words + 1, most = MB_SORT_LIMIT / stride;
-    update *u = new_update(counts, interrupt);
-    mb_status status = u == NULL ? MB_NOMEM : MB_OK;
+    size_t most = MB_SORT_LIMIT / (counts->layout.n_words + 1);
+    update *u = mb_calloc(1, sizeof(update));
+    if (u == NULL) {
+        return MB_NOMEM;
+    }
+    mb_status status = MB_OK;
+    begin_update(u, counts);
     for (size_t at = 0; at < n && status == MB_OK; at += most) {
         size_t many = n - at < most ? n - at : most;
-        uint64_t total;
-        mb_deal_begin(&u->counted.layout, stride, many, &u->deal);
-        status = walk_rows(counts, at, many, contexts, tokens, times, u, &total, fault);
-        if (status == MB_OK) {
-            status = mb_deal_place(&u->deal);
-        }
-        if (status == MB_OK) {
-            status = walk_rows(counts, at, many, contexts, tokens, times, u, &total, fault);
-        }
-        if (status == MB_OK) {
-            fault->row = MB_CHANGED;
-            status = count_deal(u, total);
-        }
-        mb_deal_end(&u->deal);
+        status = count_rows(counts, at, many, contexts, tokens, times, u, interrupt, fault);
     }
     if (status == MB_OK) {
-        status = commit(counts, u);
+        status = commit(counts, u, interrupt);
     }
-    free_update(u);
+    end_update(u);
+    mb_free(u);
     return status;
 }
