@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
     from .huggingface import collect, preflight
+    from .icl import fit_icl_curve, icl_curve
     from .matrix import PosteriorPath, posterior_path
     from .mixture import DirichletMixture
     from .prior import DirichletMixtureEstimator
@@ -39,6 +40,8 @@ _HOMES = {
     "EmbeddingMap": "embedding",
     "GammaPrior": "em",
     "HeadBound": "continuity",
+    "IclCurve": "icl",
+    "IclFit": "icl",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
@@ -53,8 +56,10 @@ _HOMES = {
     "compare": "comparison",
     "elicit_prior": "elicitation",
     "embed_of": "continuity",
+    "fit_icl_curve": "icl",
     "head_bound": "continuity",
     "head_of": "continuity",
+    "icl_curve": "icl",
     "posterior_path": "matrix",
     "preflight": "huggingface",
     "probe_segment": "continuity",
@@ -77,6 +82,8 @@ __all__ = [
     "EmbeddingMap",
     "GammaPrior",
     "HeadBound",
+    "IclCurve",
+    "IclFit",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",
@@ -92,8 +99,10 @@ __all__ = [
     "compare",
     "elicit_prior",
     "embed_of",
+    "fit_icl_curve",
     "head_bound",
     "head_of",
+    "icl_curve",
     "plot",
     "posterior_path",
     "preflight",

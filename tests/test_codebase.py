@@ -45,7 +45,7 @@ LAYERS = [
     {"transitions", "transition"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em", "information"},
-    {"approximation", "easel", "embedding", "windtunnel"},
+    {"approximation", "easel", "embedding", "windtunnel", "icl"},
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},

@@ -174,7 +174,7 @@ walk(mb_update *u, size_t part, int take, const mb_interrupt *interrupt, mb_toke
     size_t n_words = u->of.counted.layout.n_words, left = s->n, since = 0;
     uint64_t keys[WORDS];
     cursor now = s->first;
-    MB_TRY(part > 0 ? look_back(u, &now, fault) : MB_OK);
+    MB_TRY(part > 0 && u->n_documents > 0 ? look_back(u, &now, fault) : MB_OK);
     while (left > 0) {
         size_t step = u->documents[now.document].n - now.at, full;
         step = step < WORDS / n_words ? step : WORDS / n_words;

@@ -1,0 +1,107 @@
+"""In-context learning curves: closed forms, planted priors, and what noise leaves open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import matrixbayes as mb
+from matrixbayes.icl import _curve, fit_icl_curve, icl_curve
+
+SHOTS = np.arange(0, 60, 3)
+SWITCH = mb.DirichletMixture([0.999, 0.001], [[40.0, 4.0], [0.5, 20.0]])
+
+
+def curve_of(prior, shots=SHOTS):
+    return icl_curve(prior, np.column_stack([0 * shots, shots]))[:, 1]
+
+
+@pytest.mark.parametrize(("a", "m"), [(10.0, 0.8), (300.0, 0.55), (2.0, 0.95)])
+def test_one_dirichlet_has_its_closed_form_and_is_found(a, m):
+    prior = mb.DirichletMixture([1.0], [[a * m, a * (1 - m)]])
+    expected = (a * (1 - m) + SHOTS) / (a + SHOTS)
+    assert_allclose(curve_of(prior), expected, rtol=1e-12)
+    found = fit_icl_curve(SHOTS, expected, n_boot=5, rng=0)
+    curve = found.dirichlet
+    assert_allclose([curve.concentration, curve.mean], [a, m], rtol=1e-5)
+    assert_allclose(curve.crossover, a * (2 * m - 1), rtol=1e-5)
+    assert found.best is curve
+    assert_allclose(curve([0, 7]), [(1 - m), (a * (1 - m) + 7) / (a + 7)], rtol=1e-5)
+    assert set(curve.intervals) == {"crossover", "concentration", "mean"}
+
+
+def test_a_switch_is_found_and_told_from_slow_learning():
+    found = fit_icl_curve(SHOTS, curve_of(SWITCH), n_boot=5, rng=0)
+    assert found.best is found.switch
+    assert found.bic_difference > 100.0
+    assert found.verdict().startswith("A switch")
+    assert_allclose(found.switch.prior.alpha, SWITCH.alpha, rtol=1e-3)
+    assert_allclose(found.switch.prior.weights, SWITCH.weights, rtol=1e-3)
+    low, high = found.switch.crossover - 0.01, found.switch.crossover + 0.01
+    assert curve_of(SWITCH, np.array([low]))[0] < 0.5 < curve_of(SWITCH, np.array([high]))[0]
+    assert "one Dirichlet" in repr(found)
+    assert "<table" in found._repr_html_()
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_slopes_against_differences(k):
+    rng = np.random.default_rng(0)
+    n = np.array([0.0, 1.0, 2.5, 40.0])
+    for _ in range(20):
+        theta = rng.normal(0.5, 1.5, 2 if k == 1 else 5)
+        slopes = _curve(theta, k, n)[1]
+        for j in range(len(theta)):
+            step = np.zeros(len(theta))
+            step[j] = 1e-6
+            numeric = (_curve(theta + step, k, n)[0] - _curve(theta - step, k, n)[0]) / 2e-6
+            assert_allclose(slopes[j], numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_intervals_cover_the_planted_values():
+    a, m, inside = 10.0, 0.8, 0
+    shots = np.repeat(np.arange(0, 30, 6), 6)
+    truth = (a * (1 - m) + shots) / (a + shots)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy = np.clip(truth + rng.normal(0.0, 0.03, len(shots)), 0.0, 1.0)
+        found = fit_icl_curve(shots, noisy, n_boot=40, rng=rng).dirichlet
+        low, high = found.intervals["crossover"]
+        assert low <= found.crossover <= high or high - low > 0.0
+        inside += low <= a * (2 * m - 1) <= high
+    assert inside >= 13  # of 18 expected
+
+
+def test_few_points_and_curves_that_never_cross():
+    few = fit_icl_curve([0, 2, 4], [0.2, 1 / 3, 3 / 7], n_boot=0, rng=0)
+    assert few.switch is None
+    assert np.isnan(few.bic_difference)
+    assert "Too few" in few.verdict()
+    assert few.dirichlet.intervals == {}
+    early = fit_icl_curve([0, 1, 2], [0.6, 0.7, 0.8], n_boot=0, rng=0)
+    assert early.dirichlet.crossover == 0.0
+    sure = fit_icl_curve([0, 1], [0.0, 1.0], n_boot=0, rng=0)
+    assert np.isfinite(sure.dirichlet.mean_kl)
+    weighted = fit_icl_curve([0, 5, 5], [0.2, 0.4666666, 0.9], weights=[1, 1, 0], n_boot=0, rng=0)
+    assert weighted.dirichlet.mean_kl < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (([1, 2], [0.5]), "shapes"),
+        (([-1, 2], [0.5, 0.5]), r"shots\[0\] is -1"),
+        (([1, 2], [0.5, 1.5]), r"probabilities\[1\] is 1.5"),
+        (([1, 2], [0.5, np.nan]), r"probabilities\[1\] is nan"),
+        (([3, 3], [0.5, 0.6]), "same number of shots"),
+    ],
+)
+def test_wrong_points_are_named(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        fit_icl_curve(*arguments)
+    with pytest.raises(ValueError, match="level"):
+        fit_icl_curve([0, 1], [0.2, 0.3], level=2.0)
+    with pytest.raises(ValueError, match="weights"):
+        fit_icl_curve([0, 1], [0.2, 0.3], weights=[0, 0])
+    with pytest.raises(ValueError, match="need \\(n, V\\)"):
+        icl_curve(SWITCH, [1.0, 2.0])
