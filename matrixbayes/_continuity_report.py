@@ -23,8 +23,9 @@ __all__ = ["ContinuityReport"]
 Floats = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.99)
-TOP = 5
-EQUAL = 1e-12  # rows that are no further apart are equal but for rounding
+TOP = 4
+EQUAL = {"float32": 1e-6, "float64": 1e-12}  # rows no further apart are equal but for rounding
+SHOWN = 56  # characters of a text, the last ones: they are what the row comes after
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,8 +93,12 @@ class ContinuityReport:
     @cached_property
     def discontinuities(self) -> NDArray[np.intp]:
         """Numbers of the pairs with equal embeddings and unequal rows."""
-        torn = (self.pairs.embedding_distance == 0.0) & (self.pairs.row_distance > EQUAL)
-        return np.flatnonzero(torn)
+        return np.flatnonzero((self.pairs.embedding_distance == 0.0) & ~self._equal_rows)
+
+    @property
+    def _equal_rows(self) -> NDArray[np.bool_]:
+        """Which pairs have rows that rounding may have made unequal."""
+        return self.pairs.row_distance <= EQUAL[self.log_probs.dtype.name]
 
     def worst(self, n: int = 10) -> list[dict[str, Any]]:
         """The pairs with the largest ratio of distances, discontinuities first.
@@ -105,7 +110,7 @@ class ContinuityReport:
             (where known) and the most probable tokens.
         """
         ratios = self.pairs.ratios()
-        ratios[(self.pairs.embedding_distance == 0.0) & (self.pairs.row_distance <= EQUAL)] = 0.0
+        ratios[(self.pairs.embedding_distance == 0.0) & self._equal_rows] = 0.0
         order = np.lexsort((-self.pairs.row_distance, -ratios))[:n]
         found = []
         for k in order.tolist():
@@ -136,9 +141,10 @@ class ContinuityReport:
     def verdict(self) -> list[str]:
         """What the data allow to say, a sentence each."""
         of = "all pairs" if self.all_pairs else f"{len(self.pairs):,} of the pairs"
-        words = [
-            f"{self.n_rows} rows, {of}: {self.pairs.metric} against {self.pairs.embedding_metric}."
-        ]
+        rows, embeddings = (
+            name.replace("_", " ") for name in (self.pairs.metric, self.pairs.embedding_metric)
+        )
+        words = [f"{self.n_rows} rows, {of}: {rows} between rows, {embeddings} between embeddings."]
         torn = len(self.discontinuities)
         if torn:
             words.append(
@@ -171,7 +177,7 @@ class ContinuityReport:
         columns = ["", "ratio", "embeddings", "rows", "first", "second"]
         lines = []
         for k, entry in enumerate(self.worst(10)):
-            names = [entry.get(f"{side}_text", entry[side]) for side in ("first", "second")]
+            names = [_end(entry.get(f"{side}_text", entry[side])) for side in ("first", "second")]
             distances = [entry["ratio"], entry["embedding_distance"], entry["row_distance"]]
             lines.append([k + 1, *distances, *names])
         return "the steepest pairs", columns, lines
@@ -215,6 +221,11 @@ class ContinuityReport:
         from importlib import import_module  # pictures stand above reports, and need matplotlib
 
         return import_module("matrixbayes.plot").continuity(self, ax=ax)
+
+
+def _end(text: Any) -> Any:
+    """The last characters of a text."""
+    return text if not isinstance(text, str) or len(text) <= SHOWN else "…" + text[1 - SHOWN :]
 
 
 def _of_locality(ratio: float) -> str:

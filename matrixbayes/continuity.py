@@ -93,7 +93,7 @@ def check_continuity(
     n_permutations : int
         Behind the p-value of the affine test; 0 leaves the test out.
     texts : sequence of str of length N, optional
-        What to call the rows; by default the prompts that `rows` know.
+        What to call the rows; by default what ``rows.meta["prompt"]`` says, if it is texts.
     rng : numpy.random.Generator or int, optional
     executor, n_jobs
         Who works; the report is the same.
@@ -114,6 +114,9 @@ def check_continuity(
     The modulus of continuity is the largest distance between rows of any two points at most
     delta apart.  On N points it is a lower bound: more points can only raise it, and so the band
     says how it depends on which of these rows were drawn, not how far it may rise.
+
+    Rows of float32 that are at most 1e-6 apart count as equal.  Embeddings count as equal where
+    they are so to the last bit, which those of one prompt in two batches of a model need not be.
 
     Memory: 32 bytes a pair, and blocks of 2**21 numbers.
 
@@ -143,7 +146,7 @@ def check_continuity(
     near = map.neighbours(min(n_neighbors, n - 1), **options)
     twins = _twins(map, options)
     seen = _joined(pairs, near, twins, n)
-    steps = _steps(seen)
+    steps = np.union1d(_steps(seen), _rises(seen))
     curve = _modulus(seen, steps)
     band = _band(seen, steps, n, n_boot, level, generator)
     affine: AffineTest | str | None = None
@@ -177,6 +180,8 @@ def check_continuity(
 def _texts(rows: Any, given: Sequence[str] | None) -> tuple[str, ...] | None:
     """What to call the rows."""
     known = getattr(rows, "meta", {}).get("prompt") if given is None else given
+    if given is None and not all(isinstance(text, str) for text in known or ()):
+        return None  # numbers of prompts tell no more than those of rows
     return None if known is None else tuple(str(text) for text in known)
 
 
@@ -219,6 +224,14 @@ def _steps(pairs: Pairs) -> Floats:
     shares = np.unique(np.geomspace(1, len(positive), STEPS).round().astype(int)) - 1
     even = np.linspace(0.0, positive[-1], 2 * STEPS)
     return np.unique(np.concatenate([even, positive[shares]]))
+
+
+def _rises(pairs: Pairs) -> Floats:
+    """Distances at which the curve rises: with these it is exact everywhere."""
+    highest = np.maximum.accumulate(pairs.row_distance)
+    rise = np.ones(len(highest), dtype=bool)
+    rise[1:] = highest[1:] > highest[:-1]
+    return pairs.embedding_distance[rise]
 
 
 def _modulus(pairs: Pairs, steps: Floats, keep: NDArray[np.bool_] | None = None) -> Floats:

@@ -65,6 +65,23 @@ def test_equal_embeddings_with_unequal_rows_are_discontinuities():
     assert "not a function" not in repr(smooth)
 
 
+def test_rounding_is_no_discontinuity():
+    p = np.log(RNG.dirichlet(np.ones(5), 10)).astype(np.float32)
+    p = np.vstack([p, np.nextafter(p[:1], np.float32(0))])
+    e = RNG.normal(size=(10, 2))
+    report = check_continuity(np.vstack([e, e[:1]]), p, kind="log_probs", rng=0)
+    assert len(report.discontinuities) == 0
+    assert np.isfinite(report.worst(1)[0]["ratio"])
+
+
+def test_the_curve_is_exact_between_its_steps():
+    e = RNG.normal(size=(200, 4))
+    report = check_continuity(e, e @ RNG.normal(size=(4, 6)), kind="logits", rng=0, n_boot=3)
+    at = np.searchsorted(report.delta, report.pairs.embedding_distance, side="right") - 1
+    assert (report.modulus[at] >= report.pairs.row_distance).all()
+    assert len(report.delta) < 400
+
+
 def test_roughness_near_by_is_told_from_slope():
     e = np.linspace(0.0, 1.0, 400)[:, np.newaxis]
     slow = check_continuity(e, np.hstack([3 * e, 0 * e]), kind="logits", rng=0)
@@ -108,6 +125,11 @@ def test_texts_and_tokens_are_shown():
     frame = report.to_pandas() if pytest.importorskip("pandas") else None
     assert len(frame) == 66
     assert list(frame.columns)[-1] == "ratio"
+    long = check_continuity(e, rows, rng=0, texts=[f"{'a' * 90} end {i}" for i in range(12)])
+    assert "… end" not in repr(long)
+    assert "a end" in repr(long)
+    numbered = mb.NextTokenRows(rows.log_probs, meta={"prompt": list(range(12))})
+    assert check_continuity(e, numbered, rng=0).texts is None
     named = check_continuity(e, rows, rng=0, texts=[str(i) for i in range(12)])
     assert named.worst(1)[0]["first_text"].isdigit()
 
