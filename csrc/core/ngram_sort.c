@@ -12,12 +12,70 @@
 
 enum {
     DIGIT = 11,            /* most bits that a pass sorts by */
+    SHORT_DIGIT = 8,       /* where elements are few */
     BUCKET_SIZE = 1 << 14, /* elements of a bucket, about */
     FEW = 32,              /* elements that are sorted by insertion */
     SMALL = 1 << 10,       /* elements that are sorted by short digits */
     MANY = 5 * DIGIT,      /* bits from which on a bucket is dealt out again */
     PIECE = 1 << 20        /* elements between two questions whether to stop */
 };
+
+/* ---- elements ----------------------------------------------------------------------- */
+
+/* How elements are kept.  Narrow: one word, of which the last 32 bits are zeros and are left out;
+ * half as much memory is then moved. */
+typedef struct {
+    size_t stride, n_words;
+    int narrow;
+} shape;
+
+static inline int
+is_narrow(const mb_deal *deal)
+{
+    return deal->stride == 1 && deal->layout->padding >= 32;
+}
+
+static inline size_t
+element_size(const mb_deal *deal)
+{
+    return is_narrow(deal) ? sizeof(uint32_t) : deal->stride * sizeof(uint64_t);
+}
+
+MB_INLINE uint64_t
+get_word(shape s, const void *elements, size_t i, size_t word)
+{
+    return s.narrow ? (uint64_t)((const uint32_t *)elements)[i] << 32
+                    : ((const uint64_t *)elements)[i * s.stride + word];
+}
+
+MB_INLINE void
+put(shape s, void *elements, size_t i, const uint64_t *element)
+{
+    if (s.narrow) {
+        ((uint32_t *)elements)[i] = (uint32_t)(element[0] >> 32);
+        return;
+    }
+    for (size_t w = 0; w < s.stride; w++) {
+        ((uint64_t *)elements)[i * s.stride + w] = element[w];
+    }
+}
+
+MB_INLINE void
+copy(shape s, void *to, size_t i, const void *from, size_t k)
+{
+    if (s.narrow) {
+        ((uint32_t *)to)[i] = ((const uint32_t *)from)[k];
+    } else {
+        put(s, to, i, (const uint64_t *)from + k * s.stride);
+    }
+}
+
+/* The elements from the i-th on. */
+MB_INLINE void *
+from_on(shape s, void *elements, size_t i)
+{
+    return (char *)elements + i * (s.narrow ? sizeof(uint32_t) : s.stride * sizeof(uint64_t));
+}
 
 /* ---- dealing ------------------------------------------------------------------------ */
 
@@ -76,24 +134,23 @@ mb_deal_place(mb_deal *deal)
         }
     }
     /* one at least, for what was never measured */
-    deal->elements = mb_calloc(deal->n > 0 ? deal->n : 1, deal->stride * sizeof(uint64_t));
+    deal->elements = mb_calloc(deal->n > 0 ? deal->n : 1, element_size(deal));
     return deal->elements == NULL ? MB_NOMEM : MB_OK;
 }
 
 MB_INLINE void
-take(const mb_deal *deal, size_t stride, uint32_t *places, size_t n, const uint64_t *elements)
+take(const mb_deal *deal, shape s, uint32_t *places, size_t n, const uint64_t *elements)
 {
-    uint64_t *to = deal->elements;
+    void *to = deal->elements;
     const unsigned bits = deal->bits;
+    const size_t most = deal->n;
     for (size_t i = 0; i < n; i++) {
-        const uint64_t *element = elements + i * stride;
+        const uint64_t *element = elements + i * s.stride;
         size_t bucket = bucket_of(bits, element), place = places[bucket]++;
-        if (place >= deal->n) { /* never measured; the count finds out */
+        if (place >= most) { /* never measured; the count finds out */
             place = 0;
         }
-        for (size_t w = 0; w < stride; w++) {
-            to[place * stride + w] = element[w];
-        }
+        put(s, to, place, element);
     }
 }
 
@@ -101,15 +158,14 @@ void
 mb_deal_take(mb_deal *deal, size_t part, size_t n, const uint64_t *elements)
 {
     uint32_t *places = deal->parts[part].places;
-    switch (deal->stride) {
-    case 1:
-        take(deal, 1, places, n, elements);
-        break;
-    case 2:
-        take(deal, 2, places, n, elements);
-        break;
-    default:
-        take(deal, deal->stride, places, n, elements);
+    if (is_narrow(deal)) {
+        take(deal, (shape){1, 1, 1}, places, n, elements);
+    } else if (deal->stride == 1) {
+        take(deal, (shape){1, 1, 0}, places, n, elements);
+    } else if (deal->stride == 2) {
+        take(deal, (shape){2, 2, 0}, places, n, elements);
+    } else {
+        take(deal, (shape){deal->stride, deal->stride, 0}, places, n, elements);
     }
 }
 
@@ -122,34 +178,42 @@ typedef struct {
 } digit;
 
 MB_INLINE size_t
-digit_of(const uint64_t *element, digit d)
+digit_of(shape s, const void *elements, size_t i, digit d)
 {
-    return (size_t)(element[d.word] >> d.shift & (((uint64_t)1 << d.bits) - 1));
+    return (size_t)(get_word(s, elements, i, d.word) >> d.shift & (((uint64_t)1 << d.bits) - 1));
 }
 
-/* Moves elements [n] to where their digits go; place [1 << bits] becomes where each digit ends. */
-MB_INLINE mb_status
-move_by_digit(size_t stride, size_t n, const uint64_t *from, uint64_t *to, digit d, uint32_t *place,
-              const mb_interrupt *interrupt)
+MB_INLINE void
+count_digits(shape s, size_t n, const void *elements, digit d, uint32_t *many)
 {
-    memset(place, 0, sizeof(uint32_t) << d.bits);
+    memset(many, 0, sizeof(uint32_t) << d.bits);
     for (size_t i = 0; i < n; i++) {
-        place[digit_of(from + i * stride, d)]++;
+        many[digit_of(s, elements, i, d)]++;
     }
+}
+
+/* Moves elements [n] to where their digits go; place [1 << bits] is how many have each digit and
+ * becomes where each ends.  Unless `next` is NULL, it becomes how many have each digit `after`. */
+MB_INLINE mb_status
+move_by_digit(shape s, size_t n, const void *from, void *to, digit d, uint32_t *place, digit after,
+              uint32_t *next, const mb_interrupt *interrupt)
+{
     uint32_t sum = 0;
     for (size_t k = 0; k < (size_t)1 << d.bits; k++) {
         uint32_t many = place[k];
         place[k] = sum;
         sum += many;
     }
+    if (next != NULL) {
+        memset(next, 0, sizeof(uint32_t) << after.bits);
+    }
     for (size_t start = 0; start < n; start += PIECE) {
         size_t end = n - start < PIECE ? n : start + PIECE;
         for (size_t i = start; i < end; i++) {
-            const uint64_t *element = from + i * stride;
-            uint64_t *target = to + stride * place[digit_of(element, d)]++;
-            for (size_t w = 0; w < stride; w++) {
-                target[w] = element[w];
+            if (next != NULL) {
+                next[digit_of(s, from, i, after)]++;
             }
+            copy(s, to, place[digit_of(s, from, i, d)]++, from, i);
         }
         if (end - start == PIECE) {
             MB_TRY(mb_interrupted(interrupt));
@@ -158,35 +222,44 @@ move_by_digit(size_t stride, size_t n, const uint64_t *from, uint64_t *to, digit
     return MB_OK;
 }
 
+/* Whether `element` stands before the i-th. */
+MB_INLINE int
+before(shape s, const uint64_t *element, const void *elements, size_t i)
+{
+    return s.narrow ? element[0] < get_word(s, elements, i, 0)
+                    : mb_key_before(s.n_words, element, (const uint64_t *)elements + i * s.stride);
+}
+
 MB_INLINE void
-sort_few(size_t stride, size_t n_words, size_t n, uint64_t *elements)
+sort_few(shape s, size_t n, void *elements)
 {
     for (size_t i = 1; i < n; i++) {
         uint64_t element[MB_MAX_WORDS + 1];
-        memcpy(element, elements + i * stride, stride * sizeof(uint64_t));
         size_t at = i;
-        while (at > 0 && mb_key_before(n_words, element, elements + (at - 1) * stride)) {
-            memcpy(elements + at * stride, elements + (at - 1) * stride, stride * sizeof(uint64_t));
+        for (size_t w = 0; w < s.stride; w++) {
+            element[w] = get_word(s, elements, i, w);
+        }
+        while (at > 0 && before(s, element, elements, at - 1)) {
+            copy(s, elements, at, elements, at - 1);
             at--;
         }
-        memcpy(elements + at * stride, element, stride * sizeof(uint64_t));
+        put(s, elements, at, element);
     }
 }
 
 /* The bits of each word, from low up to high, that are not the same in all of elements [n];
  * returns how many they are. */
 MB_INLINE unsigned
-find_bits(size_t stride, size_t n_words, size_t n, const uint64_t *elements, unsigned *low,
-          unsigned *high)
+find_bits(shape s, size_t n, const void *elements, unsigned *low, unsigned *high)
 {
     uint64_t differ[MB_MAX_WORDS] = {0};
     unsigned sum = 0;
     for (size_t i = 1; i < n; i++) {
-        for (size_t w = 0; w < n_words; w++) {
-            differ[w] |= elements[i * stride + w] ^ elements[w];
+        for (size_t w = 0; w < s.n_words; w++) {
+            differ[w] |= get_word(s, elements, i, w) ^ get_word(s, elements, 0, w);
         }
     }
-    for (size_t w = 0; w < n_words; w++) {
+    for (size_t w = 0; w < s.n_words; w++) {
         low[w] = differ[w] == 0 ? 0 : (unsigned)__builtin_ctzll(differ[w]);
         high[w] = differ[w] == 0 ? 0 : 64 - (unsigned)__builtin_clzll(differ[w]);
         sum += high[w] - low[w];
@@ -194,26 +267,46 @@ find_bits(size_t stride, size_t n_words, size_t n, const uint64_t *elements, uns
     return sum;
 }
 
-/* Sorts elements [n] by the bits that differ, with room for as many more; *sorted is which of the
- * two holds them in the end. */
-MB_INLINE mb_status
-sort_digits(size_t stride, size_t n_words, size_t n, const unsigned *low, const unsigned *high,
-            uint64_t *elements, uint64_t *room, uint32_t *place, const mb_interrupt *interrupt,
-            uint64_t **sorted)
+/* The digits of these bits, the last first. */
+MB_INLINE size_t
+cut_digits(shape s, unsigned most, const unsigned *low, const unsigned *high, digit *digits)
 {
-    unsigned most = n < SMALL ? 8 : DIGIT;
-    *sorted = elements;
-    for (size_t word = n_words; word-- > 0;) {
+    size_t n = 0;
+    for (size_t word = s.n_words; word-- > 0;) {
         unsigned width = high[word] - low[word], passes = (width + most - 1) / most;
         for (unsigned pass = 0; pass < passes; pass++) {
             unsigned begin = width * pass / passes, end = width * (pass + 1) / passes;
-            uint64_t *to = *sorted == elements ? room : elements;
-            MB_TRY(move_by_digit(stride, n, *sorted, to,
-                                 (digit){word, low[word] + begin, end - begin}, place, interrupt));
-            *sorted = to;
-            if (n > PIECE) {
-                MB_TRY(mb_interrupted(interrupt));
-            }
+            digits[n++] = (digit){word, low[word] + begin, end - begin};
+        }
+    }
+    return n;
+}
+
+/* Sorts elements [n] by the bits that differ, with room for as many more; *sorted is which of the
+ * two holds them in the end. */
+MB_INLINE mb_status
+sort_digits(shape s, size_t n, const unsigned *low, const unsigned *high, void *elements,
+            void *room, uint32_t *place, uint32_t *next, const mb_interrupt *interrupt,
+            void **sorted)
+{
+    digit digits[MB_MAX_WORDS * 64 / SHORT_DIGIT];
+    size_t passes = cut_digits(s, n < SMALL ? SHORT_DIGIT : DIGIT, low, high, digits);
+    *sorted = elements;
+    count_digits(s, n, elements, digits[0], place);
+    for (size_t pass = 0; pass < passes; pass++) {
+        void *to = *sorted == elements ? room : elements;
+        digit d = digits[pass];
+        if (pass + 1 < passes) {
+            MB_TRY(move_by_digit(s, n, *sorted, to, d, place, digits[pass + 1], next, interrupt));
+        } else {
+            MB_TRY(move_by_digit(s, n, *sorted, to, d, place, d, NULL, interrupt));
+        }
+        uint32_t *used = place;
+        place = next;
+        next = used;
+        *sorted = to;
+        if (n > PIECE) {
+            MB_TRY(mb_interrupted(interrupt));
         }
     }
     return MB_OK;
@@ -225,49 +318,52 @@ sort_digits(size_t stride, size_t n_words, size_t n, const unsigned *low, const 
 typedef struct {
     mb_run *run; /* a part of one */
     const mb_interrupt *interrupt;
-    uint32_t ends[1 << DIGIT], place[1 << DIGIT];
+    uint32_t ends[1 << DIGIT], place[1 << DIGIT], next[1 << DIGIT];
 } counter;
 
-/* Appends the different keys of sorted elements [n], and their counts, to the run.  Its keys are
- * where the elements begin, and never written further than has been read. */
+/* Appends the different keys of sorted elements [n], and their counts, to the run.  Its keys may be
+ * where the elements begin: they are never written further than has been read. */
 MB_INLINE void
-count_equal(counter *c, size_t stride, size_t n_words, size_t n, const uint64_t *sorted)
+count_equal(counter *c, shape s, size_t n, const void *sorted)
 {
     for (size_t i = 0; i < n;) {
-        const uint64_t *key = sorted + i * stride;
-        uint64_t count = 0, mine[MB_MAX_WORDS];
-        memcpy(mine, key, n_words * sizeof(uint64_t));
+        uint64_t count = 0, mine[MB_MAX_WORDS], different;
+        for (size_t w = 0; w < s.n_words; w++) {
+            mine[w] = get_word(s, sorted, i, w);
+        }
         do {
-            count += stride > n_words ? key[n_words] : 1;
-            key += stride;
-        } while (++i < n && mb_key_equal(n_words, mine, key));
-        memcpy(c->run->keys + c->run->n * n_words, mine, n_words * sizeof(uint64_t));
+            count += s.stride > s.n_words ? get_word(s, sorted, i, s.n_words) : 1;
+            different = ++i == n;
+            for (size_t w = 0; w < s.n_words && i < n; w++) {
+                different |= mine[w] ^ get_word(s, sorted, i, w);
+            }
+        } while (different == 0);
+        memcpy(c->run->keys + c->run->n * s.n_words, mine, s.n_words * sizeof(uint64_t));
         mb_run_append_count(c->run, count);
     }
 }
 
 MB_INLINE mb_status
-count_part(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elements, uint64_t *room)
+count_part(counter *c, shape s, size_t n, void *elements, void *room)
 {
     unsigned low[MB_MAX_WORDS] = {0}, high[MB_MAX_WORDS] = {0};
-    uint64_t *sorted = elements;
+    void *sorted = elements;
     if (n <= FEW) {
-        sort_few(stride, n_words, n, elements);
-    } else if (find_bits(stride, n_words, n, elements, low, high) > 0) {
-        MB_TRY(sort_digits(stride, n_words, n, low, high, elements, room, c->place, c->interrupt,
-                           &sorted));
+        sort_few(s, n, elements);
+    } else if (find_bits(s, n, elements, low, high) > 0) {
+        MB_TRY(
+            sort_digits(s, n, low, high, elements, room, c->place, c->next, c->interrupt, &sorted));
     }
-    count_equal(c, stride, n_words, n, sorted);
+    count_equal(c, s, n, sorted);
     return MB_OK;
 }
 
 MB_INLINE mb_status
-count_bucket(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elements,
-             uint64_t *room)
+count_bucket(counter *c, shape s, size_t n, void *elements, void *room)
 {
     unsigned low[MB_MAX_WORDS] = {0}, high[MB_MAX_WORDS] = {0};
-    if (n < SMALL || find_bits(stride, n_words, n, elements, low, high) <= MANY) {
-        return count_part(c, stride, n_words, n, elements, room);
+    if (n < SMALL || find_bits(s, n, elements, low, high) <= MANY) {
+        return count_part(c, s, n, elements, room);
     }
     size_t word = 0, start = 0;
     while (high[word] == 0) {
@@ -275,12 +371,12 @@ count_bucket(counter *c, size_t stride, size_t n_words, size_t n, uint64_t *elem
     }
     unsigned width = high[word] - low[word], bits = width < DIGIT ? width : DIGIT;
     digit d = {word, high[word] - bits, bits};
-    MB_TRY(move_by_digit(stride, n, elements, room, d, c->ends, c->interrupt));
+    count_digits(s, n, elements, d, c->ends);
+    MB_TRY(move_by_digit(s, n, elements, room, d, c->ends, d, NULL, c->interrupt));
     for (size_t k = 0; k < (size_t)1 << bits; k++) {
         size_t many = c->ends[k] - start;
         if (many > 0) {
-            MB_TRY(count_part(c, stride, n_words, many, room + start * stride,
-                              elements + start * stride));
+            MB_TRY(count_part(c, s, many, from_on(s, room, start), from_on(s, elements, start)));
         }
         start = c->ends[k];
     }
@@ -295,13 +391,13 @@ end_of(const mb_deal *deal, size_t bucket)
 }
 
 MB_INLINE mb_status
-count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, size_t stride,
-               size_t n_words, uint64_t *room)
+count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, shape s, void *room)
 {
+    void *elements = deal->elements != NULL ? deal->elements : deal->run->keys;
     size_t start = part->start, since = 0;
     for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
         size_t many = end_of(deal, bucket) - start;
-        MB_TRY(count_bucket(c, stride, n_words, many, deal->run->keys + start * stride, room));
+        MB_TRY(count_bucket(c, s, many, from_on(s, elements, start), room));
         start += many;
         since += many;
         if (since >= PIECE / 2) {
@@ -313,19 +409,22 @@ count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, size_t
 }
 
 static mb_status
-count_all(counter *c, const mb_deal *deal, const mb_deal_part *part, uint64_t *room)
+count_all(counter *c, const mb_deal *deal, const mb_deal_part *part, void *room)
 {
     size_t stride = deal->stride, n_words = deal->layout->n_words;
+    if (is_narrow(deal)) {
+        return count_elements(c, deal, part, (shape){1, 1, 1}, room);
+    }
     if (n_words == 1 && stride == 1) {
-        return count_elements(c, deal, part, 1, 1, room);
+        return count_elements(c, deal, part, (shape){1, 1, 0}, room);
     }
     if (n_words == 1) {
-        return count_elements(c, deal, part, 2, 1, room);
+        return count_elements(c, deal, part, (shape){2, 1, 0}, room);
     }
     if (n_words == 2 && stride == 2) {
-        return count_elements(c, deal, part, 2, 2, room);
+        return count_elements(c, deal, part, (shape){2, 2, 0}, room);
     }
-    return count_elements(c, deal, part, stride, n_words, room);
+    return count_elements(c, deal, part, (shape){stride, n_words, 0}, room);
 }
 
 /* Whether each part has taken as many elements of each bucket as it has measured. */
@@ -368,8 +467,12 @@ mb_deal_begin_count(mb_deal *deal, uint64_t total)
         return MB_INVALID;
     }
     divide_buckets(deal);
-    deal->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
-    deal->elements = NULL; /* the run has taken them */
+    if (is_narrow(deal)) {
+        deal->run = mb_run_begin(deal->layout, deal->n, total, NULL);
+    } else {
+        deal->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
+        deal->elements = NULL; /* the run has taken them */
+    }
     return deal->run == NULL ? MB_NOMEM : MB_OK;
 }
 
@@ -384,7 +487,7 @@ mb_deal_count(mb_deal *deal, size_t which, const mb_interrupt *interrupt)
         start += many;
     }
     counter *c = mb_calloc(1, sizeof(counter));
-    uint64_t *room = mb_calloc(most, deal->stride * sizeof(uint64_t));
+    void *room = mb_calloc(most, element_size(deal));
     mb_status status = MB_NOMEM;
     if (c != NULL && room != NULL) {
         mb_run mine = *deal->run;

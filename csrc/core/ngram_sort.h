@@ -39,10 +39,10 @@ typedef struct {
     size_t stride;       /* words of an element: n_words, or one more */
     size_t n;            /* elements of all parts */
     unsigned bits;       /* they are dealt out by */
-    uint64_t *elements;  /* [n][stride] */
+    void *elements;      /* [n][stride]; of 32 bits where a key has no more */
     size_t n_parts;      /* one where elements have counts */
     mb_deal_part *parts; /* [n_parts] */
-    mb_run *run;         /* while it is counted; has taken the elements */
+    mb_run *run;         /* while it is counted; may have taken the elements as its keys */
 } mb_deal;
 
 /* Begins a deal of elements of about this number. */
