@@ -99,6 +99,26 @@ take_tokens(const mb_key_layout *layout, size_t n_words, size_t n, const int64_t
     return i;
 }
 
+/* The keys, mixed, of tokens [order + n] that each fit into a key of one word. */
+MB_CLONES static void
+make_keys(const mb_key_layout *layout, size_t n, const uint32_t *tokens, uint64_t *keys)
+{
+    const size_t order = layout->order;
+    const uint64_t mask = layout->of_context[0];
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = (uint64_t)tokens[i + order] << layout->padding;
+    }
+    for (size_t back = 1; back <= order; back++) {
+        const unsigned shift = layout->padding + (unsigned)back * layout->token_bits;
+        for (size_t i = 0; i < n; i++) {
+            keys[i] |= (uint64_t)tokens[i + order - back] << shift;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = (keys[i] & mask) * MB_MIX | (keys[i] & ~mask);
+    }
+}
+
 /* Where a walk through documents is: the tokens before fill the window. */
 typedef struct {
     size_t document, at, filled;
@@ -120,6 +140,33 @@ struct mb_update {
     section *parts; /* [n_parts] */
 };
 
+/* The same where the window is full and keys are of one word: first all tokens are looked at, then
+ * keys are made of what was seen.  0 where one of them is wrong. */
+static int
+take_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, uint64_t n_tokens,
+                 uint64_t *window, uint64_t *keys)
+{
+    const size_t order = layout->order;
+    uint32_t seen[MB_MAX_ORDER + WORDS];
+    uint64_t wrong = 0;
+    for (size_t i = 0; i < order; i++) {
+        seen[i] = mb_key_token(layout, window, i + 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t token = (uint64_t)tokens[i];
+        seen[order + i] = (uint32_t)token;
+        wrong |= token | (n_tokens - 1 - token); /* its first bit: negative, or too large */
+    }
+    if (wrong >> 63 != 0) {
+        return 0;
+    }
+    make_keys(layout, n, seen, keys);
+    for (size_t i = n > order ? n - order - 1 : 0; i < n; i++) {
+        mb_key_append(layout, 1, seen[order + i], window);
+    }
+    return 1;
+}
+
 /* take_tokens() at a cursor, WORDS / n_words of them at most. */
 static mb_status
 step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
@@ -129,6 +176,12 @@ step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
     const int64_t *tokens = u->documents[c->document].tokens + c->at;
     uint64_t n_tokens = u->of.counted.n_tokens, *window = c->window;
     size_t n_words = layout->n_words, good;
+    if (n_words == 1 && c->filled == layout->order &&
+        take_good_tokens(layout, n, tokens, n_tokens, window, keys)) {
+        c->at += n;
+        *full = n;
+        return MB_OK;
+    }
     good = n_words == 1   ? take_tokens(layout, 1, n, tokens, n_tokens, window, &c->filled, keys,
                                         full, &fault->value)
            : n_words == 2 ? take_tokens(layout, 2, n, tokens, n_tokens, window, &c->filled, keys,
