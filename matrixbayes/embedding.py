@@ -42,7 +42,9 @@ ROW_METRICS = (
 EMBEDDING_METRICS = ("euclidean", "cosine", "angular")
 
 CELLS = 1 << 21  # numbers of a block of rows
-MOST_ROWS = 256  # and rows of it
+MOST_ROWS = 512  # and rows of it
+KERNEL_ROWS = 128  # where a block is no matrix product: less is done twice along the diagonal
+PRODUCTS = ("hellinger", "fisher_rao", "kl", "reverse_kl", "jeffreys")
 KEPT = 1 << 24  # numbers of all rows, of which copies in double precision are kept
 PAIRS = 1 << 11  # pairs that a task takes, where rows are read one by one
 # Below these a difference of products has lost too many digits: such pairs are done directly.
@@ -181,7 +183,7 @@ class EmbeddingMap:
         """
         _check_metrics(metric, embedding_metric)
         n = len(self)
-        cuts, block = self._blocks(), self._row_block()
+        cuts, block = self._blocks(metric), self._row_block()
         tasks = [(a, b) for i, a in enumerate(cuts) for b in cuts[i:]]
         found: list[NDArray[Any]] = [
             np.empty(n * (n - 1) // 2, dtype=kind) for kind in (np.int64, np.int64, float, float)
@@ -328,7 +330,7 @@ class EmbeddingMap:
         """The whole (N, N) matrix of distances between rows; in (i, j), p is row i and q row j."""
         _check_metrics(metric, "euclidean")
         whole = np.empty((len(self), len(self)))
-        cuts, block = self._blocks(), self._row_block()
+        cuts, block = self._blocks(metric), self._row_block()
         for i, a in enumerate(cuts):
             for j, b in enumerate(cuts):
                 if j < i and metric not in ("kl", "reverse_kl"):
@@ -341,8 +343,8 @@ class EmbeddingMap:
         """The whole (N, N) matrix of distances between embeddings."""
         _check_metrics("kl", metric)
         whole = np.empty((len(self), len(self)))
-        for a in self._blocks():
-            for b in self._blocks():
+        for a in self._blocks("kl"):
+            for b in self._blocks("kl"):
                 whole[a, b] = embedding_block(self.embeddings, a, b, metric)
         return whole
 
@@ -355,9 +357,10 @@ class EmbeddingMap:
         kept = cache(make) if self.log_probs.size <= KEPT else make
         return lambda cut: kept(cut.start, cut.stop)
 
-    def _blocks(self) -> list[slice]:
+    def _blocks(self, metric: str) -> list[slice]:
         n, width = len(self), max(self.log_probs.shape[1], self.embeddings.shape[1], 1)
-        step = min(MOST_ROWS, max(1, CELLS // width))
+        most = MOST_ROWS if metric in PRODUCTS else min(MOST_ROWS, KERNEL_ROWS)
+        step = min(most, max(1, CELLS // width))
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
