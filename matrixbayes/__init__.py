@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .mixture import DirichletMixture
     from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
+    from .scaling import fit_scaling_laws
     from .selection import PriorSelection, select_prior
     from .transitions import TransitionMatrix
 
@@ -29,8 +30,8 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
-    "ApproximationReport": "approximation",
     "AffineTest": "continuity",
+    "ApproximationReport": "approximation",
     "Comparison": "comparison",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
@@ -42,21 +43,25 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
+    "LawFit": "scaling",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
     "PriorSelection": "selection",
+    "ScalingFit": "scaling",
     "SegmentProbe": "continuity",
     "SoftmaxSpan": "continuity",
     "TransitionMatrix": "transitions",
     "affine_test": "continuity",
     "approximation_report": "approximation",
+    "bayesian_law": "scaling",
     "check_continuity": "continuity",
     "collect": "huggingface",
     "compare": "comparison",
     "elicit_prior": "elicitation",
     "embed_of": "continuity",
     "fit_icl_curve": "icl",
+    "fit_scaling_laws": "scaling",
     "head_bound": "continuity",
     "head_of": "continuity",
     "icl_curve": "icl",
@@ -84,22 +89,26 @@ __all__ = [
     "HeadBound",
     "IclCurve",
     "IclFit",
+    "LawFit",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",
     "PriorSelection",
+    "ScalingFit",
     "SegmentProbe",
     "SoftmaxSpan",
     "SufficientStatistics",
     "TransitionMatrix",
     "affine_test",
     "approximation_report",
+    "bayesian_law",
     "check_continuity",
     "collect",
     "compare",
     "elicit_prior",
     "embed_of",
     "fit_icl_curve",
+    "fit_scaling_laws",
     "head_bound",
     "head_of",
     "icl_curve",

@@ -45,7 +45,7 @@ LAYERS = [
     {"transitions", "transition"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em", "information"},
-    {"approximation", "easel", "embedding", "windtunnel", "icl"},
+    {"approximation", "easel", "embedding", "windtunnel", "icl", "scaling"},
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},

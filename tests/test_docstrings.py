@@ -14,7 +14,7 @@ import matrixbayes as mb
 
 # What functions return, whose examples are those functions'.
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
-RESULTS += ("IclCurve", "IclFit")
+RESULTS += ("IclCurve", "IclFit", "LawFit", "ScalingFit")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
