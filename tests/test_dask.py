@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -33,14 +34,28 @@ SIZE = parallel.block_size(10_000)
 ROWS = TRUTH.sample(2 * SIZE + 70, rng=1, kind="log_probs").astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def client():
+@contextmanager
+def cluster():
+    """Two worker processes, for as long as they are used."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as workers,
+        Client(workers) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster() as client:
+        yield client
+
+
+@pytest.fixture
+def mortal_client():
+    """A cluster of its own: one that has lost a worker is not what others should work with."""
+    with cluster() as client:
         yield client
 
 
@@ -80,34 +95,6 @@ def test_weights_and_uneven_chunks(client):
 
 
 @pytest.mark.filterwarnings("ignore::matrixbayes.ConvergenceWarning")
-def test_a_worker_that_dies_changes_nothing(client):
-    expected, found = estimator(accelerate=False), estimator(accelerate=False)
-    expected.set_params(tol=0.0, max_iter=8)
-    found.set_params(tol=0.0, max_iter=8)
-    rows = da.from_array(ROWS, chunks=(SIZE, -1))
-    victim = next(iter(client.run(os.getpid).values()))
-    killer = threading.Timer(0.1, os.kill, (victim, signal.SIGKILL))
-    killer.start()
-    on_dask.fit(found, rows, client)
-    expected.fit(ROWS)
-    killer.join()
-    assert victim not in client.run(os.getpid).values()
-    assert found.prior_ == expected.prior_
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (ROWS, "must be a dask array"),
-        (da.from_array(ROWS, chunks=(SIZE, 2)), "by columns"),
-        (da.from_array(ROWS[:, 0], chunks=SIZE), "must be a dask array"),
-    ],
-)
-def test_what_is_no_array_of_rows_is_refused(rows, message):
-    with pytest.raises(ValueError, match=message):
-        on_dask.fit(estimator(), rows)
-
-
 @pytest.mark.parametrize("hierarchical", [False, True])
 def test_text_on_a_cluster_is_counted_as_in_memory(client, hierarchical):
     import dask.bag as db
@@ -131,6 +118,19 @@ def test_text_on_a_cluster_is_counted_as_in_memory(client, hierarchical):
     assert (found.rows() != expected.rows()).nnz == 0
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (ROWS, "must be a dask array"),
+        (da.from_array(ROWS, chunks=(SIZE, 2)), "by columns"),
+        (da.from_array(ROWS[:, 0], chunks=SIZE), "must be a dask array"),
+    ],
+)
+def test_what_is_no_array_of_rows_is_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        on_dask.fit(estimator(), rows)
+
+
 def test_what_a_cluster_does_not_count():
     matrix = TransitionMatrix(1, n_tokens=3)
     with pytest.raises(ValueError, match=r"shape \(n,\), or a bag"):
@@ -142,3 +142,19 @@ def test_what_a_cluster_does_not_count():
     with pytest.raises(ValueError, match="depend on the order"):
         on_dask.update(TransitionMatrix(1, n_tokens=3, discount=0.5), da.zeros(3, dtype=int))
     assert len(matrix) == 0
+
+
+def test_a_worker_that_dies_changes_nothing(mortal_client):
+    client = mortal_client
+    expected, found = estimator(accelerate=False), estimator(accelerate=False)
+    expected.set_params(tol=0.0, max_iter=8)
+    found.set_params(tol=0.0, max_iter=8)
+    rows = da.from_array(ROWS, chunks=(SIZE, -1))
+    victim = next(iter(client.run(os.getpid).values()))
+    killer = threading.Timer(0.1, os.kill, (victim, signal.SIGKILL))
+    killer.start()
+    on_dask.fit(found, rows, client)
+    expected.fit(ROWS)
+    killer.join()
+    assert victim not in client.run(os.getpid).values()
+    assert found.prior_ == expected.prior_

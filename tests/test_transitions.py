@@ -492,6 +492,21 @@ def test_pickles_and_copies(order):
     assert empty.latest.tolist() == []
 
 
+def test_pickles_whose_buffers_lie_anywhere():
+    """As those that travel apart from the pickle do."""
+    counts, expected = with_large_counts(np.random.default_rng(1), 2, 50257)
+    buffers = []
+    data = pickle.dumps(counts, 5, buffer_callback=buffers.append)
+    moved = []
+    for buffer in buffers:
+        raw = buffer.raw()
+        room = bytearray(len(raw) + 1)
+        room[1:] = raw
+        moved.append(memoryview(room)[1:])
+    assert len(moved) > 2
+    assert as_dictionary(pickle.loads(data, buffers=moved)) == expected
+
+
 def test_arrays_are_views_that_outlive_their_counts():
     counts, _ = with_large_counts(np.random.default_rng(1), 2, 999, n=100_000)
     counts.sizes()
@@ -659,14 +674,15 @@ def test_what_verifying_finds_is_named():
         [keys[::2], good[1][::2], *good[2:]],
         [keys, good[1].astype(">u4"), *good[2:]],
         [keys, good[1].tolist(), *good[2:]],
-        [
-            np.frombuffer(b"x" + keys.tobytes(), np.uint8)[1:].view(np.uint64)[:, np.newaxis],
-            *good[1:],
-        ],
         None,
     ):
         with pytest.raises(TypeError):
             TransitionCounts.from_arrays(1, 3, arrays)
+    # what is not aligned is copied
+    moved = np.frombuffer(b"x" + keys.tobytes(), np.uint8)[1:].view(np.uint64)[:, np.newaxis]
+    assert not moved.flags.aligned
+    copied = TransitionCounts.from_arrays(1, 3, [moved, *good[1:]])
+    assert as_dictionary(copied) == as_dictionary(TransitionCounts.from_arrays(1, 3, good))
     for arguments in ((17, 3), (-1, 3), (1, 0), (1, 2**32 + 1)):
         with pytest.raises(ValueError, match="must be from"):
             TransitionCounts.from_arrays(*arguments, good)

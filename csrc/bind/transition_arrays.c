@@ -285,6 +285,32 @@ from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run, PyArrayOb
                            : mb_raise(status, NULL);
 }
 
+/* A tuple of the items; what is an array that is not aligned (pickles that travel in parts have
+ * buffers anywhere) is copied, all else is left as it is. */
+static PyObject *
+aligned_items(PyObject *items)
+{
+    PyObject *list = PySequence_List(items), *result = NULL;
+    if (list == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
+        PyObject *item = PyList_GetItem(list, i);
+        if (!PyArray_Check(item) || PyArray_ISALIGNED((PyArrayObject *)item)) {
+            continue;
+        }
+        PyObject *copy = (PyObject *)PyArray_FromArray((PyArrayObject *)item, NULL,
+                                                       NPY_ARRAY_ALIGNED | NPY_ARRAY_ENSURECOPY);
+        if (copy == NULL || PyList_SetItem(list, i, copy) < 0) {
+            goto done;
+        }
+    }
+    result = PyList_AsTuple(list);
+done:
+    Py_DECREF(list);
+    return result;
+}
+
 PyObject *
 mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -297,7 +323,7 @@ mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwarg
         mb_check_order(order, n_tokens) < 0) {
         return NULL;
     }
-    PyObject *arrays = PySequence_Tuple(arrays_arg);
+    PyObject *arrays = aligned_items(arrays_arg);
     PyObject *nothing = latest_arg == NULL ? PyTuple_New(0) : Py_NewRef(latest_arg);
     PyArrayObject *latest = nothing == NULL ? NULL : mb_whole_numbers(nothing, 1, 0, "latest");
     mb_key_layout layout = mb_layout((size_t)order, (uint64_t)n_tokens);
