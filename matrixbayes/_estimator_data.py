@@ -129,9 +129,10 @@ class DataMixin:
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "prior_"):
+            # both ours and scikit-learn's, where that is loaded, whoever loaded it
             known = sys.modules.get("sklearn.exceptions")
-            error = NotFittedError if known is None else known.NotFittedError
-            raise error(
+            both = (NotFittedError,) if known is None else (NotFittedError, known.NotFittedError)
+            raise type("NotFittedError", both, {})(
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with "
                 "appropriate arguments before using this estimator."
             )
