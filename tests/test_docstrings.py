@@ -16,13 +16,14 @@ import matrixbayes as mb
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
 RESULTS += ("IclCurve", "IclFit", "LawFit", "ScalingFit")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
+NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
 def test_examples_run(name: str) -> None:
-    if any(name.startswith(prefix) for prefix in ("_huggingface", "huggingface")):
+    if any(name.startswith(prefix) for prefix in NEEDS_MODELS):
         pytest.importorskip("transformers")
     if name == "dask":
         pytest.importorskip("dask.array")
