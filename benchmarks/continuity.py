@@ -15,26 +15,16 @@ import argparse
 import os
 import resource
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
+from transitions import best
 
 from matrixbayes.embedding import EmbeddingMap
 
 Floats = NDArray[np.float64]
-
-
-def best(call: Callable[[], object], times: int = 3) -> float:
-    """The shortest of some times, in seconds."""
-    taken = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - begin)
-    return min(taken)
 
 
 def against_scipy(
@@ -46,7 +36,7 @@ def against_scipy(
     found = EmbeddingMap(np.zeros((len(part), 1)), part, kind="probs").row_distances(metric)
     off_diagonal = ~np.eye(len(part), dtype=bool)
     error = float(np.abs(found - wanted)[off_diagonal].max())
-    ours = best(lambda: embedding.row_distances(metric))
+    ours = best(lambda: embedding.row_distances(metric), 3)
     scipy = 20.0 * best(lambda: cdist(rows, part, theirs), 2)
     print(
         f"{metric:>16}{1e3 * ours:10.0f}{1e3 * scipy:10.0f}{scipy / ours:8.1f}{goal:8.0f}"
@@ -56,9 +46,9 @@ def against_scipy(
 
 def against_product(embedding: EmbeddingMap, rows: Floats, metric: str) -> None:
     """A line of the table: the matrix of distances against the product that it is made of."""
-    ours = best(lambda: embedding.row_distances(metric))
+    ours = best(lambda: embedding.row_distances(metric), 3)
     other = np.log(rows) if metric == "kl" else rows  # of a matrix with itself NumPy makes half
-    product = best(lambda: rows @ other.T)
+    product = best(lambda: rows @ other.T, 3)
     print(f"{metric:>16}{1e3 * ours:10.0f}{1e3 * product:10.0f}{ours / product:8.2f}{'<= 1.2':>8}")
 
 

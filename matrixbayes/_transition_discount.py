@@ -75,12 +75,15 @@ class RealCounts:
         for document in documents:
             text = document.tolist()
             for t in range(self.order, len(text)):
-                context = tuple(text[t - self.order : t])
-                row = changed.get(context)
-                if row is None:
-                    row = changed[context] = dict(self._rows.get(context, {}))
+                row = self._own_row(changed, tuple(text[t - self.order : t]))
                 _observe(row, text[t], discount)
         return self._changed(changed)
+
+    def _own_row(self, changed: dict[tuple[int, ...], Row], context: tuple[int, ...]) -> Row:
+        """The row of a context among those that change, copied there the first time."""
+        if context not in changed:
+            changed[context] = dict(self._rows.get(context, {}))
+        return changed[context]
 
     def with_rows(self, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> RealCounts:
         """With more of each pair."""
@@ -88,7 +91,7 @@ class RealCounts:
         for context, token, n in zip(
             map(tuple, contexts.tolist()), tokens.tolist(), times.tolist(), strict=True
         ):
-            row = changed.setdefault(context, dict(self._rows.get(context, {})))
+            row = self._own_row(changed, context)
             if n > 0.0:
                 row[token] = row.get(token, 0.0) + n
         return self._changed(changed)

@@ -24,12 +24,14 @@ def names_of(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     """The names of tokens, all different."""
     if tokens is None:
         return None
-    if isinstance(tokens, (str, bytes)) or not all(isinstance(name, str) for name in tokens):
-        raise TypeError("tokens must be a sequence of str, one name for each token")
     names = tuple(tokens)
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"tokens: {twice!r} is there twice")
+    if isinstance(tokens, (str, bytes)) or not all(isinstance(name, str) for name in names):
+        raise TypeError("tokens must be a sequence of str, one name for each token")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"tokens: {name!r} is there twice")
+        seen.add(name)
     return names
 
 

@@ -146,7 +146,7 @@ def compare(
     seen = np.zeros(n, dtype=np.asarray(matrix.n_observed).dtype)
     for length, members in _by_length(matrix, whole):
         ids = np.stack([whole[i][len(whole[i]) - length :] for i in members])
-        seen[members] = matrix.totals(_led(matrix, ids)) if n else 0
+        seen[members] = matrix.totals(_led(matrix, ids))
         step = max(1, CELLS // width)
         for start in range(0, len(members), step):
             some = members[start : start + step]

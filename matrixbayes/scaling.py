@@ -274,8 +274,8 @@ def _bayesian(form: str) -> Callable[[int, Floats, Floats], _Law]:
                 matrix = values.reshape(m, states)
             else:
                 own, other = values[:m], values[m:]
-                matrix = np.tile(other[:, np.newaxis] if form == "sampling" else other, (1, 1))
-                matrix = np.array(np.broadcast_to(matrix, (m, m)))
+                rest = other[:, np.newaxis] if form == "sampling" else other
+                matrix = np.array(np.broadcast_to(rest, (m, m)))
                 np.fill_diagonal(matrix, own)
             return rho, matrix, float(np.exp(theta[-1]))
 

@@ -211,7 +211,7 @@ class Bijection:
                 kind = "an output" if output else "an input"
                 raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
         seen = _seen_before(tokens, self.n_tokens)
-        if (seen > 1.0).any() or (np.take_along_axis(seen, tokens[..., None], 2) > 0.0).any():
+        if (np.take_along_axis(seen, tokens[..., np.newaxis], axis=2) > 0.0).any():
             raise ValueError("a token comes twice, which no bijection gives")
         allowed = np.zeros((n, length, self.n_tokens), dtype=bool)
         allowed[:, 0::2, : self.size] = True

@@ -67,7 +67,6 @@ def test_intervals_cover_the_planted_values():
         noisy = np.clip(truth + rng.normal(0.0, 0.03, len(shots)), 0.0, 1.0)
         found = fit_icl_curve(shots, noisy, n_boot=40, rng=rng).dirichlet
         low, high = found.intervals["crossover"]
-        assert low <= found.crossover <= high or high - low > 0.0
         inside += low <= a * (2 * m - 1) <= high
     assert inside >= 13  # of 18 expected
 

@@ -92,12 +92,10 @@ def test_the_worked_example_as_a_product_of_predictions():
 # -- laws ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "several"])
 @settings(max_examples=15)
 @given(texts=documents, first=documents, order=st.integers(1, 4))
 def test_evidence_is_the_product_of_predictions(kind, texts, first, order):
-    if kind == "several":
-        return  # its rows' weights are filtered: see below
     start = matrix_of(kind, order, first)
     matrix, total = start.copy(), 0.0
     begin = [V] * order if matrix.hierarchical else []
@@ -177,24 +175,23 @@ def test_a_matrix_whose_contexts_are_all_alike_is_exchangeable():
         assert_allclose(matrix.log_evidence(list(order)), first, rtol=1e-13)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "discount"])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("discount", "several")])
 @settings(max_examples=10)
 @given(texts=documents, order=st.integers(1, 4), seed=st.integers(0, 99))
 def test_documents_in_any_order_and_merged_in_any_way(kind, texts, order, seed):
     whole = matrix_of(kind, order, texts)
     shuffled = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))]
-    if kind != "several":
-        same(matrix_of(kind, order, shuffled), whole)
-        empty = matrix_of(kind, order)
-        parts = [empty.copy().update([text]) for text in texts] or [empty]
-        left, right = parts[0], parts[-1]
-        for part in parts[1:]:
-            left = left + part
-        for part in parts[-2::-1]:
-            right = part.copy().merge(right)
-        same(left, whole)
-        same(right, whole)
-        same(left + empty, whole)
+    same(matrix_of(kind, order, shuffled), whole)
+    empty = matrix_of(kind, order)
+    parts = [empty.copy().update([text]) for text in texts] or [empty]
+    left, right = parts[0], parts[-1]
+    for part in parts[1:]:
+        left = left + part
+    for part in parts[-2::-1]:
+        right = part.copy().merge(right)
+    same(left, whole)
+    same(right, whole)
+    same(left + empty, whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -462,6 +459,10 @@ def test_text_is_drawn_from_the_rows(kind, temperature):
         assert_allclose(np.bincount(first, minlength=V) / 300, matrix.predict(begin), atol=0.1)
     greedy = matrix.generate(3, [0], temperature=0.0)
     assert greedy[0] == matrix.predict([0]).argmax()
+
+
+def test_names_may_come_one_by_one():
+    assert mb.TransitionMatrix(1, tokens=(name for name in "abc")).tokens == ("a", "b", "c")
 
 
 def test_names():
