@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from . import plot, windtunnel
     from .comparison import compare
     from .continuity import check_continuity, head_bound, probe_segment
-    from .elicitation import elicit_prior
+    from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
     from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
     from .huggingface import collect, preflight
@@ -38,7 +38,9 @@ _HOMES = {
     "CountStatistics": "em",
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "prior",
+    "ElicitationReport": "elicitation",
     "EmbeddingMap": "embedding",
+    "FamilyComparison": "elicitation",
     "GammaPrior": "em",
     "HeadBound": "continuity",
     "IclCurve": "icl",
@@ -84,7 +86,9 @@ __all__ = [
     "CountStatistics",
     "DirichletMixture",
     "DirichletMixtureEstimator",
+    "ElicitationReport",
     "EmbeddingMap",
+    "FamilyComparison",
     "GammaPrior",
     "HeadBound",
     "IclCurve",

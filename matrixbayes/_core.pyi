@@ -29,6 +29,16 @@ def block_distances(kind: str, a: ArrayLike, b: ArrayLike, /) -> _Floats: ...
 def pair_distances(
     kind: str, log_probs: _Rows, first: ArrayLike, second: ArrayLike, /
 ) -> _Floats: ...
+def divergence(
+    mass: ArrayLike,
+    alpha: ArrayLike,
+    share: ArrayLike,
+    starts: ArrayLike,
+    columns: ArrayLike,
+    entries: ArrayLike,
+    power: float,
+    /,
+) -> tuple[float, _Floats, _Floats, _Floats, float]: ...
 
 # -- mixtures ----------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""Histories, as a caller hands them in, as a sparse matrix of counts."""
+"""Histories, as a caller hands them in, checked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,49 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["counts_of_histories"]
+__all__ = ["Histories", "checked_histories"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 
-def counts_of_histories(histories: Any, history_kind: str, n_tokens: int) -> csr_array:
-    """Counts (N, V) in float64 and canonical form, without stored zeros; checked.
+class Histories(NamedTuple):
+    """Histories over `n_tokens` columns: their tokens one after another, or only their counts.
+
+    Attributes
+    ----------
+    n_tokens : int
+        V.
+    tokens, offsets : ndarray or None
+        Those of history i are tokens[offsets[i]:offsets[i + 1]].
+    counts : csr_array or None
+        (N, V) float64, in canonical form without stored zeros.
+    """
+
+    n_tokens: int
+    tokens: Ids | None
+    offsets: Ids | None
+    counts: csr_array | None
+
+    @property
+    def n(self) -> int:
+        """N."""
+        if self.counts is not None:
+            return int(self.counts.shape[0])
+        assert self.offsets is not None
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Floats:
+        """How many tokens each has."""
+        if self.counts is not None:
+            return np.asarray(self.counts.sum(axis=1), dtype=np.float64).ravel()
+        assert self.offsets is not None
+        return np.diff(self.offsets).astype(np.float64)
+
+
+def checked_histories(histories: Any, history_kind: str, n_tokens: int) -> Histories:
+    """What a caller handed in, checked.
 
     Parameters
     ----------
@@ -27,25 +65,22 @@ def counts_of_histories(histories: Any, history_kind: str, n_tokens: int) -> csr
 
     Examples
     --------
-    >>> counts_of_histories([[], [2, 0, 2]], "tokens", 3).toarray()
-    array([[0., 0., 0.],
-           [1., 0., 2.]])
+    >>> found = checked_histories([[], [2, 0, 2]], "tokens", 3)
+    >>> found.tokens, found.offsets
+    (array([2, 0, 2]), array([0, 0, 3]))
     """
     if history_kind == "tokens":
-        counts = _from_tokens(histories, n_tokens)
-    elif history_kind == "counts":
+        return Histories(n_tokens, *_from_tokens(histories, n_tokens), None)
+    if history_kind == "counts":
         counts = _from_counts(histories, n_tokens)
-    else:
-        raise ValueError(f"history_kind={history_kind!r} is not one of 'tokens', 'counts'")
-    counts.sum_duplicates()
-    counts.eliminate_zeros()
-    return counts
+        counts.sum_duplicates()
+        counts.eliminate_zeros()
+        return Histories(n_tokens, None, None, counts)
+    raise ValueError(f"history_kind={history_kind!r} is not one of 'tokens', 'counts'")
 
 
-def _from_tokens(histories: Any, n_tokens: int) -> csr_array:
-    """Count column numbers."""
-    from scipy.sparse import csr_array
-
+def _from_tokens(histories: Any, n_tokens: int) -> tuple[Ids, Ids]:
+    """Column numbers, one history after another, and where each begins."""
     parts = [_column_numbers(history, i) for i, history in enumerate(histories)]
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     columns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
@@ -57,7 +92,7 @@ def _from_tokens(histories: Any, n_tokens: int) -> csr_array:
             f"histories[{i}][{at - offsets[i]}] is {columns[at]}, but the predictions have "
             f"columns 0 to {n_tokens - 1}"
         )
-    return csr_array((np.ones(len(columns)), columns, offsets), shape=(len(parts), n_tokens))
+    return columns, offsets
 
 
 def _column_numbers(history: Any, i: int) -> NDArray[np.int64]:

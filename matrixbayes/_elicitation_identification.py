@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Identification", "identify"]
+from ._elicitation_parameters import Layout
+
+__all__ = ["Identification", "PriorWidths", "identify"]
 
 Floats = NDArray[np.float64]
 Gradient = Callable[[Floats], Floats]
+Flags = NDArray[np.bool_]
 
 MAX_ALPHAS = 256  # beyond so many, only concentrations and weights are probed
 STEP = 1e-4  # of the central differences, in logarithms
 FLAT = 1e-7  # eigenvalues below this share of the largest are taken for zero
 MINOR = 1e-3  # tokens of less than this share of a component get no flag of their own
+LOOSE = np.log(2.0)  # a parameter this wide is not identified
+
+
+class PriorWidths(NamedTuple):
+    """Half-widths of one prior's parameters, in natural logarithms.
+
+    Attributes
+    ----------
+    log_weights, log_concentration : ndarray of shape (K,)
+    log_alpha : ndarray of shape (K, V) or None
+        None when there are more than 256 alphas: then a concentration is moved with its component's
+        mean held fixed, and the widths are lower bounds.
+    """
+
+    log_weights: Floats
+    log_concentration: Floats
+    log_alpha: Floats | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +55,11 @@ class Identification:
         The rise of the mean KL in nats: a hundredth of the mean KL, at least 1e-8.
     eigenvalues : ndarray
         Spectrum of the Hessian, ascending: in nats per squared log-unit.
-    log_weights, log_concentration : ndarray of shape (K,)
-        Widths of the components' weights and concentrations.
-    log_alpha : ndarray of shape (K, V) or None
-        Widths of the single parameters.  None when there are more than 256: then a concentration
-        is moved with its component's mean held fixed, and the widths are lower bounds.
+    priors : dict of str to PriorWidths
+        Of each part.
+    scalars : dict of str to float
+        Widths of the log-odds of the "weight", of the logarithm of the "temperature", and of
+        what the "discount" leaves of the oldest visit.
     flags : tuple of str
         A sentence for each parameter that could double or halve within the rise, or that
         stopped at a limit of the search.
@@ -46,17 +67,16 @@ class Identification:
 
     rise: float
     eigenvalues: Floats
-    log_weights: Floats
-    log_concentration: Floats
-    log_alpha: Floats | None
+    priors: dict[str, PriorWidths]
+    scalars: dict[str, float]
     flags: tuple[str, ...]
 
 
 def identify(
     gradient: Gradient,
     theta: Floats,
-    alpha: Floats,
-    at_limit: NDArray[np.bool_],
+    layout: Layout,
+    at_limit: Flags,
     mean_kl: float,
     names: tuple[str, ...] | None,
 ) -> Identification:
@@ -65,58 +85,90 @@ def identify(
     Parameters
     ----------
     gradient
-        The gradient of the objective by the parameter vector: K V logarithms of alpha, then K
-        logits of the weights.
+        The gradient of the objective by the parameter vector.
     theta
         The optimum.
-    alpha
-        Its alpha (K, V).
+    layout
+        What is where in it.
     at_limit
-        (K V + K,) which parameters the search's limits hold.
+        Which of its numbers the search's limits hold.
     mean_kl
         The objective there.
     names
         The tokens' names.
     """
-    n_components = len(alpha)
-    basis, every_alpha = _basis(alpha, at_limit)
-    hessian = _hessian(gradient, theta, basis)
-    eigenvalues, vectors = np.linalg.eigh(hessian)
     rise = max(0.01 * mean_kl, 1e-8)
-    alpha_rows = np.eye(alpha.size, len(theta))
-    by_concentration = np.zeros((n_components, len(theta)))
-    by_weight = np.zeros((n_components, len(theta)))
-    logits = np.exp(theta[alpha.size :] - theta[alpha.size :].max())
-    by_weight[:, alpha.size :] = np.eye(n_components) - logits / logits.sum()
-    for k in range(n_components):
-        of_k = slice(k * alpha.shape[1], (k + 1) * alpha.shape[1])
-        by_concentration[k, of_k] = alpha[k] / alpha[k].sum()
+    basis, every_alpha = _basis(theta, layout, at_limit)
+    eigenvalues, vectors = np.linalg.eigh(_hessian(gradient, theta, basis))
 
     def widths(slopes: Floats) -> Floats:
         return _widths(slopes @ basis @ vectors, eigenvalues, rise)
 
-    log_weights, log_concentration = widths(by_weight), widths(by_concentration)
-    log_alpha = widths(alpha_rows).reshape(alpha.shape) if every_alpha else None
-    limits = at_limit[: alpha.size].reshape(alpha.shape)
-    flags = tuple(_flags(log_weights, log_concentration, log_alpha, alpha, limits, names))
-    return Identification(rise, eigenvalues, log_weights, log_concentration, log_alpha, flags)
+    priors, flags = {}, []
+    for part in layout.parts:
+        own = _prior_widths(theta, layout, part, every_alpha, widths)
+        priors[part] = own
+        prefix = f"{part}, " if len(layout.parts) > 1 else ""
+        alpha = layout.unpack(theta).priors[part][1]
+        limits = at_limit[layout.prior(part)][: alpha.size].reshape(alpha.shape)
+        flags += [prefix + flag for flag in _flags(own, alpha, limits, names)]
+    scalars = {}
+    slope = gradient(theta)
+    for name, place in layout.scalars.items():
+        width = widths(np.eye(1, len(theta), place))[0]
+        if at_limit[place]:  # a limit holds it, or nothing does
+            width = min(rise / max(abs(slope[place]), 1e-300), np.inf)
+        scalars[name] = float(width)
+    flags += _scalar_flags(scalars, layout, at_limit)
+    return Identification(rise, eigenvalues, priors, scalars, tuple(flags))
 
 
-def _basis(alpha: Floats, at_limit: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """Directions in which parameters may move, as columns; whether each alpha has its own."""
-    n_components, n_parameters = len(alpha), alpha.size + len(alpha)
-    free = np.flatnonzero(~at_limit[: alpha.size])
-    every_alpha = len(free) <= MAX_ALPHAS
+def _prior_widths(
+    theta: Floats,
+    layout: Layout,
+    part: str,
+    every_alpha: bool,
+    widths: Callable[[Floats], Floats],
+) -> PriorWidths:
+    """The widths of one part's prior."""
+    weights, alpha = layout.unpack(theta).priors[part]
+    k, first = len(weights), layout.prior(part).start
+    by_concentration = np.zeros((k, len(theta)))
+    by_weight = np.zeros((k, len(theta)))
+    logits = slice(first + alpha.size, first + alpha.size + k)
+    by_weight[:, logits] = np.eye(k) - weights
+    for i in range(k):
+        of_i = first + i * alpha.shape[1]
+        by_concentration[i, of_i : of_i + alpha.shape[1]] = alpha[i] / alpha[i].sum()
+    log_alpha = None
     if every_alpha:
-        moves = np.eye(n_parameters)[:, free]
-    else:
-        moves = np.zeros((n_parameters, n_components))
-        moves[free, free // alpha.shape[1]] = 1.0
-    contrasts = np.zeros((n_parameters, max(n_components - 1, 0)))
-    for k in range(1, n_components):  # Helmert: orthonormal, each summing to zero
-        contrasts[alpha.size : alpha.size + k, k - 1] = 1.0 / np.sqrt(k * (k + 1.0))
-        contrasts[alpha.size + k, k - 1] = -np.sqrt(k / (k + 1.0))
-    return np.hstack([moves, contrasts]), every_alpha
+        log_alpha = widths(np.eye(len(theta))[first : first + alpha.size]).reshape(alpha.shape)
+    return PriorWidths(widths(by_weight), widths(by_concentration), log_alpha)
+
+
+def _basis(theta: Floats, layout: Layout, at_limit: Flags) -> tuple[Floats, bool]:
+    """Directions in which parameters may move, as columns; whether each alpha has its own."""
+    k, size = layout.n_components, len(theta)
+    n_alpha = k * layout.n_tokens
+    starts = [layout.prior(part).start for part in layout.parts]
+    free = [start + np.flatnonzero(~at_limit[start : start + n_alpha]) for start in starts]
+    every_alpha = sum(map(len, free)) <= MAX_ALPHAS
+    columns = []
+    for start, own in zip(starts, free, strict=True):
+        if every_alpha:
+            columns.append(np.eye(size)[:, own])
+        else:
+            moves = np.zeros((size, k))
+            moves[own, (own - start) // layout.n_tokens] = 1.0
+            columns.append(moves)
+        contrasts = np.zeros((size, max(k - 1, 0)))
+        for i in range(1, k):  # Helmert: orthonormal, each summing to zero
+            logits = start + n_alpha
+            contrasts[logits : logits + i, i - 1] = 1.0 / np.sqrt(i * (i + 1.0))
+            contrasts[logits + i, i - 1] = -np.sqrt(i / (i + 1.0))
+        columns.append(contrasts)
+    scalars = [place for place in layout.scalars.values() if not at_limit[place]]
+    return np.hstack([*columns, np.eye(size)[:, scalars]]), every_alpha
 
 
 def _hessian(gradient: Gradient, theta: Floats, basis: Floats) -> Floats:
@@ -141,35 +193,41 @@ def _widths(slopes: Floats, eigenvalues: Floats, rise: float) -> Floats:
 
 
 def _flags(
-    log_weights: Floats,
-    log_concentration: Floats,
-    log_alpha: Floats | None,
-    alpha: Floats,
-    limits: NDArray[np.bool_],
-    names: tuple[str, ...] | None,
-) -> list[str]:
-    """A sentence for each parameter that is not settled."""
-    flags = []
-    loose = np.log(2.0)
+    widths: PriorWidths, alpha: Floats, limits: Flags, names: tuple[str, ...] | None
+) -> Iterator[str]:
+    """A sentence for each parameter of a prior that is not settled."""
+    log_weights, log_concentration, log_alpha = widths
     share = alpha / alpha.sum(axis=1, keepdims=True)
     for k in range(len(alpha)):
-        if log_weights[k] > loose and log_concentration[k] > loose:
-            flags.append(f"component {k}: neither its weight nor its concentration is identified")
-        elif log_weights[k] > loose:
-            flags.append(f"component {k}: its weight is not identified")
-        elif log_concentration[k] > loose:
-            flags.append(f"component {k}: its concentration is not identified")
-        if log_concentration[k] <= loose and log_alpha is not None:
-            tokens = _tokens((log_alpha[k] > loose) & (share[k] > MINOR), names)
+        if log_weights[k] > LOOSE and log_concentration[k] > LOOSE:
+            yield f"component {k}: neither its weight nor its concentration is identified"
+        elif log_weights[k] > LOOSE:
+            yield f"component {k}: its weight is not identified"
+        elif log_concentration[k] > LOOSE:
+            yield f"component {k}: its concentration is not identified"
+        if log_concentration[k] <= LOOSE and log_alpha is not None:
+            tokens = _tokens((log_alpha[k] > LOOSE) & (share[k] > MINOR), names)
             if tokens:
-                flags.append(f"component {k}: its alpha is not identified for {tokens}")
+                yield f"component {k}: its alpha is not identified for {tokens}"
         tokens = _tokens(limits[k] & (share[k] > MINOR), names)
         if tokens:
-            flags.append(f"component {k}: its alpha stopped at a limit of the search for {tokens}")
+            yield f"component {k}: its alpha stopped at a limit of the search for {tokens}"
+
+
+def _scalar_flags(scalars: dict[str, float], layout: Layout, at_limit: Flags) -> list[str]:
+    """The same for single numbers.  A discount of 1 is an answer, not a limit."""
+    flags = []
+    words = {"weight": f"weight of {layout.parts[-1]}"}
+    for name, width in scalars.items():
+        what = words.get(name, name)
+        if width > LOOSE:
+            flags.append(f"the {what} is not identified")
+        elif at_limit[layout.scalars[name]] and name != "discount":
+            flags.append(f"the {what} stopped at a limit of the search")
     return flags
 
 
-def _tokens(chosen: NDArray[np.bool_], names: tuple[str, ...] | None) -> str:
+def _tokens(chosen: Flags, names: tuple[str, ...] | None) -> str:
     """The chosen tokens in words, the first few of them."""
     columns = np.flatnonzero(chosen).tolist()
     words = [f"column {v}" if names is None else repr(names[v]) for v in columns[:5]]

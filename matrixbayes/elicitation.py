@@ -3,82 +3,133 @@
 Contents
     elicit_prior         find the prior whose predictive is closest to a model's predictions
     ElicitationReport    that prior, how well it explains the model, and what the data leave open
+    FamilyComparison     several families of priors, held against each other
 """
 
 from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._elicitation_histories import counts_of_histories
+from ._elicitation_design import FAMILIES, design
+from ._elicitation_histories import Histories, checked_histories
 from ._elicitation_identification import identify
-from ._elicitation_iid import IidObjective, fit, pack, starting_points, unpack
-from ._elicitation_report import ElicitationReport, scores
+from ._elicitation_objective import Objective, Predictor
+from ._elicitation_parameters import Layout, pack_prior
+from ._elicitation_report import ElicitationReport, check_kind, scores
+from ._elicitation_resampling import (
+    FamilyComparison,
+    Pool,
+    bootstrap,
+    compare_families,
+    held_out,
+)
+from ._elicitation_search import Search, search, starting_points
 from .mixture import DirichletMixture
+from .parallel import in_order, workers
 from .rows import as_log_probs
 
-__all__ = ["ElicitationReport", "elicit_prior"]
+__all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Start = DirichletMixture | Mapping[str, DirichletMixture] | None
 
-FAMILIES = ("iid",)
+FOLDS = 5  # of the comparison of families, where the caller does not say
+ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits
 
 
 def elicit_prior(
     histories: Sequence[Sequence[int]] | ArrayLike,
     predictions: Any,
     *,
-    family: str = "iid",
+    family: str | Sequence[str] = "iid",
     history_kind: str = "tokens",
     kind: str | None = None,
     n_components: int = 1,
-    start: DirichletMixture | None = None,
+    order: int = 1,
+    discount: float | str = 1.0,
+    temperature: float | str = 1.0,
+    start: Start = None,
     weights: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     n_starts: int = 4,
-    max_iter: int = 500,
-    tol: float = 1e-9,
+    n_boot: int = 0,
+    cv: int | None = None,
+    level: float = 0.9,
+    max_iter: int = 1000,
+    tol: float = 1e-7,
+    n_jobs: int | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> ElicitationReport:
     """Find the prior whose Bayesian predictions are closest to those of a model.
 
     Minimises the mean of KL(model || predictive) over pairs of a history and the model's
-    distribution of the token that follows it.  In the family ``"iid"`` tokens are independent draws
-    from one row with a Dirichlet-mixture prior, so that a history enters by its counts alone.
+    distribution of the token that follows it.  Families:
+
+    - ``"iid"``: tokens are independent draws from one row with a Dirichlet-mixture prior, so that
+      a history enters by its counts alone.
+    - ``"markov"``: a token is drawn from a row of its own for the last `order` tokens (fewer at
+      the beginning); rows are independent, with one Dirichlet-mixture prior.
+    - ``"iid+markov"``: either, with a prior weight that the evidence of the history updates.
 
     Parameters
     ----------
     histories : sequence of N sequences of int, or array_like of shape (N, V)
         The tokens seen before each prediction, as column numbers of `predictions`, of any
-        lengths (none too); or their counts.
+        lengths (none too); or their counts, for ``"iid"``.
     predictions : NextTokenRows, or array_like of shape (N, V)
-        The model's next-token distribution after each history; exact zeros are legal.
-    family : {"iid"}
-        The family of priors.
+        The model's next-token distribution after each history; exact zeros are legal.  Columns
+        may be groups of answers.
+    family : str, or sequence of str
+        One family; or several, to be compared by cross-validation: the report is then that of the
+        best and has the others in `comparison`.
     history_kind : {"tokens", "counts"}
         Whether `histories` are column numbers in their order, or an (N, V) matrix of counts (dense
         or SciPy sparse; whole or real numbers).
     kind : {"logits", "log_probs", "probs"}, optional
         What an array of predictions holds; needed for everything but `NextTokenRows`.
     n_components : int
-        K, the components of the mixture.
-    start : DirichletMixture, optional
-        The first starting point; the others are made from the predictions.
+        K, the components of each mixture.
+    order : int
+        Tokens that key a row of a Markov chain.
+    discount : float or "fit"
+        What a row's counts are multiplied by before each new token of that row; at most 1, which
+        is none.  Evidence is then that of the faded counts.
+    temperature : float or "fit"
+        Predictions are the predictive to the power of 1 / temperature, normalised; 1 is none.
+    start : DirichletMixture, or mapping of part to DirichletMixture, optional
+        The first starting point of ``"iid"`` and ``"markov"`` priors; those not given are made
+        from the predictions, as the other starts.
     weights : array_like of shape (N,), optional
         Weights of the rows, not negative; default all equal.
+    groups : array_like of shape (N,), optional
+        Labels of histories that belong together, as beginnings of one text do: the bootstrap draws
+        and the folds keep whole groups.  Each history by itself by default.
     n_starts : int
         Starting points in all.
+    n_boot : int
+        Samples of the histories behind `intervals`; 0 for none.
+    cv : int, optional
+        Folds of the comparison; 5 by default where there are several families, else none.
+    level : float
+        Of the intervals.
     max_iter : int
-        Iterations of L-BFGS-B from each.
+        Iterations of L-BFGS-B from each start.
     tol : float
-        A search ends where no derivative of the mean KL (nats) by the logarithm of a
-        parameter is larger.
+        A search ends where no derivative of the mean KL (nats) is larger, by the logarithm of
+        a parameter in units in which the curvature is about 1.
+    n_jobs : int, optional
+        Threads for starts and samples, where the data are large enough to gain: every core by
+        default.
     rng : numpy.random.Generator or int, optional
-        Makes the starting points.
+        Makes the starting points, samples and folds.
 
     Returns
     -------
@@ -96,8 +147,10 @@ def elicit_prior(
 
     Notes
     -----
-    Parameters stay in 1e-8 <= alpha <= 1e8.  Time and memory are O(rows x V) per iteration plus
-    O(stored counts x K); sample the rows first where they are very many.
+    Parameters stay in 1e-8 <= alpha <= 1e8, exp(-5) <= discount <= 1, and temperatures from 0.01
+    to 100.  Time and memory are O(rows x V x K) per iteration plus O(stored counts x K); sample
+    the rows first where they are very many.  A discount and a concentration are often confounded;
+    `flags` of the report say so.
 
     Examples
     --------
@@ -113,83 +166,219 @@ def elicit_prior(
     array([[3., 3.]])
     >>> found.converged, found.n_agreeing, found.flags
     (True, 4, ())
+
+    One that counts what followed the last token, among families:
+
+    >>> rng = np.random.default_rng(0)
+    >>> histories = [rng.integers(0, 2, 12).tolist() for _ in range(60)]
+    >>> after = [np.bincount([b for a, b in zip(h, h[1:]) if a == h[-1]], minlength=2)
+    ...          for h in histories]
+    >>> model = (np.array(after) + 0.5) / (np.array(after) + 0.5).sum(axis=1, keepdims=True)
+    >>> found = elicit_prior(histories, model, kind="probs", family=["iid", "markov"], rng=0)
+    >>> found.family, found.prior.alpha.round(3).tolist()
+    ('markov', [[0.5, 0.5]])
     """
-    _check_options(family, n_components, n_starts, max_iter, tol)
+    families = (family,) if isinstance(family, str) else tuple(family)
+    options = _Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
+    _check_options(families, options, n_boot, cv, level)
     log_probs, tokens = as_log_probs(predictions, kind)
-    counts = counts_of_histories(histories, history_kind, log_probs.shape[1])
-    if counts.shape[0] != log_probs.shape[0]:
+    known = checked_histories(histories, history_kind, log_probs.shape[1])
+    if known.n != log_probs.shape[0]:
         raise ValueError(
-            f"{counts.shape[0]} histories but {log_probs.shape[0]} predictions: "
+            f"{known.n} histories but {log_probs.shape[0]} predictions: "
             "each history needs the model's distribution after it"
         )
-    tokens = _checked_start(start, n_components, log_probs.shape[1], tokens)
-    shares = _row_weights(weights, log_probs.shape[0])
-    objective = IidObjective(counts, log_probs, shares)
-    points = starting_points(objective, n_components, np.random.default_rng(rng))
-    first = next(points) if start is None else pack(start.weights, start.alpha)
-    starts = [first, *(next(points) for _ in range(n_starts - 1))]
-    searches = [fit(objective, point, n_components, max_iter, tol) for point in starts]
+    starts, tokens = _checked_start(start, n_components, log_probs.shape[1], tokens)
+    shares = _row_weights(weights, known.n)
+    members = _groups(groups, known.n)
+    generator = np.random.default_rng(rng)
+    n_folds = cv if cv is not None else FOLDS if len(families) > 1 else 0
+    folds = _folds(members, n_folds, shares, generator) if n_folds else None
+    small = known.n * log_probs.shape[1] * n_components < ALONE
+    reports, row_kls = [], []
+    with workers(None, 1 if small else n_jobs) as pool:
+        for name in families:
+            data = _Data(known, log_probs, shares, members, tokens)
+            report, objective, best = _fit(name, data, options, starts, pool, generator)
+            if n_boot:
+                limits = (max_iter, tol)
+                intervals = bootstrap(
+                    objective, best, shares, members, n_boot, level, limits, pool, generator
+                )
+                report = replace(report, intervals=intervals, level=level)
+            if folds is not None:
+                row_kls.append(held_out(objective, best, shares, folds, (max_iter, tol), pool))
+            reports.append(report)
+    chosen = reports[0]
+    if folds is not None:
+        comparison = compare_families(reports, row_kls, shares, members, n_folds)
+        chosen = replace(comparison.reports[comparison.best], comparison=comparison)
+    _warn(chosen)
+    return chosen
+
+
+class _Options(NamedTuple):
+    """What every family is searched with."""
+
+    n_components: int
+    order: int
+    n_starts: int
+    max_iter: int
+    tol: float
+    discount: float | str
+    temperature: float | str
+
+
+class _Data(NamedTuple):
+    """What every family is fitted to."""
+
+    histories: Histories
+    log_probs: NDArray[np.floating]
+    shares: Floats
+    groups: Ids
+    tokens: tuple[str, ...] | None
+
+
+def _fit(
+    family: str,
+    data: _Data,
+    options: _Options,
+    start: Mapping[str, DirichletMixture],
+    pool: Pool,
+    rng: np.random.Generator,
+) -> tuple[ElicitationReport, Objective, Search]:
+    """Search one family, and report."""
+    discount, temperature = (
+        None if value == "fit" else float(value)
+        for value in (options.discount, options.temperature)
+    )
+    check_kind(data.histories, family, discount)
+    seen = design(data.histories, family, options.order, discount != 1.0)
+    layout = Layout(
+        FAMILIES[family],
+        options.n_components,
+        seen.n_tokens,
+        discount,
+        temperature,
+        float(max(seen.longest - 1, 1)),
+    )
+    objective = Objective(Predictor(seen, discount), layout, data.log_probs, data.shares)
+    points = starting_points(objective, rng)
+    starts = [next(points) for _ in range(options.n_starts)]
+    for part in layout.parts:
+        if part in start:
+            starts[0][layout.prior(part)] = pack_prior(start[part].weights, start[part].alpha)
+    limits = (options.max_iter, options.tol)
+    searches = list(in_order(pool, search, [(objective, point, *limits) for point in starts]))
     best = min(searches, key=operator.attrgetter("value"))
-    prior_weights, alpha = unpack(best.theta, n_components)
+    parameters = layout.unpack(best.theta)
     identification = identify(
-        lambda theta: objective(theta, n_components)[1],
+        lambda theta: objective(theta)[1],
         best.theta,
-        alpha,
+        layout,
         best.at_limit,
         max(best.value, 0.0),
-        tokens,
+        data.tokens,
     )
-    prior = DirichletMixture(prior_weights, alpha, tokens=tokens)
     report = ElicitationReport(
         family=family,
-        prior=prior,
-        n_rows=len(shares),
-        n_distinct=len(objective.weights),
+        priors={
+            part: DirichletMixture(*prior, tokens=data.tokens)
+            for part, prior in parameters.priors.items()
+        },
+        weight=parameters.weight,
+        discount=parameters.discount,
+        temperature=parameters.temperature,
+        order=options.order,
+        n_parameters=layout.n_parameters,
+        n_rows=data.histories.n,
+        n_distinct=seen.n,
         converged=best.converged,
         n_iter=best.n_iter,
-        start_kls=tuple(search.value for search in searches),
+        start_kls=tuple(run.value for run in searches),
+        largest_slope=best.largest_slope,
         identification=identification,
-        **scores(prior, counts, log_probs, shares),
+        intervals={},
+        level=np.nan,
+        comparison=None,
+        **scores(objective, parameters, data.histories, data.shares),
     )
-    _warn(report, best.largest_slope)
-    return report
+    return report, objective, best
 
 
 def _check_options(
-    family: str, n_components: int, n_starts: int, max_iter: int, tol: float
+    families: tuple[str, ...], options: _Options, n_boot: int, cv: int | None, level: float
 ) -> None:
     """Raise where an option is not as described."""
-    if family not in FAMILIES:
-        names = ", ".join(repr(name) for name in FAMILIES)
-        raise ValueError(f"family={family!r} does not exist; there is {names}")
-    for name, value in (
-        ("n_components", n_components),
-        ("n_starts", n_starts),
-        ("max_iter", max_iter),
-    ):
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    if not 0.0 < tol < np.inf:
-        raise ValueError(f"tol must be above 0, not {tol!r}")
+    if not families:
+        raise ValueError("family is empty; name at least one")
+    for family in families:
+        if family not in FAMILIES:
+            names = ", ".join(repr(name) for name in FAMILIES)
+            raise ValueError(f"family={family!r} does not exist; there are {names}")
+    if len(set(families)) < len(families):
+        raise ValueError(f"family names one twice: {families}")
+    least = {"n_components": 1, "order": 1, "n_starts": 1, "max_iter": 1, "n_boot": 0, "cv": 2}
+    values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
+    for name, low in least.items():
+        value = values[name]
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
+            raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
+    if not 0.0 < options.tol < np.inf:
+        raise ValueError(f"tol must be above 0, not {options.tol!r}")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, not {level!r}")
+    for name, most in (("discount", 1.0), ("temperature", np.inf)):
+        value = values[name]
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if value != "fit" and not (number and 0.0 < value <= most and np.isfinite(value)):
+            end = " and at most 1" if name == "discount" else ""
+            raise ValueError(f"{name} must be 'fit' or a number above 0{end}, not {value!r}")
 
 
 def _checked_start(
-    start: DirichletMixture | None,
-    n_components: int,
-    n_tokens: int,
-    tokens: tuple[str, ...] | None,
-) -> tuple[str, ...] | None:
-    """The tokens' names, from the predictions or else from `start`, which must fit them."""
+    start: Start, n_components: int, n_tokens: int, tokens: tuple[str, ...] | None
+) -> tuple[dict[str, DirichletMixture], tuple[str, ...] | None]:
+    """The start of each part; the tokens' names, from the predictions or else from there."""
     if start is None:
-        return tokens
-    if (start.n_components, start.n_tokens) != (n_components, n_tokens):
+        return {}, tokens
+    starts = dict.fromkeys(("iid", "markov"), start) if not isinstance(start, Mapping) else start
+    for part, mixture in starts.items():
+        if part not in ("iid", "markov"):
+            raise ValueError(f"start has the key {part!r}; parts are 'iid' and 'markov'")
+        if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):
+            raise ValueError(
+                f"start has {mixture.n_components} components over {mixture.n_tokens} tokens; "
+                f"n_components is {n_components} and the predictions have {n_tokens} tokens"
+            )
+        if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
+            raise ValueError("the tokens of start are not those of the predictions, in their order")
+        tokens = mixture.tokens if tokens is None else tokens
+    return dict(starts), tokens
+
+
+def _groups(groups: ArrayLike | None, n_rows: int) -> Ids:
+    """The number of each row's group."""
+    if groups is None:
+        return np.arange(n_rows)
+    labels = np.asarray(groups)
+    if labels.shape != (n_rows,):
+        raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _folds(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
+    """The fold of each row: whole groups, of about equal numbers."""
+    n_groups = int(groups.max()) + 1
+    if n_groups < n_folds:
         raise ValueError(
-            f"start has {start.n_components} components over {start.n_tokens} tokens; "
-            f"n_components is {n_components} and the predictions have {n_tokens} tokens"
+            f"{n_folds} folds need as many groups of histories, and there are {n_groups}; "
+            "choose a smaller cv"
         )
-    if tokens is not None and start.tokens is not None and tokens != start.tokens:
-        raise ValueError("the tokens of start are not those of the predictions, in their order")
-    return start.tokens if tokens is None else tokens
+    fold = (rng.permutation(n_groups) % n_folds)[groups]
+    if np.count_nonzero(np.bincount(fold, shares, n_folds)) < 2:
+        raise ValueError("all histories that have weight are in one fold; choose other weights")
+    return fold
 
 
 def _row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
@@ -212,13 +401,13 @@ def _row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
     return shares / shares.sum()
 
 
-def _warn(report: ElicitationReport, slope: float) -> None:
+def _warn(report: ElicitationReport) -> None:
     """Say, in one warning, what the caller must not overlook."""
     complaints = []
     if not report.converged:
         complaints.append(
             f"elicit_prior did not converge in {report.n_iter} iterations (largest derivative "
-            f"{slope:.1e}): raise max_iter, or use fewer components"
+            f"{report.largest_slope:.1e}): raise max_iter, or use fewer components"
         )
     if report.flags:
         only_empty = np.all(report.kl_by_length.length == 0.0)

@@ -8,6 +8,8 @@ Contents
     criterion                                               a `PriorSelection`
     calibration                                             a `Comparison` with a matrix
     continuity                                              a `ContinuityReport`
+    elicitation                                             an `ElicitationReport`
+    elicitation_figure                                      the same by length and by last token
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -32,6 +34,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
+from ._plot_elicitation import elicitation, elicitation_figure
 from ._plot_mixture import compare_components, components, ternary
 from ._plot_style import (
     COLOURS,
@@ -65,6 +68,8 @@ __all__ = [
     "continuity",
     "criterion",
     "curves",
+    "elicitation",
+    "elicitation_figure",
     "kl",
     "ternary",
     "total_concentration",

@@ -67,6 +67,22 @@ def block_distances() -> Cases:
     yield "few", lambda: fails(TypeError, call, "hilbert", ROWS)
 
 
+def divergence() -> Cases:
+    call = _core.divergence
+    whole = [np.exp(ROWS), np.ones((2, 3)), np.full((2, 3), 0.5), [0, 1, 1, 2], [0, 2], [0.1, 0.2]]
+    yield "plain", partial(call, *whole, 1.0)
+    yield "tempered", partial(call, *whole, 0.5)
+    yield "no rows", partial(call, np.ones((0, 3)), whole[1], np.ones((2, 0)), [0], [], [], 1.0)
+    for i in range(len(whole)):
+        arguments = [*whole[:i], Bad(), *whole[i + 1 :]]
+        yield f"bad {i}", partial(fails, OSError, call, *arguments, 1.0)
+    yield "shapes", lambda: fails(ValueError, call, ROWS, *whole[:1], *whole[2:], 1.0)
+    yield "starts", lambda: fails(ValueError, call, *whole[:3], [0, 2, 1, 2], *whole[4:], 1.0)
+    yield "column", lambda: fails(ValueError, call, *whole[:4], [0, 3], whole[5], 1.0)
+    yield "power", lambda: fails(ValueError, call, *whole, 0.0)
+    yield "few", lambda: fails(TypeError, call, *whole)
+
+
 def pair_distances() -> Cases:
     call = _core.pair_distances
     kinds = ("total_variation", "squared_hellinger", "jensen_shannon_divergence", "kl", "hilbert")
@@ -612,6 +628,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
     "log_probs": log_probs,
     "block_distances": block_distances,
+    "divergence": divergence,
     "pair_distances": pair_distances,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,

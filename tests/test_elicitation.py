@@ -10,9 +10,12 @@ from scipy.optimize import approx_fprime
 from scipy.sparse import csr_array
 from scipy.special import gammaln, softmax
 
-from matrixbayes._elicitation_histories import counts_of_histories
+from matrixbayes._elicitation_design import design
+from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._elicitation_identification import identify
-from matrixbayes._elicitation_iid import IidObjective, fit, pack, starting_points, unpack
+from matrixbayes._elicitation_objective import Objective, Predictor
+from matrixbayes._elicitation_parameters import Layout, pack_prior, unpack_prior
+from matrixbayes._elicitation_search import search, starting_points
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
@@ -114,18 +117,27 @@ def test_recovery_from_real_valued_counts() -> None:
 # --- the objective
 
 
-def objective_of(k: int, n_tokens: int = 5) -> tuple[IidObjective, np.ndarray, np.ndarray]:
+def objective_on(
+    counts: np.ndarray, log_probs: np.ndarray, k: int, shares: np.ndarray | None = None
+) -> Objective:
+    """That of the family "iid" on histories of which the counts are known."""
+    seen = design(checked_histories(counts, "counts", counts.shape[1]), "iid", 1, False)
+    layout = Layout(("iid",), k, counts.shape[1], 1.0, 1.0, 1.0)
+    shares = np.full(len(counts), 1 / len(counts)) if shares is None else shares
+    return Objective(Predictor(seen, 1.0), layout, log_probs, shares)
+
+
+def objective_of(k: int, n_tokens: int = 5) -> tuple[Objective, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
     counts = rng.poisson(1.0, size=(80, n_tokens)).astype(float) * rng.integers(0, 2, (80, 1))
     model = rng.dirichlet(np.ones(n_tokens), size=80)
     model[3] = np.eye(n_tokens)[0]  # exact zeros
     with np.errstate(divide="ignore"):
         log_probs = np.log(model)
-    sparse = counts_of_histories(counts, "counts", n_tokens)
     shares = rng.dirichlet(np.ones(80))
-    objective = IidObjective(sparse, log_probs, shares)
+    objective = objective_on(counts, log_probs, k, shares)
     theta = rng.normal(scale=0.7, size=k * n_tokens + k)
-    weights, alpha = unpack(theta, k)
+    weights, alpha = unpack_prior(theta, k)
     predictive = slow_predictive(weights, alpha, counts)
     ratio = np.where(model > 0, model, 1.0) / predictive
     return objective, theta, np.array(shares @ np.sum(model * np.log(ratio), axis=1))
@@ -135,27 +147,18 @@ def objective_of(k: int, n_tokens: int = 5) -> tuple[IidObjective, np.ndarray, n
 def test_objective_is_the_mean_divergence(k: int) -> None:
     objective, theta, expected = objective_of(k)
     assert len(objective.weights) < 80  # equal histories are one
-    np.testing.assert_allclose(objective(theta, k)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(objective(theta)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_gradient_is_that_of_finite_differences(k: int) -> None:
     objective, theta, _ = objective_of(k)
     numeric = [
-        (objective(theta + step, k)[0] - objective(theta - step, k)[0]) / 2e-5
+        (objective(theta + step)[0] - objective(theta - step)[0]) / 2e-5
         for step in 1e-5 * np.eye(len(theta))
     ]
-    np.testing.assert_allclose(objective(theta, k)[1], numeric, atol=1e-9)
-    assert abs(objective(theta, k)[1][-k:].sum()) < 1e-15  # logits have one freedom too many
-
-
-def test_gradient_in_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, theta, _ = objective_of(2)
-    value, gradient = whole(theta, 2)
-    monkeypatch.setattr("matrixbayes._elicitation_iid.BLOCK_ENTRIES", 35)
-    blocks, _, _ = objective_of(2)
-    np.testing.assert_allclose(blocks(theta, 2)[0], value, rtol=1e-13)
-    np.testing.assert_allclose(blocks(theta, 2)[1], gradient, rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(objective(theta)[1], numeric, atol=1e-9)
+    assert abs(objective(theta)[1][-k:].sum()) < 1e-15  # logits have one freedom too many
 
 
 def test_optimum_is_not_worse_than_a_slow_search_finds() -> None:
@@ -168,7 +171,7 @@ def test_optimum_is_not_worse_than_a_slow_search_finds() -> None:
     entropy = np.sum(model * np.log(model)) / len(model)
 
     def slow(theta: np.ndarray) -> float:
-        weights, alpha = unpack(theta, 2)
+        weights, alpha = unpack_prior(theta, 2)
         predictive = slow_predictive(weights, alpha, counts)
         return float(entropy - np.sum(model * np.log(predictive)) / len(model))
 
@@ -176,8 +179,8 @@ def test_optimum_is_not_worse_than_a_slow_search_finds() -> None:
     others = [minimize(slow, rng.normal(size=10), method="BFGS").fun for _ in range(4)]
     assert found.mean_kl <= min(others) + 1e-9
     weights, alpha = found.prior.weights, found.prior.alpha
-    np.testing.assert_allclose(slow(pack(weights, alpha)), found.mean_kl, rtol=1e-9)
-    assert np.max(np.abs(approx_fprime(pack(weights, alpha), slow))) < 1e-6
+    np.testing.assert_allclose(slow(pack_prior(weights, alpha)), found.mean_kl, rtol=1e-9)
+    assert np.max(np.abs(approx_fprime(pack_prior(weights, alpha), slow))) < 1e-6
 
 
 # --- what the report says
@@ -326,7 +329,7 @@ def test_empty_histories_show_the_mean_alone() -> None:
         found = elicit_prior([[]] * 5, np.tile([0.7, 0.2, 0.1], (5, 1)), kind="probs", rng=0)
     np.testing.assert_allclose(found.prior.mean(), [0.7, 0.2, 0.1], rtol=1e-6)
     assert found.flags == ("component 0: its concentration is not identified",)
-    assert np.isinf(found.identification.log_concentration[0])
+    assert np.isinf(found.identification.priors["iid"].log_concentration[0])
     assert found.r2 == 1.0
 
 
@@ -365,22 +368,21 @@ def test_widths_are_those_of_the_profile() -> None:
     model = softmax(np.log(model) + 0.05 * rng.normal(size=model.shape), axis=1)
     found = elicit_prior(histories, model, kind="probs", rng=0)
     shares = np.full(len(model), 1 / len(model))
-    counts = csr_array(count(histories, 4))
-    counts.eliminate_zeros()
-    objective = IidObjective(counts, np.log(model), shares)
+    objective = objective_on(count(histories, 4), np.log(model), 1, shares)
     alpha, told = found.prior.alpha[0], found.identification
+    widths = told.priors["iid"].log_alpha
 
     def profile(move: float) -> float:
         def others(rest: np.ndarray) -> float:
             theta = np.concatenate([[np.log(alpha[0]) + move], rest, [0.0]])
-            return objective(theta, 1)[0]
+            return objective(theta)[0]
 
         return float(minimize(others, np.log(alpha[1:]), options={"gtol": 1e-10}).fun)
 
     assert told.rise == pytest.approx(0.01 * found.mean_kl)
     width = brentq(lambda move: profile(move) - found.mean_kl - told.rise, 1e-6, 1.0)
-    assert told.log_alpha is not None
-    np.testing.assert_allclose(told.log_alpha[0, 0], width, rtol=0.05)
+    assert widths is not None
+    np.testing.assert_allclose(widths[0, 0], width, rtol=0.05)
 
 
 def test_many_tokens_probe_concentrations_and_weights() -> None:
@@ -395,7 +397,7 @@ def test_many_tokens_probe_concentrations_and_weights() -> None:
         start=DirichletMixture([0.5, 0.5], alpha),
         n_starts=1,
     )
-    assert found.identification.log_alpha is None
+    assert found.identification.priors["iid"].log_alpha is None
     assert found.identification.eigenvalues.shape == (3,)
     assert found.flags == ()
 
@@ -407,7 +409,8 @@ def flags_of(
     alpha = np.tile([1.0, 2.0, 3.0], (k, 1))
     theta = np.append(np.log(alpha).ravel(), np.zeros(k))
     slopes = np.array(curvature)
-    told = identify(lambda x: slopes * (x - theta), theta, alpha, np.array(at_limit), 0.0, names)
+    layout = Layout(("iid",), k, 3, 1.0, 1.0, 1.0)
+    told = identify(lambda x: slopes * (x - theta), theta, layout, np.array(at_limit), 0.0, names)
     return told.flags
 
 
@@ -446,19 +449,18 @@ def test_a_search_cut_short_says_so() -> None:
 
 
 def test_starting_points_are_seeded_and_differ() -> None:
-    objective, _, _ = objective_of(2)
-    points = starting_points(objective, 3, np.random.default_rng(0))
-    again = starting_points(objective, 3, np.random.default_rng(0))
+    objective, _, _ = objective_of(3)
+    points = starting_points(objective, np.random.default_rng(0))
+    again = starting_points(objective, np.random.default_rng(0))
     one, two = next(points), next(points)
     np.testing.assert_array_equal(one, next(again))
     assert not np.array_equal(one, two)
 
 
 def test_more_components_than_distinct_rows() -> None:
-    counts = csr_array(np.zeros((2, 3)))
-    objective = IidObjective(counts, np.log(np.full((2, 3), 1 / 3)), np.array([0.5, 0.5]))
-    start = next(starting_points(objective, 4, np.random.default_rng(0)))
-    assert np.isfinite(fit(objective, start, 4, 10, 1e-9).value)
+    objective = objective_on(np.zeros((2, 3)), np.log(np.full((2, 3), 1 / 3)), 4)
+    start = next(starting_points(objective, np.random.default_rng(0)))
+    assert np.isfinite(search(objective, start, 10, 1e-9).value)
 
 
 # --- bad input
@@ -479,8 +481,26 @@ MODEL = np.full((2, 3), 1 / 3)
         ([[0]], {}, ValueError, "1 histories but 2 predictions"),
         ([[0], [1], [2]], {}, ValueError, "3 histories but 2 predictions"),
         ([[0], [1]], {"history_kind": "ids"}, ValueError, "not one of 'tokens', 'counts'"),
-        ([[0], [1]], {"family": "markov"}, ValueError, r"'markov' does not exist; there is 'iid'"),
-        ([[0], [1]], {"family": ["iid"]}, ValueError, r"does not exist; there is 'iid'"),
+        ([[0], [1]], {"family": "hmm"}, ValueError, r"'hmm' does not exist; there are 'iid', 'mar"),
+        ([[0], [1]], {"family": ["iid", "x"]}, ValueError, r"family='x' does not exist"),
+        ([[0], [1]], {"family": []}, ValueError, "family is empty"),
+        ([[0], [1]], {"family": ["iid", "iid"]}, ValueError, "family names one twice"),
+        ([[0], [1]], {"order": 0}, ValueError, "order must be a whole number of at least 1"),
+        ([[0], [1]], {"cv": 1}, ValueError, "cv must be a whole number of at least 2"),
+        ([[0], [1]], {"cv": 3}, ValueError, "3 folds need as many groups .*, and there are 2"),
+        ([[0], [1]], {"n_boot": -1}, ValueError, "n_boot must be a whole number of at least 0"),
+        ([[0], [1]], {"level": 1.0}, ValueError, "level must be between 0 and 1"),
+        (
+            [[0], [1]],
+            {"discount": 1.5},
+            ValueError,
+            "discount must be 'fit' or a number above 0 an",
+        ),
+        ([[0], [1]], {"discount": "best"}, ValueError, "discount must be 'fit' or a number"),
+        ([[0], [1]], {"temperature": 0}, ValueError, "temperature must be 'fit' or a number"),
+        ([[0], [1]], {"temperature": np.nan}, ValueError, "temperature must be 'fit' or a number"),
+        ([[0], [1]], {"groups": [1]}, ValueError, r"groups have shape \(1,\)"),
+        ([[0], [1]], {"start": {"hmm": None}}, ValueError, "start has the key 'hmm'"),
         ([[0], [1]], {"n_components": 0}, ValueError, "n_components must be a whole number"),
         ([[0], [1]], {"n_starts": 1.5}, ValueError, "n_starts must be a whole number"),
         ([[0], [1]], {"max_iter": True}, ValueError, "max_iter must be a whole number"),
@@ -532,8 +552,15 @@ def test_histories_in_any_form_say_the_same() -> None:
     lists = [[], [2, 0, 2], [1]]
     expected = [[0, 0, 0], [1, 0, 2], [0, 1, 0]]
     arrays = [np.array(h, dtype=np.uint8) for h in lists]
+
+    def seen(form: object, kind: str, n_tokens: int) -> list[list[float]]:
+        rows = design(checked_histories(form, kind, n_tokens), "iid", 1, False)
+        own = rows.parts["iid"].rows
+        dense = csr_array((own.counts, own.columns, own.starts), shape=(own.n, n_tokens)).toarray()
+        return dense[rows.group].tolist()
+
     for form, kind in ((lists, "tokens"), (arrays, "tokens"), (expected, "counts")):
-        assert counts_of_histories(form, kind, 3).toarray().tolist() == expected
-    assert counts_of_histories(csr_array(np.array(expected)), "counts", 3).nnz == 3
+        assert seen(form, kind, 3) == expected
+    assert seen(csr_array(np.array(expected)), "counts", 3) == expected
     square = np.array([[0, 1], [1, 1]])  # never taken for counts unless said
-    assert counts_of_histories(square, "tokens", 2).toarray().tolist() == [[1, 1], [0, 2]]
+    assert seen(square, "tokens", 2) == [[1, 1], [0, 2]]

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matrixbayes import _plot_mixture, plot
 from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
+from matrixbayes.elicitation import elicit_prior
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
@@ -47,6 +48,11 @@ TORN = check_continuity(
     kind="probs",
     rng=0,
 )
+HISTORIES = [[(7 * i + t * t) % 5 for t in range(i % 9)] for i in range(90)]
+SEEN = np.array([np.bincount(h, minlength=5) + 1.0 for h in HISTORIES])
+ELICITED = elicit_prior(
+    HISTORIES, NextTokenRows(np.log(SEEN / SEEN.sum(axis=1)[:, None]), tokens=TOKENS), rng=0
+)
 OKABE_ITO = {
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 }  # fmt: skip
@@ -63,6 +69,8 @@ DRAWINGS = {
     "calibration": lambda ax: plot.calibration(COMPARISON, ax=ax),
     "continuity": lambda ax: plot.continuity(TORN, ax=ax),
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
+    "elicitation": lambda ax: plot.elicitation(ELICITED, ax=ax),
+    "elicitation, last": lambda ax: plot.elicitation(ELICITED, by="last", ax=ax),
 }
 
 

@@ -108,6 +108,7 @@ extern PyMethodDef mb_row_functions[];
 extern PyMethodDef mb_em_functions[];
 extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_distance_functions[];
+extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_mixture_methods[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;

@@ -1,0 +1,185 @@
+"""The search for the parameters of a family: where it begins, and one run from there.
+
+Contents
+    Search            where one run ended
+    search            one run of L-BFGS-B
+    starting_points   where runs begin
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._elicitation_design import summed
+from ._elicitation_objective import BLOCK_ENTRIES, Objective
+from ._elicitation_parameters import Layout, pack_prior
+
+__all__ = ["Search", "search", "starting_points"]
+
+Floats = NDArray[np.float64]
+
+SAMPLE = 2000  # rows that a starting point is made from, at most
+JITTER = 0.3
+ROUNDING = 1e-6  # a slope that double precision may not let a search get below
+LEAST_SCALE = 1e-5
+
+
+class Search(NamedTuple):
+    """Where one run ended; each part's components by falling weight."""
+
+    theta: Floats
+    value: float
+    converged: bool
+    n_iter: int
+    largest_slope: float
+    at_limit: NDArray[np.bool_]
+
+
+def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Search:
+    """Minimise from `start` by L-BFGS-B, to a largest derivative of `tol` or to rounding.
+
+    It moves in units in which the curvature is about 1: of many tokens most are rare, and their
+    alphas would wait for those of the others.
+    """
+    from scipy.optimize import minimize
+
+    scale = _scale(objective, start)
+    lower, upper = objective.layout.limits()
+
+    def scaled(x: Floats) -> tuple[float, Floats]:
+        value, gradient = objective(x / scale)
+        return value, gradient / scale
+
+    options = {"maxcor": 30, "maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 0.0, "gtol": tol}
+    result = minimize(
+        scaled,
+        start * scale,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.column_stack([lower * scale, upper * scale]),
+        options=options,
+    )
+    step = result.x - np.clip(result.x - result.jac, lower * scale, upper * scale)
+    slope = float(np.max(np.abs(step)))
+    theta = result.x / scale
+    order = objective.layout.sorted(theta)
+    return Search(
+        theta=theta[order],
+        value=float(result.fun),
+        converged=slope <= (tol if result.status == 1 else max(tol, ROUNDING)),
+        n_iter=int(result.nit),
+        largest_slope=slope,
+        at_limit=((theta <= lower) | (theta >= upper))[order],
+    )
+
+
+def _scale(objective: Objective, theta: Floats) -> Floats:
+    """Square roots of curvatures: those of ln alpha by the Fisher information of the predictions,
+    responsibilities held; 1 for all else."""
+    layout, predictor = objective.layout, objective.predictor
+    parameters = layout.unpack(theta)
+    found = predictor.forward(parameters)
+    inverse = np.zeros((len(found.share), layout.n_tokens))
+    weighted = found.share**2 * objective.weights
+    step = max(1, BLOCK_ENTRIES // layout.n_tokens)
+    for start in range(0, predictor.design.n, step):
+        chosen = np.arange(start, min(start + step, predictor.design.n))
+        inverse += weighted[:, chosen] @ (1.0 / predictor.rows(found, 1.0, chosen))
+    scale = np.ones(layout.size)
+    k = layout.n_components
+    for i, (part, state) in enumerate(zip(layout.parts, found.states, strict=True)):
+        root = state.alpha * np.sqrt(inverse[i * k : (i + 1) * k])
+        first = layout.prior(part).start
+        scale[first : first + root.size] = np.maximum(root.ravel(), LEAST_SCALE)
+    return scale
+
+
+def starting_points(objective: Objective, rng: np.random.Generator) -> Iterator[Floats]:
+    """Starting points without end, each from another grouping of the fullest rows' predictions.
+
+    After a row with many counts a prediction is close to a draw from the prior.  Such predictions
+    fall into K groups (seeded as in k-means++, between square roots of probabilities); each
+    group's mean and spread give a Dirichlet by its moments.
+    """
+    layout = objective.layout
+    first = True
+    while True:
+        theta = np.zeros(layout.size)
+        for part in layout.parts:
+            theta[layout.prior(part)] = _prior(objective, part, layout.n_components, rng)
+        _place_scalars(theta, layout, first, rng)
+        first = False
+        yield np.clip(theta, *layout.limits())
+
+
+def _place_scalars(theta: Floats, layout: Layout, first: bool, rng: np.random.Generator) -> None:
+    """Even odds, the oldest visit at half its weight, no temperature; then about there."""
+    scalars = layout.scalars
+    if "weight" in scalars:
+        theta[scalars["weight"]] = 0.0 if first else rng.normal(0.0, 1.5)
+    if "discount" in scalars:
+        theta[scalars["discount"]] = np.log(2.0) * (1.0 if first else rng.exponential(2.0))
+    if "temperature" in scalars:
+        theta[scalars["temperature"]] = 0.0 if first else rng.normal(0.0, JITTER)
+
+
+def _prior(objective: Objective, part: str, n_components: int, rng: np.random.Generator) -> Floats:
+    """The vector of one part's prior."""
+    own = objective.predictor.design.parts[part]
+    totals = summed(own.rows.row, own.rows.counts, own.rows.n)[own.active]
+    known = np.flatnonzero(objective.weights > 0.0)
+    known = known[totals[known] >= np.median(totals[known])]
+    rows = known if len(known) <= SAMPLE else rng.choice(known, SAMPLE, replace=False)
+    weights = objective.weights[rows]
+    q = objective.mass[rows] / weights[:, np.newaxis]
+    group = _grouping(np.sqrt(q), n_components, rng)
+    share, alpha = np.empty(n_components), np.empty((n_components, q.shape[1]))
+    for k in range(n_components):
+        of_group = weights * (group == k)
+        of_group = of_group if of_group.any() else weights
+        share[k] = np.sum(of_group)
+        alpha[k] = _moments(q, of_group / np.sum(of_group), totals[rows])
+    if n_components > 1:  # equal components would stay equal
+        alpha *= np.exp(JITTER * rng.standard_normal(alpha.shape))
+    return pack_prior(share / share.sum(), alpha)
+
+
+def _grouping(points: Floats, n_groups: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The group of each point: k-means++ seeds and a few rounds of k-means."""
+    centres = points[rng.integers(len(points))][None]
+    for _ in range(n_groups - 1):
+        distance = np.min(_squared_distances(points, centres), axis=1)
+        total = distance.sum()
+        chance = distance / total if total > 0.0 else None
+        centres = np.vstack([centres, points[rng.choice(len(points), p=chance)]])
+    for _ in range(5):
+        group = np.argmin(_squared_distances(points, centres), axis=1)
+        for k in range(n_groups):
+            if np.any(group == k):
+                centres[k] = points[group == k].mean(axis=0)
+    return group
+
+
+def _squared_distances(points: Floats, centres: Floats) -> Floats:
+    """Squared distance of each point to each centre, never negative."""
+    cross = points @ centres.T
+    sizes = np.sum(points**2, axis=1)[:, None] + np.sum(centres**2, axis=1)
+    return np.maximum(sizes - 2.0 * cross, 0.0)
+
+
+def _moments(q: Floats, weights: Floats, totals: Floats) -> Floats:
+    """The Dirichlet whose predictives after histories of about these totals spread as rows `q` do.
+
+    Over histories drawn from the prior, Var q_v = m_v (1 - m_v) N / ((A + N)(A + 1)).
+    """
+    mean = weights @ q
+    within = np.sum(weights @ (q - mean) ** 2)
+    n = max(float(weights @ totals), 1.0)
+    ratio = max(float(within / max(np.sum(mean * (1.0 - mean)), 1e-12)), 1e-6)
+    concentration = (np.sqrt((n - 1.0) ** 2 + 4.0 * n / ratio) - n - 1.0) / 2.0
+    mean = (mean + 1e-3 / len(mean)) / (1.0 + 1e-3)
+    return np.clip(concentration, 0.1, 1e4) * mean
