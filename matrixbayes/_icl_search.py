@@ -62,12 +62,12 @@ class Points:
         groups: ArrayLike | None,
     ) -> Points:
         """From what a caller hands in."""
-        n, p = (np.asarray(x, dtype=np.float64) for x in (shots, probabilities))
+        n, p = (np.array(x, dtype=np.float64) for x in (shots, probabilities))
         if n.ndim != 1 or n.shape != p.shape:
             raise ValueError(f"shots and probabilities have shapes {n.shape} and {p.shape}")
         if not len(n):
             raise ValueError("there are no points; a curve needs two")
-        rest = np.zeros(len(n)) if others is None else np.asarray(others, dtype=np.float64)
+        rest = np.zeros(len(n)) if others is None else np.array(others, dtype=np.float64)
         if rest.shape != n.shape:
             raise ValueError(f"others have shape {rest.shape}; shots have {n.shape}")
         for name, counts in (("shots", n), ("others", rest)):

@@ -16,7 +16,7 @@ Contents
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from ._icl_search import Points, crossing, mixture, percentiles, search, starts
 from .mixture import DirichletMixture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["IclCurve", "IclFit", "fit_icl_curve", "icl_curve"]
 
@@ -166,6 +169,12 @@ class IclFit:
     def _repr_html_(self) -> str:
         columns, lines = self._table()
         return display.table_html(columns, lines, caption=self.verdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The points, both forms and where they pass 1/2; `plot.icl_curve`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").icl_curve(self, ax=ax)
 
 
 def fit_icl_curve(

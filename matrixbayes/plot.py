@@ -1,4 +1,4 @@
-"""Pictures of mixtures, posterior paths and model choice: axes in, axes out.
+"""Pictures of mixtures, posterior paths, model choice and learning: axes in, axes out.
 
 Contents
     concentration, total_concentration, component_weights   a `PosteriorPath` against shots
@@ -8,6 +8,7 @@ Contents
     criterion                                               a `PriorSelection`
     calibration                                             a `Comparison` with a matrix
     continuity                                              a `ContinuityReport`
+    icl_curve, scaling_laws, wind_tunnel                    an `IclFit`, `ScalingFit`, and a score
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -32,6 +33,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
+from ._plot_learning import icl_curve, scaling_laws, wind_tunnel
 from ._plot_mixture import compare_components, components, ternary
 from ._plot_style import (
     COLOURS,
@@ -65,9 +67,12 @@ __all__ = [
     "continuity",
     "criterion",
     "curves",
+    "icl_curve",
     "kl",
+    "scaling_laws",
     "ternary",
     "total_concentration",
+    "wind_tunnel",
 ]
 
 
