@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .elicitation import elicit_prior
     from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
+    from .generation import learning_path
     from .huggingface import collect, preflight
     from .icl import fit_icl_curve, icl_curve
     from .matrix import PosteriorPath, posterior_path
@@ -44,6 +45,7 @@ _HOMES = {
     "IclCurve": "icl",
     "IclFit": "icl",
     "LawFit": "scaling",
+    "LearningPath": "generation",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
@@ -65,6 +67,7 @@ _HOMES = {
     "head_bound": "continuity",
     "head_of": "continuity",
     "icl_curve": "icl",
+    "learning_path": "generation",
     "posterior_path": "matrix",
     "preflight": "huggingface",
     "probe_segment": "continuity",
@@ -90,6 +93,7 @@ __all__ = [
     "IclCurve",
     "IclFit",
     "LawFit",
+    "LearningPath",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",
@@ -112,6 +116,7 @@ __all__ = [
     "head_bound",
     "head_of",
     "icl_curve",
+    "learning_path",
     "plot",
     "posterior_path",
     "preflight",

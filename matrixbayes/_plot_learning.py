@@ -1,7 +1,8 @@
-"""Pictures of learning: in-context curves, scaling laws, wind tunnels."""
+"""Pictures of learning: in-context curves, scaling laws, wind tunnels, texts as evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,19 +10,32 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from ._plot_style import COLOURS, GREY, MARKERS, STYLES, every, legend, new_axes, shot_axis, tidy
+from ._plot_style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    STYLES,
+    every,
+    legend,
+    new_axes,
+    shot_axis,
+    tidy,
+    token_name,
+)
 
 if TYPE_CHECKING:
+    from .generation import LearningPath
     from .icl import IclCurve, IclFit
     from .scaling import ScalingFit
     from .windtunnel import WindTunnelScore
 
-__all__ = ["icl_curve", "scaling_laws", "wind_tunnel"]
+__all__ = ["icl_curve", "learning_path", "scaling_laws", "wind_tunnel"]
 
 Floats = NDArray[np.float64]
 
 POINTS = 200  # along a fitted curve
 WIDE = 20.0  # a ratio from which an axis is logarithmic
+NAMED = 40  # tokens whose names are printed
 INK = "#000000"  # of what was observed
 
 
@@ -200,3 +214,60 @@ def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
         ax.set_ylim(bottom=min(0.0, float(low.min())))
     legend(ax)
     return ax
+
+
+def learning_path(
+    path: LearningPath, *, axes: Sequence[Axes] | None = None
+) -> tuple[Axes, Axes, Axes]:
+    """A text as evidence: probabilities of its tokens, KL, and what the posterior does not know.
+
+    Parameters
+    ----------
+    path
+        From `learning_path`.
+    axes
+        Three to draw on, from above; a new figure without them.
+
+    Returns
+    -------
+    tuple of three Axes
+        Along the text: the model's and the posterior predictive probability of the token that came;
+        KL(model || predictive); total, aleatoric and epistemic uncertainty of the posterior.
+    """
+    if axes is None:
+        from matplotlib import pyplot
+
+        size = (9.0, 7.5)
+        axes = pyplot.subplots(3, 1, sharex=True, figsize=size, layout="constrained")[1]
+    if len(axes) != 3:
+        raise ValueError(f"there are {len(axes)} axes; three are needed")
+    panels: list[tuple[str, str, dict[str, Floats]]] = [
+        (
+            "The token that came",
+            "probability",
+            {"model": path.model_probability, "posterior predictive": path.predictive_probability},
+        ),
+        ("Model against posterior predictive", "nats", {"KL(model || predictive)": path.kl}),
+        (
+            "Uncertainty of the posterior",
+            "nats",
+            {"total": path.total, "aleatoric": path.aleatoric, "epistemic": path.epistemic},
+        ),
+    ]
+    for ax, (title, ylabel, values) in zip(axes, panels, strict=True):
+        for i, (name, value) in enumerate(values.items()):
+            look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i]}
+            look |= {"marker": MARKERS[i], "markersize": 4, "markevery": every(len(path))}
+            ax.plot(np.arange(len(path)), value, label=name, **look)
+        tidy(ax, xlabel="", ylabel=ylabel, title=title)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        legend(ax)
+    top, middle, bottom = axes
+    top.set_ylim(-0.02, 1.02)
+    for ax in (middle, bottom):
+        ax.set_ylim(bottom=0.0)
+    bottom.set_xlabel("token of the text")
+    if len(path) <= NAMED:
+        names = [token_name(path.names, int(j), width=12) for j in path.tokens]
+        bottom.set_xticks(range(len(path)), names, rotation=90, fontsize="small")
+    return top, middle, bottom

@@ -9,6 +9,7 @@ Contents
     calibration                                             a `Comparison` with a matrix
     continuity                                              a `ContinuityReport`
     icl_curve, scaling_laws, wind_tunnel                    an `IclFit`, `ScalingFit`, and a score
+    learning_path                                           a `LearningPath`: three panels
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -33,7 +34,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
-from ._plot_learning import icl_curve, scaling_laws, wind_tunnel
+from ._plot_learning import icl_curve, learning_path, scaling_laws, wind_tunnel
 from ._plot_mixture import compare_components, components, ternary
 from ._plot_style import (
     COLOURS,
@@ -69,6 +70,7 @@ __all__ = [
     "curves",
     "icl_curve",
     "kl",
+    "learning_path",
     "scaling_laws",
     "ternary",
     "total_concentration",

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matrixbayes import _plot_mixture, plot, windtunnel
 from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
+from matrixbayes.generation import learning_path
 from matrixbayes.icl import fit_icl_curve
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
@@ -68,6 +69,7 @@ def tunnel(alpha: float) -> windtunnel.WindTunnelScore:
     return windtunnel.score(URNS, other.log_predictive, n=20, length=8, rng=0)
 
 
+TEXT = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0, 0, 3, 1, 0], kind="probs")
 FAR, NEAR = tunnel(1.0), tunnel(8.9)
 OKABE_ITO = {
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
@@ -307,6 +309,30 @@ def test_a_learning_curve_need_not_pass_one_half(p: list[float], words: str) -> 
     assert png(ax.figure)
 
 
+def test_a_text_has_three_panels() -> None:
+    figure = Figure((9.0, 7.5), layout="constrained")
+    axes = tuple(figure.subplots(3, 1, sharex=True))
+    assert TEXT.plot(axes=axes) == axes
+    assert pyplot.get_fignums() == []
+    steps = list(range(5))
+    shown = [
+        [TEXT.model_probability, TEXT.predictive_probability],
+        [TEXT.kl],
+        [TEXT.total, TEXT.aleatoric, TEXT.epistemic],
+    ]
+    assert png(figure)
+    for ax, values in zip(axes, shown, strict=True):
+        assert drawn(ax) == [(steps, value.tolist()) for value in values]
+        assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+        assert ax.get_ylabel()
+        assert ax.get_title(loc="left")
+    names = [text.get_text() for text in axes[2].get_xticklabels()]
+    assert names == ["␣yes", "␣yes", r"a\nb", r"\$x^2\$", "␣yes"]
+    many = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0] * 60, kind="probs")
+    assert len(plot.learning_path(many)[2].get_xticks()) < 20
+    assert len(pyplot.get_fignums()) == 1
+
+
 def test_scaling_laws_tell_what_was_held_out() -> None:
     ax = LAWS.plot(task=1, ax=new_axes(""))
     p = LAWS.probabilities[1].tolist()
@@ -344,6 +370,7 @@ def test_a_wind_tunnel_shows_a_small_kl_too() -> None:
         (lambda: plot.ternary(DirichletMixture([1.0], [[1.0, 2.0]])), "needs three tokens"),
         (lambda: plot.curves({}), "0 curves"),
         (lambda: plot.scaling_laws(LAWS, task=2), "curves 0 to 1"),
+        (lambda: plot.learning_path(TEXT, axes=[new_axes("")]), "1 axes; three are needed"),
     ],
 )
 def test_wrong_arguments_are_explained(call, message: str) -> None:
