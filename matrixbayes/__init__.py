@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .generation import learning_path
     from .huggingface import collect, preflight
     from .icl import fit_icl_curve, icl_curve
+    from .icl_designs import flipped_label_design, unrelated_label_design
     from .matrix import PosteriorPath, posterior_path
     from .mixture import DirichletMixture
     from .prior import DirichletMixtureEstimator
@@ -44,6 +45,7 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
+    "LabelDesign": "icl_designs",
     "LawFit": "scaling",
     "LearningPath": "generation",
     "NextTokenRows": "rows",
@@ -64,6 +66,7 @@ _HOMES = {
     "embed_of": "continuity",
     "fit_icl_curve": "icl",
     "fit_scaling_laws": "scaling",
+    "flipped_label_design": "icl_designs",
     "head_bound": "continuity",
     "head_of": "continuity",
     "icl_curve": "icl",
@@ -74,6 +77,7 @@ _HOMES = {
     "read_easel": "easel",
     "select_prior": "selection",
     "span_of": "continuity",
+    "unrelated_label_design": "icl_designs",
     "write_easel": "easel",
 }
 _MODULES = ("plot", "windtunnel")
@@ -92,6 +96,7 @@ __all__ = [
     "HeadBound",
     "IclCurve",
     "IclFit",
+    "LabelDesign",
     "LawFit",
     "LearningPath",
     "NextTokenRows",
@@ -113,6 +118,7 @@ __all__ = [
     "embed_of",
     "fit_icl_curve",
     "fit_scaling_laws",
+    "flipped_label_design",
     "head_bound",
     "head_of",
     "icl_curve",
@@ -124,6 +130,7 @@ __all__ = [
     "read_easel",
     "select_prior",
     "span_of",
+    "unrelated_label_design",
     "windtunnel",
     "write_easel",
 ]
