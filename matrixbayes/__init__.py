@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
     from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
+    from .generation import learning_path
     from .huggingface import collect, preflight
     from .icl import fit_icl_curve, icl_curve
+    from .icl_designs import flipped_label_design, unrelated_label_design
     from .matrix import PosteriorPath, posterior_path
     from .mixture import DirichletMixture
     from .prior import DirichletMixtureEstimator
@@ -45,7 +47,9 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
+    "LabelDesign": "icl_designs",
     "LawFit": "scaling",
+    "LearningPath": "generation",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "matrix",
@@ -64,15 +68,18 @@ _HOMES = {
     "embed_of": "continuity",
     "fit_icl_curve": "icl",
     "fit_scaling_laws": "scaling",
+    "flipped_label_design": "icl_designs",
     "head_bound": "continuity",
     "head_of": "continuity",
     "icl_curve": "icl",
+    "learning_path": "generation",
     "posterior_path": "matrix",
     "preflight": "huggingface",
     "probe_segment": "continuity",
     "read_easel": "easel",
     "select_prior": "selection",
     "span_of": "continuity",
+    "unrelated_label_design": "icl_designs",
     "write_easel": "easel",
 }
 _MODULES = ("plot", "windtunnel")
@@ -93,7 +100,9 @@ __all__ = [
     "HeadBound",
     "IclCurve",
     "IclFit",
+    "LabelDesign",
     "LawFit",
+    "LearningPath",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",
@@ -113,9 +122,11 @@ __all__ = [
     "embed_of",
     "fit_icl_curve",
     "fit_scaling_laws",
+    "flipped_label_design",
     "head_bound",
     "head_of",
     "icl_curve",
+    "learning_path",
     "plot",
     "posterior_path",
     "preflight",
@@ -123,6 +134,7 @@ __all__ = [
     "read_easel",
     "select_prior",
     "span_of",
+    "unrelated_label_design",
     "windtunnel",
     "write_easel",
 ]

@@ -72,11 +72,11 @@ def posterior_path(
             f"demonstrations must be a sequence of tokens, not one string; for a single "
             f"demonstration write [{demonstrations!r}]"
         )
-    return PosteriorPath(prior, _columns(demonstrations, prior, "demonstrations"))
+    return PosteriorPath(prior, columns_of(demonstrations, prior, "demonstrations"))
 
 
-def _columns(items: Iterable[Any], prior: DirichletMixture, what: str) -> tuple[int, ...]:
-    """Names and column numbers as column numbers, checked."""
+def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tuple[int, ...]:
+    """Names and column numbers of a prior's tokens as column numbers, checked."""
     number_of = {name: v for v, name in enumerate(prior.tokens or ())}
     columns = []
     for i, item in enumerate(items):
@@ -245,7 +245,7 @@ class PosteriorPath:
         if tokens is None:
             columns = tuple(range(self.prior.n_tokens))
         else:
-            columns = _columns(tokens, self.prior, "tokens")
+            columns = columns_of(tokens, self.prior, "tokens")
         ends = [[p.interval(v, level) for v in columns] for p in self.posteriors]
         return np.array(ends, dtype=np.float64).reshape(len(self), len(columns), 2)
 

@@ -1,4 +1,4 @@
-"""Pictures of mixtures, posterior paths and model choice: axes in, axes out.
+"""Pictures of mixtures, posterior paths, model choice and learning: axes in, axes out.
 
 Contents
     concentration, total_concentration, component_weights   a `PosteriorPath` against shots
@@ -10,6 +10,8 @@ Contents
     continuity                                              a `ContinuityReport`
     elicitation                                             an `ElicitationReport`
     elicitation_figure                                      the same by length and by last token
+    icl_curve, scaling_laws, wind_tunnel                    an `IclFit`, `ScalingFit`, and a score
+    learning_path                                           a `LearningPath`: three panels
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -35,6 +37,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
 from ._plot_elicitation import elicitation, elicitation_figure
+from ._plot_learning import icl_curve, learning_path, scaling_laws, wind_tunnel
 from ._plot_mixture import compare_components, components, ternary
 from ._plot_style import (
     COLOURS,
@@ -70,9 +73,13 @@ __all__ = [
     "curves",
     "elicitation",
     "elicitation_figure",
+    "icl_curve",
     "kl",
+    "learning_path",
+    "scaling_laws",
     "ternary",
     "total_concentration",
+    "wind_tunnel",
 ]
 
 

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LAWS", "LawFit", "ScalingFit", "bayesian_law", "fit_scaling_laws"]
 
@@ -104,10 +107,15 @@ class ScalingFit:
     laws : dict of str to LawFit
     n_fitted : int
         How many of the numbers of shots were fitted, the smallest ones.
+    shots : ndarray of shape (n,)
+    probabilities : ndarray of shape (M, n)
+        What was given, fitted or not.
     """
 
     laws: dict[str, LawFit]
     n_fitted: int
+    shots: Floats
+    probabilities: Floats
 
     def __getitem__(self, law: str) -> LawFit:
         return self.laws[law]
@@ -133,6 +141,12 @@ class ScalingFit:
     def _repr_html_(self) -> str:
         columns, lines = self._table()
         return display.table_html(columns, lines, caption="ScalingFit")
+
+    def plot(self, *, task: int | None = None, ax: Axes | None = None) -> Axes:
+        """What was fitted and held out, with each law; `plot.scaling_laws`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").scaling_laws(self, task=task, ax=ax)
 
 
 def fit_scaling_laws(
@@ -186,7 +200,7 @@ def fit_scaling_laws(
     >>> found.best.law, found["original"].parameters["P"].round(3)
     ('original', array([[0.8, 0.3]]))
     """
-    n, p = np.asarray(shots, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
+    n, p = np.array(shots, dtype=np.float64), np.array(probabilities, dtype=np.float64)
     p = p[np.newaxis] if p.ndim == 1 else p
     if n.ndim != 1 or p.ndim != 2 or p.shape[1] != len(n) or len(p) == 0:
         raise ValueError(f"shots have shape {n.shape} and probabilities {p.shape}")
@@ -206,7 +220,8 @@ def fit_scaling_laws(
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not one of {', '.join(map(repr, LAWS))}")
     generator = np.random.default_rng(rng)
-    return ScalingFit({law: _fit(law, n, p, fitted, generator) for law in wanted}, fitted)
+    fits = {law: _fit(law, n, p, fitted, generator) for law in wanted}
+    return ScalingFit(fits, fitted, n, p)
 
 
 def _fit(law: str, n: Floats, p: Floats, fitted: int, rng: np.random.Generator) -> LawFit:

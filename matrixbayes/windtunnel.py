@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from .mixture import DirichletMixture
 from .rows import as_log_probs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "HMM",
@@ -442,6 +445,12 @@ class WindTunnelScore:
     def _repr_html_(self) -> str:
         title, columns, lines = self._table()
         return display.table_html(columns, lines, caption=title)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Entropies and KL by position; `plot.wind_tunnel`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").wind_tunnel(self, ax=ax)
 
 
 def score(

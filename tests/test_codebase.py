@@ -41,7 +41,7 @@ LAYERS = [
     {"plot"},
     {"huggingface"},
     {"continuity"},
-    {"selection", "dask", "comparison"},
+    {"selection", "dask", "comparison", "generation"},
     {"transitions", "transition"},
     {"prior", "matrix", "elicitation"},
     {"estimator", "em", "information"},

@@ -14,7 +14,8 @@ import matrixbayes as mb
 
 # What functions return, whose examples are those functions'.
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
-RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LawFit", "ScalingFit")
+RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
+RESULTS += ("LearningPath", "ScalingFit")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
 NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import matrixbayes as mb
-from matrixbayes.icl import _curve, fit_icl_curve, icl_curve
+from matrixbayes._icl_search import curve
+from matrixbayes.icl import fit_icl_curve, icl_curve
 
 SHOTS = np.arange(0, 60, 3)
 SWITCH = mb.DirichletMixture([0.999, 0.001], [[40.0, 4.0], [0.5, 20.0]])
@@ -47,14 +48,16 @@ def test_a_switch_is_found_and_told_from_slow_learning():
 @pytest.mark.parametrize("k", [1, 2])
 def test_slopes_against_differences(k):
     rng = np.random.default_rng(0)
-    n = np.array([0.0, 1.0, 2.5, 40.0])
+    n, others = np.array([0.0, 1.0, 2.5, 40.0, 3.0]), np.array([0.0, 0.0, 0.0, 0.0, 7.5])
     for _ in range(20):
         theta = rng.normal(0.5, 1.5, 2 if k == 1 else 5)
-        slopes = _curve(theta, k, n)[1]
+        slopes = curve(theta, k, n, others)[1]
         for j in range(len(theta)):
             step = np.zeros(len(theta))
             step[j] = 1e-6
-            numeric = (_curve(theta + step, k, n)[0] - _curve(theta - step, k, n)[0]) / 2e-6
+            numeric = (
+                curve(theta + step, k, n, others)[0] - curve(theta - step, k, n, others)[0]
+            ) / 2e-6
             assert_allclose(slopes[j], numeric, rtol=1e-5, atol=1e-8)
 
 
@@ -69,6 +72,56 @@ def test_intervals_cover_the_planted_values():
         low, high = found.intervals["crossover"]
         inside += low <= a * (2 * m - 1) <= high
     assert inside >= 13  # of 18 expected
+
+
+def test_demonstrations_of_other_labels_count_too():
+    a, m = 12.0, 0.75
+    shown, others = np.divmod(np.arange(36), 6)
+    p = (a * (1 - m) + shown) / (a + shown + others)
+    found = fit_icl_curve(shown, p, others=others, n_boot=0, rng=0)
+    assert_allclose([found.dirichlet.concentration, found.dirichlet.mean], [a, m], rtol=1e-5)
+    assert_allclose(found.dirichlet(shown, others), p, rtol=1e-6)
+    assert found.best is found.dirichlet
+    expected = icl_curve(SWITCH, np.column_stack([others, shown]))[:, 1]
+    found = fit_icl_curve(shown, expected, others=others, n_boot=0, rng=0)
+    assert found.best is found.switch
+    assert_allclose(found.switch(shown, others), expected, rtol=1e-4)
+    assert found.others is not None
+    assert_allclose(found.probabilities, expected)
+
+
+def test_intervals_know_what_points_belong_together():
+    # Each sequence has its own prior, so that its points err together.
+    shots = np.arange(0, 24, 2)
+    rng = np.random.default_rng(0)
+    own = rng.beta(16, 4, 30)
+    p = np.stack([(10 * (1 - m) + shots) / (10 + shots) for m in own])
+    n, groups = np.tile(shots, 30), np.repeat(np.arange(30), len(shots))
+    widths = []
+    for names in (None, groups):
+        found = fit_icl_curve(n, p.ravel(), groups=names, n_boot=100, rng=1)
+        low, high = found.dirichlet.intervals["crossover"]
+        widths.append(high - low)
+    # The mean curve has A = 10 and the mean of the 30 draws of m, so that n* = 20 m - 10.
+    expected = 20 * 2 * 1.645 * own.std(ddof=1) / np.sqrt(30)
+    assert_allclose(widths[1], expected, rtol=0.3)
+    assert widths[0] < 0.5 * widths[1]
+    alone = fit_icl_curve(shots, p[0], groups=np.zeros(len(shots)), n_boot=5, rng=0)
+    assert alone.dirichlet.intervals == {}
+
+
+def test_a_heavy_point_does_not_count_as_many():
+    # One point carries the estimate: an interval over samples of points must show that.
+    shots, p = np.repeat([0, 10], 10), np.tile([0.1, 0.3], 10)
+    weights = np.ones(20)
+    weights[0] = 100.0
+    heavy = fit_icl_curve(shots, p, weights=weights, n_boot=100, rng=0).dirichlet
+    even = fit_icl_curve(shots, p, n_boot=100, rng=0).dirichlet
+    (low, high), (first, last) = heavy.intervals["mean"], even.intervals["mean"]
+    assert high - low > 1.2 * (last - first)
+    none = np.r_[np.ones(10), np.zeros(10)]
+    with pytest.raises(ValueError, match="same number of shots"):
+        fit_icl_curve(shots, p, weights=none)
 
 
 def test_few_points_and_curves_that_never_cross():
@@ -93,6 +146,7 @@ def test_few_points_and_curves_that_never_cross():
         (([1, 2], [0.5, 1.5]), r"probabilities\[1\] is 1.5"),
         (([1, 2], [0.5, np.nan]), r"probabilities\[1\] is nan"),
         (([3, 3], [0.5, 0.6]), "same number of shots"),
+        (([], []), "no points"),
     ],
 )
 def test_wrong_points_are_named(arguments, says):
@@ -102,5 +156,10 @@ def test_wrong_points_are_named(arguments, says):
         fit_icl_curve([0, 1], [0.2, 0.3], level=2.0)
     with pytest.raises(ValueError, match="weights"):
         fit_icl_curve([0, 1], [0.2, 0.3], weights=[0, 0])
+    for name in ("others", "groups"):
+        with pytest.raises(ValueError, match=f"{name} have shape"):
+            fit_icl_curve([0, 1], [0.2, 0.3], **{name: [0]})
+    with pytest.raises(ValueError, match=r"others\[1\] is -1"):
+        fit_icl_curve([0, 1], [0.2, 0.3], others=[0, -1])
     with pytest.raises(ValueError, match="need \\(n, V\\)"):
         icl_curve(SWITCH, [1.0, 2.0])

@@ -16,13 +16,16 @@ from matplotlib import colors, pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrixbayes import _plot_mixture, plot
+from matrixbayes import _plot_mixture, plot, windtunnel
 from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
+from matrixbayes.generation import learning_path
+from matrixbayes.icl import fit_icl_curve
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
+from matrixbayes.scaling import fit_scaling_laws
 from matrixbayes.transitions import TransitionMatrix
 
 TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")
@@ -53,6 +56,27 @@ SEEN = np.array([np.bincount(h, minlength=5) + 1.0 for h in HISTORIES])
 ELICITED = elicit_prior(
     HISTORIES, NextTokenRows(np.log(SEEN / SEEN.sum(axis=1)[:, None]), tokens=TOKENS), rng=0
 )
+SHOTS = np.array([0, 1, 2, 4, 8, 16, 32])
+LEARNT = fit_icl_curve(
+    np.repeat(SHOTS, 2),
+    np.repeat((2 + SHOTS) / (10 + SHOTS), 2) + [0.01, -0.01] * 7,
+    n_boot=9,
+    rng=0,
+)
+LAWS = fit_scaling_laws(
+    SHOTS, np.stack([0.9 - 0.8 / (SHOTS + 1), 0.5 - 0.4 / (SHOTS + 1)]), n_fitted=5, rng=0
+)
+URNS = windtunnel.Urns(DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]]))
+
+
+def tunnel(alpha: float) -> windtunnel.WindTunnelScore:
+    """How an urn of one Dirichlet scores against one of two."""
+    other = windtunnel.Urns(DirichletMixture([0.5, 0.5], [[alpha, 1.0], [1.0, 9.0]]))
+    return windtunnel.score(URNS, other.log_predictive, n=20, length=8, rng=0)
+
+
+TEXT = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0, 0, 3, 1, 0], kind="probs")
+FAR, NEAR = tunnel(1.0), tunnel(8.9)
 OKABE_ITO = {
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 }  # fmt: skip
@@ -71,6 +95,10 @@ DRAWINGS = {
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
     "elicitation": lambda ax: plot.elicitation(ELICITED, ax=ax),
     "elicitation, last": lambda ax: plot.elicitation(ELICITED, by="last", ax=ax),
+    "icl_curve": lambda ax: plot.icl_curve(LEARNT, ax=ax),
+    "scaling_laws": lambda ax: plot.scaling_laws(LAWS, ax=ax),
+    "wind_tunnel": lambda ax: plot.wind_tunnel(FAR, ax=ax),
+    "wind_tunnel_near": lambda ax: plot.wind_tunnel(NEAR, ax=ax),
 }
 
 
@@ -129,7 +157,9 @@ def test_axes_are_labelled_and_titled(name: str) -> None:
     assert ax.get_xlabel() or name == "compare_components"
 
 
-@pytest.mark.parametrize("name", ["concentration", "component_weights", "curves"])
+@pytest.mark.parametrize(
+    "name", ["concentration", "component_weights", "curves", "scaling_laws", "wind_tunnel"]
+)
 def test_what_colour_tells_apart_line_styles_tell_too(name: str) -> None:
     ax = DRAWINGS[name](new_axes(name))
     looks = {}
@@ -256,6 +286,83 @@ def test_the_criterion_marks_the_choice() -> None:
     assert (list(ax.get_lines()[1].get_xdata()), list(ax.get_lines()[1].get_ydata())) == ([2], [-9])
 
 
+def drawn(ax: Axes) -> list[tuple[list[float], list[float]]]:
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.get_lines()]
+
+
+def test_a_learning_curve_marks_its_crossover() -> None:
+    ax = LEARNT.plot(ax=new_axes(""))
+    n, (low, high) = LEARNT.dirichlet.crossover, LEARNT.dirichlet.intervals["crossover"]
+    assert ([n], [0.5]) in drawn(ax)
+    assert ([low, high], [0.5, 0.5]) in drawn(ax)
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert f"one Dirichlet:\npasses 1/2 at {n:.3g} ({low:.3g} to {high:.3g})" in names
+    assert "observed, mean ± sd" in names
+    means = [np.asarray(y) for x, y in drawn(ax) if x == SHOTS.tolist()]
+    assert any(np.allclose(y, (2 + SHOTS) / (10 + SHOTS)) for y in means)
+    lines = {line.get_label().split(":")[0]: line.get_linewidth() for line in ax.get_lines()}
+    assert lines["one Dirichlet"] > lines["switch"]  # as LEARNT.best is
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [([0.6, 0.7, 0.8], "above 1/2 from"), ([0.2, 0.2, 0.2], "1/2 at"), ([0.2, 0.3, 0.4], "1/2 at")],
+)
+def test_a_learning_curve_need_not_pass_one_half(p: list[float], words: str) -> None:
+    fit = fit_icl_curve([0, 1, 2], p, others=[0, 0, 1], n_boot=0, rng=0)
+    ax = plot.icl_curve(fit, ax=new_axes(""))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words in names[0]
+    assert names[1:] == ["observed", "observed, with others"]
+    assert png(ax.figure)
+
+
+def test_a_text_has_three_panels() -> None:
+    figure = Figure((9.0, 7.5), layout="constrained")
+    axes = tuple(figure.subplots(3, 1, sharex=True))
+    assert TEXT.plot(axes=axes) == axes
+    assert pyplot.get_fignums() == []
+    steps = list(range(5))
+    shown = [
+        [TEXT.model_probability, TEXT.predictive_probability],
+        [TEXT.kl],
+        [TEXT.total, TEXT.aleatoric, TEXT.epistemic],
+    ]
+    assert png(figure)
+    for ax, values in zip(axes, shown, strict=True):
+        assert drawn(ax) == [(steps, value.tolist()) for value in values]
+        assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+        assert ax.get_ylabel()
+        assert ax.get_title(loc="left")
+    names = [text.get_text() for text in axes[2].get_xticklabels()]
+    assert names == ["␣yes", "␣yes", r"a\nb", r"\$x^2\$", "␣yes"]
+    many = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0] * 60, kind="probs")
+    assert len(plot.learning_path(many)[2].get_xticks()) < 20
+    assert len(pyplot.get_fignums()) == 1
+
+
+def test_scaling_laws_tell_what_was_held_out() -> None:
+    ax = LAWS.plot(task=1, ax=new_axes(""))
+    p = LAWS.probabilities[1].tolist()
+    assert (SHOTS[:5].tolist(), p[:5]) in drawn(ax)
+    assert (SHOTS[5:].tolist(), p[5:]) in drawn(ax)
+    assert (SHOTS.tolist(), LAWS["power"].predicted[1].tolist()) in drawn(ax)
+    assert ax.get_xscale() == "symlog"
+    short = fit_scaling_laws([1, 2, 3], [0.01, 0.2, 0.9], laws=["power"], rng=0)
+    ax = plot.scaling_laws(short, ax=new_axes(""))
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
+    assert not any("held out" in text.get_text() for text in ax.get_legend().get_texts())
+
+
+def test_a_wind_tunnel_shows_a_small_kl_too() -> None:
+    assert FAR.plot(ax=new_axes("")).get_yscale() == "linear"
+    ax = NEAR.plot(ax=new_axes(""))
+    assert ax.get_yscale() == "log"
+    assert (list(range(8)), NEAR.kl.tolist()) in drawn(ax)
+    exact = windtunnel.score(URNS, URNS.log_predictive, n=1, length=8, rng=0)
+    assert png(exact.plot(ax=new_axes("")).figure)  # no KL, and no standard error of one sequence
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -270,6 +377,8 @@ def test_the_criterion_marks_the_choice() -> None:
         (lambda: plot.ternary(PRIOR, tokens=[0, 0]), "two or three different tokens"),
         (lambda: plot.ternary(DirichletMixture([1.0], [[1.0, 2.0]])), "needs three tokens"),
         (lambda: plot.curves({}), "0 curves"),
+        (lambda: plot.scaling_laws(LAWS, task=2), "curves 0 to 1"),
+        (lambda: plot.learning_path(TEXT, axes=[new_axes("")]), "1 axes; three are needed"),
     ],
 )
 def test_wrong_arguments_are_explained(call, message: str) -> None:

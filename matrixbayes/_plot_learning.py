@@ -1,0 +1,273 @@
+"""Pictures of learning: in-context curves, scaling laws, wind tunnels, texts as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
+
+from ._plot_style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    STYLES,
+    every,
+    legend,
+    new_axes,
+    shot_axis,
+    tidy,
+    token_name,
+)
+
+if TYPE_CHECKING:
+    from .generation import LearningPath
+    from .icl import IclCurve, IclFit
+    from .scaling import ScalingFit
+    from .windtunnel import WindTunnelScore
+
+__all__ = ["icl_curve", "learning_path", "scaling_laws", "wind_tunnel"]
+
+Floats = NDArray[np.float64]
+
+POINTS = 200  # along a fitted curve
+WIDE = 20.0  # a ratio from which an axis is logarithmic
+NAMED = 40  # tokens whose names are printed
+INK = "#000000"  # of what was observed
+
+
+def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
+    """A learning curve: the points, one Dirichlet and a switch, and where they pass 1/2.
+
+    Parameters
+    ----------
+    fit
+        From `fit_icl_curve`.
+    ax
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    Axes
+        The form that the data prefer is drawn heavier.  Of many points with the same demonstrations
+        the mean is marked, with one standard deviation.  Hollow marks are points that have
+        demonstrations of other labels too: the curves are of those that have none.
+    """
+    ax = new_axes(ax, 7.5, 4.0)
+    last = int(np.ceil(fit.shots.max()))
+    ax.axhline(0.5, color=GREY, linewidth=0.8)
+    for i, (name, curve) in enumerate((("one Dirichlet", fit.dirichlet), ("switch", fit.switch))):
+        if curve is not None:
+            _fitted(ax, i, name, curve, fit, last)
+    alone = fit.others == 0.0
+    _observed(ax, fit.shots[alone], fit.probabilities[alone], "observed", INK)
+    _observed(ax, fit.shots[~alone], fit.probabilities[~alone], "observed, with others", "none")
+    tidy(ax, xlabel="demonstrations of the label (shots)", ylabel="probability of the label")
+    ax.set_title("In-context learning", loc="left", fontsize="medium", fontweight="bold")
+    shot_axis(ax, last)
+    ax.set_ylim(-0.02, 1.02)
+    legend(ax)
+    return ax
+
+
+def _fitted(ax: Axes, i: int, name: str, curve: IclCurve, fit: IclFit, last: int) -> None:
+    """A form and its crossover, with the interval as a bar on the line at 1/2."""
+    look: dict[str, Any] = {"color": COLOURS[i]}
+    n, (low, high) = curve.crossover, curve.intervals.get("crossover", (np.nan, np.nan))
+    if n == 0.0:
+        words = "above 1/2 from the beginning"
+    else:
+        words = f"passes 1/2 at {n:.3g}" if np.isfinite(n) else "never passes 1/2"
+        words += "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
+    shots = np.linspace(0.0, last, POINTS)
+    look |= {"linestyle": STYLES[i], "linewidth": 2.4 if curve is fit.best else 1.3}
+    ax.plot(shots, curve(shots), label=f"{name}:\n{words}", **look)
+    if low < last:
+        bar: dict[str, Any] = {"linewidth": 5.0, "alpha": 0.45, "solid_capstyle": "butt"}
+        ax.plot([low, min(high, last)], [0.5, 0.5], color=COLOURS[i], **bar)
+    if 0.0 < n <= last:
+        mark: dict[str, Any] = {"marker": MARKERS[2 + i], "markersize": 8, "zorder": 4}
+        ax.plot([n], [0.5], color=COLOURS[i], markeredgecolor="white", linestyle="none", **mark)
+
+
+def _observed(ax: Axes, shots: Floats, p: Floats, name: str, face: str) -> None:
+    """Points, or their mean and standard deviation where several have the same place."""
+    if not len(shots):
+        return
+    places, where, many = np.unique(shots, return_inverse=True, return_counts=True)
+    mean = np.bincount(where, p) / many
+    spread = np.sqrt(np.bincount(where, (p - mean[where]) ** 2) / np.maximum(many - 1, 1))
+    mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markerfacecolor": face}
+    mark |= {"color": INK, "linestyle": "none", "zorder": 3}
+    if many.max() > 1:
+        name += ", mean ± sd"
+        ax.errorbar(places, mean, yerr=spread, label=name, elinewidth=0.9, capsize=2, **mark)
+    else:
+        ax.plot(places, mean, label=name, **mark)
+
+
+def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = None) -> Axes:
+    """Laws fitted to the first shots and extrapolated, with what was held out.
+
+    Parameters
+    ----------
+    fit
+        From `fit_scaling_laws`.
+    task
+        The number of the curve to show; by default their mean.
+    ax
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    Axes
+        Shots are on a logarithmic axis, linear from 0 to 1, where they reach far.  Filled marks
+        were fitted, hollow ones were not; the law that is best is drawn heavier.
+    """
+    m = len(fit.probabilities)
+    if task is not None and not 0 <= task < m:
+        raise ValueError(f"task is {task}; there are curves 0 to {m - 1}")
+
+    def shown(values: Floats) -> Floats:
+        return values.mean(axis=0) if task is None else values[task]
+
+    ax = new_axes(ax, 7.5, 4.0)
+    shots, p = fit.shots, shown(fit.probabilities)
+    for i, law in enumerate(fit.laws.values()):
+        width = 2.4 if law is fit.best else 1.3
+        error = law.nrmse if np.isnan(law.extrapolation_nrmse) else law.extrapolation_nrmse
+        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "linewidth": width}
+        ax.plot(shots, shown(law.predicted), label=f"{law.law} (NRMSE {error:.2g})", **look)
+    mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none", "color": INK}
+    cut = fit.n_fitted
+    ax.plot(shots[:cut], p[:cut], label="observed, fitted", zorder=3, **mark)
+    if cut < len(shots):
+        ax.plot(shots[cut:], p[cut:], label="observed, held out", markerfacecolor="none", **mark)
+        ax.axvline((shots[cut - 1] + shots[cut]) / 2.0, color=GREY, linewidth=0.8, linestyle=":")
+    of = "" if m == 1 else " (mean of tasks)" if task is None else f" (task {task})"
+    tidy(ax, xlabel="examples seen (shots)", ylabel="probability of the next example")
+    ax.set_title(f"Scaling laws{of}", loc="left", fontsize="medium", fontweight="bold")
+    _reaching(ax, shots)
+    if p.max() > WIDE * p.min():
+        ax.set_yscale("log")
+    legend(ax)
+    return ax
+
+
+def _reaching(ax: Axes, shots: Floats) -> None:
+    """The axis of shots, logarithmic where they reach far."""
+    if shots[-1] > WIDE:
+        ax.set_xscale("symlog", linthresh=1.0)
+        ax.set_xlim(-0.1 if shots[0] < 1.0 else 0.9 * shots[0], 1.1 * shots[-1])
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
+    """A model against exact Bayes by position: both entropies, and KL with its standard error.
+
+    Parameters
+    ----------
+    score
+        From `windtunnel.score`.
+    ax
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    Axes
+        All are bits; the axis is logarithmic where the KL would vanish beside the entropies.
+    """
+    at = score.positions
+    ax = new_axes(ax, 7.5, 4.0)
+    values = (score.bayes_entropy[at], score.model_entropy[at], score.kl[at])
+    names = ("entropy of exact Bayes", "entropy of the model", "KL(Bayes || model)")
+    wide = bool(values[2].max() * WIDE < values[0].max() and values[2].max() > 0.0)
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
+        look |= {"markersize": 4, "markevery": (i, every(len(at)) + 2)}
+        ax.plot(at, np.where(value > 0.0, value, np.nan) if wide else value, label=name, **look)
+    error = np.nan_to_num(score.standard_error[at])
+    low = values[2] - error
+    if wide:  # a band that reaches 0 ends at a tenth of its middle
+        low = np.maximum(low, 0.1 * values[2])
+    ax.fill_between(
+        at,
+        low,
+        values[2] + error,
+        color=COLOURS[2],
+        alpha=0.2,
+        linewidth=0,
+        label="± one standard error",
+    )
+    tidy(ax, xlabel="position", ylabel="bits")
+    title = f"Wind tunnel: {score.n_sequences} sequences"
+    ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if wide:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=min(0.0, float(low.min())))
+    legend(ax)
+    return ax
+
+
+def learning_path(
+    path: LearningPath, *, axes: Sequence[Axes] | None = None
+) -> tuple[Axes, Axes, Axes]:
+    """A text as evidence: probabilities of its tokens, KL, and what the posterior does not know.
+
+    Parameters
+    ----------
+    path
+        From `learning_path`.
+    axes
+        Three to draw on, from above; a new figure without them.
+
+    Returns
+    -------
+    tuple of three Axes
+        Along the text: the model's and the posterior predictive probability of the token that came;
+        KL(model || predictive); total, aleatoric and epistemic uncertainty of the posterior.
+    """
+    if axes is None:
+        from matplotlib import pyplot
+
+        size = (9.0, 7.5)
+        axes = pyplot.subplots(3, 1, sharex=True, figsize=size, layout="constrained")[1]
+    if len(axes) != 3:
+        raise ValueError(f"there are {len(axes)} axes; three are needed")
+    panels: list[tuple[str, str, dict[str, Floats]]] = [
+        (
+            "The token that came",
+            "probability",
+            {"model": path.model_probability, "posterior predictive": path.predictive_probability},
+        ),
+        ("Model against posterior predictive", "nats", {"KL(model || predictive)": path.kl}),
+        (
+            "Uncertainty of the posterior",
+            "nats",
+            {"total": path.total, "aleatoric": path.aleatoric, "epistemic": path.epistemic},
+        ),
+    ]
+    for ax, (title, ylabel, values) in zip(axes, panels, strict=True):
+        for i, (name, value) in enumerate(values.items()):
+            look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i]}
+            look |= {"marker": MARKERS[i], "markersize": 4, "markevery": every(len(path))}
+            ax.plot(np.arange(len(path)), value, label=name, **look)
+        tidy(ax, xlabel="", ylabel=ylabel, title=title)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        legend(ax)
+    top, middle, bottom = axes
+    top.set_ylim(-0.02, 1.02)
+    for ax in (middle, bottom):
+        ax.set_ylim(bottom=0.0)
+    bottom.set_xlabel("token of the text")
+    if len(path) <= NAMED:
+        names = [token_name(path.names, int(j), width=12) for j in path.tokens]
+        bottom.set_xticks(range(len(path)), names, rotation=90, fontsize="small")
+    return top, middle, bottom

@@ -1,0 +1,303 @@
+"""Generation as Bayesian learning: a model's predictions beside a posterior's, token by token.
+
+Each token of a text is evidence about the row that the next one comes from.  A model that learns as
+Bayes does, from the prior that it acts on, predicts what the posterior predicts.
+
+Contents
+    learning_path    the model, the posterior predictive and the uncertainty along a text
+    LearningPath     the result
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import display
+from .matrix import columns_of
+from .mixture import DirichletMixture
+from .rows import as_log_probs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from .elicitation import ElicitationReport
+
+__all__ = ["LearningPath", "learning_path"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Seed = np.random.Generator | int | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningPath:
+    """A text as evidence; made by `learning_path`.
+
+    Attributes
+    ----------
+    tokens : ndarray of int of shape (T,)
+        The columns of the tokens that came.
+    history : ndarray of int of shape (H,)
+        Those before them.
+    log_probs : ndarray of shape (T, V)
+        What the model says of each token before it sees it.
+    predictive : ndarray of shape (T, V)
+        The posterior predictive there, as probabilities.
+    kl : ndarray of shape (T,)
+        KL(model || predictive) in nats.
+    total, aleatoric, epistemic : ndarray of shape (T,)
+        Of the posterior there, in nats: the entropy of the next token; the part that more tokens
+        cannot reduce; and the part that they can.
+    names : tuple of str or None
+        Of the V columns.
+    """
+
+    tokens: Ids
+    history: Ids
+    log_probs: Floats
+    predictive: Floats
+    kl: Floats
+    total: Floats
+    aleatoric: Floats
+    epistemic: Floats
+    names: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def model_probability(self) -> Floats:
+        """Of each token that came, by the model; shape (T,)."""
+        return np.exp(self.log_probs[np.arange(len(self)), self.tokens])
+
+    @property
+    def predictive_probability(self) -> Floats:
+        """Of each token that came, by the posterior predictive; shape (T,)."""
+        return self.predictive[np.arange(len(self)), self.tokens]
+
+    @property
+    def mean_kl(self) -> float:
+        """Mean KL(model || predictive) in nats."""
+        return float(self.kl.mean())
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {
+            "model": self.model_probability,
+            "predictive": self.predictive_probability,
+            "kl": self.kl,
+            "total": self.total,
+            "aleatoric": self.aleatoric,
+            "epistemic": self.epistemic,
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A line for each token: its name (or column), both probabilities, KL, uncertainty."""
+        import pandas as pd
+
+        names = self.tokens if self.names is None else [self.names[j] for j in self.tokens]
+        return pd.DataFrame({"token": names, **self._columns()})
+
+    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+        plural = "" if len(self) == 1 else "s"
+        title = (
+            f"LearningPath: {len(self)} token{plural} after {len(self.history)}, mean "
+            f"KL(model || predictive) {display.number(self.mean_kl)} nats"
+        )
+        values = self._columns()
+        lines = [
+            [
+                display.show(j if self.names is None else self.names[j]),
+                *(float(value[t]) for value in values.values()),
+            ]
+            for t, j in enumerate(self.tokens)
+        ]
+        return title, ["token", *("KL" if name == "kl" else name for name in values)], lines
+
+    def __repr__(self) -> str:
+        title, columns, lines = self._table()
+        if len(lines) > display.MAX_TEXT_LINES - 2:
+            lines = [*lines[:4], ["..."] + [""] * (len(columns) - 1), *lines[-3:]]
+        return display.table_text(columns, lines, title=title)
+
+    def _repr_html_(self) -> str:
+        title, columns, lines = self._table()
+        return display.table_html(columns, lines, caption=title, max_rows=60)
+
+    def plot(self, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes, Axes]:
+        """Probabilities, KL and uncertainty along the text; `plot.learning_path`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").learning_path(self, axes=axes)
+
+
+def learning_path(
+    found: ElicitationReport | DirichletMixture,
+    model: Callable[[Ids], ArrayLike],
+    tokens: int | Sequence[int] | Sequence[str] | NDArray[np.integer],
+    *,
+    history: Sequence[int] | Sequence[str] | NDArray[np.integer] = (),
+    kind: str = "log_probs",
+    rng: Seed = None,
+) -> LearningPath:
+    """Follow a text, or one that the model writes, as the learning of a row.
+
+    Parameters
+    ----------
+    found : ElicitationReport or DirichletMixture
+        The prior, from `elicit_prior`; or one of independent tokens.  Over V tokens.
+    model : callable
+        From sequences (n, length) to rows (n, length, V): row t is what the model says of token t
+        before it sees it.
+    tokens : int, or sequence of T int or str
+        The text, as columns or names; or how many tokens the model is to write: it then needs a
+        method ``sample(n, length, history=, rng=)`` that gives columns (n, length).
+    history : sequence of int or str
+        What comes before the text.  Model and posterior have seen it.
+    kind : {"log_probs", "probs", "logits"}
+        What the model gives.
+    rng : numpy.random.Generator or int, optional
+        Passed to ``model.sample``.
+
+    Returns
+    -------
+    LearningPath
+
+    Raises
+    ------
+    ValueError, TypeError
+        Something is not as described; the position is named.
+
+    Notes
+    -----
+    Time is O(T V K), and memory O(T V).  KL keeps the terms sum(predictive) - sum(row) of rows that
+    sum to 1 only to rounding, so that it does not fall below 0.
+
+    Examples
+    --------
+    A model that starts from weaker beliefs than its posterior, and comes to agree with it:
+
+    >>> import matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> model = windtunnel.Urns(mb.DirichletMixture([1.0], [[1.0, 1.0]])).log_predictive
+    >>> prior = mb.DirichletMixture([1.0], [[3.0, 3.0]], tokens=("heads", "tails"))
+    >>> path = mb.learning_path(prior, model, ["heads", "heads", "tails", "heads"])
+    >>> path.predictive_probability.round(4)
+    array([0.5   , 0.5714, 0.375 , 0.5556])
+    >>> path.kl.round(4)
+    array([0.    , 0.019 , 0.0354, 0.004 ])
+    >>> bool(path.epistemic[-1] < path.epistemic[0])
+    True
+    """
+    prior = _prior_of(found)
+    width = int(prior.n_tokens)
+    theirs = getattr(model, "n_tokens", width)
+    if theirs != width:
+        raise ValueError(f"the model is over {theirs} tokens and the prior over {width}")
+    seen = _columns(history, prior, "history")
+    text = _text(tokens, model, seen, prior, rng)
+    sequence = np.concatenate([seen, text])
+    log_q = _rows_of(model, sequence, len(seen), width, kind)
+    predictive, parts = _posterior(found, sequence, len(seen), width)
+    return LearningPath(
+        tokens=text,
+        history=seen,
+        log_probs=log_q,
+        predictive=predictive,
+        kl=_kl(log_q, predictive),
+        total=parts[:, 0],
+        aleatoric=parts[:, 1],
+        epistemic=parts[:, 2],
+        names=prior.tokens,
+    )
+
+
+def _prior_of(found: Any) -> Any:
+    """What names the tokens."""
+    prior = found if isinstance(found, DirichletMixture) else getattr(found, "prior", None)
+    if not hasattr(prior, "n_tokens"):
+        raise TypeError(
+            f"found is {type(found).__name__}; give what elicit_prior returns, or a "
+            "DirichletMixture"
+        )
+    return prior
+
+
+def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
+    if isinstance(items, (str, bytes)):
+        raise TypeError(f"{what} is one string; for a single token write [{items!r}]")
+    return np.array(columns_of(items, prior, what), dtype=np.int64)
+
+
+def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
+    """The tokens given, or as many as are asked for from the model."""
+    if not isinstance(tokens, (int, np.integer)) or isinstance(tokens, bool):
+        if not np.iterable(tokens):
+            raise TypeError(f"tokens is {tokens!r}; give tokens, or how many to sample")
+        text = _columns(tokens, prior, "tokens")
+        if not len(text):
+            raise ValueError("there are no tokens to follow")
+        return text
+    if tokens < 1:
+        raise ValueError(f"tokens is {tokens}; sample one at least")
+    if not hasattr(model, "sample"):
+        raise TypeError(
+            f"tokens is {tokens}, but the model has no method sample(n, length, history=, rng=); "
+            "give the tokens themselves"
+        )
+    sampled = np.asarray(model.sample(1, int(tokens), history=history, rng=rng))
+    if sampled.shape != (1, tokens):
+        raise ValueError(f"model.sample gave shape {sampled.shape}; it must be (1, {tokens})")
+    return _columns(sampled[0], prior, "model.sample()[0]")
+
+
+def _rows_of(model: Any, sequence: Ids, start: int, width: int, kind: str) -> Floats:
+    """The model's log-probabilities of the tokens from `start` on."""
+    rows = np.asarray(model(sequence[np.newaxis]))
+    if rows.shape != (1, len(sequence), width):
+        raise ValueError(
+            f"the model gave shape {rows.shape}; it must be (1, {len(sequence)}, {width})"
+        )
+    return as_log_probs(rows[0, start:], kind)[0].astype(np.float64)
+
+
+def _posterior(found: Any, sequence: Ids, start: int, width: int) -> tuple[Floats, Floats]:
+    """The predictive (T, V) and the three parts of its uncertainty (T, 3), from `start` on."""
+    ends = np.arange(start, len(sequence))
+    own = getattr(found, "posterior", None)
+    if isinstance(found, DirichletMixture) or own is None:
+        prior = _iid_prior(found)
+        counts = np.zeros((len(ends), width))
+        counts[0] = np.bincount(sequence[:start], minlength=width)
+        counts[np.arange(1, len(ends)), sequence[start:-1]] = 1.0
+        np.cumsum(counts, axis=0, out=counts)
+        predictive = np.atleast_2d(prior.predictive(counts))
+        posteriors: Iterable[DirichletMixture] = (prior.posterior(row) for row in counts)
+    else:
+        histories = [sequence[:end] for end in ends]
+        predictive = np.asarray(found.predict(histories), dtype=np.float64)
+        posteriors = (own(history) for history in histories)
+    return predictive, np.array([posterior.uncertainty() for posterior in posteriors])
+
+
+def _iid_prior(found: Any) -> DirichletMixture:
+    """The prior of independent tokens."""
+    if isinstance(found, DirichletMixture):
+        return found
+    family = getattr(found, "family", "iid")
+    if family != "iid":
+        raise TypeError(f"found is of family {family!r} and has no method posterior(history)")
+    return found.prior
+
+
+def _kl(log_q: Floats, p: Floats) -> Floats:
+    """KL(q || p) in nats along the last axis."""
+    q = np.exp(log_q)
+    with np.errstate(divide="ignore"):
+        ratio = np.where(q > 0.0, log_q, 0.0) - np.where(q > 0.0, np.log(p), 0.0)
+    return np.maximum(np.sum(q * ratio - q + p, axis=1), 0.0)
