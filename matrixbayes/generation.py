@@ -175,8 +175,10 @@ def learning_path(
 
     Notes
     -----
-    Time is O(T V K), and memory O(T V).  KL keeps the terms sum(predictive) - sum(row) of rows that
-    sum to 1 only to rounding, so that it does not fall below 0.
+    Time is O(T V K), and memory O(T V); a report's posteriors are made one by one, a millisecond
+    each.  The uncertainty is that of the posterior before a temperature.  KL keeps the terms
+    sum(predictive) - sum(row) of rows that sum to 1 only to rounding, so that it does not fall
+    below 0.
 
     Examples
     --------
@@ -194,13 +196,17 @@ def learning_path(
     >>> bool(path.epistemic[-1] < path.epistemic[0])
     True
     """
-    prior = _prior_of(found)
-    width = int(prior.n_tokens)
+    if not all(hasattr(found, name) for name in ("n_tokens", "tokens", "posterior")):
+        raise TypeError(
+            f"found is {type(found).__name__}; give what elicit_prior returns, or a "
+            "DirichletMixture"
+        )
+    width = int(found.n_tokens)
     theirs = getattr(model, "n_tokens", width)
     if theirs != width:
         raise ValueError(f"the model is over {theirs} tokens and the prior over {width}")
-    seen = _columns(history, prior, "history")
-    text = _text(tokens, model, seen, prior, rng)
+    seen = _columns(history, found, "history")
+    text = _text(tokens, model, seen, found, rng)
     sequence = np.concatenate([seen, text])
     log_q = _rows_of(model, sequence, len(seen), width, kind)
     predictive, parts = _posterior(found, sequence, len(seen), width)
@@ -213,19 +219,8 @@ def learning_path(
         total=parts[:, 0],
         aleatoric=parts[:, 1],
         epistemic=parts[:, 2],
-        names=prior.tokens,
+        names=found.tokens,
     )
-
-
-def _prior_of(found: Any) -> Any:
-    """What names the tokens."""
-    prior = found if isinstance(found, DirichletMixture) else getattr(found, "prior", None)
-    if not hasattr(prior, "n_tokens"):
-        raise TypeError(
-            f"found is {type(found).__name__}; give what elicit_prior returns, or a "
-            "DirichletMixture"
-        )
-    return prior
 
 
 def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
@@ -269,30 +264,18 @@ def _rows_of(model: Any, sequence: Ids, start: int, width: int, kind: str) -> Fl
 def _posterior(found: Any, sequence: Ids, start: int, width: int) -> tuple[Floats, Floats]:
     """The predictive (T, V) and the three parts of its uncertainty (T, 3), from `start` on."""
     ends = np.arange(start, len(sequence))
-    own = getattr(found, "posterior", None)
-    if isinstance(found, DirichletMixture) or own is None:
-        prior = _iid_prior(found)
+    if isinstance(found, DirichletMixture):
         counts = np.zeros((len(ends), width))
         counts[0] = np.bincount(sequence[:start], minlength=width)
         counts[np.arange(1, len(ends)), sequence[start:-1]] = 1.0
         np.cumsum(counts, axis=0, out=counts)
-        predictive = np.atleast_2d(prior.predictive(counts))
-        posteriors: Iterable[DirichletMixture] = (prior.posterior(row) for row in counts)
+        predictive = np.atleast_2d(found.predictive(counts))
+        posteriors: Iterable[DirichletMixture] = (found.posterior(row) for row in counts)
     else:
         histories = [sequence[:end] for end in ends]
         predictive = np.asarray(found.predict(histories), dtype=np.float64)
-        posteriors = (own(history) for history in histories)
+        posteriors = (found.posterior(history) for history in histories)
     return predictive, np.array([posterior.uncertainty() for posterior in posteriors])
-
-
-def _iid_prior(found: Any) -> DirichletMixture:
-    """The prior of independent tokens."""
-    if isinstance(found, DirichletMixture):
-        return found
-    family = getattr(found, "family", "iid")
-    if family != "iid":
-        raise TypeError(f"found is of family {family!r} and has no method posterior(history)")
-    return found.prior
 
 
 def _kl(log_q: Floats, p: Floats) -> Floats:

@@ -40,21 +40,6 @@ class Sampler:
         return np.tile(tokens[len(tokens) - length :], (n, 1))
 
 
-class ByLastToken:
-    """A report whose rows hang on the last token: a prior for each."""
-
-    family = "markov"
-    prior = PRIOR
-
-    def posterior(self, history):
-        history = np.asarray(history)
-        after = history[1:][history[:-1] == history[-1]] if len(history) else history
-        return PRIOR.posterior(np.bincount(after, minlength=3))
-
-    def predict(self, histories):
-        return np.stack([self.posterior(history).mean() for history in histories])
-
-
 def test_one_dirichlet_against_formulas() -> None:
     alpha = np.array([2.0, 1.0, 3.0])
     path = learning_path(mb.DirichletMixture([1.0], [alpha]), FLAT, TEXT)
@@ -110,12 +95,36 @@ def test_reports_are_followed_by_their_own_posterior() -> None:
     path, bare = (learning_path(prior, FLAT, TEXT) for prior in (found, found.prior))
     assert_allclose(path.predictive, bare.predictive, rtol=1e-12)
     assert_allclose(path.epistemic, bare.epistemic, rtol=1e-12)
-    markov = learning_path(ByLastToken(), FLAT, TEXT)
-    # Before the last token, 2 was followed by 0 and 2.
-    after = PRIOR.posterior([1, 0, 1])
-    assert_allclose(markov.predictive[-1], after.mean(), rtol=1e-12)
-    assert_allclose(markov.total[-1], after.uncertainty().total, rtol=1e-12)
-    assert_allclose(markov.predictive[0], PRIOR.mean(), rtol=1e-12)
+
+
+def test_a_chain_is_followed_row_by_row() -> None:
+    prior = mb.DirichletMixture([1.0], [[0.5, 1.0, 2.0]])
+    sequences = windtunnel.MarkovChains(prior).sample(30, 12, rng=0)
+    histories = [sequence[:t] for sequence in sequences for t in range(1, 12)]
+    model = np.exp(windtunnel.MarkovChains(prior).log_predictive(sequences))[:, 1:].reshape(-1, 3)
+    found = elicit_prior(histories, model, kind="probs", family="markov", rng=0)
+    path = learning_path(found, FLAT, TEXT)
+    after = prior.posterior([1, 0, 1])  # before the last token, 2 was followed by 0 and 2
+    assert_allclose(path.predictive[-1], after.mean(), rtol=1e-4)
+    assert_allclose(path.total[-1], after.uncertainty().total, rtol=1e-4)
+    assert_allclose(path.predictive[0], prior.mean(), rtol=1e-4)
+
+
+def test_either_family_has_its_own_uncertainty() -> None:
+    """Which of the two holds is uncertain too: the parts still add up."""
+    both = windtunnel.MarkovChains(mb.DirichletMixture([1.0], [[0.5, 0.5, 0.5]]))
+    sequences = both.sample(30, 12, rng=1)
+    histories = [sequence[:t] for sequence in sequences for t in range(1, 12)]
+    chain = np.exp(both.log_predictive(sequences))[:, 1:].reshape(-1, 3)
+    urn = np.exp(FLAT(sequences))[:, 1:].reshape(-1, 3)
+    found = elicit_prior(
+        histories, 0.5 * chain + 0.5 * urn, kind="probs", family="iid+markov", rng=0
+    )
+    path = learning_path(found, FLAT, TEXT)
+    assert_allclose(path.predictive, found.predict([TEXT[:t] for t in range(len(TEXT))]))
+    assert_allclose(path.aleatoric + path.epistemic, path.total, rtol=1e-10)
+    entropy = -np.sum(path.predictive * np.log(path.predictive), axis=1)
+    assert_allclose(path.total, entropy, rtol=1e-10)
 
 
 def test_kinds_and_certain_models() -> None:
@@ -185,7 +194,7 @@ def test_the_bundled_model_learns_by_its_prior() -> None:
         ((PRIOR, FLAT, 5), TypeError, "no method sample"),
         ((PRIOR, lambda x: np.zeros((1, 2, 3)), [0]), ValueError, r"\(1, 2, 3\); .* \(1, 1, 3\)"),
         ((None, FLAT, [0]), TypeError, "found is NoneType"),
-        ((SimpleNamespace(prior=PRIOR, family="markov"), FLAT, [0]), TypeError, "'markov'"),
+        ((SimpleNamespace(prior=PRIOR), FLAT, [0]), TypeError, "found is SimpleNamespace"),
     ],
 )
 def test_wrong_arguments_are_explained(arguments, error, says: str) -> None:
