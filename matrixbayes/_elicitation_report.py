@@ -90,7 +90,8 @@ class ElicitationReport:
     n_rows, n_distinct : int
         Rows given, and histories among them that differ in what the family sees of them.
     converged : bool
-        Whether the best start ended where the gradient is zero to `tol` or to rounding.
+        Whether the best start ended where the gradient is zero to `tol` or to rounding, or the
+        mean KL had all but ceased to fall.
     n_iter : int
         Iterations of the best start.
     start_kls : tuple of float

@@ -26,6 +26,9 @@ SAMPLE = 2000  # rows that a starting point is made from, at most
 JITTER = 0.3
 ROUNDING = 1e-6  # a slope that double precision may not let a search get below
 LEAST_SCALE = 1e-5
+LOOK_BACK = 100  # iterations in which the objective must fall by this share of itself
+SETTLED = 1e-5
+STOPPED = 99  # scipy's status of a search that its callback ends
 
 
 class Search(NamedTuple):
@@ -40,12 +43,13 @@ class Search(NamedTuple):
 
 
 def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Search:
-    """Minimise from `start` by L-BFGS-B, to a largest derivative of `tol` or to rounding.
+    """Minimise from `start` by L-BFGS-B, to a largest derivative of `tol`, to rounding, or until
+    the objective has all but ceased to fall: of many parameters some may hardly matter.
 
     It moves in units in which the curvature is about 1: of many tokens most are rare, and their
     alphas would wait for those of the others.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import OptimizeResult, minimize
 
     scale = _scale(objective, start)
     lower, upper = objective.layout.limits()
@@ -54,6 +58,13 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
         value, gradient = objective(x / scale)
         return value, gradient / scale
 
+    values: list[float] = []
+
+    def settled(intermediate_result: OptimizeResult) -> None:
+        values.append(intermediate_result.fun)
+        if len(values) > LOOK_BACK and values[-LOOK_BACK] - values[-1] < SETTLED * values[-1]:
+            raise StopIteration
+
     options = {"maxcor": 30, "maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 0.0, "gtol": tol}
     result = minimize(
         scaled,
@@ -61,16 +72,18 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
         jac=True,
         method="L-BFGS-B",
         bounds=np.column_stack([lower * scale, upper * scale]),
+        callback=settled,
         options=options,
     )
     step = result.x - np.clip(result.x - result.jac, lower * scale, upper * scale)
     slope = float(np.max(np.abs(step)))
     theta = result.x / scale
+    ran_out = result.status == 1
     order = objective.layout.sorted(theta)
     return Search(
         theta=theta[order],
         value=float(result.fun),
-        converged=slope <= (tol if result.status == 1 else max(tol, ROUNDING)),
+        converged=result.status == STOPPED or slope <= (tol if ran_out else max(tol, ROUNDING)),
         n_iter=int(result.nit),
         largest_slope=slope,
         at_limit=((theta <= lower) | (theta >= upper))[order],

@@ -124,7 +124,8 @@ def elicit_prior(
         Iterations of L-BFGS-B from each start.
     tol : float
         A search ends where no derivative of the mean KL (nats) is larger, by the logarithm of
-        a parameter in units in which the curvature is about 1.
+        a parameter in units in which the curvature is about 1; or where 100 iterations have lowered
+        the mean KL by less than a hundred-thousandth.
     n_jobs : int, optional
         Threads for starts and samples, where the data are large enough to gain: every core by
         default.

@@ -122,24 +122,63 @@ fill_block(const mb_predictives *x, size_t row, size_t n, workspace *w)
     return MB_OK;
 }
 
-/* q from ln p; returns the logarithm of what normalises it. */
-static double
-temper(size_t n, double power, const double *log_p, double *q)
+/* power (ln p - the largest) into q; returns the largest. */
+MB_CLONES static double
+raise_to(size_t n, double power, const double *log_p, double *q)
 {
-    double top = log_p[0], sum = 0.0, log_sum;
-    for (size_t v = 1; v < n; v++) {
+    double tops[LANES], top = log_p[0];
+    for (size_t l = 0; l < LANES; l++) {
+        tops[l] = top;
+    }
+    size_t whole = n / LANES * LANES;
+    for (size_t v = 0; v < whole; v += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            tops[l] = log_p[v + l] > tops[l] ? log_p[v + l] : tops[l];
+        }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        top = tops[l] > top ? tops[l] : top;
+    }
+    for (size_t v = whole; v < n; v++) {
         top = log_p[v] > top ? log_p[v] : top;
     }
     for (size_t v = 0; v < n; v++) {
         q[v] = power * (log_p[v] - top);
     }
-    mb_exp(n, q, q);
-    for (size_t v = 0; v < n; v++) {
+    return top;
+}
+
+/* q over its sum; returns the sum. */
+MB_CLONES static double
+normalize(size_t n, double *q)
+{
+    double sums[LANES] = {0.0}, sum = 0.0;
+    size_t whole = n / LANES * LANES;
+    for (size_t v = 0; v < whole; v += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            sums[l] += q[v + l];
+        }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        sum += sums[l];
+    }
+    for (size_t v = whole; v < n; v++) {
         sum += q[v];
     }
+    double factor = 1.0 / sum;
     for (size_t v = 0; v < n; v++) {
-        q[v] /= sum;
+        q[v] *= factor;
     }
+    return sum;
+}
+
+/* q from ln p; returns the logarithm of what normalises it. */
+static double
+temper(size_t n, double power, const double *log_p, double *q)
+{
+    double log_sum, top = raise_to(n, power, log_p, q);
+    mb_exp(n, q, q);
+    double sum = normalize(n, q);
     mb_log(1, &sum, &log_sum);
     return log_sum + power * top;
 }
