@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .icl_designs import flipped_label_design, unrelated_label_design
     from .matrix import PosteriorPath, posterior_path
     from .mixture import DirichletMixture
+    from .predictor import TokenPredictor
     from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
     from .scaling import fit_scaling_laws
@@ -57,6 +58,7 @@ _HOMES = {
     "ScalingFit": "scaling",
     "SegmentProbe": "continuity",
     "SoftmaxSpan": "continuity",
+    "TokenPredictor": "predictor",
     "TransitionMatrix": "transitions",
     "affine_test": "continuity",
     "approximation_report": "approximation",
@@ -111,6 +113,7 @@ __all__ = [
     "SegmentProbe",
     "SoftmaxSpan",
     "SufficientStatistics",
+    "TokenPredictor",
     "TransitionMatrix",
     "affine_test",
     "approximation_report",

@@ -13,7 +13,8 @@ to the left of a position sees what is to its right.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = ["Batch", "Forward", "batches_of", "check_model"]
 
 LOGITS_AT_ONCE = 256 << 20  # bytes of logits that one batch may need, where it has a choice
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len")
+CACHES = ("cache", "past_key_values")  # what it is called, lately and before
 # Settings with which a model changes its head's output before it returns it as logits.
 SCALES = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling")
 
@@ -135,13 +137,12 @@ class Forward:
         self.device = "cpu" if embedding.device.type == "meta" else embedding.device
         self.dtype = str(embedding.dtype).removeprefix("torch.")
         self.options = {"use_cache": False} if _takes(model, "use_cache") else {}
+        self.cache = next((name for name in CACHES if _takes(model, name)), None)
         self.route = route or self._route(config)
         self.linear_head: bool | None = None  # whether logits are the head of the hidden state
 
     def __call__(self, prompts: Sequence[Prompt], numbers: Sequence[int]) -> Batch:
         """Run one batch; `numbers` are what the prompts are called."""
-        import torch
-
         length = max(len(prompt) for prompt in prompts)
         ids = np.zeros((len(prompts), length), dtype=np.int64)
         mask = np.zeros_like(ids)
@@ -150,16 +151,46 @@ class Forward:
             mask[row, : len(prompt)] = 1
         rows = np.repeat(np.arange(len(prompts)), [len(p.positions) for p in prompts])
         columns = np.concatenate([prompt.positions for prompt in prompts])
-        try:
-            with torch.no_grad():  # inference_mode would mark buffers that a model caches
-                logits, hidden = self._run(*map(self._tensor, (ids, mask, rows, columns)))
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError(
-                f"no memory on {self.device} for {len(prompts)} prompts of up to {length} tokens: "
-                "lower batch_size"
-            ) from error
+        with self._running(len(prompts), length):
+            logits, hidden = self._run(*map(self._tensor, (ids, mask, rows, columns)))
         where = [(numbers[int(r)], int(c)) for r, c in zip(rows, columns, strict=True)]
         return Batch(logits, hidden, where)
+
+    def step(self, ids: NDArray[np.int64], kept: Any = None) -> tuple[torch.Tensor, Any]:
+        """Logits (n, width) after the last of `ids` (n, length), and the model's cache.
+
+        `kept` is the cache that the step before gave, with all ids but the last; None for none, and
+        where the model keeps none: then all of them are read again.
+        """
+        fresh = ids if kept is None else ids[:, -1:]
+        options: dict[str, Any] = {"use_cache": True} if self.options else {}
+        if self.route == "logits_to_keep":
+            options["logits_to_keep"] = 1
+        if self.cache is not None and kept is not None:
+            options[self.cache] = kept
+        with self._running(*ids.shape):
+            output = self.model(
+                input_ids=self._tensor(fresh),
+                attention_mask=self._tensor(np.ones_like(ids)),
+                return_dict=True,
+                **options,
+            )
+        cache = None if self.cache is None else getattr(output, self.cache, None)
+        return output.logits[:, -1], cache
+
+    @contextmanager
+    def _running(self, n: int, length: int) -> Iterator[None]:
+        """Without gradients, and with an error that says what to do about memory."""
+        import torch
+
+        try:
+            with torch.no_grad():  # inference_mode would mark buffers that a model caches
+                yield
+        except torch.cuda.OutOfMemoryError as error:
+            raise MemoryError(
+                f"no memory on {self.device} for {n} prompts of up to {length} tokens: "
+                "lower batch_size"
+            ) from error
 
     def _tensor(self, array: NDArray[np.integer[Any]]) -> torch.Tensor:
         import torch

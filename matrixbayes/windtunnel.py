@@ -16,7 +16,7 @@ Every task has ``n_tokens``, ``sample(n, length, rng=)`` for sequences (n, lengt
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from .mixture import DirichletMixture
+from .predictor import TokenPredictor
 from .rows import as_log_probs
 
 if TYPE_CHECKING:
@@ -455,13 +456,15 @@ class WindTunnelScore:
 
 def score(
     task: Task,
-    model: Callable[[Ids], ArrayLike],
+    model: Callable[[Ids], ArrayLike] | Any,
     sequences: ArrayLike | None = None,
     *,
     n: int = 200,
     length: int = 64,
     kind: str = "log_probs",
     positions: ArrayLike | None = None,
+    token_ids: ArrayLike | None = None,
+    prefix: Sequence[int] = (),
     rng: Seed = None,
 ) -> WindTunnelScore:
     """Hold a model's predictions against the exact posterior predictive, position by position.
@@ -470,22 +473,33 @@ def score(
     ----------
     task
         One of those here, or anything with the same methods.
-    model : callable
+    model : callable, or a causal language model of HuggingFace
         From sequences (n, length) to rows (n, length, V): row t is what the model says of token t
-        before it sees it.  A causal language model is given the tokens behind a begin token.
+        before it sees it.  A language model is wrapped in a `TokenPredictor`, with `token_ids`.
     sequences : array_like of int of shape (n, length), optional
         Of the task; sampled by default.
     n, length : int
         Of sampled sequences.
     kind : {"logits", "log_probs", "probs"}
-        What the model gives.
+        What a callable gives.
     positions : array_like of int, optional
         Where the score is taken (the labels of `Switch` alone, say); everywhere by default.
+    token_ids : array_like of int of shape (V,), optional
+        Of a language model: the id of each of the task's tokens.
+    prefix : sequence of int
+        Of a language model: the ids before every sequence, ``[tokenizer.bos_token_id]`` say.
     rng : numpy.random.Generator or int, optional
 
     Returns
     -------
     WindTunnelScore
+
+    Raises
+    ------
+    TypeError
+        A language model without token_ids.
+    ValueError
+        Something is not as described.
 
     Examples
     --------
@@ -498,6 +512,13 @@ def score(
     >>> windtunnel.score(task, wrong.log_predictive, n=20, length=8, rng=0).mean_kl > 0.01
     True
     """
+    if token_ids is not None:
+        model, kind = _wrapped(task, model, token_ids, prefix), "log_probs"
+    elif hasattr(model, "get_output_embeddings"):
+        raise TypeError(
+            f"{type(model).__name__} is a language model: give token_ids, the id of each of the "
+            f"task's {task.n_tokens} tokens, and prefix, such as [tokenizer.bos_token_id]"
+        )
     if sequences is None:
         sequences = task.sample(n, length, rng=rng)
     tokens = _checked(sequences, task.n_tokens)
@@ -527,6 +548,16 @@ def score(
         positions=chosen.astype(np.intp),
         n_sequences=len(tokens),
     )
+
+
+def _wrapped(task: Task, model: Any, token_ids: ArrayLike, prefix: Sequence[int]) -> TokenPredictor:
+    """A language model over the task's tokens."""
+    predictor = TokenPredictor(model, token_ids, prefix=prefix)
+    if predictor.n_tokens != task.n_tokens:
+        raise ValueError(
+            f"token_ids has {predictor.n_tokens} ids and the task {task.n_tokens} tokens"
+        )
+    return predictor
 
 
 def _entropy(log_probs: Floats) -> Floats:

@@ -17,7 +17,7 @@ RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport"
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("LearningPath", "ScalingFit")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
-NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads")
+NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads", "predictor")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
 
