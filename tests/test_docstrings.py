@@ -15,7 +15,7 @@ import matrixbayes as mb
 # What functions return, whose examples are those functions'.
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
-RESULTS += ("LearningPath", "ScalingFit")
+RESULTS += ("DiagnosticTest", "LearningPath", "ScalingFit", "ScoreCard")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
 NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads", "predictor")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model

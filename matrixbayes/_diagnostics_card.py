@@ -1,0 +1,239 @@
+"""All diagnostics in one table."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import display
+from ._diagnostics_order import order_of_continuations, order_of_predictions
+from ._diagnostics_paths import checked_predictor
+from ._diagnostics_result import DiagnosticTest
+from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
+from .mixture import DirichletMixture
+from .predictor import TokenPredictor
+
+__all__ = ["ScoreCard", "score_card"]
+
+Floats = NDArray[np.float64]
+Seed = np.random.Generator | int | None
+
+LONGEST = 32  # continuations by default, where the model takes so many
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScoreCard:
+    """What all diagnostics say of one model; made by `score_card`.
+
+    Attributes
+    ----------
+    tests : tuple of DiagnosticTest
+    history : tuple of int
+        What the model had seen before its continuations.
+    level : float
+        Of the whole card.
+    """
+
+    tests: tuple[DiagnosticTest, ...]
+    history: tuple[int, ...]
+    level: float
+
+    def __getitem__(self, name: str) -> DiagnosticTest:
+        for test in self.tests:
+            if test.name == name:
+                return test
+        raise KeyError(f"{name!r} is not one of {[test.name for test in self.tests]}")
+
+    @property
+    def adjusted(self) -> Floats:
+        """p-values after Holm's correction: one is at most the level by chance alone in only that
+        share of the cards of Bayesian models."""
+        p = np.array([test.p_value for test in self.tests])
+        order = np.argsort(p, kind="stable")
+        steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+        adjusted = np.empty(len(p))
+        adjusted[order] = np.minimum(steps, 1.0)
+        return adjusted
+
+    @property
+    def verdict(self) -> str:
+        """The whole card in a sentence."""
+        pairs = zip(self.tests, self.adjusted, strict=True)
+        failed = [test.name for test, p in pairs if p <= self.level]
+        if not failed:
+            return (
+                "Nothing here speaks against Bayes: the smallest p-value is "
+                f"{display.number(float(self.adjusted.min()))} after Holm's correction."
+            )
+        names = ", ".join(failed[:-1]) + (" and " if failed[1:] else "") + failed[-1]
+        return (
+            f"Not exactly Bayesian: rejected at level {self.level:g} after Holm's "
+            f"correction {'are' if failed[1:] else 'is'} {names}."
+        )
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        lines: list[list[Any]] = [
+            [test.name, test.statistic, test.p_value, float(p), test.verdict]
+            for test, p in zip(self.tests, self.adjusted, strict=True)
+        ]
+        return ["test", "statistic", "p", "p (Holm)", "verdict"], lines
+
+    def __repr__(self) -> str:
+        columns, lines = self._table()
+        text = display.table_text(columns[:-1], [line[:-1] for line in lines], title=self.verdict)
+        return "\n".join([text, *(f"{line[0]}: {line[-1]}" for line in lines)])
+
+    def _repr_html_(self) -> str:
+        columns, lines = self._table()
+        short = [line[:-1] for line in lines]
+        table = display.table_html(columns[:-1], short, caption=self.verdict)
+        said = (f"<div>{html.escape(f'{line[0]}: {line[-1]}')}</div>" for line in lines)
+        return table + "".join(said)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each test.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("this needs pandas: pip install pandas") from error
+        columns, lines = self._table()
+        return pandas.DataFrame(lines, columns=columns).set_index("test")
+
+
+def score_card(
+    model: Any,
+    tokenizer: Any,
+    task: Any,
+    *,
+    tokens: Sequence[str | int] | None = None,
+    prefix: Sequence[int] | None = None,
+    shots: int = 8,
+    n: int = 200,
+    length: int | None = None,
+    n_permutations: int = 8,
+    noise: float = 1e-5,
+    null: DirichletMixture | None = None,
+    max_components: int = 3,
+    n_boot: int = 199,
+    level: float = 0.05,
+    rng: Seed = None,
+) -> ScoreCard:
+    """Put a model through all diagnostics.
+
+    Parameters
+    ----------
+    model
+        A causal language model of HuggingFace, or a predictor (see `matrixbayes.diagnostics`).
+    tokenizer
+        Of the language model; None for a predictor.
+    task
+        Where demonstrations come from: anything with ``n_tokens`` and ``sample(n, length, rng=)``,
+        such as `windtunnel.Urns`.  Its sequences must be exchangeable, or Bayes would fail too.
+    tokens : sequence of str or int, optional
+        Of a language model: the spelling of each of the task's tokens, a single token each, or its
+        id.  By default the names that the prior of the task has.
+    prefix : sequence of int, optional
+        Of a language model: the ids before every sequence; the tokenizer's BOS by default.
+    shots : int
+        Tokens of the task that the model sees before it goes on by itself.
+    n, length : int
+        Continuations, and tokens of each: 32 by default, or what the model takes.
+    n_permutations : int
+        Of each of 16 histories of the task, `length` tokens long.
+    noise : float
+        Standard deviation of a log-probability's error; see `exchangeability_test`.
+    null, max_components, n_boot
+        As in `martingale_test`.
+    level : float
+        Of the whole card, after Holm's correction.
+    rng : numpy.random.Generator or int, optional
+
+    Returns
+    -------
+    ScoreCard
+
+    Notes
+    -----
+    The model samples once; all tests look at the same continuations.  A small effect is found where
+    n is large: see the verdicts for how large it is, and `windtunnel.score` for what it costs.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> prior = mb.DirichletMixture([1.0], [[1.0, 2.0]])
+    >>> card = mb.score_card(mb.UrnPredictor(prior), None, windtunnel.Urns(prior), n=60, rng=0)
+    >>> card.verdict[:35], len(card.tests)
+    ('Nothing here speaks against Bayes: ', 5)
+    """
+    predictor = _predictor(model, tokenizer, task, tokens, prefix)
+    width = checked_predictor(predictor)
+    if width != task.n_tokens:
+        raise ValueError(f"the model has {width} tokens and the task {task.n_tokens}")
+    if shots < 0:
+        raise ValueError(f"shots is {shots}; it must not be negative")
+    generator = np.random.default_rng(rng)
+    length = _room(predictor, shots) if length is None else length
+    history = np.asarray(task.sample(1, shots, rng=generator))[0].tolist()
+    histories = np.asarray(task.sample(16, length, rng=generator))
+    with warnings.catch_warnings():
+        # the verdict of a test without power says so
+        warnings.filterwarnings("ignore", ".*has no power", RuntimeWarning)
+        found = sampled(
+            predictor, history, n, length, null, max_components, n_boot, level, generator
+        )
+        tests = (
+            martingale(found, n_boot, level),
+            order_of_continuations(found[0].tokens, width, n_boot, level, generator),
+            order_of_predictions(
+                predictor, histories, 1, n_permutations, noise, n_boot, level, generator
+            ),
+            uncertainty_scaling(found, n_boot, level),
+            forgetting(found, n_boot, level),
+        )
+    return ScoreCard(tests, tuple(history), level)
+
+
+def _predictor(
+    model: Any,
+    tokenizer: Any,
+    task: Any,
+    tokens: Sequence[str | int] | None,
+    prefix: ArrayLike | None,
+) -> Any:
+    """The model as a predictor of the task's tokens."""
+    if not hasattr(model, "get_output_embeddings"):
+        return model
+    from ._huggingface_answers import make_columns
+
+    names = getattr(getattr(task, "prior", None), "tokens", None) if tokens is None else tokens
+    if names is None:
+        raise ValueError(
+            "the task's tokens have no names: give tokens, the spelling or the id of each"
+        )
+    if prefix is None:
+        begin = getattr(tokenizer, "bos_token_id", None)
+        if begin is None:
+            raise ValueError("the tokenizer has no BOS token: give prefix, ids to begin with")
+        prefix = [begin]
+    width = int(model.get_output_embeddings().weight.shape[0])
+    columns = make_columns(tokenizer, list(names), width)
+    return TokenPredictor(model, columns.token_ids[: len(names)], prefix=prefix)  # type: ignore[arg-type]
+
+
+def _room(predictor: Any, shots: int) -> int:
+    """How long continuations can be."""
+    most = getattr(predictor, "max_history", None)
+    return LONGEST if most is None else min(LONGEST, most - shots)

@@ -1,0 +1,280 @@
+"""Paths of a predictor, and the exchangeable model that is nearest to them.
+
+Contents
+    UrnPredictor    exact Bayes under a Dirichlet mixture, as a predictor
+    Paths           sampled continuations, and the predictive before and after each token
+    walk            a predictor's own paths
+    Null            the exchangeable model: paths of it, as many as a bootstrap wants
+    nearest         the Null of some paths
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._elicitation_histories import counts_of_histories
+from .elicitation import elicit_prior
+from .mixture import DirichletMixture
+from .rows import as_log_probs
+from .windtunnel import Urns
+
+__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "nearest", "seen", "walk"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Seed = np.random.Generator | int | None
+
+EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions to rounding
+MOST_ROWS = 2000  # that a mixture is elicited from
+BETTER = 0.7  # a further component must bring the mean KL below this share of what it was
+STILL = 1e-6  # a predictive that moves by no more does not learn: float32 rounds so
+
+
+class Predictor(Protocol):
+    """What a diagnostic asks of a model; a `TokenPredictor` and an `UrnPredictor` have it.
+
+    One that is also callable, from sequences (n, length) to rows (n, length, V) of what it says
+    before each token, is asked that way about all positions at once.
+    """
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+
+    def predict(self, histories: Any) -> Floats:
+        """Log-probabilities (N, V) of the token after each history."""
+
+    def sample(self, n: int, length: int, *, history: Any = (), rng: Seed = None) -> Ids:
+        """Continuations (n, length)."""
+
+
+class UrnPredictor:
+    """Exact Bayes for draws from an urn: a Polya urn, or a mixture of them, as a predictor.
+
+    Parameters
+    ----------
+    prior : DirichletMixture
+        Of the urn's row of probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np, matrixbayes as mb
+    >>> urn = mb.UrnPredictor(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    >>> np.exp(urn.predict([[], [0], [0, 0]]))[:, 0].round(4)
+    array([0.5   , 0.6667, 0.75  ])
+    >>> urn.sample(2, 4, history=[0, 0], rng=0).shape
+    (2, 4)
+    """
+
+    def __init__(self, prior: DirichletMixture) -> None:
+        self.prior = prior
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return self.prior.n_tokens
+
+    def __call__(self, sequences: ArrayLike) -> Floats:
+        """Log-probabilities (n, length, V) of each token given those before."""
+        return Urns(self.prior).log_predictive(sequences)
+
+    def predict(self, histories: Sequence[Sequence[int]] | ArrayLike) -> Floats:
+        """Log-probabilities (N, V) of the token after each history."""
+        counts = counts_of_histories(histories, "tokens", self.n_tokens)
+        return np.log(self.prior.predictive(counts.toarray()))
+
+    def sample(
+        self, n: int, length: int, *, history: Sequence[int] | ArrayLike = (), rng: Seed = None
+    ) -> Ids:
+        """Continuations (n, length) of one history, each from an urn of its own."""
+        counts = counts_of_histories([history], "tokens", self.n_tokens).toarray()[0]
+        return Urns(self.prior.posterior(counts)).sample(n, length, rng=rng)
+
+    def __repr__(self) -> str:
+        return f"UrnPredictor({self.prior!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Continuations (n, length), and the predictive before and after each token.
+
+    `rows` are probabilities (n, length + 1, V): row t is what is said after t tokens.
+    """
+
+    tokens: Ids
+    rows: Floats
+
+    @property
+    def still(self) -> bool:
+        """Whether the predictive is the same everywhere."""
+        return float(np.ptp(self.rows, axis=(0, 1)).max()) <= STILL
+
+
+def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Generator) -> Paths:
+    """Sample continuations of a history, and ask for the predictive all along them."""
+    width = checked_predictor(predictor)
+    _check_sizes(n, length)
+    start = _checked_history(history, width)
+    tokens = np.asarray(predictor.sample(n, length, history=start.tolist(), rng=rng))
+    if tokens.shape != (n, length) or tokens.min() < 0 or tokens.max() >= width:
+        raise ValueError(
+            f"the predictor sampled shape {tokens.shape}, and it must be {(n, length)}, of columns "
+            f"from 0 to {width - 1}"
+        )
+    whole = np.concatenate([np.tile(start, (n, 1)), tokens], axis=1)
+    places = range(len(start), len(start) + length + 1)
+    if callable(predictor):
+        # a last token, whatever it is, so that there is a row after the one before
+        longer = np.concatenate([whole, np.zeros((n, 1), dtype=np.int64)], axis=1)
+        found = np.asarray(predictor(longer))[:, len(start) :]
+    else:
+        found = np.asarray(predictor.predict([row[:t].tolist() for row in whole for t in places]))
+    return Paths(tokens, as_rows(found, (n, length + 1, width)))
+
+
+def _checked_history(history: Any, width: int) -> Ids:
+    """One history of columns."""
+    start = np.asarray(history)
+    if start.ndim != 1 or (start.size and start.dtype.kind not in "iu"):
+        raise ValueError(
+            f"history has shape {start.shape} and type {start.dtype}; it is one sequence of columns"
+        )
+    if start.size and not 0 <= start.min() <= start.max() < width:
+        raise ValueError(f"history has columns outside 0 to {width - 1}")
+    return start.astype(np.int64)
+
+
+def checked_predictor(predictor: Any) -> int:
+    """V of something that is a predictor of at least two tokens."""
+    missing = [m for m in ("n_tokens", "predict", "sample") if not hasattr(predictor, m)]
+    if missing:
+        advice = "; wrap a model of HuggingFace in a TokenPredictor, a prior in an UrnPredictor"
+        raise TypeError(f"{type(predictor).__name__} has no {missing[0]}{advice}")
+    width = int(predictor.n_tokens)
+    if width < 2:
+        raise ValueError("the predictor has one token, which is always right: give it two or more")
+    return width
+
+
+def as_rows(found: Floats, shape: tuple[int, ...]) -> Floats:
+    """Log-probabilities of a predictor as probabilities of a shape."""
+    if found.size != np.prod(shape):
+        raise ValueError(f"the predictor gave shape {found.shape}; {shape} is needed")
+    rows = as_log_probs(found.reshape(-1, shape[-1]), "log_probs")[0]
+    return np.exp(rows.astype(np.float64)).reshape(shape)
+
+
+def _check_sizes(n: int, length: int) -> None:
+    if n < 2:
+        raise ValueError(f"n is {n}; one continuation has no spread: take 20 or more")
+    if length < 4:
+        raise ValueError(f"length is {length}; a test needs continuations of 4 tokens or more")
+
+
+# ---------------------------------------------------------------------------
+# The exchangeable model
+# ---------------------------------------------------------------------------
+
+
+def seen(tokens: Ids, width: int, gamma: float = 1.0) -> Floats:
+    """Counts (..., length + 1, V) after each token; all are multiplied by gamma before another."""
+    once = np.zeros((*tokens.shape[:-1], tokens.shape[-1] + 1, width))
+    np.put_along_axis(once[..., 1:, :], tokens[..., np.newaxis], 1.0, axis=-1)
+    if gamma == 1.0:
+        return np.cumsum(once, axis=-2)
+    for t in range(1, once.shape[-2]):
+        once[..., t, :] += gamma * once[..., t - 1, :]
+    return once
+
+
+def urn_rows(prior: DirichletMixture, counts: Floats) -> Floats:
+    """The predictive (..., V) after counts (..., V)."""
+    if prior.n_components == 1:  # several times as fast as by the core, which is general
+        rows = counts + prior.alpha[0]
+        rows /= rows.sum(axis=-1, keepdims=True)
+        return rows
+    return prior.predictive(counts.reshape(-1, prior.n_tokens)).reshape(counts.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """Draws from an urn with this prior; `mean_kl` is how far a predictor is from it, in nats."""
+
+    prior: DirichletMixture
+    mean_kl: float
+
+    def paths(self, copies: int, n: int, length: int, rng: np.random.Generator) -> Paths:
+        """Tokens (copies, n, length) and rows (copies, n, length + 1, V)."""
+        width = self.prior.n_tokens
+        tokens = Urns(self.prior).sample(copies * n, length, rng=rng).reshape(copies, n, length)
+        return Paths(tokens, urn_rows(self.prior, seen(tokens, width)))
+
+
+def nearest(
+    paths: Paths, prior: DirichletMixture | None, max_components: int, rng: np.random.Generator
+) -> Null:
+    """The urn whose predictive is nearest to that of the paths, or the one with a given prior."""
+    width = paths.rows.shape[-1]
+    counts = seen(paths.tokens, width).reshape(-1, width)
+    rows = paths.rows.reshape(-1, width)
+    if prior is not None:
+        if prior.n_tokens != width:
+            raise ValueError(f"null has {prior.n_tokens} tokens and the predictor {width}")
+        return Null(prior, mean_kl(rows, urn_rows(prior, counts)))
+    single = DirichletMixture([1.0], [solved(counts, rows)])
+    found = Null(single, mean_kl(rows, urn_rows(single, counts)))
+    if found.mean_kl <= EXACT:
+        return found
+    some = rng.permutation(len(rows))[:MOST_ROWS]
+    for k in range(1, max_components + 1):
+        with warnings.catch_warnings():
+            # which parameters the paths leave open does not matter: only their urn is used
+            warnings.simplefilter("ignore", RuntimeWarning)
+            report = elicit_prior(
+                counts[some],
+                rows[some],
+                history_kind="counts",
+                kind="probs",
+                n_components=k,
+                start=found.prior if k == 1 else None,
+                tol=1e-7,
+                rng=rng,
+            )
+        own = Null(report.prior, mean_kl(rows, urn_rows(report.prior, counts)))
+        if k > 1 and own.mean_kl > BETTER * found.mean_kl:
+            break
+        found = min(found, own, key=lambda null: null.mean_kl)
+        if found.mean_kl <= EXACT:
+            break
+    return found
+
+
+def solved(counts: Floats, rows: Floats) -> Floats:
+    """One Dirichlet by least squares; exact where there is one that explains the rows.
+
+    p_v (A + N) = alpha_v + n_v is linear in alpha, and its normal equations are sums over rows.
+    """
+    width = rows.shape[1]
+    total = counts.sum(axis=1)
+    weights = 1.0 / (1.0 + total) ** 2  # an error of p counts the same at any N
+    shares = weights @ rows
+    square = np.sum(weights @ rows**2)
+    normal = np.full((width, width), square) - shares - shares[:, np.newaxis]
+    normal += weights.sum() * np.eye(width)
+    missing = counts - rows * total[:, np.newaxis]
+    right = weights @ (rows * missing).sum(axis=1) - weights @ missing
+    alpha = np.linalg.lstsq(normal, right, rcond=1e-13)[0]
+    return np.clip(alpha, 1e-6, 1e8)
+
+
+def mean_kl(rows: Floats, other: Floats) -> float:
+    """Mean of KL(row || other) in nats, along the last axis."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(rows > 0.0, rows * np.log(rows / other), 0.0)
+    return max(float(terms.sum(axis=-1).mean()), 0.0)

@@ -1,0 +1,185 @@
+"""What a diagnostic found, and the Monte Carlo test that all of them share.
+
+Contents
+    DiagnosticTest    the result
+    monte_carlo       several figures against those of draws from the null: one p-value
+    result            the result from both
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import display
+from .mixture import DirichletMixture
+
+__all__ = ["DiagnosticTest", "MonteCarlo", "check_options", "monte_carlo", "no_power", "result"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DiagnosticTest:
+    """One test of whether a predictor is Bayesian.
+
+    Attributes
+    ----------
+    name : str
+    statistic : float
+        The largest of the figures below, in standard deviations of itself and the draws of the null
+        together; it cannot be above sqrt(B).
+    p_value : float
+        (1 + draws of the null whose statistic is no smaller) / (1 + draws).
+    verdict : str
+        What it comes to, in a sentence.
+    null_statistics : ndarray of shape (B,)
+        The statistic of each draw of the null, sorted.
+    figures : tuple of str
+        What was looked at.
+    values, low, high : ndarray of shape (n_figures,)
+        Each figure, and the middle 95% of it under the null.
+    n_sequences : int
+    null : DirichletMixture or None
+        The prior of the urn that the null draws from; None where it only permutes or adds noise.
+    null_mean_kl : float
+        How far the predictor is from that urn: mean KL in nats; NaN without one.
+    estimates : dict of str to float
+        What else was measured.
+    level : float
+        A p-value of this or less is a rejection.
+    """
+
+    name: str
+    statistic: float
+    p_value: float
+    verdict: str
+    null_statistics: Floats
+    figures: tuple[str, ...]
+    values: Floats
+    low: Floats
+    high: Floats
+    n_sequences: int
+    null: DirichletMixture | None = None
+    null_mean_kl: float = np.nan
+    estimates: Mapping[str, float] = field(default_factory=dict)
+    level: float = 0.05
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the p-value is at most the level."""
+        return self.p_value <= self.level
+
+    def null_quantile(self, q: float) -> float:
+        """A quantile of the statistic under the null."""
+        return float(np.quantile(self.null_statistics, q))
+
+    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+        title = f"{self.name}: p = {display.number(self.p_value)}. {self.verdict}"
+        lines: list[list[Any]] = [
+            [name, float(v), float(low), float(high)]
+            for name, v, low, high in zip(
+                self.figures, self.values, self.low, self.high, strict=True
+            )
+        ]
+        outside = np.maximum(self.low - self.values, self.values - self.high)
+        width = np.where(self.high > self.low, self.high - self.low, 1.0)
+        order = np.argsort(-outside / width, kind="stable")  # what is amiss comes first
+        return title, ["", "value", "95% of null from", "to"], [lines[i] for i in order]
+
+    def __repr__(self) -> str:
+        title, columns, lines = self._table()
+        return display.table_text(columns, lines, title=title)
+
+    def _repr_html_(self) -> str:
+        title, columns, lines = self._table()
+        return display.table_html(columns, lines, caption=title)
+
+
+@dataclass(frozen=True, eq=False)
+class MonteCarlo:
+    """Figures against their null: the largest deviation, its p-value, and where it is."""
+
+    statistic: float
+    p_value: float
+    null_statistics: Floats
+    low: Floats
+    high: Floats
+    worst: int
+
+
+def monte_carlo(observed: Floats, null: Floats, side: int = 0) -> MonteCarlo:
+    """The largest standardised figure against the null.
+
+    Figures are standardised by the mean and spread of observed and null together: that treats all
+    B + 1 alike, so the p-value is exact whatever the figures' distribution.
+
+    Parameters
+    ----------
+    observed : ndarray of shape (k,)
+    null : ndarray of shape (B, k)
+    side : {-1, 0, 1}
+        Which deviations count: low ones, both or high ones.
+    """
+    pool = np.concatenate([observed[np.newaxis], null])
+    centre, spread = pool.mean(axis=0), pool.std(axis=0)
+    moving = spread > 1e-12 * np.abs(centre) + 1e-300
+    scaled = np.where(moving, (pool - centre) / np.where(moving, spread, 1.0), 0.0)
+    counted = np.abs(scaled) if side == 0 else side * scaled
+    largest = counted.max(axis=1)
+    low, high = np.quantile(null, [0.025, 0.975], axis=0)
+    # what two machines round differently is equal
+    at_least = int(np.sum(largest[1:] >= largest[0] - 1e-12))
+    return MonteCarlo(
+        statistic=float(largest[0]),
+        p_value=(1 + at_least) / len(pool),
+        null_statistics=np.sort(largest[1:]),
+        low=low,
+        high=high,
+        worst=int(np.argmax(counted[0])),
+    )
+
+
+def result(
+    name: str,
+    figures: Sequence[str],
+    observed: Floats,
+    found: MonteCarlo,
+    says: tuple[str, str],
+    **more: Any,
+) -> DiagnosticTest:
+    """A test's result; `says` is the sentence where it passes, and where it is rejected."""
+    level = more["level"]
+    worst = found.worst
+    value, low, high = (f"{float(x[worst]):.3g}" for x in (observed, found.low, found.high))
+    fails = f"{says[1]}: {figures[worst]} is {value}, and the null gives {low} to {high}."
+    return DiagnosticTest(
+        name=name,
+        statistic=found.statistic,
+        p_value=found.p_value,
+        verdict=fails if found.p_value <= level else says[0],
+        null_statistics=found.null_statistics,
+        figures=tuple(figures),
+        values=observed,
+        low=found.low,
+        high=found.high,
+        **more,
+    )
+
+
+def no_power(why: str) -> None:
+    """Warn the caller of a test, which calls a helper that calls this."""
+    warnings.warn(f"{why}: the test has no power", RuntimeWarning, stacklevel=4)
+
+
+def check_options(n_boot: int, level: float) -> None:
+    """Of every test."""
+    if n_boot < 19:
+        raise ValueError(f"n_boot is {n_boot}; with fewer than 19 no p-value is below 0.05")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; it must be between 0 and 1")

@@ -1,0 +1,121 @@
+"""Figures of many data sets at once, from tokens (B, n, length) and rows (B, n, length + 1, V).
+
+Contents
+    martingale_figures     halves of the predictive, and products of its steps
+    order_figures          where tokens stand, and how often they come again
+    learning_figures       how much further tokens will teach, by how many were seen
+    forgetting_figures     log-likelihood ratios of faded counts
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, seen, solved, urn_rows
+from .mixture import DirichletMixture
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+GAMMAS = (0.98, 0.95, 0.9, 0.8, 0.6)  # alternatives to 1
+LEAST_GAMMA = 0.05
+ENOUGH = 1000  # rows that a gamma is fitted to
+
+
+def martingale_figures(rows: Floats, values: Floats, lags: int) -> Floats:
+    """Means over sequences in standard errors, (B, k): halves of each value, then lags."""
+    half = rows.shape[2] // 2
+    halves = (rows[:, :, :half].mean(axis=2) - rows[:, :, -half:].mean(axis=2)) @ values
+    steps = np.diff(rows, axis=2)
+    products = [
+        np.einsum("bntv,bntv->bn", steps[:, :, :-k], steps[:, :, k:]) for k in range(1, lags + 1)
+    ]
+    return _studentised(np.concatenate([halves, np.stack(products, axis=2)], axis=2))
+
+
+def _studentised(figures: Floats) -> Floats:
+    """Means over the n sequences of (B, n, k) in their standard errors; 0 where nothing varies."""
+    n = figures.shape[1]
+    spread = figures.std(axis=1, ddof=1)
+    mean = figures.mean(axis=1)
+    moving = spread > 1e-14
+    return np.where(moving, np.sqrt(n) * mean / np.where(moving, spread, 1.0), 0.0)
+
+
+def order_figures(tokens: Ids, width: int, lags: int) -> Floats:
+    """Of tokens (B, n, length): the mean place of each token, and repeats at lags; (B, k)."""
+    length = tokens.shape[2]
+    place = np.arange(length) - (length - 1) / 2.0
+    drift = [((tokens == v) * place).sum(axis=(1, 2)) for v in range(width)]
+    again = [
+        (tokens[:, :, :-k] == tokens[:, :, k:]).sum(axis=(1, 2)).astype(np.float64)
+        for k in range(1, lags + 1)
+    ]
+    return np.stack([*drift, *again], axis=1)
+
+
+def learning_figures(rows: Floats, lengths: list[int]) -> Floats:
+    """What t more tokens teach after t, and what entropy they take away; (B, 2m + 1) for m lengths.
+
+    First ln of the mean KL(row after 2t || row after t) for each t.  Under Bayes that mean is the
+    mutual information of the next t tokens and the one after them: the part of epistemic
+    uncertainty that t more tokens take away.  Then how much further entropy falls, in
+    standard errors: sum_v (row after 2t - row after t)_v ln (row after t)_v, which has mean 0 where
+    the rows are a martingale.  Last the slope of the first by ln t.
+    """
+    means = np.empty((len(rows), len(lengths)))
+    beyond = np.empty((len(rows), rows.shape[1], len(lengths)))
+    for j, t in enumerate(lengths):
+        now, later = rows[:, :, t], rows[:, :, 2 * t]
+        log_now, log_later = (np.log(np.maximum(p, 1e-300)) for p in (now, later))
+        means[:, j] = (later * (log_later - log_now)).sum(axis=2).mean(axis=1)
+        beyond[:, :, j] = ((later - now) * log_now).sum(axis=2)
+    logs = np.log(np.maximum(means, 1e-300))
+    x = np.log(lengths) - np.log(lengths).mean()
+    slope = logs @ x[:, np.newaxis] / (x @ x)
+    return np.concatenate([logs, _studentised(beyond), slope], axis=1)
+
+
+def forgetting_figures(tokens: Ids, null: Null) -> Floats:
+    """ln P(tokens | counts faded by gamma) - ln P(tokens | counts), for each gamma; (B, k)."""
+    width = null.prior.n_tokens
+    plain = _log_likelihood(tokens, null.prior, width, 1.0)
+    faded = [_log_likelihood(tokens, null.prior, width, gamma) for gamma in GAMMAS]
+    return np.stack([own - plain for own in faded], axis=1)
+
+
+def _log_likelihood(tokens: Ids, prior: DirichletMixture, width: int, gamma: float) -> Any:
+    """Of each data set, (B,)."""
+    rows = urn_rows(prior, seen(tokens, width, gamma)[..., :-1, :])
+    own = np.take_along_axis(rows, tokens[..., np.newaxis], axis=-1)[..., 0]
+    return np.log(own).sum(axis=(1, 2))
+
+
+def fitted_gamma(paths: Paths, null: Null) -> float:
+    """The gamma of the discounted filter whose predictive is nearest to the paths' own.
+
+    One Dirichlet is fitted anew for each gamma; a mixture is kept as it is.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if null.mean_kl <= EXACT:
+        return 1.0
+    length, width = paths.rows.shape[1:]
+    few = max(ENOUGH // length, 1)  # predictions have no noise that more of them would smooth
+    tokens, rows = paths.tokens[:few], paths.rows[:few].reshape(-1, width)
+
+    def loss(gamma: float) -> float:
+        counts = seen(tokens, width, gamma).reshape(-1, width)
+        prior = null.prior
+        if prior.n_components == 1:
+            prior = DirichletMixture([1.0], [solved(counts, rows)])
+        return mean_kl(rows, urn_rows(prior, counts))
+
+    found = minimize_scalar(
+        loss, bounds=(LEAST_GAMMA, 1.0), method="bounded", options={"xatol": 1e-4}
+    )
+    # the bounded search does not try its ends
+    return 1.0 if loss(1.0) <= found.fun else round(float(found.x), 4)

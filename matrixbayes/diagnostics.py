@@ -1,0 +1,39 @@
+"""Is the model Bayesian at all?  Tests with their null distributions.
+
+If tokens are draws from an unknown row of probabilities, and the model learns that row by Bayes'
+rule, then what it says of the next token is a martingale on its own continuations, does not depend
+on the order of what was shown, becomes sure at the rate at which evidence comes in, and
+forgets nothing (Falck, Wang & Holmes 2024).  Each of these is a test here.
+
+Contents
+    martingale_test             does the predictive drift or swing on its own continuations?
+    exchangeability_test        does order matter, in continuations or in predictions?
+    uncertainty_scaling_test    does it become sure as fast as its evidence allows?
+    forgetting_test             do older tokens count less?
+    score_card                  all of them: one table
+    UrnPredictor                a predictor that is Bayesian, to compare with
+
+A predictor has ``n_tokens``, ``predict(histories)`` and ``sample(n, length, history=, rng=)``: a
+`TokenPredictor` of a language model, an `UrnPredictor`, or one of your own.  Where a test draws
+from "the null", it is the urn whose prior (a Dirichlet mixture) explains the model's own
+predictions best.
+"""
+
+from __future__ import annotations
+
+from ._diagnostics_card import ScoreCard, score_card
+from ._diagnostics_order import exchangeability_test
+from ._diagnostics_paths import UrnPredictor
+from ._diagnostics_result import DiagnosticTest
+from ._diagnostics_tests import forgetting_test, martingale_test, uncertainty_scaling_test
+
+__all__ = [
+    "DiagnosticTest",
+    "ScoreCard",
+    "UrnPredictor",
+    "exchangeability_test",
+    "forgetting_test",
+    "martingale_test",
+    "score_card",
+    "uncertainty_scaling_test",
+]
