@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._diagnostics_paths import as_rows, checked_predictor, walk
+from ._diagnostics_paths import as_rows, checked_predictor, drawn
 from ._diagnostics_result import DiagnosticTest, check_options, monte_carlo, no_power, result
 from ._diagnostics_statistics import order_figures
 
@@ -96,7 +96,7 @@ def exchangeability_test(
     width = checked_predictor(predictor)
     generator = np.random.default_rng(rng)
     if of == "continuations":
-        tokens = walk(predictor, history, 200 if n is None else n, length, generator).tokens
+        tokens = drawn(predictor, history, 200 if n is None else n, length, generator)[1]
         return order_of_continuations(tokens, width, n_boot, level, generator)
     if of != "predictions":
         raise ValueError(f"of={of!r} is not one of 'continuations', 'predictions'")

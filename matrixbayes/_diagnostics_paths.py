@@ -3,7 +3,7 @@
 Contents
     UrnPredictor    exact Bayes under a Dirichlet mixture, as a predictor
     Paths           sampled continuations, and the predictive before and after each token
-    walk            a predictor's own paths
+    drawn, walk     a predictor's own continuations, and its own paths
     Null            the exchangeable model: paths of it, as many as a bootstrap wants
     nearest         the Null of some paths
 """
@@ -18,13 +18,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._elicitation_histories import counts_of_histories
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
+from .predictor import checked_history
 from .rows import as_log_probs
 from .windtunnel import Urns
 
-__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "nearest", "seen", "walk"]
+__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "drawn", "nearest", "seen", "walk"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -86,15 +86,22 @@ class UrnPredictor:
 
     def predict(self, histories: Sequence[Sequence[int]] | ArrayLike) -> Floats:
         """Log-probabilities (N, V) of the token after each history."""
-        counts = counts_of_histories(histories, "tokens", self.n_tokens)
-        return np.log(self.prior.predictive(counts.toarray()))
+        counts = np.zeros((len(histories), self.n_tokens))  # type: ignore[arg-type]
+        for i, history in enumerate(histories):  # type: ignore[arg-type]
+            counts[i] = self._counts(history, f"history {i}")
+        return np.log(self.prior.predictive(counts))
 
     def sample(
         self, n: int, length: int, *, history: Sequence[int] | ArrayLike = (), rng: Seed = None
     ) -> Ids:
         """Continuations (n, length) of one history, each from an urn of its own."""
-        counts = counts_of_histories([history], "tokens", self.n_tokens).toarray()[0]
+        counts = self._counts(history, "history")
         return Urns(self.prior.posterior(counts)).sample(n, length, rng=rng)
+
+    def _counts(self, history: Any, name: str) -> NDArray[np.int64]:
+        """How often each token was seen."""
+        tokens = checked_history(history, self.n_tokens, name)
+        return np.bincount(tokens, minlength=self.n_tokens)
 
     def __repr__(self) -> str:
         return f"UrnPredictor({self.prior!r})"
@@ -116,38 +123,37 @@ class Paths:
         return float(np.ptp(self.rows, axis=(0, 1)).max()) <= STILL
 
 
-def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Generator) -> Paths:
-    """Sample continuations of a history, and ask for the predictive all along them."""
+def drawn(
+    predictor: Any, history: Any, n: int, length: int, rng: np.random.Generator
+) -> tuple[Ids, Ids]:
+    """A history, checked, and n of the predictor's continuations of it."""
     width = checked_predictor(predictor)
-    _check_sizes(n, length)
-    start = _checked_history(history, width)
+    if n < 2:
+        raise ValueError(f"n is {n}; one continuation has no spread: take 20 or more")
+    if length < 4:
+        raise ValueError(f"length is {length}; a test needs continuations of 4 tokens or more")
+    start = checked_history(history, width, "history")
     tokens = np.asarray(predictor.sample(n, length, history=start.tolist(), rng=rng))
     if tokens.shape != (n, length) or tokens.min() < 0 or tokens.max() >= width:
         raise ValueError(
             f"the predictor sampled shape {tokens.shape}, and it must be {(n, length)}, of columns "
             f"from 0 to {width - 1}"
         )
+    return start, tokens
+
+
+def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Generator) -> Paths:
+    """Sample continuations of a history, and ask for the predictive all along them."""
+    start, tokens = drawn(predictor, history, n, length, rng)
     whole = np.concatenate([np.tile(start, (n, 1)), tokens], axis=1)
-    places = range(len(start), len(start) + length + 1)
     if callable(predictor):
         # a last token, whatever it is, so that there is a row after the one before
         longer = np.concatenate([whole, np.zeros((n, 1), dtype=np.int64)], axis=1)
         found = np.asarray(predictor(longer))[:, len(start) :]
     else:
+        places = range(len(start), len(start) + length + 1)
         found = np.asarray(predictor.predict([row[:t].tolist() for row in whole for t in places]))
-    return Paths(tokens, as_rows(found, (n, length + 1, width)))
-
-
-def _checked_history(history: Any, width: int) -> Ids:
-    """One history of columns."""
-    start = np.asarray(history)
-    if start.ndim != 1 or (start.size and start.dtype.kind not in "iu"):
-        raise ValueError(
-            f"history has shape {start.shape} and type {start.dtype}; it is one sequence of columns"
-        )
-    if start.size and not 0 <= start.min() <= start.max() < width:
-        raise ValueError(f"history has columns outside 0 to {width - 1}")
-    return start.astype(np.int64)
+    return Paths(tokens, as_rows(found, (n, length + 1, int(predictor.n_tokens))))
 
 
 def checked_predictor(predictor: Any) -> int:
@@ -168,13 +174,6 @@ def as_rows(found: Floats, shape: tuple[int, ...]) -> Floats:
         raise ValueError(f"the predictor gave shape {found.shape}; {shape} is needed")
     rows = as_log_probs(found.reshape(-1, shape[-1]), "log_probs")[0]
     return np.exp(rows.astype(np.float64)).reshape(shape)
-
-
-def _check_sizes(n: int, length: int) -> None:
-    if n < 2:
-        raise ValueError(f"n is {n}; one continuation has no spread: take 20 or more")
-    if length < 4:
-        raise ValueError(f"length is {length}; a test needs continuations of 4 tokens or more")
 
 
 # ---------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """A causal language model seen as a predictor over a few single tokens.
 
 Contents
-    TokenPredictor    the model, V of its tokens, and what stands before every sequence
+    TokenPredictor     the model, V of its tokens, and what stands before every sequence
+    checked_history    a sequence of column numbers
 
 What holds a model against Bayes (`windtunnel.score`, `diagnostics`) speaks of sequences of column
 numbers 0 to V - 1 and of rows of V log-probabilities.  Here they become token ids and back.
@@ -22,7 +23,7 @@ from ._huggingface_prompts import Prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["TokenPredictor"]
+__all__ = ["TokenPredictor", "checked_history"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -128,7 +129,9 @@ class TokenPredictor:
         n, length = tokens.shape
         if tokens.size == 0:
             return np.zeros((n, length, self.n_tokens))
-        histories = [self._history(row, f"sequence {i}") for i, row in enumerate(tokens)]
+        histories = [
+            checked_history(row, self.n_tokens, f"sequence {i}") for i, row in enumerate(tokens)
+        ]
         first = len(self._prefix) - 1
         self._need_prefix(first + 1)
         wanted = np.arange(first, first + length)
@@ -150,7 +153,7 @@ class TokenPredictor:
         """
         prompts = []
         for i, given in enumerate(histories):  # type: ignore[arg-type]
-            history = self._history(given, f"history {i}")
+            history = checked_history(given, self.n_tokens, f"history {i}")
             last = len(self._prefix) + len(history) - 1
             self._need_prefix(last + 1)
             prompts.append(self._prompt(history, np.array([last]), f"history {i}"))
@@ -180,7 +183,7 @@ class TokenPredictor:
         """
         if n < 0 or length < 0:
             raise ValueError(f"n is {n} and length {length}; they must not be negative")
-        seen = self._history(history, "history")
+        seen = checked_history(history, self.n_tokens, "history")
         draws = np.random.default_rng(rng).random((n, length))
         if draws.size == 0:
             return np.zeros((n, length), dtype=np.int64)
@@ -238,22 +241,6 @@ class TokenPredictor:
 
     # -- checks ---------------------------------------------------------------------
 
-    def _history(self, given: Any, name: str) -> Ids:
-        """One history as column numbers."""
-        history = np.asarray(given)
-        if history.ndim != 1 or (history.size and history.dtype.kind not in "iu"):
-            raise ValueError(
-                f"{name} has shape {history.shape} and type {history.dtype}; it needs column "
-                f"numbers from 0 to {self.n_tokens - 1}"
-            )
-        outside = np.flatnonzero((history < 0) | (history >= self.n_tokens))
-        if len(outside):
-            raise ValueError(
-                f"token {outside[0]} of {name} is {history[outside[0]]}; columns are 0 to "
-                f"{self.n_tokens - 1}"
-            )
-        return history.astype(np.int64)
-
     def _need_prefix(self, length: int) -> None:
         """Refuse to predict from nothing."""
         if length == 0:
@@ -269,6 +256,23 @@ class TokenPredictor:
                 f"{name} needs {length} tokens behind a prefix of {len(self._prefix)}, and the "
                 f"model takes {self.max_history + len(self._prefix)} in all: make it shorter"
             )
+
+
+def checked_history(given: Any, n_tokens: int, name: str) -> Ids:
+    """One history as column numbers; errors call it `name`."""
+    history = np.asarray(given)
+    if history.ndim != 1 or (history.size and history.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{name} has shape {history.shape} and type {history.dtype}; it needs column "
+            f"numbers from 0 to {n_tokens - 1}"
+        )
+    outside = np.flatnonzero((history < 0) | (history >= n_tokens))
+    if len(outside):
+        raise ValueError(
+            f"token {outside[0]} of {name} is {history[outside[0]]}; columns are 0 to "
+            f"{n_tokens - 1}"
+        )
+    return history.astype(np.int64)
 
 
 def _checked_ids(given: Any, name: str, n_ids: int) -> Ids:

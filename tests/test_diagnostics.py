@@ -338,6 +338,8 @@ def test_an_urn_goes_on_from_its_history():
     assert abs((tokens == 0).all(axis=1).mean() - 3 / 6 * 4 / 7) < 0.015
     assert_allclose(np.exp(URN.predict([[0, 0, 1]])), [[0.5, 0.5]])
     assert "UrnPredictor(DirichletMixture" in repr(URN)
+    with pytest.raises(ValueError, match="token 1 of history 1 is -1"):
+        URN.predict([[], [0, -1]])
 
 
 # ---------------------------------------------------------------------------
@@ -371,9 +373,9 @@ def test_equal_tokens_have_no_order():
         ({"n_boot": 18}, "n_boot is 18"),
         ({"level": 1.0}, "level is 1.0"),
         ({"max_components": 0}, "max_components is 0"),
-        ({"history": [2]}, "history has columns outside 0 to 1"),
-        ({"history": [[0]]}, "one sequence of columns"),
-        ({"history": [0.5]}, "one sequence of columns"),
+        ({"history": [2]}, "token 0 of history is 2; columns are 0 to 1"),
+        ({"history": [[0]]}, "history has shape"),
+        ({"history": [0.5]}, "history has shape"),
         ({"null": mb.DirichletMixture([1.0], [[1.0, 1.0, 1.0]])}, "null has 3 tokens"),
         ({"values": [1.0]}, r"values have shape \(1,\)"),
         ({"values": [np.nan, 1.0]}, "finite"),
