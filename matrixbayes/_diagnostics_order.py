@@ -142,9 +142,16 @@ def _permutable(histories: ArrayLike, width: int, block: int, n_permutations: in
     """Histories (n, length) of whole demonstrations, two of them or more."""
     tokens = np.asarray(histories)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or not tokens.size:
-        raise ValueError(f"histories have shape {tokens.shape} and type {tokens.dtype}")
-    if tokens.min() < 0 or tokens.max() >= width:
-        raise ValueError(f"histories must have columns from 0 to {width - 1}")
+        raise ValueError(
+            f"histories have shape {tokens.shape} and type {tokens.dtype}; they need (n, length) "
+            "whole numbers"
+        )
+    outside = np.argwhere((tokens < 0) | (tokens >= width))
+    if len(outside):
+        i, t = outside[0]
+        raise ValueError(
+            f"token {t} of history {i} is {tokens[i, t]}; columns are 0 to {width - 1}"
+        )
     length = tokens.shape[1]
     if block < 1 or length % block or length < 2 * block:
         raise ValueError(f"histories of {length} tokens are not two demonstrations of {block}")

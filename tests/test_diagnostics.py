@@ -207,6 +207,7 @@ def test_a_p_value_counts_itself_and_is_exact_for_any_figures():
     null = np.arange(99.0)[:, np.newaxis]
     assert monte_carlo(np.array([1000.0]), null, side=1).p_value == 0.01
     assert monte_carlo(np.array([-1000.0]), null, side=1).p_value == 1.0
+    assert monte_carlo(np.array([-1000.0]), null, side=-1).p_value == 0.01
     assert monte_carlo(np.array([-1000.0]), null).p_value == 0.01
     assert monte_carlo(np.array([89.5]), null, side=1).p_value == (1 + 9) / 100
     two = monte_carlo(np.array([5.0, 0.0]), np.zeros((99, 2)))  # the second never moves
@@ -395,7 +396,7 @@ def test_wrong_options_are_named(options, says):
         ({"of": "predictions", "block": 5}, "not two demonstrations of 5"),
         ({"of": "predictions", "histories": [[0]]}, "not two demonstrations of 1"),
         ({"of": "predictions", "histories": [0, 1]}, "histories have shape"),
-        ({"of": "predictions", "histories": [[0, 2]]}, "columns from 0 to 1"),
+        ({"of": "predictions", "histories": [[0, 2]]}, "token 1 of history 0 is 2"),
     ],
 )
 def test_wrong_options_of_order_are_named(options, says):
