@@ -10,6 +10,6 @@ HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
-    for name in ("em", "counts", "fits", "ingest", "transitions", "continuity"):
+    for name in ("em", "counts", "fits", "ingest", "transitions", "continuity", "elicitation"):
         print(f"\n{name}.py\n")
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")

@@ -2,24 +2,27 @@
  *
  * With p the rows before the power, q after it and s the sums of the mass, the slope by p is
  * G = power (s q - mass) / p.  Those by shares and by alpha are the products of the E-step,
- * G alpha' and share' G, so a block of G stays in the cache for them.  Rows are padded to whole
- * vectors of tokens, with 1 for p and 0 for G. */
+ * G alpha' and share' G, so a block of G stays in the cache for them; from p to G go a few rows at a
+ * time, in the first cache.  Rows are padded to whole vectors of tokens, with 0 for G. */
 #include "divergence.h"
 
 #include "mem.h"
 #include "special.h"
+#include "special_log.h"
 #include "tiles.h"
 
 #include <string.h>
 
 enum { LANES = MB_LANES, MAX_BLOCK = 64, MIN_BLOCK = 8, BLOCK_ENTRIES = 1 << 16 };
+enum { STRIP_ENTRIES = 1 << 11 /* what goes from p to G at once */ };
 enum { PIECE = 1 << 22 /* multiplications between two looks for signals: milliseconds */ };
 
 typedef struct {
-    size_t width, n_rows; /* of tokens, padded; of a block at most */
+    size_t width, n_rows, strip; /* of tokens, padded; of a block and of a strip at most */
     double *memory;
     double *alpha, *by_alpha; /* [J][width] */
-    double *p, *log_p, *q;    /* [n_rows][width]; p becomes G */
+    double *p;                /* [n_rows][width]; becomes G */
+    double *log_p, *q;        /* [width], of one row */
     double *share, *by_share; /* [n_rows][J] */
 } workspace;
 
@@ -38,24 +41,25 @@ workspace_new(const mb_predictives *x, workspace *w)
     w->width = (x->n_tokens + LANES - 1) / LANES * LANES;
     w->n_rows = at_most(BLOCK_ENTRIES / w->width, MAX_BLOCK);
     w->n_rows = at_most(w->n_rows < MIN_BLOCK ? MIN_BLOCK : w->n_rows, x->n_rows);
-    size_t block, factors, shares, total;
-    if (!mb_multiply(w->n_rows, w->width, &block) ||
+    w->strip = at_most(STRIP_ENTRIES / w->width + 1, w->n_rows);
+    size_t rows, factors, shares, total;
+    if (!mb_multiply(w->n_rows + 2, w->width, &rows) ||
         !mb_multiply(x->n_components, w->width, &factors) ||
         !mb_multiply(x->n_components, w->n_rows, &shares) ||
-        __builtin_add_overflow(block, factors, &total) ||
-        __builtin_add_overflow(total, shares, &total) || total > SIZE_MAX / 3) {
+        __builtin_add_overflow(rows, factors, &total) ||
+        __builtin_add_overflow(total, shares, &total) || total > SIZE_MAX / 2) {
         return MB_NOMEM;
     }
-    w->memory = mb_calloc(3 * total, sizeof(double));
+    w->memory = mb_calloc(2 * total, sizeof(double));
     if (w->memory == NULL) {
         return MB_NOMEM;
     }
     w->alpha = w->memory;
     w->by_alpha = w->alpha + factors;
     w->p = w->by_alpha + factors;
-    w->log_p = w->p + block;
-    w->q = w->log_p + block;
-    w->share = w->q + block;
+    w->log_p = w->p + w->n_rows * w->width;
+    w->q = w->log_p + w->width;
+    w->share = w->q + w->width;
     w->by_share = w->share + shares;
     for (size_t j = 0; j < x->n_components; j++) {
         memcpy(w->alpha + j * w->width, x->alpha + j * x->n_tokens, x->n_tokens * sizeof(double));
@@ -65,15 +69,18 @@ workspace_new(const mb_predictives *x, workspace *w)
 
 /* ---- predictives ---------------------------------------------------------------- */
 
+/* p [n][width] = share alpha */
 MB_CLONES static void
-add_components(size_t n, size_t n_components, size_t width, const double *share,
-               const double *alpha, double *p)
+mix(size_t n, size_t n_components, size_t width, const double *share, const double *alpha,
+    double *p)
 {
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n_components; j++) {
-            double c = share[i * n_components + j];
+    for (size_t i = 0; i < n; i++, share += n_components, p += width) {
+        for (size_t v = 0; v < width; v++) {
+            p[v] = share[0] * alpha[v];
+        }
+        for (size_t j = 1; j < n_components; j++) {
             for (size_t v = 0; v < width; v++) {
-                p[i * width + v] += c * alpha[j * width + v];
+                p[v] += share[j] * alpha[j * width + v];
             }
         }
     }
@@ -93,19 +100,13 @@ row_entries(const mb_predictives *x, size_t row, size_t *start, size_t *end)
     return MB_OK;
 }
 
-/* The rows `row` .. `row` + n before the power, padded with ones. */
+/* The rows `row` .. `row` + n before the power into p [n][width]. */
 static mb_status
-fill_block(const mb_predictives *x, size_t row, size_t n, workspace *w)
+fill(const mb_predictives *x, size_t row, size_t n, const double *share, const workspace *w,
+     double *p)
 {
-    size_t n_components = x->n_components, width = w->width;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n_components; j++) {
-            w->share[i * n_components + j] = x->share[j * x->n_rows + row + i];
-        }
-    }
-    memset(w->p, 0, n * width * sizeof(double));
-    add_components(n, n_components, width, w->share, w->alpha, w->p);
-    for (size_t i = 0; i < n; i++) {
+    mix(n, x->n_components, w->width, share, w->alpha, p);
+    for (size_t i = 0; i < n; i++, p += w->width) {
         size_t start, end;
         MB_TRY(row_entries(x, row + i, &start, &end));
         for (size_t e = start; e < end; e++) {
@@ -113,14 +114,54 @@ fill_block(const mb_predictives *x, size_t row, size_t n, workspace *w)
             if (column < 0 || (uint64_t)column >= x->n_tokens) {
                 return MB_INVALID;
             }
-            w->p[i * width + (size_t)column] += x->entries[e];
-        }
-        for (size_t v = x->n_tokens; v < width; v++) {
-            w->p[i * width + v] = 1.0;
+            p[column] += x->entries[e];
         }
     }
     return MB_OK;
 }
+
+/* ---- sums ------------------------------------------------------------------------- */
+
+MB_INLINE double
+sum(size_t n, const double *x)
+{
+    double sums[LANES] = {0.0}, total = 0.0;
+    size_t whole = n / LANES * LANES;
+    for (size_t v = 0; v < whole; v += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            sums[l] += x[v + l];
+        }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        total += sums[l];
+    }
+    for (size_t v = whole; v < n; v++) {
+        total += x[v];
+    }
+    return total;
+}
+
+/* sum x y */
+MB_INLINE double
+product(size_t n, const double *x, const double *y)
+{
+    double sums[LANES] = {0.0}, total = 0.0;
+    size_t whole = n / LANES * LANES;
+    for (size_t v = 0; v < whole; v += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            sums[l] += x[v + l] * y[v + l];
+        }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        total += sums[l];
+    }
+    for (size_t v = whole; v < n; v++) {
+        total += x[v] * y[v];
+    }
+    return total;
+}
+
+/* ---- powers ----------------------------------------------------------------------- */
 
 /* power (ln p - the largest) into q; returns the largest. */
 MB_CLONES static double
@@ -152,24 +193,11 @@ raise_to(size_t n, double power, const double *log_p, double *q)
 MB_CLONES static double
 normalize(size_t n, double *q)
 {
-    double sums[LANES] = {0.0}, sum = 0.0;
-    size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < whole; v += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            sums[l] += q[v + l];
-        }
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        sum += sums[l];
-    }
-    for (size_t v = whole; v < n; v++) {
-        sum += q[v];
-    }
-    double factor = 1.0 / sum;
+    double total = sum(n, q), factor = 1.0 / total;
     for (size_t v = 0; v < n; v++) {
         q[v] *= factor;
     }
-    return sum;
+    return total;
 }
 
 /* q from ln p; returns the logarithm of what normalises it. */
@@ -178,64 +206,62 @@ temper(size_t n, double power, const double *log_p, double *q)
 {
     double log_sum, top = raise_to(n, power, log_p, q);
     mb_exp(n, q, q);
-    double sum = normalize(n, q);
-    mb_log(1, &sum, &log_sum);
+    double total = normalize(n, q);
+    mb_log(1, &total, &log_sum);
     return log_sum + power * top;
 }
 
 /* ---- slopes ---------------------------------------------------------------------- */
 
-/* Sums over a row: of the mass, and of mass and of q times ln p. */
-typedef struct {
-    double mass, cross, own;
-} row_sums;
-
-MB_INLINE row_sums
-sum_row(size_t n, const double *mass, const double *log_p, const double *q)
-{
-    double total[LANES] = {0.0}, cross[LANES] = {0.0}, own[LANES] = {0.0};
-    size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < whole; v += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            total[l] += mass[v + l];
-            cross[l] += mass[v + l] * log_p[v + l];
-            own[l] += q[v + l] * log_p[v + l];
-        }
-    }
-    row_sums sums = {0.0, 0.0, 0.0};
-    for (size_t l = 0; l < LANES; l++) {
-        sums.mass += total[l];
-        sums.cross += cross[l];
-        sums.own += own[l];
-    }
-    for (size_t v = whole; v < n; v++) {
-        sums.mass += mass[v];
-        sums.cross += mass[v] * log_p[v];
-        sums.own += q[v] * log_p[v];
-    }
-    return sums;
-}
-
-/* p becomes G; adds to the value and its slope by the power, but for the normalisation. */
+/* n rows p [n][width] become G, of a power of 1; adds to the value and its slope by the power. */
 MB_CLONES static void
-slopes(size_t n, size_t n_tokens, double power, const double *mass, double *sums_of_mass,
-       const workspace *w, mb_divergence *out)
+slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, mb_divergence *out)
 {
-    size_t width = w->width;
-    for (size_t i = 0; i < n; i++) {
-        const double *m = mass + i * n_tokens, *own = w->q + i * width;
-        double *g = w->p + i * width;
-        row_sums sums = sum_row(n_tokens, m, w->log_p + i * width, own);
-        for (size_t v = 0; v < n_tokens; v++) {
-            g[v] = power * (sums.mass * own[v] - m[v]) / g[v];
+    size_t whole = n_tokens / LANES * LANES;
+    for (size_t i = 0; i < n; i++, mass += n_tokens, p += width) {
+        double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = sum(n_tokens, mass);
+        for (size_t v = 0; v < whole; v += LANES) {
+            for (size_t l = 0; l < LANES; l++) {
+                double m = mass[v + l], own = p[v + l], log_own = log_value(own);
+                crosses[l] += m * log_own;
+                owns[l] += own * log_own;
+                p[v + l] = total - m / own;
+            }
+        }
+        double cross = 0.0, own = 0.0;
+        for (size_t l = 0; l < LANES; l++) {
+            cross += crosses[l];
+            own += owns[l];
+        }
+        for (size_t v = whole; v < n_tokens; v++) {
+            double log_own = log_value(p[v]);
+            cross += mass[v] * log_own;
+            own += p[v] * log_own;
+            p[v] = total - mass[v] / p[v];
         }
         for (size_t v = n_tokens; v < width; v++) {
-            g[v] = 0.0;
+            p[v] = 0.0;
         }
-        sums_of_mass[i] = sums.mass;
-        out->value -= power * sums.cross;
-        out->by_power -= sums.cross - sums.mass * sums.own;
+        out->value -= cross;
+        out->by_power -= cross - total * own;
     }
+}
+
+/* The same for one row of any power, with ln p, q, and what normalises q. */
+MB_CLONES static void
+tempered_slopes(size_t n_tokens, size_t width, double power, const double *mass,
+                const double *log_p, const double *q, double log_norm, double *p,
+                mb_divergence *out)
+{
+    double total = sum(n_tokens, mass), cross = product(n_tokens, mass, log_p);
+    for (size_t v = 0; v < n_tokens; v++) {
+        p[v] = power * (total * q[v] - mass[v]) / p[v];
+    }
+    for (size_t v = n_tokens; v < width; v++) {
+        p[v] = 0.0;
+    }
+    out->value -= power * cross - total * log_norm;
+    out->by_power -= cross - total * product(n_tokens, q, log_p);
 }
 
 /* From G of the rows `row` .. `row` + n: the slopes by shares, entries and alpha. */
@@ -269,17 +295,26 @@ static mb_status
 add_block(const mb_predictives *x, const double *mass, size_t row, size_t n, workspace *w,
           mb_divergence *out)
 {
-    MB_TRY(fill_block(x, row, n, w));
-    mb_log(n * w->width, w->p, w->log_p);
-    memcpy(w->q, w->p, n * w->width * sizeof(double));
-    double log_norm[MAX_BLOCK] = {0.0}, sums_of_mass[MAX_BLOCK];
-    for (size_t i = 0; i < n && x->power != 1.0; i++) {
-        size_t at = i * w->width;
-        log_norm[i] = temper(x->n_tokens, x->power, w->log_p + at, w->q + at);
-    }
-    slopes(n, x->n_tokens, x->power, mass + row * x->n_tokens, sums_of_mass, w, out);
+    size_t n_components = x->n_components, n_tokens = x->n_tokens, width = w->width;
     for (size_t i = 0; i < n; i++) {
-        out->value += sums_of_mass[i] * log_norm[i];
+        for (size_t j = 0; j < n_components; j++) {
+            w->share[i * n_components + j] = x->share[j * x->n_rows + row + i];
+        }
+    }
+    for (size_t i = 0; i < n; i += w->strip) {
+        size_t many = at_most(w->strip, n - i);
+        double *p = w->p + i * width;
+        const double *m = mass + (row + i) * n_tokens;
+        MB_TRY(fill(x, row + i, many, w->share + i * n_components, w, p));
+        if (x->power == 1.0) {
+            slopes(many, n_tokens, width, m, p, out);
+            continue;
+        }
+        for (size_t r = 0; r < many; r++, p += width, m += n_tokens) {
+            mb_log(n_tokens, p, w->log_p);
+            double log_norm = temper(n_tokens, x->power, w->log_p, w->q);
+            tempered_slopes(n_tokens, width, x->power, m, w->log_p, w->q, log_norm, p, out);
+        }
     }
     return spread(x, row, n, w, out);
 }
