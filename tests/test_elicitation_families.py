@@ -186,6 +186,7 @@ def test_divergence_kernel(n: int, n_tokens: int, k: int, power: float) -> None:
         (4, [0, -1], "a column is not one of mass"),
         (3, [0, 2], r"starts \(2,\)"),
         (1, [[1.0]], r"alpha \(1, 1\)"),
+        (1, np.ones((0, 2)), r"alpha \(0, 2\)"),
         (6, 0.0, "power must be positive"),
         (6, np.nan, "power must be positive"),
         (6, np.inf, "power must be positive"),

@@ -11,7 +11,7 @@ static int
 check_shapes(PyArrayObject *const *a, double power)
 {
     size_t n = mb_dim(a[MASS], 0), n_tokens = mb_dim(a[MASS], 1), k = mb_dim(a[ALPHA], 0);
-    if (n_tokens == 0 || mb_dim(a[ALPHA], 1) != n_tokens || mb_dim(a[SHARE], 0) != k ||
+    if (n_tokens == 0 || k == 0 || mb_dim(a[ALPHA], 1) != n_tokens || mb_dim(a[SHARE], 0) != k ||
         mb_dim(a[SHARE], 1) != n || mb_dim(a[STARTS], 0) != n + 1 ||
         mb_dim(a[COLUMNS], 0) != mb_dim(a[ENTRIES], 0)) {
         PyErr_Format(PyExc_ValueError,
