@@ -33,6 +33,8 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Pool = tuple["Executor | None", int]
 
+ROUNDING = 1e-8  # nats that tell no family from another
+
 
 def bootstrap(
     objective: Objective,
@@ -185,7 +187,7 @@ def compare_families(
     by_group = np.stack([np.bincount(groups, row, n_groups) for row in excess])
     spread = np.sqrt(np.sum(by_group**2, axis=1) * n_groups / max(n_groups - 1, 1))
     n_parameters = np.array([report.n_parameters for report in reports])
-    near = np.flatnonzero(means <= means[lowest] + spread)
+    near = np.flatnonzero(means <= means[lowest] + np.maximum(spread, ROUNDING))
     best = near[np.lexsort((means[near], n_parameters[near]))[0]]
     return FamilyComparison(
         families=tuple(report.family for report in reports),
