@@ -2,6 +2,7 @@
 
 Contents
     Objective     the function that `elicit_prior` minimises, and the predictions behind it
+    Stopped       raised by an objective that nobody waits for any more
 
 The prior of a part's rows is a Dirichlet mixture: a row with counts n (N in all) has the
 log-evidence E = ln sum_k w_k exp(L_k), L_k that of component k, and the predictive
@@ -18,6 +19,7 @@ there are few while counts are whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,7 +32,7 @@ from ._elicitation_parameters import Layout, Parameters
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Forward", "Objective", "Predictor"]
+__all__ = ["Forward", "Objective", "Predictor", "Stopped"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -299,6 +301,10 @@ class Predictor:
         return slopes, float(by_odds.sum())
 
 
+class Stopped(Exception):
+    """Nobody waits for the value any more."""
+
+
 class Objective:
     """Mean KL(model || predictive) over histories, as a function of the parameter vector.
 
@@ -310,6 +316,8 @@ class Objective:
         (N, V) predictions of the model, natural logarithms.
     weights
         (N,) weights of the rows, summing to one.
+    stop
+        Once it is set, calls raise `Stopped`: no signal reaches a search in another thread.
     """
 
     def __init__(
@@ -318,7 +326,9 @@ class Objective:
         layout: Layout,
         log_probs: NDArray[np.floating],
         weights: Floats,
+        stop: Event | None = None,
     ) -> None:
+        self.stop = Event() if stop is None else stop
         self.predictor, self.layout, self.log_probs = predictor, layout, log_probs
         group, n = predictor.design.group, predictor.design.n
         self.mass = np.zeros((n, predictor.design.n_tokens))  # sum of s q over equal histories
@@ -353,10 +363,12 @@ class Objective:
 
     def reweighted(self, weights: Floats) -> Objective:
         """The same with other weights of the rows."""
-        return Objective(self.predictor, self.layout, self.log_probs, weights)
+        return Objective(self.predictor, self.layout, self.log_probs, weights, self.stop)
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         """The objective in nats and its gradient at `theta`."""
+        if self.stop.is_set():
+            raise Stopped
         parameters = self.layout.unpack(theta)
         found = self.predictor.forward(parameters)
         alpha = np.concatenate([state.alpha for state in found.states])

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,9 +199,9 @@ def elicit_prior(
     folds = _folds(members, n_folds, shares, generator) if n_folds else None
     small = known.n * log_probs.shape[1] * n_components < ALONE
     reports, row_kls = [], []
-    with workers(None, 1 if small else n_jobs) as pool:
+    with workers(None, 1 if small else n_jobs) as pool, _stopping() as stop:
         for name in families:
-            data = _Data(known, log_probs, shares, members, tokens)
+            data = _Data(known, log_probs, shares, members, tokens, stop)
             report, objective, best = _fit(name, data, options, starts, pool, generator)
             if n_boot:
                 limits = (max_iter, tol)
@@ -238,6 +240,19 @@ class _Data(NamedTuple):
     shares: Floats
     groups: Ids
     tokens: tuple[str, ...] | None
+    stop: Event
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """An event that is set where the block ends by an exception, be it a signal's: searches that
+    other threads have under way then end at their next evaluation, and are not waited for."""
+    stop = Event()
+    try:
+        yield stop
+    except BaseException:
+        stop.set()
+        raise
 
 
 def _fit(
@@ -263,7 +278,8 @@ def _fit(
         temperature,
         float(max(seen.longest - 1, 1)),
     )
-    objective = Objective(Predictor(seen, discount), layout, data.log_probs, data.shares)
+    predictor = Predictor(seen, discount)
+    objective = Objective(predictor, layout, data.log_probs, data.shares, data.stop)
     points = starting_points(objective, rng)
     starts = [next(points) for _ in range(options.n_starts)]
     for part in layout.parts:

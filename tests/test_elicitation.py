@@ -564,3 +564,21 @@ def test_histories_in_any_form_say_the_same() -> None:
     assert seen(csr_array(np.array(expected)), "counts", 3) == expected
     square = np.array([[0, 1], [1, 1]])  # never taken for counts unless said
     assert seen(square, "tokens", 2) == [[1, 1], [0, 2]]
+
+
+def test_an_interrupt_ends_the_searches_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = [], []
+
+    def long_search(objective: Objective, start: np.ndarray, *limits: float) -> None:
+        begun.append(start)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        for _ in range(20_000):
+            objective(start)
+        ended.append(start)
+
+    monkeypatch.setattr("matrixbayes.elicitation.search", long_search)
+    model = np.random.default_rng(0).dirichlet(np.ones(64), size=9000)  # enough for threads
+    with pytest.raises(KeyboardInterrupt):
+        elicit_prior([[0]] * 9000, model, kind="probs", n_starts=3, n_jobs=3, rng=0)
+    assert not ended
