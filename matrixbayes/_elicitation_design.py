@@ -191,7 +191,7 @@ def _keyed(tokens: Ids, offsets: Ids, order: int) -> tuple[Ids, Ids, Ids]:
     place = np.arange(len(history)) - (offsets[:-1] + np.arange(n))[history]
     key = history.copy()
     none = int(tokens.max(initial=0)) + 1
-    for back in range(1, order + 1):
+    for back in range(1, min(order, int(lengths.max(initial=0))) + 1):
         there = place >= back
         digit = np.full(len(key), none)
         digit[there] = tokens[(offsets[:-1][history] + place - back)[there]]

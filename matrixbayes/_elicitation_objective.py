@@ -245,16 +245,26 @@ class Predictor:
 
     def rows(self, found: Forward, temperature: float, chosen: Ids) -> Floats:
         """(chosen, V): the predictions after the chosen histories."""
+        if temperature != 1.0:
+            return np.exp(self.log_rows(found, temperature, chosen))
+        p = self._untempered(found, chosen)
+        return p / p.sum(axis=1, keepdims=True)
+
+    def log_rows(self, found: Forward, temperature: float, chosen: Ids) -> Floats:
+        """Their logarithms, finite at any temperature."""
+        log_p = np.log(self._untempered(found, chosen)) / temperature
+        log_p -= log_p.max(axis=1, keepdims=True)
+        return log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+
+    def _untempered(self, found: Forward, chosen: Ids) -> Floats:
+        """(chosen, V): the predictives, summing to 1 up to rounding."""
         p = found.share[:, chosen].T @ np.concatenate([state.alpha for state in found.states])
         many = np.diff(self.starts)[chosen]
         row = np.repeat(np.arange(len(chosen)), many)
         first = np.cumsum(many) - many
         entry = np.arange(len(row)) + (self.starts[chosen] - first)[row]
         np.add.at(p, (row, self.columns[entry]), found.entries[entry])
-        if temperature != 1.0:
-            log_p = np.log(p) / temperature
-            p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-        return p / p.sum(axis=1, keepdims=True)
+        return p
 
     def posterior(self, found: Forward, history: int) -> tuple[Floats, Floats]:
         """Weights and alpha of the next token's row: the components of each part's active row."""
@@ -358,8 +368,9 @@ class Objective:
         for rows in self._blocks():
             q, log_q = self._rows(rows)
             group = self.predictor.design.group[rows]
-            p = self.predictor.rows(found, parameters.temperature, group)
-            yield rows, q, p, np.sum(q * (log_q - np.log(p)) - q + p, axis=1)
+            log_p = self.predictor.log_rows(found, parameters.temperature, group)
+            p = np.exp(log_p)
+            yield rows, q, p, np.sum(q * (log_q - log_p) - q + p, axis=1)
 
     def reweighted(self, weights: Floats) -> Objective:
         """The same with other weights of the rows."""

@@ -77,7 +77,8 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
     )
     step = result.x - np.clip(result.x - result.jac, lower * scale, upper * scale)
     slope = float(np.max(np.abs(step)))
-    theta = result.x / scale
+    at_lower, at_upper = result.x <= lower * scale, result.x >= upper * scale
+    theta = np.where(at_lower, lower, np.where(at_upper, upper, result.x / scale))
     ran_out = result.status == 1
     order = objective.layout.sorted(theta)
     return Search(
@@ -86,7 +87,7 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
         converged=result.status == STOPPED or slope <= (tol if ran_out else max(tol, ROUNDING)),
         n_iter=int(result.nit),
         largest_slope=slope,
-        at_limit=((theta <= lower) | (theta >= upper))[order],
+        at_limit=(at_lower | at_upper)[order],
     )
 
 

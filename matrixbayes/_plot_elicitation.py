@@ -49,8 +49,8 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         raise ValueError(f"by={by!r} is not one of 'length', 'last'")
     ax = new_axes(ax, 6.4, 4.4)
     x, y = points.observed, points.predicted
-    if np.median(x) < SMALL:
-        known = x > 0.0
+    known = (x > 0.0) & (y > 0.0)
+    if np.median(x) < SMALL and known.any():
         x, y, group = x[known], y[known], group[known]
         ax.set_xscale("log")
         ax.set_yscale("log")
@@ -93,7 +93,8 @@ def _by_length(length: NDArray[np.float64]) -> tuple[list[str], NDArray[np.intp]
     group = np.searchsorted(ends, whole)
     names, first = [], int(whole.min())
     for end in ends.astype(int).tolist():
-        names.append(f"{first} tokens" if first == end else f"{first} to {end} tokens")
+        plural = "" if end == 1 else "s"
+        names.append(f"{end} token{plural}" if first == end else f"{first} to {end} tokens")
         first = end + 1
     return names, group
 

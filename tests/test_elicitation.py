@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import permutations, product
 
 import numpy as np
@@ -582,3 +583,54 @@ def test_an_interrupt_ends_the_searches_of_other_threads(monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         elicit_prior([[0]] * 9000, model, kind="probs", n_starts=3, n_jobs=3, rng=0)
     assert not ended
+
+
+@pytest.mark.parametrize("temperature", ["fit", 0.01])
+def test_divergences_are_numbers_where_a_temperature_leaves_nothing_of_a_token(
+    temperature: float | str,
+) -> None:
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(0, 3, rng.integers(0, 12)).tolist() for _ in range(60)]
+    commonest = np.eye(3)[count(histories, 3).argmax(axis=1)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the temperature stopped at a limit")
+        found = elicit_prior(
+            histories, commonest, kind="probs", temperature=temperature, cv=3, rng=0
+        )
+    assert np.isfinite(found.mean_kl)
+    assert np.isfinite(found.kl_by_length.mean_kl).all()
+    assert found.comparison is not None
+    assert np.isfinite(found.comparison.held_out_kl).all()
+
+
+def test_a_limit_is_seen_whatever_the_units_of_the_search() -> None:
+    limit = np.log(1e-8)
+    scales = np.random.default_rng(0).gamma(1.0, size=10_000)
+    scale = scales[np.argmax(limit * scales / scales > limit)]  # rounding leads away from it
+    assert limit * scale / scale > limit
+    objective = objective_on(np.zeros((1, 2)), np.log([[0.5, 0.5]]), 1)
+
+    class Falling:
+        """Falls with the first alpha alone."""
+
+        layout, predictor, weights = objective.layout, objective.predictor, objective.weights
+
+        def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+            return float(theta[0]), np.array([1.0, 0.0, 0.0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        scales = np.array([scale, 1.0, 1.0])
+        patch.setattr("matrixbayes._elicitation_search._scale", lambda *_: scales)
+        found = search(Falling(), np.zeros(3), 100, 1e-9)  # type: ignore[arg-type]
+    assert found.theta[0] == limit
+    assert found.at_limit.tolist() == [True, False, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*not identified")
+def test_an_order_longer_than_any_history_costs_no_more() -> None:
+    histories, model = [[], [0], [1, 0]], np.array([[0.5, 0.5], [0.4, 0.6], [0.3, 0.7]])
+    of_two, of_many = (
+        elicit_prior(histories, model, kind="probs", family="markov", order=order, rng=0)
+        for order in (2, 10**12)
+    )
+    np.testing.assert_array_equal(of_two.prior.alpha, of_many.prior.alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -389,3 +390,9 @@ def test_wrong_arguments_are_explained(call, message: str) -> None:
 def test_a_triangle_needs_ternary_axes() -> None:
     with pytest.raises(TypeError, match="projection"):
         plot.ternary(PRIOR, ax=new_axes("plain"))
+
+
+def test_elicitation_of_points_that_are_all_zero() -> None:
+    zero = ELICITED.points._replace(observed=np.zeros_like(ELICITED.points.observed))
+    ax = plot.elicitation(replace(ELICITED, points=zero))
+    assert ax.get_xscale() == "linear"
