@@ -293,7 +293,7 @@ class ElicitationReport:
         return "".join(parts)
 
 
-def check_kind(histories: Histories, family: str, discount: float | None) -> None:
+def check_kind(histories: Histories, family: str, discount: float | str) -> None:
     """Raise where counts are given and the family needs to know the order of the tokens."""
     if histories.counts is None:
         return

@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Pool = tuple["Executor | None", int]
 
-ROUNDING = 1e-8  # nats that tell no family from another
+ROUNDING = 1e-8  # nats that searches may leave, whatever they are searches for
 
 
 def bootstrap(
@@ -48,16 +48,18 @@ def bootstrap(
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
     """Percentiles of the parameters over samples of the groups, each fitted from the optimum."""
-    n_groups = int(groups.max()) + 1
+    drawn = np.flatnonzero(np.bincount(groups, shares))  # the others would change nothing
+    chances = np.full(len(drawn), 1.0 / len(drawn))
 
-    def fitted(times: Floats) -> dict[str, Any]:
-        weights = shares * times[groups]
+    def fitted(times: Ids) -> dict[str, Any]:
+        often = np.zeros(int(groups.max()) + 1)
+        often[drawn] = times
+        weights = shares * often[groups]
         found = search(objective.reweighted(weights / weights.sum()), best.theta, *limits)
         return named(objective.layout.unpack(found.theta))
 
-    samples = [rng.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups)) for _ in range(n_boot)]
-    kept = [(times.astype(np.float64),) for times in samples if (shares * times[groups]).any()]
-    values = list(in_order(pool, fitted, kept))
+    samples = [(rng.multinomial(len(drawn), chances),) for _ in range(n_boot)]
+    values = list(in_order(pool, fitted, samples))
     ends = [0.5 - level / 2.0, 0.5 + level / 2.0]
     return {
         name: np.quantile(np.array([value[name] for value in values]), ends, axis=0)
@@ -118,7 +120,8 @@ class FamilyComparison:
     standard_error : ndarray
         Of the difference to the lowest `held_out_kl`, over groups of histories.
     best : str
-        The family of fewest parameters among those within one standard error of the lowest.
+        The family of fewest parameters among those within one standard error of the lowest, or
+        within 1e-8 nats, which is no more than a search may leave.
     n_folds : int
     reports : dict of str to ElicitationReport
         The fit of each family to all histories.
@@ -137,6 +140,12 @@ class FamilyComparison:
     n_folds: int
     reports: dict[str, ElicitationReport]
 
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The families that may be as good as `best`: as near to the lowest."""
+        near = _nearest(self.held_out_kl, self.standard_error)
+        return tuple(self.families[i] for i in near if self.families[i] != self.best)
+
     def _table(self) -> tuple[list[str], list[list[Any]], str]:
         columns = ["family", "parameters", "mean KL", "held out", "above the lowest", "std. error"]
         above = self.held_out_kl - self.held_out_kl.min()
@@ -152,7 +161,10 @@ class FamilyComparison:
                 strict=True,
             )
         ]
-        return columns, lines, f"{self.n_folds}-fold cross-validation, in nats: {self.best!r}"
+        title = f"{self.n_folds}-fold cross-validation, in nats: {self.best!r}"
+        if self.undecided:
+            title += f", not told from {' and '.join(map(repr, self.undecided))}"
+        return columns, lines, title
 
     def to_pandas(self) -> Any:
         """The table as a pandas data frame, a row for each family."""
@@ -185,9 +197,10 @@ def compare_families(
     # The mean difference is a sum over groups, each of a weight and a difference of its own.
     excess = (kl - kl[lowest] - (means - means[lowest])[:, np.newaxis]) * shares
     by_group = np.stack([np.bincount(groups, row, n_groups) for row in excess])
-    spread = np.sqrt(np.sum(by_group**2, axis=1) * n_groups / max(n_groups - 1, 1))
+    n_heavy = np.count_nonzero(np.bincount(groups, shares))
+    spread = np.sqrt(np.sum(by_group**2, axis=1) * n_heavy / (n_heavy - 1))
     n_parameters = np.array([report.n_parameters for report in reports])
-    near = np.flatnonzero(means <= means[lowest] + np.maximum(spread, ROUNDING))
+    near = _nearest(means, spread)
     best = near[np.lexsort((means[near], n_parameters[near]))[0]]
     return FamilyComparison(
         families=tuple(report.family for report in reports),
@@ -199,3 +212,8 @@ def compare_families(
         n_folds=n_folds,
         reports={report.family: report for report in reports},
     )
+
+
+def _nearest(means: Floats, spread: Floats) -> NDArray[np.intp]:
+    """Which families are the best as far as can be told."""
+    return np.flatnonzero(means <= means.min() + np.maximum(spread, ROUNDING))

@@ -19,6 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._elicitation_arguments import (
+    Options,
+    Start,
+    check_n_groups,
+    check_options,
+    checked_start,
+    fold_numbers,
+    group_numbers,
+    row_weights,
+)
 from ._elicitation_design import FAMILIES, design
 from ._elicitation_histories import Histories, checked_histories
 from ._elicitation_identification import identify
@@ -41,7 +51,6 @@ __all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-Start = DirichletMixture | Mapping[str, DirichletMixture] | None
 
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits
@@ -117,7 +126,8 @@ def elicit_prior(
     n_starts : int
         Starting points in all.
     n_boot : int
-        Samples of the histories behind `intervals`; 0 for none.
+        Samples of the histories behind `intervals`; 0 for none.  Two groups at least; of fewer than
+        some twenty, percentiles are too near to each other.
     cv : int, optional
         Folds of the comparison; 5 by default where there are several families, else none.
     level : float
@@ -182,8 +192,8 @@ def elicit_prior(
     ('markov', [[0.5, 0.5]])
     """
     families = (family,) if isinstance(family, str) else tuple(family)
-    options = _Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
-    _check_options(families, options, n_boot, cv, level)
+    options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
+    check_options(families, options, n_boot, cv, level)
     log_probs, tokens = as_log_probs(predictions, kind)
     known = checked_histories(histories, history_kind, log_probs.shape[1])
     if known.n != log_probs.shape[0]:
@@ -191,12 +201,15 @@ def elicit_prior(
             f"{known.n} histories but {log_probs.shape[0]} predictions: "
             "each history needs the model's distribution after it"
         )
-    starts, tokens = _checked_start(start, n_components, log_probs.shape[1], tokens)
-    shares = _row_weights(weights, known.n)
-    members = _groups(groups, known.n)
+    for name in families:
+        check_kind(known, name, options.discount)
+    starts, tokens = checked_start(start, n_components, log_probs.shape[1], tokens)
+    shares = row_weights(weights, known.n)
+    members = group_numbers(groups, known.n)
     generator = np.random.default_rng(rng)
     n_folds = cv if cv is not None else FOLDS if len(families) > 1 else 0
-    folds = _folds(members, n_folds, shares, generator) if n_folds else None
+    check_n_groups(members, shares, n_boot, n_folds)
+    folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
     small = known.n * log_probs.shape[1] * n_components < ALONE
     reports, row_kls = [], []
     with workers(None, 1 if small else n_jobs) as pool, _stopping() as stop:
@@ -218,18 +231,6 @@ def elicit_prior(
         chosen = replace(comparison.reports[comparison.best], comparison=comparison)
     _warn(chosen)
     return chosen
-
-
-class _Options(NamedTuple):
-    """What every family is searched with."""
-
-    n_components: int
-    order: int
-    n_starts: int
-    max_iter: int
-    tol: float
-    discount: float | str
-    temperature: float | str
 
 
 class _Data(NamedTuple):
@@ -258,7 +259,7 @@ def _stopping() -> Iterator[Event]:
 def _fit(
     family: str,
     data: _Data,
-    options: _Options,
+    options: Options,
     start: Mapping[str, DirichletMixture],
     pool: Pool,
     rng: np.random.Generator,
@@ -268,7 +269,6 @@ def _fit(
         None if value == "fit" else float(value)
         for value in (options.discount, options.temperature)
     )
-    check_kind(data.histories, family, discount)
     seen = design(data.histories, family, options.order, discount != 1.0)
     layout = Layout(
         FAMILIES[family],
@@ -323,116 +323,20 @@ def _fit(
     return report, objective, best
 
 
-def _check_options(
-    families: tuple[str, ...], options: _Options, n_boot: int, cv: int | None, level: float
-) -> None:
-    """Raise where an option is not as described."""
-    if not families:
-        raise ValueError("family is empty; name at least one")
-    for family in families:
-        if family not in FAMILIES:
-            names = ", ".join(repr(name) for name in FAMILIES)
-            raise ValueError(f"family={family!r} does not exist; there are {names}")
-    if len(set(families)) < len(families):
-        raise ValueError(f"family names one twice: {families}")
-    least = {"n_components": 1, "order": 1, "n_starts": 1, "max_iter": 1, "n_boot": 0, "cv": 2}
-    values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
-    for name, low in least.items():
-        value = values[name]
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
-            raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
-    if not 0.0 < options.tol < np.inf:
-        raise ValueError(f"tol must be above 0, not {options.tol!r}")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, not {level!r}")
-    for name, most in (("discount", 1.0), ("temperature", np.inf)):
-        value = values[name]
-        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if value != "fit" and not (number and 0.0 < value <= most and np.isfinite(value)):
-            end = " and at most 1" if name == "discount" else ""
-            raise ValueError(f"{name} must be 'fit' or a number above 0{end}, not {value!r}")
-
-
-def _checked_start(
-    start: Start, n_components: int, n_tokens: int, tokens: tuple[str, ...] | None
-) -> tuple[dict[str, DirichletMixture], tuple[str, ...] | None]:
-    """The start of each part; the tokens' names, from the predictions or else from there."""
-    if start is None:
-        return {}, tokens
-    starts = dict.fromkeys(("iid", "markov"), start) if not isinstance(start, Mapping) else start
-    for part, mixture in starts.items():
-        if part not in ("iid", "markov"):
-            raise ValueError(f"start has the key {part!r}; parts are 'iid' and 'markov'")
-        if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):
-            raise ValueError(
-                f"start has {mixture.n_components} components over {mixture.n_tokens} tokens; "
-                f"n_components is {n_components} and the predictions have {n_tokens} tokens"
-            )
-        if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
-            raise ValueError("the tokens of start are not those of the predictions, in their order")
-        tokens = mixture.tokens if tokens is None else tokens
-    return dict(starts), tokens
-
-
-def _groups(groups: ArrayLike | None, n_rows: int) -> Ids:
-    """The number of each row's group."""
-    if groups is None:
-        return np.arange(n_rows)
-    labels = np.asarray(groups)
-    if labels.shape != (n_rows,):
-        raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _folds(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
-    """The fold of each row: whole groups, of about equal numbers."""
-    n_groups = int(groups.max()) + 1
-    if n_groups < n_folds:
-        raise ValueError(
-            f"{n_folds} folds need as many groups of histories, and there are {n_groups}; "
-            "choose a smaller cv"
-        )
-    fold = (rng.permutation(n_groups) % n_folds)[groups]
-    if np.count_nonzero(np.bincount(fold, shares, n_folds)) < 2:
-        raise ValueError("all histories that have weight are in one fold; choose other weights")
-    return fold
-
-
-def _row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
-    """Weights of the rows, summing to one."""
-    if n_rows == 0:
-        raise ValueError("there are no histories: a prior needs at least one prediction")
-    if weights is None:
-        return np.full(n_rows, 1.0 / n_rows)
-    shares = np.asarray(weights, dtype=np.float64)
-    if shares.shape != (n_rows,):
-        raise ValueError(f"weights have shape {shares.shape}, but there are {n_rows} histories")
-    bad = np.flatnonzero(~(shares >= 0.0) | np.isinf(shares))
-    if len(bad):
-        raise ValueError(
-            f"weights[{bad[0]}] is {shares[bad[0]]}; weights are finite and not below 0"
-        )
-    if not np.any(shares > 0.0):
-        raise ValueError("all weights are 0")
-    shares = shares / shares.max()
-    return shares / shares.sum()
-
-
 def _warn(report: ElicitationReport) -> None:
     """Say, in one warning, what the caller must not overlook."""
     complaints = []
+    several = next(iter(report.priors.values())).n_components > 1
     if not report.converged:
         complaints.append(
             f"elicit_prior did not converge in {report.n_iter} iterations (largest derivative "
-            f"{report.largest_slope:.1e}): raise max_iter, or use fewer components"
+            f"{report.largest_slope:.1e}): raise max_iter{', or use fewer components' * several}"
         )
     if report.flags:
         only_empty = np.all(report.kl_by_length.length == 0.0)
-        advice = (
-            "all histories are empty, and empty histories show the mean alone"
-            if only_empty
-            else "use fewer components, or longer and more varied histories"
-        )
+        advice = f"use {'fewer components, or ' * several}longer and more varied histories"
+        if only_empty:
+            advice = "all histories are empty, and empty histories show the mean alone"
         complaints.append("; ".join(report.flags) + f": {advice}")
     if complaints:
         warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from itertools import product
 
 import numpy as np
@@ -10,6 +12,7 @@ from reference import divergence
 from scipy.special import gammaln, logsumexp, softmax
 
 from matrixbayes import _core, windtunnel
+from matrixbayes._elicitation_arguments import fold_numbers
 from matrixbayes._elicitation_design import FAMILIES, design
 from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._elicitation_objective import Objective, Predictor
@@ -505,3 +508,65 @@ def test_starts_for_both_parts() -> None:
     )
     assert found.n_iter <= 3
     assert found.mean_kl < 1e-9
+
+
+def test_the_simplest_wins_where_families_differ_by_what_searches_leave() -> None:
+    histories = some_histories(60, 12, n_tokens=3, seed=15)
+    model = np.tile([0.2, 0.3, 0.5], (len(histories), 1))  # any family is exact
+    with pytest.warns(RuntimeWarning, match="its concentration is not identified"):
+        found = elicit_prior(histories, model, kind="probs", family=list(FAMILIES), rng=0)
+    told = found.comparison
+    assert told is not None
+    assert found.family != "iid+markov"
+    assert sorted([*told.undecided, told.best]) == sorted(FAMILIES)
+    assert "not told from" in repr(told)
+
+
+def test_folds_and_samples_are_of_histories_that_weigh() -> None:
+    histories = some_histories(40, 12, n_tokens=2, seed=16)
+    planted = Parameters({"iid": (np.ones(1), np.ones((1, 2)))})
+    model = noisy(predictions(histories, planted, n_tokens=2), np.random.default_rng(2), 20.0)
+    weights = np.zeros(len(histories))
+    weights[[3, 17, 30, 31]] = 1.0
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        numbers = np.arange(len(histories))
+        folds = fold_numbers(numbers, 4, weights, generator)
+        assert sorted(folds[weights > 0.0]) == [0, 1, 2, 3]
+        assert np.bincount(folds).tolist() == [10] * 4
+        found = elicit_prior(
+            histories, model, weights=weights, kind="probs", n_starts=1, n_boot=1, rng=seed
+        )
+        assert "iid.alpha" in found.intervals
+    few = {"kind": "probs", "weights": np.eye(len(histories))[3], "rng": 0}
+    with pytest.raises(ValueError, match="there is one that has weight"):
+        elicit_prior(histories, model, n_boot=10, **few)
+    with pytest.raises(ValueError, match=r"2 folds need as many .* have weight, and there are 1"):
+        elicit_prior(histories, model, cv=2, **few)
+
+
+def test_families_that_need_tokens_are_refused_before_any_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr("matrixbayes.elicitation.search", never)
+    counts, model = np.eye(3), np.full((3, 3), 1 / 3)
+    with pytest.raises(ValueError, match="'markov' needs histories of tokens"):
+        elicit_prior(
+            counts, model, kind="probs", history_kind="counts", family=["iid", "markov"], cv=2
+        )
+
+
+def test_a_start_is_a_mixture() -> None:
+    with pytest.raises(TypeError, match="start is of type int, not a DirichletMixture"):
+        elicit_prior([[0]], [[0.5, 0.5]], kind="probs", start={"iid": 3})  # type: ignore[dict-item]
+
+
+def test_copies_and_pickles_of_a_report(both: tuple) -> None:
+    histories, _, found = both
+    for other in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found), copy.copy(found)):
+        np.testing.assert_array_equal(other.predict(histories), found.predict(histories))
+        assert repr(other) == repr(found)
+        assert repr(other.comparison) == repr(found.comparison)

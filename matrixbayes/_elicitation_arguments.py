@@ -1,0 +1,153 @@
+"""Arguments of `elicit_prior`, checked: what is wrong is named, and how to mend it.
+
+Contents
+    Options, check_options    what every family is searched with
+    checked_start             where searches begin, part by part
+    row_weights               weights of the rows
+    group_numbers             which rows belong together
+    check_n_groups            whether there are enough to resample
+    fold_numbers              in which fold each row is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._elicitation_design import FAMILIES
+from .mixture import DirichletMixture
+
+__all__ = [
+    "Options",
+    "Start",
+    "check_n_groups",
+    "check_options",
+    "checked_start",
+    "fold_numbers",
+    "group_numbers",
+    "row_weights",
+]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Start = DirichletMixture | Mapping[str, DirichletMixture] | None
+
+
+class Options(NamedTuple):
+    """What every family is searched with."""
+
+    n_components: int
+    order: int
+    n_starts: int
+    max_iter: int
+    tol: float
+    discount: float | str
+    temperature: float | str
+
+
+def check_options(
+    families: tuple[str, ...], options: Options, n_boot: int, cv: int | None, level: float
+) -> None:
+    """Raise where an option is not as described."""
+    if not families:
+        raise ValueError("family is empty; name at least one")
+    for family in families:
+        if family not in FAMILIES:
+            names = ", ".join(repr(name) for name in FAMILIES)
+            raise ValueError(f"family={family!r} does not exist; there are {names}")
+    if len(set(families)) < len(families):
+        raise ValueError(f"family names one twice: {families}")
+    least = {"n_components": 1, "order": 1, "n_starts": 1, "max_iter": 1, "n_boot": 0, "cv": 2}
+    values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
+    for name, low in least.items():
+        value = values[name]
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
+            raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
+    if not 0.0 < options.tol < np.inf:
+        raise ValueError(f"tol must be above 0, not {options.tol!r}")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, not {level!r}")
+    for name, most in (("discount", 1.0), ("temperature", np.inf)):
+        value = values[name]
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if value != "fit" and not (number and 0.0 < value <= most and np.isfinite(value)):
+            end = " and at most 1" if name == "discount" else ""
+            raise ValueError(f"{name} must be 'fit' or a number above 0{end}, not {value!r}")
+
+
+def checked_start(
+    start: Start, n_components: int, n_tokens: int, tokens: tuple[str, ...] | None
+) -> tuple[dict[str, DirichletMixture], tuple[str, ...] | None]:
+    """The start of each part; the tokens' names, from the predictions or else from there."""
+    if start is None:
+        return {}, tokens
+    starts = dict.fromkeys(("iid", "markov"), start) if not isinstance(start, Mapping) else start
+    for part, mixture in starts.items():
+        if part not in ("iid", "markov"):
+            raise ValueError(f"start has the key {part!r}; parts are 'iid' and 'markov'")
+        if not isinstance(mixture, DirichletMixture):
+            raise TypeError(f"start is of type {type(mixture).__name__}, not a DirichletMixture")
+        if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):
+            raise ValueError(
+                f"start has {mixture.n_components} components over {mixture.n_tokens} tokens; "
+                f"n_components is {n_components} and the predictions have {n_tokens} tokens"
+            )
+        if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
+            raise ValueError("the tokens of start are not those of the predictions, in their order")
+        tokens = mixture.tokens if tokens is None else tokens
+    return dict(starts), tokens
+
+
+def group_numbers(groups: ArrayLike | None, n_rows: int) -> Ids:
+    """The number of each row's group."""
+    if groups is None:
+        return np.arange(n_rows)
+    labels = np.asarray(groups)
+    if labels.shape != (n_rows,):
+        raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def fold_numbers(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
+    """The fold of each row: whole groups, about as many of those with weight in each."""
+    place = rng.permutation(int(groups.max()) + 1)
+    place[np.bincount(groups, shares) == 0.0] += len(place)  # the last to be dealt
+    return (np.argsort(np.argsort(place)) % n_folds)[groups]
+
+
+def row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
+    """Weights of the rows, summing to one."""
+    if n_rows == 0:
+        raise ValueError("there are no histories: a prior needs at least one prediction")
+    if weights is None:
+        return np.full(n_rows, 1.0 / n_rows)
+    shares = np.asarray(weights, dtype=np.float64)
+    if shares.shape != (n_rows,):
+        raise ValueError(f"weights have shape {shares.shape}, but there are {n_rows} histories")
+    bad = np.flatnonzero(~(shares >= 0.0) | np.isinf(shares))
+    if len(bad):
+        raise ValueError(
+            f"weights[{bad[0]}] is {shares[bad[0]]}; weights are finite and not below 0"
+        )
+    if not np.any(shares > 0.0):
+        raise ValueError("all weights are 0")
+    shares = shares / shares.max()
+    return shares / shares.sum()
+
+
+def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> None:
+    """Raise where there are too few groups of weight for samples or folds of them."""
+    many = np.count_nonzero(np.bincount(groups, shares))
+    if n_boot and many < 2:
+        raise ValueError(
+            "n_boot samples groups of histories, and there is one that has weight: all samples "
+            "would be the same; give more, or n_boot=0"
+        )
+    if many < n_folds:
+        raise ValueError(
+            f"{n_folds} folds need as many groups of histories that have weight, and there are "
+            f"{many}; choose a smaller cv"
+        )
