@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._diagnostics_order import order_of_continuations, order_of_predictions
-from ._diagnostics_paths import checked_predictor
-from ._diagnostics_result import DiagnosticTest
+from ._diagnostics_paths import LEAST_LENGTH, checked_predictor
+from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
 from .mixture import DirichletMixture
 from .predictor import TokenPredictor
@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Seed = np.random.Generator | int | None
 
 LONGEST = 32  # continuations by default, where the model takes so many
+N_TESTS = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,9 +68,11 @@ class ScoreCard:
         pairs = zip(self.tests, self.adjusted, strict=True)
         failed = [test.name for test, p in pairs if p <= self.level]
         if not failed:
+            silent = sum(test.silent for test in self.tests)
+            but = f", and {silent} of {len(self.tests)} tests say nothing" if silent else ""
             return (
                 "Nothing here speaks against Bayes: the smallest p-value is "
-                f"{display.number(float(self.adjusted.min()))} after Holm's correction."
+                f"{display.number(float(self.adjusted.min()))} after Holm's correction{but}."
             )
         names = ", ".join(failed[:-1]) + (" and " if failed[1:] else "") + failed[-1]
         return (
@@ -154,8 +157,10 @@ def score_card(
         Of each of 16 histories of the task, `length` tokens long.
     noise : float
         Standard deviation of a log-probability's error; see `exchangeability_test`.
-    null, max_components, n_boot
+    null, max_components
         As in `martingale_test`.
+    n_boot : int
+        Draws of each null: 5 / level - 1 at least, or nothing could be rejected.
     level : float
         Of the whole card, after Holm's correction.
     rng : numpy.random.Generator or int, optional
@@ -184,6 +189,7 @@ def score_card(
         raise ValueError(f"the model has {width} tokens and the task {task.n_tokens}")
     if shots < 0:
         raise ValueError(f"shots is {shots}; it must not be negative")
+    check_options(n_boot, level, N_TESTS)
     generator = np.random.default_rng(rng)
     length = _room(predictor, shots) if length is None else length
     history = np.asarray(task.sample(1, shots, rng=generator))[0].tolist()
@@ -236,4 +242,9 @@ def _predictor(
 def _room(predictor: Any, shots: int) -> int:
     """How long continuations can be."""
     most = getattr(predictor, "max_history", None)
+    if most is not None and most < shots + LEAST_LENGTH:
+        raise ValueError(
+            f"the model takes {most} tokens, which leaves too few after {shots} shots: tests need "
+            f"continuations of {LEAST_LENGTH} or more"
+        )
     return LONGEST if most is None else min(LONGEST, most - shots)

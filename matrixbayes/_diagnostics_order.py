@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._diagnostics_paths import as_rows, checked_predictor, drawn
-from ._diagnostics_result import DiagnosticTest, check_options, monte_carlo, no_power, result
+from ._diagnostics_result import (
+    SILENT,
+    DiagnosticTest,
+    check_options,
+    monte_carlo,
+    no_power,
+    result,
+)
 from ._diagnostics_statistics import order_figures
 
 __all__ = ["exchangeability_test", "order_of_continuations", "order_of_predictions"]
@@ -20,7 +27,7 @@ Seed = np.random.Generator | int | None
 
 LAGS = 3
 AT_ONCE = 2_000_000  # tokens that are permuted at a time
-FIXED = "Says nothing: every permutation is the same."
+FIXED = SILENT + "every permutation is the same."
 
 
 def exchangeability_test(

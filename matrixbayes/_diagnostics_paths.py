@@ -33,6 +33,7 @@ Seed = np.random.Generator | int | None
 EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions to rounding
 MOST_ROWS = 2000  # that a mixture is elicited from
 BETTER = 0.7  # a further component must bring the mean KL below this share of what it was
+LEAST_LENGTH = 4  # of continuations
 STILL = 1e-6  # a predictive that moves by no more does not learn: float32 rounds so
 
 
@@ -86,8 +87,9 @@ class UrnPredictor:
 
     def predict(self, histories: Sequence[Sequence[int]] | ArrayLike) -> Floats:
         """Log-probabilities (N, V) of the token after each history."""
-        counts = np.zeros((len(histories), self.n_tokens))  # type: ignore[arg-type]
-        for i, history in enumerate(histories):  # type: ignore[arg-type]
+        given = list(histories)  # type: ignore[arg-type]
+        counts = np.zeros((len(given), self.n_tokens))
+        for i, history in enumerate(given):
             counts[i] = self._counts(history, f"history {i}")
         return np.log(self.prior.predictive(counts))
 
@@ -130,8 +132,10 @@ def drawn(
     width = checked_predictor(predictor)
     if n < 2:
         raise ValueError(f"n is {n}; one continuation has no spread: take 20 or more")
-    if length < 4:
-        raise ValueError(f"length is {length}; a test needs continuations of 4 tokens or more")
+    if length < LEAST_LENGTH:
+        raise ValueError(
+            f"length is {length}; a test needs continuations of {LEAST_LENGTH} tokens or more"
+        )
     start = checked_history(history, width, "history")
     tokens = np.asarray(predictor.sample(n, length, history=start.tolist(), rng=rng))
     if tokens.shape != (n, length) or tokens.min() < 0 or tokens.max() >= width:
@@ -223,6 +227,8 @@ def nearest(
     counts = seen(paths.tokens, width).reshape(-1, width)
     rows = paths.rows.reshape(-1, width)
     if prior is not None:
+        if not isinstance(prior, DirichletMixture):
+            raise TypeError(f"null is a {type(prior).__name__}; it must be a DirichletMixture")
         if prior.n_tokens != width:
             raise ValueError(f"null has {prior.n_tokens} tokens and the predictor {width}")
         return Null(prior, mean_kl(rows, urn_rows(prior, counts)))

@@ -19,9 +19,19 @@ from numpy.typing import NDArray
 from . import display
 from .mixture import DirichletMixture
 
-__all__ = ["DiagnosticTest", "MonteCarlo", "check_options", "monte_carlo", "no_power", "result"]
+__all__ = [
+    "SILENT",
+    "DiagnosticTest",
+    "MonteCarlo",
+    "check_options",
+    "monte_carlo",
+    "no_power",
+    "result",
+]
 
 Floats = NDArray[np.float64]
+
+SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +84,11 @@ class DiagnosticTest:
     def rejected(self) -> bool:
         """Whether the p-value is at most the level."""
         return self.p_value <= self.level
+
+    @property
+    def silent(self) -> bool:
+        """Whether there was nothing to look at, so that the test had no power."""
+        return self.verdict.startswith(SILENT)
 
     def null_quantile(self, q: float) -> float:
         """A quantile of the statistic under the null."""
@@ -177,9 +192,14 @@ def no_power(why: str) -> None:
     warnings.warn(f"{why}: the test has no power", RuntimeWarning, stacklevel=4)
 
 
-def check_options(n_boot: int, level: float) -> None:
-    """Of every test."""
-    if n_boot < 19:
-        raise ValueError(f"n_boot is {n_boot}; with fewer than 19 no p-value is below 0.05")
+def check_options(n_boot: int, level: float, n_tests: int = 1) -> None:
+    """Of every test, and of a card of several whose smallest p-value counts `n_tests` times."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must be between 0 and 1")
+    least = int(np.ceil(n_tests / level - 1e-9)) - 1
+    if n_boot < least:
+        of_tests = f" after Holm's correction for {n_tests} tests" if n_tests > 1 else ""
+        raise ValueError(
+            f"n_boot is {n_boot}; with fewer than {least} no p-value can be as low as "
+            f"{level:g}{of_tests}"
+        )

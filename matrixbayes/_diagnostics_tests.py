@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._diagnostics_paths import Null, Paths, nearest, walk
-from ._diagnostics_result import DiagnosticTest, check_options, monte_carlo, no_power, result
+from ._diagnostics_result import (
+    SILENT,
+    DiagnosticTest,
+    check_options,
+    monte_carlo,
+    no_power,
+    result,
+)
 from ._diagnostics_statistics import (
     GAMMAS,
     fitted_gamma,
@@ -40,7 +47,7 @@ Sampled = tuple[Paths, Null, np.random.Generator]
 
 LAGS = 3
 AT_ONCE = 2_000_000  # probabilities that are simulated at a time
-STILL = "Says nothing: the predictive does not move."
+STILL = SILENT + "the predictive does not move."
 
 
 def martingale_test(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -554,7 +555,7 @@ def bundled():
 
 def test_the_bundled_model_has_a_card(bundled):
     model, tokenizer, task = bundled
-    card = mb.score_card(model, tokenizer, task, n=60, n_boot=49, rng=0)
+    card = mb.score_card(model, tokenizer, task, n=60, n_boot=99, rng=0)
     assert len(card.history) == 8
     order = card["exchangeability of predictions"]
     assert 1e-4 < order.estimates["total_variation"] < 0.02  # near to Bayes, and not exactly
@@ -563,7 +564,7 @@ def test_the_bundled_model_has_a_card(bundled):
     assert card["martingale"].null_mean_kl < 0.005
     assert model.training is False
     same = mb.score_card(
-        mb.TokenPredictor(model, range(8), prefix=[8]), None, task, n=60, n_boot=49, rng=0
+        mb.TokenPredictor(model, range(8), prefix=[8]), None, task, n=60, n_boot=99, rng=0
     )
     assert [test.p_value for test in same.tests] == [test.p_value for test in card.tests]
 
@@ -581,3 +582,45 @@ def test_wrong_tokens_of_a_model_are_named(bundled):
         mb.score_card(model, None, unnamed, tokens=[0, 1])
     with pytest.raises(ValueError, match="behind a prefix of 1"):
         mb.score_card(model, tokenizer, unnamed, tokens=[0, 1], shots=8, length=60)
+
+
+def test_levels_that_no_draw_could_reach_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"with fewer than 99 no p-value .* low as 0\.01$"):
+        mb.martingale_test(URN, n_boot=98, level=0.01, rng=0)
+    task = windtunnel.Urns(URN.prior)
+    with pytest.raises(ValueError, match=r"fewer than 99 .* 0\.05 after Holm's .* 5 tests"):
+        mb.score_card(URN, None, task, n_boot=98, rng=0)
+    forgetful = mb.martingale_test(URN, n=20, length=8, n_boot=9, level=0.1, rng=0)
+    assert len(forgetful.null_statistics) == 9
+
+
+def test_a_card_counts_the_tests_that_say_nothing() -> None:
+    class Sure:
+        """Nothing but token 1."""
+
+        n_tokens = URN.n_tokens
+
+        def predict(self, histories: Any) -> np.ndarray:
+            row = np.full(self.n_tokens, -np.inf)
+            row[1] = 0.0
+            return np.tile(row, (len(histories), 1))
+
+        def sample(self, n: int, length: int, *, history: Any = (), rng: Any = None) -> np.ndarray:
+            return np.ones((n, length), dtype=np.int64)
+
+    card = mb.score_card(Sure(), None, windtunnel.Urns(URN.prior), n=30, rng=0)
+    assert sum(test.silent for test in card.tests) == 4
+    assert card.verdict.endswith("and 4 of 5 tests say nothing.")
+
+
+def test_a_model_that_takes_too_few_tokens_for_a_card() -> None:
+    class Short(mb.UrnPredictor):
+        max_history = 9
+
+    with pytest.raises(ValueError, match="takes 9 tokens, which leaves too few after 8 shots"):
+        mb.score_card(Short(URN.prior), None, windtunnel.Urns(URN.prior), rng=0)
+
+
+def test_the_null_is_a_mixture() -> None:
+    with pytest.raises(TypeError, match="null is a int; it must be a DirichletMixture"):
+        mb.martingale_test(URN, null=3, rng=0)  # type: ignore[arg-type]
