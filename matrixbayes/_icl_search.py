@@ -5,6 +5,7 @@ Contents
     curve, mixture      P, and a mixture of k Dirichlets over two labels, from the searched vector
     search, starts      the best vector found from several starting points
     crossing            where the curve of a mixture passes 1/2
+    unmoved             whether a Dirichlet does not learn
     percentiles         intervals over samples of the points
 """
 
@@ -20,14 +21,14 @@ from . import _core
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
-__all__ = ["Points", "crossing", "curve", "mixture", "percentiles", "search", "starts"]
+__all__ = ["Points", "crossing", "curve", "mixture", "percentiles", "search", "starts", "unmoved"]
 
 Floats = NDArray[np.float64]
 
 LOG_RANGE = (-9.0, 14.0)  # of the logarithm of an alpha
 STARTS = 12  # of the search for a switch
 FLAT = 1e-4  # a slope of the mean KL that a search may end at
-MOST_SHOTS = 1e7  # where a crossing is looked for
+MOST_SHOTS = 1e4  # where a crossing is looked for: a hundredth of the largest alpha
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +199,13 @@ def starts(points: Points, k: int, rng: np.random.Generator) -> list[Floats]:
     return found
 
 
+def unmoved(prior: DirichletMixture) -> bool:
+    """Whether this is one Dirichlet whose concentration only the limit of the search held back."""
+    return prior.n_components == 1 and bool(np.log(prior.alpha).max() > LOG_RANGE[1] - 0.01)
+
+
 def crossing(prior: DirichletMixture) -> float:
-    """Where the curve passes 1/2."""
+    """Where the curve passes 1/2; infinite where that is a matter of the search's limits."""
     from scipy.optimize import brentq
 
     def above(shots: float) -> float:
@@ -207,6 +213,8 @@ def crossing(prior: DirichletMixture) -> float:
 
     if above(0.0) >= 0.0:
         return 0.0
+    if unmoved(prior):
+        return np.inf
     if prior.n_components == 1:
         return float(prior.alpha[0, 0] - prior.alpha[0, 1])  # A (2 m - 1)
     end = 1.0

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._icl_search import Points, crossing, mixture, percentiles, search, starts
+from ._icl_search import Points, crossing, mixture, percentiles, search, starts, unmoved
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class IclCurve:
     bic : float
         n ln(mean KL) + parameters ln n, for n points that weigh anything; lower is better.
     crossover : float
-        Shots after which the shown label is the more probable one; infinite where it never is, 0
-        where it is from the beginning.
+        Shots after which the shown label is the more probable one; infinite where it never is, or
+        not within 10,000 shots of a switch, 0 where it is from the beginning.
     intervals : dict of str to (low, high)
         Of crossover and, for one Dirichlet, of concentration and mean; over samples of the points.
     """
@@ -146,6 +146,10 @@ class IclFit:
         """Which form, in a sentence."""
         if self.switch is None:
             return "Too few points to tell a switch from slow learning."
+        if self.best is self.dirichlet and unmoved(self.dirichlet.prior):
+            return (
+                "No learning: the probability hardly rises with shots; no concentration fits best."
+            )
         told = f"BIC {display.number(abs(self.bic_difference))} lower than the other's"
         if self.best is self.switch:
             return f"A switch: {told}."
@@ -235,6 +239,8 @@ def fit_icl_curve(
     points = Points.checked(shots, probabilities, others, weights, groups)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must be between 0 and 1")
+    if n_boot < 0:
+        raise ValueError(f"n_boot is {n_boot}; it must not be negative")
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
     generator = np.random.default_rng(rng)

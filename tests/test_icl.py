@@ -163,3 +163,17 @@ def test_wrong_points_are_named(arguments, says):
         fit_icl_curve([0, 1], [0.2, 0.3], others=[0, -1])
     with pytest.raises(ValueError, match="need \\(n, V\\)"):
         icl_curve(SWITCH, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 0.499])
+def test_a_curve_that_does_not_rise_crosses_nowhere(probability: float) -> None:
+    shots = np.arange(0, 40, 3)
+    found = fit_icl_curve(shots, np.full(len(shots), probability), n_boot=10, rng=0)
+    assert found.dirichlet.crossover == np.inf
+    assert found.dirichlet.intervals["crossover"] == (np.inf, np.inf)
+    assert found.verdict().startswith("No learning")
+
+
+def test_a_number_of_samples_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="n_boot is -1"):
+        fit_icl_curve([0, 1], [0.2, 0.3], n_boot=-1)
