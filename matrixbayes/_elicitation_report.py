@@ -43,7 +43,7 @@ class KLByLength(NamedTuple):
 
 
 class ElicitationPoints(NamedTuple):
-    """Single probabilities, of the model and of the predictive, evenly chosen among all.
+    """Single probabilities, of the model and of the predictive, chosen at random, the same always.
 
     `last` is the last token of the history: -1 where it is empty, or known by its counts alone.
     """
@@ -310,7 +310,10 @@ def scores(
     n_rows, width = objective.log_probs.shape
     centre = objective.mass.sum(axis=0)
     log_centre = np.log(np.where(centre > 0.0, centre, 1.0))
-    chosen = np.unique(np.linspace(0, n_rows * width - 1, POINTS).astype(np.int64))
+    many = n_rows * width
+    # at random: an even step would pick the same few tokens of every row where it is whole rows
+    chosen = np.random.default_rng(0).choice(many, min(many, POINTS), replace=False)
+    chosen.sort()
     kl, points = np.empty(n_rows), []
     baseline = residual = spread = absolute = 0.0
     for rows, q, p, divergence in objective.predictions(parameters):

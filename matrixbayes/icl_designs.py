@@ -63,7 +63,7 @@ def flipped_label_design(
         over sequences: let them have different queries where there are enough.
     queries : sequence of (input, label), optional
         To be asked, in turn.  By default each sequence draws one of `inputs`, the labels in turn,
-        and does not demonstrate it.
+        and does not demonstrate it; inputs that are equal count as different ones.
     balanced : bool
         Demonstrations have all labels equally often (within one), so that how often a label came
         says nothing and the rule alone can be learnt.  If False they are all of the query's label,

@@ -634,3 +634,12 @@ def test_an_order_longer_than_any_history_costs_no_more() -> None:
         for order in (2, 10**12)
     )
     np.testing.assert_array_equal(of_two.prior.alpha, of_many.prior.alpha)
+
+
+@pytest.mark.filterwarnings("ignore:.*not")
+def test_points_are_of_all_tokens() -> None:
+    """3,999 rows: 4,000 even steps are whole rows."""
+    model = np.random.default_rng(0).dirichlet(np.ones(20), size=3999)
+    found = elicit_prior([[]] * 3999, model, kind="probs", n_starts=1, max_iter=1, rng=0)
+    assert len(found.points.token) == 4000
+    assert np.bincount(found.points.token, minlength=20).min() > 100

@@ -307,7 +307,11 @@ def test_a_learning_curve_marks_its_crossover() -> None:
 
 @pytest.mark.parametrize(
     ("p", "words"),
-    [([0.6, 0.7, 0.8], "above 1/2 from"), ([0.2, 0.2, 0.2], "1/2 at"), ([0.2, 0.3, 0.4], "1/2 at")],
+    [
+        ([0.6, 0.7, 0.8], "above 1/2 from"),
+        ([0.2, 0.2, 0.2], "never passes 1/2"),
+        ([0.2, 0.3, 0.4], "1/2 at"),
+    ],
 )
 def test_a_learning_curve_need_not_pass_one_half(p: list[float], words: str) -> None:
     fit = fit_icl_curve([0, 1, 2], p, others=[0, 0, 1], n_boot=0, rng=0)
