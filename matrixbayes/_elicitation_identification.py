@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ._elicitation_parameters import Layout
 
@@ -152,11 +152,11 @@ def _basis(theta: Floats, layout: Layout, at_limit: Flags) -> tuple[Floats, bool
     n_alpha = k * layout.n_tokens
     starts = [layout.prior(part).start for part in layout.parts]
     free = [start + np.flatnonzero(~at_limit[start : start + n_alpha]) for start in starts]
-    every_alpha = sum(map(len, free)) <= MAX_ALPHAS
+    every_alpha = len(starts) * n_alpha <= MAX_ALPHAS
     columns = []
     for start, own in zip(starts, free, strict=True):
         if every_alpha:
-            columns.append(np.eye(size)[:, own])
+            columns.append(_units(size, own))
         else:
             moves = np.zeros((size, k))
             moves[own, (own - start) // layout.n_tokens] = 1.0
@@ -168,7 +168,15 @@ def _basis(theta: Floats, layout: Layout, at_limit: Flags) -> tuple[Floats, bool
             contrasts[logits + i, i - 1] = -np.sqrt(i / (i + 1.0))
         columns.append(contrasts)
     scalars = [place for place in layout.scalars.values() if not at_limit[place]]
-    return np.hstack([*columns, np.eye(size)[:, scalars]]), every_alpha
+    return np.hstack([*columns, _units(size, scalars)]), every_alpha
+
+
+def _units(size: int, places: ArrayLike) -> Floats:
+    """Unit vectors as columns; the identity itself would be `size` times as large."""
+    chosen = np.asarray(places, dtype=np.intp)
+    columns = np.zeros((size, len(chosen)))
+    columns[chosen, np.arange(len(chosen))] = 1.0
+    return columns
 
 
 def _hessian(gradient: Gradient, theta: Floats, basis: Floats) -> Floats:

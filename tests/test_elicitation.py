@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from itertools import permutations, product
 
@@ -643,3 +644,16 @@ def test_points_are_of_all_tokens() -> None:
     found = elicit_prior([[]] * 3999, model, kind="probs", n_starts=1, max_iter=1, rng=0)
     assert len(found.points.token) == 4000
     assert np.bincount(found.points.token, minlength=20).min() > 100
+
+
+@pytest.mark.filterwarnings("ignore:.*not")
+def test_what_is_identified_takes_no_memory_by_the_square_of_the_vocabulary() -> None:
+    width = 6000  # whose square is 288 MB
+    model = np.random.default_rng(0).dirichlet(np.ones(width), size=3)
+    tracemalloc.start()
+    try:
+        elicit_prior([[], [0], [1]], model, kind="probs", n_starts=1, max_iter=2, rng=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6
