@@ -41,7 +41,7 @@ class Options(NamedTuple):
 
     n_components: int
     order: int
-    n_starts: int
+    n_starts: int | None
     max_iter: int
     tol: float
     discount: float | str
@@ -64,6 +64,8 @@ def check_options(
     values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
     for name, low in least.items():
         value = values[name]
+        if name == "n_starts" and value is None:
+            continue
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
             raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
     if not 0.0 < options.tol < np.inf:
@@ -79,15 +81,20 @@ def check_options(
 
 
 def checked_start(
-    start: Start, n_components: int, n_tokens: int, tokens: tuple[str, ...] | None
+    start: Start,
+    families: tuple[str, ...],
+    n_components: int,
+    n_tokens: int,
+    tokens: tuple[str, ...] | None,
 ) -> tuple[dict[str, DirichletMixture], tuple[str, ...] | None]:
     """The start of each part; the tokens' names, from the predictions or else from there."""
     if start is None:
         return {}, tokens
-    starts = dict.fromkeys(("iid", "markov"), start) if not isinstance(start, Mapping) else start
+    parts = list(dict.fromkeys(part for family in families for part in FAMILIES[family]))
+    starts = start if isinstance(start, Mapping) else dict.fromkeys(parts, start)
     for part, mixture in starts.items():
-        if part not in ("iid", "markov"):
-            raise ValueError(f"start has the key {part!r}; parts are 'iid' and 'markov'")
+        if part not in parts:
+            raise ValueError(f"start has the key {part!r}; the parts here are {parts}")
         if not isinstance(mixture, DirichletMixture):
             raise TypeError(f"start is of type {type(mixture).__name__}, not a DirichletMixture")
         if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):

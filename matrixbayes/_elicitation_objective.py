@@ -1,19 +1,16 @@
 """Mean KL(model || predictive) of a family over histories, and its gradient.
 
 Contents
-    Objective     the function that `elicit_prior` minimises, and the predictions behind it
+    Predictor     the predictions of a family
+    Objective     the function that `elicit_prior` minimises
     Stopped       raised by an objective that nobody waits for any more
 
-The prior of a part's rows is a Dirichlet mixture: a row with counts n (N in all) has the
-log-evidence E = ln sum_k w_k exp(L_k), L_k that of component k, and the predictive
-sum_k c_k (alpha_k + n), c_k = r_k / (A_k + N), r = softmax_k(ln w_k + L_k).  A history's predictive
-is that of its active row; with two parts, of each part's active row, weighted by the prior weight
-times the evidence of all rows that the history visited under that part.  Where counts fade, the
-evidence is that of the faded counts.
+A history's predictive is that of its active row; with two parts, of each part's active row,
+weighted by the prior weight times the evidence of all rows that the history visited under that
+part.  Where counts fade, the evidence is that of the faded counts.
 
 The objective is sum s sum_v q_v ln(q_v / p_v) for predictions q of weight s.  It is linear in q, so
-equal histories are one; L is a sum over cells, the distinct pairs of token and count, of which
-there are few while counts are whole.
+equal histories are one.
 """
 
 from __future__ import annotations
@@ -26,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._elicitation_design import Design, Part, Rows, summed
+from ._elicitation_design import Design, Part, summed
 from ._elicitation_parameters import Layout, Parameters
+from ._elicitation_rows import PartRows, Slopes, State
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -40,148 +38,10 @@ Ids = NDArray[np.int64]
 BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
 
 
-# ---------------------------------------------------------------------------
-# Rows under a prior
-# ---------------------------------------------------------------------------
-
-
-class _State(NamedTuple):
-    """A part's rows (U of them) under a prior; what the way back needs again."""
-
-    weights: Floats  # (K,)
-    alpha: Floats  # (K, V)
-    concentration: Floats  # (K,)
-    counts: Floats  # of entries
-    slope: Floats  # of counts, by the rate of fading
-    totals: Floats  # (U,)
-    at_cells: Floats  # (cells, K) alpha
-    of_cells: Floats  # (cells, 1) counts
-    responsibilities: Floats  # (K, U)
-    evidence: Floats  # (U,)
-    factors: Floats  # (K, U), c
-    sums: Floats  # (U,), of c
-
-
-class _Slopes(NamedTuple):
-    """Derivatives of the objective by what a part is made of."""
-
-    logits: Floats  # (K,)
-    alpha: Floats  # (K, V)
-    rate: float
-
-
-class _PartRows:
-    """The rows of one part, their cells, and the sums over both."""
-
-    def __init__(self, rows: Rows, n_tokens: int, discount: float | None) -> None:
-        from scipy.sparse import csr_array
-
-        fading = discount is None
-        if discount is not None and discount < 1.0:
-            rows = rows._replace(counts=rows.faded(-np.log(discount))[0])
-        self.rows, self.n_tokens, self.fading = rows, n_tokens, fading
-        n_entries = len(rows.columns)
-        cell = np.arange(n_entries)
-        self._first = cell
-        if not fading and n_entries:
-            values, of_value = np.unique(rows.counts, return_inverse=True)
-            keys = rows.columns * len(values) + of_value
-            _, self._first, cell = np.unique(keys, return_index=True, return_inverse=True)
-        shape = (rows.n, len(self._first))
-        self.has_cell = csr_array((np.ones(n_entries), cell, rows.starts), shape=shape)
-        self._of_cell = self.has_cell.T.tocsr()
-        self._row = rows.row
-        self._cell = cell
-        self._token = rows.columns[self._first]
-        self._total = self._totals(rows.counts)
-
-    def _totals(self, counts: Floats) -> tuple[Floats, Floats, Ids]:
-        """The total of each row, their distinct values, and which of these each row has."""
-        totals = summed(self._row, counts, self.rows.n)
-        return totals, *np.unique(totals, return_inverse=True)
-
-    def forward(self, weights: Floats, alpha: Floats, rate: float) -> _State:
-        """Evidence, responsibilities and predictive of every row."""
-        counts, slope, total = self.rows.counts, np.zeros(0), self._total
-        if self.fading:
-            counts, slope = self.rows.faded(rate)
-            total = self._totals(counts)
-        totals, values, of_value = total
-        concentration = alpha.sum(axis=1)
-        at_cells, of_cells = alpha.T[self._token], counts[self._first][:, np.newaxis]
-        joint = (self.has_cell @ _core.lgamma_difference(at_cells, of_cells)).T
-        joint = joint - _core.lgamma_difference(concentration[:, np.newaxis], values)[:, of_value]
-        joint += np.log(np.maximum(weights, 1e-300))[:, np.newaxis]
-        top = joint.max(axis=0)
-        r = np.exp(joint - top)
-        sums = r.sum(axis=0)
-        r /= sums
-        factors = r / (concentration[:, np.newaxis] + totals)
-        return _State(
-            weights=weights,
-            alpha=alpha,
-            concentration=concentration,
-            counts=counts,
-            slope=slope,
-            totals=totals,
-            at_cells=at_cells,
-            of_cells=of_cells,
-            responsibilities=r,
-            evidence=top + np.log(sums),
-            factors=factors,
-            sums=factors.sum(axis=0),
-        )
-
-    def backward(
-        self, state: _State, by_factors: Floats, by_evidence: Floats, by_counts: Floats
-    ) -> _Slopes:
-        """Slopes from those by c (K, U), by E (U,), and by the counts where they stand alone."""
-        r, a = state.responsibilities, state.concentration
-        denominator = a[:, np.newaxis] + state.totals
-        pull = r * by_factors / denominator
-        by_joint = pull - r * pull.sum(axis=0) + r * by_evidence
-        by_denominator = -by_factors * state.factors / denominator
-        _, values, of_value = self._totals(state.counts) if self.fading else self._total
-        slopes = _core.digamma_difference(a[:, np.newaxis], values)
-        by_cells = self._of_cell @ np.ascontiguousarray(by_joint.T)  # (cells, K)
-        weighted = by_cells * _core.digamma_difference(state.at_cells, state.of_cells)
-        by_alpha = np.empty_like(state.alpha)
-        for k in range(len(a)):
-            by_alpha[k] = summed(self._token, weighted[:, k], self.n_tokens)
-            of_values = summed(of_value, by_joint[k], len(values))
-            by_alpha[k] += by_denominator[k].sum() - of_values @ slopes[k]
-        return _Slopes(
-            logits=by_joint.sum(axis=1) - state.weights * by_evidence.sum(),
-            alpha=by_alpha,
-            rate=self._by_rate(state, by_joint, by_denominator, by_cells, by_counts),
-        )
-
-    def _by_rate(
-        self,
-        state: _State,
-        by_joint: Floats,
-        by_denominator: Floats,
-        by_cells: Floats,
-        by_counts: Floats,
-    ) -> float:
-        """The slope by the rate of fading, through every count and every total."""
-        if not self.fading:
-            return 0.0
-        a = state.concentration[:, np.newaxis]
-        by_count = by_counts + np.sum(by_cells * _core.digamma(state.at_cells + state.of_cells), 1)
-        by_total = by_denominator - by_joint * _core.digamma(a + state.totals)
-        return float((by_count + by_total.sum(axis=0)[self._row]) @ state.slope)
-
-
-# ---------------------------------------------------------------------------
-# Histories under a family
-# ---------------------------------------------------------------------------
-
-
 class Forward(NamedTuple):
     """Predictives of all histories: row h is share[:, h] @ alpha + its entries."""
 
-    states: list[_State]
+    states: list[State]
     shares_of_parts: Floats  # (parts, H)
     share: Floats  # (J, H), J = parts x K
     entries: Floats
@@ -200,7 +60,7 @@ class Predictor:
     def __init__(self, design: Design, discount: float | None) -> None:
         self.design = design
         self.parts: list[Part] = list(design.parts.values())
-        self.part_rows = [_PartRows(part.rows, design.n_tokens, discount) for part in self.parts]
+        self.part_rows = [PartRows(part.rows, design.n_tokens, discount) for part in self.parts]
         self._visited: list[csr_array] = [part.evidence.T.tocsr() for part in self.parts]
         # Entries of the active rows of each history, one part after the other.
         many = np.stack([np.diff(part.rows.starts)[part.active] for part in self.parts], axis=1)
@@ -281,7 +141,7 @@ class Predictor:
 
     def backward(
         self, found: Forward, by_share: Floats, by_entries: Floats
-    ) -> tuple[list[_Slopes], float]:
+    ) -> tuple[list[Slopes], float]:
         """Slopes of each part and by the log-odds of the last, from the kernel's."""
         of_parts = np.empty_like(found.shares_of_parts)
         kept = []

@@ -9,7 +9,7 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Pool = tuple["Executor | None", int]
 
-ROUNDING = 1e-8  # nats that searches may leave, whatever they are searches for
+ROUNDING = 1e-8  # nats that tell no family from another
 
 
 def bootstrap(
@@ -56,7 +56,7 @@ def bootstrap(
         often[drawn] = times
         weights = shares * often[groups]
         found = search(objective.reweighted(weights / weights.sum()), best.theta, *limits)
-        return named(objective.layout.unpack(found.theta))
+        return _named(objective.layout.unpack(found.theta), objective.layout.scalars)
 
     samples = [(rng.multinomial(len(drawn), chances),) for _ in range(n_boot)]
     values = list(in_order(pool, fitted, samples))
@@ -67,17 +67,14 @@ def bootstrap(
     }
 
 
-def named(parameters: Parameters) -> dict[str, Any]:
-    """The numbers of a family, by the names that intervals have."""
+def _named(parameters: Parameters, scalars: Iterable[str]) -> dict[str, Any]:
+    """The numbers that a family searches, by the names that intervals have."""
     found: dict[str, Any] = {}
     for part, (weights, alpha) in parameters.priors.items():
         found[f"{part}.weights"] = weights
         found[f"{part}.concentration"] = alpha.sum(axis=1)
         found[f"{part}.alpha"] = alpha
-    found["weight"] = parameters.weight
-    found["discount"] = parameters.discount
-    found["temperature"] = parameters.temperature
-    return found
+    return found | {name: getattr(parameters, name) for name in scalars}
 
 
 def row_kl(objective: Objective, parameters: Parameters) -> Floats:

@@ -9,6 +9,7 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["Search", "search", "starting_points"]
 Floats = NDArray[np.float64]
 
 SAMPLE = 2000  # rows that a starting point is made from, at most
-JITTER = 0.3
+SPREAD = 0.5  # of logarithms, that starting points are moved by
 ROUNDING = 1e-6  # a slope that double precision may not let a search get below
 LEAST_SCALE = 1e-5
 LOOK_BACK = 100  # iterations in which the objective must fall by this share of itself
@@ -93,7 +94,10 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
 
 def _scale(objective: Objective, theta: Floats) -> Floats:
     """Square roots of curvatures: those of ln alpha by the Fisher information of the predictions,
-    responsibilities held; 1 for all else."""
+    responsibilities held; 1 for all else.
+
+    With two parts, one number for all: which tokens matter to which part changes on the way.
+    """
     layout, predictor = objective.layout, objective.predictor
     parameters = layout.unpack(theta)
     found = predictor.forward(parameters)
@@ -109,7 +113,7 @@ def _scale(objective: Objective, theta: Floats) -> Floats:
         root = state.alpha * np.sqrt(inverse[i * k : (i + 1) * k])
         first = layout.prior(part).start
         scale[first : first + root.size] = np.maximum(root.ravel(), LEAST_SCALE)
-    return scale
+    return scale if len(layout.parts) == 1 else np.full_like(scale, np.sqrt(np.mean(scale**2)))
 
 
 def starting_points(objective: Objective, rng: np.random.Generator) -> Iterator[Floats]:
@@ -117,32 +121,37 @@ def starting_points(objective: Objective, rng: np.random.Generator) -> Iterator[
 
     After a row with many counts a prediction is close to a draw from the prior.  Such predictions
     fall into K groups (seeded as in k-means++, between square roots of probabilities); each
-    group's mean and spread give a Dirichlet by its moments.
+    group's mean and spread give a Dirichlet by its moments.  All but the first point are then moved
+    at random: two parts that start alike may end in each other's place.
     """
     layout = objective.layout
-    first = True
-    while True:
+    shape = (layout.n_components, layout.n_tokens)
+    for spread in chain([0.0], repeat(SPREAD)):
         theta = np.zeros(layout.size)
         for part in layout.parts:
-            theta[layout.prior(part)] = _prior(objective, part, layout.n_components, rng)
-        _place_scalars(theta, layout, first, rng)
-        first = False
+            weights, alpha = _moment_prior(objective, part, rng)
+            moves = rng.standard_normal(shape) + rng.standard_normal((layout.n_components, 1))
+            theta[layout.prior(part)] = pack_prior(weights, alpha * np.exp(spread * moves))
+        _place_scalars(theta, layout, spread, rng)
         yield np.clip(theta, *layout.limits())
 
 
-def _place_scalars(theta: Floats, layout: Layout, first: bool, rng: np.random.Generator) -> None:
-    """Even odds, the oldest visit at half its weight, no temperature; then about there."""
+def _place_scalars(theta: Floats, layout: Layout, spread: float, rng: np.random.Generator) -> None:
+    """Even odds, the oldest visit at half its weight, no temperature; or about there."""
     scalars = layout.scalars
     if "weight" in scalars:
-        theta[scalars["weight"]] = 0.0 if first else rng.normal(0.0, 1.5)
+        theta[scalars["weight"]] = 3.0 * spread * rng.normal()
     if "discount" in scalars:
-        theta[scalars["discount"]] = np.log(2.0) * (1.0 if first else rng.exponential(2.0))
+        theta[scalars["discount"]] = np.log(2.0) * np.exp(3.0 * spread * rng.normal())
     if "temperature" in scalars:
-        theta[scalars["temperature"]] = 0.0 if first else rng.normal(0.0, JITTER)
+        theta[scalars["temperature"]] = spread * rng.normal()
 
 
-def _prior(objective: Objective, part: str, n_components: int, rng: np.random.Generator) -> Floats:
-    """The vector of one part's prior."""
+def _moment_prior(
+    objective: Objective, part: str, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Weights and alpha of one part's prior."""
+    n_components = objective.layout.n_components
     own = objective.predictor.design.parts[part]
     totals = summed(own.rows.row, own.rows.counts, own.rows.n)[own.active]
     known = np.flatnonzero(objective.weights > 0.0)
@@ -158,8 +167,8 @@ def _prior(objective: Objective, part: str, n_components: int, rng: np.random.Ge
         share[k] = np.sum(of_group)
         alpha[k] = _moments(q, of_group / np.sum(of_group), totals[rows])
     if n_components > 1:  # equal components would stay equal
-        alpha *= np.exp(JITTER * rng.standard_normal(alpha.shape))
-    return pack_prior(share / share.sum(), alpha)
+        alpha *= np.exp(SPREAD * rng.standard_normal(alpha.shape))
+    return share / share.sum(), alpha
 
 
 def _grouping(points: Floats, n_groups: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -54,6 +54,7 @@ Ids = NDArray[np.int64]
 
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits
+FEW, MANY = 4, 12  # starts, where the caller does not say
 
 
 def elicit_prior(
@@ -70,7 +71,7 @@ def elicit_prior(
     start: Start = None,
     weights: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    n_starts: int = 4,
+    n_starts: int | None = None,
     n_boot: int = 0,
     cv: int | None = None,
     level: float = 0.9,
@@ -123,8 +124,9 @@ def elicit_prior(
     groups : array_like of shape (N,), optional
         Labels of histories that belong together, as beginnings of one text do: the bootstrap draws
         and the folds keep whole groups.  Each history by itself by default.
-    n_starts : int
-        Starting points in all.
+    n_starts : int, optional
+        Starting points: 4 by default, and 12 of two parts, which have more local optima, where
+        N V K is below half a million.
     n_boot : int
         Samples of the histories behind `intervals`; 0 for none.  Two groups at least; of fewer than
         some twenty, percentiles are too near to each other.
@@ -203,19 +205,19 @@ def elicit_prior(
         )
     for name in families:
         check_kind(known, name, options.discount)
-    starts, tokens = checked_start(start, n_components, log_probs.shape[1], tokens)
+    starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
     shares = row_weights(weights, known.n)
     members = group_numbers(groups, known.n)
     generator = np.random.default_rng(rng)
     n_folds = cv if cv is not None else FOLDS if len(families) > 1 else 0
     check_n_groups(members, shares, n_boot, n_folds)
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
-    small = known.n * log_probs.shape[1] * n_components < ALONE
+    data = _Data(known, log_probs, shares, members, tokens)
+    alone = n_jobs != 0 and data.cost * n_components < ALONE
     reports, row_kls = [], []
-    with workers(None, 1 if small else n_jobs) as pool, _stopping() as stop:
+    with workers(None, 1 if alone else n_jobs) as pool, _stopping() as stop:
         for name in families:
-            data = _Data(known, log_probs, shares, members, tokens, stop)
-            report, objective, best = _fit(name, data, options, starts, pool, generator)
+            report, objective, best = _fit(name, data, options, starts, pool, stop, generator)
             if n_boot:
                 limits = (max_iter, tol)
                 intervals = bootstrap(
@@ -241,7 +243,11 @@ class _Data(NamedTuple):
     shares: Floats
     groups: Ids
     tokens: tuple[str, ...] | None
-    stop: Event
+
+    @property
+    def cost(self) -> int:
+        """Numbers that a search looks at for each component."""
+        return int(self.log_probs.size)
 
 
 @contextmanager
@@ -262,6 +268,7 @@ def _fit(
     options: Options,
     start: Mapping[str, DirichletMixture],
     pool: Pool,
+    stop: Event,
     rng: np.random.Generator,
 ) -> tuple[ElicitationReport, Objective, Search]:
     """Search one family, and report."""
@@ -279,9 +286,10 @@ def _fit(
         float(max(seen.longest - 1, 1)),
     )
     predictor = Predictor(seen, discount)
-    objective = Objective(predictor, layout, data.log_probs, data.shares, data.stop)
+    objective = Objective(predictor, layout, data.log_probs, data.shares, stop)
     points = starting_points(objective, rng)
-    starts = [next(points) for _ in range(options.n_starts)]
+    many = len(layout.parts) > 1 and data.cost * options.n_components < ALONE
+    starts = [next(points) for _ in range(options.n_starts or (MANY if many else FEW))]
     for part in layout.parts:
         if part in start:
             starts[0][layout.prior(part)] = pack_prior(start[part].weights, start[part].alpha)

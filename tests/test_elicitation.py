@@ -503,6 +503,13 @@ MODEL = np.full((2, 3), 1 / 3)
         ([[0], [1]], {"temperature": np.nan}, ValueError, "temperature must be 'fit' or a number"),
         ([[0], [1]], {"groups": [1]}, ValueError, r"groups have shape \(1,\)"),
         ([[0], [1]], {"start": {"hmm": None}}, ValueError, "start has the key 'hmm'"),
+        (
+            [[0], [1]],
+            {"start": {"markov": None}},
+            ValueError,
+            "start has the key 'markov'; the parts",
+        ),
+        ([[0], [1]], {"n_jobs": 0}, ValueError, "n_jobs is 0"),
         ([[0], [1]], {"n_components": 0}, ValueError, "n_components must be a whole number"),
         ([[0], [1]], {"n_starts": 1.5}, ValueError, "n_starts must be a whole number"),
         ([[0], [1]], {"max_iter": True}, ValueError, "max_iter must be a whole number"),

@@ -331,7 +331,6 @@ def test_intervals_cover_at_their_level() -> None:
         if family == "iid+markov":
             low, high = found.intervals["weight"]
             hits.append(bool(low <= weight <= high))
-    print(np.mean(hits), len(hits))
     # 270 intervals, about half of them independent: 3 standard errors of 0.9 over 120
     assert 0.82 < np.mean(hits) < 0.98
 
@@ -442,6 +441,10 @@ def test_the_report_says_it(both: tuple) -> None:
     assert "held out" in repr(found.comparison)
     with pytest.raises(AttributeError, match="'iid\\+markov' has two priors"):
         found.prior  # noqa: B018
+    assert set(found.intervals) == {
+        *(f"{part}.{name}" for part in ("iid", "markov") for name in ("alpha", "weights")),
+        *("iid.concentration", "markov.concentration", "weight", "discount", "temperature"),
+    }
     for name in ("iid.alpha", "markov.concentration", "markov.weights", "discount", "temperature"):
         low, high = found.intervals[name]
         assert (low <= high).all()
@@ -491,6 +494,25 @@ def test_what_short_histories_do_not_show() -> None:
     assert np.isinf(found.identification.scalars["discount"])
     with pytest.warns(RuntimeWarning, match="markov, component 0|weight of markov"):
         elicit_prior(histories, model, kind="probs", family="iid+markov", rng=0)
+
+
+def test_parts_in_each_others_place_are_left() -> None:
+    """Four starts, all alike in their priors, ended there."""
+    rng = np.random.default_rng(0)
+    flat = DirichletMixture([1.0], [[10.0, 10.0]])
+    texts = [*windtunnel.Urns(flat).sample(150, 60, rng=rng)]
+    texts += [*windtunnel.MarkovChains(flat).sample(150, 60, rng=rng)]
+    histories = [t[: rng.integers(0, 61)] for t in texts]
+    priors = {
+        "iid": (np.ones(1), np.array([[28.0, 8.0]])),
+        "markov": (np.ones(1), np.array([[1.5, 8.0]])),
+    }
+    planted = Parameters(priors, 0.5)
+    model = noisy(predictions(histories, planted, n_tokens=2), rng)
+    found = elicit_prior(histories, model, kind="probs", family="iid+markov", rng=0)
+    assert found.n_starts == 12
+    np.testing.assert_allclose(found.priors["iid"].mean(), [28 / 36, 8 / 36], atol=0.03)
+    assert 1 <= found.n_agreeing < 12
 
 
 def test_starts_for_both_parts() -> None:
