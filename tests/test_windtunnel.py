@@ -11,7 +11,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
-from matrixbayes.windtunnel import HMM, Bijection, MarkovChains, Switch, Urns, score
+from matrixbayes.windtunnel import (
+    HMM,
+    Bijection,
+    MarkovChains,
+    Mixture,
+    Switch,
+    Urns,
+    score,
+)
 
 MIXTURE = mb.DirichletMixture([0.3, 0.7], [[4.0, 1.0, 1.0], [0.3, 0.5, 2.0]])
 RNG = np.random.default_rng(0)
@@ -22,6 +30,7 @@ TASKS = {
     "bijection": Bijection(5),
     "hmm": CHAIN,
     "switch": Switch(3, flipped=0.3, noise=0.1),
+    "mixture": Mixture([Urns(MIXTURE), MarkovChains(MIXTURE), CHAIN], [0.5, 0.2, 0.3]),
 }
 
 
@@ -116,6 +125,60 @@ def test_a_switch_by_enumeration():
         assert_allclose(log_prob(task, tokens), np.log(total), rtol=1e-12)
 
 
+def test_a_mixture_by_its_definition():
+    """The probability of a sequence is the mean of those under the tasks; Bayes for the rest."""
+    task = TASKS["mixture"]
+    for tokens in task.sample(6, 12, rng=4).tolist():
+        logs = np.array([log_prob(own, tokens) for own in task.tasks]) + np.log(task.weights)
+        assert_allclose(log_prob(task, tokens), np.log(np.exp(logs).sum()), rtol=1e-12)
+        for t in range(12):
+            joint = [
+                w * np.exp(log_prob(own, tokens[:t])) if t else w
+                for own, w in zip(task.tasks, task.weights, strict=True)
+            ]
+            found = np.exp(task.log_posterior([tokens])[0, t])
+            assert_allclose(found, np.array(joint) / np.sum(joint), rtol=1e-9)
+
+
+def test_a_mixture_samples_its_tasks_by_weight_and_tells_them_apart():
+    never, always = HMM([1.0], [[1.0]], [[1.0, 0.0]]), HMM([1.0], [[1.0]], [[0.5, 0.5]])
+    task = Mixture([never, always], [0.25, 0.75])
+    tokens = task.sample(4000, 20, rng=0)
+    silent = (tokens == 0).all(axis=1).mean()
+    assert abs(silent - 0.25) < 5.0 * np.sqrt(0.25 * 0.75 / 4000)
+    odds = 0.25 / (0.75 * 0.5 ** np.arange(4))  # after each 0
+    assert_allclose(np.exp(task.log_posterior([[0] * 4]))[0, :, 0], odds / (1.0 + odds), rtol=1e-12)
+    assert_array_equal(Mixture([always, always]).weights, [0.5, 0.5])
+    assert_array_equal(
+        Mixture([always]).log_predictive([[0, 1, 1]]), always.log_predictive([[0, 1, 1]])
+    )
+    assert Mixture([never, always]).log_predictive(np.zeros((0, 3), int)).shape == (0, 3, 2)
+
+
+class OnlyZeros:
+    """A task whose tokens are all 0, and that says so of any sequence."""
+
+    n_tokens = 2
+
+    def sample(self, n, length, *, rng=None):
+        return np.zeros((n, length), dtype=np.int64)
+
+    def log_predictive(self, sequences):
+        with np.errstate(divide="ignore"):
+            return np.log(np.tile([1.0, 0.0], (*np.shape(sequences), 1)))
+
+
+def test_a_task_that_a_token_rules_out_has_weight_0_from_there():
+    urns = Urns(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    task = Mixture([OnlyZeros(), urns])
+    assert_allclose(np.exp(task.log_posterior([[0, 1, 0]]))[0, :, 0], [0.5, 2 / 3, 0.0])
+    assert_allclose(np.exp(task.log_predictive([[1, 0]]))[0], [[0.75, 0.25], [1 / 3, 2 / 3]])
+    nothing = Mixture([OnlyZeros(), OnlyZeros()])
+    assert_array_equal(nothing.log_predictive([[0, 0]])[0], [[0.0, -np.inf]] * 2)
+    with pytest.raises(ValueError, match="token 1 of sequence 1 is impossible in every task"):
+        nothing.log_predictive([[0, 0, 0], [0, 1, 0]])
+
+
 def test_the_trained_model_is_near_bayes():
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
@@ -162,6 +225,12 @@ def test_the_trained_model_is_near_bayes():
         (lambda: Switch(0), "n_inputs is 0"),
         (lambda: Switch(2).log_predictive([[2, 0]]), "not an input"),
         (lambda: Switch(2, flipped=0.0).log_predictive([[0, 3]]), "is impossible"),
+        (lambda: Mixture([]), "at least one task"),
+        (lambda: Mixture([Urns(MIXTURE), Switch(2)]), r"\[3, 4\] tokens"),
+        (lambda: Mixture([Urns(MIXTURE)], [0.5, 0.5]), "shape \\(2,\\); there are 1 tasks"),
+        (lambda: Mixture([CHAIN, CHAIN], [1.5, -0.5]), "not negative"),
+        (lambda: Mixture([CHAIN, CHAIN], [0.5, 0.6]), "do not sum to 1"),
+        (lambda: Mixture([CHAIN, CHAIN]).log_posterior([[0, 3]]), "token 1 of sequence 0 is 3"),
         (lambda: score(Urns(MIXTURE), lambda t: t), "the model gave shape"),
         (lambda: score(Urns(MIXTURE), None, np.zeros((0, 3), int)), "nothing to predict"),
         (
