@@ -101,7 +101,7 @@ def test_record_has_what_it_takes_to_train_again() -> None:
     assert RECORD["command"].startswith("python tools/train_emergence.py")
     assert (RECORD["tokens"], RECORD["begin_token"], RECORD["length"]) == (V, BOS, LENGTH)
     assert sum(RECORD["prior"]["weights"].values()) == 1
-    assert {"steps", "batch_size", "peak_rate", "data_seed", "versions"} <= RECORD.keys()
+    assert {"steps", "batch_size", "peak_rates", "data_seed", "versions"} <= RECORD.keys()
     assert RECORD["evaluation"]["sequences"] >= 1000
     assert RECORD["evaluation"]["seed"] != RECORD["data_seed"]
     assert all(len(seeds_of(size)) >= 2 for size in SIZES)
