@@ -23,7 +23,7 @@ stands beside the ladder, to tell depth from size, and one that is trained four 
 tell patience from both.  For a seed, all models of the ladder read the same sequences in the same
 order, for the same number of steps.  The peak of the learning rate falls with the width; it was
 chosen in a few short trials with one seed.  It matters: at 2.5 times the rate that it has here,
-the widest model had not learnt to count pairs after 2,000 steps.  All of it takes about an hour
+the widest model had not learnt to count pairs after 2,000 steps.  All of it takes less than an hour
 of one core.
 
 The models learn from sampled tokens alone, by cross-entropy.  The exact predictive is used only
@@ -257,7 +257,6 @@ def write_record(args: argparse.Namespace, models: dict[str, dict[str, Any]]) ->
         "peak_rates": {name: size.rate for name, size in LADDER.items()},
         "data_seed": DATA_SEED,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "minutes": round(sum(model["minutes"] for model in models.values()), 1),
         "evaluation": {
             "what": "KL(exact Bayes || model) in bits, mean over sequences and positions",
             "seed": EVALUATION_SEED,
@@ -340,7 +339,6 @@ def main(arguments: list[str] | None = None) -> None:
             **facts(saved),
             "seed": int(seed),
             "steps": args.steps * LADDER[size].times,
-            "minutes": round(minutes, 2),
             "training_loss_bits": round(loss, 5),
             **evaluate(predictor(saved), args.sequences),
         }
