@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history
-from .rows import as_log_probs
+from .rows import as_log_probs, divergences
 from .windtunnel import Urns
 
 __all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "drawn", "nearest", "seen", "walk"]
@@ -280,6 +280,5 @@ def solved(counts: Floats, rows: Floats) -> Floats:
 
 def mean_kl(rows: Floats, other: Floats) -> float:
     """Mean of KL(row || other) in nats, along the last axis."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(rows > 0.0, rows * np.log(rows / other), 0.0)
-    return max(float(terms.sum(axis=-1).mean()), 0.0)
+    with np.errstate(divide="ignore"):
+        return float(divergences(np.log(rows), np.log(other)).mean())

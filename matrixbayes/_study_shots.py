@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import divergences
+
 if TYPE_CHECKING:
     from ._study_inputs import Shots
     from .matrix import PosteriorPath
@@ -103,10 +105,10 @@ def follow(
         log_model = rows.log_probs.astype(np.float64)
         for name, mixture in zip(names, priors.values(), strict=False):
             path = posterior_path(mixture, sequence.answers)
-            values[name].append(_kl_bits(log_model, path.predictive("log_probs")))
+            values[name].append(divergences(log_model, path.predictive("log_probs")) / np.log(2.0))
         if truth is not None:
             exact = posterior_path(truth, sequence.answers).predictive("log_probs")
-            values[names[-1]].append(_kl_bits(exact, log_model))
+            values[names[-1]].append(divergences(exact, log_model) / np.log(2.0))
     first = shots[0].answers
     return ShotStudy(
         path=posterior_path(list(priors.values())[-1], first),
@@ -139,12 +141,6 @@ def _own_predictions(
         ends.append(ends[-1] + len(ids))
     rows = collect(texts, positions)
     return [rows[start:end] for start, end in pairwise(ends)]
-
-
-def _kl_bits(log_p: Floats, log_q: Floats) -> Floats:
-    """KL(p || q) of each row, in bits."""
-    p = np.exp(log_p)
-    return np.sum(p * (np.where(p > 0.0, log_p, 0.0) - log_q), axis=1) / np.log(2.0)
 
 
 def _average(name: str, values: Sequence[Floats]) -> Divergence:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from .matrix import columns_of
 from .mixture import DirichletMixture
-from .rows import as_log_probs
+from .rows import as_log_probs, divergences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +215,7 @@ def learning_path(
         history=seen,
         log_probs=log_q,
         predictive=predictive,
-        kl=_kl(log_q, predictive),
+        kl=divergences(log_q, np.log(predictive)),
         total=parts[:, 0],
         aleatoric=parts[:, 1],
         epistemic=parts[:, 2],
@@ -276,11 +276,3 @@ def _posterior(found: Any, sequence: Ids, start: int, width: int) -> tuple[Float
         predictive = np.asarray(found.predict(histories), dtype=np.float64)
         posteriors = (found.posterior(history) for history in histories)
     return predictive, np.array([posterior.uncertainty() for posterior in posteriors])
-
-
-def _kl(log_q: Floats, p: Floats) -> Floats:
-    """KL(q || p) in nats along the last axis."""
-    q = np.exp(log_q)
-    with np.errstate(divide="ignore"):
-        ratio = np.where(q > 0.0, log_q, 0.0) - np.where(q > 0.0, np.log(p), 0.0)
-    return np.maximum(np.sum(q * ratio - q + p, axis=1), 0.0)

@@ -1,0 +1,114 @@
+"""A wind tunnel of several tasks, and which one it is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._windtunnel_tasks import Task, checked, chosen
+
+__all__ = ["Mixture"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Seed = np.random.Generator | int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """One of several tasks, drawn anew for each sequence; which one it is must be inferred.
+
+    The predictive is the mean of theirs, each weighted by its posterior probability: the weight
+    times the evidence of the tokens so far.
+
+    Parameters
+    ----------
+    tasks : sequence of K tasks
+        Over the same V tokens.  The predictive asks each of them about sequences of the others.
+    weights : array_like of shape (K,), optional
+        Prior probabilities of the tasks; even by default.
+
+    Examples
+    --------
+    >>> import numpy as np, matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> prior = mb.DirichletMixture([1.0], [[0.5, 0.5]])
+    >>> task = windtunnel.Mixture([windtunnel.Urns(prior), windtunnel.MarkovChains(prior)])
+    >>> alternating = [[0, 1, 0, 1, 0, 1, 0, 1]]
+    >>> np.exp(task.log_posterior(alternating))[0, :, 1].round(3)         # that it is the chain
+    array([0.5  , 0.5  , 0.667, 0.667, 0.8  , 0.857, 0.923, 0.952])
+    >>> np.exp(task.log_predictive(alternating))[0, :, 1].round(3)
+    array([0.5  , 0.375, 0.5  , 0.625, 0.3  , 0.774, 0.192, 0.854])
+    """
+
+    tasks: Sequence[Task]
+    weights: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        if not self.tasks:
+            raise ValueError("a mixture needs at least one task")
+        sizes = [task.n_tokens for task in self.tasks]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"the tasks have {sizes} tokens; they must be over the same")
+        many = len(self.tasks)
+        given = np.full(many, 1.0 / many) if self.weights is None else self.weights
+        weights = np.array(given, dtype=np.float64)
+        if weights.shape != (many,):
+            raise ValueError(f"weights have shape {weights.shape}; there are {many} tasks")
+        if not np.isfinite(weights).all() or (weights < 0.0).any():
+            raise ValueError("weights must be finite and not negative")
+        if not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-9):
+            raise ValueError("weights do not sum to 1")
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return int(self.tasks[0].n_tokens)
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length), each of a task of its own."""
+        generator = np.random.default_rng(rng)
+        drawn = chosen(np.tile(np.cumsum(np.asarray(self.weights)), (n, 1)), generator.random(n))
+        tokens = np.empty((n, length), dtype=np.int64)
+        for k, task in enumerate(self.tasks):
+            own = drawn == k
+            tokens[own] = task.sample(int(own.sum()), length, rng=generator)
+        return tokens
+
+    def log_posterior(self, sequences: ArrayLike) -> Floats:
+        """Log-probabilities (n, length, K) of the tasks, given the tokens before each position."""
+        return self._parts(checked(sequences, self.n_tokens))[0]
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        posterior, rows = self._parts(checked(sequences, self.n_tokens))
+        return _log_sum_exp(posterior[..., np.newaxis] + rows, axis=2)[:, :, 0]
+
+    def _parts(self, tokens: Ids) -> tuple[Floats, Floats]:
+        """Of each task before each token: its posterior, and its row (n, length, K, V)."""
+        rows = np.stack([task.log_predictive(tokens) for task in self.tasks], axis=2)
+        own = np.take_along_axis(rows, tokens[:, :, np.newaxis, np.newaxis], axis=3)[..., 0]
+        posterior = np.empty(own.shape)
+        with np.errstate(divide="ignore"):
+            now = np.tile(np.log(np.asarray(self.weights)), (len(tokens), 1))
+        for t in range(tokens.shape[1]):
+            total = _log_sum_exp(now, axis=1)
+            if np.isneginf(total).any():
+                i = int(np.argmin(total))
+                raise ValueError(f"token {t - 1} of sequence {i} is impossible in every task")
+            posterior[:, t] = now - total
+            now = posterior[:, t] + own[:, t]
+        return posterior, rows
+
+
+def _log_sum_exp(values: Floats, axis: int) -> Floats:
+    """Along an axis, which stays; -inf where all are."""
+    most = values.max(axis=axis, keepdims=True)
+    most = np.where(np.isneginf(most), 0.0, most)
+    with np.errstate(divide="ignore"):
+        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))

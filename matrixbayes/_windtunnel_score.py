@@ -1,0 +1,203 @@
+"""A model against the exact posterior predictive of a wind tunnel, position by position.
+
+Contents
+    score              measures it
+    WindTunnelScore    the result
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import display
+from ._windtunnel_tasks import Task, checked
+from .predictor import TokenPredictor
+from .rows import as_log_probs, divergences
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["WindTunnelScore", "score"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Seed = np.random.Generator | int | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WindTunnelScore:
+    """A model against exact Bayes; made by `score`.
+
+    Attributes
+    ----------
+    bayes_entropy, model_entropy : ndarray of shape (length,)
+        Mean entropy of the two predictives at each position, in bits.
+    entropy_error : ndarray of shape (length,)
+        Mean of their absolute difference, sequence by sequence, in bits.
+    kl : ndarray of shape (length,)
+        Mean KL(Bayes || model) at each position, in bits.
+    standard_error : ndarray of shape (length,)
+        Of `kl`, over sequences.
+    positions : ndarray of int
+        Those that count in the means below.
+    n_sequences : int
+    """
+
+    bayes_entropy: Floats
+    model_entropy: Floats
+    entropy_error: Floats
+    kl: Floats
+    standard_error: Floats
+    positions: NDArray[np.intp]
+    n_sequences: int
+
+    @property
+    def mean_entropy_error(self) -> float:
+        """Mean |H_model - H_Bayes| in bits."""
+        return float(self.entropy_error[self.positions].mean())
+
+    @property
+    def mean_kl(self) -> float:
+        """Mean KL(Bayes || model) in bits."""
+        return float(self.kl[self.positions].mean())
+
+    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+        title = (
+            f"WindTunnelScore: {self.n_sequences} sequences, mean |H_model - H_Bayes| "
+            f"{display.number(self.mean_entropy_error)} bits, mean KL(Bayes || model) "
+            f"{display.number(self.mean_kl)} bits"
+        )
+        columns = ["position", "H Bayes", "H model", "|difference|", "KL", "standard error"]
+        values = [self.bayes_entropy, self.model_entropy, self.entropy_error]
+        values += [self.kl, self.standard_error]
+        lines = [[int(t), *(float(v[t]) for v in values)] for t in self.positions]
+        return title, columns, lines
+
+    def __repr__(self) -> str:
+        title, columns, lines = self._table()
+        return display.table_text(columns, lines, title=title)
+
+    def _repr_html_(self) -> str:
+        title, columns, lines = self._table()
+        return display.table_html(columns, lines, caption=title)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Entropies and KL by position; `plot.wind_tunnel`."""
+        from importlib import import_module  # pictures stand above reports, and need matplotlib
+
+        return import_module("matrixbayes.plot").wind_tunnel(self, ax=ax)
+
+
+def score(
+    task: Task,
+    model: Callable[[Ids], ArrayLike] | Any,
+    sequences: ArrayLike | None = None,
+    *,
+    n: int = 200,
+    length: int = 64,
+    kind: str = "log_probs",
+    positions: ArrayLike | None = None,
+    token_ids: ArrayLike | None = None,
+    prefix: Sequence[int] = (),
+    rng: Seed = None,
+) -> WindTunnelScore:
+    """Hold a model's predictions against the exact posterior predictive, position by position.
+
+    Parameters
+    ----------
+    task
+        One of those here, or anything with the same methods.
+    model : callable, or a causal language model of HuggingFace
+        From sequences (n, length) to rows (n, length, V): row t is what the model says of token t
+        before it sees it.  A language model is wrapped in a `TokenPredictor`, with `token_ids`.
+    sequences : array_like of int of shape (n, length), optional
+        Of the task; sampled by default.
+    n, length : int
+        Of sampled sequences.
+    kind : {"logits", "log_probs", "probs"}
+        What a callable gives.
+    positions : array_like of int, optional
+        Where the score is taken (the labels of `Switch` alone, say); everywhere by default.
+    token_ids : array_like of int of shape (V,), optional
+        Of a language model: the id of each of the task's tokens.
+    prefix : sequence of int
+        Of a language model: the ids before every sequence, ``[tokenizer.bos_token_id]`` say.
+    rng : numpy.random.Generator or int, optional
+
+    Returns
+    -------
+    WindTunnelScore
+
+    Raises
+    ------
+    TypeError
+        A language model without token_ids.
+    ValueError
+        Something is not as described.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.Urns(mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]]))
+    >>> windtunnel.score(task, task.log_predictive, n=20, length=8, rng=0).mean_kl
+    0.0
+    >>> wrong = windtunnel.Urns(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    >>> windtunnel.score(task, wrong.log_predictive, n=20, length=8, rng=0).mean_kl > 0.01
+    True
+    """
+    if token_ids is not None:
+        model, kind = _wrapped(task, model, token_ids, prefix), "log_probs"
+    elif hasattr(model, "get_output_embeddings"):
+        raise TypeError(
+            f"{type(model).__name__} is a language model: give token_ids, the id of each of the "
+            f"task's {task.n_tokens} tokens, and prefix, such as [tokenizer.bos_token_id]"
+        )
+    if sequences is None:
+        sequences = task.sample(n, length, rng=rng)
+    tokens = checked(sequences, task.n_tokens)
+    if tokens.size == 0:
+        raise ValueError("there is nothing to predict")
+    truth = task.log_predictive(tokens)
+    found = np.asarray(model(tokens))
+    if found.shape != truth.shape:
+        raise ValueError(f"the model gave shape {found.shape}; it must be {truth.shape}")
+    log_q = as_log_probs(found.reshape(-1, task.n_tokens), kind)[0].astype(np.float64)
+    log_q = log_q.reshape(truth.shape)
+    chosen = np.arange(tokens.shape[1]) if positions is None else np.asarray(positions)
+    if chosen.ndim != 1 or not len(chosen) or chosen.min() < 0 or chosen.max() >= tokens.shape[1]:
+        raise ValueError(f"positions must be from 0 to {tokens.shape[1] - 1}")
+    bayes, own = _entropy(truth), _entropy(log_q)
+    kl = divergences(truth, log_q) / np.log(2.0)
+    spread = kl.std(axis=0, ddof=1) if len(kl) > 1 else np.full(kl.shape[1], np.nan)
+    return WindTunnelScore(
+        bayes_entropy=bayes.mean(axis=0),
+        model_entropy=own.mean(axis=0),
+        entropy_error=np.abs(own - bayes).mean(axis=0),
+        kl=kl.mean(axis=0),
+        standard_error=spread / np.sqrt(len(kl)),
+        positions=chosen.astype(np.intp),
+        n_sequences=len(tokens),
+    )
+
+
+def _wrapped(task: Task, model: Any, token_ids: ArrayLike, prefix: Sequence[int]) -> TokenPredictor:
+    """A language model over the task's tokens."""
+    predictor = TokenPredictor(model, token_ids, prefix=prefix)
+    if predictor.n_tokens != task.n_tokens:
+        raise ValueError(
+            f"token_ids has {predictor.n_tokens} ids and the task {task.n_tokens} tokens"
+        )
+    return predictor
+
+
+def _entropy(log_probs: Floats) -> Floats:
+    """In bits, along the last axis."""
+    p = np.exp(log_probs)
+    with np.errstate(invalid="ignore"):
+        return -np.where(p > 0.0, p * log_probs, 0.0).sum(axis=-1) / np.log(2.0)

@@ -1,0 +1,393 @@
+"""Wind tunnels of one kind of rule each, with their exact posterior predictives.
+
+Contents
+    Task                                          what they have in common
+    Urns, MarkovChains, Bijection, HMM, Switch    the tasks
+    checked, chosen                               sequences from a caller, and random places
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .mixture import DirichletMixture
+
+__all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns", "checked", "chosen"]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Seed = np.random.Generator | int | None
+
+
+class Task(Protocol):
+    """What `score` asks of a task."""
+
+    n_tokens: int
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length)."""
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """Log-probabilities (n, length, V) of each token given those before."""
+
+
+@dataclass(frozen=True)
+class Urns:
+    """Independent draws from an urn, whose row of probabilities has a Dirichlet-mixture prior.
+
+    Parameters
+    ----------
+    prior : DirichletMixture
+
+    Examples
+    --------
+    >>> import numpy as np, matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.Urns(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    >>> np.exp(task.log_predictive([[0, 0, 1]]))[0, :, 0].round(4)
+    array([0.5   , 0.6667, 0.75  ])
+    """
+
+    prior: DirichletMixture
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return self.prior.n_tokens
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length), each from an urn of its own."""
+        generator = np.random.default_rng(rng)
+        return _draws(self.prior.sample(n, rng=generator), length, generator)
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        tokens = checked(sequences, self.n_tokens)
+        counts = _seen_before(tokens, self.n_tokens)
+        rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
+        return np.log(rows).reshape(*tokens.shape, self.n_tokens)
+
+
+@dataclass(frozen=True)
+class MarkovChains:
+    """Chains whose rows of transition probabilities are each drawn from a Dirichlet mixture.
+
+    The first token is even.
+
+    Parameters
+    ----------
+    prior : DirichletMixture
+        Of each row.
+
+    Examples
+    --------
+    >>> import numpy as np, matrixbayes as mb
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.MarkovChains(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    >>> np.exp(task.log_predictive([[0, 1, 0, 1]]))[0, :, 1].round(4)
+    array([0.5   , 0.5   , 0.5   , 0.6667])
+    """
+
+    prior: DirichletMixture
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return self.prior.n_tokens
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length), each of a chain of its own."""
+        generator = np.random.default_rng(rng)
+        width = self.n_tokens
+        rows = self.prior.sample(n * width, rng=generator).reshape(n, width, width)
+        ends = np.cumsum(rows, axis=2)
+        tokens = np.zeros((n, length), dtype=np.int64)
+        if length:
+            tokens[:, 0] = generator.integers(0, width, n)
+        for t in range(1, length):
+            own = ends[np.arange(n), tokens[:, t - 1]]
+            tokens[:, t] = chosen(own, generator.random(n))
+        return tokens
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        tokens = checked(sequences, self.n_tokens)
+        n, length = tokens.shape
+        counts = np.zeros((n, length, self.n_tokens))
+        for t in range(2, length):
+            # what followed the present state so far
+            same = tokens[:, : t - 1] == tokens[:, t - 1 : t]
+            row, place = np.nonzero(same)
+            np.add.at(counts[:, t], (row, tokens[row, place + 1]), 1.0)
+        rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
+        rows = rows.reshape(n, length, self.n_tokens)
+        if length:
+            rows[:, 0] = 1.0 / self.n_tokens
+        return np.log(rows)
+
+
+@dataclass(frozen=True)
+class Bijection:
+    """A hidden bijection from `size` inputs to `size` outputs, shown pair by pair.
+
+    Tokens 0 to size - 1 are inputs, size to 2 size - 1 outputs.  A sequence is input, its output,
+    another input, its output, ...; inputs do not come twice.  After k - 1 pairs the k-th output is
+    even over those not seen: its entropy is log2(size - k + 1) bits.
+
+    Parameters
+    ----------
+    size : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.Bijection(4)
+    >>> rows = np.exp(task.log_predictive([[2, 5, 0, 7]]))
+    >>> rows[0, 3].round(4)
+    array([0.    , 0.    , 0.    , 0.    , 0.3333, 0.    , 0.3333, 0.3333])
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size is {self.size}; it must be positive")
+
+    @property
+    def n_tokens(self) -> int:
+        """V: inputs and outputs."""
+        return 2 * self.size
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length), each of a bijection of its own."""
+        if length > 2 * self.size:
+            raise ValueError(f"length is {length}; {self.size} pairs have {2 * self.size} tokens")
+        generator = np.random.default_rng(rng)
+        pairs = np.empty((n, self.size, 2), dtype=np.int64)
+        pairs[:, :, 0] = generator.permuted(np.tile(np.arange(self.size), (n, 1)), axis=1)
+        pairs[:, :, 1] = self.size + generator.permuted(
+            np.tile(np.arange(self.size), (n, 1)), axis=1
+        )
+        return pairs.reshape(n, -1)[:, :length]
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        tokens = checked(sequences, self.n_tokens)
+        n, length = tokens.shape
+        for t in range(length):
+            output = t % 2
+            if ((tokens[:, t] >= self.size) != output).any():
+                i = int(np.argmax((tokens[:, t] >= self.size) != output))
+                kind = "an output" if output else "an input"
+                raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
+        seen = _seen_before(tokens, self.n_tokens)
+        if (np.take_along_axis(seen, tokens[..., np.newaxis], axis=2) > 0.0).any():
+            raise ValueError("a token comes twice, which no bijection gives")
+        allowed = np.zeros((n, length, self.n_tokens), dtype=bool)
+        allowed[:, 0::2, : self.size] = True
+        allowed[:, 1::2, self.size :] = True
+        allowed &= seen == 0.0
+        with np.errstate(divide="ignore"):
+            return np.log(allowed / allowed.sum(axis=2, keepdims=True))
+
+
+@dataclass(frozen=True, eq=False)
+class HMM:
+    """A hidden Markov model with known parameters; the predictive is the exact forward filter.
+
+    Parameters
+    ----------
+    initial : array_like of shape (S,)
+        Probabilities of the first state.
+    transition : array_like of shape (S, S)
+        Row s: of the next state after s.
+    emission : array_like of shape (S, V)
+        Row s: of the token in state s.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.HMM([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[0.8, 0.2], [0.2, 0.8]])
+    >>> np.exp(task.log_predictive([[0, 0, 0]]))[0, :, 0].round(4)
+    array([0.5   , 0.644 , 0.7012])
+    """
+
+    initial: ArrayLike
+    transition: ArrayLike
+    emission: ArrayLike
+
+    def __post_init__(self) -> None:
+        for name, axes in (("initial", 1), ("transition", 2), ("emission", 2)):
+            array = np.array(getattr(self, name), dtype=np.float64)
+            if array.ndim != axes or not np.isfinite(array).all() or (array < 0.0).any():
+                raise ValueError(f"{name} must be {axes}-dimensional, finite and not negative")
+            if not np.allclose(array.sum(axis=-1), 1.0, atol=1e-9):
+                raise ValueError(f"{name} does not sum to 1")
+            object.__setattr__(self, name, array)
+        s = len(self._arrays[0])
+        if self._arrays[1].shape != (s, s) or len(self._arrays[2]) != s:
+            raise ValueError(
+                f"shapes {self._arrays[0].shape}, {self._arrays[1].shape} and "
+                f"{self._arrays[2].shape} do not go together"
+            )
+
+    @property
+    def _arrays(self) -> tuple[Floats, Floats, Floats]:
+        return tuple(np.asarray(a) for a in (self.initial, self.transition, self.emission))  # type: ignore[return-value]
+
+    @property
+    def n_tokens(self) -> int:
+        """V."""
+        return int(self._arrays[2].shape[1])
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length)."""
+        generator = np.random.default_rng(rng)
+        initial, transition, emission = (np.cumsum(a, axis=-1) for a in self._arrays)
+        tokens = np.empty((n, length), dtype=np.int64)
+        state = chosen(np.tile(initial, (n, 1)), generator.random(n))
+        for t in range(length):
+            tokens[:, t] = chosen(emission[state], generator.random(n))
+            state = chosen(transition[state], generator.random(n))
+        return tokens
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        tokens = checked(sequences, self.n_tokens)
+        n, length = tokens.shape
+        initial, transition, emission = self._arrays
+        belief = np.tile(initial, (n, 1))  # of the state, given the tokens before
+        rows = np.empty((n, length, self.n_tokens))
+        for t in range(length):
+            rows[:, t] = belief @ emission
+            belief = belief * emission[:, tokens[:, t]].T
+            total = belief.sum(axis=1, keepdims=True)
+            if (total == 0.0).any():
+                i = int(np.argmin(total))
+                raise ValueError(f"token {t} of sequence {i} cannot follow those before")
+            belief = (belief / total) @ transition
+        with np.errstate(divide="ignore"):
+            return np.log(rows)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Labelled examples under one of two rules: labels as they are meant, or flipped.
+
+    Tokens 0 to n_inputs - 1 are inputs, the last two are labels.  Input x is meant
+    to have label x mod 2.  A sequence is input, label, input, label, ...: with probability
+    `flipped` all its labels are the other one, and each label is wrong with probability `noise`.
+
+    Parameters
+    ----------
+    n_inputs : int
+    flipped, noise : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matrixbayes import windtunnel
+    >>> task = windtunnel.Switch(2, flipped=0.1, noise=0.2)
+    >>> rows = np.exp(task.log_predictive([[0, 3, 0, 3, 0, 3]]))     # label 1 for input 0: flipped
+    >>> rows[0, 1::2, 3].round(4)
+    array([0.26  , 0.3846, 0.584 ])
+    """
+
+    n_inputs: int = 2
+    flipped: float = 0.1
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.n_inputs < 1:
+            raise ValueError(f"n_inputs is {self.n_inputs}; it must be positive")
+        for name in ("flipped", "noise"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+
+    @property
+    def n_tokens(self) -> int:
+        """V: inputs and two labels."""
+        return self.n_inputs + 2
+
+    def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
+        """Sequences (n, length), each under a rule of its own."""
+        generator = np.random.default_rng(rng)
+        many = -(-length // 2)
+        inputs = generator.integers(0, self.n_inputs, (n, many))
+        rule = generator.random((n, 1)) < self.flipped
+        wrong = generator.random((n, many)) < self.noise
+        labels = self.n_inputs + ((inputs % 2) ^ rule ^ wrong)
+        return np.stack([inputs, labels], axis=2).reshape(n, -1)[:, :length]
+
+    def log_predictive(self, sequences: ArrayLike) -> Floats:
+        """The exact posterior predictive, (n, length, V)."""
+        tokens = checked(sequences, self.n_tokens)
+        n, length = tokens.shape
+        label = tokens >= self.n_inputs
+        misplaced = label != (np.arange(length) % 2 == 1)
+        if misplaced.any():
+            i, t = np.argwhere(misplaced)[0]
+            kind = "a label" if t % 2 else "an input"
+            raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
+        rows = np.zeros((n, length, self.n_tokens))
+        rows[:, 0::2, : self.n_inputs] = 1.0 / self.n_inputs
+        belief = np.full(n, self.flipped)  # that the rule is the flipped one
+        for t in range(1, length, 2):
+            meant = tokens[:, t - 1] % 2
+            other = belief * (1.0 - self.noise) + (1.0 - belief) * self.noise
+            own = np.arange(n)
+            rows[own, t, self.n_inputs + meant] = 1.0 - other
+            rows[own, t, self.n_inputs + 1 - meant] = other
+            as_meant = tokens[:, t] == self.n_inputs + meant
+            under_flipped = np.where(as_meant, self.noise, 1.0 - self.noise) * belief
+            under_plain = np.where(as_meant, 1.0 - self.noise, self.noise) * (1.0 - belief)
+            total = under_flipped + under_plain
+            if (total == 0.0).any():
+                raise ValueError(f"token {t} of sequence {int(np.argmin(total))} is impossible")
+            belief = under_flipped / total
+        with np.errstate(divide="ignore"):
+            return np.log(rows)
+
+
+def checked(sequences: ArrayLike, n_tokens: int) -> Ids:
+    """Sequences (n, length) of tokens below V."""
+    array = np.asarray(sequences)
+    if array.ndim != 2 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(
+            f"sequences have shape {array.shape} and type {array.dtype}; they need (n, length) "
+            "whole numbers"
+        )
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_tokens:
+        i, t = np.argwhere((array < 0) | (array >= n_tokens))[0]
+        raise ValueError(
+            f"token {t} of sequence {i} is {array[i, t]}; tokens are 0 to {n_tokens - 1}"
+        )
+    return array.astype(np.int64)
+
+
+def _seen_before(tokens: Ids, n_tokens: int) -> Floats:
+    """How often each token was seen before each position, (n, length, V)."""
+    once = np.zeros((*tokens.shape, n_tokens))
+    np.put_along_axis(once, tokens[..., np.newaxis], 1.0, axis=2)
+    return np.cumsum(once, axis=1) - once
+
+
+def chosen(ends: Floats, draws: Floats) -> Ids:
+    """A place for each row of running sums (n, V), with the probability of its step."""
+    found = (draws[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
+    return np.minimum(found, ends.shape[1] - 1)
+
+
+def _draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
+    """Independent tokens (n, length) from rows (n, V)."""
+    ends = np.cumsum(rows, axis=1)
+    draws = rng.random((len(rows), length)) * ends[:, -1:]
+    found = (draws[:, :, np.newaxis] >= ends[:, np.newaxis]).sum(axis=2)
+    return np.minimum(found, rows.shape[1] - 1)
