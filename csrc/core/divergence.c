@@ -6,6 +6,13 @@
  * time, in the first cache.  Rows are padded to whole vectors of tokens, with 0 for G. */
 #include "divergence.h"
 
+/* Fused multiply-adds, in the logarithm too, which is as accurate. */
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#else
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 #include "mem.h"
 #include "special.h"
 #include "special_log.h"
