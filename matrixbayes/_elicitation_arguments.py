@@ -145,8 +145,8 @@ def row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
     return shares / shares.sum()
 
 
-def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> None:
-    """Raise where there are too few groups of weight for samples or folds of them."""
+def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> int:
+    """How many groups have weight; raise where they are too few for samples or folds of them."""
     many = np.count_nonzero(np.bincount(groups, shares))
     if n_boot and many < 2:
         raise ValueError(
@@ -158,3 +158,4 @@ def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> No
             f"{n_folds} folds need as many groups of histories that have weight, and there are "
             f"{many}; choose a smaller cv"
         )
+    return int(many)

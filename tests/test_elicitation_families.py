@@ -378,6 +378,16 @@ def test_groups_stay_together() -> None:
     assert np.ptp(together) == pytest.approx(np.ptp(once), rel=0.3)
 
 
+def test_intervals_from_few_groups_say_so() -> None:
+    histories = some_histories(60, 10, n_tokens=2, seed=11)
+    truth = Parameters({"iid": (np.ones(1), np.ones((1, 2)))})
+    model = noisy(predictions(histories, truth, n_tokens=2), np.random.default_rng(0))
+    options = {"kind": "probs", "n_starts": 1, "n_boot": 5, "rng": 0}
+    with pytest.warns(RuntimeWarning, match="intervals from 6 groups are too narrow"):
+        elicit_prior(histories, model, groups=np.arange(60) % 6, **options)
+    elicit_prior(histories, model, groups=np.arange(60) % 12, **options)
+
+
 def test_resampling_is_seeded_and_the_same_for_any_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -544,6 +554,7 @@ def test_the_simplest_wins_where_families_differ_by_what_searches_leave() -> Non
     assert "not told from" in repr(told)
 
 
+@pytest.mark.filterwarnings("ignore:intervals from 4 groups")
 def test_folds_and_samples_are_of_histories_that_weigh() -> None:
     histories = some_histories(40, 12, n_tokens=2, seed=16)
     planted = Parameters({"iid": (np.ones(1), np.ones((1, 2)))})
