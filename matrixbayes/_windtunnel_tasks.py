@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Seed = np.random.Generator | int | None
 
+CHAIN_COUNTS = 1 << 20  # of pairs of tokens, kept at once
+
 
 class Task(Protocol):
     """What `score` asks of a task."""
@@ -118,11 +120,9 @@ class MarkovChains:
         tokens = checked(sequences, self.n_tokens)
         n, length = tokens.shape
         counts = np.zeros((n, length, self.n_tokens))
-        for t in range(2, length):
-            # what followed the present state so far
-            same = tokens[:, : t - 1] == tokens[:, t - 1 : t]
-            row, place = np.nonzero(same)
-            np.add.at(counts[:, t], (row, tokens[row, place + 1]), 1.0)
+        many = max(1, CHAIN_COUNTS // self.n_tokens**2)
+        for first in range(0, n, many):
+            _followers(tokens[first : first + many], counts[first : first + many])
         rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
         rows = rows.reshape(n, length, self.n_tokens)
         if length:
@@ -185,15 +185,16 @@ class Bijection:
                 i = int(np.argmax((tokens[:, t] >= self.size) != output))
                 kind = "an output" if output else "an input"
                 raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
-        seen = _seen_before(tokens, self.n_tokens)
-        if (np.take_along_axis(seen, tokens[..., np.newaxis], axis=2) > 0.0).any():
-            raise ValueError("a token comes twice, which no bijection gives")
-        allowed = np.zeros((n, length, self.n_tokens), dtype=bool)
-        allowed[:, 0::2, : self.size] = True
-        allowed[:, 1::2, self.size :] = True
-        allowed &= seen == 0.0
-        with np.errstate(divide="ignore"):
-            return np.log(allowed / allowed.sum(axis=2, keepdims=True))
+        rows = np.full((n, length, self.n_tokens), -np.inf)
+        own, free = np.arange(n), np.ones((n, self.n_tokens), dtype=bool)
+        for t in range(length):
+            if not free[own, tokens[:, t]].all():
+                i = int(np.argmin(free[own, tokens[:, t]]))
+                raise ValueError(f"token {t} of sequence {i} came before, which no bijection gives")
+            half = slice(self.size, None) if t % 2 else slice(0, self.size)
+            rows[:, t, half] = np.where(free[:, half], -np.log(self.size - t // 2), -np.inf)
+            free[own, tokens[:, t]] = False
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,6 +371,17 @@ def checked(sequences: ArrayLike, n_tokens: int) -> Ids:
             f"token {t} of sequence {i} is {array[i, t]}; tokens are 0 to {n_tokens - 1}"
         )
     return array.astype(np.int64)
+
+
+def _followers(tokens: Ids, counts: Floats) -> None:
+    """What followed the last token so far, before each position, into counts (n, length, V)."""
+    n, length, width = counts.shape
+    own = np.arange(n)
+    seen = np.zeros((n, width, width))
+    for t in range(1, length):
+        last = tokens[:, t - 1]
+        counts[:, t] = seen[own, last]
+        seen[own, last, tokens[:, t]] += 1.0
 
 
 def _seen_before(tokens: Ids, n_tokens: int) -> Floats:

@@ -217,7 +217,7 @@ def test_the_trained_model_is_near_bayes():
         (lambda: Bijection(2).sample(1, 5), "2 pairs have 4 tokens"),
         (lambda: Bijection(2).log_predictive([[2, 0]]), "not an input"),
         (lambda: Bijection(2).log_predictive([[0, 1]]), "not an output"),
-        (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "comes twice"),
+        (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "token 2 of sequence 0 came before"),
         (lambda: HMM([1.0], [[1.0]], [[0.5, 0.4]]), "emission does not sum to 1"),
         (lambda: HMM([1.0, 0.0], [[1.0]], [[1.0]]), "do not go together"),
         (lambda: HMM([1.0], [[1.0]], [[1.0, 0.0]]).log_predictive([[1]]), "cannot follow"),
