@@ -3,7 +3,7 @@
     python tools/train_emergence.py                      # train, measure, write the folder
     python tools/train_emergence.py --models 2k-0 28k-1  # these alone; the others stay
     python tools/train_emergence.py --evaluate-only      # measure that folder again
-    python tools/train_emergence.py --quick --out /tmp/ladder  # seconds, to see that it runs
+    python tools/train_emergence.py --quick --out ladder  # seconds, to see that it runs
 
 A training sequence is a begin token and 64 tokens out of four.  Half of the sequences are
 draws from an urn, a row with the prior Dirichlet(1, 1, 1, 1); the other half are Markov chains,
