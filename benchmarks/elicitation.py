@@ -4,12 +4,12 @@
 
 Histories are beginnings of texts that urns and Markov chains wrote, half of each; the model is the
 exact predictive of the family, with noise.  Sizes: 3,300 histories of up to 100 tokens over 2
-labels, and 5,000 over 1,000 tokens; one Dirichlet a part, four starts, one thread.
+labels, and 5,000 over 1,000 tokens; one Dirichlet a part, the default starts, one thread.
 
 One value and gradient is timed against the same formulas with the dense part in NumPy and BLAS, in
 blocks.  A whole search is timed against L-BFGS-B in plain logarithms of alpha on the same
-function, from the same starts; and, over 2 labels, against Nelder-Mead and then BFGS without
-gradients from 12 random starts, as one would do by hand.
+function, from the first four of the same starts; and, over 2 labels, against Nelder-Mead and then
+BFGS without gradients from 12 random starts, as one would do by hand.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ._diagnostics_result import (
     result,
 )
 from ._diagnostics_statistics import order_figures
+from ._windtunnel_tasks import checked
 
 __all__ = ["exchangeability_test", "order_of_continuations", "order_of_predictions"]
 
@@ -147,24 +148,15 @@ def order_of_continuations(
 
 def _permutable(histories: ArrayLike, width: int, block: int, n_permutations: int) -> Ids:
     """Histories (n, length) of whole demonstrations, two of them or more."""
-    tokens = np.asarray(histories)
-    if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or not tokens.size:
-        raise ValueError(
-            f"histories have shape {tokens.shape} and type {tokens.dtype}; they need (n, length) "
-            "whole numbers"
-        )
-    outside = np.argwhere((tokens < 0) | (tokens >= width))
-    if len(outside):
-        i, t = outside[0]
-        raise ValueError(
-            f"token {t} of history {i} is {tokens[i, t]}; columns are 0 to {width - 1}"
-        )
+    tokens = checked(histories, width, "histories")
+    if not tokens.size:
+        raise ValueError(f"histories have shape {tokens.shape}: there is nothing to permute")
     length = tokens.shape[1]
     if block < 1 or length % block or length < 2 * block:
         raise ValueError(f"histories of {length} tokens are not two demonstrations of {block}")
     if n_permutations < 2:
         raise ValueError(f"n_permutations is {n_permutations}; a spread needs two or more")
-    return tokens.astype(np.int64)
+    return tokens
 
 
 def order_of_predictions(
@@ -203,7 +195,7 @@ def order_of_predictions(
         "exchangeability of predictions",
         ["total variation, on average", "total variation, at most"],
         observed,
-        monte_carlo(observed, draws, side=1),
+        monte_carlo(observed, draws, upper=True),
         (FIXED if fixed else passes, "Predictions change with order"),
         n_sequences=n,
         estimates={"total_variation": float(observed[0])},

@@ -18,13 +18,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._windtunnel_tasks import Urns, seen
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history
 from .rows import as_log_probs, divergences
-from .windtunnel import Urns
 
-__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "drawn", "nearest", "seen", "walk"]
+__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "drawn", "nearest", "walk"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -185,17 +185,6 @@ def as_rows(found: Floats, shape: tuple[int, ...]) -> Floats:
 # ---------------------------------------------------------------------------
 
 
-def seen(tokens: Ids, width: int, gamma: float = 1.0) -> Floats:
-    """Counts (..., length + 1, V) after each token; all are multiplied by gamma before another."""
-    once = np.zeros((*tokens.shape[:-1], tokens.shape[-1] + 1, width))
-    np.put_along_axis(once[..., 1:, :], tokens[..., np.newaxis], 1.0, axis=-1)
-    if gamma == 1.0:
-        return np.cumsum(once, axis=-2)
-    for t in range(1, once.shape[-2]):
-        once[..., t, :] += gamma * once[..., t - 1, :]
-    return once
-
-
 def urn_rows(prior: DirichletMixture, counts: Floats) -> Floats:
     """The predictive (..., V) after counts (..., V)."""
     if prior.n_components == 1:  # several times as fast as by the core, which is general
@@ -248,7 +237,6 @@ def nearest(
                 kind="probs",
                 n_components=k,
                 start=found.prior if k == 1 else None,
-                tol=1e-7,
                 rng=rng,
             )
         own = Null(report.prior, mean_kl(rows, urn_rows(report.prior, counts)))

@@ -128,7 +128,7 @@ class MonteCarlo:
     worst: int
 
 
-def monte_carlo(observed: Floats, null: Floats, side: int = 0) -> MonteCarlo:
+def monte_carlo(observed: Floats, null: Floats, *, upper: bool = False) -> MonteCarlo:
     """The largest standardised figure against the null.
 
     Figures are standardised by the mean and spread of observed and null together: that treats all
@@ -138,14 +138,14 @@ def monte_carlo(observed: Floats, null: Floats, side: int = 0) -> MonteCarlo:
     ----------
     observed : ndarray of shape (k,)
     null : ndarray of shape (B, k)
-    side : {-1, 0, 1}
-        Which deviations count: low ones, both or high ones.
+    upper : bool
+        Whether high deviations alone count.
     """
     pool = np.concatenate([observed[np.newaxis], null])
     centre, spread = pool.mean(axis=0), pool.std(axis=0)
     moving = spread > 1e-12 * np.abs(centre) + 1e-300
     scaled = np.where(moving, (pool - centre) / np.where(moving, spread, 1.0), 0.0)
-    counted = np.abs(scaled) if side == 0 else side * scaled
+    counted = scaled if upper else np.abs(scaled)
     largest = counted.max(axis=1)
     low, high = np.quantile(null, [0.025, 0.975], axis=0)
     # what two machines round differently is equal

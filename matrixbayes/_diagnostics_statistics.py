@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, seen, solved, urn_rows
+from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
+from ._windtunnel_tasks import seen
 from .mixture import DirichletMixture
 
 Floats = NDArray[np.float64]

@@ -309,7 +309,7 @@ def forgetting(found: Sampled, n_boot: int, level: float) -> DiagnosticTest:
         "forgetting",
         [f"log-likelihood ratio of gamma {gamma}" for gamma in GAMMAS],
         observed,
-        monte_carlo(observed, draws, side=1),
+        monte_carlo(observed, draws, upper=True),
         (
             STILL if paths.still else "Older tokens count as much as new ones.",
             _forgets(gamma),
@@ -365,14 +365,12 @@ def against(
 ) -> tuple[Floats, Floats]:
     """The figures (k,) of paths, and (n_boot, k) of as many draws of the null."""
     n, length = paths.tokens.shape
+    own = figures(Paths(paths.tokens[np.newaxis], paths.rows[np.newaxis]))[0]
     if paths.still:  # figures would be of rounding
-        own = figures(Paths(paths.tokens[np.newaxis], paths.rows[np.newaxis]))[0]
         return 0.0 * own, np.zeros((n_boot, len(own)))
     at_once = max(AT_ONCE // paths.rows.size, 1)
     parts = [min(at_once, n_boot - b) for b in range(0, n_boot, at_once)]
-    draws = [figures(urn.paths(copies, n, length, rng)) for copies in parts]
-    own = figures(Paths(paths.tokens[np.newaxis], paths.rows[np.newaxis]))
-    return own[0], np.concatenate(draws)
+    return own, np.concatenate([figures(urn.paths(many, n, length, rng)) for many in parts])
 
 
 def _values(values: ArrayLike | None, width: int) -> tuple[Floats, list[str]]:

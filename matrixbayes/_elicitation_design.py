@@ -14,6 +14,8 @@ so rows of equal visits, of any history and any key, are one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -218,19 +220,18 @@ def _rows(tokens: Ids, starts: Ids, chosen: Ids) -> Rows:
 
 
 def _distinct(keys: Ids, starts: Ids) -> tuple[Ids, Ids]:
-    """The first of each group of equal rows, row i being keys[starts[i]:starts[i + 1]]; and the
-    group of each row."""
+    """`_groups` of rows, row i being keys[starts[i]:starts[i + 1]]."""
+    memory, size = keys.tobytes(), keys.shape[1] * keys.itemsize
+    return _groups(memory[a:b] for a, b in pairwise((starts * size).tolist()))
+
+
+def _groups(keys: Iterable[bytes]) -> tuple[Ids, Ids]:
+    """The first of each group of equal keys, and the group of each."""
     seen: dict[bytes, int] = {}
-    first: list[int] = []
-    group = np.empty(len(starts) - 1, dtype=np.int64)
-    size = keys.shape[1] * keys.itemsize
-    memory = keys.tobytes()
-    ends = (starts * size).tolist()
-    for i in range(len(group)):
-        group[i] = seen.setdefault(memory[ends[i] : ends[i + 1]], len(first))
-        if group[i] == len(first):
-            first.append(i)
-    return np.asarray(first, dtype=np.int64), group
+    group = np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
+    first = np.full(len(seen), len(group))
+    np.minimum.at(first, group, np.arange(len(group)))
+    return first, group
 
 
 def _only(part: Part, kept: Ids) -> Part:
@@ -259,14 +260,8 @@ def _distinct_histories(parts: list[Part]) -> tuple[Ids, Ids]:
     evidence = csr_array(hstack([part.evidence for part in parts], format="csr"))
     evidence.sort_indices()
     active = np.column_stack([part.active for part in parts])
-    seen: dict[bytes, int] = {}
-    first: list[int] = []
-    group = np.empty(len(active), dtype=np.int64)
-    ends = evidence.indptr.tolist()
-    for i in range(len(group)):
-        own = slice(ends[i], ends[i + 1])
-        key = active[i].tobytes() + evidence.indices[own].tobytes() + evidence.data[own].tobytes()
-        group[i] = seen.setdefault(key, len(first))
-        if group[i] == len(first):
-            first.append(i)
-    return np.asarray(first, dtype=np.int64), group
+    rows = [slice(a, b) for a, b in pairwise(evidence.indptr.tolist())]
+    return _groups(
+        own.tobytes() + evidence.indices[row].tobytes() + evidence.data[row].tobytes()
+        for own, row in zip(active, rows, strict=True)
+    )

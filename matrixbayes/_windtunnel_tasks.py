@@ -3,7 +3,7 @@
 Contents
     Task                                          what they have in common
     Urns, MarkovChains, Bijection, HMM, Switch    the tasks
-    checked, chosen                               sequences from a caller, and random places
+    checked, seen, chosen                         sequences, their counts, and random places
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from .mixture import DirichletMixture
 
-__all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns", "checked", "chosen"]
+__all__ = [
+    "HMM",
+    "Bijection",
+    "MarkovChains",
+    "Switch",
+    "Task",
+    "Urns",
+    "checked",
+    "chosen",
+    "seen",
+]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -69,7 +79,7 @@ class Urns:
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
-        counts = _seen_before(tokens, self.n_tokens)
+        counts = seen(tokens, self.n_tokens)[:, :-1]
         rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
         return np.log(rows).reshape(*tokens.shape, self.n_tokens)
 
@@ -357,19 +367,17 @@ class Switch:
             return np.log(rows)
 
 
-def checked(sequences: ArrayLike, n_tokens: int) -> Ids:
-    """Sequences (n, length) of tokens below V."""
+def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids:
+    """Sequences (n, length) of tokens below V; errors call them `what`."""
     array = np.asarray(sequences)
     if array.ndim != 2 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(
-            f"sequences have shape {array.shape} and type {array.dtype}; they need (n, length) "
+            f"{what} have shape {array.shape} and type {array.dtype}; they need (n, length) "
             "whole numbers"
         )
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_tokens:
         i, t = np.argwhere((array < 0) | (array >= n_tokens))[0]
-        raise ValueError(
-            f"token {t} of sequence {i} is {array[i, t]}; tokens are 0 to {n_tokens - 1}"
-        )
+        raise ValueError(f"{what}[{i}, {t}] is {array[i, t]}; tokens are 0 to {n_tokens - 1}")
     return array.astype(np.int64)
 
 
@@ -384,11 +392,15 @@ def _followers(tokens: Ids, counts: Floats) -> None:
         seen[own, last, tokens[:, t]] += 1.0
 
 
-def _seen_before(tokens: Ids, n_tokens: int) -> Floats:
-    """How often each token was seen before each position, (n, length, V)."""
-    once = np.zeros((*tokens.shape, n_tokens))
-    np.put_along_axis(once, tokens[..., np.newaxis], 1.0, axis=2)
-    return np.cumsum(once, axis=1) - once
+def seen(tokens: Ids, n_tokens: int, gamma: float = 1.0) -> Floats:
+    """Counts (..., length + 1, V) after each token; all are multiplied by gamma before another."""
+    once = np.zeros((*tokens.shape[:-1], tokens.shape[-1] + 1, n_tokens))
+    np.put_along_axis(once[..., 1:, :], tokens[..., np.newaxis], 1.0, axis=-1)
+    if gamma == 1.0:
+        return np.cumsum(once, axis=-2)
+    for t in range(1, once.shape[-2]):
+        once[..., t, :] += gamma * once[..., t - 1, :]
+    return once
 
 
 def chosen(ends: Floats, draws: Floats) -> Ids:

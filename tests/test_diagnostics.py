@@ -206,11 +206,10 @@ def test_the_forgetting_filter_is_recovered():
 
 def test_a_p_value_counts_itself_and_is_exact_for_any_figures():
     null = np.arange(99.0)[:, np.newaxis]
-    assert monte_carlo(np.array([1000.0]), null, side=1).p_value == 0.01
-    assert monte_carlo(np.array([-1000.0]), null, side=1).p_value == 1.0
-    assert monte_carlo(np.array([-1000.0]), null, side=-1).p_value == 0.01
+    assert monte_carlo(np.array([1000.0]), null, upper=True).p_value == 0.01
+    assert monte_carlo(np.array([-1000.0]), null, upper=True).p_value == 1.0
     assert monte_carlo(np.array([-1000.0]), null).p_value == 0.01
-    assert monte_carlo(np.array([89.5]), null, side=1).p_value == (1 + 9) / 100
+    assert monte_carlo(np.array([89.5]), null, upper=True).p_value == (1 + 9) / 100
     two = monte_carlo(np.array([5.0, 0.0]), np.zeros((99, 2)))  # the second never moves
     assert (two.p_value, two.worst) == (0.01, 0)
     rng = np.random.default_rng(0)  # heavy tails, dependent figures of very different sizes
@@ -397,7 +396,10 @@ def test_wrong_options_are_named(options, says):
         ({"of": "predictions", "block": 5}, "not two demonstrations of 5"),
         ({"of": "predictions", "histories": [[0]]}, "not two demonstrations of 1"),
         ({"of": "predictions", "histories": [0, 1]}, "histories have shape"),
-        ({"of": "predictions", "histories": [[0, 2]]}, "token 1 of history 0 is 2"),
+        (
+            {"of": "predictions", "histories": [[0, 2]]},
+            r"histories\[0, 1\] is 2; tokens are 0",
+        ),
     ],
 )
 def test_wrong_options_of_order_are_named(options, says):

@@ -525,6 +525,20 @@ def test_parts_in_each_others_place_are_left() -> None:
     assert 1 <= found.n_agreeing < 12
 
 
+@pytest.mark.filterwarnings("ignore:.*identified")
+def test_a_search_ends_where_nothing_falls_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = some_histories(80, 15, seed=17)
+    model = predictions(histories, Parameters(priors_of("markov", 2)))
+    options = {"kind": "probs", "family": "markov", "n_components": 2, "n_starts": 1, "rng": 0}
+    long = elicit_prior(histories, model, **options)
+    monkeypatch.setattr("matrixbayes._elicitation_search.LOOK_BACK", 3)
+    monkeypatch.setattr("matrixbayes._elicitation_search.SETTLED", 10.0)
+    short = elicit_prior(histories, model, **options)
+    assert short.n_iter < long.n_iter
+    assert short.converged
+    assert short.mean_kl > long.mean_kl
+
+
 def test_starts_for_both_parts() -> None:
     histories = some_histories(80, 15, seed=14)
     planted = Parameters(priors_of("iid+markov", 1), 0.5)
