@@ -95,9 +95,9 @@ class ScoreCard:
     def _repr_html_(self) -> str:
         columns, lines = self._table()
         short = [line[:-1] for line in lines]
-        table = display.table_html(columns[:-1], short, caption=self.verdict)
+        title = f'<div style="font-weight:600">{html.escape(self.verdict)}</div>'  # it may be long
         said = (f"<div>{html.escape(f'{line[0]}: {line[-1]}')}</div>" for line in lines)
-        return table + "".join(said)
+        return title + display.table_html(columns[:-1], short) + "".join(said)
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each test.

@@ -8,6 +8,7 @@ Contents
 
 from __future__ import annotations
 
+import html
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,8 @@ class DiagnosticTest:
 
     def _repr_html_(self) -> str:
         title, columns, lines = self._table()
-        return display.table_html(columns, lines, caption=title)
+        head = f'<div style="font-weight:600">{html.escape(title)}</div>'  # it may be long
+        return head + display.table_html(columns, lines)
 
 
 @dataclass(frozen=True, eq=False)

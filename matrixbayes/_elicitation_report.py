@@ -287,7 +287,9 @@ class ElicitationReport:
                 caption=f"Elicited prior, family {self.family}",
             )
         ]
-        parts += [display.mixture_html(prior) for prior in self.priors.values()]
+        parts += [
+            display.mixture_html(prior, name=f"rows, {part}") for part, prior in self.priors.items()
+        ]
         if self.comparison is not None:
             parts.append(self.comparison._repr_html_())
         return "".join(parts)

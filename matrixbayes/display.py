@@ -264,10 +264,10 @@ def mixture_text(mixture: Any) -> str:
     return table_text(columns, rows, title=title)
 
 
-def mixture_html(mixture: Any) -> str:
-    """A `DirichletMixture` as a static HTML table."""
+def mixture_html(mixture: Any, *, name: str = "") -> str:
+    """A `DirichletMixture` as a static HTML table; `name` stands before what it is."""
     title, columns, rows = _mixture_table(mixture)
-    return table_html(columns, rows, caption=title)
+    return table_html(columns, rows, caption=f"{name}: {title}" if name else title)
 
 
 def _rows_table(rows: Any) -> tuple[str, list[str], list[list[Any]]]:

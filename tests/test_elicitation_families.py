@@ -447,6 +447,8 @@ def test_the_report_says_it(both: tuple) -> None:
     assert "temperature: 1." in text
     html = found._repr_html_()
     assert html.count("<table") == 4
+    assert "rows, iid: DirichletMixture" in html
+    assert "rows, markov: DirichletMixture" in html
     assert "cross-validation" in html
     assert "held out" in repr(found.comparison)
     with pytest.raises(AttributeError, match="'iid\\+markov' has two priors"):
