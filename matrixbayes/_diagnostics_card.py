@@ -81,10 +81,10 @@ class ScoreCard:
         )
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
-        lines: list[list[Any]] = [
-            [test.name, test.statistic, test.p_value, float(p), test.verdict]
-            for test, p in zip(self.tests, self.adjusted, strict=True)
-        ]
+        lines: list[list[Any]] = []
+        for test, p in zip(self.tests, self.adjusted, strict=True):
+            alone = " (Not after the correction.)" if test.rejected and p > self.level else ""
+            lines.append([test.name, test.statistic, test.p_value, float(p), test.verdict + alone])
         return ["test", "statistic", "p", "p (Holm)", "verdict"], lines
 
     def __repr__(self) -> str:

@@ -517,6 +517,10 @@ def test_holms_correction_by_hand(cards):
     card = replace(cards["urn"], tests=tests)
     assert_allclose(card.adjusted, [0.03, 0.06, 0.06, 0.02])
     assert card.verdict.endswith("are martingale and uncertainty scaling.")
+    not_after = [
+        line.endswith("(Not after the correction.)") for line in repr(card).splitlines()[-4:]
+    ]
+    assert not_after == [False, True, True, False]
 
 
 def test_cards_of_an_urn_reject_no_more_than_their_level():
