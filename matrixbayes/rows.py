@@ -353,8 +353,8 @@ def divergences(log_p: NDArray[np.floating], log_q: NDArray[np.floating]) -> NDA
 
     Examples
     --------
-    >>> divergences(np.log([0.5, 0.5]), np.log([0.25, 0.75])).round(4)
-    np.float64(0.1438)
+    >>> divergences(np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])).round(4)
+    array([0.1438])
     """
     p, q = (np.exp(rows, dtype=np.float64) for rows in (log_p, log_q))
     with np.errstate(invalid="ignore"):
