@@ -224,15 +224,19 @@ temper(size_t n, double power, const double *log_p, double *q)
 MB_CLONES static void
 slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, mb_divergence *out)
 {
-    size_t whole = n_tokens / LANES * LANES;
+    size_t whole = n_tokens / LANES * LANES, row_bytes = n_tokens * sizeof(double);
     for (size_t i = 0; i < n; i++, mass += n_tokens, p += width) {
         double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = sum(n_tokens, mass);
         for (size_t v = 0; v < whole; v += LANES) {
+            /* Of the next row, also where that is of the next strip; behind the last it is nothing,
+             * and no pointer. */
+            __builtin_prefetch((const void *)((uintptr_t)(mass + v) + row_bytes));
             for (size_t l = 0; l < LANES; l++) {
-                double m = mass[v + l], own = p[v + l], log_own = log_value(own);
+                double m = mass[v + l], own = p[v + l], inverse;
+                double log_own = log_and_inverse(own, &inverse);
                 crosses[l] += m * log_own;
                 owns[l] += own * log_own;
-                p[v + l] = total - m / own;
+                p[v + l] = total - m * inverse;
             }
         }
         double cross = 0.0, own = 0.0;
@@ -241,10 +245,10 @@ slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, m
             own += owns[l];
         }
         for (size_t v = whole; v < n_tokens; v++) {
-            double log_own = log_value(p[v]);
+            double inverse, log_own = log_and_inverse(p[v], &inverse);
             cross += mass[v] * log_own;
             own += p[v] * log_own;
-            p[v] = total - mass[v] / p[v];
+            p[v] = total - mass[v] * inverse;
         }
         for (size_t v = n_tokens; v < width; v++) {
             p[v] = 0.0;

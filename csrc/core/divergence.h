@@ -12,7 +12,7 @@
  * The shares and entries of a row are such that the sum before the power is 1. */
 typedef struct {
     size_t n_rows, n_components, n_tokens, n_entries;
-    const double *alpha;    /* [J][V], positive */
+    const double *alpha;    /* [J][V]; with the shares such that no sum is below DBL_MIN */
     const double *share;    /* [J][n] */
     const int64_t *starts;  /* [n + 1], of the entries of row i; a token may have several */
     const int64_t *columns; /* [E] */

@@ -117,6 +117,10 @@ power_of_2(double k)
 
 /* ---- Logarithm and exponential ---- */
 
+#define ONE_BITS UINT64_C(0x3ff0000000000000)
+#define SQRT_HALF_BITS UINT64_C(0x3fe6a09e00000000)
+#define MANTISSA UINT64_C(0x000fffffffffffff)
+
 /* ln u, 0 < u < inf, as a sum of the value returned and *low, off by 0.2 ulp of it.
  * `u_less_1` is u - 1, which may know more digits than u does.
  *
@@ -125,12 +129,11 @@ power_of_2(double k)
 MB_INLINE double
 log_parts(double u, double u_less_1, double *low)
 {
-    const uint64_t one = 0x3ff0000000000000, sqrt_half = 0x3fe6a09e00000000;
     int subnormal = u < DBL_MIN;
-    uint64_t bits = as_bits(subnormal ? u * 0x1p54 : u) + (one - sqrt_half);
+    uint64_t bits = as_bits(subnormal ? u * 0x1p54 : u) + (ONE_BITS - SQRT_HALF_BITS);
     double exponent = as_double((bits >> 52) | as_bits(0x1p52));
     double k = exponent - (subnormal ? 0x1p52 + 1077 : 0x1p52 + 1023);
-    double m = as_double((bits & 0x000fffffffffffff) + sqrt_half);
+    double m = as_double((bits & MANTISSA) + SQRT_HALF_BITS);
     double f = k == 0 ? u_less_1 : m - 1;
 
     double s = f / (2 + f), z = s * s;
@@ -160,6 +163,21 @@ log_value(double x)
     double above_0 = x > 0 ? finite : -INFINITY;
 
     return x < INFINITY ? above_0 : x;
+}
+
+/* ln x and 1 / x of a normal number x below 2^1023, off by 2 ulp or so: for both one division,
+ * and no cases.  x = 2^k m with sqrt(1/2) < m < sqrt(2), and ln m = 2 atanh((m - 1) / (m + 1)). */
+MB_INLINE double
+log_and_inverse(double x, double *inverse)
+{
+    uint64_t bits = as_bits(x) + (ONE_BITS - SQRT_HALF_BITS), biased = bits >> 52;
+    double k = as_double(biased | as_bits(0x1p52)) - (0x1p52 + 1023);
+    double m = as_double((bits & MANTISSA) + SQRT_HALF_BITS);
+    double both = 1 / (m * (m + 1));
+    double s = (m - 1) * (both * m), z = s * s;
+
+    *inverse = both * (m + 1) * as_double((2046 - biased) << 52);
+    return k * LN2_HIGH + (2 * s + (s * (z * SERIES(log_c, z)) + k * LN2_LOW));
 }
 
 /* e^x = 2^k e^r with |r| <= ln(2)/2.  The power of 2 comes in two steps, as
