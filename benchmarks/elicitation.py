@@ -6,10 +6,11 @@ Histories are beginnings of texts that urns and Markov chains wrote, half of eac
 exact predictive of the family, with noise.  Sizes: 3,300 histories of up to 100 tokens over 2
 labels, and 5,000 over 1,000 tokens; one Dirichlet a part, the default starts, one thread.
 
-One value and gradient is timed against the same formulas with the dense part in NumPy and BLAS, in
-blocks.  A whole search is timed against L-BFGS-B in plain logarithms of alpha on the same
-function, from the first four of the same starts; and, over 2 labels, against Nelder-Mead and then
-BFGS without gradients from 12 random starts, as one would do by hand.
+One value and gradient is timed, its sums over tokens alone, and these by the kernel that takes any
+number of Dirichlets and in NumPy and BLAS, in blocks.  A whole search is timed against L-BFGS-B in
+plain logarithms of alpha on the same function, from the first four of the same starts; and, over 2
+labels, against Nelder-Mead and then BFGS without gradients from 12 random starts, as one would do
+by hand.
 """
 
 from __future__ import annotations
@@ -94,22 +95,28 @@ def numpys(mass: Floats, alpha: Floats, share: Floats, starts: Any, columns: Any
 
 
 def one_gradient(objective: Objective, family: str, repeat: int) -> None:
-    """A line of the table: value and gradient, and the dense part alone, against NumPy."""
+    """A line of the table: value and gradient, and the sums over tokens in three ways."""
     theta = next(starting_points(objective, np.random.default_rng(0)))
     found = objective.predictor.forward(objective.layout.unpack(theta))
     alpha = np.concatenate([state.alpha for state in found.states])
     arguments = (objective.mass, alpha, found.share, objective.predictor.starts)
     arguments += (objective.predictor.columns, found.entries, 1.0)
-    for mine, theirs in zip(_core.divergence(*arguments), numpys(*arguments), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-12)
+    calls = (
+        lambda: objective.sums_over_tokens(found, 1.0),
+        lambda: _core.divergence(*arguments),
+        lambda: numpys(*arguments),
+    )
+    for call in calls[:2]:
+        for mine, theirs in zip(call(), numpys(*arguments), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-12)
     whole = best(lambda: objective(theta), repeat)
-    ours = best(lambda: _core.divergence(*arguments), repeat)
-    other = best(lambda: numpys(*arguments), repeat)
-    copied = best(lambda: objective.mass.sum(), repeat)  # what it takes to read the rows once
+    ours, kernel, other = (best(call, repeat) for call in calls)
+    read = best(lambda: objective.mass.sum(), repeat)  # what it takes to read the rows once
     n, width = objective.mass.shape
+    times = "".join(f"{1e3 * time:10.2f}" for time in (whole, ours, kernel, other))
     print(
-        f"{n:>6} x {width:<6}{family:>12}{1e3 * whole:10.2f}{1e3 * ours:10.2f}{1e3 * other:10.2f}"
-        f"{other / ours:8.1f}{ours / copied:10.1f}"
+        f"{n:>6} x {width:<6}{family:>12}{times}"
+        f"{other / ours:8.1f}{other / kernel:8.1f}{kernel / read:8.1f}"
     )
 
 
@@ -175,10 +182,11 @@ def main() -> None:
             (n_tokens, histories, family, planted(family, n_tokens, histories, rng))
             for family in FAMILIES
         ]
-    print("value and gradient, ms; the dense part of it in C and in NumPy; reads of the rows\n")
+    print("value and gradient, ms; its sums over tokens, ms, by the kernel, in NumPy; NumPy over")
+    print("both; the kernel over reading the rows once\n")
     print(
-        f"{'distinct x tokens':>17}{'family':>8}{'ours':>10}{'dense C':>10}{'NumPy':>10}"
-        f"{'ratio':>8}{'reads':>10}"
+        f"{'distinct x tokens':>17}{'family':>8}{'ours':>10}{'sums':>10}{'kernel':>10}{'NumPy':>10}"
+        f"{'ratio':>8}{'ratio':>8}{'reads':>8}"
     )
     for n_tokens, _, family, objective in cases:
         one_gradient(objective, family, 50 if n_tokens == 2 else 7)

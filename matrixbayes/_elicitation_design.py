@@ -6,6 +6,8 @@ Contents
     Design    the parts of a family, for the distinct among some histories
     design    makes one
     summed    sums by place
+    row_sums  sums of the entries of each row, several times as fast
+    spread    a value of each row for its entries
 
 A token of a history is a visit of the row keyed by the tokens before it (fewer of them at the
 beginning); the next token will visit the active row.  A row's counts need not know of other rows,
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from ._elicitation_histories import Histories
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["FAMILIES", "Design", "Part", "Rows", "design", "summed"]
+__all__ = ["FAMILIES", "Design", "Part", "Rows", "design", "row_sums", "spread", "summed"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -58,7 +60,7 @@ class Rows(NamedTuple):
     @property
     def row(self) -> Ids:
         """The row of each entry."""
-        return np.repeat(np.arange(self.n), np.diff(self.starts))
+        return spread(self.starts, np.arange(self.n))
 
     def faded(self, rate: float) -> tuple[Floats, Floats]:
         """Counts of visits that weigh exp(-rate age), and their derivatives by the rate."""
@@ -151,6 +153,20 @@ def design(histories: Histories, family: str, order: int, ordered: bool) -> Desi
 def summed(place: Ids, values: Floats, n: int) -> Floats:
     """Sums of the values that go to each of n places."""
     return np.asarray(np.bincount(place, values, n), dtype=np.float64)
+
+
+def row_sums(starts: Ids, values: Floats) -> Floats:
+    """Sums of values[starts[i]:starts[i + 1]], which are all of them."""
+    totals = np.zeros(len(starts) - 1)
+    filled = np.flatnonzero(np.diff(starts))
+    if len(filled):  # reduceat takes an empty row for the value at its start
+        totals[filled] = np.add.reduceat(values, starts[filled])
+    return totals
+
+
+def spread(starts: Ids, values: NDArray[Any]) -> NDArray[Any]:
+    """values[i] at starts[i] to starts[i + 1], for all i."""
+    return np.repeat(values, np.diff(starts))
 
 
 def _part(histories: Histories, order: int, ordered: bool) -> Part:

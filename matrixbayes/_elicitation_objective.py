@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._elicitation_design import Design, Part, summed
+from ._elicitation_design import Design, Part, row_sums, spread, summed
+from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters
 from ._elicitation_rows import PartRows, Slopes, State
 
@@ -68,18 +69,14 @@ class Predictor:
         begins = self.starts[:-1, np.newaxis] + np.cumsum(many, axis=1) - many
         n = int(self.starts[-1])
         self.columns = np.empty(n, dtype=np.int64)
-        self._places: list[tuple[Ids, Ids, Ids]] = []  # of entries: here, of the part, the history
+        self._places: list[tuple[Ids, Ids, Ids]] = []  # of entries: here, of the part; their starts
         for i, part in enumerate(self.parts):
-            history = np.repeat(np.arange(design.n), many[:, i])
-            within = np.arange(len(history)) - np.repeat(
-                np.cumsum(many[:, i]) - many[:, i], many[:, i]
-            )
-            here, there = (
-                begins[history, i] + within,
-                part.rows.starts[part.active][history] + within,
-            )
+            starts = np.concatenate([[0], np.cumsum(many[:, i])])
+            within = np.arange(starts[-1]) - spread(starts, starts[:-1])
+            here = spread(starts, begins[:, i]) + within
+            there = spread(starts, part.rows.starts[part.active]) + within
             self.columns[here] = part.rows.columns[there]
-            self._places.append((here, there, history))
+            self._places.append((here, there, starts))
 
     def forward(self, parameters: Parameters) -> Forward:
         """Everything but the sums over tokens."""
@@ -98,8 +95,8 @@ class Predictor:
         share, entries = [], np.empty(len(self.columns))
         for i, (part, state) in enumerate(zip(self.parts, states, strict=True)):
             share.append(state.factors[:, part.active] * shares[i])
-            here, there, history = self._places[i]
-            added = (state.sums[part.active] * shares[i])[history]
+            here, there, starts = self._places[i]
+            added = spread(starts, state.sums[part.active] * shares[i])
             entries[here] = added * state.counts[there]
         return Forward(states, shares, np.concatenate(share), entries)
 
@@ -147,15 +144,15 @@ class Predictor:
         kept = []
         start = 0
         for i, (part, state) in enumerate(zip(self.parts, found.states, strict=True)):
-            here, there, history = self._places[i]
+            here, there, starts = self._places[i]
             own = by_share[start : start + len(state.concentration)]
             start += len(own)
-            counts = state.counts[there]
-            own = own + summed(history, by_entries[here] * counts, self.design.n)
+            slopes_here = by_entries[here]
+            own = own + row_sums(starts, slopes_here * state.counts[there])
             of_parts[i] = np.sum(state.factors[:, part.active] * own, axis=0)
             weight = found.shares_of_parts[i]
             by_factors = np.stack([summed(part.active, x, part.rows.n) for x in own * weight])
-            added = by_entries[here] * (state.sums[part.active] * weight)[history]
+            added = slopes_here * spread(starts, state.sums[part.active] * weight)
             kept.append((by_factors, summed(there, added, len(part.rows.columns))))
         by_odds = np.zeros(self.design.n)
         if len(self.parts) == 2:
@@ -209,6 +206,9 @@ class Objective:
             self.constant += float(weights[rows] @ np.sum(q * (log_q - 1.0), axis=1))
             np.add.at(self.mass, group[rows], weights[rows, np.newaxis] * q)
         self.weights = summed(group, weights, n)
+        where = (self.mass, predictor.starts, predictor.columns)
+        one_dirichlet = len(layout.parts) * layout.n_components == 1
+        self._factored = FactoredDivergence(*where) if one_dirichlet else None
 
     def _blocks(self) -> Iterator[slice]:
         """Cuts the rows."""
@@ -236,21 +236,26 @@ class Objective:
         """The same with other weights of the rows."""
         return Objective(self.predictor, self.layout, self.log_probs, weights, self.stop)
 
+    def sums_over_tokens(
+        self, found: Forward, power: float
+    ) -> tuple[float, Floats, Floats, Floats, float]:
+        """The objective less its constant; slopes by alpha, shares, entries and the power."""
+        alpha = np.concatenate([state.alpha for state in found.states])
+        if self._factored is not None:
+            return self._factored(alpha, found.share, found.entries, power)
+        starts, columns = self.predictor.starts, self.predictor.columns
+        return _core.divergence(
+            self.mass, alpha, found.share, starts, columns, found.entries, power
+        )
+
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         """The objective in nats and its gradient at `theta`."""
         if self.stop.is_set():
             raise Stopped
         parameters = self.layout.unpack(theta)
         found = self.predictor.forward(parameters)
-        alpha = np.concatenate([state.alpha for state in found.states])
-        value, by_alpha, by_share, by_entries, by_power = _core.divergence(
-            self.mass,
-            alpha,
-            found.share,
-            self.predictor.starts,
-            self.predictor.columns,
-            found.entries,
-            1.0 / parameters.temperature,
+        value, by_alpha, by_share, by_entries, by_power = self.sums_over_tokens(
+            found, 1.0 / parameters.temperature
         )
         slopes, by_odds = self.predictor.backward(found, by_share, by_entries)
         gradient = np.empty(self.layout.size)

@@ -14,6 +14,7 @@ from scipy.special import gammaln, logsumexp, softmax
 from matrixbayes import _core, windtunnel
 from matrixbayes._elicitation_arguments import fold_numbers
 from matrixbayes._elicitation_design import FAMILIES, design
+from matrixbayes._elicitation_factored import FactoredDivergence
 from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._elicitation_objective import Objective, Predictor
 from matrixbayes._elicitation_parameters import Layout, Parameters
@@ -177,6 +178,28 @@ def test_divergence_kernel(n: int, n_tokens: int, k: int, power: float) -> None:
     found, expected = _core.divergence(*arguments), divergence(*arguments)
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "n_tokens"), [(6, 2), (50, 7), (400, 900)])
+@pytest.mark.parametrize("most", [0, 2, 7])
+@pytest.mark.parametrize("power", [1.0, 0.3, 2.5, 100.0])
+def test_factored_divergence(n: int, n_tokens: int, most: int, power: float) -> None:
+    """One Dirichlet: rows with no entries, with some, and with one for every token."""
+    rng = np.random.default_rng(8)
+    alpha, share = rng.gamma(0.5, size=(1, n_tokens)) + 1e-8, rng.gamma(1.0, size=(1, n))
+    many = rng.integers(0, min(most, n_tokens) + 1, n)
+    starts = np.concatenate([[0], np.cumsum(many)])
+    columns = np.concatenate([rng.permutation(n_tokens)[:m] for m in many])
+    entries = rng.gamma(1.0, size=len(columns)) * alpha.mean()
+    total = share[0] * alpha.sum() + np.bincount(np.repeat(np.arange(n), many), entries, n)
+    share, entries = share / total, entries / np.repeat(total, many)
+    mass = rng.dirichlet(np.ones(n_tokens), n) * rng.random((n, 1))
+    mass[0, 0] = 0.0
+    found = FactoredDivergence(mass, starts, columns)(alpha, share, entries, power)
+    expected = _core.divergence(mass, alpha, share, starts, columns, entries, power)
+    sizes = (1.0, alpha, share, entries, 1.0)  # slopes by logarithms are what a search looks at
+    for own, other, size in zip(found, expected, sizes, strict=True):
+        np.testing.assert_allclose(own * size, other * size, rtol=1e-10, atol=1e-13 * n * power)
 
 
 @pytest.mark.parametrize(
