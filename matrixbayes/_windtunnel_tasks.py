@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Seed = np.random.Generator | int | None
 
-CHAIN_COUNTS = 1 << 20  # of pairs of tokens, kept at once
+BLOCK_NUMBERS = 1 << 24  # worked on at a time
 
 
 class Task(Protocol):
@@ -114,29 +114,55 @@ class MarkovChains:
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each of a chain of its own."""
         generator = np.random.default_rng(rng)
-        width = self.n_tokens
-        rows = self.prior.sample(n * width, rng=generator).reshape(n, width, width)
-        ends = np.cumsum(rows, axis=2)
         tokens = np.zeros((n, length), dtype=np.int64)
-        if length:
-            tokens[:, 0] = generator.integers(0, width, n)
-        for t in range(1, length):
-            own = ends[np.arange(n), tokens[:, t - 1]]
-            tokens[:, t] = chosen(own, generator.random(n))
+        walk = self._by_rows if self.n_tokens <= length else self._by_urns
+        many = max(1, BLOCK_NUMBERS // (self.n_tokens * min(self.n_tokens, max(1, length))))
+        for first in range(0, n, many):
+            walk(tokens[first : first + many], generator)
         return tokens
+
+    def _by_rows(self, tokens: Ids, generator: np.random.Generator) -> None:
+        """Chains into tokens (n, length)."""
+        n, length = tokens.shape
+        width, own = self.n_tokens, np.arange(n)
+        ends = np.cumsum(self.prior.sample((n, width), rng=generator), axis=2)
+        tokens[:, 0] = generator.integers(0, width, n)
+        for t in range(1, length):
+            tokens[:, t] = chosen(ends[own, tokens[:, t - 1]], generator.random((n,)))
+
+    def _by_urns(self, tokens: Ids, generator: np.random.Generator) -> None:
+        """The same without rows, most of which a short chain does not visit.
+
+        What follows a token is one of its N followers so far with probability N / (N + A), A being
+        the concentration of the component that the token's row is of, else a draw from that.
+        """
+        n, length = tokens.shape
+        component = generator.choice(
+            self.prior.n_components, (n, self.n_tokens), p=self.prior.weights
+        )
+        ends = np.cumsum(self.prior.alpha, axis=1)
+        tokens[:, :1] = generator.integers(0, self.n_tokens, (n, 1))
+        for t in range(1, length):
+            last = tokens[:, t - 1]
+            k = component[np.arange(n), last]
+            follows = np.zeros((n, t), dtype=bool)
+            follows[:, 1:] = tokens[:, : t - 1] == last[:, np.newaxis]
+            so_far = np.cumsum(follows, axis=1)
+            many = so_far[:, -1]
+            place = generator.random(n) * (many + ends[k, -1])
+            for i in range(len(ends)):
+                new = (place >= many) & (k == i)
+                tokens[new, t] = np.searchsorted(ends[i], (place - many)[new], side="right")
+            old = np.flatnonzero(place < many)
+            tokens[old, t] = tokens[old, np.argmax(so_far[old] > place[old, np.newaxis], axis=1)]
+        np.minimum(tokens, self.n_tokens - 1, out=tokens)
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
-        n, length = tokens.shape
-        counts = np.zeros((n, length, self.n_tokens))
-        many = max(1, CHAIN_COUNTS // self.n_tokens**2)
-        for first in range(0, n, many):
-            _followers(tokens[first : first + many], counts[first : first + many])
-        rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
-        rows = rows.reshape(n, length, self.n_tokens)
-        if length:
-            rows[:, 0] = 1.0 / self.n_tokens
+        counts = _followers(tokens, self.n_tokens)
+        rows = self.prior.predictive(counts.reshape(-1, self.n_tokens)).reshape(counts.shape)
+        rows[:, :1] = 1.0 / self.n_tokens
         return np.log(rows)
 
 
@@ -381,15 +407,20 @@ def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids
     return array.astype(np.int64)
 
 
-def _followers(tokens: Ids, counts: Floats) -> None:
-    """What followed the last token so far, before each position, into counts (n, length, V)."""
-    n, length, width = counts.shape
+def _followers(tokens: Ids, n_tokens: int) -> Floats:
+    """Counts (n, length, V) of what followed the last token so far, before each position."""
+    n, length = tokens.shape
+    counts = np.zeros((n, length, n_tokens))
+    before = np.zeros((n, n_tokens), dtype=np.int64)  # the last position behind a token, or 0
     own = np.arange(n)
-    seen = np.zeros((n, width, width))
     for t in range(1, length):
         last = tokens[:, t - 1]
-        counts[:, t] = seen[own, last]
-        seen[own, last, tokens[:, t]] += 1.0
+        known = np.flatnonzero(before[own, last])
+        then = before[known, last[known]]
+        counts[known, t] = counts[known, then]
+        counts[known, t, tokens[known, then]] += 1.0
+        before[own, last] = t
+    return counts
 
 
 def seen(tokens: Ids, n_tokens: int, gamma: float = 1.0) -> Floats:
@@ -411,7 +442,12 @@ def chosen(ends: Floats, draws: Floats) -> Ids:
 
 def _draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
     """Independent tokens (n, length) from rows (n, V)."""
+    n, width = rows.shape
     ends = np.cumsum(rows, axis=1)
-    draws = rng.random((len(rows), length)) * ends[:, -1:]
-    found = (draws[:, :, np.newaxis] >= ends[:, np.newaxis]).sum(axis=2)
-    return np.minimum(found, rows.shape[1] - 1)
+    draws = rng.random((n, length)) * ends[:, -1:]
+    tokens = np.empty((n, length), dtype=np.int64)
+    many = max(1, BLOCK_NUMBERS // max(1, length * width))
+    for first in range(0, n, many):
+        own = slice(first, first + many)
+        tokens[own] = (draws[own, :, np.newaxis] >= ends[own, np.newaxis]).sum(axis=2)
+    return np.minimum(tokens, width - 1)

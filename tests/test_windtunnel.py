@@ -67,6 +67,30 @@ def test_predictives_are_distributions_and_samples_follow_them(name):
     assert_array_equal(task.sample(3, 4, rng=1), task.sample(3, 4, rng=1))
 
 
+@pytest.mark.parametrize("length", [2, 4, 5])
+def test_chains_shorter_than_their_vocabulary_come_as_often_as_they_should(length):
+    """Their rows are not drawn; every text of 5 tokens is held against its probability."""
+    task = MarkovChains(
+        mb.DirichletMixture([0.4, 0.6], [[3.0, 1, 0.2, 0.5, 1], [0.1, 0.2, 2, 1, 3]])
+    )
+    n = 100_000
+    texts, seen = np.unique(task.sample(n, length, rng=2), axis=0, return_counts=True)
+    rows = task.log_predictive(texts)
+    expected = n * np.exp(np.take_along_axis(rows, texts[..., np.newaxis], 2).sum(axis=(1, 2)))
+    often = expected > 5.0
+    assert often.sum() > 20
+    excess = np.sum((seen - expected)[often] ** 2 / expected[often]) - often.sum()
+    assert abs(excess) < 4.0 * np.sqrt(2.0 * often.sum())
+
+
+def test_chains_over_many_tokens_take_no_memory_for_rows():
+    task = MarkovChains(mb.DirichletMixture([1.0], np.full((1, 50_000), 1e-4)))
+    texts = task.sample(200, 30, rng=0)  # the rows would be 4 TB
+    assert texts.max() < 50_000
+    assert task.log_predictive(texts[:2]).shape == (2, 30, 50_000)
+    assert len(np.unique(texts[:, 0])) > 190
+
+
 def log_prob(task, tokens):
     return np.take_along_axis(task.log_predictive([tokens])[0], np.array(tokens)[:, None], 1).sum()
 
