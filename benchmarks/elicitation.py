@@ -42,12 +42,7 @@ def texts(n: int, n_tokens: int, rng: np.random.Generator) -> list[NDArray[np.in
     flat = DirichletMixture([1.0], [np.full(n_tokens, 20.0 / n_tokens)])
     half = n // 2
     urns = windtunnel.Urns(flat).sample(half, 100, rng=rng)
-    chains = np.concatenate(
-        [  # a chain of 1,000 tokens is a million numbers: few at a time
-            windtunnel.MarkovChains(flat).sample(min(10, n - half - i), 100, rng=rng)
-            for i in range(0, n - half, 10)
-        ]
-    )
+    chains = windtunnel.MarkovChains(flat).sample(n - half, 100, rng=rng)
     return [t[:m] for t, m in zip([*urns, *chains], rng.integers(0, 101, n), strict=True)]
 
 

@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
+ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 
 
 class Forward(NamedTuple):
@@ -206,9 +207,10 @@ class Objective:
             self.constant += float(weights[rows] @ np.sum(q * (log_q - 1.0), axis=1))
             np.add.at(self.mass, group[rows], weights[rows, np.newaxis] * q)
         self.weights = summed(group, weights, n)
-        where = (self.mass, predictor.starts, predictor.columns)
+        self._factored: FactoredDivergence | None = None
         one_dirichlet = len(layout.parts) * layout.n_components == 1
-        self._factored = FactoredDivergence(*where) if one_dirichlet else None
+        if one_dirichlet and ENTRY_COST * len(predictor.columns) < self.mass.size:
+            self._factored = FactoredDivergence(self.mass, predictor.starts, predictor.columns)
 
     def _blocks(self) -> Iterator[slice]:
         """Cuts the rows."""

@@ -154,6 +154,27 @@ def test_gradient_is_that_of_finite_differences(
     np.testing.assert_allclose(gradient, numeric, atol=2e-9)
 
 
+@pytest.mark.parametrize("family", ["iid", "markov"])
+def test_one_dirichlet_over_many_tokens(family: str) -> None:
+    """The sums that are taken once say what the kernel says of every row."""
+    histories = some_histories(40, 10, seed=1)
+    rng = np.random.default_rng(2)
+    log_q = np.log(rng.dirichlet(np.full(500, 0.3) + np.arange(500) % 3, len(histories)))
+    seen = design(checked_histories(histories, "tokens", 500), family, 1, True)
+    layout = Layout((family,), 1, 500, None, None, float(seen.longest))
+    shares = rng.dirichlet(np.ones(len(histories)))
+    objective = Objective(Predictor(seen, None), layout, log_q, shares)
+    assert objective._factored is not None
+    every = copy.copy(objective)
+    every._factored = None
+    for temperature in (-3.0, 0.0, 0.4):
+        theta = rng.normal(scale=1.5, size=layout.size)
+        theta[layout.scalars["discount"]], theta[layout.scalars["temperature"]] = 0.7, temperature
+        (value, gradient), (expected, by_theta) = objective(theta), every(theta)
+        assert value == pytest.approx(expected, rel=1e-13)
+        np.testing.assert_allclose(gradient, by_theta, rtol=1e-9, atol=1e-13)
+
+
 def predictions_at(objective: Objective, theta: np.ndarray) -> np.ndarray:
     parameters = objective.layout.unpack(theta)
     return np.concatenate([p for _, _, p, _ in objective.predictions(parameters)])
