@@ -74,7 +74,14 @@ class Urns:
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each from an urn of its own."""
         generator = np.random.default_rng(rng)
-        return _draws(self.prior.sample(n, rng=generator), length, generator)
+        if self.n_tokens <= length:
+            return _draws(self.prior.sample(n, rng=generator), length, generator)
+        tokens = np.zeros((n, length), dtype=np.int64)  # too few for a row each to be worth it
+        component = _components(self.prior, n, generator)
+        for t in range(length):
+            before = np.ones((n, t), dtype=bool)
+            tokens[:, t] = _from_urn(tokens[:, :t], before, self.prior, component, generator)
+        return tokens
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
@@ -115,8 +122,10 @@ class MarkovChains:
         """Sequences (n, length), each of a chain of its own."""
         generator = np.random.default_rng(rng)
         tokens = np.zeros((n, length), dtype=np.int64)
-        walk = self._by_rows if self.n_tokens <= length else self._by_urns
-        many = max(1, BLOCK_NUMBERS // (self.n_tokens * min(self.n_tokens, max(1, length))))
+        walk, held = self._by_urns, self.n_tokens
+        if self.n_tokens <= length:
+            walk, held = self._by_rows, self.n_tokens**2
+        many = max(1, BLOCK_NUMBERS // held)
         for first in range(0, n, many):
             walk(tokens[first : first + many], generator)
         return tokens
@@ -131,31 +140,18 @@ class MarkovChains:
             tokens[:, t] = chosen(ends[own, tokens[:, t - 1]], generator.random((n,)))
 
     def _by_urns(self, tokens: Ids, generator: np.random.Generator) -> None:
-        """The same without rows, most of which a short chain does not visit.
-
-        What follows a token is one of its N followers so far with probability N / (N + A), A being
-        the concentration of the component that the token's row is of, else a draw from that.
-        """
+        """The same without rows, most of which a short chain does not visit."""
         n, length = tokens.shape
-        component = generator.choice(
-            self.prior.n_components, (n, self.n_tokens), p=self.prior.weights
-        )
-        ends = np.cumsum(self.prior.alpha, axis=1)
+        own = np.arange(n)
+        component = _components(self.prior, (n, self.n_tokens), generator)
         tokens[:, :1] = generator.integers(0, self.n_tokens, (n, 1))
         for t in range(1, length):
             last = tokens[:, t - 1]
-            k = component[np.arange(n), last]
             follows = np.zeros((n, t), dtype=bool)
             follows[:, 1:] = tokens[:, : t - 1] == last[:, np.newaxis]
-            so_far = np.cumsum(follows, axis=1)
-            many = so_far[:, -1]
-            place = generator.random(n) * (many + ends[k, -1])
-            for i in range(len(ends)):
-                new = (place >= many) & (k == i)
-                tokens[new, t] = np.searchsorted(ends[i], (place - many)[new], side="right")
-            old = np.flatnonzero(place < many)
-            tokens[old, t] = tokens[old, np.argmax(so_far[old] > place[old, np.newaxis], axis=1)]
-        np.minimum(tokens, self.n_tokens - 1, out=tokens)
+            tokens[:, t] = _from_urn(
+                tokens[:, :t], follows, self.prior, component[own, last], generator
+            )
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
@@ -438,6 +434,39 @@ def chosen(ends: Floats, draws: Floats) -> Ids:
     """A place for each row of running sums (n, V), with the probability of its step."""
     found = (draws[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
     return np.minimum(found, ends.shape[1] - 1)
+
+
+def _components(
+    prior: DirichletMixture, shape: int | tuple[int, ...], rng: np.random.Generator
+) -> Ids:
+    """Which component each row is of."""
+    return rng.choice(prior.n_components, shape, p=prior.weights)
+
+
+def _from_urn(
+    tokens: Ids,
+    drawn: NDArray[np.bool_],
+    prior: DirichletMixture,
+    component: Ids,
+    rng: np.random.Generator,
+) -> Ids:
+    """The next token (n,) from each row: Polya's urn, which is the row integrated out.
+
+    It is one of the N tokens that were `drawn` from the row before with probability N / (N + A), A
+    being the concentration of the row's component, and else a draw from that component's mean.
+    """
+    so_far = np.cumsum(drawn, axis=1)
+    many = drawn.sum(axis=1)
+    ends = np.cumsum(prior.alpha, axis=1)
+    place = rng.random(len(tokens)) * (many + ends[component, -1])
+    found = np.zeros(len(tokens), dtype=np.int64)
+    for k in range(prior.n_components):
+        new = (place >= many) & (component == k)
+        found[new] = np.searchsorted(ends[k], (place - many)[new], side="right")
+    old = np.flatnonzero(place < many)
+    if len(old):
+        found[old] = tokens[old, np.argmax(so_far[old] > place[old, np.newaxis], axis=1)]
+    return np.minimum(found, prior.n_tokens - 1)
 
 
 def _draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:

@@ -83,9 +83,10 @@ def test_chains_shorter_than_their_vocabulary_come_as_often_as_they_should(lengt
     assert abs(excess) < 4.0 * np.sqrt(2.0 * often.sum())
 
 
-def test_chains_over_many_tokens_take_no_memory_for_rows():
-    task = MarkovChains(mb.DirichletMixture([1.0], np.full((1, 50_000), 1e-4)))
-    texts = task.sample(200, 30, rng=0)  # the rows would be 4 TB
+@pytest.mark.parametrize("kind", [Urns, MarkovChains])
+def test_short_texts_over_many_tokens_take_no_memory_for_rows(kind):
+    task = kind(mb.DirichletMixture([1.0], np.full((1, 50_000), 1e-4)))
+    texts = task.sample(200, 30, rng=0)  # the rows of chains would be 4 TB
     assert texts.max() < 50_000
     assert task.log_predictive(texts[:2]).shape == (2, 30, 50_000)
     assert len(np.unique(texts[:, 0])) > 190
