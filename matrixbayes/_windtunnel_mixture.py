@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._windtunnel_tasks import Task, checked, chosen
+from ._windtunnel_tasks import Task, checked, chosen, log_sum_exp
 
 __all__ = ["Mixture"]
 
@@ -27,7 +27,8 @@ class Mixture:
     Parameters
     ----------
     tasks : sequence of K tasks
-        Over the same V tokens.  The predictive asks each of them about sequences of the others.
+        Over the same V tokens.  Each is asked about sequences of the others: a task of your own
+        whose `log_predictive` refuses some may have a method `lenient` that does not.
     weights : array_like of shape (K,), optional
         Prior probabilities of the tasks; even by default.
 
@@ -87,28 +88,22 @@ class Mixture:
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         posterior, rows = self._parts(checked(sequences, self.n_tokens))
-        return _log_sum_exp(posterior[..., np.newaxis] + rows, axis=2)[:, :, 0]
+        return log_sum_exp(posterior[..., np.newaxis] + rows, axis=2)[:, :, 0]
 
     def _parts(self, tokens: Ids) -> tuple[Floats, Floats]:
         """Of each task before each token: its posterior, and its row (n, length, K, V)."""
-        rows = np.stack([task.log_predictive(tokens) for task in self.tasks], axis=2)
+        # A task that its tokens rule out has weight 0 from there; its rows do not count.
+        calls = [getattr(task, "lenient", task.log_predictive) for task in self.tasks]
+        rows = np.stack([call(tokens) for call in calls], axis=2)
         own = np.take_along_axis(rows, tokens[:, :, np.newaxis, np.newaxis], axis=3)[..., 0]
         posterior = np.empty(own.shape)
         with np.errstate(divide="ignore"):
             now = np.tile(np.log(np.asarray(self.weights)), (len(tokens), 1))
         for t in range(tokens.shape[1]):
-            total = _log_sum_exp(now, axis=1)
+            total = log_sum_exp(now, axis=1)
             if np.isneginf(total).any():
                 i = int(np.argmin(total))
                 raise ValueError(f"token {t - 1} of sequence {i} is impossible in every task")
             posterior[:, t] = now - total
             now = posterior[:, t] + own[:, t]
         return posterior, rows
-
-
-def _log_sum_exp(values: Floats, axis: int) -> Floats:
-    """Along an axis, which stays; -inf where all are."""
-    most = values.max(axis=axis, keepdims=True)
-    most = np.where(np.isneginf(most), 0.0, most)
-    with np.errstate(divide="ignore"):
-        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._windtunnel_tasks import Task, checked
+from ._windtunnel_tasks import BLOCK_NUMBERS, Task, checked
 from .predictor import TokenPredictor
 from .rows import as_log_probs, divergences
 
@@ -113,15 +113,16 @@ def score(
     task
         One of those here, or anything with the same methods.
     model : callable, or a causal language model of HuggingFace
-        From sequences (n, length) to rows (n, length, V): row t is what the model says of token t
-        before it sees it.  A language model is wrapped in a `TokenPredictor`, with `token_ids`.
+        From sequences (n, length), some of them at a time, to rows (n, length, V): row t is what
+        the model says of token t before it sees it.  A language model is wrapped in a
+        `TokenPredictor`, with `token_ids`.
     sequences : array_like of int of shape (n, length), optional
         Of the task; sampled by default.
     n, length : int
         Of sampled sequences.
     kind : {"logits", "log_probs", "probs"}
         What a callable gives.
-    positions : array_like of int, optional
+    positions : array_like of int, or of bool of shape (length,), optional
         Where the score is taken (the labels of `Switch` alone, say); everywhere by default.
     token_ids : array_like of int of shape (V,), optional
         Of a language model: the id of each of the task's tokens.
@@ -136,7 +137,7 @@ def score(
     Raises
     ------
     TypeError
-        A language model without token_ids.
+        A language model without token_ids, or a `TokenPredictor` with them.
     ValueError
         Something is not as described.
 
@@ -158,36 +159,71 @@ def score(
             f"{type(model).__name__} is a language model: give token_ids, the id of each of the "
             f"task's {task.n_tokens} tokens, and prefix, such as [tokenizer.bos_token_id]"
         )
+    elif len(prefix):
+        raise ValueError(
+            "prefix is for a language model with token_ids; a callable sees tokens alone"
+        )
     if sequences is None:
         sequences = task.sample(n, length, rng=rng)
     tokens = checked(sequences, task.n_tokens)
     if tokens.size == 0:
         raise ValueError("there is nothing to predict")
-    truth = task.log_predictive(tokens)
-    found = np.asarray(model(tokens))
-    if found.shape != truth.shape:
-        raise ValueError(f"the model gave shape {found.shape}; it must be {truth.shape}")
-    log_q = as_log_probs(found.reshape(-1, task.n_tokens), kind)[0].astype(np.float64)
-    log_q = log_q.reshape(truth.shape)
-    chosen = np.arange(tokens.shape[1]) if positions is None else np.asarray(positions)
-    if chosen.ndim != 1 or not len(chosen) or chosen.min() < 0 or chosen.max() >= tokens.shape[1]:
-        raise ValueError(f"positions must be from 0 to {tokens.shape[1] - 1}")
-    bayes, own = _entropy(truth), _entropy(log_q)
-    kl = divergences(truth, log_q) / np.log(2.0)
-    spread = kl.std(axis=0, ddof=1) if len(kl) > 1 else np.full(kl.shape[1], np.nan)
+    chosen = _positions(positions, tokens.shape[1])
+    step = max(1, BLOCK_NUMBERS // (tokens.shape[1] * task.n_tokens))
+    blocks = (tokens[first : first + step] for first in range(0, len(tokens), step))
+    measured = [_measured(task, model, kind, block) for block in blocks]
+    bayes, own, kl = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+    spread = np.full(kl.shape[1], np.nan)
+    if len(kl) > 1:
+        with np.errstate(invalid="ignore"):
+            spread = np.where(np.isinf(kl).any(axis=0), np.inf, kl.std(axis=0, ddof=1))
     return WindTunnelScore(
         bayes_entropy=bayes.mean(axis=0),
         model_entropy=own.mean(axis=0),
         entropy_error=np.abs(own - bayes).mean(axis=0),
         kl=kl.mean(axis=0),
         standard_error=spread / np.sqrt(len(kl)),
-        positions=chosen.astype(np.intp),
+        positions=chosen,
         n_sequences=len(tokens),
     )
 
 
+def _positions(given: ArrayLike | None, length: int) -> NDArray[np.intp]:
+    """Places from numbers or from a mask; all by default."""
+    if given is None:
+        return np.arange(length)
+    found = np.asarray(given)
+    if found.dtype == bool and found.shape == (length,):
+        found = np.flatnonzero(found)
+    if found.ndim != 1 or not len(found) or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"positions have shape {found.shape} and type {found.dtype}; they must be whole "
+            f"numbers, one at least, or a mask of shape ({length},)"
+        )
+    if found.min() < 0 or found.max() >= length:
+        raise ValueError(f"positions must be from 0 to {length - 1}")
+    return found.astype(np.intp)
+
+
+def _measured(
+    task: Task, model: Callable[[Ids], Any], kind: str, tokens: Ids
+) -> tuple[Floats, Floats, Floats]:
+    """Entropies of both and the divergence, (n, length) each, in bits."""
+    truth = task.log_predictive(tokens)
+    found = model(tokens)
+    if not hasattr(found, "reshape"):
+        found = np.asarray(found)
+    if tuple(found.shape) != truth.shape:
+        raise ValueError(f"the model gave shape {tuple(found.shape)}; it must be {truth.shape}")
+    rows = as_log_probs(found.reshape(-1, task.n_tokens), kind)[0]
+    log_q = rows.astype(np.float64).reshape(truth.shape)
+    return _entropy(truth), _entropy(log_q), divergences(truth, log_q) / np.log(2.0)
+
+
 def _wrapped(task: Task, model: Any, token_ids: ArrayLike, prefix: Sequence[int]) -> TokenPredictor:
     """A language model over the task's tokens."""
+    if isinstance(model, TokenPredictor):
+        raise TypeError("a TokenPredictor has token_ids and a prefix of its own: give it alone")
     predictor = TokenPredictor(model, token_ids, prefix=prefix)
     if predictor.n_tokens != task.n_tokens:
         raise ValueError(

@@ -3,7 +3,7 @@
 Contents
     Task                                          what they have in common
     Urns, MarkovChains, Bijection, HMM, Switch    the tasks
-    checked, seen, chosen                         sequences, their counts, and random places
+    checked, possible, seen, chosen               sequences, their counts, and random places
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = [
     "Urns",
     "checked",
     "chosen",
+    "log_sum_exp",
+    "possible",
     "seen",
 ]
 
@@ -77,10 +79,11 @@ class Urns:
         if self.n_tokens <= length:
             return _draws(self.prior.sample(n, rng=generator), length, generator)
         tokens = np.zeros((n, length), dtype=np.int64)  # too few for a row each to be worth it
-        component = _components(self.prior, n, generator)
+        ends, component = np.cumsum(self.prior.alpha, axis=1), _components(self.prior, n, generator)
         for t in range(length):
-            before = np.ones((n, t), dtype=bool)
-            tokens[:, t] = _from_urn(tokens[:, :t], before, self.prior, component, generator)
+            tokens[:, t], again = _from_urn(np.full(n, t), ends, component, generator)
+            old = np.flatnonzero(again >= 0)
+            tokens[old, t] = tokens[old, again[old]]
         return tokens
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
@@ -88,7 +91,7 @@ class Urns:
         tokens = checked(sequences, self.n_tokens)
         counts = seen(tokens, self.n_tokens)[:, :-1]
         rows = self.prior.predictive(counts.reshape(-1, self.n_tokens))
-        return np.log(rows).reshape(*tokens.shape, self.n_tokens)
+        return np.log(rows, out=rows).reshape(*tokens.shape, self.n_tokens)
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,10 @@ class MarkovChains:
         """Sequences (n, length), each of a chain of its own."""
         generator = np.random.default_rng(rng)
         tokens = np.zeros((n, length), dtype=np.int64)
-        walk, held = self._by_urns, self.n_tokens
+        walk, held = self._by_urns, length
         if self.n_tokens <= length:
             walk, held = self._by_rows, self.n_tokens**2
-        many = max(1, BLOCK_NUMBERS // held)
+        many = max(1, BLOCK_NUMBERS // max(1, held))
         for first in range(0, n, many):
             walk(tokens[first : first + many], generator)
         return tokens
@@ -142,16 +145,20 @@ class MarkovChains:
     def _by_urns(self, tokens: Ids, generator: np.random.Generator) -> None:
         """The same without rows, most of which a short chain does not visit."""
         n, length = tokens.shape
-        own = np.arange(n)
-        component = _components(self.prior, (n, self.n_tokens), generator)
+        own, ends = np.arange(n), np.cumsum(self.prior.alpha, axis=1)
+        component = np.zeros((n, length), dtype=np.int64)  # of a token's row, at its first place
         tokens[:, :1] = generator.integers(0, self.n_tokens, (n, 1))
         for t in range(1, length):
-            last = tokens[:, t - 1]
-            follows = np.zeros((n, t), dtype=bool)
-            follows[:, 1:] = tokens[:, : t - 1] == last[:, np.newaxis]
-            tokens[:, t] = _from_urn(
-                tokens[:, :t], follows, self.prior, component[own, last], generator
-            )
+            component[:, t - 1] = _components(self.prior, n, generator)
+            same = tokens[:, :t] == tokens[:, t - 1 : t]
+            so_far = np.cumsum(same[:, :-1], axis=1)  # of what followed the same token
+            many = same.sum(axis=1) - 1
+            of_row = component[own, np.argmax(same, axis=1)]
+            tokens[:, t], again = _from_urn(many, ends, of_row, generator)
+            old = np.flatnonzero(again >= 0)
+            if len(old):
+                place = np.argmax(so_far[old] > again[old, np.newaxis], axis=1)
+                tokens[old, t] = tokens[old, place + 1]
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
@@ -159,7 +166,7 @@ class MarkovChains:
         counts = _followers(tokens, self.n_tokens)
         rows = self.prior.predictive(counts.reshape(-1, self.n_tokens)).reshape(counts.shape)
         rows[:, :1] = 1.0 / self.n_tokens
-        return np.log(rows)
+        return np.log(rows, out=rows)
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,7 @@ class Bijection:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size is {self.size}; it must be positive")
+        _must_be_positive(self.size, "size")
 
     @property
     def n_tokens(self) -> int:
@@ -205,26 +211,22 @@ class Bijection:
         pairs[:, :, 1] = self.size + generator.permuted(
             np.tile(np.arange(self.size), (n, 1)), axis=1
         )
-        return pairs.reshape(n, -1)[:, :length]
+        return pairs.reshape(n, 2 * self.size)[:, :length]
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
+        return possible(tokens, self.lenient(tokens))
+
+    def lenient(self, tokens: Ids) -> Floats:
+        """The same; after a token that cannot be, rows that mean nothing."""
         n, length = tokens.shape
-        for t in range(length):
-            output = t % 2
-            if ((tokens[:, t] >= self.size) != output).any():
-                i = int(np.argmax((tokens[:, t] >= self.size) != output))
-                kind = "an output" if output else "an input"
-                raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
         rows = np.full((n, length, self.n_tokens), -np.inf)
         own, free = np.arange(n), np.ones((n, self.n_tokens), dtype=bool)
         for t in range(length):
-            if not free[own, tokens[:, t]].all():
-                i = int(np.argmin(free[own, tokens[:, t]]))
-                raise ValueError(f"token {t} of sequence {i} came before, which no bijection gives")
-            half = slice(self.size, None) if t % 2 else slice(0, self.size)
-            rows[:, t, half] = np.where(free[:, half], -np.log(self.size - t // 2), -np.inf)
+            if t < 2 * self.size:
+                half = slice(self.size, None) if t % 2 else slice(0, self.size)
+                rows[:, t, half] = np.where(free[:, half], -np.log(self.size - t // 2), -np.inf)
             free[own, tokens[:, t]] = False
         return rows
 
@@ -260,9 +262,10 @@ class HMM:
             array = np.array(getattr(self, name), dtype=np.float64)
             if array.ndim != axes or not np.isfinite(array).all() or (array < 0.0).any():
                 raise ValueError(f"{name} must be {axes}-dimensional, finite and not negative")
-            if not np.allclose(array.sum(axis=-1), 1.0, atol=1e-9):
+            total = array.sum(axis=-1, keepdims=True)
+            if not np.allclose(total, 1.0, rtol=0.0, atol=1e-6):  # a float32 may have rounded
                 raise ValueError(f"{name} does not sum to 1")
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, array / total)
         s = len(self._arrays[0])
         if self._arrays[1].shape != (s, s) or len(self._arrays[2]) != s:
             raise ValueError(
@@ -293,20 +296,21 @@ class HMM:
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
+        return possible(tokens, self.lenient(tokens))
+
+    def lenient(self, tokens: Ids) -> Floats:
+        """The same; after a token that cannot be, rows that mean nothing."""
         n, length = tokens.shape
         initial, transition, emission = self._arrays
-        belief = np.tile(initial, (n, 1))  # of the state, given the tokens before
-        rows = np.empty((n, length, self.n_tokens))
-        for t in range(length):
-            rows[:, t] = belief @ emission
-            belief = belief * emission[:, tokens[:, t]].T
-            total = belief.sum(axis=1, keepdims=True)
-            if (total == 0.0).any():
-                i = int(np.argmin(total))
-                raise ValueError(f"token {t} of sequence {i} cannot follow those before")
-            belief = (belief / total) @ transition
         with np.errstate(divide="ignore"):
-            return np.log(rows)
+            belief, log_emission = np.tile(np.log(initial), (n, 1)), np.log(emission)
+        rows = np.empty((n, length, self.n_tokens))
+        for t in range(length):  # belief: of the state, given the tokens before
+            rows[:, t] = _log_product(belief, emission)
+            belief = belief + log_emission[:, tokens[:, t]].T
+            total = log_sum_exp(belief, axis=1)
+            belief = _log_product(belief - np.where(np.isneginf(total), 0.0, total), transition)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -338,8 +342,7 @@ class Switch:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.n_inputs < 1:
-            raise ValueError(f"n_inputs is {self.n_inputs}; it must be positive")
+        _must_be_positive(self.n_inputs, "n_inputs")
         for name in ("flipped", "noise"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
@@ -357,36 +360,35 @@ class Switch:
         rule = generator.random((n, 1)) < self.flipped
         wrong = generator.random((n, many)) < self.noise
         labels = self.n_inputs + ((inputs % 2) ^ rule ^ wrong)
-        return np.stack([inputs, labels], axis=2).reshape(n, -1)[:, :length]
+        return np.stack([inputs, labels], axis=2).reshape(n, 2 * many)[:, :length]
 
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
+        return possible(tokens, self.lenient(tokens))
+
+    def lenient(self, tokens: Ids) -> Floats:
+        """The same; after a token that cannot be, rows that mean nothing."""
         n, length = tokens.shape
-        label = tokens >= self.n_inputs
-        misplaced = label != (np.arange(length) % 2 == 1)
-        if misplaced.any():
-            i, t = np.argwhere(misplaced)[0]
-            kind = "a label" if t % 2 else "an input"
-            raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, not {kind}")
-        rows = np.zeros((n, length, self.n_tokens))
-        rows[:, 0::2, : self.n_inputs] = 1.0 / self.n_inputs
-        belief = np.full(n, self.flipped)  # that the rule is the flipped one
+        rows = np.full((n, length, self.n_tokens), -np.inf)
+        rows[:, 0::2, : self.n_inputs] = -np.log(self.n_inputs)
+        with np.errstate(divide="ignore"):
+            right, wrong = np.log1p(-self.noise), np.log(self.noise)
+            plain = np.full(n, np.log1p(-self.flipped))  # the rules' joint log-evidence
+            flipped = np.full(n, np.log(self.flipped))
+        own = np.arange(n)
         for t in range(1, length, 2):
             meant = tokens[:, t - 1] % 2
-            other = belief * (1.0 - self.noise) + (1.0 - belief) * self.noise
-            own = np.arange(n)
-            rows[own, t, self.n_inputs + meant] = 1.0 - other
-            rows[own, t, self.n_inputs + 1 - meant] = other
-            as_meant = tokens[:, t] == self.n_inputs + meant
-            under_flipped = np.where(as_meant, self.noise, 1.0 - self.noise) * belief
-            under_plain = np.where(as_meant, 1.0 - self.noise, self.noise) * (1.0 - belief)
-            total = under_flipped + under_plain
-            if (total == 0.0).any():
-                raise ValueError(f"token {t} of sequence {int(np.argmin(total))} is impossible")
-            belief = under_flipped / total
-        with np.errstate(divide="ignore"):
-            return np.log(rows)
+            total = np.logaddexp(plain, flipped)
+            total = np.where(np.isneginf(total), 0.0, total)
+            as_meant = np.logaddexp(plain + right, flipped + wrong)
+            other = np.logaddexp(plain + wrong, flipped + right)
+            rows[own, t, self.n_inputs + meant] = as_meant - total
+            rows[own, t, self.n_inputs + 1 - meant] = other - total
+            fits = tokens[:, t] == self.n_inputs + meant
+            plain = plain + np.where(fits, right, wrong)
+            flipped = flipped + np.where(fits, wrong, right)
+        return rows
 
 
 def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids:
@@ -401,6 +403,42 @@ def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids
         i, t = np.argwhere((array < 0) | (array >= n_tokens))[0]
         raise ValueError(f"{what}[{i}, {t}] is {array[i, t]}; tokens are 0 to {n_tokens - 1}")
     return array.astype(np.int64)
+
+
+def possible(tokens: Ids, rows: Floats) -> Floats:
+    """The rows, if no token has the probability 0 in its own."""
+    own = np.take_along_axis(rows, tokens[:, :, np.newaxis], axis=2)[:, :, 0]
+    if np.isneginf(own).any():
+        i, t = np.argwhere(np.isneginf(own))[0]
+        raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, which cannot come there")
+    return rows
+
+
+def log_sum_exp(values: Floats, axis: int) -> Floats:
+    """Along an axis, which stays; -inf where all are."""
+    most = values.max(axis=axis, keepdims=True)
+    most = np.where(np.isneginf(most), 0.0, most)
+    with np.errstate(divide="ignore"):
+        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
+
+
+def _log_product(log_x: Floats, matrix: Floats) -> Floats:
+    """ln(exp(log_x) @ matrix), also of what is too small for a double."""
+    most = log_x.max(axis=1, keepdims=True)
+    most = np.where(np.isneginf(most), 0.0, most)
+    product = np.exp(log_x - most) @ matrix
+    can_be = np.isfinite(log_x).astype(float) @ (matrix > 0.0) > 0.0
+    i, j = np.nonzero(can_be & (product < 1e-290))
+    with np.errstate(divide="ignore"):
+        found = np.log(product) + most
+        found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
+    return found
+
+
+def _must_be_positive(value: int, name: str) -> None:
+    """A positive whole number."""
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value}; it must be a positive whole number")
 
 
 def _followers(tokens: Ids, n_tokens: int) -> Floats:
@@ -443,30 +481,20 @@ def _components(
     return rng.choice(prior.n_components, shape, p=prior.weights)
 
 
-def _from_urn(
-    tokens: Ids,
-    drawn: NDArray[np.bool_],
-    prior: DirichletMixture,
-    component: Ids,
-    rng: np.random.Generator,
-) -> Ids:
-    """The next token (n,) from each row: Polya's urn, which is the row integrated out.
+def _from_urn(many: Ids, ends: Floats, component: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
+    """The next token from each row: Polya's urn, which is the row integrated out.
 
-    It is one of the N tokens that were `drawn` from the row before with probability N / (N + A), A
-    being the concentration of the row's component, and else a draw from that component's mean.
+    A row's next token is one of the `many` that were drawn from it with probability N / (N + A), A
+    being the concentration of its component, and else a draw from that component's mean; `ends` are
+    the running sums of alpha.  Returns the tokens, and which of those before is drawn again or -1.
     """
-    so_far = np.cumsum(drawn, axis=1)
-    many = drawn.sum(axis=1)
-    ends = np.cumsum(prior.alpha, axis=1)
-    place = rng.random(len(tokens)) * (many + ends[component, -1])
-    found = np.zeros(len(tokens), dtype=np.int64)
-    for k in range(prior.n_components):
-        new = (place >= many) & (component == k)
-        found[new] = np.searchsorted(ends[k], (place - many)[new], side="right")
-    old = np.flatnonzero(place < many)
-    if len(old):
-        found[old] = tokens[old, np.argmax(so_far[old] > place[old, np.newaxis], axis=1)]
-    return np.minimum(found, prior.n_tokens - 1)
+    place = rng.random(len(many)) * (many + ends[component, -1])
+    again = np.where(place < many, place, -1.0).astype(np.int64)
+    tokens = np.zeros(len(many), dtype=np.int64)
+    for k, own in enumerate(ends):
+        new = (again < 0) & (component == k)
+        tokens[new] = np.searchsorted(own, (place - many)[new], side="right")
+    return np.minimum(tokens, ends.shape[1] - 1), again
 
 
 def _draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:

@@ -8,6 +8,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
@@ -90,6 +91,82 @@ def test_short_texts_over_many_tokens_take_no_memory_for_rows(kind):
     assert texts.max() < 50_000
     assert task.log_predictive(texts[:2]).shape == (2, 30, 50_000)
     assert len(np.unique(texts[:, 0])) > 190
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_sequences_and_no_tokens(name):
+    task = TASKS[name]
+    for n, length in ((0, 4), (3, 0), (0, 0), (1, 1)):
+        tokens = task.sample(n, length, rng=0)
+        assert tokens.shape == (n, length)
+        assert task.log_predictive(tokens).shape == (n, length, task.n_tokens)
+
+
+def test_a_rule_that_was_all_but_ruled_out_comes_back():
+    """Evidence far below the smallest double is evidence still."""
+    switch = Switch(1, flipped=0.1, noise=0.05)
+    rows = np.exp(switch.log_predictive([[0, 2] * 300 + [0, 1] * 600])[0, 1::2, 2])
+    ahead = np.minimum(np.arange(900), 600 - np.arange(900))  # flipped labels less meant ones
+    flipped = expit(np.log(0.1 / 0.9) + np.log(0.95 / 0.05) * ahead)
+    assert_allclose(rows, 0.05 + 0.9 * flipped, rtol=1e-9)
+
+    still = HMM([0.5, 0.5], np.eye(2), [[0.99, 0.01], [0.01, 0.99]])
+    rows = still.log_predictive([[0] * 200 + [1] * 600])[0]
+    assert np.exp(rows[-1, 1]) == pytest.approx(0.99)
+    never = HMM([0.5, 0.5], np.eye(2), [[1.0, 0.0], [0.01, 0.99]])
+    rows = never.log_predictive([[0] * 200 + [1, 1]])[0]
+    assert rows[200, 1] == pytest.approx(200.0 * np.log(0.01) + np.log(0.99))
+    assert rows[201, 1] == pytest.approx(np.log(0.99))
+
+
+def test_a_mixture_says_what_it_thinks_of_its_own_texts():
+    """Where a token of one task cannot be of another."""
+    silent, even = HMM([1.0], [[1.0]], [[1.0, 0.0]]), HMM([1.0], [[1.0]], [[0.5, 0.5]])
+    task = Mixture([silent, even], [0.25, 0.75])
+    rows = np.exp(task.log_predictive([[0, 1, 0]]))[0]
+    assert_allclose(rows[:, 1], [0.375, 0.3, 0.5])
+    rules = Mixture([Switch(2, 0.0, 0.0), Switch(2, 1.0, 0.0), Bijection(2)])
+    tokens = rules.sample(60, 4, rng=0)
+    rows = np.exp(rules.log_predictive(tokens))
+    assert_allclose(rows.sum(axis=2), 1.0)
+    assert score(rules, rules.log_predictive, tokens).mean_kl == 0.0
+    assert_array_equal(
+        Mixture([Switch(2, 0.0, 0.0), Switch(2, 1.0, 0.0)], [0.0, 1.0]).log_predictive([[0, 3]]),
+        Switch(2, 1.0, 0.0).log_predictive([[0, 3]]),
+    )
+
+
+def test_a_mask_of_positions_and_scores_by_blocks(monkeypatch):
+    task, even = TASKS["switch"], Urns(mb.DirichletMixture([1.0], np.ones((1, 5))))
+    tokens = task.sample(40, 8, rng=0)
+    whole = score(task, even.log_predictive, tokens, positions=[1, 3, 5, 7])
+    monkeypatch.setattr("matrixbayes._windtunnel_score.BLOCK_NUMBERS", 100)
+    masked = score(task, even.log_predictive, tokens, positions=np.arange(8) % 2 == 1)
+    assert_array_equal(masked.positions, whole.positions)
+    assert masked.mean_kl == whole.mean_kl
+    assert_array_equal(masked.standard_error, whole.standard_error)
+
+
+def test_a_model_that_rules_out_what_comes():
+    def sure(tokens):
+        return np.tile([1.0, 0.0, 0.0], (*tokens.shape, 1))
+
+    found = score(TASKS["urns"], sure, n=5, length=3, kind="probs", rng=0)
+    assert found.mean_kl == np.inf
+    assert_array_equal(found.standard_error, np.inf)
+
+
+def test_tensors_of_any_kind_are_scored():
+    torch = pytest.importorskip("torch")
+    task = TASKS["urns"]
+    rows = score(
+        task, lambda t: torch.tensor(task.log_predictive(t), requires_grad=True), n=5, rng=0
+    )
+    assert rows.mean_kl < 1e-9
+    coarse = score(
+        task, lambda t: torch.tensor(task.log_predictive(t)).bfloat16(), n=5, kind="logits", rng=0
+    )
+    assert coarse.mean_kl < 1e-3
 
 
 def log_prob(task, tokens):
@@ -246,16 +323,18 @@ OUTSIDE = r"sequences\[0, 1\] is 3; tokens are 0 to 2"
         (lambda: Urns(MIXTURE).log_predictive([[0.5]]), "whole numbers"),
         (lambda: Bijection(0), "size is 0"),
         (lambda: Bijection(2).sample(1, 5), "2 pairs have 4 tokens"),
-        (lambda: Bijection(2).log_predictive([[2, 0]]), "not an input"),
-        (lambda: Bijection(2).log_predictive([[0, 1]]), "not an output"),
-        (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "token 2 of sequence 0 came before"),
+        (lambda: Bijection(2).log_predictive([[2, 0]]), "token 0 of sequence 0 is 2, which"),
+        (lambda: Bijection(2).log_predictive([[0, 1]]), "token 1 of sequence 0 is 1, which"),
+        (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "token 2 of sequence 0 is 0, which"),
         (lambda: HMM([1.0], [[1.0]], [[0.5, 0.4]]), "emission does not sum to 1"),
         (lambda: HMM([1.0, 0.0], [[1.0]], [[1.0]]), "do not go together"),
-        (lambda: HMM([1.0], [[1.0]], [[1.0, 0.0]]).log_predictive([[1]]), "cannot follow"),
+        (lambda: HMM([1.0], [[1.0]], [[1.0, 0.0]]).log_predictive([[1]]), "cannot come there"),
         (lambda: Switch(2, flipped=2.0), "flipped is 2.0"),
         (lambda: Switch(0), "n_inputs is 0"),
-        (lambda: Switch(2).log_predictive([[2, 0]]), "not an input"),
-        (lambda: Switch(2, flipped=0.0).log_predictive([[0, 3]]), "is impossible"),
+        (lambda: Switch(2).log_predictive([[2, 0]]), "token 0 of sequence 0 is 2, which"),
+        (lambda: Switch(2, flipped=0.0).log_predictive([[0, 3]]), "cannot come there"),
+        (lambda: Switch(2.5), "n_inputs is 2.5; it must be a positive whole number"),
+        (lambda: Bijection(2.5), "size is 2.5; it must be a positive whole number"),
         (lambda: Mixture([]), "at least one task"),
         (lambda: Mixture([Urns(MIXTURE), Switch(2)]), r"\[3, 4\] tokens"),
         (lambda: Mixture([Urns(MIXTURE)], [0.5, 0.5]), "shape \\(2,\\); there are 1 tasks"),
@@ -270,6 +349,18 @@ OUTSIDE = r"sequences\[0, 1\] is 3; tokens are 0 to 2"
         (
             lambda: score(Urns(MIXTURE), Urns(MIXTURE).log_predictive, positions=[64]),
             "from 0 to 63",
+        ),
+        (
+            lambda: score(Urns(MIXTURE), Urns(MIXTURE).log_predictive, positions=[1.7]),
+            "type float64; they must be whole numbers",
+        ),
+        (
+            lambda: score(Urns(MIXTURE), Urns(MIXTURE).log_predictive, positions=[True, False]),
+            r"a mask of shape \(64,\)",
+        ),
+        (
+            lambda: score(Urns(MIXTURE), Urns(MIXTURE).log_predictive, prefix=[3]),
+            "prefix is for a language model",
         ),
     ],
 )
