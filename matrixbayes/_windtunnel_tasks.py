@@ -427,11 +427,13 @@ def _log_product(log_x: Floats, matrix: Floats) -> Floats:
     most = log_x.max(axis=1, keepdims=True)
     most = np.where(np.isneginf(most), 0.0, most)
     product = np.exp(log_x - most) @ matrix
-    can_be = np.isfinite(log_x).astype(float) @ (matrix > 0.0) > 0.0
-    i, j = np.nonzero(can_be & (product < 1e-290))
+    small = product < 1e-290
     with np.errstate(divide="ignore"):
         found = np.log(product) + most
-        found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
+        if small.any():
+            can_be = np.isfinite(log_x).astype(float) @ (matrix > 0.0) > 0.0
+            i, j = np.nonzero(small & can_be)
+            found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
     return found
 
 
