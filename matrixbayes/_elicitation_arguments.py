@@ -1,6 +1,7 @@
 """Arguments of `elicit_prior`, checked: what is wrong is named, and how to mend it.
 
 Contents
+    checked_families          which families
     Options, check_options    what every family is searched with
     checked_start             where searches begin, part by part
     row_weights               weights of the rows
@@ -11,13 +12,14 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._elicitation_design import FAMILIES
+from ._elicitation_parameters import TEMPERATURE_RANGE
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Start",
     "check_n_groups",
     "check_options",
+    "checked_families",
     "checked_start",
     "fold_numbers",
     "group_numbers",
@@ -48,10 +51,14 @@ class Options(NamedTuple):
     temperature: float | str
 
 
-def check_options(
-    families: tuple[str, ...], options: Options, n_boot: int, cv: int | None, level: float
-) -> None:
-    """Raise where an option is not as described."""
+def checked_families(family: str | Sequence[str]) -> tuple[str, ...]:
+    """The families named."""
+    if isinstance(family, str):
+        families: tuple[str, ...] = (str(family),)
+    elif isinstance(family, Iterable):
+        families = tuple(str(name) for name in family)
+    else:
+        raise TypeError(f"family is {family!r}; it is a name, or several")
     if not families:
         raise ValueError("family is empty; name at least one")
     for family in families:
@@ -60,6 +67,11 @@ def check_options(
             raise ValueError(f"family={family!r} does not exist; there are {names}")
     if len(set(families)) < len(families):
         raise ValueError(f"family names one twice: {families}")
+    return families
+
+
+def check_options(options: Options, n_boot: int, cv: int | None, level: float) -> None:
+    """Raise where an option is not as described."""
     least = {"n_components": 1, "order": 1, "n_starts": 1, "max_iter": 1, "n_boot": 0, "cv": 2}
     values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
     for name, low in least.items():
@@ -68,16 +80,26 @@ def check_options(
             continue
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
             raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
-    if not 0.0 < options.tol < np.inf:
+    if not (_is_number(options.tol) and 0.0 < options.tol < np.inf):
         raise ValueError(f"tol must be above 0, not {options.tol!r}")
-    if not 0.0 < level < 1.0:
+    if not (_is_number(level) and 0.0 < level < 1.0):
         raise ValueError(f"level must be between 0 and 1, not {level!r}")
-    for name, most in (("discount", 1.0), ("temperature", np.inf)):
-        value = values[name]
-        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if value != "fit" and not (number and 0.0 < value <= most and np.isfinite(value)):
-            end = " and at most 1" if name == "discount" else ""
-            raise ValueError(f"{name} must be 'fit' or a number above 0{end}, not {value!r}")
+    discount, temperature = options.discount, options.temperature
+    if discount != "fit" and not (_is_number(discount) and 0.0 < discount <= 1.0):
+        raise ValueError(
+            f"discount must be 'fit' or a number above 0 and at most 1, not {discount!r}"
+        )
+    coldest, hottest = TEMPERATURE_RANGE
+    if temperature != "fit" and not (_is_number(temperature) and coldest <= temperature <= hottest):
+        raise ValueError(
+            f"temperature must be 'fit' or a number from {coldest:g} to {hottest:g}, "
+            f"not {temperature!r}"
+        )
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """A real number, and no truth value."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def checked_start(
@@ -115,7 +137,15 @@ def group_numbers(groups: ArrayLike | None, n_rows: int) -> Ids:
     labels = np.asarray(groups)
     if labels.shape != (n_rows,):
         raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
-    return np.unique(labels, return_inverse=True)[1]
+    none = labels != labels  # NaN: which rows belong together is not known
+    if labels.dtype == object:
+        none |= np.array([label is None for label in labels], dtype=bool)
+    if np.any(none):
+        raise ValueError(f"groups[{int(np.argmax(none))}] is missing; every history needs a group")
+    try:
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError:
+        raise TypeError("groups must be all numbers or all strings") from None
 
 
 def fold_numbers(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
@@ -131,7 +161,10 @@ def row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
         raise ValueError("there are no histories: a prior needs at least one prediction")
     if weights is None:
         return np.full(n_rows, 1.0 / n_rows)
-    shares = np.asarray(weights, dtype=np.float64)
+    given = np.asarray(weights)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"weights must be numbers, not {given.dtype}")
+    shares = given.astype(np.float64)
     if shares.shape != (n_rows,):
         raise ValueError(f"weights have shape {shares.shape}, but there are {n_rows} histories")
     bad = np.flatnonzero(~(shares >= 0.0) | np.isinf(shares))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ __all__ = ["Histories", "checked_histories"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
+
+MOST_VISITS = 2.0**53  # of a history given as counts: beyond, a double does not hold one more
 
 
 class Histories(NamedTuple):
@@ -81,6 +84,8 @@ def checked_histories(histories: Any, history_kind: str, n_tokens: int) -> Histo
 
 def _from_tokens(histories: Any, n_tokens: int) -> tuple[Ids, Ids]:
     """Column numbers, one history after another, and where each begins."""
+    if not isinstance(histories, Iterable):
+        raise TypeError(f"histories is {histories!r}; it is a sequence of histories")
     parts = [_column_numbers(history, i) for i, history in enumerate(histories)]
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     columns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
@@ -110,6 +115,8 @@ def _column_numbers(history: Any, i: int) -> NDArray[np.int64]:
             f"histories[{i}] holds {numbers.dtype}, not column numbers; "
             "a matrix of counts needs history_kind='counts'"
         )
+    if numbers.size and int(numbers.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"histories[{i}] holds {numbers.max()}, which is no column number")
     return numbers.astype(np.int64)
 
 
@@ -117,7 +124,12 @@ def _from_counts(histories: Any, n_tokens: int) -> csr_array:
     """Check a matrix of counts."""
     from scipy.sparse import csr_array, issparse
 
-    matrix = histories if issparse(histories) else np.asarray(histories)
+    try:
+        matrix = histories if issparse(histories) else np.asarray(histories)
+    except ValueError:
+        raise ValueError(
+            "counts have rows of different lengths; a matrix is needed, or history_kind='tokens'"
+        ) from None
     if matrix.ndim != 2 or matrix.shape[1] != n_tokens:
         raise ValueError(
             f"counts have shape {matrix.shape}, but the predictions have {n_tokens} tokens; "
@@ -133,4 +145,8 @@ def _from_counts(histories: Any, n_tokens: int) -> csr_array:
             f"counts[{i}, {counts.indices[bad[0]]}] is {counts.data[bad[0]]:g}; "
             "counts are finite and not below 0"
         )
+    totals = counts.sum(axis=1)
+    if np.any(totals > MOST_VISITS):
+        i = int(np.argmax(totals > MOST_VISITS))
+        raise ValueError(f"counts[{i}] sum to {totals[i]:g}; they may sum to 2**53 at most")
     return counts

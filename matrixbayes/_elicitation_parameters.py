@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Layout", "Parameters", "pack_prior", "unpack_prior"]
+__all__ = ["TEMPERATURE_RANGE", "Layout", "Parameters", "pack_prior", "unpack_prior"]
 
 Floats = NDArray[np.float64]
 
 LOG_ALPHA_RANGE = (np.log(1e-8), np.log(1e8))
 LOGIT_RANGE = (-40.0, 40.0)
-LOG_TEMPERATURE_RANGE = (np.log(0.01), np.log(100.0))
+TEMPERATURE_RANGE = (0.01, 100.0)
 MOST_FADING = 5.0  # of -ln(discount): what is 5 visits old counts for nothing
 
 
@@ -105,7 +105,7 @@ class Layout(NamedTuple):
         of_scalars = {
             "weight": LOGIT_RANGE,
             "discount": (0.0, MOST_FADING * self.span),
-            "temperature": LOG_TEMPERATURE_RANGE,
+            "temperature": tuple(np.log(TEMPERATURE_RANGE)),
         }
         pairs = one * len(self.parts) + [of_scalars[name] for name in self.scalars]
         lower, upper = np.array(pairs).T

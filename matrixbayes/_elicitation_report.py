@@ -216,7 +216,7 @@ class ElicitationReport:
 
         Parameters
         ----------
-        history : sequence of int, or array_like of shape (V,)
+        history : sequence of int, or array_like or sparse array of shape (V,) or (1, V)
             As one of those of `elicit_prior`.
         history_kind : {"tokens", "counts"}
             As for `elicit_prior`.
@@ -225,7 +225,8 @@ class ElicitationReport:
         -------
         DirichletMixture
         """
-        predictor = self._predictor(checked_histories([history], history_kind, self.n_tokens))
+        alone = history.reshape(1, -1) if hasattr(history, "reshape") else [history]
+        predictor = self._predictor(checked_histories(alone, history_kind, self.n_tokens))
         weights, alpha = predictor.posterior(predictor.forward(self.parameters), 0)
         return DirichletMixture(weights, alpha, tokens=self.tokens)
 

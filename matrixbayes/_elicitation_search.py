@@ -33,7 +33,7 @@ STOPPED = 99  # scipy's status of a search that its callback ends
 
 
 class Search(NamedTuple):
-    """Where one run ended; each part's components by falling weight."""
+    """Where one run ended; components stay in the order of its start."""
 
     theta: Floats
     value: float
@@ -81,14 +81,13 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
     at_lower, at_upper = result.x <= lower * scale, result.x >= upper * scale
     theta = np.where(at_lower, lower, np.where(at_upper, upper, result.x / scale))
     ran_out = result.status == 1
-    order = objective.layout.sorted(theta)
     return Search(
-        theta=theta[order],
+        theta=theta,
         value=float(result.fun),
         converged=result.status == STOPPED or slope <= (tol if ran_out else max(tol, ROUNDING)),
         n_iter=int(result.nit),
         largest_slope=slope,
-        at_limit=(at_lower | at_upper)[order],
+        at_limit=at_lower | at_upper,
     )
 
 

@@ -24,6 +24,7 @@ from ._elicitation_arguments import (
     Start,
     check_n_groups,
     check_options,
+    checked_families,
     checked_start,
     fold_numbers,
     group_numbers,
@@ -44,7 +45,7 @@ from ._elicitation_resampling import (
 )
 from ._elicitation_search import Search, search, starting_points
 from .mixture import DirichletMixture
-from .parallel import in_order, workers
+from .parallel import in_order, job_count, one_blas_thread, workers
 from .rows import as_log_probs
 
 __all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]
@@ -165,8 +166,11 @@ def elicit_prior(
     Notes
     -----
     Parameters stay in 1e-8 <= alpha <= 1e8, exp(-5) <= discount <= 1, and temperatures from 0.01
-    to 100.  Time and memory are O(rows x V x K) per iteration plus O(stored counts x K); sample
-    the rows first where they are very many.  A discount and a concentration are often confounded;
+    to 100.  Time is O(rows x V x K) per iteration plus O(stored counts x K), for a single Dirichlet
+    over many tokens the latter alone.  Memory is that of the rows in float64, and about 100 bytes
+    for each token of all histories together: the beginnings of a long text are cheaper as counts.
+    BLAS is held to one thread meanwhile: workers are threads already.  Sample the rows first where
+    they are very many.  A discount and a concentration are often confounded;
     `flags` of the report say so.
 
     Examples
@@ -195,9 +199,10 @@ def elicit_prior(
     >>> found.family, found.prior.alpha.round(3).tolist()
     ('markov', [[0.5, 0.5]])
     """
-    families = (family,) if isinstance(family, str) else tuple(family)
+    families = checked_families(family)
     options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
-    check_options(families, options, n_boot, cv, level)
+    check_options(options, n_boot, cv, level)
+    job_count(n_jobs)
     log_probs, tokens = as_log_probs(predictions, kind)
     known = checked_histories(histories, history_kind, log_probs.shape[1])
     if known.n != log_probs.shape[0]:
@@ -215,9 +220,9 @@ def elicit_prior(
     n_groups = check_n_groups(members, shares, n_boot, n_folds)
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
     data = _Data(known, log_probs, shares, members, tokens)
-    alone = n_jobs != 0 and data.cost * n_components < ALONE
+    jobs = 1 if data.cost * n_components < ALONE else n_jobs
     reports, row_kls = [], []
-    with workers(None, 1 if alone else n_jobs) as pool, _stopping() as stop:
+    with one_blas_thread, workers(None, jobs) as pool, _stopping() as stop:
         for name in families:
             report, objective, best = _fit(name, data, options, starts, pool, stop, generator)
             if n_boot:
@@ -233,7 +238,7 @@ def elicit_prior(
     if folds is not None:
         comparison = compare_families(reports, row_kls, shares, members, n_folds)
         chosen = replace(comparison.reports[comparison.best], comparison=comparison)
-    _warn(chosen, n_groups if n_boot else None)
+    _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None)
     return chosen
 
 
@@ -298,6 +303,8 @@ def _fit(
     limits = (options.max_iter, options.tol)
     searches = list(in_order(pool, search, [(objective, point, *limits) for point in starts]))
     best = min(searches, key=operator.attrgetter("value"))
+    order = layout.sorted(best.theta)
+    best = best._replace(theta=best.theta[order], at_limit=best.at_limit[order])
     parameters = layout.unpack(best.theta)
     identification = identify(
         lambda theta: objective(theta)[1],
@@ -333,7 +340,7 @@ def _fit(
     return report, objective, best
 
 
-def _warn(report: ElicitationReport, n_groups: int | None) -> None:
+def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None) -> None:
     """Say, in one warning, what the caller must not overlook; `n_groups` were sampled from."""
     complaints = []
     several = next(iter(report.priors.values())).n_components > 1
@@ -343,9 +350,8 @@ def _warn(report: ElicitationReport, n_groups: int | None) -> None:
             f"{report.largest_slope:.1e}): raise max_iter{', or use fewer components' * several}"
         )
     if report.flags:
-        only_empty = np.all(report.kl_by_length.length == 0.0)
         advice = f"use {'fewer components, or ' * several}longer and more varied histories"
-        if only_empty:
+        if all_empty:
             advice = "all histories are empty, and empty histories show the mean alone"
         complaints.append("; ".join(report.flags) + f": {advice}")
     if n_groups is not None and n_groups < GROUPS:

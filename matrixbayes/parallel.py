@@ -12,9 +12,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["available_cores", "block_size", "blocks", "in_order", "merge", "workers"]
+if TYPE_CHECKING:
+    from threadpoolctl import threadpool_limits
+
+__all__ = [
+    "available_cores",
+    "block_size",
+    "blocks",
+    "in_order",
+    "job_count",
+    "merge",
+    "one_blas_thread",
+    "workers",
+]
 
 T = TypeVar("T")
 
@@ -43,6 +56,18 @@ def blocks(n_rows: int, cost: int) -> list[slice]:
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
+def job_count(n_jobs: int | None) -> int:
+    """How many workers that is."""
+    if n_jobs is None:
+        return available_cores()
+    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
+        raise ValueError(
+            f"n_jobs is {n_jobs!r}; it must be a whole number, positive or negative (-1: every "
+            "core), or None"
+        )
+    return n_jobs if n_jobs > 0 else max(1, available_cores() + 1 + n_jobs)
+
+
 @contextmanager
 def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Executor | None, int]]:
     """An executor and how many tasks to keep under way; no executor for a single worker.
@@ -54,10 +79,7 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
     n_jobs
         Threads where there is no executor: None or -1 for every core, -2 for all but one.
     """
-    if n_jobs == 0:
-        raise ValueError("n_jobs is 0; it must be positive, negative (-1: every core) or None")
-    cores = available_cores()
-    n = cores if n_jobs is None else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+    n = job_count(n_jobs)
     if executor is not None:
         yield executor, n
     elif n == 1:
@@ -68,6 +90,35 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
             yield pool, n
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _OneBlasThread:
+    """A context in which BLAS has one thread, in the whole process; the last to leave ends it.
+
+    Many short products, in workers that are threads already, would wait for the threads of BLAS
+    several times as long as they take.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._limits: threadpool_limits | None = None
+
+    def __enter__(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._limits = threadpool_limits(1, "blas")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limits is not None:
+                self._limits.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
 
 
 def in_order(

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.sparse import csr_array
 from scipy.special import gammaln, softmax
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from matrixbayes._elicitation_design import design
 from matrixbayes._elicitation_histories import checked_histories
@@ -20,6 +21,7 @@ from matrixbayes._elicitation_parameters import Layout, pack_prior, unpack_prior
 from matrixbayes._elicitation_search import search, starting_points
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.mixture import DirichletMixture
+from matrixbayes.parallel import one_blas_thread
 from matrixbayes.rows import NextTokenRows
 
 PRIORS = {
@@ -501,6 +503,10 @@ MODEL = np.full((2, 3), 1 / 3)
         ([[0], [1]], {"discount": "best"}, ValueError, "discount must be 'fit' or a number"),
         ([[0], [1]], {"temperature": 0}, ValueError, "temperature must be 'fit' or a number"),
         ([[0], [1]], {"temperature": np.nan}, ValueError, "temperature must be 'fit' or a number"),
+        ([[0], [1]], {"temperature": 1e-300}, ValueError, "a number from 0.01 to 100, not 1e-300"),
+        ([[0], [1]], {"groups": [np.nan, 1.0]}, ValueError, r"groups\[0\] is missing"),
+        ([[0], [1]], {"groups": ["a", None]}, ValueError, r"groups\[1\] is missing"),
+        ([[0], [1]], {"groups": np.array(["a", 1], object)}, TypeError, "all numbers or all str"),
         ([[0], [1]], {"groups": [1]}, ValueError, r"groups have shape \(1,\)"),
         ([[0], [1]], {"start": {"hmm": None}}, ValueError, "start has the key 'hmm'"),
         (
@@ -510,10 +516,18 @@ MODEL = np.full((2, 3), 1 / 3)
             "start has the key 'markov'; the parts",
         ),
         ([[0], [1]], {"n_jobs": 0}, ValueError, "n_jobs is 0"),
+        ([[0], [1]], {"n_jobs": 1.5}, ValueError, "n_jobs is 1.5; it must be a whole number"),
+        ([[0], [1]], {"n_jobs": "2"}, ValueError, "n_jobs is '2'; it must be a whole number"),
+        ([[0], [1]], {"family": None}, TypeError, "family is None; it is a name, or several"),
+        (None, {}, TypeError, "histories is None"),
+        ([[0], np.array([2**63], np.uint64)], {}, ValueError, "holds 9223372036854775808, which"),
         ([[0], [1]], {"n_components": 0}, ValueError, "n_components must be a whole number"),
         ([[0], [1]], {"n_starts": 1.5}, ValueError, "n_starts must be a whole number"),
         ([[0], [1]], {"max_iter": True}, ValueError, "max_iter must be a whole number"),
         ([[0], [1]], {"tol": 0.0}, ValueError, "tol must be above 0"),
+        ([[0], [1]], {"tol": "a"}, ValueError, "tol must be above 0, not 'a'"),
+        ([[0], [1]], {"level": None}, ValueError, "level must be between 0 and 1, not None"),
+        ([[0], [1]], {"weights": [1j, 1j]}, TypeError, "weights must be numbers, not complex128"),
         ([[0], [1]], {"weights": [1.0]}, ValueError, r"weights have shape \(1,\)"),
         ([[0], [1]], {"weights": [1.0, -1.0]}, ValueError, r"weights\[1\] is -1.0"),
         ([[0], [1]], {"weights": [np.nan, 1.0]}, ValueError, r"weights\[0\] is nan"),
@@ -536,11 +550,42 @@ def test_bad_input(histories: list, options: dict, error: type[Exception], messa
         ([0, 1, 2], ValueError, r"counts have shape \(3,\)"),
         ([["a", "b", "c"]], TypeError, "counts must be numbers"),
         ([[0, 1, 2]], ValueError, "1 histories but 2 predictions"),
+        ([[0, 1, 2], [0, 1]], ValueError, "counts have rows of different lengths"),
+        ([[0, 1, 2], [0, 1e155, 1e155]], ValueError, r"counts\[1\] sum to 2e\+155"),
     ],
 )
 def test_bad_counts(counts: list, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         elicit_prior(counts, MODEL, kind="probs", history_kind="counts")
+
+
+def test_counts_of_less_than_a_token_are_not_empty_histories() -> None:
+    counts = np.tile([0.5, 0.3, 0.199], (5, 1))
+    with pytest.warns(RuntimeWarning) as caught:
+        elicit_prior(counts, [[0.4, 0.3, 0.3]] * 5, kind="probs", history_kind="counts", rng=0)
+    assert not any("all histories are empty" in str(w.message) for w in caught)
+
+
+def test_a_posterior_after_counts_of_any_form() -> None:
+    counts = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 4.0], [3.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    model = (counts + 1.0) / (counts + 1.0).sum(axis=1, keepdims=True)
+    found = elicit_prior(counts, model, kind="probs", history_kind="counts", rng=0)
+    for one in ([1, 2, 0], counts[0], counts[:1], csr_array(counts[:1])):
+        after = found.posterior(one, history_kind="counts")
+        np.testing.assert_allclose(after.alpha, [[2.0, 3.0, 1.0]], rtol=1e-4)
+
+
+def test_blas_has_one_thread_until_the_last_fit_ends() -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        with one_blas_thread:
+            with one_blas_thread:
+                assert threads() <= {1}
+            assert threads() <= {1}
+        assert threads() == before
 
 
 def test_a_start_must_fit() -> None:

@@ -246,6 +246,26 @@ def test_divergence_kernel_refuses(position: int, value: object, message: str) -
         _core.divergence(*arguments)
 
 
+def test_intervals_of_like_components_are_of_one_component_each() -> None:
+    """Of equal weight, they would change places from sample to sample."""
+    prior = DirichletMixture([0.5, 0.5], [[20.0, 2.0], [2.0, 20.0]])
+    rng = np.random.default_rng(0)
+    histories = [rng.choice(2, 8, p=rng.dirichlet(prior.alpha[i % 2])).tolist() for i in range(60)]
+    model = np.array([prior.posterior(np.bincount(h, minlength=2)).mean() for h in histories])
+    model *= np.exp(0.2 * rng.normal(size=model.shape))
+    model /= model.sum(axis=1, keepdims=True)
+    found = elicit_prior(histories, model, kind="probs", n_components=2, n_boot=60, rng=0)
+    low, high = found.intervals["iid.alpha"]
+    assert np.all((low < found.prior.alpha) & (found.prior.alpha < high))
+    mean = found.prior.alpha / found.prior.alpha.sum(axis=1, keepdims=True)
+    assert np.all(
+        (low.argmax(axis=1) == mean.argmax(axis=1)) & (low.max(axis=1) > high.min(axis=1))
+    )
+    low, high = found.intervals["iid.weights"]
+    assert np.all(low < 0.45)
+    assert np.all(high > 0.55)
+
+
 # --- planted parameters
 
 
