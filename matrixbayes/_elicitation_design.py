@@ -173,8 +173,8 @@ def _part(histories: Histories, order: int, ordered: bool) -> Part:
     """Rows keyed by `order` tokens, of all histories."""
     from scipy.sparse import csr_array
 
-    if histories.counts is not None:
-        counts = histories.counts
+    if order == 0 and not ordered:
+        counts = histories.as_counts()
         starts, columns = (np.asarray(a, dtype=np.int64) for a in (counts.indptr, counts.indices))
         keys = np.column_stack([columns, counts.data.view(np.int64)])
         first, active = _distinct(keys, starts)
@@ -183,7 +183,7 @@ def _part(histories: Histories, order: int, ordered: bool) -> Part:
         n = len(active)
         evidence = csr_array((np.ones(n), (np.arange(n), active)), shape=(n, rows.n))
         return Part(rows, active, evidence)
-    assert histories.tokens is not None
+    assert histories.tokens is not None  # `check_kind` refused counts alone
     assert histories.offsets is not None
     of_visit, of_next, owner = _keyed(histories.tokens, histories.offsets, order)
     # visits row by row, in their order or in that of the tokens

@@ -45,6 +45,18 @@ class Histories(NamedTuple):
         assert self.offsets is not None
         return len(self.offsets) - 1
 
+    def as_counts(self) -> csr_array:
+        """(N, V) float64, in canonical form without stored zeros."""
+        if self.counts is not None:
+            return self.counts
+        from scipy.sparse import csr_array
+
+        assert self.tokens is not None
+        entries = (np.ones(len(self.tokens)), self.tokens, self.offsets)
+        counts = csr_array(entries, shape=(self.n, self.n_tokens), copy=True)
+        counts.sum_duplicates()
+        return counts
+
     @property
     def lengths(self) -> Floats:
         """How many tokens each has."""
