@@ -34,6 +34,8 @@ EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions 
 MOST_ROWS = 2000  # that a mixture is elicited from
 BETTER = 0.7  # a further component must bring the mean KL below this share of what it was
 LEAST_LENGTH = 4  # of continuations
+LEAST_ALPHA = 1e-15  # that least squares give
+START_ALPHA = 1e-6  # that a search for a better one starts from
 STILL = 1e-6  # a predictive that moves by no more does not learn: float32 rounds so
 
 
@@ -201,11 +203,24 @@ class Null:
     prior: DirichletMixture
     mean_kl: float
 
-    def paths(self, copies: int, n: int, length: int, rng: np.random.Generator) -> Paths:
-        """Tokens (copies, n, length) and rows (copies, n, length + 1, V)."""
-        width = self.prior.n_tokens
-        tokens = Urns(self.prior).sample(copies * n, length, rng=rng).reshape(copies, n, length)
-        return Paths(tokens, urn_rows(self.prior, seen(tokens, width)))
+    def tokens(self, copies: int, n: int, length: int, rng: np.random.Generator) -> Ids:
+        """Tokens (copies, n, length)."""
+        return Urns(self.prior).sample(copies * n, length, rng=rng).reshape(copies, n, length)
+
+    def rows(self, tokens: Ids) -> Floats:
+        """The predictive before and after each token, (..., length + 1, V)."""
+        width, length = self.prior.n_tokens, tokens.shape[-1]
+        if self.prior.n_components > 1:
+            return urn_rows(self.prior, seen(tokens, width))
+        flat = tokens.reshape(-1, length)
+        own = np.arange(len(flat))
+        counts = np.tile(self.prior.alpha[0], (len(flat), 1))
+        rows = np.empty((len(flat), length + 1, width))
+        for t, total in enumerate(self.prior.alpha[0].sum() + np.arange(length + 1.0)):
+            np.divide(counts, total, out=rows[:, t])
+            if t < length:
+                counts[own, flat[:, t]] += 1.0
+        return rows.reshape(*tokens.shape[:-1], length + 1, width)
 
 
 def nearest(
@@ -225,6 +240,7 @@ def nearest(
     found = Null(single, mean_kl(rows, urn_rows(single, counts)))
     if found.mean_kl <= EXACT:
         return found
+    start = DirichletMixture([1.0], np.maximum(single.alpha, START_ALPHA))
     some = rng.permutation(len(rows))[:MOST_ROWS]
     for k in range(1, max_components + 1):
         with warnings.catch_warnings():
@@ -236,7 +252,7 @@ def nearest(
                 history_kind="counts",
                 kind="probs",
                 n_components=k,
-                start=found.prior if k == 1 else None,
+                start=start if k == 1 else None,
                 rng=rng,
             )
         own = Null(report.prior, mean_kl(rows, urn_rows(report.prior, counts)))
@@ -251,19 +267,18 @@ def nearest(
 def solved(counts: Floats, rows: Floats) -> Floats:
     """One Dirichlet by least squares; exact where there is one that explains the rows.
 
-    p_v (A + N) = alpha_v + n_v is linear in alpha, and its normal equations are sums over rows.
+    n_v - p_v N = p_v A - alpha_v is a line in p_v of one slope for all v: A is the sum of alpha
+    then, as p and n - p N have sums 1 and 0.
     """
-    width = rows.shape[1]
     total = counts.sum(axis=1)
     weights = 1.0 / (1.0 + total) ** 2  # an error of p counts the same at any N
-    shares = weights @ rows
-    square = np.sum(weights @ rows**2)
-    normal = np.full((width, width), square) - shares - shares[:, np.newaxis]
-    normal += weights.sum() * np.eye(width)
+    weights /= weights.sum()
+    share = weights @ rows
+    away = rows - share
     missing = counts - rows * total[:, np.newaxis]
-    right = weights @ (rows * missing).sum(axis=1) - weights @ missing
-    alpha = np.linalg.lstsq(normal, right, rcond=1e-13)[0]
-    return np.clip(alpha, 1e-6, 1e8)
+    slope = weights @ np.einsum("iv,iv->i", away, missing)
+    slope /= max(weights @ np.einsum("iv,iv->i", away, away), 1e-300)
+    return np.clip(slope * share - weights @ missing, LEAST_ALPHA, 1e8)
 
 
 def mean_kl(rows: Floats, other: Floats) -> float:

@@ -24,15 +24,26 @@ Ids = NDArray[np.int64]
 GAMMAS = (0.98, 0.95, 0.9, 0.8, 0.6)  # alternatives to 1
 LEAST_GAMMA = 0.05
 ENOUGH = 1000  # rows that a gamma is fitted to
+NOUGHT = 1e-13  # what numbers of size 1 round to when they should be 0
+LEAST_SPREAD = 1e-3  # of means, as a share of them: no standard error is smaller
+LEAST_RATIO = 1e-6  # nats: logarithms of likelihoods round by less than a 1e-7th of it
+LEAST_KL = 1e-14  # nats that float32 cannot tell from none
 
 
-def martingale_figures(rows: Floats, values: Floats, lags: int) -> Floats:
-    """Means over sequences in standard errors, (B, k): halves of each value, then lags."""
+def martingale_figures(rows: Floats, values: Floats | None, lags: int) -> Floats:
+    """Means over sequences in standard errors, (B, k): halves of each value, then lags.
+
+    Values (V, m) are in units of their range; None is for each token's own probability.
+    """
     half = rows.shape[2] // 2
-    halves = (rows[:, :, :half].mean(axis=2) - rows[:, :, -half:].mean(axis=2)) @ values
+    halves = rows[:, :, :half].mean(axis=2) - rows[:, :, -half:].mean(axis=2)
+    if values is not None:
+        halves = halves @ values
     steps = np.diff(rows, axis=2)
+    moved = np.sqrt(np.einsum("bntv,bntv->b", steps, steps)) + 1e-300
     products = [
-        np.einsum("bntv,bntv->bn", steps[:, :, :-k], steps[:, :, k:]) for k in range(1, lags + 1)
+        np.einsum("bntv,bntv->bn", steps[:, :, :-k], steps[:, :, k:]) / moved[:, np.newaxis]
+        for k in range(1, lags + 1)  # a step times the rounding of another, over a step: that of 1
     ]
     return _studentised(np.concatenate([halves, np.stack(products, axis=2)], axis=2))
 
@@ -48,14 +59,14 @@ def _studentised(figures: Floats) -> Floats:
 
 def order_figures(tokens: Ids, width: int, lags: int) -> Floats:
     """Of tokens (B, n, length): the mean place of each token, and repeats at lags; (B, k)."""
-    length = tokens.shape[2]
-    place = np.arange(length) - (length - 1) / 2.0
-    drift = [((tokens == v) * place).sum(axis=(1, 2)) for v in range(width)]
+    n, length = tokens.shape[1:]
+    place = np.tile(np.arange(length) - (length - 1) / 2.0, n)
+    drift = [np.bincount(own.ravel(), place, width) for own in tokens]
     again = [
         (tokens[:, :, :-k] == tokens[:, :, k:]).sum(axis=(1, 2)).astype(np.float64)
         for k in range(1, lags + 1)
     ]
-    return np.stack([*drift, *again], axis=1)
+    return np.concatenate([drift, np.stack(again, axis=1)], axis=1)
 
 
 def learning_figures(rows: Floats, lengths: list[int]) -> Floats:
@@ -82,17 +93,44 @@ def learning_figures(rows: Floats, lengths: list[int]) -> Floats:
 
 def forgetting_figures(tokens: Ids, null: Null) -> Floats:
     """ln P(tokens | counts faded by gamma) - ln P(tokens | counts), for each gamma; (B, k)."""
-    width = null.prior.n_tokens
-    plain = _log_likelihood(tokens, null.prior, width, 1.0)
-    faded = [_log_likelihood(tokens, null.prior, width, gamma) for gamma in GAMMAS]
-    return np.stack([own - plain for own in faded], axis=1)
+    last = last_places(tokens)
+    plain, *faded = (_log_likelihood(tokens, last, null.prior, g) for g in (1.0, *GAMMAS))
+    ratios = np.stack([own - plain for own in faded], axis=1)
+    return np.where(np.abs(ratios) > LEAST_RATIO, ratios, 0.0)
 
 
-def _log_likelihood(tokens: Ids, prior: DirichletMixture, width: int, gamma: float) -> Any:
+def _log_likelihood(tokens: Ids, last: Ids, prior: DirichletMixture, gamma: float) -> Any:
     """Of each data set, (B,)."""
-    rows = urn_rows(prior, seen(tokens, width, gamma)[..., :-1, :])
-    own = np.take_along_axis(rows, tokens[..., np.newaxis], axis=-1)[..., 0]
+    if prior.n_components == 1:  # no other token's count matters
+        total = seen(np.zeros(tokens.shape[-1], dtype=np.int64), 1, gamma)[:-1, 0]
+        own = prior.alpha[0][tokens] + own_counts(last, gamma)
+        own /= prior.alpha[0].sum() + total
+    else:
+        rows = urn_rows(prior, seen(tokens, prior.n_tokens, gamma)[..., :-1, :])
+        own = np.take_along_axis(rows, tokens[..., np.newaxis], axis=-1)[..., 0]
     return np.log(own).sum(axis=(1, 2))
+
+
+def last_places(tokens: Ids) -> Ids:
+    """Where each token of (..., length) stood last before; -1 for a new one."""
+    order = np.argsort(tokens, axis=-1, kind="stable")
+    ranked = np.take_along_axis(tokens, order, axis=-1)
+    before = np.where(ranked[..., 1:] == ranked[..., :-1], order[..., :-1], -1)
+    last = np.full(tokens.shape, -1)
+    np.put_along_axis(last, order[..., 1:], before, axis=-1)
+    return last
+
+
+def own_counts(last: Ids, gamma: float) -> Floats:
+    """Each token's own count before it, (..., length), as of `seen`, from its last places."""
+    counts = np.zeros(last.shape)
+    for t in range(1, last.shape[-1]):
+        then = last[..., t]
+        before = np.take_along_axis(counts, then[..., np.newaxis], axis=-1)[..., 0]
+        faded = gamma ** np.arange(t - 1, -2, -1.0)  # since each place; the last is for -1
+        faded[t] = 0.0
+        counts[..., t] = faded[then] * (1.0 + gamma * before)
+    return counts
 
 
 def fitted_gamma(paths: Paths, null: Null) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._diagnostics_paths import Null, Paths, nearest, walk
+from ._diagnostics_paths import Null, Paths, checked_predictor, nearest, walk
 from ._diagnostics_result import (
     SILENT,
     DiagnosticTest,
@@ -42,11 +42,12 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
 Seed = np.random.Generator | int | None
 Sampled = tuple[Paths, Null, np.random.Generator]
 
 LAGS = 3
-AT_ONCE = 2_000_000  # probabilities that are simulated at a time
+AT_ONCE = 300_000  # probabilities that are simulated at a time: they stay in the cache
 STILL = SILENT + "the predictive does not move."
 
 
@@ -117,23 +118,24 @@ def martingale_test(
     >>> found.rejected, found.figures[:2]
     (False, ('token 0, first half less second', 'token 1, first half less second'))
     """
+    scores = None if values is None else _values(values, checked_predictor(predictor))
     found = sampled(predictor, history, n, length, null, max_components, n_boot, level, rng)
-    return martingale(found, n_boot, level, values)
+    return martingale(found, n_boot, level, scores)
 
 
 def martingale(
-    found: Sampled, n_boot: int, level: float, values: ArrayLike | None = None
+    found: Sampled, n_boot: int, level: float, values: Floats | None = None
 ) -> DiagnosticTest:
-    """See `martingale_test`."""
+    """See `martingale_test`; values (V, m) are in units of their range."""
     paths, urn, generator = found
-    scores, names = _values(values, paths.rows.shape[-1])
+    what, many = ("token", paths.rows.shape[-1]) if values is None else ("value", values.shape[1])
     n, length = paths.tokens.shape
     lags = min(LAGS, length - 1)
-    names = [f"{name}, first half less second" for name in names]
+    names = [f"{what} {j}, first half less second" for j in range(many)]
     names += [f"steps at lag {k}" for k in range(1, lags + 1)]
 
-    def figures(own: Paths) -> Floats:
-        return martingale_figures(own.rows, scores, lags)
+    def figures(tokens: Ids, rows: Floats | None) -> Floats:
+        return martingale_figures(urn.rows(tokens) if rows is None else rows, values, lags)
 
     observed, draws = against(paths, urn, n_boot, generator, figures)
     return result(
@@ -222,8 +224,8 @@ def uncertainty_scaling(found: Sampled, n_boot: int, level: float) -> Diagnostic
     names += [f"entropy lost but not learnt, {t} to {2 * t} tokens" for t in lengths]
     names += ["slope"]
 
-    def figures(own: Paths) -> Floats:
-        return learning_figures(own.rows, lengths)
+    def figures(tokens: Ids, rows: Floats | None) -> Floats:
+        return learning_figures(urn.rows(tokens) if rows is None else rows, lengths)
 
     observed, draws = against(paths, urn, n_boot, generator, figures)
     return result(
@@ -300,8 +302,8 @@ def forgetting(found: Sampled, n_boot: int, level: float) -> DiagnosticTest:
     """See `forgetting_test`."""
     paths, urn, generator = found
 
-    def figures(own: Paths) -> Floats:
-        return forgetting_figures(own.tokens, urn)
+    def figures(tokens: Ids, _: Floats | None) -> Floats:
+        return forgetting_figures(tokens, urn)
 
     observed, draws = against(paths, urn, n_boot, generator, figures)
     gamma = 1.0 if paths.still else fitted_gamma(paths, urn)
@@ -361,24 +363,27 @@ def against(
     urn: Null,
     n_boot: int,
     rng: np.random.Generator,
-    figures: Callable[[Paths], Floats],
+    figures: Callable[[Ids, Floats | None], Floats],
 ) -> tuple[Floats, Floats]:
-    """The figures (k,) of paths, and (n_boot, k) of as many draws of the null."""
+    """The figures (k,) of paths, and (n_boot, k) of as many draws of the null.
+
+    `figures` get the rows of the paths, and None for those of the null: they may not need them.
+    """
     n, length = paths.tokens.shape
-    own = figures(Paths(paths.tokens[np.newaxis], paths.rows[np.newaxis]))[0]
+    own = figures(paths.tokens[np.newaxis], paths.rows[np.newaxis])[0]
     if paths.still:  # figures would be of rounding
         return 0.0 * own, np.zeros((n_boot, len(own)))
     at_once = max(AT_ONCE // paths.rows.size, 1)
     parts = [min(at_once, n_boot - b) for b in range(0, n_boot, at_once)]
-    return own, np.concatenate([figures(urn.paths(many, n, length, rng)) for many in parts])
+    return own, np.concatenate([figures(urn.tokens(many, n, length, rng), None) for many in parts])
 
 
-def _values(values: ArrayLike | None, width: int) -> tuple[Floats, list[str]]:
-    """What the martingale is of: (V, m), and names."""
-    if values is None:
-        return np.eye(width), [f"token {v}" for v in range(width)]
+def _values(values: ArrayLike, width: int) -> Floats:
+    """What the martingale is of, (V, m), in units of their range."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim not in (1, 2) or len(array) != width or not np.isfinite(array).all():
         raise ValueError(f"values have shape {array.shape}; they need ({width},), finite")
     array = array.reshape(width, -1)
-    return array, [f"value {j}" for j in range(array.shape[1])]
+    array = array / np.maximum(np.abs(array).max(axis=0), 1e-300)  # a range could overflow
+    array -= array.min(axis=0)
+    return array / np.maximum(array.max(axis=0), 1e-300)

@@ -18,9 +18,11 @@ from matrixbayes._diagnostics_paths import Paths, nearest, seen, solved, walk
 from matrixbayes._diagnostics_result import monte_carlo
 from matrixbayes._diagnostics_statistics import (
     forgetting_figures,
+    last_places,
     learning_figures,
     martingale_figures,
     order_figures,
+    own_counts,
 )
 
 PRIOR = mb.DirichletMixture([1.0], [[1.0, 2.0]])
@@ -286,6 +288,24 @@ def test_order_and_forgetting_figures_by_hand():
         assert_allclose(found[j], ratio)
 
 
+def test_own_counts_are_those_of_all_tokens():
+    tokens = np.random.default_rng(0).integers(0, 4, (3, 5, 9))
+    for gamma in (1.0, 0.7):
+        whole = seen(tokens, 4, gamma)[..., :-1, :]
+        expected = np.take_along_axis(whole, tokens[..., np.newaxis], axis=-1)[..., 0]
+        assert_allclose(own_counts(last_places(tokens), gamma), expected, rtol=1e-13)
+
+
+def test_one_dirichlet_over_many_tokens_needs_no_square_of_them():
+    width = 20_000  # whose normal equations would fill 3 GB
+    alpha = np.random.default_rng(0).uniform(0.01, 1.0, width)
+    tokens = np.random.default_rng(1).integers(0, width, (4, 5))
+    counts = seen(tokens, width).reshape(-1, width)
+    rows = counts + alpha
+    rows /= rows.sum(axis=1, keepdims=True)
+    assert_allclose(solved(counts, rows), alpha, rtol=1e-8)
+
+
 def order_by_hand(rows):
     place = [-1.5, -0.5, 0.5, 1.5]
     drift = [sum(place[t] for row in rows for t in range(4) if row[t] == v) for v in range(2)]
@@ -309,7 +329,8 @@ def test_the_null_is_the_models_own_urn():
     given = nearest(paths, two, 1, rng)
     assert given.prior is two
     assert given.mean_kl < 1e-12
-    again = given.paths(3, 5, 7, rng)
+    drawn = given.tokens(3, 5, 7, rng)
+    again = Paths(drawn, given.rows(drawn))
     assert (again.tokens.shape, again.rows.shape) == ((3, 5, 7), (3, 5, 8, 2))
     longer = np.concatenate([again.tokens[1], np.zeros((5, 1), int)], axis=1)
     assert_allclose(again.rows[1], np.exp(mb.UrnPredictor(two)(longer)), rtol=1e-12)
