@@ -45,16 +45,19 @@ def martingale_figures(rows: Floats, values: Floats | None, lags: int) -> Floats
         np.einsum("bntv,bntv->bn", steps[:, :, :-k], steps[:, :, k:]) / moved[:, np.newaxis]
         for k in range(1, lags + 1)  # a step times the rounding of another, over a step: that of 1
     ]
-    return _studentised(np.concatenate([halves, np.stack(products, axis=2)], axis=2))
+    return np.concatenate([_studentised(halves), _studentised(np.stack(products, axis=2))], axis=1)
 
 
 def _studentised(figures: Floats) -> Floats:
-    """Means over the n sequences of (B, n, k) in their standard errors; 0 where nothing varies."""
+    """Means over the n sequences of (B, n, k), of numbers of size 1, in their standard errors.
+
+    What is the same in all sequences has none but by rounding: it gets a finite one.
+    """
     n = figures.shape[1]
-    spread = figures.std(axis=1, ddof=1)
-    mean = figures.mean(axis=1)
-    moving = spread > 1e-14
-    return np.where(moving, np.sqrt(n) * mean / np.where(moving, spread, 1.0), 0.0)
+    mean, spread = figures.mean(axis=1), figures.std(axis=1, ddof=1)
+    there = np.maximum(spread, np.abs(mean)) > NOUGHT
+    spread = np.maximum(spread, LEAST_SPREAD * np.abs(mean))
+    return np.where(there, np.sqrt(n) * mean / np.where(there, spread, 1.0), 0.0)
 
 
 def order_figures(tokens: Ids, width: int, lags: int) -> Floats:
@@ -81,11 +84,13 @@ def learning_figures(rows: Floats, lengths: list[int]) -> Floats:
     means = np.empty((len(rows), len(lengths)))
     beyond = np.empty((len(rows), rows.shape[1], len(lengths)))
     for j, t in enumerate(lengths):
-        now, later = rows[:, :, t], rows[:, :, 2 * t]
-        log_now, log_later = (np.log(np.maximum(p, 1e-300)) for p in (now, later))
-        means[:, j] = (later * (log_later - log_now)).sum(axis=2).mean(axis=1)
-        beyond[:, :, j] = ((later - now) * log_now).sum(axis=2)
-    logs = np.log(np.maximum(means, 1e-300))
+        now = np.maximum(rows[:, :, t], 1e-300)
+        step = rows[:, :, 2 * t] - now
+        grown = np.maximum(step / now, 1e-16 - 1.0)
+        # of ratios less 1: terms are no larger than the KL, and do not cancel
+        means[:, j] = (now * ((1.0 + grown) * np.log1p(grown) - grown)).sum(axis=2).mean(axis=1)
+        beyond[:, :, j] = np.einsum("bnv,bnv->bn", step, np.log(now))
+    logs = np.log(np.maximum(means, LEAST_KL))
     x = np.log(lengths) - np.log(lengths).mean()
     slope = logs @ x[:, np.newaxis] / (x @ x)
     return np.concatenate([logs, _studentised(beyond), slope], axis=1)

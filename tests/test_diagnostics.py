@@ -162,6 +162,36 @@ def test_noise_of_the_stated_size_passes_at_the_nominal_rate():
     is_nominal(np.array(p))
 
 
+@pytest.mark.parametrize("alpha", [1e-4, 1e-5, 1e-6, 1e-8])
+@pytest.mark.parametrize("name", ["martingale", "uncertainty scaling", "forgetting"])
+def test_urns_that_repeat_their_first_token_pass_though_all_draws_are_equal(name, alpha):
+    """Where draws differ by rounding alone, rounding must not decide."""
+    sparse = mb.UrnPredictor(mb.DirichletMixture([1.0], [[alpha] * 3]))
+    found = [TESTS[name](sparse, n=50, length=16, n_boot=99, rng=seed) for seed in range(30)]
+    assert sum(test.rejected for test in found) <= stats.binom.ppf(0.999, 30, 0.05)
+    assert max(test.null_mean_kl for test in found) < 1e-15
+
+
+class Cycle:
+    """Tokens 0, 1, 2 in turn, and sure of it: a drift without any spread."""
+
+    n_tokens = 3
+
+    def predict(self, histories):
+        with np.errstate(divide="ignore"):
+            return np.log(np.eye(3)[[len(history) % 3 for history in histories]])
+
+    def sample(self, n, length, *, history=(), rng=None):
+        return np.tile(np.arange(len(history), len(history) + length) % 3, (n, 1))
+
+
+def test_a_cycle_is_not_a_martingale():
+    test = mb.martingale_test(Cycle(), n=20, length=8, n_boot=99, rng=0)
+    assert test.p_value == 0.01
+    assert np.isfinite(test.values).all()
+    assert mb.uncertainty_scaling_test(Cycle(), n=20, length=8, n_boot=99, rng=0).rejected
+
+
 @pytest.mark.parametrize(
     ("name", "model"),
     [
@@ -220,6 +250,29 @@ def test_a_p_value_counts_itself_and_is_exact_for_any_figures():
         draws = rng.standard_cauchy((100, 1)) * [1.0, 1e-9, -1e6]
         p.append(monte_carlo(draws[0], draws[1:]).p_value)
     is_nominal(np.array(p))
+
+
+def test_what_rounding_changes_is_equal():
+    """Figures that move little by little are not compared more finely than they are known."""
+    null = np.full((99, 1), -13.4)
+    rounded = monte_carlo(np.array([-13.4 * (1.0 + 1e-9)]), null)
+    assert (rounded.p_value, rounded.statistic) == (1.0, 0.0)
+    null[0] = -13.0  # one draw that differs
+    assert monte_carlo(np.array([-13.4 * (1.0 + 1e-9)]), null).p_value == 1.0
+    assert monte_carlo(np.array([-12.0]), null).p_value == 0.01
+
+
+def test_a_small_divergence_has_no_error_of_cancellation():
+    import mpmath
+
+    now, later = np.array([0.3, 0.7]), np.array([0.3 + 1e-7, 0.7 - 1e-7])
+    rows = np.array([now, now, later, later, later])[np.newaxis, np.newaxis]
+    with mpmath.workdps(40):
+        p, q = ([mpmath.mpf(float(x)) for x in row] for row in (later, now))
+        exact = sum(a * mpmath.log(a / b) - a + b for a, b in zip(p, q, strict=True))
+        expected = float(mpmath.log(exact))
+    assert np.exp(expected) < 3e-14  # the logarithms of the two cancel to the third digit
+    assert_allclose(learning_figures(np.repeat(rows, 2, axis=1), [1, 2])[0, 0], expected, rtol=1e-9)
 
 
 def test_learning_is_mutual_information():
