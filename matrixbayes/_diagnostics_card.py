@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._diagnostics_order import order_of_continuations, order_of_predictions
+from ._diagnostics_order import (
+    check_permutations,
+    order_of_continuations,
+    order_of_predictions,
+)
 from ._diagnostics_paths import LEAST_LENGTH, checked_predictor
 from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
+from ._windtunnel_tasks import checked
 from .mixture import DirichletMixture
 from .predictor import TokenPredictor
 
@@ -192,8 +197,10 @@ def score_card(
     check_options(n_boot, level, N_TESTS)
     generator = np.random.default_rng(rng)
     length = _room(predictor, shots) if length is None else length
+    check_permutations((16, length), 1, n_permutations, noise)
     history = np.asarray(task.sample(1, shots, rng=generator))[0].tolist()
-    histories = np.asarray(task.sample(16, length, rng=generator))
+    histories = checked(task.sample(16, length, rng=generator), width, "the task's sequences")
+    nothing = np.zeros(0, dtype=np.int64)
     with warnings.catch_warnings():
         # the verdict of a test without power says so
         warnings.filterwarnings("ignore", ".*has no power", RuntimeWarning)
@@ -204,7 +211,7 @@ def score_card(
             martingale(found, n_boot, level),
             order_of_continuations(found[0].tokens, width, n_boot, level, generator),
             order_of_predictions(
-                predictor, histories, 1, n_permutations, noise, n_boot, level, generator
+                predictor, nothing, histories, 1, n_permutations, noise, n_boot, level, generator
             ),
             uncertainty_scaling(found, n_boot, level),
             forgetting(found, n_boot, level),
@@ -221,6 +228,10 @@ def _predictor(
 ) -> Any:
     """The model as a predictor of the task's tokens."""
     if not hasattr(model, "get_output_embeddings"):
+        if tokens is not None or prefix is not None:
+            raise ValueError(
+                "tokens and prefix are of a language model; this is a predictor, which has its own"
+            )
         return model
     from ._huggingface_answers import make_columns
 

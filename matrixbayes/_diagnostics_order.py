@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._diagnostics_paths import as_rows, checked_predictor, drawn
+from ._diagnostics_paths import as_rows, checked_predictor, continuations, drawn
 from ._diagnostics_result import (
     SILENT,
     DiagnosticTest,
@@ -19,8 +19,14 @@ from ._diagnostics_result import (
 )
 from ._diagnostics_statistics import order_figures
 from ._windtunnel_tasks import checked
+from .predictor import checked_history
 
-__all__ = ["exchangeability_test", "order_of_continuations", "order_of_predictions"]
+__all__ = [
+    "check_permutations",
+    "exchangeability_test",
+    "order_of_continuations",
+    "order_of_predictions",
+]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -58,7 +64,7 @@ def exchangeability_test(
           exchangeable model, whatever its prior.
         - "predictions": how much the prediction changes when its history is permuted.
     history : sequence of int
-        Continuations: what the model has seen before them.
+        What the model has seen before the continuations, or before each permuted history.
     histories : array_like of int of shape (n, length), optional
         Predictions: what is permuted; the model's own continuations of `history` by default.
     block : int
@@ -108,11 +114,16 @@ def exchangeability_test(
         return order_of_continuations(tokens, width, n_boot, level, generator)
     if of != "predictions":
         raise ValueError(f"of={of!r} is not one of 'continuations', 'predictions'")
+    start = checked_history(history, width, "history")
+    count = 16 if n is None else n
     if histories is None:
-        count = 16 if n is None else n
-        histories = predictor.sample(count, length, history=history, rng=generator)
+        check_permutations((count, length), block, n_permutations, noise)
+        tokens = continuations(predictor, start, count, length, generator)
+    else:
+        tokens = checked(histories, width, "histories")
+        check_permutations(tokens.shape, block, n_permutations, noise)
     return order_of_predictions(
-        predictor, histories, block, n_permutations, noise, n_boot, level, generator
+        predictor, start, tokens, block, n_permutations, noise, n_boot, level, generator
     )
 
 
@@ -146,22 +157,25 @@ def order_of_continuations(
     )
 
 
-def _permutable(histories: ArrayLike, width: int, block: int, n_permutations: int) -> Ids:
-    """Histories (n, length) of whole demonstrations, two of them or more."""
-    tokens = checked(histories, width, "histories")
-    if not tokens.size:
-        raise ValueError(f"histories have shape {tokens.shape}: there is nothing to permute")
-    length = tokens.shape[1]
+def check_permutations(
+    shape: tuple[int, ...], block: int, n_permutations: int, noise: float
+) -> None:
+    """Refuse histories (n, length) that are not of two whole demonstrations or more."""
+    n, length = shape
+    if n < 1 or length < 1:
+        raise ValueError(f"histories have shape {shape}: there is nothing to permute")
     if block < 1 or length % block or length < 2 * block:
         raise ValueError(f"histories of {length} tokens are not two demonstrations of {block}")
     if n_permutations < 2:
         raise ValueError(f"n_permutations is {n_permutations}; a spread needs two or more")
-    return tokens
+    if not 0.0 < noise < np.inf:
+        raise ValueError(f"noise is {noise}; it is a positive number: exact models round too")
 
 
 def order_of_predictions(
     predictor: Any,
-    histories: ArrayLike,
+    start: Ids,
+    tokens: Ids,
     block: int,
     n_permutations: int,
     noise: float,
@@ -169,11 +183,11 @@ def order_of_predictions(
     level: float,
     rng: np.random.Generator,
 ) -> DiagnosticTest:
-    """Predictions after permuted histories, against one prediction for all of them, with noise."""
-    if not 0.0 < noise < np.inf:
-        raise ValueError(f"noise is {noise}; it is a positive number: exact models round too")
-    width = checked_predictor(predictor)
-    tokens = _permutable(histories, width, block, n_permutations)
+    """Predictions after permuted histories, against one prediction for all of them, with noise.
+
+    The tokens of `start` stay in front of each.
+    """
+    width = int(predictor.n_tokens)
     n, length = tokens.shape
     parts = np.repeat(tokens.reshape(n, 1, -1, block), n_permutations, axis=1)
     for own in parts:
@@ -182,8 +196,9 @@ def order_of_predictions(
     fixed = bool((parts == parts[:, :1]).all())
     if fixed:
         no_power("every history is its own permutation")
-    found = predictor.predict(parts.reshape(-1, length).tolist())
-    rows = as_rows(np.asarray(found), (n, n_permutations, width))
+    permuted = parts.reshape(-1, length)
+    whole = np.concatenate([np.tile(start, (len(permuted), 1)), permuted], axis=1)
+    rows = as_rows(predictor.predict(whole.tolist()), (n, n_permutations, width))
     mean = rows.mean(axis=1, keepdims=True)
     observed = _apart(rows)
     draws = np.empty((n_boot, 2))

@@ -3,13 +3,15 @@
 Contents
     UrnPredictor    exact Bayes under a Dirichlet mixture, as a predictor
     Paths           sampled continuations, and the predictive before and after each token
-    drawn, walk     a predictor's own continuations, and its own paths
+    continuations   what a predictor samples, checked
+    drawn, walk     that after a history, and the predictive all along it
     Null            the exchangeable model: paths of it, as many as a bootstrap wants
     nearest         the Null of some paths
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +20,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._windtunnel_tasks import Urns, seen
+from ._windtunnel_tasks import Urns, checked, seen
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history
 from .rows import as_log_probs, divergences
 
-__all__ = ["Null", "Paths", "Predictor", "UrnPredictor", "drawn", "nearest", "walk"]
+__all__ = [
+    "Null",
+    "Paths",
+    "Predictor",
+    "UrnPredictor",
+    "continuations",
+    "drawn",
+    "nearest",
+    "walk",
+]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -139,13 +150,20 @@ def drawn(
             f"length is {length}; a test needs continuations of {LEAST_LENGTH} tokens or more"
         )
     start = checked_history(history, width, "history")
-    tokens = np.asarray(predictor.sample(n, length, history=start.tolist(), rng=rng))
-    if tokens.shape != (n, length) or tokens.min() < 0 or tokens.max() >= width:
+    return start, continuations(predictor, start, n, length, rng)
+
+
+def continuations(
+    predictor: Any, history: Ids, n: int, length: int, rng: np.random.Generator
+) -> Ids:
+    """What a predictor samples, checked."""
+    found = _at_hand(predictor.sample(n, length, history=history.tolist(), rng=rng))
+    tokens = checked(found, int(predictor.n_tokens), "the predictor's samples")
+    if tokens.shape != (n, length):
         raise ValueError(
-            f"the predictor sampled shape {tokens.shape}, and it must be {(n, length)}, of columns "
-            f"from 0 to {width - 1}"
+            f"the predictor sampled shape {tokens.shape}, and it must be {(n, length)}"
         )
-    return start, tokens
+    return tokens
 
 
 def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Generator) -> Paths:
@@ -155,10 +173,10 @@ def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Gener
     if callable(predictor):
         # a last token, whatever it is, so that there is a row after the one before
         longer = np.concatenate([whole, np.zeros((n, 1), dtype=np.int64)], axis=1)
-        found = np.asarray(predictor(longer))[:, len(start) :]
+        found = _at_hand(predictor(longer))[:, len(start) :]
     else:
         places = range(len(start), len(start) + length + 1)
-        found = np.asarray(predictor.predict([row[:t].tolist() for row in whole for t in places]))
+        found = predictor.predict([row[:t].tolist() for row in whole for t in places])
     return Paths(tokens, as_rows(found, (n, length + 1, int(predictor.n_tokens))))
 
 
@@ -174,10 +192,16 @@ def checked_predictor(predictor: Any) -> int:
     return width
 
 
-def as_rows(found: Floats, shape: tuple[int, ...]) -> Floats:
+def _at_hand(found: Any) -> Any:
+    """What a predictor gave, as an array; or a torch tensor, which may be of bfloat16."""
+    return found.detach().cpu() if hasattr(found, "detach") else np.asarray(found)
+
+
+def as_rows(found: Any, shape: tuple[int, ...]) -> Floats:
     """Log-probabilities of a predictor as probabilities of a shape."""
-    if found.size != np.prod(shape):
-        raise ValueError(f"the predictor gave shape {found.shape}; {shape} is needed")
+    found = _at_hand(found)
+    if math.prod(found.shape) != math.prod(shape):
+        raise ValueError(f"the predictor gave shape {tuple(found.shape)}; {shape} is needed")
     rows = as_log_probs(found.reshape(-1, shape[-1]), "log_probs")[0]
     return np.exp(rows.astype(np.float64)).reshape(shape)
 
@@ -231,10 +255,6 @@ def nearest(
     counts = seen(paths.tokens, width).reshape(-1, width)
     rows = paths.rows.reshape(-1, width)
     if prior is not None:
-        if not isinstance(prior, DirichletMixture):
-            raise TypeError(f"null is a {type(prior).__name__}; it must be a DirichletMixture")
-        if prior.n_tokens != width:
-            raise ValueError(f"null has {prior.n_tokens} tokens and the predictor {width}")
         return Null(prior, mean_kl(rows, urn_rows(prior, counts)))
     single = DirichletMixture([1.0], [solved(counts, rows)])
     found = Null(single, mean_kl(rows, urn_rows(single, counts)))

@@ -351,6 +351,11 @@ def sampled(
     check_options(n_boot, level)
     if max_components < 1:
         raise ValueError(f"max_components is {max_components}; a prior has one or more")
+    width = checked_predictor(predictor)
+    if null is not None and not isinstance(null, DirichletMixture):
+        raise TypeError(f"null is a {type(null).__name__}; it must be a DirichletMixture")
+    if null is not None and null.n_tokens != width:
+        raise ValueError(f"null has {null.n_tokens} tokens and the predictor {width}")
     generator = np.random.default_rng(rng)
     paths = walk(predictor, history, n, length, generator)
     if paths.still:

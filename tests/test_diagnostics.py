@@ -509,6 +509,116 @@ def test_values_are_looked_at_instead_of_tokens():
     assert_allclose(test.values[0], each.values[1])  # in standard errors, which have no scale
 
 
+def test_the_scale_of_values_does_not_matter():
+    one, small, large = (
+        mb.martingale_test(
+            mb.UrnPredictor(mb.DirichletMixture([1.0], [[1.0, 2.0, 1.0]])),
+            values=np.array([1.0, 2.0, 0.0]) * scale,
+            n=30,
+            length=8,
+            rng=0,
+        )
+        for scale in (1.0, 1e-20, 8e307)
+    )
+    assert_allclose(small.values, one.values)
+    assert_allclose(large.values, one.values)
+    assert abs(one.values[0]) > 0.01
+
+
+@pytest.mark.parametrize("test", [*TESTS.values()])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda tokens: tokens * np.nan, "samples have shape .* type float64; they need"),
+        (lambda tokens: tokens + 0.5, "samples have shape .* type float64; they need"),
+        (lambda tokens: tokens == 1, "samples have shape .* type bool; they need"),
+        (lambda tokens: tokens.astype(object), "samples have shape .* type object; they need"),
+        (lambda tokens: tokens + 2, r"samples\[0, 0\] is \d; tokens are 0 to 1"),
+    ],
+)
+def test_samples_that_are_no_tokens_are_refused(test, change, says):
+    class Wrong(mb.UrnPredictor):
+        def sample(self, *args, **options):
+            return change(super().sample(*args, **options))
+
+    with pytest.raises(ValueError, match=says):
+        test(Wrong(PRIOR), n=20, length=8, rng=0)
+
+
+def test_samples_may_be_of_any_whole_type():
+    class Unsigned(mb.UrnPredictor):
+        def sample(self, *args, **options):
+            return super().sample(*args, **options).astype(np.uint64)
+
+    options = {"history": [0, 1], "n": 20, "length": 8, "rng": 0}
+    found = mb.martingale_test(Unsigned(PRIOR), **options)
+    assert found.p_value == mb.martingale_test(URN, **options).p_value
+
+
+class NeverSampled(mb.UrnPredictor):
+    """Fails where arguments are looked at too late."""
+
+    def sample(self, *args, **options):
+        pytest.fail("sampled before all arguments were looked at")
+
+
+@pytest.mark.parametrize(
+    ("test", "options"),
+    [
+        (mb.martingale_test, {"values": [1.0]}),
+        (mb.martingale_test, {"null": mb.DirichletMixture([1.0], [[1.0] * 3])}),
+        (mb.exchangeability_test, {"of": "predictions", "noise": 0.0}),
+        (mb.exchangeability_test, {"of": "predictions", "block": 0}),
+        (mb.exchangeability_test, {"of": "predictions", "n_permutations": 1}),
+        (mb.exchangeability_test, {"of": "predictions", "history": [7]}),
+    ],
+)
+def test_arguments_are_looked_at_before_the_model_runs(test, options):
+    with pytest.raises(ValueError, match=f"{list(options)[-1]}|demonstrations of 0"):
+        test(NeverSampled(PRIOR), rng=0, **options)
+
+
+def test_a_history_stays_before_what_is_permuted():
+    asked = []
+
+    class Listening(mb.UrnPredictor):
+        def predict(self, histories):
+            asked.extend(histories)
+            return super().predict(histories)
+
+    options = {"of": "predictions", "history": [1, 1, 0], "n_permutations": 3, "rng": 0}
+    mb.exchangeability_test(Listening(PRIOR), n=2, length=6, **options)
+    mb.exchangeability_test(Listening(PRIOR), histories=[[0, 1, 1, 1, 0, 0]], **options)
+    assert len(asked) == 3 * 3
+    assert all(own[:3] == [1, 1, 0] and len(own) == 9 for own in asked)
+    assert all(sum(own[3:]) == 3 for own in asked[6:])
+
+
+def test_predictors_may_give_tensors():
+    torch = pytest.importorskip("torch")
+
+    class Tensors(mb.UrnPredictor):
+        dtype = torch.float32
+
+        def __call__(self, sequences):
+            return torch.tensor(super().__call__(sequences), requires_grad=True)
+
+        def predict(self, histories):
+            return torch.tensor(super().predict(histories), dtype=self.dtype)
+
+        def sample(self, *args, **options):
+            return torch.tensor(super().sample(*args, **options))
+
+    half = Tensors(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
+    found = mb.martingale_test(half, n=20, length=8, rng=0)
+    same = mb.martingale_test(mb.UrnPredictor(half.prior), n=20, length=8, rng=0)
+    assert_allclose(found.values, same.values, rtol=1e-6)
+    assert mb.exchangeability_test(half, of="predictions", rng=0).p_value == 1.0
+    half.dtype = torch.bfloat16
+    with pytest.raises(ValueError, match="16-bit probabilities round this far"):
+        mb.exchangeability_test(half, of="predictions", rng=0)
+
+
 def test_blocks_stay_together():
     class Pairs(Walker):
         """The second of each pair counts, so that only whole pairs may change places."""
@@ -618,6 +728,12 @@ def test_wrong_cards_are_named():
         mb.score_card(URN, None, windtunnel.Urns(PRIOR), shots=-1)
     with pytest.raises(TypeError, match="list has no n_tokens"):
         mb.score_card([], None, task)
+    for options in ({"tokens": ["a", "b"]}, {"prefix": [0]}):
+        with pytest.raises(ValueError, match="tokens and prefix are of a language model"):
+            mb.score_card(URN, None, windtunnel.Urns(PRIOR), **options)
+    for options in ({"noise": 0.0}, {"n_permutations": 1}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} is"):
+            mb.score_card(NeverSampled(PRIOR), None, windtunnel.Urns(PRIOR), **options)
 
 
 @pytest.fixture(scope="module")
