@@ -2,10 +2,10 @@
 
 Contents
     Points              demonstrations, probabilities and weights, checked
+    kl                  between two outcomes and two others
     curve, mixture      P, and a mixture of k Dirichlets over two labels, from the searched vector
     search, starts      the best vector found from several starting points
     crossing            where the curve of a mixture passes 1/2
-    unmoved             whether a Dirichlet does not learn
     percentiles         intervals over samples of the points
 """
 
@@ -21,7 +21,7 @@ from . import _core
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
-__all__ = ["Points", "crossing", "curve", "mixture", "percentiles", "search", "starts", "unmoved"]
+__all__ = ["Points", "crossing", "curve", "kl", "mixture", "percentiles", "search", "starts"]
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +45,8 @@ class Points:
         They sum to 1.
     groups : ndarray of int of shape (n,)
         The number of each point's group.
+    places : ndarray of int of shape (n,)
+        The same for points of equal demonstrations.
     """
 
     shown: Floats
@@ -52,6 +54,7 @@ class Points:
     probabilities: Floats
     weights: Floats
     groups: NDArray[np.intp]
+    places: NDArray[np.intp]
 
     @classmethod
     def checked(
@@ -79,16 +82,38 @@ class Points:
             i = int(np.argmin((p >= 0.0) & (p <= 1.0)))
             raise ValueError(f"probabilities[{i}] is {p[i]}; it must be from 0 to 1")
         w = np.ones(len(n)) if weights is None else np.asarray(weights, dtype=np.float64)
-        if w.shape != n.shape or not (np.isfinite(w) & (w >= 0.0)).all() or w.sum() == 0.0:
+        if w.shape != n.shape or not (np.isfinite(w) & (w >= 0.0)).all() or not w.any():
             raise ValueError("weights must be one for each point, finite, >= 0, and not all 0")
+        w = w / w.max()
         names = np.arange(len(n)) if groups is None else np.asarray(groups)
         if names.shape != n.shape:
             raise ValueError(f"groups have shape {names.shape}; shots have {n.shape}")
-        group = np.unique(names, return_inverse=True)[1].reshape(n.shape)
-        return cls(n, rest, p, w / w.sum(), group)
+        try:
+            group = np.unique(names, return_inverse=True)[1].reshape(n.shape)
+        except TypeError:
+            raise TypeError("groups must be all numbers or all strings") from None
+        both = np.column_stack([n, rest])
+        place = np.unique(both, axis=0, return_inverse=True)[1].reshape(n.shape)
+        return cls(n, rest, p, w / w.sum(), group, place)
 
     def __len__(self) -> int:
         return len(self.shown)
+
+    def merged(self) -> tuple[Points, float]:
+        """One point for equal demonstrations, of mean probability; and the mean KL from the points
+        to those, which no curve can do anything about."""
+        _, first, place = np.unique(self.places, return_index=True, return_inverse=True)
+        weights, means = (
+            np.bincount(place, values).astype(np.float64)
+            for values in (self.weights, self.weights * self.probabilities)
+        )
+        means = np.where(weights > 0.0, means / np.where(weights > 0.0, weights, 1.0), 0.5)
+        means = np.clip(means, 0.0, 1.0)
+        apart = float(self.weights @ kl(self.probabilities, means[place]))
+        own = Points(
+            self.shown[first], self.others[first], means, weights, first, self.places[first]
+        )
+        return own, apart
 
     def n_weighty(self) -> int:
         """How many points weigh anything."""
@@ -96,8 +121,12 @@ class Points:
 
     def n_different(self) -> int:
         """How many different demonstrations there are among points that weigh anything."""
-        both = np.column_stack([self.shown, self.others])[self.weights > 0.0]
-        return len(np.unique(both, axis=0))
+        return int(np.count_nonzero(np.bincount(self.places, self.weights)))
+
+    def exceed(self, parameters: int) -> bool:
+        """Whether there are more different points than that: else no sample differs from them."""
+        both = np.column_stack([self.places, self.probabilities])[self.weights > 0.0]
+        return len(np.unique(both, axis=0)) > parameters
 
     def sample(self, rng: np.random.Generator) -> Points | None:
         """As many groups, drawn with replacement; None where nothing drawn weighs anything."""
@@ -113,7 +142,17 @@ class Points:
             self.probabilities[kept],
             w[kept] / w.sum(),
             self.groups[kept],
+            self.places[kept],
         )
+
+
+def kl(p: Floats, q: Floats) -> Floats:
+    """KL between two outcomes of probability p and 1 - p, and those of q, in nats."""
+    q = np.clip(q, 1e-300, 1.0 - 1e-16)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        yes = np.where(p > 0.0, p * np.log(p / q), 0.0)
+        no = np.where(p < 1.0, (1.0 - p) * np.log((1.0 - p) / (1.0 - q)), 0.0)
+    return yes + no
 
 
 def mixture(theta: Floats, k: int) -> DirichletMixture:
@@ -149,19 +188,21 @@ def curve(theta: Floats, k: int, shown: Floats, others: Floats) -> tuple[Floats,
     return (1.0 - share) * each[0] + share * each[1], np.stack([*rows, by_odds])
 
 
-def search(points: Points, k: int, starts: list[Floats]) -> tuple[Floats, float]:
-    """The best parameters found from several starts, and their mean KL."""
+def search(points: Points, k: int, starts: list[Floats], unit: float = 1.0) -> tuple[Floats, float]:
+    """The best parameters found from several starts, and their mean KL.
+
+    `unit` is the mean KL, about, that tolerances are shares of.
+    """
     from scipy.optimize import minimize
 
-    p, w = points.probabilities, points.weights
+    places, apart = points.merged()
+    p, w = places.probabilities, places.weights
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        q, slopes = curve(theta, k, points.shown, points.others)
+        q, slopes = curve(theta, k, places.shown, places.others)
         q = np.clip(q, 1e-300, 1.0 - 1e-16)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            yes = np.where(p > 0.0, p * np.log(p / q), 0.0)
-            no = np.where(p < 1.0, (1.0 - p) * np.log((1.0 - p) / (1.0 - q)), 0.0)
-        return float(w @ (yes + no)), slopes @ (w * ((1.0 - p) / (1.0 - q) - p / q))
+        by_q = w * ((1.0 - p) / (1.0 - q) - p / q) / unit
+        return float(w @ kl(p, q)) / unit, slopes @ by_q
 
     bounds = [LOG_RANGE] * (2 * k) + [(-30.0, 30.0)] * (k - 1)
     # from the optimum of all points, to that of a sample of them, less will do
@@ -173,14 +214,14 @@ def search(points: Points, k: int, starts: list[Floats]) -> tuple[Floats, float]
     ]
     best = min(found, key=lambda f: f.fun)
     inside = (best.x > LOG_RANGE[0] + 1e-6) & (best.x < LOG_RANGE[1] - 1e-6)
-    slope = float(np.abs(best.jac[inside]).max(initial=0.0))
+    slope = unit * float(np.abs(best.jac[inside]).max(initial=0.0))
     if slope > FLAT and len(starts) > 1:
         warnings.warn(
             f"the search for a curve of {k} components ended at a slope of {slope:.1e}",
             ConvergenceWarning,
             stacklevel=3,
         )
-    return best.x, max(float(best.fun), 0.0)
+    return best.x, max(unit * float(best.fun), 0.0) + apart
 
 
 def starts(points: Points, k: int, rng: np.random.Generator) -> list[Floats]:
@@ -199,7 +240,7 @@ def starts(points: Points, k: int, rng: np.random.Generator) -> list[Floats]:
     return found
 
 
-def unmoved(prior: DirichletMixture) -> bool:
+def _unmoved(prior: DirichletMixture) -> bool:
     """Whether this is one Dirichlet whose concentration only the limit of the search held back."""
     return prior.n_components == 1 and bool(np.log(prior.alpha).max() > LOG_RANGE[1] - 0.01)
 
@@ -213,7 +254,7 @@ def crossing(prior: DirichletMixture) -> float:
 
     if above(0.0) >= 0.0:
         return 0.0
-    if unmoved(prior):
+    if _unmoved(prior):
         return np.inf
     if prior.n_components == 1:
         return float(prior.alpha[0, 0] - prior.alpha[0, 1])  # A (2 m - 1)
@@ -226,17 +267,25 @@ def crossing(prior: DirichletMixture) -> float:
 
 
 def percentiles(
-    points: Points, k: int, theta: Floats, n_boot: int, level: float, rng: np.random.Generator
+    points: Points,
+    k: int,
+    theta: Floats,
+    unit: float,
+    n_boot: int,
+    level: float,
+    rng: np.random.Generator,
 ) -> dict[str, tuple[float, float]]:
-    """Percentiles over samples of the groups of points; none where there is a single group."""
+    """Percentiles over samples of the groups of points; none where there is a single group, or
+    where a curve goes through all points."""
     values: dict[str, list[float]] = {"crossover": []}
     if k == 1:
         values |= {"concentration": [], "mean": []}
-    for _ in range(n_boot if points.groups.max() > 0 else 0):
+    possible = points.groups.max() > 0 and points.exceed(len(theta))
+    for _ in range(n_boot if possible else 0):
         drawn = points.sample(rng)
         if drawn is None or drawn.n_different() < 2:
             continue
-        own = mixture(search(drawn, k, [theta])[0], k)
+        own = mixture(search(drawn, k, [theta], unit)[0], k)
         values["crossover"].append(crossing(own))
         if k == 1:
             values["concentration"].append(float(own.concentration[0]))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._icl_search import Points, crossing, mixture, percentiles, search, starts, unmoved
+from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ __all__ = ["IclCurve", "IclFit", "fit_icl_curve", "icl_curve"]
 Floats = NDArray[np.float64]
 Seed = np.random.Generator | int | None
 
-EXACT = 1e-12  # a mean KL that is none
+EXACT = 1e-10  # a mean KL that is none: logits in float32, and a concentration at its limit
+LEAST_UNIT = 1e-14  # nats below which a mean KL is rounding
 STRONG = 6.0  # difference of BIC
 
 
@@ -116,18 +117,23 @@ class IclFit:
         One Dirichlet: slow.
     switch : IclCurve or None
         A mixture of two; None where there are too few different numbers of shots.
+    constant_kl, constant_bic : float
+        Of the mean probability, whatever the shots; one parameter.
     level : float
         Of the intervals.
-    shots, others, probabilities : ndarray of shape (n,)
-        The points that were fitted.
+    shots, others, probabilities, weights : ndarray of shape (n,)
+        The points that were fitted; weights sum to 1.
     """
 
     dirichlet: IclCurve
     switch: IclCurve | None
+    constant_kl: float
+    constant_bic: float
     level: float
     shots: Floats
     others: Floats
     probabilities: Floats
+    weights: Floats
 
     @property
     def bic_difference(self) -> float:
@@ -144,12 +150,19 @@ class IclFit:
 
     def verdict(self) -> str:
         """Which form, in a sentence."""
+        gained = self.constant_bic - self.best.bic
+        if gained <= 0.0:
+            return (
+                "No learning: a constant probability explains the points as well, its BIC "
+                f"{display.number(-gained)} lower."
+            )
+        if gained < STRONG:
+            return (
+                "The data do not tell learning from a constant probability: their BIC differ by "
+                "less than 6."
+            )
         if self.switch is None:
             return "Too few points to tell a switch from slow learning."
-        if self.best is self.dirichlet and unmoved(self.dirichlet.prior):
-            return (
-                "No learning: the probability hardly rises with shots; no concentration fits best."
-            )
         told = f"BIC {display.number(abs(self.bic_difference))} lower than the other's"
         if self.best is self.switch:
             return f"A switch: {told}."
@@ -163,7 +176,8 @@ class IclFit:
             if curve is not None:
                 low, high = curve.intervals.get("crossover", (np.nan, np.nan))
                 lines.append([name, curve.mean_kl, curve.bic, curve.crossover, low, high])
-        percent = f"{self.level:.0%}"
+        lines.append(["constant", self.constant_kl, self.constant_bic, "", "", ""])
+        percent = f"{100 * self.level:g}%"
         return ["", "mean KL", "BIC", "crossover", f"{percent} from", "to"], lines
 
     def __repr__(self) -> str:
@@ -225,7 +239,9 @@ def fit_icl_curve(
     Notes
     -----
     Both minimise the mean of KL(observed || fitted) over points.  With `others`, o of them, the
-    Dirichlet's curve is (A (1 - m) + n) / (A + n + o).
+    Dirichlet's curve is (A (1 - m) + n) / (A + n + o).  There are intervals where there are more
+    different points than parameters; with few groups they are too narrow, those of 5 groups at 0.9
+    hold the truth in about 82 % of cases.
 
     Examples
     --------
@@ -239,12 +255,16 @@ def fit_icl_curve(
     points = Points.checked(shots, probabilities, others, weights, groups)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must be between 0 and 1")
-    if n_boot < 0:
-        raise ValueError(f"n_boot is {n_boot}; it must not be negative")
+    if not hasattr(n_boot, "__index__") or n_boot < 0:
+        raise ValueError(f"n_boot is {n_boot!r}; it must be a whole number, not negative")
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
     generator = np.random.default_rng(rng)
     many = points.n_weighty()
+
+    def bic(mean_kl: float, parameters: int) -> float:
+        return float(many * np.log(max(mean_kl, EXACT)) + parameters * np.log(many))
+
     fits = []
     for k, parameters in ((1, 2), (2, 5)):
         if k == 2 and points.n_different() <= parameters:
@@ -255,10 +275,23 @@ def fit_icl_curve(
             IclCurve(
                 prior=prior,
                 mean_kl=value,
-                bic=many * np.log(max(value, EXACT)) + parameters * np.log(many),
+                bic=bic(value, parameters),
                 crossover=crossing(prior),
-                intervals=percentiles(points, k, theta, n_boot, level, generator),
+                intervals=percentiles(
+                    points, k, theta, max(value, LEAST_UNIT), n_boot, level, generator
+                ),
             )
         )
-    switch = fits[1] if len(fits) == 2 else None
-    return IclFit(fits[0], switch, level, points.shown, points.others, points.probabilities)
+    mean = float(points.weights @ points.probabilities)
+    constant = float(points.weights @ kl(points.probabilities, np.full(len(points), mean)))
+    return IclFit(
+        dirichlet=fits[0],
+        switch=fits[1] if len(fits) == 2 else None,
+        constant_kl=constant,
+        constant_bic=bic(constant, 1),
+        level=level,
+        shots=points.shown,
+        others=points.others,
+        probabilities=points.probabilities,
+        weights=points.weights,
+    )

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import matrixbayes as mb
-from matrixbayes._icl_search import curve
+from matrixbayes._icl_search import Points, curve, kl
 from matrixbayes.icl import fit_icl_curve, icl_curve
 
 SHOTS = np.arange(0, 60, 3)
@@ -177,3 +177,69 @@ def test_a_curve_that_does_not_rise_crosses_nowhere(probability: float) -> None:
 def test_a_number_of_samples_is_not_negative() -> None:
     with pytest.raises(ValueError, match="n_boot is -1"):
         fit_icl_curve([0, 1], [0.2, 0.3], n_boot=-1)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.5, 0.8])
+def test_noise_is_not_learning(probability: float) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        shots = rng.integers(0, 30, 60)
+        seen = np.clip(probability + rng.normal(0.0, 0.05, 60), 0.001, 0.999)
+        found = fit_icl_curve(shots, seen, n_boot=0, rng=0)
+        assert found.verdict().startswith(("No learning", "The data do not tell learning"))
+        assert found.constant_kl >= found.dirichlet.mean_kl - 1e-6
+
+
+def test_a_constant_beats_what_only_the_limits_of_the_search_leave() -> None:
+    rng = np.random.default_rng(0)
+    shots, others = np.tile([0.0, 2.0, 4.0, 6.0], 20), np.repeat(np.arange(4.0), 20)
+    seen = 0.5 + rng.normal(0.0, 1e-6, 80)
+    found = fit_icl_curve(shots, seen, others=others, n_boot=0, rng=0)
+    assert found.verdict().startswith("No learning")
+    shots = np.arange(0.0, 30.0, 2.0)
+    assert fit_icl_curve(shots, 0.9 - 0.02 * shots, rng=0).verdict().startswith("No learning")
+    assert "constant" in repr(found)
+
+
+def test_intervals_are_as_wide_as_the_noise_however_small() -> None:
+    shots = np.arange(15.0)
+    noise = np.random.default_rng(1).normal(size=15)
+    wide = []
+    for size in (1e-3, 1e-5, 1e-6):
+        found = fit_icl_curve(shots, (2.0 + shots) / (10.0 + shots) + size * noise, rng=0)
+        low, high = found.dirichlet.intervals["crossover"]
+        wide.append((high - low) / size)
+    assert_allclose(wide, wide[0], rtol=0.05)
+
+
+def test_no_intervals_where_a_curve_goes_through_all_points() -> None:
+    assert fit_icl_curve([0, 5], [0.2, 0.4], rng=0).dirichlet.intervals == {}
+    assert fit_icl_curve([0, 5, 0, 5], [0.2, 0.4, 0.2, 0.4], rng=0).dirichlet.intervals == {}
+    assert fit_icl_curve([0, 5, 9], [0.2, 0.4, 0.5], rng=0).dirichlet.intervals["crossover"]
+
+
+def test_points_of_equal_demonstrations_count_by_their_mean() -> None:
+    """And by how far they are from it, which no curve changes."""
+    rng = np.random.default_rng(0)
+    shots, weights = np.repeat([0.0, 3.0, 9.0, 20.0], 5), rng.random(20)
+    seen = np.clip((2.0 + shots) / (10.0 + shots) + rng.normal(0.0, 0.05, 20), 0.0, 1.0)
+    points = Points.checked(shots, seen, None, weights, None)
+    places, apart = points.merged()
+    theta = np.log([3.0, 2.0])
+    whole = points.weights @ kl(seen, curve(theta, 1, shots, 0.0 * shots)[0])
+    merged = places.weights @ kl(
+        places.probabilities, curve(theta, 1, places.shown, places.others)[0]
+    )
+    assert merged + apart == pytest.approx(whole, rel=1e-12)
+    found = fit_icl_curve(shots, seen, weights=weights, rng=0, n_boot=0).dirichlet
+    own = points.weights @ kl(seen, found(shots))
+    assert found.mean_kl == pytest.approx(own, rel=1e-9)
+
+
+def test_other_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match=r"n_boot is 2.5"):
+        fit_icl_curve([0, 1], [0.2, 0.3], n_boot=2.5)
+    with pytest.raises(TypeError, match="groups must be all numbers or all strings"):
+        fit_icl_curve([0, 1], [0.2, 0.3], groups=["a", None])
+    found = fit_icl_curve([0, 1, 2], [0.2, 0.3, 0.4], weights=[1e308] * 3, level=0.975, rng=0)
+    assert "97.5% from" in repr(found)
