@@ -121,8 +121,8 @@ class IclFit:
         Of the mean probability, whatever the shots; one parameter.
     level : float
         Of the intervals.
-    shots, others, probabilities, weights : ndarray of shape (n,)
-        The points that were fitted; weights sum to 1.
+    shots, others, probabilities : ndarray of shape (n,)
+        The points that were fitted, which weigh anything.
     """
 
     dirichlet: IclCurve
@@ -133,7 +133,6 @@ class IclFit:
     shots: Floats
     others: Floats
     probabilities: Floats
-    weights: Floats
 
     @property
     def bic_difference(self) -> float:
@@ -284,14 +283,14 @@ def fit_icl_curve(
         )
     mean = float(points.weights @ points.probabilities)
     constant = float(points.weights @ kl(points.probabilities, np.full(len(points), mean)))
+    weighty = points.weights > 0.0
     return IclFit(
         dirichlet=fits[0],
         switch=fits[1] if len(fits) == 2 else None,
         constant_kl=constant,
         constant_bic=bic(constant, 1),
         level=level,
-        shots=points.shown,
-        others=points.others,
-        probabilities=points.probabilities,
-        weights=points.weights,
+        shots=points.shown[weighty],
+        others=points.others[weighty],
+        probabilities=points.probabilities[weighty],
     )

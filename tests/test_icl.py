@@ -243,3 +243,9 @@ def test_other_arguments_are_named() -> None:
         fit_icl_curve([0, 1], [0.2, 0.3], groups=["a", None])
     found = fit_icl_curve([0, 1, 2], [0.2, 0.3, 0.4], weights=[1e308] * 3, level=0.975, rng=0)
     assert "97.5% from" in repr(found)
+
+
+def test_points_of_no_weight_are_no_points() -> None:
+    found = fit_icl_curve([0, 3, 6, 10**6], [0.2, 0.4, 0.5, 0.0], weights=[1, 1, 1, 0], rng=0)
+    assert found.shots.tolist() == [0.0, 3.0, 6.0]
+    assert len(found.probabilities) == len(found.others) == 3
