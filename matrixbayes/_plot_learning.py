@@ -180,30 +180,37 @@ def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        All are bits; the axis is logarithmic where the KL would vanish beside the entropies.
+        All are bits; the axis is logarithmic where the KL would vanish beside the entropies.  A KL
+        that is infinite is marked at the upper edge.
     """
-    at = score.positions
+    at, endless = score.positions, np.isposinf(score.kl[score.positions])
     ax = new_axes(ax, 7.5, 4.0)
-    values = (score.bayes_entropy[at], score.model_entropy[at], score.kl[at])
+    kl = np.where(endless, np.nan, score.kl[at])
+    values = (score.bayes_entropy[at], score.model_entropy[at], kl)
     names = ("entropy of exact Bayes", "entropy of the model", "KL(Bayes || model)")
-    wide = bool(values[2].max() * WIDE < values[0].max() and values[2].max() > 0.0)
+    most = kl[~endless].max(initial=0.0)
+    wide = bool(most * WIDE < values[0].max() and most > 0.0)
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
         look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
-        look |= {"markersize": 4, "markevery": (i, every(len(at)) + 2)}
-        ax.plot(at, np.where(value > 0.0, value, np.nan) if wide else value, label=name, **look)
-    error = np.nan_to_num(score.standard_error[at])
-    low = values[2] - error
+        shown = np.where(value > 0.0, value, np.nan) if wide else value
+        ax.plot(at, shown, label=name, markersize=4, markevery=_marked(shown, i), **look)
+    error = np.where(endless, 0.0, np.nan_to_num(score.standard_error[at]))
+    low = kl - error
     if wide:  # a band that reaches 0 ends at a tenth of its middle
-        low = np.maximum(low, 0.1 * values[2])
+        low = np.maximum(low, 0.1 * kl)
     ax.fill_between(
         at,
         low,
-        values[2] + error,
+        kl + error,
         color=COLOURS[2],
         alpha=0.2,
         linewidth=0,
         label="± one standard error",
     )
+    if endless.any():
+        edge: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        edge |= {"color": COLOURS[2], "marker": "x", "markersize": 6, "linestyle": "none"}
+        ax.plot(at[endless], np.ones(endless.sum()), label="KL is infinite", **edge)
     tidy(ax, xlabel="position", ylabel="bits")
     title = f"Wind tunnel: {score.n_sequences} sequences"
     ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
@@ -211,9 +218,16 @@ def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
     if wide:
         ax.set_yscale("log")
     else:
-        ax.set_ylim(bottom=min(0.0, float(low.min())))
+        ax.set_ylim(bottom=min(0.0, float(low[~endless].min(initial=0.0))))
     legend(ax)
     return ax
+
+
+def _marked(values: Floats, i: int) -> list[int]:
+    """Where the i-th line has markers: at some of its points, and at those that no line reaches."""
+    n, gap = len(values), np.isnan(np.pad(values, 1, constant_values=np.nan))
+    alone = np.flatnonzero(gap[:-2] & ~gap[1:-1] & gap[2:])
+    return sorted({*range(i % n, n, every(n) + 2), *alone.tolist()})
 
 
 def learning_path(

@@ -368,6 +368,35 @@ def test_a_wind_tunnel_shows_a_small_kl_too() -> None:
     assert png(exact.plot(ax=new_axes("")).figure)  # no KL, and no standard error of one sequence
 
 
+def markers(ax: Axes, name: str) -> list[float]:
+    """The heights of the markers that a line shows."""
+    (line,) = (line for line in ax.get_lines() if line.get_label() == name)
+    heights = np.asarray(line.get_ydata())[line.get_markevery()]
+    return [float(y) for y in heights if np.isfinite(y)]
+
+
+@pytest.mark.parametrize("positions", [[5], [2, 5], [0, 2, 5]])
+def test_a_wind_tunnel_shows_each_line_at_few_positions(positions: list[int]) -> None:
+    ax = replace(FAR, positions=np.array(positions)).plot(ax=new_axes(""))
+    for name in ("entropy of exact Bayes", "entropy of the model", "KL(Bayes || model)"):
+        assert markers(ax, name)
+
+
+def test_a_wind_tunnel_marks_an_infinite_kl() -> None:
+    kl, error = NEAR.kl.copy(), NEAR.standard_error.copy()
+    kl[[3, 5]], error[[3, 5]] = np.inf, np.nan
+    score = replace(NEAR, kl=kl, standard_error=error)
+    ax = score.plot(ax=new_axes(""))
+    assert ([3, 5], [1.0, 1.0]) in drawn(ax)
+    assert "KL is infinite" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert kl[4] in markers(ax, "KL(Bayes || model)")  # a point that no line reaches
+    assert ax.get_yscale() == "log"
+    assert png(ax.figure)
+    everywhere = replace(score, positions=np.array([3, 5])).plot(ax=new_axes(""))
+    assert ([3, 5], [1.0, 1.0]) in drawn(everywhere)
+    assert png(everywhere.figure)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
