@@ -18,7 +18,6 @@ from ._plot_style import (
     every,
     legend,
     new_axes,
-    shot_axis,
     tidy,
     token_name,
 )
@@ -52,9 +51,10 @@ def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        The form that the data prefer is drawn heavier.  Of many points with the same demonstrations
-        the mean is marked, with one standard deviation.  Hollow marks are points that have
-        demonstrations of other labels too: the curves are of those that have none.
+        Shots are on a logarithmic axis, linear from 0 to 1, where they reach far.  The form that
+        the data prefer is drawn heavier.  Of many points with the same demonstrations the mean is
+        marked, with one standard deviation.  Hollow marks are points that have demonstrations of
+        other labels too, one for each number of those: the curves are of points that have none.
     """
     ax = new_axes(ax, 7.5, 4.0)
     last = int(np.ceil(fit.shots.max()))
@@ -63,11 +63,11 @@ def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
         if curve is not None:
             _fitted(ax, i, name, curve, fit, last)
     alone = fit.others == 0.0
-    _observed(ax, fit.shots[alone], fit.probabilities[alone], "observed", INK)
-    _observed(ax, fit.shots[~alone], fit.probabilities[~alone], "observed, with others", "none")
+    _observed(ax, fit, alone, "observed", INK)
+    _observed(ax, fit, ~alone, "observed, with others", "none")
     tidy(ax, xlabel="demonstrations of the label (shots)", ylabel="probability of the label")
     ax.set_title("In-context learning", loc="left", fontsize="medium", fontweight="bold")
-    shot_axis(ax, last)
+    _reaching(ax, np.array([0.0, last]))
     ax.set_ylim(-0.02, 1.02)
     legend(ax)
     return ax
@@ -81,8 +81,8 @@ def _fitted(ax: Axes, i: int, name: str, curve: IclCurve, fit: IclFit, last: int
         words = "above 1/2 from the beginning"
     else:
         words = f"passes 1/2 at {n:.3g}" if np.isfinite(n) else "never passes 1/2"
-        words += "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
-    shots = np.linspace(0.0, last, POINTS)
+        words += f" ({low:.3g} to {high:.3g})" if np.isfinite(low) else ""
+    shots = np.expm1(np.linspace(0.0, np.log1p(last), POINTS))  # denser where a log axis is wider
     look |= {"linestyle": STYLES[i], "linewidth": 2.4 if curve is fit.best else 1.3}
     ax.plot(shots, curve(shots), label=f"{name}:\n{words}", **look)
     if low < last:
@@ -93,20 +93,23 @@ def _fitted(ax: Axes, i: int, name: str, curve: IclCurve, fit: IclFit, last: int
         ax.plot([n], [0.5], color=COLOURS[i], markeredgecolor="white", linestyle="none", **mark)
 
 
-def _observed(ax: Axes, shots: Floats, p: Floats, name: str, face: str) -> None:
-    """Points, or their mean and standard deviation where several have the same place."""
-    if not len(shots):
+def _observed(ax: Axes, fit: IclFit, chosen: NDArray[np.bool_], name: str, face: str) -> None:
+    """Points, or their mean and standard deviation where several have the same demonstrations."""
+    if not chosen.any():
         return
-    places, where, many = np.unique(shots, return_inverse=True, return_counts=True)
+    both, p = np.column_stack([fit.shots, fit.others])[chosen], fit.probabilities[chosen]
+    places, where, many = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+    shots, where = places[:, 0], where.reshape(-1)
     mean = np.bincount(where, p) / many
-    spread = np.sqrt(np.bincount(where, (p - mean[where]) ** 2) / np.maximum(many - 1, 1))
+    with np.errstate(invalid="ignore"):  # of a single point there is none
+        spread = np.sqrt(np.bincount(where, (p - mean[where]) ** 2) / (many - 1))
     mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markerfacecolor": face}
     mark |= {"color": INK, "linestyle": "none", "zorder": 3}
     if many.max() > 1:
         name += ", mean ± sd"
-        ax.errorbar(places, mean, yerr=spread, label=name, elinewidth=0.9, capsize=2, **mark)
+        ax.errorbar(shots, mean, yerr=spread, label=name, elinewidth=0.9, capsize=2, **mark)
     else:
-        ax.plot(places, mean, label=name, **mark)
+        ax.plot(shots, mean, label=name, **mark)
 
 
 def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = None) -> Axes:

@@ -322,6 +322,36 @@ def test_a_learning_curve_need_not_pass_one_half(p: list[float], words: str) -> 
     assert png(ax.figure)
 
 
+def test_points_with_different_other_labels_are_not_pooled() -> None:
+    fit = fit_icl_curve(
+        [4, 4, 4, 0, 8], [0.4, 0.2, 0.4, 0.2, 0.5], others=[4, 12, 12, 0, 0], n_boot=0, rng=0
+    )
+    ax = plot.icl_curve(fit, ax=new_axes(""))
+    assert any(x == [4, 4] and np.allclose(y, [0.4, 0.3]) for x, y in drawn(ax))
+    assert png(ax.figure)
+
+
+def test_far_shots_are_on_a_logarithmic_axis() -> None:
+    shots = np.array([0, *2 ** np.arange(11)])
+    fit = fit_icl_curve(shots, (2 + shots) / (10 + shots), n_boot=0, rng=0)
+    ax = plot.icl_curve(fit, ax=new_axes(""))
+    assert ax.get_xscale() == "symlog"
+    x = np.array(next(x for x, _ in drawn(ax) if len(x) > 100))
+    assert (x[0], round(x[-1])) == (0.0, 1024)
+    assert (x < 10.0).sum() > 50
+    low, high = ax.get_xlim()
+    assert low < 0.0 < 1024.0 < high
+    few = fit_icl_curve([0, 1, 2], [0.2, 0.3, 0.4], n_boot=0, rng=0)
+    assert plot.icl_curve(few, ax=new_axes("")).get_xscale() == "linear"
+
+
+def test_a_curve_that_never_passes_has_no_interval_for_where() -> None:
+    curve = replace(LEARNT.dirichlet, crossover=np.inf, intervals={"crossover": (np.inf, np.inf)})
+    ax = plot.icl_curve(replace(LEARNT, dirichlet=curve), ax=new_axes(""))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "one Dirichlet:\nnever passes 1/2" in names
+
+
 def test_a_text_has_three_panels() -> None:
     figure = Figure((9.0, 7.5), layout="constrained")
     axes = tuple(figure.subplots(3, 1, sharex=True))
