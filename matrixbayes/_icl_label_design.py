@@ -126,12 +126,14 @@ class LabelDesign:
                     f"the rows have no column {missing[0]!r}; collect them with vocab=design.vocab"
                 )
             columns = [tokens.index(word) for word in self.words]
-        p = np.exp(log_probs[:, columns].astype(np.float64))
-        total = p.sum(axis=1)
-        if not (total > 0.0).all():
-            i = int(np.argmin(total))
+        log_p = log_probs[:, columns].astype(np.float64)
+        most = log_p.max(axis=1, keepdims=True)
+        if np.isneginf(most).any():
+            i = int(np.argmin(most))
             raise ValueError(f"row {i} gives every one of the words the probability 0")
-        return p[np.arange(len(self)), [self.words.index(word) for word in self.shown]] / total
+        p = np.exp(log_p - most)  # of the likeliest word 1: words may all be far too rare for exp
+        shown = [self.words.index(word) for word in self.shown]
+        return p[np.arange(len(self)), shown] / p.sum(axis=1)
 
     def curve(self, rows: Any, *, kind: str | None = None) -> LabelCurve:
         """The learning curve of a model's rows, over sequences.

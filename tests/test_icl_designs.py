@@ -164,6 +164,15 @@ def test_a_curve_is_a_mean_over_sequences() -> None:
     assert alone.fit(rows, rng=0).dirichlet.intervals == {}  # a sequence has no others to vary with
 
 
+def test_words_may_be_too_rare_for_exp() -> None:
+    design = flipped_label_design(TEXTS, LABELS, shots=[0], n_sequences=2, rng=0)
+    rare = mb.NextTokenRows(
+        [[-800.0, -801.0, 0.0], [-801.0, -800.0, 0.0]], tokens=("positive", "negative", "else")
+    )
+    odds = np.where(np.array(design.shown) == "positive", 1.0, -1.0) * [1.0, -1.0]
+    assert_allclose(design.probabilities(rare), 1.0 / (1.0 + np.exp(-odds)), rtol=1e-5)
+
+
 def test_queries_of_ones_own() -> None:
     asked = [("so so", "positive"), ("meh", "negative"), ("oh", "negative")]
     design = flipped_label_design(
