@@ -269,7 +269,7 @@ class ElicitationReport:
         if name not in self.intervals:
             return f"{value:.4g}"
         low, high = self.intervals[name]
-        return f"{value:.4g} ({self.level:.0%}: {low:.4g} to {high:.4g})"
+        return f"{value:.4g} ({100 * self.level:g}%: {low:.4g} to {high:.4g})"
 
     def __repr__(self) -> str:
         k = next(iter(self.priors.values())).n_components

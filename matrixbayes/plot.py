@@ -397,7 +397,7 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
     ax.step(report.delta, report.modulus, where="post", color=COLOURS[1], linewidth=2.0, label=name)
     if report.band is not None:
         band: dict[str, Any] = {"step": "post", "color": COLOURS[1], "alpha": 0.25, "linewidth": 0}
-        share = f"{report.level:.0%} of samples"
+        share = f"{100 * report.level:g}% of samples"
         ax.fill_between(report.delta, *report.band, label=share, **band)
     torn = report.discontinuities
     if len(torn):

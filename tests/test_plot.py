@@ -455,6 +455,13 @@ def test_a_triangle_needs_ternary_axes() -> None:
         plot.ternary(PRIOR, ax=new_axes("plain"))
 
 
+def test_levels_are_not_rounded() -> None:
+    ax = plot.continuity(replace(TORN, level=0.975), ax=new_axes(""))
+    assert "97.5% of samples" in [text.get_text() for text in ax.get_legend().get_texts()]
+    report = replace(ELICITED, level=0.999, discount=0.9, intervals={"discount": (0.8, 0.95)})
+    assert "0.9 (99.9%: 0.8 to 0.95)" in repr(report)
+
+
 def test_elicitation_of_points_that_are_all_zero() -> None:
     zero = ELICITED.points._replace(observed=np.zeros_like(ELICITED.points.observed))
     ax = plot.elicitation(replace(ELICITED, points=zero))
