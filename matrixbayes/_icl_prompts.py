@@ -107,6 +107,8 @@ class Sequences:
         if many < 1:
             raise ValueError(f"n_sequences is {many}; it must be 1 at least")
         asked = None if queries is None else _asked(queries, pools)
+        if not isinstance(balanced, (bool, np.bool_)):
+            raise TypeError(f"balanced is {balanced!r}; it must be True or False")
         return cls(pools, asked, many, bool(balanced))
 
     @property
@@ -153,6 +155,8 @@ def strings(values: Any, what: str) -> list[str]:
     """A list of strings."""
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{what} is one string; give a sequence of them")
+    if not np.iterable(values):
+        raise TypeError(f"{what} is {values!r}; it must be a sequence of strings")
     words = list(values)
     for i, word in enumerate(words):
         if not isinstance(word, str):
@@ -164,11 +168,14 @@ def strings(values: Any, what: str) -> list[str]:
 
 def _asked(queries: Any, pools: dict[str, tuple[str, ...]]) -> tuple[Pair, ...]:
     """Pairs of a text and a known label."""
+    if not np.iterable(queries):
+        raise TypeError(f"queries is {queries!r}; it must be a sequence of pairs (input, label)")
     pairs = list(queries)
     if not pairs:
         raise ValueError("queries are empty; leave them out to draw them from the inputs")
     for i, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(x, str) for x in pair):
+        two = list(pair) if np.iterable(pair) and not isinstance(pair, str) else []
+        if len(two) != 2 or not all(isinstance(x, str) for x in two):
             raise TypeError(f"queries[{i}] is {pair!r}; it must be a pair (input, label)")
         if pair[1] not in pools:
             known = ", ".join(map(repr, pools))
@@ -176,10 +183,10 @@ def _asked(queries: Any, pools: dict[str, tuple[str, ...]]) -> tuple[Pair, ...]:
     return tuple((text, name) for text, name in pairs)
 
 
-def whole_numbers(values: Iterable[int], what: str) -> list[int]:
+def whole_numbers(values: int | Iterable[int], what: str) -> list[int]:
     """Different whole numbers from 0 on, rising."""
     numbers = set()
-    for value in values:
+    for value in values if np.iterable(values) else [np.asarray(values).item()]:
         if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
             raise TypeError(f"{what} has {value!r}; it must be a whole number")
         if operator.index(value) < 0:

@@ -226,6 +226,8 @@ def learning_path(
 def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
     if isinstance(items, (str, bytes)):
         raise TypeError(f"{what} is one string; for a single token write [{items!r}]")
+    if not np.iterable(items):
+        raise TypeError(f"{what} is {items!r}; give a sequence of tokens")
     return np.array(columns_of(items, prior, what), dtype=np.int64)
 
 

@@ -14,6 +14,8 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +36,7 @@ def flipped_label_design(
     inputs: Sequence[str],
     labels: Sequence[str],
     *,
-    shots: Iterable[int] = SHOTS,
+    shots: int | Iterable[int] = SHOTS,
     fraction: float | Iterable[float] = 1.0,
     n_sequences: int = 20,
     queries: Sequence[Query] | None = None,
@@ -54,7 +56,7 @@ def flipped_label_design(
         Texts to demonstrate with.
     labels : sequence of str
         Their true labels, words that mean what they say; two different ones at least.
-    shots : iterable of int
+    shots : int or iterable of int
         Numbers of demonstrations.
     fraction : float or iterable of float
         Of the demonstrations of a prompt that are flipped, to the nearest whole number.
@@ -126,7 +128,7 @@ def unrelated_label_design(
     labels: Sequence[str],
     *,
     words: Sequence[str] = ("foo", "bar"),
-    shots: Iterable[int] = SHOTS,
+    shots: int | Iterable[int] = SHOTS,
     n_sequences: int = 20,
     queries: Sequence[Query] | None = None,
     balanced: bool = True,
@@ -190,11 +192,13 @@ def unrelated_label_design(
 
 
 def _fractions(fraction: float | Iterable[float]) -> list[float]:
-    given = list(fraction) if isinstance(fraction, Iterable) else [fraction]
+    given: list[Any] = list(fraction) if np.iterable(fraction) else [np.asarray(fraction).item()]
     if not given:
         raise ValueError("fraction is empty")
     for f in given:
-        if not 0.0 <= f <= 1.0:
+        if not isinstance(f, Real) or isinstance(f, bool):
+            raise TypeError(f"fraction is {f!r}; it must be a number from 0 to 1")
+        if not 0.0 <= float(f) <= 1.0:
             raise ValueError(f"fraction is {f}; it must be from 0 to 1")
     return given
 

@@ -207,6 +207,9 @@ def test_wrong_models_and_options_are_explained() -> None:
         learning_path(PRIOR, FLAT, [0], kind="scores")
     with pytest.raises(ValueError, match=r"history\[0\] is column 7"):
         learning_path(PRIOR, FLAT, [0], history=[7])
+    for history in (None, 3):
+        with pytest.raises(TypeError, match=f"history is {history}; give a sequence of tokens"):
+            learning_path(PRIOR, FLAT, [0], history=history)
     wide = Sampler()
     wide.n_tokens = 4
     with pytest.raises(ValueError, match="over 4 tokens and the prior over 3"):

@@ -75,6 +75,15 @@ def test_a_fraction_is_flipped() -> None:
     assert len(places) > 1
 
 
+@pytest.mark.parametrize("shape", [int, np.int64, np.array])
+def test_a_single_number_is_one_value(shape) -> None:
+    lists = {"shots": [4], "fraction": [0.5], "n_sequences": 3, "rng": 0}
+    single = lists | {"shots": shape(4), "fraction": np.array(0.5)}
+    one, same = (flipped_label_design(TEXTS, LABELS, **given) for given in (single, lists))
+    assert one.prompts == same.prompts
+    assert set(one.followed) == {2}
+
+
 def test_unrelated_words_stand_for_each_label_equally_often() -> None:
     design = unrelated_label_design(TEXTS, LABELS, shots=(0, 4), n_sequences=6, rng=0)
     assert design.words == ("foo", "bar")
@@ -260,9 +269,16 @@ def test_the_bundled_model_counts_labels() -> None:
         ({"shots": [-1]}, ValueError, "shots has -1"),
         ({"shots": [0.5]}, TypeError, "shots has 0.5"),
         ({"shots": []}, ValueError, "shots is empty"),
+        ({"shots": None}, TypeError, "shots has None"),
+        ({"shots": "4"}, TypeError, "shots has '4'"),
         ({"shots": [60]}, ValueError, "take 30 inputs of each label and a query; there are 30"),
         ({"n_sequences": 0}, ValueError, "n_sequences is 0"),
         ({"queries": []}, ValueError, "queries are empty"),
+        ({"queries": 3}, TypeError, "queries is 3"),
+        ({"queries": [3]}, TypeError, r"queries\[0\] is 3"),
+        ({"balanced": "no"}, TypeError, "balanced is 'no'; it must be True or False"),
+        ({"inputs": None}, TypeError, "inputs is None"),
+        ({"labels": 3}, TypeError, "labels is 3"),
         ({"queries": ["so so"]}, TypeError, r"queries\[0\]"),
         ({"queries": [("so so", "neutral")]}, ValueError, "label 'neutral'; labels are 'positive'"),
         ({"template": "{label} of {input}"}, ValueError, "{input} and then {label}"),
@@ -280,6 +296,9 @@ def test_wrong_designs_are_explained(change, error, says: str) -> None:
 def test_wrong_options_and_rows_are_explained() -> None:
     for fraction, says in ((1.5, "fraction is 1.5"), (np.nan, "is nan"), ((), "is empty")):
         with pytest.raises(ValueError, match=says):
+            flipped_label_design(TEXTS, LABELS, fraction=fraction)
+    for fraction in ("1", None, True, [0.5, "1"]):
+        with pytest.raises(TypeError, match=r"fraction is .*; it must be a number from"):
             flipped_label_design(TEXTS, LABELS, fraction=fraction)
     for words in (["foo"], ["foo", "foo"]):
         with pytest.raises(ValueError, match="2 different ones, for 'positive', 'negative'"):
