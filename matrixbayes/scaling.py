@@ -225,10 +225,10 @@ def fit_scaling_laws(
 
 
 def _fit(law: str, n: Floats, p: Floats, fitted: int, rng: np.random.Generator) -> LawFit:
-    """The best of several searches."""
+    """The best of several searches, none of which sees what is held out."""
     from scipy.optimize import least_squares
 
-    curve, starts, read = _LAWS[law](len(p), n, p)
+    curve, starts, read = _LAWS[law](len(p), n[:fitted], p[:, :fitted])
     best = None
     for start in starts(rng):
         found = least_squares(

@@ -65,6 +65,18 @@ def test_planted_baselines_are_found(law):
     assert_allclose([values["C"], values["k"]], [1.2, 0.3], rtol=0.02)
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_what_is_held_out_does_not_shape_the_fit(law):
+    curves = planted("original")[:2, ::4]
+    other, later = curves.copy(), SHOTS[::4].copy()
+    other[:, 7:], later[7:] = 0.02, [100, 1000, 10000]
+    found = fit_scaling_laws(SHOTS[::4], curves, laws=[law], n_fitted=7, rng=0)[law]
+    again = fit_scaling_laws(later, other, laws=[law], n_fitted=7, rng=0)[law]
+    assert found.nrmse == again.nrmse
+    for name, value in found.parameters.items():
+        np.testing.assert_array_equal(value, again.parameters[name])
+
+
 def test_without_extrapolation_the_best_fit_is_the_best():
     curve = bayesian_law(SHOTS, [0.01, 0.99], [0.8, 0.3])
     found = fit_scaling_laws(SHOTS, curve, rng=0)
