@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -131,19 +132,24 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
         were fitted, hollow ones were not; the law that is best is drawn heavier.
     """
     m = len(fit.probabilities)
-    if task is not None and not 0 <= task < m:
-        raise ValueError(f"task is {task}; there are curves 0 to {m - 1}")
+    if task is not None:
+        task = operator.index(task)
+        if not 0 <= task < m:
+            raise ValueError(f"task is {task}; there are curves 0 to {m - 1}")
 
     def shown(values: Floats) -> Floats:
         return values.mean(axis=0) if task is None else values[task]
 
     ax = new_axes(ax, 7.5, 4.0)
     shots, p = fit.shots, shown(fit.probabilities)
+    # even on the axis, and through every number of shots that was given
+    dense = np.union1d(shots, np.expm1(np.linspace(*np.log1p(shots[[0, -1]]), POINTS)))
+    dense = np.clip(dense, shots[0], shots[-1])  # rounding may reach further
     for i, law in enumerate(fit.laws.values()):
         width = 2.4 if law is fit.best else 1.3
         error = law.nrmse if np.isnan(law.extrapolation_nrmse) else law.extrapolation_nrmse
         look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "linewidth": width}
-        ax.plot(shots, shown(law.predicted), label=f"{law.law} (NRMSE {error:.2g})", **look)
+        ax.plot(dense, shown(law(dense)), label=f"{law.law} (NRMSE {error:.2g})", **look)
     mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none", "color": INK}
     cut = fit.n_fitted
     ax.plot(shots[:cut], p[:cut], label="observed, fitted", zorder=3, **mark)

@@ -16,9 +16,10 @@ Contents
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,8 +35,12 @@ Floats = NDArray[np.float64]
 Seed = np.random.Generator | int | None
 
 LAWS = ("original", "sampling", "scoring", "power", "bounded", "logistic")
-STARTS = 8  # of each search
-LEAST_P = 1e-9
+BAYESIAN = LAWS[:3]
+DRAWS, SEARCHES = 256, 64  # starting points that are drawn, and the best that are searched from
+STEPS = 400  # of a search; the best may go on for 20 times as many
+TOLERANCE = 1e-10
+SAME = 1e-3  # NRMSE that makes no difference
+FAR = 600.0  # a logarithm that a double's exponential can still bear
 
 
 def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: float = 1.0) -> Floats:
@@ -73,6 +78,13 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
     return share @ each / share.sum(axis=1)
 
 
+def _shots(shots: ArrayLike) -> Floats:
+    n = np.array(shots, dtype=np.float64)
+    if n.ndim != 1 or not (np.isfinite(n) & (n >= 0.0)).all():
+        raise ValueError("shots must be of one dimension, finite and not negative")
+    return n
+
+
 @dataclass(frozen=True, eq=False)
 class LawFit:
     """One law fitted to curves; part of a `ScalingFit`.
@@ -88,6 +100,11 @@ class LawFit:
         was not (NaN where all was).
     predicted : ndarray of shape (M, n)
         Probabilities at all shots.
+    n_agreeing : int
+        How many of the 64 searches came as close as the best one, to 1 % or an NRMSE of 0.001; of
+        the baselines' curves the fewest.
+    converged : bool
+        Whether the best search came to an end.
     """
 
     law: str
@@ -96,6 +113,12 @@ class LawFit:
     nrmse: float
     extrapolation_nrmse: float
     predicted: Floats
+    n_agreeing: int
+    converged: bool
+
+    def __call__(self, shots: ArrayLike) -> Floats:
+        """Probabilities of shape (M, n) at any shots."""
+        return _predict(self.law, self.parameters, _shots(shots))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,10 +152,11 @@ class ScalingFit:
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         lines = [
-            [fit.law, fit.n_parameters, fit.nrmse, fit.extrapolation_nrmse]
+            [fit.law, fit.n_parameters, fit.nrmse, fit.extrapolation_nrmse, fit.n_agreeing]
             for fit in self.laws.values()
         ]
-        return ["law", "parameters", "NRMSE", "NRMSE, extrapolated"], lines
+        columns = ["law", "parameters", "NRMSE", "NRMSE, extrapolated", "searches agreeing"]
+        return columns, lines
 
     def __repr__(self) -> str:
         columns, lines = self._table()
@@ -179,6 +203,12 @@ def fit_scaling_laws(
     -------
     ScalingFit
 
+    Warns
+    -----
+    RuntimeWarning
+        Where only one search of 64 found a law's best fit, so that others may be better, or where
+        that search did not converge.
+
     Notes
     -----
     Least squares of the probabilities.  The baselines are laws of the negative log-probability, one
@@ -221,37 +251,37 @@ def fit_scaling_laws(
             raise ValueError(f"{unknown[0]!r} is not one of {', '.join(map(repr, LAWS))}")
     generator = np.random.default_rng(rng)
     fits = {law: _fit(law, n, p, fitted, generator) for law in wanted}
+    for fit in fits.values():
+        if fit.n_agreeing < 2 or not fit.converged:
+            why = "did not converge" if not fit.converged else "was found by one search only"
+            warnings.warn(f"{fit.law}: the best fit {why}", RuntimeWarning, stacklevel=2)
     return ScalingFit(fits, fitted, n, p)
 
 
 def _fit(law: str, n: Floats, p: Floats, fitted: int, rng: np.random.Generator) -> LawFit:
     """The best of several searches, none of which sees what is held out."""
-    from scipy.optimize import least_squares
-
-    curve, starts, read = _LAWS[law](len(p), n[:fitted], p[:, :fitted])
-    best = None
-    for start in starts(rng):
-        found = least_squares(
-            lambda theta: (curve(theta, n[:fitted]) - p[:, :fitted]).ravel(),
-            start,
-            bounds=(-30.0, 30.0),
-            xtol=1e-14,
-            ftol=1e-14,
-            gtol=1e-14,
-            max_nfev=2000,
-        )
-        if best is None or found.cost < best.cost:
-            best = found
-    assert best is not None
-    predicted = curve(best.x, n)
-    rest = np.nan if fitted == len(n) else _nrmse(predicted[:, fitted:], p[:, fitted:])
+    bayes = law in BAYESIAN
+    make = _bayesian if bayes else _baseline
+    # a baseline is one problem for each curve
+    found = [
+        _search(make(law, n[:fitted], part), part, rng)
+        for part in ([p[:, :fitted]] if bayes else p[:, np.newaxis, :fitted])
+    ]
+    parameters: dict[str, Any] = found[0].parameters
+    if not bayes:
+        parameters = {
+            name: np.array([each.parameters[name] for each in found]) for name in parameters
+        }
+    predicted = _predict(law, parameters, n)
     return LawFit(
         law,
-        read(best.x),
-        len(best.x),
+        parameters,
+        sum(each.size for each in found),
         _nrmse(predicted[:, :fitted], p[:, :fitted]),
-        rest,
+        np.nan if fitted == len(n) else _nrmse(predicted[:, fitted:], p[:, fitted:]),
         predicted,
+        min(each.n_agreeing for each in found),
+        all(each.converged for each in found),
     )
 
 
@@ -259,109 +289,158 @@ def _nrmse(found: Floats, wanted: Floats) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2)) / wanted.mean())
 
 
-# What a law is: a curve (M, n) from the vector that is searched, starting points, and parameters.
-_Law = tuple[
-    Callable[[Floats, Floats], Floats],
-    Callable[[np.random.Generator], list[Floats]],
-    Callable[[Floats], dict[str, Any]],
-]
+def _predict(law: str, parameters: dict[str, Any], n: Floats) -> Floats:
+    """Probabilities (M, n) by the law with these parameters."""
+    if law in BAYESIAN:
+        rho, efficiency = parameters["rho"], parameters["K"]
+        return np.stack([bayesian_law(n, rho, row, efficiency) for row in parameters["P"]])
+    c, alpha, k, *more = (value[:, np.newaxis] for value in parameters.values())
+    with np.errstate(over="ignore"):
+        if law == "power":
+            loss = c * (n + 1.0) ** -alpha + k
+        elif law == "bounded":
+            loss = c * (1.0 + n / more[0]) ** -alpha + k
+        else:
+            loss = c / (1.0 + (n / more[0]) ** alpha) + k
+    return np.exp(-loss)
 
 
-def _logistic(x: Floats) -> Floats:
-    return np.clip(1.0 / (1.0 + np.exp(-x)), LEAST_P, 1.0)
+class _Law(NamedTuple):
+    """A law of curves (M, n) as a search sees it: over one vector, without bounds."""
+
+    curve: Callable[[Floats], tuple[Floats, Floats]]  # and its derivatives, (M, n, parameters)
+    start: Callable[[np.random.Generator], Floats]
+    read: Callable[[Floats], dict[str, Any]]
 
 
-def _simplex(x: Floats) -> Floats:
-    """Weights from all but the first of their logarithms."""
-    scores = np.concatenate([[0.0], x])
-    weights = np.exp(scores - scores.max())
-    return weights / weights.sum()
+class _Found(NamedTuple):
+    parameters: dict[str, Any]
+    size: int
+    n_agreeing: int
+    converged: bool
 
 
-def _bayesian(form: str) -> Callable[[int, Floats, Floats], _Law]:
-    def law(m: int, n: Floats, p: Floats) -> _Law:
-        states = max(m, 2)  # one curve has a task of its own and another
-        n_p = m * states if form == "original" else 2 * m
+def _search(law: _Law, p: Floats, rng: np.random.Generator) -> _Found:
+    """Levenberg-Marquardt from the best of many starting points, by shares of the mean of p."""
+    from scipy.optimize import least_squares
 
-        def parts(theta: Floats) -> tuple[Floats, Floats, float]:
-            rho, values = _simplex(theta[: states - 1]), _logistic(theta[states - 1 : -1])
-            if form == "original":
-                matrix = values.reshape(m, states)
-            else:
-                own, other = values[:m], values[m:]
-                rest = other[:, np.newaxis] if form == "sampling" else other
-                matrix = np.array(np.broadcast_to(rest, (m, m)))
-                np.fill_diagonal(matrix, own)
-            return rho, matrix, float(np.exp(theta[-1]))
+    starts = [law.start(rng) for _ in range(DRAWS)]
+    size, scale = len(starts[0]), p.mean()
+    idle = max(size - p.size, 0)  # the method wants as many residuals as parameters
 
-        def curve(theta: Floats, shots: Floats) -> Floats:
-            rho, matrix, efficiency = parts(theta)
-            return np.stack([bayesian_law(shots, rho, row, efficiency) for row in matrix])
+    def residuals(theta: Floats) -> Floats:
+        return np.append((law.curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
 
-        def starts(rng: np.random.Generator) -> list[Floats]:
-            first, last = (np.clip(p[:, i], 0.01, 0.99) for i in (0, -1))
-            odds_first, odds_last = np.log(first / (1.0 - first)), np.log(last / (1.0 - last))
-            if form == "original":
-                matrix = np.tile(odds_first[:, np.newaxis], (1, states))
-                matrix[np.arange(m), np.arange(m)] = odds_last
-                values = matrix.ravel()
-            else:
-                values = np.concatenate([odds_last, odds_first])
-            found = []
-            for i in range(STARTS):
-                rho = np.zeros(states - 1) if m > 1 else np.full(1, 1.0 + i)
-                noise = 0.5 * (i > 0) * rng.normal(size=n_p)
-                found.append(
-                    np.concatenate([rho, values + noise, [rng.normal(-0.5, 1.0) * (i > 0)]])
-                )
-            return found
+    def slopes(theta: Floats) -> Floats:
+        return np.vstack(
+            [law.curve(theta)[1].reshape(-1, size) / scale, np.zeros((idle, size))],
+        )
 
-        def read(theta: Floats) -> dict[str, Any]:
-            rho, matrix, efficiency = parts(theta)
-            return {"rho": rho, "P": matrix, "K": efficiency}
+    def descend(start: Floats, steps: int) -> Any:
+        goal = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
+        with np.errstate(invalid="ignore", over="ignore"):  # a step too far is taken back
+            return least_squares(residuals, start, slopes, method="lm", max_nfev=steps, **goal)
 
-        return curve, starts, read
-
-    return law
+    costs = [np.sum(residuals(start) ** 2) for start in starts]
+    ends = [descend(starts[i], STEPS) for i in np.argsort(costs)[:SEARCHES]]
+    best = min(ends, key=lambda end: np.nan_to_num(end.cost, nan=np.inf))
+    if not best.success:
+        best = descend(best.x, 20 * STEPS)
+    error = np.sqrt(2.0 * np.array([end.cost for end in ends]) / p.size)
+    agreeing = error <= 1.01 * np.sqrt(2.0 * best.cost / p.size) + SAME
+    return _Found(law.read(best.x), size, int(agreeing.sum()), bool(best.success))
 
 
-def _baseline(form: str) -> Callable[[int, Floats, Floats], _Law]:
+def _bayesian(form: str, n: Floats, p: Floats) -> _Law:
+    """Searched: log(rho_j / rho_0), the log-odds of each P, log(K times the last n)."""
+    m = len(p)
+    states = max(m, 2)  # one curve has a task of its own and another
+    own = np.arange(m)
+    if form == "original":
+        where = np.arange(m * states).reshape(m, states)  # the place of each P_mj
+    else:
+        of_text, of_task = np.indices((m, m))
+        where = m + (of_text if form == "sampling" else of_task)
+        where[own, own] = own
+    one_hot = np.eye(where.max() + 1)[where]
+    last, after = n[-1], n[n > 0.0]
+
+    def parts(theta: Floats) -> tuple[Floats, Floats, Floats]:
+        """log rho but for a constant, the log-odds of P, and K."""
+        theta = np.clip(theta, -FAR, FAR)
+        odds = theta[states - 1 : -1][where]
+        return np.append(0.0, theta[: states - 1]), odds, np.exp(np.clip(theta[-1], -30, 30)) / last
+
+    def curve(theta: Floats) -> tuple[Floats, Floats]:
+        score, odds, efficiency = parts(theta)
+        odds, evidence = odds[:, np.newaxis], (efficiency * n)[:, np.newaxis]
+        log_p = -np.logaddexp(0.0, -odds)
+        each, other = np.exp(log_p), np.exp(-np.logaddexp(0.0, odds))
+        joint = score + evidence * log_p
+        share = np.exp(joint - joint.max(axis=-1, keepdims=True))
+        share /= share.sum(axis=-1, keepdims=True)
+        value = (share * each).sum(axis=-1)
+        pull = share * (each - value[..., np.newaxis])  # of the softmax
+        by_odds = other * (share * each + evidence * pull)
+        by_k = (pull * evidence * log_p).sum(axis=-1, keepdims=True)
+        return value, np.concatenate([pull[..., 1:], by_odds @ one_hot, by_k], axis=-1)
+
+    def start(rng: np.random.Generator) -> Floats:
+        log_rho = np.log(rng.dirichlet(np.full(states, 0.5)) + 1e-6)
+        ends = p[:, [0, -1]]
+        first, final = (np.log(ends) - np.log1p(-np.minimum(ends, 1.0 - 1e-9))).T
+        odds = np.empty(where.max() + 1)
+        # of several texts with one P the last decides, which noise makes of little weight
+        odds[where] = first[:, np.newaxis]
+        odds += 1.5 * rng.normal(size=len(odds))
+        odds[where[own, own]] = final + rng.normal(size=m)
+        # K n is about 1 at one of the numbers of shots
+        log_k = rng.normal() + np.log(last) - rng.uniform(*np.log(after[[0, -1]]))
+        return np.concatenate([log_rho[1:] - log_rho[0], odds, [log_k]])
+
+    def read(theta: Floats) -> dict[str, Any]:
+        score, odds, efficiency = parts(theta)
+        rho = np.exp(score - score.max())
+        return {"rho": rho / rho.sum(), "P": np.exp(-np.logaddexp(0.0, -odds)), "K": efficiency}
+
+    return _Law(curve, start, read)
+
+
+def _baseline(form: str, n: Floats, p: Floats) -> _Law:
+    """Of one curve.  Searched: the parameters' logarithms."""
     names = ("C", "alpha", "k") + (() if form == "power" else ("n_c",))
 
-    def law(m: int, n: Floats, p: Floats) -> _Law:
-        def curve(theta: Floats, shots: Floats) -> Floats:
-            # within what a double's exponential can bear
-            values = np.exp(np.clip(theta.reshape(m, -1), -30.0, 30.0))[:, :, np.newaxis]
-            c, alpha, k = values[:, 0], values[:, 1], values[:, 2]
-            with np.errstate(over="ignore"):
-                if form == "power":
-                    loss = c * (shots + 1.0) ** -alpha + k
-                elif form == "bounded":
-                    loss = c * (1.0 + shots / values[:, 3]) ** -alpha + k
-                else:
-                    loss = c / (1.0 + (shots / values[:, 3]) ** alpha) + k
-            return np.exp(-loss)
+    def read(theta: Floats) -> dict[str, Any]:
+        # within what a double's exponential can bear
+        return dict(zip(names, np.exp(np.clip(theta, -30.0, 30.0)), strict=True))
 
-        def starts(rng: np.random.Generator) -> list[Floats]:
-            loss = -np.log(np.clip(p, 1e-12, 1.0 - 1e-9))
-            c = np.log(np.maximum(loss[:, 0] - loss[:, -1], 1e-2))
-            k = np.log(np.maximum(loss[:, -1], 1e-6))
-            columns = [c, np.zeros(m), k]
-            if form != "power":
-                columns.append(np.full(m, np.log(max(float(np.median(n)), 1.0))))
-            point = np.stack(columns, axis=1).ravel()
-            noise = (rng.normal(0.0, 1.0 * (i > 0), len(point)) for i in range(STARTS))
-            return [np.clip(point + more, -29.0, 29.0) for more in noise]
+    def curve(theta: Floats) -> tuple[Floats, Floats]:
+        c, alpha, k, *more = read(theta).values()
+        if form == "power":
+            log_factor, by_more = np.log1p(n), []
+        elif form == "bounded":
+            log_factor, by_more = np.log1p(n / more[0]), [alpha * n / (more[0] + n)]
+        else:
+            with np.errstate(divide="ignore"):
+                power = alpha * (np.log(n) - np.log(more[0]))
+            log_factor = np.logaddexp(0.0, power)
+            share = np.exp(power - log_factor)
+            by_more = [alpha * share]
+        if form == "logistic":
+            fall = c * np.exp(-log_factor)
+            by_alpha = -share * np.where(n > 0.0, power, 0.0)
+        else:
+            fall = c * np.exp(-alpha * log_factor)
+            by_alpha = -alpha * log_factor
+        value = np.exp(-fall - k)
+        columns = [fall, fall * by_alpha, np.full(len(n), k), *(fall * each for each in by_more)]
+        return value[np.newaxis], -(value[:, np.newaxis] * np.stack(columns, axis=1))[np.newaxis]
 
-        def read(theta: Floats) -> dict[str, Any]:
-            return dict(zip(names, np.exp(theta.reshape(m, -1)).T, strict=True))
+    def start(rng: np.random.Generator) -> Floats:
+        first, last = -np.log(np.minimum(p[0, [0, -1]], 1.0 - 1e-9))
+        point = [np.log(max(first - last, 1e-2)), 0.0, np.log(last)]
+        if form != "power":
+            point.append(np.log(np.median(n)))
+        return np.array(point) + rng.normal(size=len(point))
 
-        return curve, starts, read
-
-    return law
-
-
-_LAWS: dict[str, Callable[[int, Floats, Floats], _Law]] = {
-    **{form: _bayesian(form) for form in ("original", "sampling", "scoring")},
-    **{form: _baseline(form) for form in ("power", "bounded", "logistic")},
-}
+    return _Law(curve, start, read)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from matrixbayes import scaling
 from matrixbayes.scaling import LAWS, bayesian_law, fit_scaling_laws
 
 SHOTS = np.arange(0, 40)
@@ -75,6 +76,71 @@ def test_what_is_held_out_does_not_shape_the_fit(law):
     assert found.nrmse == again.nrmse
     for name, value in found.parameters.items():
         np.testing.assert_array_equal(value, again.parameters[name])
+
+
+def noisy(m):
+    r, shots = np.random.default_rng(106), np.arange(0, 32, 2)
+    rho, p = r.dirichlet(np.ones(m)), r.uniform(0.05, 0.95, (m, m))
+    curves = np.stack([bayesian_law(shots, rho, row, 0.3) for row in p])
+    return shots, np.clip(curves + r.normal(0, 0.02, curves.shape), 0.01, 0.99)
+
+
+def test_the_seed_does_not_choose_the_optimum():
+    shots, curves = noisy(3)
+    for seed in range(4):
+        found = fit_scaling_laws(shots, curves, laws=["sampling", "scoring"], n_fitted=10, rng=seed)
+        assert_allclose(found["sampling"].nrmse, 0.043238, rtol=1e-3)
+        assert_allclose(found["scoring"].nrmse, 0.047222, rtol=1e-3)
+        assert found["scoring"].n_agreeing > 1
+        assert found["scoring"].converged
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 100.0, 1000.0])
+def test_shots_have_any_scale(unit):
+    curve = bayesian_law(np.arange(30), [0.01, 0.99], [0.8, 0.3])
+    for seed in range(4):
+        found = fit_scaling_laws(np.arange(30) * unit, curve, laws=["original"], rng=seed)
+        assert found["original"].nrmse < 1e-8
+        assert_allclose(found["original"].parameters["K"], 1.0 / unit, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-100])
+def test_probabilities_have_any_scale(scale):
+    found = fit_scaling_laws(np.arange(30), np.full(30, scale), rng=0)
+    assert max(fit.nrmse for fit in found.laws.values()) < 1e-6
+    curve = scale * bayesian_law(SHOTS, [0.01, 0.99], [0.8, 0.3])
+    assert fit_scaling_laws(SHOTS, curve, laws=["original"], rng=0)["original"].nrmse < 1e-6
+
+
+def test_a_doubtful_fit_is_told(monkeypatch):
+    monkeypatch.setattr(scaling, "SEARCHES", 1)
+    with pytest.warns(RuntimeWarning, match="scoring: the best fit was found by one search only"):
+        fit_scaling_laws(*noisy(3), laws=["scoring"], rng=0)
+    monkeypatch.setattr(scaling, "STEPS", 1)
+    with pytest.warns(RuntimeWarning, match="original: the best fit did not converge"):
+        found = fit_scaling_laws(*noisy(3), laws=["original"], rng=0)
+    assert not found["original"].converged
+
+
+@pytest.mark.parametrize("form", LAWS)
+def test_derivatives_are_those_of_the_curve(form):
+    shots, curves = noisy(3)
+    make = scaling._bayesian if form in LAWS[:3] else scaling._baseline
+    law = make(form, shots.astype(float), curves if form in LAWS[:3] else curves[:1])
+    theta = law.start(np.random.default_rng(0))
+    steps = 1e-6 * np.eye(len(theta))
+    wanted = [(law.curve(theta + h)[0] - law.curve(theta - h)[0]) / 2e-6 for h in steps]
+    assert_allclose(law.curve(theta)[1], np.stack(wanted, axis=-1), atol=1e-8)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_law_is_told_at_any_shots(law):
+    curves = planted("original")[:2, ::4]
+    fit = fit_scaling_laws(SHOTS[::4], curves, laws=[law], n_fitted=8, rng=0)[law]
+    assert_allclose(fit(SHOTS)[:, ::4], fit.predicted, rtol=1e-12)
+    assert fit([0.5, 1e9]).shape == (2, 2)
+    with pytest.raises(ValueError, match="finite and not negative"):
+        fit([-1.0])
 
 
 def test_without_extrapolation_the_best_fit_is_the_best():
