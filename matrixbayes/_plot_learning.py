@@ -143,7 +143,8 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
     ax = new_axes(ax, 7.5, 4.0)
     shots, p = fit.shots, shown(fit.probabilities)
     # even on the axis, and through every number of shots that was given
-    dense = np.union1d(shots, np.expm1(np.linspace(*np.log1p(shots[[0, -1]]), POINTS)))
+    start, stop = np.log1p(shots[[0, -1]])
+    dense = np.union1d(shots, np.expm1(np.linspace(start, stop, POINTS)))
     dense = np.clip(dense, shots[0], shots[-1])  # rounding may reach further
     for i, law in enumerate(fit.laws.values()):
         width = 2.4 if law is fit.best else 1.3

@@ -16,6 +16,7 @@ Contents
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -49,12 +50,13 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
     Parameters
     ----------
     shots : array_like of shape (n,)
+        Finite, not negative.
     rho : array_like of shape (M,)
         Prior weights of the tasks; divided by their sum.
     p : array_like of shape (M,)
         The probability that each task gives to an example of the task at hand.
     efficiency : float
-        K.
+        K; finite, not negative.
 
     Returns
     -------
@@ -66,14 +68,20 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
     >>> bayesian_law([0, 1, 2, 4, 8, 16], [0.01, 0.99], [0.8, 0.3]).round(6)
     array([0.305   , 0.313115, 0.333508, 0.469047, 0.781364, 0.799992])
     """
-    n = np.asarray(shots, dtype=np.float64)
+    n = _shots(shots)
     weights, each = np.asarray(rho, dtype=np.float64), np.asarray(p, dtype=np.float64)
-    if n.ndim != 1 or weights.ndim != 1 or weights.shape != each.shape or not len(each):
-        raise ValueError(f"shapes {n.shape}, {weights.shape} and {each.shape} do not go together")
-    if (weights < 0.0).any() or not weights.sum() > 0.0 or not ((each > 0.0) & (each <= 1.0)).all():
-        raise ValueError("rho must not be negative or all 0, and p must be above 0 and at most 1")
-    with np.errstate(divide="ignore"):
-        joint = np.log(weights) + efficiency * n[:, np.newaxis] * np.log(each)
+    if weights.ndim != 1 or weights.shape != each.shape or not len(each):
+        raise ValueError(f"shapes {weights.shape} and {each.shape} of rho and p do not go together")
+    good = np.isfinite(weights) & (weights >= 0.0)
+    if not (good.all() and weights.any() and ((each > 0.0) & (each <= 1.0)).all()):
+        raise ValueError(
+            "rho must be finite, not negative and not all 0, and p must be above 0 and at most 1"
+        )
+    if np.ndim(efficiency) or not 0.0 <= efficiency < np.inf:
+        raise ValueError(f"efficiency is {efficiency}; it must be one number, finite, not negative")
+    with np.errstate(divide="ignore", over="ignore"):
+        evidence = np.minimum(efficiency * n, 1e300)[:, np.newaxis]  # times log p is finite yet
+        joint = np.log(weights) + evidence * np.log(each)
     share = np.exp(joint - joint.max(axis=1, keepdims=True))
     return share @ each / share.sum(axis=1)
 
@@ -177,7 +185,7 @@ def fit_scaling_laws(
     shots: ArrayLike,
     probabilities: ArrayLike,
     *,
-    laws: Iterable[str] | None = None,
+    laws: str | Iterable[str] | None = None,
     n_fitted: int | None = None,
     rng: Seed = None,
 ) -> ScalingFit:
@@ -186,10 +194,10 @@ def fit_scaling_laws(
     Parameters
     ----------
     shots : array_like of shape (n,)
-        Rising, not negative.
+        Rising, finite, not negative; 3 or more.
     probabilities : array_like of shape (M, n) or (n,)
         Of an example of each of M tasks after so many of its own.
-    laws : iterable of str, optional
+    laws : str or iterable of str, optional
         Some of "original" (rho, a P for each pair of tasks, K), "sampling" (each task's text has a
         P under its own and one under all others), "scoring" (each task gives a P to its own text
         and one to all others'), "power", "bounded", "logistic"; by default all that are different:
@@ -236,19 +244,15 @@ def fit_scaling_laws(
         raise ValueError(f"shots have shape {n.shape} and probabilities {p.shape}")
     if not (np.isfinite(n) & (n >= 0.0)).all() or (np.diff(n) <= 0.0).any():
         raise ValueError("shots must be finite, not negative, and rise")
+    if len(n) < 3:
+        raise ValueError(f"there are {len(n)} numbers of shots; a law needs 3 or more")
     if not ((p > 0.0) & (p <= 1.0)).all():
         i, j = np.argwhere(~((p > 0.0) & (p <= 1.0)))[0]
         raise ValueError(f"probabilities[{i}, {j}] is {p[i, j]}; it must be above 0 and at most 1")
-    fitted = len(n) if n_fitted is None else n_fitted
+    fitted = len(n) if n_fitted is None else operator.index(n_fitted)
     if not 3 <= fitted <= len(n):
         raise ValueError(f"n_fitted is {fitted}; it must be from 3 to {len(n)}")
-    single = len(p) == 1
-    wanted = [law for law in LAWS if not (single and law in ("sampling", "scoring"))]
-    if laws is not None:
-        wanted = list(laws)
-        unknown = [law for law in wanted if law not in LAWS]
-        if unknown:
-            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(map(repr, LAWS))}")
+    wanted = _wanted(laws, len(p))
     generator = np.random.default_rng(rng)
     fits = {law: _fit(law, n, p, fitted, generator) for law in wanted}
     for fit in fits.values():
@@ -256,6 +260,22 @@ def fit_scaling_laws(
             why = "did not converge" if not fit.converged else "was found by one search only"
             warnings.warn(f"{fit.law}: the best fit {why}", RuntimeWarning, stacklevel=2)
     return ScalingFit(fits, fitted, n, p)
+
+
+def _wanted(laws: str | Iterable[str] | None, m: int) -> list[str]:
+    """Names of laws that m curves can have."""
+    for_several = ("sampling", "scoring")
+    if laws is None:
+        return [law for law in LAWS if m > 1 or law not in for_several]
+    wanted = [laws] if isinstance(laws, str) else list(laws)
+    if not wanted:
+        raise ValueError("laws is empty")
+    for law in wanted:
+        if law not in LAWS:
+            raise ValueError(f"{law!r} is not one of {', '.join(map(repr, LAWS))}")
+        if m == 1 and law in for_several:
+            raise ValueError(f"{law!r} is a law of two tasks or more; there is one curve")
+    return wanted
 
 
 def _fit(law: str, n: Floats, p: Floats, fitted: int, rng: np.random.Generator) -> LawFit:

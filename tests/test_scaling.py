@@ -28,6 +28,11 @@ def test_the_closed_form():
     )
 
 
+def test_evidence_without_end_leaves_one_task():
+    assert_allclose(bayesian_law([1e300], [1e-9, 1.0], [0.8, 0.3], 1e300), [0.8])
+    assert_allclose(bayesian_law([1e300], [0.5, 0.5], [1.0, 0.3], 1e300), [1.0])
+
+
 def planted(form):
     rho = np.array([0.7, 0.28, 0.02])
     if form == "original":
@@ -156,7 +161,17 @@ def test_without_extrapolation_the_best_fit_is_the_best():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: bayesian_law([[0]], [1.0], [0.5]), "do not go together"),
+        (lambda: bayesian_law([[0]], [1.0], [0.5]), "one dimension"),
+        (lambda: bayesian_law([0], [1.0, 1.0], [0.5]), "do not go together"),
+        (lambda: bayesian_law([np.nan], [1.0], [0.5]), "finite and not negative"),
+        (lambda: bayesian_law([np.inf], [1.0], [0.5]), "finite and not negative"),
+        (lambda: bayesian_law([-1], [1.0], [0.5]), "finite and not negative"),
+        (lambda: bayesian_law([0], [np.inf, 1.0], [0.5, 0.5]), "rho must be finite"),
+        (lambda: bayesian_law([0], [np.nan, 1.0], [0.5, 0.5]), "rho must be finite"),
+        (lambda: bayesian_law([0], [1.0], [0.5], np.nan), "efficiency is nan"),
+        (lambda: bayesian_law([0], [1.0], [0.5], np.inf), "efficiency is inf"),
+        (lambda: bayesian_law([0], [1.0], [0.5], -1.0), "efficiency is -1"),
+        (lambda: bayesian_law([0], [1.0, 1.0], [0.5, 0.5], [1.0, 2.0]), "one number"),
         (lambda: bayesian_law([0], [1.0, 1.0], [0.5, 0.0]), "above 0"),
         (lambda: bayesian_law([0], [0.0], [0.5]), "all 0"),
         (lambda: fit_scaling_laws([0, 1], [0.5, 0.5, 0.5]), "have shape"),
@@ -164,8 +179,22 @@ def test_without_extrapolation_the_best_fit_is_the_best():
         (lambda: fit_scaling_laws([0, 1, 2], [0.5, 0.0, 0.5]), r"\[0, 1\] is 0.0"),
         (lambda: fit_scaling_laws([0, 1, 2], [0.5] * 3, n_fitted=2), "from 3 to 3"),
         (lambda: fit_scaling_laws([0, 1, 2], [0.5] * 3, laws=["cubic"]), "'cubic' is not one of"),
+        (lambda: fit_scaling_laws([0, 1, 2], [0.5] * 3, laws="cubic"), "'cubic' is not one of"),
+        (lambda: fit_scaling_laws([0, 1, 2], [0.5] * 3, laws=[]), "laws is empty"),
+        (lambda: fit_scaling_laws([0, 1, 2], [0.5] * 3, laws=["sampling"]), "two tasks or more"),
+        (lambda: fit_scaling_laws([0, 1], [0.5] * 2), "there are 2 numbers of shots"),
     ],
 )
 def test_wrong_arguments_are_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("n_fitted", [3.0, "a"])
+def test_a_number_of_shots_is_whole(n_fitted):
+    with pytest.raises(TypeError, match="integer"):
+        fit_scaling_laws([0, 1, 2], [0.5] * 3, n_fitted=n_fitted)
+
+
+def test_one_law_may_be_named_alone():
+    assert list(fit_scaling_laws(SHOTS, planted("original"), laws="power", rng=0).laws) == ["power"]
