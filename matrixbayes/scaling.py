@@ -40,7 +40,7 @@ BAYESIAN = LAWS[:3]
 DRAWS, SEARCHES = 256, 64  # starting points that are drawn, and the best that are searched from
 STEPS = 400  # of a search; the best may go on for 20 times as many
 TOLERANCE = 1e-10
-SAME = 1e-3  # NRMSE that makes no difference
+SAME = 1e-4  # NRMSE that makes no difference
 FAR = 600.0  # a logarithm that a double's exponential can still bear
 
 
@@ -109,7 +109,7 @@ class LawFit:
     predicted : ndarray of shape (M, n)
         Probabilities at all shots.
     n_agreeing : int
-        How many of the 64 searches came as close as the best one, to 1 % or an NRMSE of 0.001; of
+        How many of the 64 searches came as close as the best one, to 1 % or an NRMSE of 0.0001; of
         the baselines' curves the fewest.
     converged : bool
         Whether the best search came to an end.
