@@ -95,8 +95,8 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
 class _OneBlasThread:
     """A context in which BLAS has one thread, in the whole process; the last to leave ends it.
 
-    Many short products, in workers that are threads already, would wait for the threads of BLAS
-    several times as long as they take.
+    Many short products, in workers that are threads already, wait for the threads of BLAS: a search
+    takes up to 1.4 times as long on two idle cores, and several times as long on busy ones.
     """
 
     def __init__(self) -> None:
