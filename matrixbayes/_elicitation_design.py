@@ -28,11 +28,22 @@ from ._elicitation_histories import Histories
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["FAMILIES", "Design", "Part", "Rows", "design", "row_sums", "spread", "summed"]
+__all__ = [
+    "BLOCK_ENTRIES",
+    "FAMILIES",
+    "Design",
+    "Part",
+    "Rows",
+    "design",
+    "row_sums",
+    "spread",
+    "summed",
+]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
+BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
 FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}
 
 

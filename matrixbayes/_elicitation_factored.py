@@ -10,14 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._elicitation_design import row_sums, spread, summed
+from ._elicitation_design import BLOCK_ENTRIES, row_sums, spread, summed
 
 __all__ = ["FactoredDivergence"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-
-BLOCK_ENTRIES = 2**17  # rows x tokens copied at a time
 
 
 class FactoredDivergence:

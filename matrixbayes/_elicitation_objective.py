@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._elicitation_design import Design, Part, row_sums, spread, summed
+from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
 from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters
 from ._elicitation_rows import PartRows, Slopes, State
@@ -36,7 +36,6 @@ __all__ = ["Forward", "Objective", "Predictor", "Stopped"]
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
 ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 
 

@@ -216,7 +216,7 @@ class ElicitationReport:
 
         Parameters
         ----------
-        history : sequence of int, or array_like or sparse array of shape (V,) or (1, V)
+        history : sequence of int, or array_like of shape (V,), or of (1, V), which may be sparse
             As one of those of `elicit_prior`.
         history_kind : {"tokens", "counts"}
             As for `elicit_prior`.
@@ -225,8 +225,11 @@ class ElicitationReport:
         -------
         DirichletMixture
         """
-        alone = history.reshape(1, -1) if hasattr(history, "reshape") else [history]
-        predictor = self._predictor(checked_histories(alone, history_kind, self.n_tokens))
+        rows = history if getattr(history, "ndim", 1) == 2 else [history]
+        known = checked_histories(rows, history_kind, self.n_tokens)
+        if known.n != 1:
+            raise ValueError(f"there are {known.n} histories; a posterior is after one")
+        predictor = self._predictor(known)
         weights, alpha = predictor.posterior(predictor.forward(self.parameters), 0)
         return DirichletMixture(weights, alpha, tokens=self.tokens)
 

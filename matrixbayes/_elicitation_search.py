@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._elicitation_design import summed
-from ._elicitation_objective import BLOCK_ENTRIES, Objective
+from ._elicitation_design import BLOCK_ENTRIES, summed
+from ._elicitation_objective import Objective
 from ._elicitation_parameters import Layout, pack_prior
 
 __all__ = ["Search", "search", "starting_points"]

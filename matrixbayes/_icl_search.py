@@ -110,10 +110,8 @@ class Points:
         means = np.where(weights > 0.0, means / np.where(weights > 0.0, weights, 1.0), 0.5)
         means = np.clip(means, 0.0, 1.0)
         apart = float(self.weights @ kl(self.probabilities, means[place]))
-        own = Points(
-            self.shown[first], self.others[first], means, weights, first, self.places[first]
-        )
-        return own, apart
+        each = np.arange(len(first))
+        return Points(self.shown[first], self.others[first], means, weights, each, each), apart
 
     def n_weighty(self) -> int:
         """How many points weigh anything."""

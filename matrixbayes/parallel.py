@@ -107,9 +107,9 @@ class _OneBlasThread:
         from threadpoolctl import threadpool_limits
 
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
+            if self._inside == 0:
                 self._limits = threadpool_limits(1, "blas")
+            self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:

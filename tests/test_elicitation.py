@@ -573,6 +573,9 @@ def test_a_posterior_after_counts_of_any_form() -> None:
     for one in ([1, 2, 0], counts[0], counts[:1], csr_array(counts[:1])):
         after = found.posterior(one, history_kind="counts")
         np.testing.assert_allclose(after.alpha, [[2.0, 3.0, 1.0]], rtol=1e-4)
+    for history, kind in ((counts, "counts"), (np.array([[0, 1], [1, 0]]), "tokens")):
+        with pytest.raises(ValueError, match="histories; a posterior is after one"):
+            found.posterior(history, history_kind=kind)
 
 
 def test_blas_has_one_thread_until_the_last_fit_ends() -> None:

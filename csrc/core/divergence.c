@@ -228,8 +228,8 @@ slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, m
     for (size_t i = 0; i < n; i++, mass += n_tokens, p += width) {
         double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = sum(n_tokens, mass);
         for (size_t v = 0; v < whole; v += LANES) {
-            /* Of the next row, also where that is of the next strip; behind the last it is nothing,
-             * and no pointer. */
+            /* The next row, be it of the next strip; an integer, as no pointer may go behind the
+             * last. */
             __builtin_prefetch((const void *)((uintptr_t)(mass + v) + row_bytes));
             for (size_t l = 0; l < LANES; l++) {
                 double m = mass[v + l], own = p[v + l], inverse;
