@@ -20,7 +20,7 @@ from ._diagnostics_order import (
 from ._diagnostics_paths import LEAST_LENGTH, checked_predictor
 from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
-from ._windtunnel_tasks import checked
+from ._windtunnel_sequences import checked
 from .mixture import DirichletMixture
 from .predictor import TokenPredictor
 

@@ -18,7 +18,7 @@ from ._diagnostics_result import (
     result,
 )
 from ._diagnostics_statistics import order_figures
-from ._windtunnel_tasks import checked
+from ._windtunnel_sequences import checked
 from .predictor import checked_history
 
 __all__ = [

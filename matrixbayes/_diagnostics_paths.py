@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._windtunnel_tasks import Urns, checked, seen
+from ._windtunnel_sequences import checked, seen
+from ._windtunnel_tasks import Urns
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
-from ._windtunnel_tasks import seen
+from ._windtunnel_sequences import seen
 from .mixture import DirichletMixture
 
 Floats = NDArray[np.float64]

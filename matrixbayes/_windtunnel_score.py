@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._windtunnel_tasks import BLOCK_NUMBERS, Task, checked
+from ._windtunnel_sequences import BLOCK_NUMBERS, checked
+from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor
 from .rows import as_log_probs, divergences
 

@@ -3,7 +3,6 @@
 Contents
     Task                                          what they have in common
     Urns, MarkovChains, Bijection, HMM, Switch    the tasks
-    checked, possible, seen, chosen               sequences, their counts, and random places
 """
 
 from __future__ import annotations
@@ -14,27 +13,27 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._windtunnel_sequences import (
+    BLOCK_NUMBERS,
+    check_positive,
+    checked,
+    chosen,
+    components,
+    draws,
+    followers,
+    from_urn,
+    log_product,
+    log_sum_exp,
+    possible,
+    seen,
+)
 from .mixture import DirichletMixture
 
-__all__ = [
-    "HMM",
-    "Bijection",
-    "MarkovChains",
-    "Switch",
-    "Task",
-    "Urns",
-    "checked",
-    "chosen",
-    "log_sum_exp",
-    "possible",
-    "seen",
-]
+__all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Seed = np.random.Generator | int | None
-
-BLOCK_NUMBERS = 1 << 24  # worked on at a time
 
 
 class Task(Protocol):
@@ -77,11 +76,11 @@ class Urns:
         """Sequences (n, length), each from an urn of its own."""
         generator = np.random.default_rng(rng)
         if self.n_tokens <= length:
-            return _draws(self.prior.sample(n, rng=generator), length, generator)
+            return draws(self.prior.sample(n, rng=generator), length, generator)
         tokens = np.zeros((n, length), dtype=np.int64)  # too few for a row each to be worth it
-        ends, component = np.cumsum(self.prior.alpha, axis=1), _components(self.prior, n, generator)
+        ends, component = np.cumsum(self.prior.alpha, axis=1), components(self.prior, n, generator)
         for t in range(length):
-            tokens[:, t], again = _from_urn(np.full(n, t), ends, component, generator)
+            tokens[:, t], again = from_urn(np.full(n, t), ends, component, generator)
             old = np.flatnonzero(again >= 0)
             tokens[old, t] = tokens[old, again[old]]
         return tokens
@@ -149,12 +148,12 @@ class MarkovChains:
         component = np.zeros((n, length), dtype=np.int64)  # of a token's row, at its first place
         tokens[:, :1] = generator.integers(0, self.n_tokens, (n, 1))
         for t in range(1, length):
-            component[:, t - 1] = _components(self.prior, n, generator)
+            component[:, t - 1] = components(self.prior, n, generator)
             same = tokens[:, :t] == tokens[:, t - 1 : t]
             so_far = np.cumsum(same[:, :-1], axis=1)  # of what followed the same token
             many = same.sum(axis=1) - 1
             of_row = component[own, np.argmax(same, axis=1)]
-            tokens[:, t], again = _from_urn(many, ends, of_row, generator)
+            tokens[:, t], again = from_urn(many, ends, of_row, generator)
             old = np.flatnonzero(again >= 0)
             if len(old):
                 place = np.argmax(so_far[old] > again[old, np.newaxis], axis=1)
@@ -163,7 +162,7 @@ class MarkovChains:
     def log_predictive(self, sequences: ArrayLike) -> Floats:
         """The exact posterior predictive, (n, length, V)."""
         tokens = checked(sequences, self.n_tokens)
-        counts = _followers(tokens, self.n_tokens)
+        counts = followers(tokens, self.n_tokens)
         rows = self.prior.predictive(counts.reshape(-1, self.n_tokens)).reshape(counts.shape)
         rows[:, :1] = 1.0 / self.n_tokens
         return np.log(rows, out=rows)
@@ -194,7 +193,7 @@ class Bijection:
     size: int
 
     def __post_init__(self) -> None:
-        _must_be_positive(self.size, "size")
+        check_positive(self.size, "size")
 
     @property
     def n_tokens(self) -> int:
@@ -306,10 +305,10 @@ class HMM:
             belief, log_emission = np.tile(np.log(initial), (n, 1)), np.log(emission)
         rows = np.empty((n, length, self.n_tokens))
         for t in range(length):  # belief: of the state, given the tokens before
-            rows[:, t] = _log_product(belief, emission)
+            rows[:, t] = log_product(belief, emission)
             belief = belief + log_emission[:, tokens[:, t]].T
             total = log_sum_exp(belief, axis=1)
-            belief = _log_product(belief - np.where(np.isneginf(total), 0.0, total), transition)
+            belief = log_product(belief - np.where(np.isneginf(total), 0.0, total), transition)
         return rows
 
 
@@ -342,7 +341,7 @@ class Switch:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        _must_be_positive(self.n_inputs, "n_inputs")
+        check_positive(self.n_inputs, "n_inputs")
         for name in ("flipped", "noise"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
@@ -389,124 +388,3 @@ class Switch:
             plain = plain + np.where(fits, right, wrong)
             flipped = flipped + np.where(fits, wrong, right)
         return rows
-
-
-def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids:
-    """Sequences (n, length) of tokens below V; errors call them `what`."""
-    array = np.asarray(sequences)
-    if array.ndim != 2 or (array.size and array.dtype.kind not in "iu"):
-        raise ValueError(
-            f"{what} have shape {array.shape} and type {array.dtype}; they need (n, length) "
-            "whole numbers"
-        )
-    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_tokens:
-        i, t = np.argwhere((array < 0) | (array >= n_tokens))[0]
-        raise ValueError(f"{what}[{i}, {t}] is {array[i, t]}; tokens are 0 to {n_tokens - 1}")
-    return array.astype(np.int64)
-
-
-def possible(tokens: Ids, rows: Floats) -> Floats:
-    """The rows, if no token has the probability 0 in its own."""
-    own = np.take_along_axis(rows, tokens[:, :, np.newaxis], axis=2)[:, :, 0]
-    if np.isneginf(own).any():
-        i, t = np.argwhere(np.isneginf(own))[0]
-        raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, which cannot come there")
-    return rows
-
-
-def log_sum_exp(values: Floats, axis: int) -> Floats:
-    """Along an axis, which stays; -inf where all are."""
-    most = values.max(axis=axis, keepdims=True)
-    most = np.where(np.isneginf(most), 0.0, most)
-    with np.errstate(divide="ignore"):
-        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
-
-
-def _log_product(log_x: Floats, matrix: Floats) -> Floats:
-    """ln(exp(log_x) @ matrix), also of what is too small for a double."""
-    most = log_x.max(axis=1, keepdims=True)
-    most = np.where(np.isneginf(most), 0.0, most)
-    product = np.exp(log_x - most) @ matrix
-    small = product < 1e-290
-    with np.errstate(divide="ignore"):
-        found = np.log(product) + most
-        if small.any():
-            can_be = np.isfinite(log_x).astype(float) @ (matrix > 0.0) > 0.0
-            i, j = np.nonzero(small & can_be)
-            found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
-    return found
-
-
-def _must_be_positive(value: int, name: str) -> None:
-    """A positive whole number."""
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value}; it must be a positive whole number")
-
-
-def _followers(tokens: Ids, n_tokens: int) -> Floats:
-    """Counts (n, length, V) of what followed the last token so far, before each position."""
-    n, length = tokens.shape
-    counts = np.zeros((n, length, n_tokens))
-    before = np.zeros((n, n_tokens), dtype=np.int64)  # the last position behind a token, or 0
-    own = np.arange(n)
-    for t in range(1, length):
-        last = tokens[:, t - 1]
-        known = np.flatnonzero(before[own, last])
-        then = before[known, last[known]]
-        counts[known, t] = counts[known, then]
-        counts[known, t, tokens[known, then]] += 1.0
-        before[own, last] = t
-    return counts
-
-
-def seen(tokens: Ids, n_tokens: int, gamma: float = 1.0) -> Floats:
-    """Counts (..., length + 1, V) after each token; all are multiplied by gamma before another."""
-    once = np.zeros((*tokens.shape[:-1], tokens.shape[-1] + 1, n_tokens))
-    np.put_along_axis(once[..., 1:, :], tokens[..., np.newaxis], 1.0, axis=-1)
-    if gamma == 1.0:
-        return np.cumsum(once, axis=-2)
-    for t in range(1, once.shape[-2]):
-        once[..., t, :] += gamma * once[..., t - 1, :]
-    return once
-
-
-def chosen(ends: Floats, draws: Floats) -> Ids:
-    """A place for each row of running sums (n, V), with the probability of its step."""
-    found = (draws[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
-    return np.minimum(found, ends.shape[1] - 1)
-
-
-def _components(
-    prior: DirichletMixture, shape: int | tuple[int, ...], rng: np.random.Generator
-) -> Ids:
-    """Which component each row is of."""
-    return rng.choice(prior.n_components, shape, p=prior.weights)
-
-
-def _from_urn(many: Ids, ends: Floats, component: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
-    """The next token from each row: Polya's urn, which is the row integrated out.
-
-    A row's next token is one of the `many` that were drawn from it with probability N / (N + A), A
-    being the concentration of its component, and else a draw from that component's mean; `ends` are
-    the running sums of alpha.  Returns the tokens, and which of those before is drawn again or -1.
-    """
-    place = rng.random(len(many)) * (many + ends[component, -1])
-    again = np.where(place < many, place, -1.0).astype(np.int64)
-    tokens = np.zeros(len(many), dtype=np.int64)
-    for k, own in enumerate(ends):
-        new = (again < 0) & (component == k)
-        tokens[new] = np.searchsorted(own, (place - many)[new], side="right")
-    return np.minimum(tokens, ends.shape[1] - 1), again
-
-
-def _draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
-    """Independent tokens (n, length) from rows (n, V)."""
-    n, width = rows.shape
-    ends = np.cumsum(rows, axis=1)
-    draws = rng.random((n, length)) * ends[:, -1:]
-    tokens = np.empty((n, length), dtype=np.int64)
-    many = max(1, BLOCK_NUMBERS // max(1, length * width))
-    for first in range(0, n, many):
-        own = slice(first, first + many)
-        tokens[own] = (draws[own, :, np.newaxis] >= ends[own, np.newaxis]).sum(axis=2)
-    return np.minimum(tokens, width - 1)

@@ -1,0 +1,157 @@
+"""What wind tunnels do with sequences: their counts, random places in rows, and log-probabilities.
+
+Contents
+    check_positive, checked, possible    arguments, sequences, and rows that allow them
+    seen, followers                      counts before each position
+    draws, chosen                        tokens from rows
+    components, from_urn                 tokens without rows
+    log_sum_exp, log_product             of numbers that may be too small for a double
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .mixture import DirichletMixture
+
+__all__ = [
+    "BLOCK_NUMBERS",
+    "check_positive",
+    "checked",
+    "chosen",
+    "components",
+    "draws",
+    "followers",
+    "from_urn",
+    "log_product",
+    "log_sum_exp",
+    "possible",
+    "seen",
+]
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+BLOCK_NUMBERS = 1 << 24  # worked on at a time
+
+
+def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids:
+    """Sequences (n, length) of tokens below V; errors call them `what`."""
+    array = np.asarray(sequences)
+    if array.ndim != 2 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{what} have shape {array.shape} and type {array.dtype}; they need (n, length) "
+            "whole numbers"
+        )
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n_tokens:
+        i, t = np.argwhere((array < 0) | (array >= n_tokens))[0]
+        raise ValueError(f"{what}[{i}, {t}] is {array[i, t]}; tokens are 0 to {n_tokens - 1}")
+    return array.astype(np.int64)
+
+
+def possible(tokens: Ids, rows: Floats) -> Floats:
+    """The rows, if no token has the probability 0 in its own."""
+    own = np.take_along_axis(rows, tokens[:, :, np.newaxis], axis=2)[:, :, 0]
+    if np.isneginf(own).any():
+        i, t = np.argwhere(np.isneginf(own))[0]
+        raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, which cannot come there")
+    return rows
+
+
+def log_sum_exp(values: Floats, axis: int) -> Floats:
+    """Along an axis, which stays; -inf where all are."""
+    most = values.max(axis=axis, keepdims=True)
+    most = np.where(np.isneginf(most), 0.0, most)
+    with np.errstate(divide="ignore"):
+        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
+
+
+def log_product(log_x: Floats, matrix: Floats) -> Floats:
+    """ln(exp(log_x) @ matrix), also of what is too small for a double."""
+    most = log_x.max(axis=1, keepdims=True)
+    most = np.where(np.isneginf(most), 0.0, most)
+    product = np.exp(log_x - most) @ matrix
+    small = product < 1e-290
+    with np.errstate(divide="ignore"):
+        found = np.log(product) + most
+        if small.any():
+            can_be = np.isfinite(log_x).astype(float) @ (matrix > 0.0) > 0.0
+            i, j = np.nonzero(small & can_be)
+            found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
+    return found
+
+
+def check_positive(value: int, name: str) -> None:
+    """A positive whole number."""
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value}; it must be a positive whole number")
+
+
+def followers(tokens: Ids, n_tokens: int) -> Floats:
+    """Counts (n, length, V) of what followed the last token so far, before each position."""
+    n, length = tokens.shape
+    counts = np.zeros((n, length, n_tokens))
+    before = np.zeros((n, n_tokens), dtype=np.int64)  # the last position behind a token, or 0
+    own = np.arange(n)
+    for t in range(1, length):
+        last = tokens[:, t - 1]
+        known = np.flatnonzero(before[own, last])
+        then = before[known, last[known]]
+        counts[known, t] = counts[known, then]
+        counts[known, t, tokens[known, then]] += 1.0
+        before[own, last] = t
+    return counts
+
+
+def seen(tokens: Ids, n_tokens: int, gamma: float = 1.0) -> Floats:
+    """Counts (..., length + 1, V) after each token; all are multiplied by gamma before another."""
+    once = np.zeros((*tokens.shape[:-1], tokens.shape[-1] + 1, n_tokens))
+    np.put_along_axis(once[..., 1:, :], tokens[..., np.newaxis], 1.0, axis=-1)
+    if gamma == 1.0:
+        return np.cumsum(once, axis=-2)
+    for t in range(1, once.shape[-2]):
+        once[..., t, :] += gamma * once[..., t - 1, :]
+    return once
+
+
+def chosen(ends: Floats, place: Floats) -> Ids:
+    """A place for each row of running sums (n, V), with the probability of its step."""
+    found = (place[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
+    return np.minimum(found, ends.shape[1] - 1)
+
+
+def components(
+    prior: DirichletMixture, shape: int | tuple[int, ...], rng: np.random.Generator
+) -> Ids:
+    """Which component each row is of."""
+    return rng.choice(prior.n_components, shape, p=prior.weights)
+
+
+def from_urn(many: Ids, ends: Floats, component: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
+    """The next token from each row: Polya's urn, which is the row integrated out.
+
+    A row's next token is one of the `many` that were drawn from it with probability N / (N + A), A
+    being the concentration of its component, and else a draw from that component's mean; `ends` are
+    the running sums of alpha.  Returns the tokens, and which of those before is drawn again or -1.
+    """
+    place = rng.random(len(many)) * (many + ends[component, -1])
+    again = np.where(place < many, place, -1.0).astype(np.int64)
+    tokens = np.zeros(len(many), dtype=np.int64)
+    for k, own in enumerate(ends):
+        new = (again < 0) & (component == k)
+        tokens[new] = np.searchsorted(own, (place - many)[new], side="right")
+    return np.minimum(tokens, ends.shape[1] - 1), again
+
+
+def draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
+    """Independent tokens (n, length) from rows (n, V)."""
+    n, width = rows.shape
+    ends = np.cumsum(rows, axis=1)
+    place = rng.random((n, length)) * ends[:, -1:]
+    tokens = np.empty((n, length), dtype=np.int64)
+    many = max(1, BLOCK_NUMBERS // max(1, length * width))
+    for first in range(0, n, many):
+        own = slice(first, first + many)
+        tokens[own] = (place[own, :, np.newaxis] >= ends[own, np.newaxis]).sum(axis=2)
+    return np.minimum(tokens, width - 1)
