@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._scaling_search import baseline, bayesian, search
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +38,6 @@ Seed = np.random.Generator | int | None
 
 LAWS = ("original", "sampling", "scoring", "power", "bounded", "logistic")
 BAYESIAN = LAWS[:3]
-DRAWS, SEARCHES = 256, 64  # starting points that are drawn, and the best that are searched from
-STEPS = 400  # of a search; the best may go on for 20 times as many
-TOLERANCE = 1e-10
-SAME = 1e-4  # NRMSE that makes no difference
-FAR = 600.0  # a logarithm that a double's exponential can still bear
 
 
 def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: float = 1.0) -> Floats:
@@ -281,10 +277,10 @@ def _wanted(laws: str | Iterable[str] | None, m: int) -> list[str]:
 def _fit(law: str, n: Floats, p: Floats, fitted: int, rng: np.random.Generator) -> LawFit:
     """The best of several searches, none of which sees what is held out."""
     bayes = law in BAYESIAN
-    make = _bayesian if bayes else _baseline
+    make = bayesian if bayes else baseline
     # a baseline is one problem for each curve
     found = [
-        _search(make(law, n[:fitted], part), part, rng)
+        search(make(law, n[:fitted], part), part, rng)
         for part in ([p[:, :fitted]] if bayes else p[:, np.newaxis, :fitted])
     ]
     parameters: dict[str, Any] = found[0].parameters
@@ -323,144 +319,3 @@ def _predict(law: str, parameters: dict[str, Any], n: Floats) -> Floats:
         else:
             loss = c / (1.0 + (n / more[0]) ** alpha) + k
     return np.exp(-loss)
-
-
-class _Law(NamedTuple):
-    """A law of curves (M, n) as a search sees it: over one vector, without bounds."""
-
-    curve: Callable[[Floats], tuple[Floats, Floats]]  # and its derivatives, (M, n, parameters)
-    start: Callable[[np.random.Generator], Floats]
-    read: Callable[[Floats], dict[str, Any]]
-
-
-class _Found(NamedTuple):
-    parameters: dict[str, Any]
-    size: int
-    n_agreeing: int
-    converged: bool
-
-
-def _search(law: _Law, p: Floats, rng: np.random.Generator) -> _Found:
-    """Levenberg-Marquardt from the best of many starting points, by shares of the mean of p."""
-    from scipy.optimize import least_squares
-
-    starts = [law.start(rng) for _ in range(DRAWS)]
-    size, scale = len(starts[0]), p.mean()
-    idle = max(size - p.size, 0)  # the method wants as many residuals as parameters
-
-    def residuals(theta: Floats) -> Floats:
-        return np.append((law.curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
-
-    def slopes(theta: Floats) -> Floats:
-        return np.vstack(
-            [law.curve(theta)[1].reshape(-1, size) / scale, np.zeros((idle, size))],
-        )
-
-    def descend(start: Floats, steps: int) -> Any:
-        goal = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
-        with np.errstate(invalid="ignore", over="ignore"):  # a step too far is taken back
-            return least_squares(residuals, start, slopes, method="lm", max_nfev=steps, **goal)
-
-    costs = [np.sum(residuals(start) ** 2) for start in starts]
-    ends = [descend(starts[i], STEPS) for i in np.argsort(costs)[:SEARCHES]]
-    best = min(ends, key=lambda end: np.nan_to_num(end.cost, nan=np.inf))
-    if not best.success:
-        best = descend(best.x, 20 * STEPS)
-    error = np.sqrt(2.0 * np.array([end.cost for end in ends]) / p.size)
-    agreeing = error <= 1.01 * np.sqrt(2.0 * best.cost / p.size) + SAME
-    return _Found(law.read(best.x), size, int(agreeing.sum()), bool(best.success))
-
-
-def _bayesian(form: str, n: Floats, p: Floats) -> _Law:
-    """Searched: log(rho_j / rho_0), the log-odds of each P, log(K times the last n)."""
-    m = len(p)
-    states = max(m, 2)  # one curve has a task of its own and another
-    own = np.arange(m)
-    if form == "original":
-        where = np.arange(m * states).reshape(m, states)  # the place of each P_mj
-    else:
-        of_text, of_task = np.indices((m, m))
-        where = m + (of_text if form == "sampling" else of_task)
-        where[own, own] = own
-    one_hot = np.eye(where.max() + 1)[where]
-    last, after = n[-1], n[n > 0.0]
-
-    def parts(theta: Floats) -> tuple[Floats, Floats, Floats]:
-        """log rho but for a constant, the log-odds of P, and K."""
-        theta = np.clip(theta, -FAR, FAR)
-        odds = theta[states - 1 : -1][where]
-        return np.append(0.0, theta[: states - 1]), odds, np.exp(np.clip(theta[-1], -30, 30)) / last
-
-    def curve(theta: Floats) -> tuple[Floats, Floats]:
-        score, odds, efficiency = parts(theta)
-        odds, evidence = odds[:, np.newaxis], (efficiency * n)[:, np.newaxis]
-        log_p = -np.logaddexp(0.0, -odds)
-        each, other = np.exp(log_p), np.exp(-np.logaddexp(0.0, odds))
-        joint = score + evidence * log_p
-        share = np.exp(joint - joint.max(axis=-1, keepdims=True))
-        share /= share.sum(axis=-1, keepdims=True)
-        value = (share * each).sum(axis=-1)
-        pull = share * (each - value[..., np.newaxis])  # of the softmax
-        by_odds = other * (share * each + evidence * pull)
-        by_k = (pull * evidence * log_p).sum(axis=-1, keepdims=True)
-        return value, np.concatenate([pull[..., 1:], by_odds @ one_hot, by_k], axis=-1)
-
-    def start(rng: np.random.Generator) -> Floats:
-        log_rho = np.log(rng.dirichlet(np.full(states, 0.5)) + 1e-6)
-        ends = p[:, [0, -1]]
-        first, final = (np.log(ends) - np.log1p(-np.minimum(ends, 1.0 - 1e-9))).T
-        odds = np.empty(where.max() + 1)
-        # of several texts with one P the last decides, which noise makes of little weight
-        odds[where] = first[:, np.newaxis]
-        odds += 1.5 * rng.normal(size=len(odds))
-        odds[where[own, own]] = final + rng.normal(size=m)
-        # K n is about 1 at one of the numbers of shots
-        log_k = rng.normal() + np.log(last) - rng.uniform(*np.log(after[[0, -1]]))
-        return np.concatenate([log_rho[1:] - log_rho[0], odds, [log_k]])
-
-    def read(theta: Floats) -> dict[str, Any]:
-        score, odds, efficiency = parts(theta)
-        rho = np.exp(score - score.max())
-        return {"rho": rho / rho.sum(), "P": np.exp(-np.logaddexp(0.0, -odds)), "K": efficiency}
-
-    return _Law(curve, start, read)
-
-
-def _baseline(form: str, n: Floats, p: Floats) -> _Law:
-    """Of one curve.  Searched: the parameters' logarithms."""
-    names = ("C", "alpha", "k") + (() if form == "power" else ("n_c",))
-
-    def read(theta: Floats) -> dict[str, Any]:
-        # within what a double's exponential can bear
-        return dict(zip(names, np.exp(np.clip(theta, -30.0, 30.0)), strict=True))
-
-    def curve(theta: Floats) -> tuple[Floats, Floats]:
-        c, alpha, k, *more = read(theta).values()
-        if form == "power":
-            log_factor, by_more = np.log1p(n), []
-        elif form == "bounded":
-            log_factor, by_more = np.log1p(n / more[0]), [alpha * n / (more[0] + n)]
-        else:
-            with np.errstate(divide="ignore"):
-                power = alpha * (np.log(n) - np.log(more[0]))
-            log_factor = np.logaddexp(0.0, power)
-            share = np.exp(power - log_factor)
-            by_more = [alpha * share]
-        if form == "logistic":
-            fall = c * np.exp(-log_factor)
-            by_alpha = -share * np.where(n > 0.0, power, 0.0)
-        else:
-            fall = c * np.exp(-alpha * log_factor)
-            by_alpha = -alpha * log_factor
-        value = np.exp(-fall - k)
-        columns = [fall, fall * by_alpha, np.full(len(n), k), *(fall * each for each in by_more)]
-        return value[np.newaxis], -(value[:, np.newaxis] * np.stack(columns, axis=1))[np.newaxis]
-
-    def start(rng: np.random.Generator) -> Floats:
-        first, last = -np.log(np.minimum(p[0, [0, -1]], 1.0 - 1e-9))
-        point = [np.log(max(first - last, 1e-2)), 0.0, np.log(last)]
-        if form != "power":
-            point.append(np.log(np.median(n)))
-        return np.array(point) + rng.normal(size=len(point))
-
-    return _Law(curve, start, read)

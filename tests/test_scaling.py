@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from matrixbayes import scaling
+from matrixbayes import _scaling_search
 from matrixbayes.scaling import LAWS, bayesian_law, fit_scaling_laws
 
 SHOTS = np.arange(0, 40)
@@ -120,10 +120,10 @@ def test_probabilities_have_any_scale(scale):
 
 
 def test_a_doubtful_fit_is_told(monkeypatch):
-    monkeypatch.setattr(scaling, "SEARCHES", 1)
+    monkeypatch.setattr(_scaling_search, "SEARCHES", 1)
     with pytest.warns(RuntimeWarning, match="scoring: the best fit was found by one search only"):
         fit_scaling_laws(*noisy(3), laws=["scoring"], rng=0)
-    monkeypatch.setattr(scaling, "STEPS", 1)
+    monkeypatch.setattr(_scaling_search, "STEPS", 1)
     with pytest.warns(RuntimeWarning, match="original: the best fit did not converge"):
         found = fit_scaling_laws(*noisy(3), laws=["original"], rng=0)
     assert not found["original"].converged
@@ -132,7 +132,7 @@ def test_a_doubtful_fit_is_told(monkeypatch):
 @pytest.mark.parametrize("form", LAWS)
 def test_derivatives_are_those_of_the_curve(form):
     shots, curves = noisy(3)
-    make = scaling._bayesian if form in LAWS[:3] else scaling._baseline
+    make = _scaling_search.bayesian if form in LAWS[:3] else _scaling_search.baseline
     law = make(form, shots.astype(float), curves if form in LAWS[:3] else curves[:1])
     theta = law.start(np.random.default_rng(0))
     steps = 1e-6 * np.eye(len(theta))
