@@ -76,12 +76,29 @@ mb_dim(PyArrayObject *array, int axis)
     return (size_t)PyArray_DIM(array, axis);
 }
 
-/* Runs Python's signal handlers between two pieces of a long call that has
- * released the GIL in *thread; -1 with an exception set where one raised. */
-int mb_check_signals(PyThreadState **thread);
+/* Work of the core without the GIL, the one way to it:
+ *
+ *     mb_work work;
+ *     mb_interrupt *interrupt = mb_begin_work(&work);
+ *     mb_status status = mb_x(..., interrupt, ...);
+ *     mb_end_work(&work);
+ *
+ * Meanwhile Python's signal handlers run where the core asks.  Where one raises, the status is
+ * MB_STOPPED with that exception set, which mb_raise() leaves as it is.  Between the two lines
+ * nothing of Python is touched but the memory of arrays. */
+typedef struct {
+    mb_interrupt interrupt;
+    PyThreadState *thread;
+    double seen;  /* when the handlers last had their turn, in seconds */
+    int is_other; /* whether this is known to be no thread that runs handlers */
+} mb_work;
 
-/* The same for core functions that ask by themselves. */
-mb_interrupt mb_on_signals(PyThreadState **thread);
+mb_interrupt *mb_begin_work(mb_work *work);
+void mb_end_work(mb_work *work);
+
+/* Between two pieces of a long call that has released the GIL in *thread; -1 with an exception set
+ * where a handler raised one. */
+int mb_check_signals(PyThreadState **thread);
 
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);

@@ -70,10 +70,10 @@ counts_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                            PyArray_DATA(starts),  PyArray_DATA(columns), mb_data(values)};
     mb_counts *counts = NULL;
     mb_sparse_fault fault;
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_counts_new(&rows, &interrupt, &counts, &fault);
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_counts_new(&rows, interrupt, &counts, &fault);
+    mb_end_work(&work);
     if (status != MB_OK) {
         raise_fault(status, &fault, rows.n_tokens);
         goto done;

@@ -56,10 +56,10 @@ measure(PyArrayObject *const *a, double power)
     for (size_t e = 0; e < predictives.n_entries; e++) {
         out.by_entries[e] = 0.0; /* entries of no row */
     }
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_divergences(&predictives, mb_data(a[MASS]), &interrupt, &out);
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_divergences(&predictives, mb_data(a[MASS]), interrupt, &out);
+    mb_end_work(&work);
     if (status == MB_STOPPED) {
         goto done;
     }

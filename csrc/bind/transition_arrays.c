@@ -70,13 +70,13 @@ settled_arrays(PyObject *self)
 {
     mb_transitions *counts = mb_transitions_of(self);
     mb_run *run;
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_transitions_settle(counts, &interrupt);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_transitions_settle(counts, interrupt);
     if (status == MB_OK) {
         status = mb_transitions_run(counts, &run);
     }
-    PyEval_RestoreThread(thread);
+    mb_end_work(&work);
     return status == MB_OK ? view_run(&counts->layout, run) : mb_raise(status, NULL);
 }
 
@@ -257,10 +257,10 @@ borrow(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int ver
     Py_INCREF(arrays);
     if (verify) {
         mb_run_fault fault = {0};
-        PyThreadState *thread = PyEval_SaveThread();
-        mb_interrupt interrupt = mb_on_signals(&thread);
-        status = mb_run_check(layout, n_tokens, run, &interrupt, &fault);
-        PyEval_RestoreThread(thread);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        status = mb_run_check(layout, n_tokens, run, interrupt, &fault);
+        mb_end_work(&work);
         if (status != MB_OK) {
             raise_fault(status, &fault);
             mb_run_free(run);

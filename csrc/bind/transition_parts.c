@@ -162,9 +162,9 @@ run_step(PyObject *object, PyObject *arg, mb_update_steps step)
                             part);
     }
     mb_token_fault fault = {0};
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_update_step(self->update, step, part, &interrupt, &fault);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_update_step(self->update, step, part, interrupt, &fault);
     if (status == MB_OK) {
         __atomic_store_n(self->parts + part, (unsigned char)(2 * step + 2), __ATOMIC_RELEASE);
         /* the last one ends the step for all */
@@ -175,7 +175,7 @@ run_step(PyObject *object, PyObject *arg, mb_update_steps step)
             }
         }
     }
-    PyEval_RestoreThread(thread);
+    mb_end_work(&work);
     return status == MB_OK ? Py_NewRef(Py_None) : raise_failure(self, status, &fault);
 }
 
@@ -211,10 +211,10 @@ update_finish(PyObject *object, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     const mb_token_fault fault = {0};
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_update_finish(self->update, mb_transitions_of(self->counts), &interrupt);
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_update_finish(self->update, mb_transitions_of(self->counts), interrupt);
+    mb_end_work(&work);
     PyObject *result = status == MB_OK ? Py_NewRef(Py_None) : raise_failure(self, status, &fault);
     end_update(self);
     return result;

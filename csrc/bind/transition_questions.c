@@ -20,14 +20,14 @@ ask(PyObject *self, PyArrayObject *contexts, PyArrayObject *tokens)
     }
     const mb_transitions *counts = mb_transitions_of(self);
     mb_token_fault fault = {0};
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
     mb_status status = tokens == NULL ? mb_transitions_totals(counts, n, PyArray_DATA(contexts),
-                                                              &interrupt, PyArray_DATA(out), &fault)
+                                                              interrupt, PyArray_DATA(out), &fault)
                                       : mb_transitions_counts(counts, n, PyArray_DATA(contexts),
-                                                              PyArray_DATA(tokens), &interrupt,
+                                                              PyArray_DATA(tokens), interrupt,
                                                               PyArray_DATA(out), &fault);
-    PyEval_RestoreThread(thread);
+    mb_end_work(&work);
     mb_end_use(self, 0);
     if (status != MB_OK) {
         mb_release(out);
@@ -84,13 +84,13 @@ read_rows(PyObject *self, PyArrayObject *contexts)
                 goto done;
             }
         }
-        PyThreadState *thread = PyEval_SaveThread();
-        mb_interrupt interrupt = mb_on_signals(&thread);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
         mb_status status =
-            mb_transitions_rows(mb_transitions_of(self), n, PyArray_DATA(contexts), &interrupt,
+            mb_transitions_rows(mb_transitions_of(self), n, PyArray_DATA(contexts), interrupt,
                                 start, pass == 0 ? NULL : PyArray_DATA(tokens),
                                 pass == 0 ? NULL : PyArray_DATA(times), &fault);
-        PyEval_RestoreThread(thread);
+        mb_end_work(&work);
         if (status != MB_OK) {
             mb_raise_transitions(self, status, &fault, 0);
             goto done;
@@ -125,13 +125,13 @@ mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg)
 static int
 settle(PyObject *self, size_t *n_contexts)
 {
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_transitions_settle(mb_transitions_of(self), &interrupt);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_transitions_settle(mb_transitions_of(self), interrupt);
     if (status == MB_OK) {
-        status = mb_transitions_n_contexts(mb_transitions_of(self), &interrupt, n_contexts);
+        status = mb_transitions_n_contexts(mb_transitions_of(self), interrupt, n_contexts);
     }
-    PyEval_RestoreThread(thread);
+    mb_end_work(&work);
     if (status != MB_OK) {
         mb_raise(status, NULL);
     }
@@ -153,12 +153,12 @@ all_rows(PyObject *self)
     PyArrayObject *times = new_array(1, n_pairs, 0, NPY_UINT64);
     PyObject *result = NULL;
     if (contexts != NULL && starts != NULL && tokens != NULL && times != NULL) {
-        PyThreadState *thread = PyEval_SaveThread();
-        mb_interrupt interrupt = mb_on_signals(&thread);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
         mb_status status =
-            mb_transitions_all(counts, n, &interrupt, PyArray_DATA(contexts), PyArray_DATA(starts),
+            mb_transitions_all(counts, n, interrupt, PyArray_DATA(contexts), PyArray_DATA(starts),
                                PyArray_DATA(tokens), PyArray_DATA(times));
-        PyEval_RestoreThread(thread);
+        mb_end_work(&work);
         result = status != MB_OK ? mb_raise(status, NULL)
                                  : PyTuple_Pack(4, (PyObject *)contexts, (PyObject *)starts,
                                                 (PyObject *)tokens, (PyObject *)times);

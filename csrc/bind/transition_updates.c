@@ -8,11 +8,11 @@ run_update(PyObject *self, size_t n, const mb_document *documents, int continued
         return NULL;
     }
     mb_token_fault fault = {0};
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
     mb_status status =
-        mb_transitions_update(mb_transitions_of(self), n, documents, continued, &interrupt, &fault);
-    PyEval_RestoreThread(thread);
+        mb_transitions_update(mb_transitions_of(self), n, documents, continued, interrupt, &fault);
+    mb_end_work(&work);
     mb_end_use(self, 1);
     return status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 1);
 }
@@ -48,12 +48,12 @@ mb_transition_counts_update_rows(PyObject *self, PyObject *args)
                      mb_dim(times, 0));
     } else if (times != NULL && mb_begin_use(self, 1) == 0) {
         mb_token_fault fault = {0};
-        PyThreadState *thread = PyEval_SaveThread();
-        mb_interrupt interrupt = mb_on_signals(&thread);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
         mb_status status = mb_transitions_update_rows(mb_transitions_of(self), mb_dim(tokens, 0),
                                                       PyArray_DATA(contexts), PyArray_DATA(tokens),
-                                                      PyArray_DATA(times), &interrupt, &fault);
-        PyEval_RestoreThread(thread);
+                                                      PyArray_DATA(times), interrupt, &fault);
+        mb_end_work(&work);
         mb_end_use(self, 1);
         result =
             status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 0);
@@ -85,10 +85,10 @@ mb_transition_counts_merge(PyObject *self, PyObject *other)
         return NULL;
     }
     const mb_token_fault fault = {0};
-    PyThreadState *thread = PyEval_SaveThread();
-    mb_interrupt interrupt = mb_on_signals(&thread);
-    mb_status status = mb_transitions_merge(mine, more, &interrupt);
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_transitions_merge(mine, more, interrupt);
+    mb_end_work(&work);
     if (other != self) {
         mb_end_use(other, 0);
     }

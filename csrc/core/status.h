@@ -12,17 +12,36 @@
  * once unless both are given the same object and one of them may change it. */
 typedef enum { MB_OK = 0, MB_NOMEM, MB_INVALID, MB_RANGE, MB_NUMERIC, MB_STOPPED } mb_status;
 
-/* What long work asks every few milliseconds; it ends with MB_STOPPED where the answer is
- * not 0.  A function that takes one takes NULL, never to be stopped. */
+/* How long work is stopped.  It says by mb_ask() what it has done, and a few milliseconds of work
+ * apart that asks `stop`; where the answer is not 0 it ends with MB_STOPPED.  Results may then be
+ * partly written; all else is as it was.  A function that takes one takes NULL, never to be stopped.
+ * It belongs to one thread, and goes from call to call of what that does. */
 typedef struct {
     int (*stop)(void *state);
     void *state;
+    size_t since; /* work since the last question; 0 to begin with */
 } mb_interrupt;
 
+/* The work between two questions.  Its unit is a nanosecond of a slow machine, so that it is never
+ * many milliseconds and may be few microseconds: `stop` answers quickly. */
+#define MB_PATIENCE ((size_t)1 << 22)
+
+/* Asks at once. */
 static inline mb_status
 mb_interrupted(const mb_interrupt *interrupt)
 {
     return interrupt != NULL && interrupt->stop(interrupt->state) ? MB_STOPPED : MB_OK;
+}
+
+/* Asks where that much more work has been enough; an addition otherwise. */
+static inline mb_status
+mb_ask(mb_interrupt *interrupt, size_t work)
+{
+    if (interrupt == NULL || (interrupt->since += work) < MB_PATIENCE) {
+        return MB_OK;
+    }
+    interrupt->since = 0;
+    return mb_interrupted(interrupt);
 }
 
 /* Leaves the calling function with the status of `call` unless it is MB_OK. */
