@@ -28,13 +28,23 @@ mb_state *mb_module_state(PyObject *module);
 /* Turns a status into an exception and returns NULL; `why` is the sentence for the user. */
 PyObject *mb_raise(mb_status status, const char *why);
 
+/* `object` as an array of NumPy's own type that nobody else holds: what is checked of it stays so,
+ * also where code of the caller's (the iterator or __array__ of another argument) gives the
+ * array that it passed another shape.  A view where it is an array already; a new reference.
+ * Every converter below answers with such an array, and a function converts all of its
+ * arguments before it checks how they go together. */
+PyArrayObject *mb_own_array(PyObject *object);
+
+/* A read-only array of `type` over memory that lives as long as `owner`: what getters give. */
+PyObject *mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data);
+
 /* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
- * -1), itself where it is one already; a new reference.  Complex, text and object input
+ * -1), in its own memory where it is one already; a new reference.  Complex, text and object input
  * is a TypeError, another number of axes a ValueError that names `name`. */
 PyArrayObject *mb_doubles(PyObject *object, int ndim, const char *name);
 
-/* `object` as a C-ordered int64 array of `ndim` axes with these `requirements` of NumPy, itself
- * where it is one already; a new reference.  Other types of whole numbers wrap around; all else
+/* `object` as a C-ordered int64 array of `ndim` axes with these `requirements` of NumPy, in
+ * its own memory where it is one already; a new reference.  Other types of whole numbers wrap around; all else
  * is a TypeError (but for what is empty), another number of axes a ValueError that names `name`. */
 PyArrayObject *mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name);
 
@@ -103,17 +113,17 @@ int mb_check_signals(PyThreadState **thread);
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);
 
-/* SufficientStatistics: read-only arrays of its own. */
+/* SufficientStatistics: arrays that nobody else ever holds. */
 typedef struct {
     PyObject_HEAD PyArrayObject *weight; /* (K,), N_k */
     PyArrayObject *log_sums;             /* (K, V), S_kv */
     double log_likelihood;
-    unsigned long long n_rows;
+    long long n_rows; /* >= 0 */
 } mb_statistics_object;
 
 /* New statistics of `type` with these arrays (stolen, also on failure). */
 PyObject *mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
-                            double log_likelihood, unsigned long long n_rows);
+                            double log_likelihood, long long n_rows);
 
 /* How many rows a kernel of `cost` multiplications a row may take in a piece of a
  * few milliseconds, a multiple of `block`. */

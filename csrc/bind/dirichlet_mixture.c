@@ -90,48 +90,36 @@ check_parameters(PyArrayObject *weights, PyArrayObject *alpha)
     return 0;
 }
 
-/* `tokens` as a tuple of n_tokens different strings, or None. */
-static PyObject *
+/* -1 with an error unless `tokens` is None or a tuple of n_tokens different strings. */
+static int
 check_tokens(PyObject *tokens, size_t n_tokens)
 {
     if (tokens == Py_None) {
-        return Py_NewRef(tokens);
+        return 0;
     }
-    PyObject *names = PySequence_Tuple(tokens);
-    if (names == NULL) {
-        return NULL;
-    }
-    Py_ssize_t n = PyTuple_Size(names);
-    PyObject *seen = NULL;
+    Py_ssize_t n = PyTuple_Size(tokens);
     if ((size_t)n != n_tokens) {
         PyErr_Format(PyExc_ValueError, "there are %zd tokens for %zu columns of alpha", n,
                      n_tokens);
-        goto fail;
+        return -1;
     }
-    seen = PySet_New(NULL);
-    for (Py_ssize_t v = 0; seen != NULL && v < n; v++) {
-        PyObject *name = PyTuple_GetItem(names, v);
+    PyObject *seen = PySet_New(NULL);
+    int failed = seen == NULL ? -1 : 0;
+    for (Py_ssize_t v = 0; v < n && !failed; v++) {
+        PyObject *name = PyTuple_GetItem(tokens, v);
         if (!PyUnicode_Check(name)) {
             PyErr_Format(PyExc_TypeError, "tokens[%zd] is %R, not a string", v, name);
-            goto fail;
+            failed = -1;
+            break;
         }
         int known = PySet_Contains(seen, name);
         if (known > 0) {
             PyErr_Format(PyExc_ValueError, "token %R names two columns, one of them %zd", name, v);
         }
-        if (known != 0 || PySet_Add(seen, name) < 0) {
-            goto fail;
-        }
+        failed = known != 0 || PySet_Add(seen, name) < 0 ? -1 : 0;
     }
-    if (seen == NULL) {
-        goto fail;
-    }
-    Py_DECREF(seen);
-    return names;
-fail:
     Py_XDECREF(seen);
-    Py_DECREF(names);
-    return NULL;
+    return failed;
 }
 
 static PyObject *
@@ -145,13 +133,15 @@ mixture_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     PyObject *result = NULL, *tokens = NULL;
     PyArrayObject *alpha = NULL, *weights = mb_doubles(weights_arg, 1, "weights");
-    if (weights == NULL || (alpha = mb_doubles(alpha_arg, 2, "alpha")) == NULL ||
-        check_parameters(weights, alpha) < 0 ||
-        (tokens = check_tokens(tokens_arg, mb_dim(alpha, 1))) == NULL) {
+    if (weights == NULL || (alpha = mb_doubles(alpha_arg, 2, "alpha")) == NULL) {
         goto done;
     }
-    result = mb_new_mixture(type, mb_dim(alpha, 0), mb_dim(alpha, 1), mb_data(weights),
-                            mb_data(alpha), tokens);
+    tokens = tokens_arg == Py_None ? Py_NewRef(Py_None) : PySequence_Tuple(tokens_arg);
+    if (tokens != NULL && check_parameters(weights, alpha) == 0 &&
+        check_tokens(tokens, mb_dim(alpha, 1)) == 0) {
+        result = mb_new_mixture(type, mb_dim(alpha, 0), mb_dim(alpha, 1), mb_data(weights),
+                                mb_data(alpha), tokens);
+    }
 done:
     Py_XDECREF(tokens);
     mb_release(alpha);
@@ -182,28 +172,12 @@ mixture_dealloc(PyObject *object)
 
 /* ---- attributes ---------------------------------------------------------------- */
 
-/* A read-only array on memory that lives as long as `owner`. */
-static PyObject *
-view(PyObject *owner, int ndim, const npy_intp *shape, double *data)
-{
-    PyObject *array = PyArray_SimpleNewFromData(ndim, shape, NPY_DOUBLE, data);
-    if (array == NULL) {
-        return NULL;
-    }
-    PyArray_CLEARFLAGS((PyArrayObject *)array, NPY_ARRAY_WRITEABLE);
-    if (PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(owner)) < 0) {
-        Py_DECREF(array);
-        return NULL;
-    }
-    return array;
-}
-
 static PyObject *
 get_weights(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components};
-    return view(self, 1, shape, mixture->weights);
+    return mb_view(self, 1, shape, NPY_DOUBLE, mixture->weights);
 }
 
 static PyObject *
@@ -211,7 +185,7 @@ get_alpha(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components, (npy_intp)mixture->n_tokens};
-    return view(self, 2, shape, mixture->alpha);
+    return mb_view(self, 2, shape, NPY_DOUBLE, mixture->alpha);
 }
 
 static PyObject *
@@ -219,7 +193,7 @@ get_concentration(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components};
-    return view(self, 1, shape, mixture->concentration);
+    return mb_view(self, 1, shape, NPY_DOUBLE, mixture->concentration);
 }
 
 static PyObject *

@@ -56,7 +56,7 @@ run_block(PyTypeObject *type, const block *b)
         mb_release(log_sums);
         return NULL;
     }
-    return mb_new_statistics(type, weight, log_sums, sums.log_likelihood, b->rows.n);
+    return mb_new_statistics(type, weight, log_sums, sums.log_likelihood, (long long)b->rows.n);
 }
 
 static mb_log_rows
@@ -345,9 +345,14 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     }
     PyObject *result = NULL;
-    /* copies: what was checked must not change */
-    PyArrayObject *tokens = (PyArrayObject *)PyArray_FROMANY(
-        tokens_arg, NPY_UINT32, 1, 1, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
+    /* a copy: what was checked must not change */
+    PyArrayObject *given = mb_own_array(tokens_arg), *tokens = NULL;
+    if (given != NULL) {
+        int any = PyArray_SIZE(given) == 0 ? NPY_ARRAY_FORCECAST : 0; /* an empty list */
+        tokens = (PyArrayObject *)PyArray_FROMANY((PyObject *)given, NPY_UINT32, 1, 1,
+                                                  NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY | any);
+        mb_release(given);
+    }
     PyArrayObject *counts = mb_doubles(counts_arg, 1, "counts");
     PyArrayObject *weights = mb_doubles(weights_arg, 2, "weights");
     PyArrayObject *alpha = mb_doubles(alpha_arg, 2, "alpha");

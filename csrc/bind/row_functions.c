@@ -65,7 +65,7 @@ raise_shape(PyArrayObject *array)
 static PyArrayObject *
 as_view(PyObject *object, int bfloat16, mb_row_view *view)
 {
-    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *array = NULL;
+    PyArrayObject *any = mb_own_array(object), *array = NULL;
     if (any != NULL && float_type(any, bfloat16, &view->type) == 0) {
         /* NumPy's own conversion, which without flags leaves strides and alignment alone. */
         array =
@@ -285,7 +285,7 @@ check_log_probs(PyObject *module, PyObject *object)
 static PyArrayObject *
 own_groups(PyObject *object)
 {
-    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *own = NULL;
+    PyArrayObject *any = mb_own_array(object), *own = NULL;
     if (any == NULL) {
         return NULL;
     }

@@ -1,11 +1,14 @@
 /* The type SufficientStatistics: what an M-step needs to know of any number of rows. */
 #include "bind.h"
 
+#include <limits.h>
+#include <math.h>
+
 typedef mb_statistics_object statistics_object;
 
 PyObject *
 mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
-                  double log_likelihood, unsigned long long n_rows)
+                  double log_likelihood, long long n_rows)
 {
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     statistics_object *self = (statistics_object *)alloc(type, 0);
@@ -14,13 +17,45 @@ mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_
         mb_release(log_sums);
         return NULL;
     }
-    PyArray_CLEARFLAGS(weight, NPY_ARRAY_WRITEABLE);
-    PyArray_CLEARFLAGS(log_sums, NPY_ARRAY_WRITEABLE);
     self->weight = weight;
     self->log_sums = log_sums;
     self->log_likelihood = log_likelihood;
     self->n_rows = n_rows;
     return (PyObject *)self;
+}
+
+/* -1 with an error that names the first number that statistics of rows cannot have. */
+static int
+check_numbers(PyArrayObject *weight, PyArrayObject *sums, double log_likelihood, long long n_rows)
+{
+    size_t n_components = mb_dim(weight, 0), n_tokens = mb_dim(sums, 1);
+    for (size_t k = 0; k < n_components; k++) {
+        double x = mb_data(weight)[k];
+        if (!(x >= 0.0) || isinf(x)) {
+            PyObject *value = PyFloat_FromDouble(x);
+            PyErr_Format(PyExc_ValueError, "weight[%zu] is %S; a weight must be finite and >= 0", k,
+                         value);
+            Py_XDECREF(value);
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < n_components * n_tokens; i++) {
+        double x = mb_data(sums)[i];
+        if (!(x < INFINITY)) { /* -inf is of an exact zero */
+            PyErr_Format(PyExc_ValueError, "log_sums[%zu, %zu] is %s; it must be finite or -inf",
+                         i / n_tokens, i % n_tokens, isnan(x) ? "nan" : "inf");
+            return -1;
+        }
+    }
+    if (isnan(log_likelihood)) {
+        PyErr_SetString(PyExc_ValueError, "log_likelihood is nan");
+        return -1;
+    }
+    if (n_rows < 0) {
+        PyErr_Format(PyExc_ValueError, "n_rows is %lld; it must be >= 0", n_rows);
+        return -1;
+    }
+    return 0;
 }
 
 static PyObject *
@@ -29,8 +64,8 @@ statistics_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *names[] = {"weight", "log_sums", "log_likelihood", "n_rows", NULL};
     PyObject *weight_arg, *sums_arg;
     double log_likelihood;
-    unsigned long long n_rows;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdK:SufficientStatistics", names, &weight_arg,
+    long long n_rows;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdL:SufficientStatistics", names, &weight_arg,
                                      &sums_arg, &log_likelihood, &n_rows)) {
         return NULL;
     }
@@ -48,12 +83,13 @@ statistics_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         mb_release(sums);
         return NULL;
     }
-    /* copies: the arrays become read-only and must be ours alone */
+    /* copies: what is checked must be ours alone */
     PyArrayObject *own_weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
     PyArrayObject *own_sums = (PyArrayObject *)PyArray_NewCopy(sums, NPY_CORDER);
     mb_release(weight);
     mb_release(sums);
-    if (own_weight == NULL || own_sums == NULL) {
+    if (own_weight == NULL || own_sums == NULL ||
+        check_numbers(own_weight, own_sums, log_likelihood, n_rows) < 0) {
         mb_release(own_weight);
         mb_release(own_sums);
         return NULL;
@@ -95,6 +131,9 @@ statistics_add(PyObject *left, PyObject *right)
                      mb_dim(b->log_sums, 1));
         return NULL;
     }
+    if (a->n_rows > LLONG_MAX - b->n_rows) {
+        return mb_raise(MB_RANGE, "statistics hold at most 2^63 - 1 rows");
+    }
     PyArrayObject *weight = mb_new_doubles(1, PyArray_DIMS(a->weight));
     PyArrayObject *sums = mb_new_doubles(2, PyArray_DIMS(a->log_sums));
     if (weight == NULL || sums == NULL) {
@@ -117,23 +156,31 @@ statistics_add(PyObject *left, PyObject *right)
 }
 
 static PyObject *
+get_weight(PyObject *object, void *Py_UNUSED(closure))
+{
+    PyArrayObject *weight = ((statistics_object *)object)->weight;
+    return mb_view(object, 1, PyArray_DIMS(weight), NPY_DOUBLE, mb_data(weight));
+}
+
+static PyObject *
+get_log_sums(PyObject *object, void *Py_UNUSED(closure))
+{
+    PyArrayObject *log_sums = ((statistics_object *)object)->log_sums;
+    return mb_view(object, 2, PyArray_DIMS(log_sums), NPY_DOUBLE, mb_data(log_sums));
+}
+
+static PyObject *
 statistics_reduce(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     statistics_object *self = (statistics_object *)object;
-    return Py_BuildValue("O(OOdK)", (PyObject *)Py_TYPE(object), (PyObject *)self->weight,
-                         (PyObject *)self->log_sums, self->log_likelihood, self->n_rows);
-}
-
-static PyObject *
-get_weight(PyObject *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef((PyObject *)((statistics_object *)self)->weight);
-}
-
-static PyObject *
-get_log_sums(PyObject *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef((PyObject *)((statistics_object *)self)->log_sums);
+    PyObject *weight = get_weight(object, NULL), *log_sums = get_log_sums(object, NULL);
+    if (weight == NULL || log_sums == NULL) {
+        Py_XDECREF(weight);
+        Py_XDECREF(log_sums);
+        return NULL;
+    }
+    return Py_BuildValue("O(NNdL)", (PyObject *)Py_TYPE(object), weight, log_sums,
+                         self->log_likelihood, self->n_rows);
 }
 
 static PyObject *
@@ -145,12 +192,14 @@ get_log_likelihood(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 get_n_rows(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(((statistics_object *)self)->n_rows);
+    return PyLong_FromLongLong(((statistics_object *)self)->n_rows);
 }
 
 static PyGetSetDef statistics_getset[] = {
-    {"weight", get_weight, NULL, "Weight of the rows in each component, shape (K,).", NULL},
-    {"log_sums", get_log_sums, NULL, "Weighted sums of log-probabilities, shape (K, V).", NULL},
+    {"weight", get_weight, NULL, "Weight of the rows in each component, shape (K,), read-only.",
+     NULL},
+    {"log_sums", get_log_sums, NULL, "Weighted sums of log-probabilities, shape (K, V), read-only.",
+     NULL},
     {"log_likelihood", get_log_likelihood, NULL, "Weighted log-likelihood of the rows, nats.",
      NULL},
     {"n_rows", get_n_rows, NULL, "Number of rows.", NULL},
@@ -162,18 +211,21 @@ static PyMethodDef statistics_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(statistics_doc,
-             "SufficientStatistics(weight, log_sums, log_likelihood, n_rows)\n--\n\n"
-             "What an M-step needs to know of any number of rows; `a + b` merges.\n\n"
-             "Parameters\n----------\n"
-             "weight : array_like, shape (K,)\n    Weight of the rows in each component.\n"
-             "log_sums : array_like, shape (K, V)\n    Weighted sums of log-probabilities.\n"
-             "log_likelihood : float\n    Weighted log-likelihood of the rows, in nats.\n"
-             "n_rows : int\n    Number of rows.\n\n"
-             "Examples\n--------\n"
-             ">>> from matrixbayes import SufficientStatistics\n"
-             ">>> a = SufficientStatistics([2.0], [[-1.0, -3.0]], 0.5, 2)\n"
-             ">>> (a + a).n_rows\n4\n");
+PyDoc_STRVAR(
+    statistics_doc,
+    "SufficientStatistics(weight, log_sums, log_likelihood, n_rows)\n--\n\n"
+    "What an M-step needs to know of any number of rows; `a + b` merges.\n\n"
+    "Parameters\n----------\n"
+    "weight : array_like, shape (K,)\n    Weight of the rows in each component, finite and "
+    ">= 0.\n"
+    "log_sums : array_like, shape (K, V)\n    Weighted sums of log-probabilities, finite "
+    "or -inf.\n"
+    "log_likelihood : float\n    Weighted log-likelihood of the rows, in nats.\n"
+    "n_rows : int\n    Number of rows, 0 to 2^63 - 1.\n\n"
+    "Examples\n--------\n"
+    ">>> from matrixbayes import SufficientStatistics\n"
+    ">>> a = SufficientStatistics([2.0], [[-1.0, -3.0]], 0.5, 2)\n"
+    ">>> (a + a).n_rows\n4\n");
 
 static PyType_Slot statistics_slots[] = {
     {Py_tp_doc, (void *)statistics_doc},   {Py_tp_new, statistics_new},

@@ -35,9 +35,35 @@ mb_raise(mb_status status, const char *why)
 }
 
 PyArrayObject *
+mb_own_array(PyObject *object)
+{
+    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *own = NULL;
+    if (any != NULL) {
+        own = (PyArrayObject *)PyArray_View(any, NULL, &PyArray_Type);
+    }
+    mb_release(any);
+    return own;
+}
+
+PyObject *
+mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data)
+{
+    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNewFromData(ndim, shape, type, data);
+    if (array == NULL) {
+        return NULL;
+    }
+    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);
+    if (PyArray_SetBaseObject(array, Py_NewRef(owner)) < 0) {
+        mb_release(array);
+        return NULL;
+    }
+    return (PyObject *)array;
+}
+
+PyArrayObject *
 mb_doubles(PyObject *object, int ndim, const char *name)
 {
-    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object);
+    PyArrayObject *any = mb_own_array(object);
     if (any == NULL) {
         return NULL;
     }
@@ -63,7 +89,7 @@ mb_doubles(PyObject *object, int ndim, const char *name)
 PyArrayObject *
 mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name)
 {
-    PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *array = NULL;
+    PyArrayObject *any = mb_own_array(object), *array = NULL;
     if (any == NULL) {
         return NULL;
     }
@@ -89,25 +115,30 @@ mb_log_prob_rows(PyObject *object, size_t n_columns)
                      (PyObject *)Py_TYPE(object));
         return NULL;
     }
-    PyArrayObject *array = (PyArrayObject *)object;
+    PyArrayObject *array = mb_own_array(object);
+    if (array == NULL) {
+        return NULL;
+    }
     int type = PyArray_TYPE(array);
     if ((type != NPY_FLOAT && type != NPY_DOUBLE) || !PyArray_ISCARRAY_RO(array)) {
         PyErr_Format(PyExc_TypeError,
                      "log_probs must be float32 or float64 in C order and native byte order, "
                      "not %S; log_probs(rows, kind=...) gives such an array",
                      (PyObject *)PyArray_DESCR(array));
+        mb_release(array);
         return NULL;
     }
     if (PyArray_NDIM(array) != 2 || mb_dim(array, 1) != n_columns) {
-        PyObject *shape = PyObject_GetAttrString(object, "shape");
+        PyObject *shape = PyObject_GetAttrString((PyObject *)array, "shape");
         if (shape != NULL) {
             PyErr_Format(PyExc_ValueError, "log_probs must have shape (n, %zu), not %S", n_columns,
                          shape);
             Py_DECREF(shape);
         }
+        mb_release(array);
         return NULL;
     }
-    return (PyArrayObject *)Py_NewRef(object);
+    return array;
 }
 
 PyArrayObject *

@@ -23,23 +23,6 @@ end_capsule(PyObject *capsule)
     mb_run_free(PyCapsule_GetPointer(capsule, capsule_name));
 }
 
-/* A read-only array over memory that `owner` keeps. */
-static PyObject *
-view(PyObject *owner, int ndim, size_t n, size_t columns, int type, void *data)
-{
-    npy_intp shape[] = {(npy_intp)n, (npy_intp)columns};
-    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNewFromData(ndim, shape, type, data);
-    if (array == NULL) {
-        return NULL;
-    }
-    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);
-    if (PyArray_SetBaseObject(array, Py_NewRef(owner)) < 0) {
-        mb_release(array);
-        return NULL;
-    }
-    return (PyObject *)array;
-}
-
 /* The arrays of a run, which this takes. */
 static PyObject *
 view_run(const mb_key_layout *layout, mb_run *run)
@@ -54,8 +37,8 @@ view_run(const mb_key_layout *layout, mb_run *run)
     void *data[] = {run->keys, run->counts, run->large_at, run->large, run->index, run->sums};
     PyObject *arrays = PyTuple_New(N_ARRAYS);
     for (int i = 0; i < N_ARRAYS && arrays != NULL; i++) {
-        PyObject *array =
-            view(capsule, i == KEYS ? 2 : 1, sizes[i], layout->n_words, type_of(i), data[i]);
+        npy_intp shape[] = {(npy_intp)sizes[i], (npy_intp)layout->n_words};
+        PyObject *array = mb_view(capsule, i == KEYS ? 2 : 1, shape, type_of(i), data[i]);
         if (array == NULL || PyTuple_SetItem(arrays, i, array) < 0) {
             Py_CLEAR(arrays);
         }

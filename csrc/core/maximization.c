@@ -280,8 +280,8 @@ derive_token(const mb_cells *cells, size_t first, size_t end, double a, double *
             sum += tail * inverse;
             squares += tail * inverse * inverse;
         } else if (gap <= SHORT && gap == floor(gap)) {
-            for (double j = high - 1.0; j >= low; j -= 1.0) {
-                double inverse = 1.0 / (a + j);
+            for (int left = (int)gap; left > 0; left--) {
+                double inverse = 1.0 / (a + (low + (left - 1)));
                 sum += tail * inverse;
                 squares += tail * inverse * inverse;
             }

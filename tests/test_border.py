@@ -1,0 +1,345 @@
+"""The border between Python and C: nothing that crosses it changes under the core's hands."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from matrixbayes import _core
+
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
+WEIGHTS, ALPHA = [0.25, 0.75], [[1.0, 2.0, 3.0, 1.5], [0.5, 0.5, 4.0, 2.0]]
+MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
+ROWS = np.log(np.array([[0.2, 0.3, 0.1, 0.4], [0.6, 0.1, 0.1, 0.2], [0.1, 0.1, 0.7, 0.1]]))
+COUNTED = _core.Counts([0, 2, 2, 3], [0, 2, 1], [3.0, 1.0, 2.5], 4)
+TABLE = _core.evidence_table(MIXTURE, COUNTED)
+SHARES = np.array([[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]])
+STATISTICS = _core.expectation(MIXTURE, ROWS)
+PRIOR = (0.0, 0.0, 1e-4, 1e8)
+
+
+def transitions() -> Any:
+    counts = _core.TransitionCounts(1, 4)
+    counts.update([0, 1, 1, 2, 3, 0, 1])
+    return counts
+
+
+# --- arguments that change each other
+
+TURNS: dict[str, Callable[[np.ndarray], None]] = {
+    "flat": lambda a: setattr(a, "shape", (a.size,)),
+    "column": lambda a: setattr(a, "shape", (a.size, 1)),
+    "row": lambda a: setattr(a, "shape", (1, a.size)),
+    "deep": lambda a: setattr(a, "shape", (1, 1, a.size)),
+    "bytes": lambda a: setattr(a, "dtype", np.int8),
+    "strides": lambda a: setattr(a, "strides", (0,) * a.ndim),
+}
+
+
+class Meddler:
+    """Makes arguments whose conversion changes the shape of all arrays converted before."""
+
+    def __init__(self, turn: Callable[[np.ndarray], None]) -> None:
+        self.turn, self.handed = turn, list[np.ndarray]()
+
+    def meddle(self) -> None:
+        for array in self.handed:
+            self.turn(array)
+
+    def argument(self, value: Any, *, as_array: bool) -> Any:
+        if isinstance(value, np.ndarray) and as_array:
+            self.handed.append(value.copy())
+            return self.handed[-1]
+        if isinstance(value, np.ndarray):
+            return Turning(self, value)
+        if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            return [self.argument(item, as_array=False) for item in value]
+        if isinstance(value, int | float):
+            return TurningNumber(self, value)
+        if isinstance(value, tuple) and all(isinstance(item, float) for item in value):
+            return tuple(TurningNumber(self, item) for item in value)
+        return self.names(value) if isinstance(value, tuple) else value
+
+    def names(self, value: Any) -> Iterator[Any]:
+        self.meddle()
+        yield from value
+
+
+class Turning:
+    def __init__(self, meddler: Meddler, array: np.ndarray) -> None:
+        self.meddler, self.array = meddler, array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        self.meddler.meddle()
+        self.meddler.handed.append(self.array.copy())
+        return self.meddler.handed[-1]
+
+
+class TurningNumber:
+    def __init__(self, meddler: Meddler, number: float) -> None:
+        self.meddler, self.number = meddler, number
+
+    def __index__(self) -> int:
+        self.meddler.meddle()
+        return int(self.number)
+
+    def __float__(self) -> float:
+        self.meddler.meddle()
+        return float(self.number)
+
+
+def updated(tokens: Any) -> Any:
+    counts = _core.TransitionCounts(1, 4)
+    counts.update(tokens)
+    return counts.all()
+
+
+def updated_rows(*arguments: Any) -> Any:
+    counts = _core.TransitionCounts(1, 4)
+    counts.update_rows(*arguments)
+    return counts.all()
+
+
+def updated_in_parts(tokens: Any, n_parts: Any) -> Any:
+    counts = _core.TransitionCounts(1, 4)
+    update = _core.TransitionUpdate(counts, tokens, n_parts)
+    for step in (update.measure, update.place, update.count):
+        for part in range(2):
+            step(part)
+    update.finish()
+    return counts.all()
+
+
+def array(*values: Any) -> np.ndarray:
+    return np.array(values)
+
+
+CONTEXTS = array([0], [1], [2])
+# Functions of the core with their arguments, and which of these must be arrays to begin with.
+CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
+    "mixture": (
+        lambda w, a, t: _core.DirichletMixture(w, a, tokens=t),
+        (np.array(WEIGHTS), np.array(ALPHA), ("a", "b", "c", "d")),
+        set(),
+    ),
+    "statistics": (
+        _core.SufficientStatistics,
+        (np.array([2.0, 1.0]), -np.ones((2, 3)), 0.5, 2),
+        set(),
+    ),
+    "counts": (
+        _core.Counts,
+        (array(0, 2, 2, 3), array(0, 2, 1), array(3.0, 1.0, 2.5), 4),
+        set(),
+    ),
+    "log_evidence": (MIXTURE.log_evidence, (np.ones((2, 4)),), set()),
+    "expectation": (_core.expectation, (MIXTURE, ROWS, array(1.0, 2.0, 3.0)), {1}),
+    "accumulate": (_core.accumulate, (ROWS, SHARES), {0}),
+    "maximization": (_core.maximization, (STATISTICS, np.array(ALPHA), PRIOR), set()),
+    "count_maximization": (
+        _core.count_maximization,
+        (COUNTED.tokens, COUNTED.counts, np.ones((len(COUNTED.counts), 2)), np.array(ALPHA), PRIOR),
+        set(),
+    ),
+    "count_posterior": (_core.count_posterior, (MIXTURE, COUNTED, TABLE, 0, 3), set()),
+    "count_expectation": (
+        _core.count_expectation,
+        (MIXTURE, COUNTED, TABLE, 0, 3, array(1.0, 2.0, 0.5)),
+        set(),
+    ),
+    "count_accumulate": (_core.count_accumulate, (COUNTED, SHARES), set()),
+    "squared_distances": (_core.squared_distances, (ROWS, ROWS[0]), {0}),
+    "block_distances": (_core.block_distances, ("hilbert", ROWS, ROWS[:2]), set()),
+    "pair_distances": (_core.pair_distances, ("kl", ROWS, array(0, 1), array(2, 0)), {1}),
+    "divergence": (
+        _core.divergence,
+        (
+            np.exp(ROWS),
+            np.ones((2, 4)),
+            np.full((2, 3), 0.1),
+            array(0, 1, 1, 2),
+            array(0, 2),
+            array(0.1, 0.2),
+            0.5,
+        ),
+        set(),
+    ),
+    "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),
+    "check_log_probs": (_core.check_log_probs, (ROWS,), set()),
+    "lump_log_probs": (_core.lump_log_probs, (ROWS, array(0, 1, 1, 0), 2), {0}),
+    "lgamma_difference": (
+        _core.lgamma_difference,
+        (np.ones((4, 3)), np.arange(12.0).reshape(4, 3)),
+        set(),
+    ),
+    "update": (updated, ([array(0, 1, 2), array(3, 3, 1, 0)],), set()),
+    "update_rows": (updated_rows, (CONTEXTS, array(0, 1, 2), array(5, 6, 7)), set()),
+    "update in parts": (updated_in_parts, ([array(0, 1, 2), array(3, 3, 1)], 2), set()),
+    "counts of": (transitions().counts, (CONTEXTS, array(1, 1, 3)), set()),
+    "totals of": (transitions().totals, (CONTEXTS,), set()),
+    "rows of": (transitions().rows, (CONTEXTS,), set()),
+    "from_arrays": (
+        lambda *a: _core.TransitionCounts.from_arrays(*a).all(),
+        (1, 4, transitions().arrays(), array(1)),
+        set(),
+    ),
+}
+
+
+def numbers(result: Any) -> list[Any]:
+    """The arrays and numbers of what a function answers."""
+    if isinstance(result, tuple):
+        return [number for item in result for number in numbers(item)]
+    names = ("weights", "alpha", "weight", "log_sums", "n_rows", "tokens", "counts")
+    found = [getattr(result, name) for name in names if hasattr(result, name)]
+    return found or [result]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("name", CALLS)
+def test_arguments_do_not_change_each_other(name: str, turn: str) -> None:
+    function, arguments, arrays = CALLS[name]
+    meddler = Meddler(TURNS[turn])
+    given = [meddler.argument(a, as_array=i in arrays) for i, a in enumerate(arguments)]
+    try:
+        answer = function(*given)
+    except (TypeError, ValueError):
+        assert arrays  # it was changed before its turn came
+        return
+    for found, right in zip(numbers(answer), numbers(function(*arguments)), strict=True):
+        assert_array_equal(found, right)
+
+
+class Finalizing(np.ndarray):
+    """A subclass whose new arrays are kept, to be turned later."""
+
+    meddler: Any = None
+
+    def __array_finalize__(self, of: Any) -> None:
+        if self.meddler is not None and type(of) is Finalizing:
+            self.meddler.meddle()
+            self.meddler.handed.append(self)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+def test_subclasses_take_no_part(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, weights = np.ones((1, 300), dtype).view(Finalizing), np.ones(1, dtype).view(Finalizing)
+    monkeypatch.setattr(Finalizing, "meddler", Meddler(TURNS["column"]))
+    mixture = _core.DirichletMixture(weights, alpha, tokens=map(str, range(300)))
+    assert mixture.alpha.shape == (1, 300)
+    assert not Finalizing.meddler.handed
+
+
+# --- what is handed out
+
+
+def handed_out() -> dict[str, Callable[[], Any]]:
+    """Every array that an object of the core keeps, by where it is got."""
+    objects = {"mixture": MIXTURE, "statistics": STATISTICS, "counted": COUNTED}
+    found = {
+        f"{name}.{attribute}": lambda o=o, a=attribute: getattr(o, a)
+        for name, o in objects.items()
+        for attribute in dir(o)
+        if isinstance(getattr(o, attribute), np.ndarray)
+    }
+    kept = transitions()
+    kept.arrays()  # its runs become one
+    found.update({f"arrays()[{i}]": lambda i=i: kept.arrays()[i] for i in range(6)})
+    found["statistics.__reduce__"] = lambda: STATISTICS.__reduce__()[1][0]
+    found["mixture.__getnewargs_ex__"] = lambda: MIXTURE.__getnewargs_ex__()[0][1]
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", handed_out())
+def test_what_is_handed_out_is_a_view_of_its_own(name: str) -> None:
+    get = handed_out()[name]
+    before, bits = (get().shape, get().dtype, get().strides), get().tobytes()
+    assert get() is not get()
+    for turn in ("flat", "column", "bytes"):
+        if turn != "bytes" or get().size:
+            TURNS[turn](get())
+    if not name.startswith("counted"):  # these are copies
+        owner = get()
+        while isinstance(owner, np.ndarray):
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                owner.flags.writeable = True
+            assert not owner.flags.writeable
+            owner.shape = (owner.size, 1, 1)
+            owner = owner.base
+        with pytest.raises(TypeError):
+            memoryview(owner)
+    assert (get().shape, get().dtype, get().strides) == before
+    assert get().tobytes() == bits
+
+
+def test_statistics_add_whatever_became_of_their_arrays() -> None:
+    s = _core.SufficientStatistics([2.0], [[-1.0, -3.0]], 0.5, 2)
+    s.weight.shape = ()
+    s.log_sums.shape = (2, 1)
+    twice = s + s
+    assert_array_equal(twice.weight, [4.0])
+    assert_array_equal(twice.log_sums, [[-2.0, -6.0]])
+    for again in (copy.deepcopy(twice), pickle.loads(pickle.dumps(twice))):
+        assert_array_equal(again.log_sums, twice.log_sums)
+        assert again.n_rows == 4
+
+
+# --- statistics that cannot be
+
+NOT_STATISTICS = [
+    ({"n_rows": -1}, ValueError, "n_rows is -1"),
+    ({"n_rows": 2**63}, OverflowError, "too big|too large"),
+    ({"n_rows": 2**64 + 5}, OverflowError, "too big|too large"),
+    ({"n_rows": 2.0}, TypeError, "float"),
+    ({"weight": [-1.0, 1.0]}, ValueError, r"weight\[0\] is -1.0"),
+    ({"weight": [1.0, np.nan]}, ValueError, r"weight\[1\] is nan"),
+    ({"weight": [1.0, np.inf]}, ValueError, r"weight\[1\] is inf"),
+    ({"log_sums": [[-1.0, -1.0], [np.nan, -1.0]]}, ValueError, r"log_sums\[1, 0\] is nan"),
+    ({"log_sums": [[-1.0, np.inf], [-1.0, -1.0]]}, ValueError, r"log_sums\[0, 1\] is inf"),
+    ({"log_likelihood": np.nan}, ValueError, "log_likelihood is nan"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), NOT_STATISTICS)
+def test_statistics_that_cannot_be(wrong: dict, error: type[Exception], message: str) -> None:
+    right: dict[str, Any] = {"weight": [1.0, 2.0], "log_sums": [[-1.0, -2.0], [-3.0, -4.0]]}
+    right |= {"log_likelihood": -1.0, "n_rows": 3}
+    _core.SufficientStatistics(**right)
+    with pytest.raises(error, match=message):
+        _core.SufficientStatistics(**(right | wrong))
+
+
+def test_the_number_of_rows_does_not_wrap() -> None:
+    most = _core.SufficientStatistics([1.0], [[-1.0]], 0.0, 2**63 - 1)
+    one = _core.SufficientStatistics([1.0], [[-1.0]], 0.0, 1)
+    none = _core.SufficientStatistics([1.0], [[-1.0]], 0.0, 0)
+    assert (most + none).n_rows == 2**63 - 1
+    with pytest.raises(OverflowError, match="2\\^63"):
+        most + one
+
+
+# --- loops end
+
+
+def test_no_loop_of_the_core_runs_on_a_float() -> None:
+    """Steps of a float get lost where it is large; all loops count whole numbers."""
+    files = sorted(CSRC.glob("*/*.[ch]"))
+    assert files
+    header = re.compile(r"\b(?:for|while)\s*\(((?:[^()]|\([^()]*\))*)\)")
+    on_a_float = re.compile(r"^\s*(double|float)\b|[-+*/]=\s*\d*\.\d[^;]*$")
+    for file in files:
+        for loop in header.findall(file.read_text("utf-8")):
+            assert not on_a_float.search(loop), f"{file.name}: {loop}"
+        forever = re.findall(r"\bfor\s*\(;;\)|\bwhile\s*\((?:1|true)\)", file.read_text("utf-8"))
+        assert not forever or file.name in {"transition_rows.c"}, file.name
