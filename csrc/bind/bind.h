@@ -106,9 +106,20 @@ typedef struct {
 mb_interrupt *mb_begin_work(mb_work *work);
 void mb_end_work(mb_work *work);
 
-/* Between two pieces of a long call that has released the GIL in *thread; -1 with an exception set
- * where a handler raised one. */
-int mb_check_signals(PyThreadState **thread);
+/* What numbers may be. */
+typedef struct {
+    double low, high;
+    int open; /* whether `low` itself is outside */
+    const char *name;
+} mb_range;
+
+extern const mb_range mb_finite_positive, mb_finite_not_negative;
+
+/* The first of x[0..n) that is outside, NaN too; n where none is. */
+size_t mb_first_outside(const mb_range *allowed, size_t n, const double *x);
+
+/* The same as work, into *first; -1 with an exception set where a signal handler raised one. */
+int mb_find_outside(const mb_range *allowed, size_t n, const double *x, size_t *first);
 
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);
@@ -124,10 +135,6 @@ typedef struct {
 /* New statistics of `type` with these arrays (stolen, also on failure). */
 PyObject *mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
                             double log_likelihood, long long n_rows);
-
-/* How many rows a kernel of `cost` multiplications a row may take in a piece of a
- * few milliseconds, a multiple of `block`. */
-size_t mb_piece(size_t cost, size_t block);
 
 /* The parts of the module, each in its own file. */
 extern PyMethodDef mb_special_functions[];

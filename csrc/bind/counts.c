@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 1 << 20 /* entries between two looks for signals */ };
+enum { READ = 4 /* nanoseconds of an entry */ };
 
 typedef struct {
     PyObject_HEAD mb_counts *counts;
@@ -152,41 +152,66 @@ get_counts(PyObject *self, void *Py_UNUSED(closure))
     return (PyObject *)array;
 }
 
+/* How many entries are no totals. */
+static mb_status
+count_entries(const mb_counts *c, mb_interrupt *interrupt, size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < c->n_entries; i++) {
+        *n += c->token[c->entries[i]] < c->n_tokens;
+        MB_TRY(mb_ask(interrupt, READ));
+    }
+    return MB_OK;
+}
+
+static mb_status
+write_sparse(const mb_counts *c, mb_interrupt *interrupt, int64_t *starts, int64_t *columns,
+             double *values)
+{
+    int64_t n = 0;
+    for (size_t row = 0; row < c->n_rows; row++) {
+        starts[row] = n;
+        for (size_t i = c->starts[row]; i < c->starts[row + 1]; i++) {
+            uint32_t cell = c->entries[i];
+            if (c->token[cell] < c->n_tokens) {
+                columns[n] = (int64_t)c->token[cell];
+                values[n++] = c->count[cell];
+            }
+            MB_TRY(mb_ask(interrupt, READ));
+        }
+        MB_TRY(mb_ask(interrupt, READ));
+    }
+    starts[c->n_rows] = n;
+    return MB_OK;
+}
+
 /* The sparse rows again: (indptr, indices, data). */
 static PyObject *
 counts_sparse(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     const mb_counts *c = counts_of(self);
-    npy_intp n_starts[] = {(npy_intp)c->n_rows + 1}, n_entries[] = {0};
-    for (size_t i = 0; i < c->n_entries; i++) {
-        n_entries[0] += c->token[c->entries[i]] < c->n_tokens;
-        if (i % PIECE == 0 && PyErr_CheckSignals() < 0) {
-            return NULL;
-        }
+    size_t n;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = count_entries(c, interrupt, &n);
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        return mb_raise(status, NULL);
     }
+    npy_intp n_starts[] = {(npy_intp)c->n_rows + 1}, n_entries[] = {(npy_intp)n};
     PyArrayObject *starts = (PyArrayObject *)PyArray_SimpleNew(1, n_starts, NPY_INT64);
     PyArrayObject *columns = (PyArrayObject *)PyArray_SimpleNew(1, n_entries, NPY_INT64);
     PyArrayObject *values = mb_new_doubles(1, n_entries);
     PyObject *result = NULL;
     if (starts != NULL && columns != NULL && values != NULL) {
-        int64_t *start = PyArray_DATA(starts), *column = PyArray_DATA(columns), n = 0;
-        for (size_t row = 0; row < c->n_rows; row++) {
-            start[row] = n;
-            for (size_t i = c->starts[row]; i < c->starts[row + 1]; i++) {
-                if (i % PIECE == 0 && PyErr_CheckSignals() < 0) {
-                    goto done;
-                }
-                uint32_t cell = c->entries[i];
-                if (c->token[cell] < c->n_tokens) {
-                    column[n] = (int64_t)c->token[cell];
-                    mb_data(values)[n++] = c->count[cell];
-                }
-            }
-        }
-        start[c->n_rows] = n;
-        result = PyTuple_Pack(3, (PyObject *)starts, (PyObject *)columns, (PyObject *)values);
+        interrupt = mb_begin_work(&work);
+        status = write_sparse(c, interrupt, PyArray_DATA(starts), PyArray_DATA(columns),
+                              mb_data(values));
+        mb_end_work(&work);
+        result = status != MB_OK
+                     ? mb_raise(status, NULL)
+                     : PyTuple_Pack(3, (PyObject *)starts, (PyObject *)columns, (PyObject *)values);
     }
-done:
     mb_release(starts);
     mb_release(columns);
     mb_release(values);
@@ -296,27 +321,17 @@ evidence_table(PyObject *module, PyObject *args)
                      c->n_tokens, m->n_tokens);
         return NULL;
     }
-    size_t width = mb_table_width(m->n_components), step = mb_piece(32 * m->n_components, 256);
-    PyArrayObject *table = new_lines(c->n_cells, width);
-    step = step < c->n_cells ? step : c->n_cells;
-    double *scratch = mb_calloc(2 * step, sizeof(double));
-    if (table == NULL || scratch == NULL) {
-        mb_release(table);
-        mb_free(scratch);
-        return mb_raise(MB_NOMEM, NULL);
-    }
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t at = 0; at < c->n_cells && !stop; at += step) {
-        size_t end = c->n_cells - at < step ? c->n_cells : at + step;
-        mb_evidence_table(m, c, at, end, mb_data(table), scratch);
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
-    mb_free(scratch);
-    if (stop) {
-        mb_release(table);
+    PyArrayObject *table = new_lines(c->n_cells, mb_table_width(m->n_components));
+    if (table == NULL) {
         return NULL;
+    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_evidence_table(m, c, interrupt, mb_data(table));
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_release(table);
+        return mb_raise(status, NULL);
     }
     return (PyObject *)table;
 }
@@ -376,13 +391,6 @@ parse_pass(PyObject *module, PyObject *args, pass *p)
     return 0;
 }
 
-static size_t
-rows_in_piece(const mb_counts *counts, size_t n_components)
-{
-    size_t entries = counts->n_entries / (counts->n_rows > 0 ? counts->n_rows : 1) + 1;
-    return mb_piece(2 * entries * mb_table_width(n_components), 64);
-}
-
 static PyObject *
 count_posterior(PyObject *module, PyObject *args)
 {
@@ -399,21 +407,18 @@ count_posterior(PyObject *module, PyObject *args)
         mb_raise(MB_NOMEM, NULL);
         goto done;
     }
-    size_t step = rows_in_piece(p.counts, n_components);
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t at = p.start; at < p.end && !stop; at += step) {
-        size_t many = p.end - at < step ? p.end - at : step;
-        double *joint = mb_data(shares) + (at - p.start) * n_components;
-        mb_counts_log_joint(p.counts, at, at + many, n_components, p.mixture->log_weights,
-                            mb_data(p.table), scratch, joint);
-        mb_normalize_log_joint(many, n_components, joint, mb_data(evidence) + (at - p.start));
-        stop = mb_check_signals(&thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status =
+        mb_counts_log_joint(p.counts, p.start, p.end, n_components, p.mixture->log_weights,
+                            mb_data(p.table), interrupt, scratch, mb_data(shares));
+    if (status == MB_OK) {
+        status =
+            mb_normalize_log_joint(n, n_components, interrupt, mb_data(shares), mb_data(evidence));
     }
-    PyEval_RestoreThread(thread);
-    if (!stop) {
-        result = PyTuple_Pack(2, (PyObject *)shares, (PyObject *)evidence);
-    }
+    mb_end_work(&work);
+    result = status != MB_OK ? mb_raise(status, NULL)
+                             : PyTuple_Pack(2, (PyObject *)shares, (PyObject *)evidence);
 done:
     mb_free(scratch);
     mb_release(shares);
@@ -451,20 +456,15 @@ count_expectation(PyObject *module, PyObject *args)
         goto done;
     }
     mb_count_sums sums = {mb_data(weight), mb_data(cells), 0.0};
-    size_t step = rows_in_piece(p.counts, n_components);
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t at = p.start; at < p.end && !stop; at += step) {
-        size_t end = p.end - at < step ? p.end : at + step;
-        mb_count_expectation(
-            p.counts, at, end, n_components, p.mixture->log_weights, mb_data(p.table),
-            p.sample_weight == NULL ? NULL : mb_data(p.sample_weight), scratch, &sums);
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
-    if (!stop) {
-        result = Py_BuildValue("OOd", (PyObject *)weight, (PyObject *)cells, sums.log_likelihood);
-    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_count_expectation(
+        p.counts, p.start, p.end, n_components, p.mixture->log_weights, mb_data(p.table),
+        p.sample_weight == NULL ? NULL : mb_data(p.sample_weight), interrupt, scratch, &sums);
+    mb_end_work(&work);
+    result = status != MB_OK
+                 ? mb_raise(status, NULL)
+                 : Py_BuildValue("OOd", (PyObject *)weight, (PyObject *)cells, sums.log_likelihood);
 done:
     mb_free(scratch);
     mb_release(weight);
@@ -501,18 +501,13 @@ count_accumulate(PyObject *module, PyObject *args)
         goto done;
     }
     mb_count_sums sums = {mb_data(weight), mb_data(cells), 0.0};
-    size_t step = rows_in_piece(c, n_components);
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t at = 0; at < c->n_rows && !stop; at += step) {
-        size_t end = c->n_rows - at < step ? c->n_rows : at + step;
-        mb_count_accumulate(c, at, end, n_components, mb_data(shares), scratch, &sums);
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
-    if (!stop) {
-        result = PyTuple_Pack(2, (PyObject *)weight, (PyObject *)cells);
-    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_count_accumulate(c, 0, c->n_rows, n_components, mb_data(shares),
+                                           interrupt, scratch, &sums);
+    mb_end_work(&work);
+    result = status != MB_OK ? mb_raise(status, NULL)
+                             : PyTuple_Pack(2, (PyObject *)weight, (PyObject *)cells);
 done:
     mb_free(scratch);
     mb_release(weight);

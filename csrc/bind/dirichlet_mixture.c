@@ -29,7 +29,10 @@ mb_new_mixture(PyTypeObject *type, size_t n_components, size_t n_tokens, const d
                const double *alpha, PyObject *tokens)
 {
     mb_mixture *mixture = NULL;
-    mb_status status = mb_mixture_new(n_components, n_tokens, weights, alpha, &mixture);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_mixture_new(n_components, n_tokens, weights, alpha, interrupt, &mixture);
+    mb_end_work(&work);
     if (status != MB_OK) {
         return mb_raise(status, status == MB_RANGE
                                     ? "the sum of a row of alpha overflows"
@@ -70,16 +73,17 @@ check_parameters(PyArrayObject *weights, PyArrayObject *alpha)
             return -1;
         }
         sum += weight;
-        for (size_t v = 0; v < n_tokens; v++) {
-            double a = mb_data(alpha)[k * n_tokens + v];
-            if (!(a > 0.0) || isinf(a)) {
-                PyObject *value = PyFloat_FromDouble(a);
-                PyErr_Format(PyExc_ValueError,
-                             "alpha[%zu, %zu] is %S; an alpha must be finite and > 0", k, v, value);
-                Py_XDECREF(value);
-                return -1;
-            }
-        }
+    }
+    size_t wrong, size = n_components * n_tokens;
+    if (mb_find_outside(&mb_finite_positive, size, mb_data(alpha), &wrong) < 0) {
+        return -1;
+    }
+    if (wrong < size) {
+        PyObject *value = PyFloat_FromDouble(mb_data(alpha)[wrong]);
+        PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is %S; an alpha must be finite and > 0",
+                     wrong / n_tokens, wrong % n_tokens, value);
+        Py_XDECREF(value);
+        return -1;
     }
     if (!(fabs(sum - 1.0) <= 1e-3)) {
         PyObject *value = PyFloat_FromDouble(sum);

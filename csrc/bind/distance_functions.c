@@ -23,22 +23,16 @@ as_distance(PyObject *name, mb_distance *kind)
     return -1;
 }
 
-/* Rows of `a` whose distances to all of `b` are a few milliseconds of work. */
+/* -1 with an exception set. */
 static int
 fill_block(mb_distance kind, PyArrayObject *a, PyArrayObject *b, double *out)
 {
-    size_t n_tokens = mb_dim(a, 1), n_a = mb_dim(a, 0), n_b = mb_dim(b, 0);
-    size_t step = mb_piece(16 * n_tokens * (n_b + 1), 4);
-    int failed = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t i = 0; i < n_a && !failed; i += step) {
-        size_t n = n_a - i < step ? n_a - i : step;
-        mb_block_distances(kind, n_tokens, n, mb_data(a) + i * n_tokens, n_b, mb_data(b),
-                           out + i * n_b);
-        failed = mb_check_signals(&thread) < 0;
-    }
-    PyEval_RestoreThread(thread);
-    return failed ? -1 : 0;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_block_distances(kind, mb_dim(a, 1), mb_dim(a, 0), mb_data(a),
+                                          mb_dim(b, 0), mb_data(b), interrupt, out);
+    mb_end_work(&work);
+    return status == MB_OK ? 0 : -1;
 }
 
 static PyObject *
@@ -74,29 +68,19 @@ static int
 fill_pairs(mb_distance kind, PyArrayObject *rows, PyArrayObject *first, PyArrayObject *second,
            double *out)
 {
-    size_t n = mb_dim(first, 0), n_rows = mb_dim(rows, 0), n_tokens = mb_dim(rows, 1);
-    int is_double = PyArray_TYPE(rows) == NPY_DOUBLE, failed = 0;
-    const char *data = PyArray_DATA(rows);
-    size_t stride = n_tokens * (is_double ? sizeof(double) : sizeof(float));
-    const int64_t *i = PyArray_DATA(first), *j = PyArray_DATA(second);
-    size_t step = mb_piece(64 * n_tokens, 1), wrong = n;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t at = 0; at < n && wrong == n && !failed; at++) {
-        int64_t own[] = {i[at], j[at]}; /* another thread may change the arrays */
-        if (own[0] < 0 || (size_t)own[0] >= n_rows || own[1] < 0 || (size_t)own[1] >= n_rows) {
-            wrong = at;
-        } else {
-            out[at] = mb_pair_distance(kind, n_tokens, is_double, data + (size_t)own[0] * stride,
-                                       data + (size_t)own[1] * stride);
-        }
-        failed = at % step == step - 1 && mb_check_signals(&thread) < 0;
-    }
-    PyEval_RestoreThread(thread);
-    if (wrong < n && !failed) {
+    size_t wrong;
+    mb_distance_rows all = {PyArray_DATA(rows), mb_dim(rows, 0), mb_dim(rows, 1),
+                            PyArray_TYPE(rows) == NPY_DOUBLE};
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_pair_distances(kind, &all, mb_dim(first, 0), PyArray_DATA(first),
+                                         PyArray_DATA(second), interrupt, out, &wrong);
+    mb_end_work(&work);
+    if (status == MB_INVALID) {
         PyErr_Format(PyExc_ValueError, "pair %zu is of rows that are not there; there are %zu",
-                     wrong, n_rows);
+                     wrong, all.n);
     }
-    return wrong < n || failed ? -1 : 0;
+    return status == MB_OK ? 0 : -1;
 }
 
 static PyObject *

@@ -16,7 +16,7 @@ typedef struct {
     mb_log_rows rows;
 } block;
 
-/* The statistics of the block, made in pieces; NULL with an exception. */
+/* The statistics of the block; NULL with an exception. */
 static PyObject *
 run_block(PyTypeObject *type, const block *b)
 {
@@ -31,30 +31,19 @@ run_block(PyTypeObject *type, const block *b)
         return mb_raise(MB_NOMEM, NULL);
     }
     mb_sums sums = {mb_data(weight), mb_data(log_sums), 0.0};
-    size_t row_bytes = b->n_tokens * (b->rows.is_double ? sizeof(double) : sizeof(float));
-    size_t step = mb_piece(b->n_tokens * b->n_components, mb_block_rows(b->n_tokens));
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t start = 0; start < b->rows.n && !stop; start += step) {
-        mb_log_rows piece = {(const char *)b->rows.data + start * row_bytes,
-                             b->rows.n - start < step ? b->rows.n - start : step,
-                             b->rows.is_double};
-        if (b->mixture != NULL) {
-            mb_expectation(b->mixture, &piece,
-                           b->sample_weight == NULL ? NULL : b->sample_weight + start, scratch,
-                           &sums);
-        } else {
-            mb_accumulate(b->n_components, b->n_tokens, &piece,
-                          b->responsibilities + start * b->n_components, scratch, &sums);
-        }
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status =
+        b->mixture != NULL
+            ? mb_expectation(b->mixture, &b->rows, b->sample_weight, interrupt, scratch, &sums)
+            : mb_accumulate(b->n_components, b->n_tokens, &b->rows, b->responsibilities, interrupt,
+                            scratch, &sums);
+    mb_end_work(&work);
     mb_free(scratch);
-    if (stop) {
+    if (status != MB_OK) {
         mb_release(weight);
         mb_release(log_sums);
-        return NULL;
+        return mb_raise(status, NULL);
     }
     return mb_new_statistics(type, weight, log_sums, sums.log_likelihood, (long long)b->rows.n);
 }
@@ -81,17 +70,18 @@ per_row(PyObject *arg, int ndim, size_t n_rows, const char *name)
         mb_release(array);
         return NULL;
     }
-    size_t size = (size_t)PyArray_SIZE(array);
-    for (size_t i = 0; i < size; i++) {
-        double value = mb_data(array)[i];
-        if (!(value >= 0.0) || isinf(value)) {
-            PyObject *text = PyFloat_FromDouble(value);
-            PyErr_Format(PyExc_ValueError, "%s of row %zu is %S; it must be finite and >= 0", name,
-                         n_rows > 0 ? i / (size / n_rows) : 0, text);
-            Py_XDECREF(text);
-            mb_release(array);
-            return NULL;
-        }
+    size_t wrong, size = (size_t)PyArray_SIZE(array);
+    if (mb_find_outside(&mb_finite_not_negative, size, mb_data(array), &wrong) < 0) {
+        mb_release(array);
+        return NULL;
+    }
+    if (wrong < size) {
+        PyObject *text = PyFloat_FromDouble(mb_data(array)[wrong]);
+        PyErr_Format(PyExc_ValueError, "%s of row %zu is %S; it must be finite and >= 0", name,
+                     n_rows > 0 ? wrong / (size / n_rows) : 0, text);
+        Py_XDECREF(text);
+        mb_release(array);
+        return NULL;
     }
     return array;
 }
@@ -187,13 +177,15 @@ typedef struct {
 
 /* Component k of rows; one that has (nearly) none of them keeps its alpha. */
 static mb_status
-maximize_rows(const m_step *step, size_t k, double *alpha, double *scratch, int *capped)
+maximize_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha, double *scratch,
+              int *capped)
 {
     size_t n_tokens = step->n_tokens;
     double n_rows = 0.0, weight = step->weight[k];
     for (size_t j = 0; j < step->n_components; j++) {
         n_rows += step->weight[j];
     }
+    MB_TRY(mb_ask(interrupt, step->n_components + 2 * n_tokens));
     if (!(weight > 1e-12 * n_rows)) {
         return MB_OK;
     }
@@ -208,12 +200,13 @@ maximize_rows(const m_step *step, size_t k, double *alpha, double *scratch, int 
     prior.each /= weight;
     prior.total /= weight;
     prior.rate /= weight;
-    return mb_maximize_rows(n_tokens, mean_log, &prior, alpha, scratch, capped);
+    return mb_maximize_rows(n_tokens, mean_log, &prior, interrupt, alpha, scratch, capped);
 }
 
 /* Component k of counts; one that no row speaks of keeps its alpha. */
 static mb_status
-maximize_counts(const m_step *step, size_t k, double *alpha, double *scratch, int *capped)
+maximize_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+                double *scratch, int *capped)
 {
     mb_cells cells = step->cells;
     cells.weight += k;
@@ -223,14 +216,16 @@ maximize_counts(const m_step *step, size_t k, double *alpha, double *scratch, in
         for (size_t j = 0; j < step->n_components; j++) {
             total += step->cells.weight[c * cells.stride + j];
         }
+        MB_TRY(mb_ask(interrupt, step->n_components + 4));
     }
     if (!(mine > 1e-12 * total)) {
         return MB_OK;
     }
-    return mb_maximize_counts(step->n_tokens, &cells, &step->prior, alpha, scratch, capped);
+    return mb_maximize_counts(step->n_tokens, &cells, &step->prior, interrupt, alpha, scratch,
+                              capped);
 }
 
-/* All components, with Python's signals between them, from `start_arg`: (alpha, outcomes). */
+/* All components from `start_arg`: (alpha, outcomes). */
 static PyObject *
 maximize(const m_step *step, PyObject *start_arg)
 {
@@ -254,32 +249,32 @@ maximize(const m_step *step, PyObject *start_arg)
         mb_raise(MB_NOMEM, NULL);
         goto done;
     }
-    for (size_t i = 0; i < n_components * n_tokens; i++) {
-        if (!(mb_data(alpha)[i] > 0.0) || isinf(mb_data(alpha)[i])) {
-            PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is not finite and > 0", i / n_tokens,
-                         i % n_tokens);
-            goto done;
-        }
+    size_t wrong, size = n_components * n_tokens;
+    if (mb_find_outside(&mb_finite_positive, size, mb_data(alpha), &wrong) < 0) {
+        goto done;
     }
-    int stop = 0;
+    if (wrong < size) {
+        PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is not finite and > 0", wrong / n_tokens,
+                     wrong % n_tokens);
+        goto done;
+    }
     mb_status status = MB_OK;
     signed char *outcome = PyArray_DATA(outcomes);
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t k = 0; k < n_components && status == MB_OK && !stop; k++) {
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    for (size_t k = 0; k < n_components && status == MB_OK; k++) {
         int capped = 0;
         double *mine = mb_data(alpha) + k * n_tokens;
-        status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, mine, scratch,
-                                                                            &capped);
+        status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, interrupt,
+                                                                            mine, scratch, &capped);
         outcome[k] = status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED;
         status = status == MB_NUMERIC ? MB_OK : status;
-        stop = mb_check_signals(&thread);
     }
-    PyEval_RestoreThread(thread);
-    if (status != MB_OK) {
-        mb_raise(status, "the statistics hold a sum that is not finite: a row has an exact zero");
-    } else if (!stop) {
-        result = PyTuple_Pack(2, (PyObject *)alpha, (PyObject *)outcomes);
-    }
+    mb_end_work(&work);
+    result = status == MB_OK
+                 ? PyTuple_Pack(2, (PyObject *)alpha, (PyObject *)outcomes)
+                 : mb_raise(status, "the statistics hold a sum that is not finite: a row has an "
+                                    "exact zero");
 done:
     mb_free(scratch);
     mb_release(outcomes);
@@ -307,31 +302,53 @@ maximization(PyObject *module, PyObject *args)
     return maximize(&step, alpha);
 }
 
-/* Cells in order: tokens from 0 to n_tokens, counts rising within a token; weights >= 0. */
-static int
-check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
+/* The first cell that is not in order, n_cells where all are: tokens from 0 to n_tokens, counts
+ * rising within a token, weights >= 0; *weighs where it is the weight. */
+static mb_status
+find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_interrupt *interrupt,
+           size_t *fault, int *weighs)
 {
-    for (size_t c = 0; c < cells->n_cells; c++) {
+    size_t c = 0;
+    *weighs = 0;
+    for (; c < cells->n_cells && !*weighs; c += !*weighs) {
         uint32_t v = cells->token[c];
         double count = cells->count[c];
         int follows = c == 0 || v > cells->token[c - 1] ||
                       (v == cells->token[c - 1] && count > cells->count[c - 1]);
         if (v > n_tokens || !(count > 0.0) || isinf(count) || !follows) {
-            PyErr_Format(PyExc_ValueError,
-                         "cell %zu is not in order: tokens must rise to at most %zu, and counts, "
-                         "finite and > 0, within a token",
-                         c, n_tokens);
-            return -1;
+            break;
         }
-        for (size_t k = 0; k < n_components; k++) {
-            double weight = cells->weight[c * cells->stride + k];
-            if (!(weight >= 0.0) || isinf(weight)) {
-                PyErr_Format(PyExc_ValueError, "the weight of cell %zu is not finite and >= 0", c);
-                return -1;
-            }
-        }
+        const double *weight = cells->weight + c * cells->stride;
+        *weighs = mb_first_outside(&mb_finite_not_negative, n_components, weight) < n_components;
+        MB_TRY(mb_ask(interrupt, n_components + 4));
     }
-    return 0;
+    *fault = c;
+    return MB_OK;
+}
+
+/* -1 with an exception set. */
+static int
+check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
+{
+    size_t fault;
+    int weighs;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = find_fault(cells, n_components, n_tokens, interrupt, &fault, &weighs);
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_raise(status, NULL);
+        return -1;
+    }
+    if (fault < cells->n_cells && weighs) {
+        PyErr_Format(PyExc_ValueError, "the weight of cell %zu is not finite and >= 0", fault);
+    } else if (fault < cells->n_cells) {
+        PyErr_Format(PyExc_ValueError,
+                     "cell %zu is not in order: tokens must rise to at most %zu, and counts, "
+                     "finite and > 0, within a token",
+                     fault, n_tokens);
+    }
+    return fault < cells->n_cells ? -1 : 0;
 }
 
 static PyObject *
@@ -400,20 +417,14 @@ squared_distances(PyObject *Py_UNUSED(module), PyObject *args)
     }
     if (out != NULL) {
         mb_log_rows rows = as_rows(log_probs);
-        size_t row_bytes = n_tokens * (rows.is_double ? sizeof(double) : sizeof(float));
-        size_t step = mb_piece(n_tokens, 1);
-        int stop = 0;
-        PyThreadState *thread = PyEval_SaveThread();
-        for (size_t at = 0; at < rows.n && !stop; at += step) {
-            mb_log_rows piece = {(const char *)rows.data + at * row_bytes,
-                                 rows.n - at < step ? rows.n - at : step, rows.is_double};
-            mb_squared_distances(n_tokens, &piece, mb_data(centre), mb_data(out) + at);
-            stop = mb_check_signals(&thread);
-        }
-        PyEval_RestoreThread(thread);
-        if (stop) {
-            mb_release(out);
-            out = NULL;
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        mb_status status =
+            mb_squared_distances(n_tokens, &rows, mb_data(centre), interrupt, mb_data(out));
+        mb_end_work(&work);
+        if (status != MB_OK) {
+            mb_raise(status, NULL);
+            Py_CLEAR(out);
         }
     }
     mb_release(log_probs);

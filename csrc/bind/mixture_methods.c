@@ -7,77 +7,62 @@
 
 #include <numpy/random/bitgen.h>
 
-#include <math.h>
-
 /* ---- rows ------------------------------------------------------------------------ */
 
-/* ln w_k + ln Dir(row; alpha_k) of each row, shape (n, K). */
-static PyArrayObject *
-log_joint_rows(PyObject *self, PyArrayObject *log_probs)
+/* New arrays for the responsibilities and the log-sums of n rows; -1 with an exception set. */
+static int
+new_results(size_t n, size_t n_components, PyArrayObject **shares, PyArrayObject **totals)
 {
-    const mb_mixture *mixture = mb_mixture_of(self);
-    size_t n = mb_dim(log_probs, 0), n_components = mixture->n_components;
     npy_intp shape[] = {(npy_intp)n, (npy_intp)n_components};
-    PyArrayObject *out = mb_new_doubles(2, shape);
-    if (out == NULL) {
-        return NULL;
+    *shares = mb_new_doubles(2, shape);
+    *totals = *shares == NULL ? NULL : mb_new_doubles(1, shape);
+    if (*totals == NULL) {
+        mb_release(*shares);
+        return -1;
     }
-    double *scratch = mb_calloc(mb_expectation_scratch(n_components), sizeof(double));
-    if (scratch == NULL) {
-        mb_release(out);
-        mb_raise(MB_NOMEM, NULL);
-        return NULL;
-    }
-    int is_double = PyArray_TYPE(log_probs) == NPY_DOUBLE;
-    size_t row_bytes = mixture->n_tokens * (is_double ? sizeof(double) : sizeof(float));
-    size_t step = mb_piece(mixture->n_tokens * n_components, mb_block_rows(mixture->n_tokens));
-    const char *data = PyArray_BYTES(log_probs);
-    double *to = mb_data(out);
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t start = 0; start < n && !stop; start += step) {
-        mb_log_rows piece = {data + start * row_bytes, n - start < step ? n - start : step,
-                             is_double};
-        mb_mixture_log_joint_rows(mixture, &piece, to + start * n_components, scratch);
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
-    mb_free(scratch);
-    if (stop) {
-        mb_release(out);
-        return NULL;
-    }
-    return out;
+    return 0;
 }
 
-/* Of each row of `joint`, which it ends: the log-sum-exp, or the responsibilities. */
+/* One of the two, where all went well. */
 static PyObject *
-normalize(PyArrayObject *joint, int want_totals)
+choose(mb_status status, PyArrayObject *shares, PyArrayObject *totals, int want_totals)
 {
-    if (joint == NULL) {
-        return NULL;
-    }
-    npy_intp shape[] = {PyArray_DIM(joint, 0)};
-    PyArrayObject *totals = mb_new_doubles(1, shape);
-    if (totals == NULL) {
-        mb_release(joint);
-        return NULL;
-    }
-    mb_normalize_log_joint(mb_dim(joint, 0), mb_dim(joint, 1), mb_data(joint), mb_data(totals));
-    mb_release(want_totals ? joint : totals);
-    return (PyObject *)(want_totals ? totals : joint);
+    PyArrayObject *wanted = want_totals ? totals : shares;
+    PyObject *result = status == MB_OK ? Py_NewRef((PyObject *)wanted) : mb_raise(status, NULL);
+    mb_release(shares);
+    mb_release(totals);
+    return result;
 }
 
 static PyObject *
 rows_method(PyObject *self, PyObject *arg, int want_totals)
 {
-    PyArrayObject *log_probs = mb_log_prob_rows(arg, mb_mixture_of(self)->n_tokens);
+    const mb_mixture *mixture = mb_mixture_of(self);
+    PyArrayObject *log_probs = mb_log_prob_rows(arg, mixture->n_tokens), *shares, *totals;
     if (log_probs == NULL) {
         return NULL;
     }
-    PyObject *result = normalize(log_joint_rows(self, log_probs), want_totals);
+    size_t n = mb_dim(log_probs, 0), n_components = mixture->n_components;
+    if (new_results(n, n_components, &shares, &totals) < 0) {
+        mb_release(log_probs);
+        return NULL;
+    }
+    mb_log_rows rows = {PyArray_DATA(log_probs), n, PyArray_TYPE(log_probs) == NPY_DOUBLE};
+    double *scratch = mb_calloc(mb_expectation_scratch(n_components), sizeof(double));
+    mb_status status = scratch == NULL ? MB_NOMEM : MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    if (status == MB_OK) {
+        status = mb_mixture_log_joint_rows(mixture, &rows, interrupt, mb_data(shares), scratch);
+    }
+    if (status == MB_OK) {
+        status =
+            mb_normalize_log_joint(n, n_components, interrupt, mb_data(shares), mb_data(totals));
+    }
+    mb_end_work(&work);
+    mb_free(scratch);
     mb_release(log_probs);
-    return result;
+    return choose(status, shares, totals, want_totals);
 }
 
 static PyObject *
@@ -109,77 +94,47 @@ count_rows(PyObject *self, PyObject *arg, int ndim)
         mb_release(counts);
         return NULL;
     }
-    size_t size = (size_t)PyArray_SIZE(counts);
-    for (size_t i = 0; i < size; i++) {
-        double count = mb_data(counts)[i];
-        if (!(count >= 0.0) || isinf(count)) {
-            PyObject *value = PyFloat_FromDouble(count);
-            PyErr_Format(PyExc_ValueError,
-                         "the count in row %zu, column %zu is %S; a count must be finite and >= 0",
-                         i / n_tokens, i % n_tokens, value);
-            Py_XDECREF(value);
-            mb_release(counts);
-            return NULL;
-        }
+    size_t wrong, size = (size_t)PyArray_SIZE(counts);
+    if (mb_find_outside(&mb_finite_not_negative, size, mb_data(counts), &wrong) < 0) {
+        mb_release(counts);
+        return NULL;
+    }
+    if (wrong < size) {
+        PyObject *value = PyFloat_FromDouble(mb_data(counts)[wrong]);
+        PyErr_Format(PyExc_ValueError,
+                     "the count in row %zu, column %zu is %S; a count must be finite and >= 0",
+                     wrong / n_tokens, wrong % n_tokens, value);
+        Py_XDECREF(value);
+        mb_release(counts);
+        return NULL;
     }
     return counts;
-}
-
-/* Pieces of count vectors for `kernel`, each of them a few milliseconds. */
-typedef void count_kernel(const mb_mixture *mixture, size_t n, const double *counts, double *out,
-                          double *scratch);
-
-static PyArrayObject *
-map_counts(PyObject *self, PyArrayObject *counts, size_t n_out, count_kernel *kernel)
-{
-    const mb_mixture *mixture = mb_mixture_of(self);
-    size_t n = mb_dim(counts, 0), n_tokens = mixture->n_tokens;
-    npy_intp shape[] = {(npy_intp)n, (npy_intp)n_out};
-    PyArrayObject *out = mb_new_doubles(2, shape);
-    double *scratch = mb_calloc(mixture->n_components, sizeof(double));
-    int stop = out == NULL || scratch == NULL;
-    if (scratch == NULL) {
-        mb_raise(MB_NOMEM, NULL);
-    }
-    if (!stop) {
-        size_t step = mb_piece(16 * n_tokens * mixture->n_components, 1);
-        const double *from = mb_data(counts);
-        double *to = mb_data(out);
-        PyThreadState *thread = PyEval_SaveThread();
-        for (size_t start = 0; start < n && !stop; start += step) {
-            kernel(mixture, n - start < step ? n - start : step, from + start * n_tokens,
-                   to + start * n_out, scratch);
-            stop = mb_check_signals(&thread);
-        }
-        PyEval_RestoreThread(thread);
-    }
-    mb_free(scratch);
-    if (stop) {
-        mb_release(out);
-        out = NULL;
-    }
-    return out;
-}
-
-static void
-joint_kernel(const mb_mixture *mixture, size_t n, const double *counts, double *out,
-             double *scratch)
-{
-    (void)scratch;
-    mb_mixture_log_joint_counts(mixture, n, counts, out);
 }
 
 static PyObject *
 counts_method(PyObject *self, PyObject *arg, int want_totals)
 {
-    PyArrayObject *counts = count_rows(self, arg, 2);
+    const mb_mixture *mixture = mb_mixture_of(self);
+    PyArrayObject *counts = count_rows(self, arg, 2), *shares, *totals;
     if (counts == NULL) {
         return NULL;
     }
-    size_t n_components = mb_mixture_of(self)->n_components;
-    PyObject *result = normalize(map_counts(self, counts, n_components, joint_kernel), want_totals);
+    size_t n = mb_dim(counts, 0), n_components = mixture->n_components;
+    if (new_results(n, n_components, &shares, &totals) < 0) {
+        mb_release(counts);
+        return NULL;
+    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status =
+        mb_mixture_log_joint_counts(mixture, n, mb_data(counts), interrupt, mb_data(shares));
+    if (status == MB_OK) {
+        status =
+            mb_normalize_log_joint(n, n_components, interrupt, mb_data(shares), mb_data(totals));
+    }
+    mb_end_work(&work);
     mb_release(counts);
-    return result;
+    return choose(status, shares, totals, want_totals);
 }
 
 static PyObject *
@@ -197,12 +152,29 @@ mixture_count_responsibilities(PyObject *self, PyObject *counts)
 static PyObject *
 mixture_predictive(PyObject *self, PyObject *arg)
 {
-    PyArrayObject *counts = count_rows(self, arg, 2);
+    const mb_mixture *mixture = mb_mixture_of(self);
+    PyArrayObject *counts = count_rows(self, arg, 2), *out = NULL;
     if (counts == NULL) {
         return NULL;
     }
-    size_t n_tokens = mb_mixture_of(self)->n_tokens;
-    PyArrayObject *out = map_counts(self, counts, n_tokens, mb_mixture_predictive);
+    double *scratch = mb_calloc(mixture->n_components, sizeof(double));
+    if (scratch == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+    } else {
+        out = mb_new_doubles(2, PyArray_DIMS(counts));
+    }
+    if (out != NULL) {
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        mb_status status = mb_mixture_predictive(mixture, mb_dim(counts, 0), mb_data(counts),
+                                                 interrupt, mb_data(out), scratch);
+        mb_end_work(&work);
+        if (status != MB_OK) {
+            mb_raise(status, NULL);
+            Py_CLEAR(out);
+        }
+    }
+    mb_free(scratch);
     mb_release(counts);
     return (PyObject *)out;
 }
@@ -223,9 +195,14 @@ mixture_posterior(PyObject *self, PyObject *arg)
         mb_raise(MB_NOMEM, NULL);
     } else {
         double *alpha = weights + n_components;
-        mb_mixture_posterior(mixture, mb_data(counts), weights, alpha);
-        result = mb_new_mixture(Py_TYPE(self), n_components, n_tokens, weights, alpha,
-                                mb_mixture_tokens(self));
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        mb_status status =
+            mb_mixture_posterior(mixture, mb_data(counts), interrupt, weights, alpha);
+        mb_end_work(&work);
+        result = status != MB_OK ? mb_raise(status, NULL)
+                                 : mb_new_mixture(Py_TYPE(self), n_components, n_tokens, weights,
+                                                  alpha, mb_mixture_tokens(self));
     }
     mb_free(weights);
     mb_release(counts);
@@ -235,12 +212,20 @@ mixture_posterior(PyObject *self, PyObject *arg)
 /* ---- moments ------------------------------------------------------------------------- */
 
 static PyObject *
-vector(PyObject *self, size_t n, void (*kernel)(const mb_mixture *, double *))
+vector(PyObject *self, size_t n, mb_status (*kernel)(const mb_mixture *, mb_interrupt *, double *))
 {
     npy_intp shape[] = {(npy_intp)n};
     PyArrayObject *out = mb_new_doubles(1, shape);
-    if (out != NULL) {
-        kernel(mb_mixture_of(self), mb_data(out));
+    if (out == NULL) {
+        return NULL;
+    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = kernel(mb_mixture_of(self), interrupt, mb_data(out));
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_release(out);
+        return mb_raise(status, NULL);
     }
     return (PyObject *)out;
 }
@@ -266,13 +251,18 @@ mixture_component_entropy(PyObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 mixture_uncertainty(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    mb_uncertainty u = mb_mixture_uncertainty(mb_mixture_of(self));
-    return Py_BuildValue("(ddd)", u.total, u.aleatoric, u.epistemic);
+    mb_uncertainty u;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_mixture_uncertainty(mb_mixture_of(self), interrupt, &u);
+    mb_end_work(&work);
+    return status == MB_OK ? Py_BuildValue("(ddd)", u.total, u.aleatoric, u.epistemic)
+                           : mb_raise(status, NULL);
 }
 
 /* ---- sampling ------------------------------------------------------------------------ */
 
-/* Rows drawn in pieces while the generator's lock is held. */
+/* Rows drawn while the generator's lock is held. */
 static PyArrayObject *
 draw(const mb_mixture *mixture, size_t n, bitgen_t *generator)
 {
@@ -282,19 +272,13 @@ draw(const mb_mixture *mixture, size_t n, bitgen_t *generator)
         return NULL;
     }
     mb_random random = {generator->state, generator->next_double};
-    size_t step = mb_piece(64 * mixture->n_tokens, 1);
-    double *to = mb_data(out);
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t start = 0; start < n && !stop; start += step) {
-        mb_mixture_sample(mixture, n - start < step ? n - start : step, &random,
-                          to + start * mixture->n_tokens);
-        stop = mb_check_signals(&thread);
-    }
-    PyEval_RestoreThread(thread);
-    if (stop) {
-        mb_release(out);
-        out = NULL;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_mixture_sample(mixture, n, &random, interrupt, mb_data(out));
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_raise(status, NULL);
+        Py_CLEAR(out);
     }
     return out;
 }

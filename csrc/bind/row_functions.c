@@ -5,14 +5,6 @@
 
 #include <math.h>
 
-/* Rows between two looks at signals: a few milliseconds of work, and no 50 even
- * where each number is a cache miss. */
-static size_t
-rows_of_piece(size_t n_columns)
-{
-    return mb_piece(32 * n_columns, 1);
-}
-
 /* ---- Rows from outside ---------------------------------------------------- */
 
 /* The type of the numbers of `array`; -1 with an exception set where it is none of them. */
@@ -162,27 +154,21 @@ raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
 
 /* ---- log_probs and check_log_probs ---------------------------------------- */
 
-/* Goes through the rows in pieces: into `out`, which has room for all of them, or,
+/* Goes through the rows: into `out`, which has room for all of them, or,
  * where `zeros` is not NULL, into *zeros with room for one; -1 with an exception set. */
 static int
 run_rows(const mb_row_view *view, mb_row_kind kind, void *out, mb_row_zeros *zeros)
 {
-    size_t step = rows_of_piece(view->n_columns);
     mb_row_fault fault;
-    mb_status status = MB_OK;
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t first = 0; first < view->n_rows && status == MB_OK && !stop; first += step) {
-        size_t count = view->n_rows - first < step ? view->n_rows - first : step;
-        status = zeros == NULL ? mb_log_probs(view, kind, first, count, out, &fault)
-                               : mb_check_log_probs(view, first, count, out, zeros, &fault);
-        stop = status == MB_OK && mb_check_signals(&thread) < 0;
-    }
-    PyEval_RestoreThread(thread);
-    if (status != MB_OK) {
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = zeros == NULL ? mb_log_probs(view, kind, interrupt, out, &fault)
+                                     : mb_check_log_probs(view, interrupt, out, zeros, &fault);
+    mb_end_work(&work);
+    if (status == MB_INVALID) {
         raise_fault(&fault, kind, view->type);
     }
-    return status != MB_OK || stop ? -1 : 0;
+    return status != MB_OK ? -1 : 0;
 }
 
 PyDoc_STRVAR(log_probs_doc,
@@ -318,7 +304,10 @@ as_groups(PyObject *object, size_t n_columns, size_t n_groups)
         PyErr_Format(PyExc_ValueError, "groups has %zu entries for %zu columns", mb_dim(array, 0),
                      n_columns);
     } else {
-        mb_status status = mb_groups_new(n_columns, numbers, n_groups, &groups);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        mb_status status = mb_groups_new(n_columns, numbers, n_groups, interrupt, &groups);
+        mb_end_work(&work);
         size_t v = 0;
         while (status == MB_INVALID && (uint64_t)numbers[v] < n_groups) {
             v++;
@@ -334,7 +323,7 @@ as_groups(PyObject *object, size_t n_columns, size_t n_groups)
     return groups;
 }
 
-/* All rows in pieces; -1 with an exception set. */
+/* All rows; -1 with an exception set. */
 static int
 run_groups(const mb_groups *groups, PyArrayObject *log_probs, PyArrayObject *out)
 {
@@ -347,22 +336,17 @@ run_groups(const mb_groups *groups, PyArrayObject *log_probs, PyArrayObject *out
         mb_raise(MB_NOMEM, NULL);
         return -1;
     }
-    size_t step = rows_of_piece(groups->n_columns + groups->n_groups);
     mb_row_fault fault;
-    mb_status status = MB_OK;
-    int stop = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    for (size_t first = 0; first < n_rows && status == MB_OK && !stop; first += step) {
-        size_t count = n_rows - first < step ? n_rows - first : step;
-        status = mb_lump_log_probs(groups, is_double, first, count, from, scratch, to, &fault);
-        stop = status == MB_OK && mb_check_signals(&thread) < 0;
-    }
-    PyEval_RestoreThread(thread);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status =
+        mb_lump_log_probs(groups, is_double, n_rows, from, interrupt, scratch, to, &fault);
+    mb_end_work(&work);
     mb_free(scratch);
-    if (status != MB_OK) {
+    if (status == MB_INVALID) {
         raise_fault(&fault, MB_LOG_PROBS, MB_FLOAT64);
     }
-    return status != MB_OK || stop ? -1 : 0;
+    return status != MB_OK ? -1 : 0;
 }
 
 PyDoc_STRVAR(

@@ -3,38 +3,15 @@
 
 #include "core/special.h"
 
-#include <float.h>
 #include <math.h>
 
-/* Elements between two looks at signals, well below 50 ms of work even without vectors. */
-enum { PIECE = 1 << 17, BUFFER = 256 };
+enum { PIECE = 1 << 12, BUFFER = 256, COST = 32 /* nanoseconds of an element, without vectors */ };
 
 /* ---- Ranges ---- */
 
-typedef struct {
-    double low, high;
-    int open; /* whether `low` itself is outside */
-    const char *name;
-} range;
-
-static const range any_number = {-INFINITY, INFINITY, 0, "a number"};
-static const range not_negative = {0, INFINITY, 0, "0 or above"};
-static const range positive = {0, INFINITY, 1, "above 0"};
-static const range finite_positive = {0, DBL_MAX, 1, "finite and above 0"};
-static const range finite_not_negative = {0, DBL_MAX, 0, "finite and 0 or above"};
-
-/* The first of x[0..n) that is outside, NaN too; n where none is. */
-static size_t
-first_outside(const range *allowed, size_t n, const double *x)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!(x[i] >= allowed->low && x[i] <= allowed->high) ||
-            (allowed->open && x[i] == allowed->low)) {
-            return i;
-        }
-    }
-    return n;
-}
+static const mb_range any_number = {-INFINITY, INFINITY, 0, "a number"};
+static const mb_range not_negative = {0, INFINITY, 0, "0 or above"};
+static const mb_range positive = {0, INFINITY, 1, "above 0"};
 
 /* Where the element number `flat` of such a shape is: an int or a tuple of them. */
 static PyObject *
@@ -55,7 +32,7 @@ position(size_t flat, int ndim, const npy_intp *shape)
 }
 
 static void
-raise_outside(const char *name, const range *allowed, double x, size_t flat, PyArrayObject *out)
+raise_outside(const char *name, const mb_range *allowed, double x, size_t flat, PyArrayObject *out)
 {
     PyObject *value = PyFloat_FromDouble(x);
     PyObject *where = position(flat, PyArray_NDIM(out), PyArray_DIMS(out));
@@ -74,7 +51,7 @@ raise_outside(const char *name, const range *allowed, double x, size_t flat, PyA
 typedef void array_function(size_t n, const double *x, double *out);
 
 static PyObject *
-apply(array_function *function, const range *allowed, PyObject *argument)
+apply(array_function *function, const mb_range *allowed, PyObject *argument)
 {
     PyArrayObject *x = mb_doubles(argument, -1, "x");
     if (x == NULL) {
@@ -89,26 +66,27 @@ apply(array_function *function, const range *allowed, PyObject *argument)
     double *to = mb_data(out);
     size_t n = (size_t)PyArray_SIZE(x), start = 0, outside = n;
     double bad = 0;
-    int interrupted = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    while (start < n && outside == n && !interrupted) {
+    mb_status status = MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    while (start < n && outside == n && status == MB_OK) {
         size_t run = n - start < PIECE ? n - start : PIECE;
-        size_t first = first_outside(allowed, run, from + start);
+        size_t first = mb_first_outside(allowed, run, from + start);
         if (first < run) {
             outside = start + first;
             bad = from[outside];
         } else {
             function(run, from + start, to + start);
             start += run;
-            interrupted = start < n && mb_check_signals(&thread) < 0;
+            status = mb_ask(interrupt, COST * run);
         }
     }
-    PyEval_RestoreThread(thread);
+    mb_end_work(&work);
     if (outside < n) {
         raise_outside("x", allowed, bad, outside, out);
     }
     Py_DECREF(x);
-    if (outside < n || interrupted) {
+    if (outside < n || status != MB_OK) {
         Py_DECREF(out);
         return NULL;
     }
@@ -123,14 +101,16 @@ typedef void array_function_of_two(size_t n, const double *a, const double *coun
 static int
 fill_pairs(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArrayObject *out)
 {
-    static const range *const allowed[] = {&finite_positive, &finite_not_negative};
+    static const mb_range *const allowed[] = {&mb_finite_positive, &mb_finite_not_negative};
     static const char *const names[] = {"a", "n"};
     double in[2][BUFFER], *to = mb_data(out);
     size_t n = (size_t)PyArray_SIZE(out), start = 0, outside = n;
-    int which = 0, interrupted = 0;
+    int which = 0;
     double bad = 0;
-    PyThreadState *thread = PyEval_SaveThread();
-    while (start < n && outside == n && !interrupted) {
+    mb_status status = MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    while (start < n && outside == n && status == MB_OK) {
         size_t run = n - start < BUFFER ? n - start : BUFFER;
         for (size_t i = 0; i < run; i++) {
             in[0][i] = *(const double *)PyArray_MultiIter_DATA(pairs, 0);
@@ -138,7 +118,7 @@ fill_pairs(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArr
             PyArray_MultiIter_NEXT(pairs);
         }
         for (int k = 0; k < 2; k++) {
-            size_t first = first_outside(allowed[k], run, in[k]);
+            size_t first = mb_first_outside(allowed[k], run, in[k]);
             if (first < run && start + first < outside) {
                 outside = start + first;
                 which = k;
@@ -147,13 +127,13 @@ fill_pairs(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArr
         }
         function(run, in[0], in[1], to + start);
         start += run;
-        interrupted = start < n && start % PIECE == 0 && mb_check_signals(&thread) < 0;
+        status = mb_ask(interrupt, 2 * COST * run);
     }
-    PyEval_RestoreThread(thread);
-    if (outside < n && !interrupted) {
+    mb_end_work(&work);
+    if (outside < n && status == MB_OK) {
         raise_outside(names[which], allowed[which], bad, outside, out);
     }
-    return outside < n || interrupted ? -1 : 0;
+    return outside < n || status != MB_OK ? -1 : 0;
 }
 
 static PyObject *

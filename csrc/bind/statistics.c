@@ -6,6 +6,8 @@
 
 typedef mb_statistics_object statistics_object;
 
+enum { PIECE = 1 << 14 /* numbers that are added at once */ };
+
 PyObject *
 mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
                   double log_likelihood, long long n_rows)
@@ -147,12 +149,24 @@ statistics_add(PyObject *left, PyObject *right)
     }
     const double *x = mb_data(a->log_sums), *y = mb_data(b->log_sums);
     double *z = mb_data(sums);
-    Py_BEGIN_ALLOW_THREADS for (size_t i = 0; i < n; i++)
-    {
-        z[i] = x[i] + y[i];
+    mb_status status = MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    for (size_t at = 0; at < n && status == MB_OK; at += PIECE) {
+        size_t end = n - at < PIECE ? n : at + PIECE;
+        for (size_t i = at; i < end; i++) {
+            z[i] = x[i] + y[i];
+        }
+        status = mb_ask(interrupt, 2 * PIECE);
     }
-    Py_END_ALLOW_THREADS return mb_new_statistics(
-        Py_TYPE(left), weight, sums, a->log_likelihood + b->log_likelihood, a->n_rows + b->n_rows);
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_release(weight);
+        mb_release(sums);
+        return mb_raise(status, NULL);
+    }
+    return mb_new_statistics(Py_TYPE(left), weight, sums, a->log_likelihood + b->log_likelihood,
+                             a->n_rows + b->n_rows);
 }
 
 static PyObject *

@@ -1,6 +1,7 @@
 /* Errors, array converters and signals for the other binding files. */
 #include "bind.h"
 
+#include <float.h>
 #include <math.h>
 #include <time.h>
 
@@ -147,15 +148,6 @@ mb_new_doubles(int ndim, const npy_intp *shape)
     return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, NPY_DOUBLE);
 }
 
-int
-mb_check_signals(PyThreadState **thread)
-{
-    PyEval_RestoreThread(*thread);
-    int status = PyErr_CheckSignals();
-    *thread = PyEval_SaveThread();
-    return status;
-}
-
 /* ---- work without the GIL ---------------------------------------------------------- */
 
 /* To take the GIL may mean to wait for a thread that has it, for 5 ms by default. */
@@ -219,9 +211,37 @@ mb_end_work(mb_work *work)
     PyEval_RestoreThread(work->thread);
 }
 
+/* ---- ranges ------------------------------------------------------------------------ */
+
+const mb_range mb_finite_positive = {0.0, DBL_MAX, 1, "finite and above 0"};
+const mb_range mb_finite_not_negative = {0.0, DBL_MAX, 0, "finite and 0 or above"};
+
 size_t
-mb_piece(size_t cost, size_t block)
+mb_first_outside(const mb_range *allowed, size_t n, const double *x)
 {
-    size_t blocks = ((size_t)1 << 26) / (cost > 0 ? cost : 1) / block;
-    return (blocks > 0 ? blocks : 1) * block;
+    for (size_t i = 0; i < n; i++) {
+        if (!(x[i] >= allowed->low && x[i] <= allowed->high) ||
+            (allowed->open && x[i] == allowed->low)) {
+            return i;
+        }
+    }
+    return n;
+}
+
+int
+mb_find_outside(const mb_range *allowed, size_t n, const double *x, size_t *first)
+{
+    const size_t piece = (size_t)1 << 14;
+    mb_status status = MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    *first = n;
+    for (size_t at = 0; at < n && *first == n && status == MB_OK; at += piece) {
+        size_t run = n - at < piece ? n - at : piece;
+        size_t found = mb_first_outside(allowed, run, x + at);
+        *first = found < run ? at + found : n;
+        status = mb_ask(interrupt, 2 * run);
+    }
+    mb_end_work(&work);
+    return status == MB_OK ? 0 : -1;
 }

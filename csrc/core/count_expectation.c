@@ -14,7 +14,7 @@
 /* Components side by side in a table: NARROW of them, or a multiple of WIDE. */
 #define NARROW 4
 #define WIDE 8
-enum { BLOCK = 64 };
+enum { BLOCK = 64, RUN = 256 };
 
 #define KERNEL "count_kernel.h"
 #include "instruction_sets.h"
@@ -31,24 +31,36 @@ mb_count_scratch(size_t n_components)
     return BLOCK * mb_table_width(n_components);
 }
 
-void
-mb_evidence_table(const mb_mixture *mixture, const mb_counts *counts, size_t start, size_t end,
-                  double *table, double *scratch)
+/* Cells `at` .. `at` + n, no more than RUN. */
+static void
+fill_table(const mb_mixture *mixture, const mb_counts *counts, size_t at, size_t n, double *table)
 {
-    size_t width = mb_table_width(mixture->n_components), n = end - start;
-    double *alpha = scratch, *result = scratch + n;
+    size_t width = mb_table_width(mixture->n_components);
+    double alpha[RUN], result[RUN];
     for (size_t k = 0; k < mixture->n_components; k++) {
         for (size_t c = 0; c < n; c++) {
-            uint32_t v = counts->token[start + c];
+            uint32_t v = counts->token[at + c];
             alpha[c] = v == mixture->n_tokens ? mixture->concentration[k]
                                               : mixture->alpha[k * mixture->n_tokens + v];
         }
-        mb_lgamma_differences(n, alpha, counts->count + start, result);
+        mb_lgamma_differences(n, alpha, counts->count + at, result);
         for (size_t c = 0; c < n; c++) {
-            int is_total = counts->token[start + c] == mixture->n_tokens;
-            table[(start + c) * width + k] = is_total ? -result[c] : result[c];
+            int is_total = counts->token[at + c] == mixture->n_tokens;
+            table[(at + c) * width + k] = is_total ? -result[c] : result[c];
         }
     }
+}
+
+mb_status
+mb_evidence_table(const mb_mixture *mixture, const mb_counts *counts, mb_interrupt *interrupt,
+                  double *table)
+{
+    for (size_t at = 0; at < counts->n_cells; at += RUN) {
+        size_t n = counts->n_cells - at < RUN ? counts->n_cells - at : RUN;
+        fill_table(mixture, counts, at, n, table);
+        MB_TRY(mb_ask(interrupt, 32 * n * mixture->n_components));
+    }
+    return MB_OK;
 }
 
 /* Each row becomes the weights' logarithms; -inf in the pads, which no share falls to. */
@@ -96,34 +108,36 @@ add_shares(size_t n, size_t n_components, const double *shares, double *weight)
     }
 }
 
-void
+mb_status
 mb_counts_log_joint(const mb_counts *counts, size_t start, size_t end, size_t n_components,
-                    const double *log_weights, const double *table, double *scratch, double *out)
+                    const double *log_weights, const double *table, mb_interrupt *interrupt,
+                    double *scratch, double *out)
 {
     size_t width = mb_table_width(n_components);
     for (size_t at = start; at < end; at += BLOCK) {
         size_t n = end - at < BLOCK ? end - at : BLOCK;
         begin_joint(n, n_components, width, log_weights, scratch);
-        CHOOSE(block_joint, counts, at, n, width, table, scratch);
+        MB_TRY(CHOOSE(block_joint, counts, at, n, width, table, interrupt, scratch));
         for (size_t i = 0; i < n; i++) {
             memcpy(out + (at - start + i) * n_components, scratch + i * width,
                    n_components * sizeof(double));
         }
     }
+    return MB_OK;
 }
 
-void
+mb_status
 mb_count_expectation(const mb_counts *counts, size_t start, size_t end, size_t n_components,
                      const double *log_weights, const double *table, const double *sample_weight,
-                     double *scratch, mb_count_sums *sums)
+                     mb_interrupt *interrupt, double *scratch, mb_count_sums *sums)
 {
     size_t width = mb_table_width(n_components);
     for (size_t at = start; at < end; at += BLOCK) {
         size_t n = end - at < BLOCK ? end - at : BLOCK;
         double evidence[BLOCK];
         begin_joint(n, n_components, width, log_weights, scratch);
-        CHOOSE(block_joint, counts, at, n, width, table, scratch);
-        mb_normalize_log_joint(n, width, scratch, evidence);
+        MB_TRY(CHOOSE(block_joint, counts, at, n, width, table, interrupt, scratch));
+        MB_TRY(mb_normalize_log_joint(n, width, interrupt, scratch, evidence));
         double log_likelihood = 0.0;
         for (size_t i = 0; i < n; i++) {
             double weight = sample_weight == NULL ? 1.0 : sample_weight[at + i];
@@ -134,13 +148,15 @@ mb_count_expectation(const mb_counts *counts, size_t start, size_t end, size_t n
         }
         sums->log_likelihood += log_likelihood;
         add_shares(n, n_components, scratch, sums->weight);
-        CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
+        MB_TRY(CHOOSE(block_sums, counts, at, n, width, scratch, interrupt, sums->cells));
     }
+    return MB_OK;
 }
 
-void
+mb_status
 mb_count_accumulate(const mb_counts *counts, size_t start, size_t end, size_t n_components,
-                    const double *responsibilities, double *scratch, mb_count_sums *sums)
+                    const double *responsibilities, mb_interrupt *interrupt, double *scratch,
+                    mb_count_sums *sums)
 {
     size_t width = mb_table_width(n_components);
     for (size_t at = start; at < end; at += BLOCK) {
@@ -152,6 +168,7 @@ mb_count_accumulate(const mb_counts *counts, size_t start, size_t end, size_t n_
             }
         }
         add_shares(n, n_components, scratch, sums->weight);
-        CHOOSE(block_sums, counts, at, n, width, scratch, sums->cells);
+        MB_TRY(CHOOSE(block_sums, counts, at, n, width, scratch, interrupt, sums->cells));
     }
+    return MB_OK;
 }

@@ -53,9 +53,9 @@ NAME(add_to)(size_t size, size_t n, const uint32_t *cells, const double *share, 
 }
 
 /* joint [n][width] += the table's rows, for rows start .. start + n. */
-static void
+static mb_status
 NAME(block_joint)(const mb_counts *counts, size_t start, size_t n, size_t width,
-                  const double *table, double *joint)
+                  const double *table, mb_interrupt *interrupt, double *joint)
 {
     for (size_t i = 0; i < n; i++) {
         size_t from = counts->starts[start + i], many = counts->starts[start + i + 1] - from;
@@ -69,13 +69,15 @@ NAME(block_joint)(const mb_counts *counts, size_t start, size_t n, size_t width,
         for (size_t l = 0; width > WIDE && l < width; l += WIDE) {
             NAME(add_up)(WIDE, many, cells, table + l, width, row + l);
         }
+        MB_TRY(mb_ask(interrupt, (many + 1) * width));
     }
+    return MB_OK;
 }
 
 /* sums [n_cells][width] += shares [n][width] of rows start .. start + n. */
-static void
+static mb_status
 NAME(block_sums)(const mb_counts *counts, size_t start, size_t n, size_t width,
-                 const double *shares, double *sums)
+                 const double *shares, mb_interrupt *interrupt, double *sums)
 {
     for (size_t i = 0; i < n; i++) {
         size_t from = counts->starts[start + i], many = counts->starts[start + i + 1] - from;
@@ -89,6 +91,8 @@ NAME(block_sums)(const mb_counts *counts, size_t start, size_t n, size_t width,
         for (size_t l = 0; width > WIDE && l < width; l += WIDE) {
             NAME(add_to)(WIDE, many, cells, row + l, width, sums + l);
         }
+        MB_TRY(mb_ask(interrupt, (many + 1) * width));
     }
+    return MB_OK;
 }
 #undef STRIP

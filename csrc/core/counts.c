@@ -12,7 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { SMALL = 256, PIECE = 1 << 14 /* entries between two questions whether to stop */ };
+enum { SMALL = 256 };
+enum { READ = 4, LOOK_UP = 16 /* nanoseconds, the second of what is in no cache */ };
 
 /* What is known of a token. */
 typedef struct {
@@ -27,21 +28,8 @@ typedef struct {
     column *columns; /* [n_tokens + 1] */
     double *others;  /* [2][n_others], counts that are not small, and room to sort them */
     size_t n_others;
-    const mb_interrupt *interrupt;
-    size_t since; /* entries since it was asked */
+    mb_interrupt *interrupt;
 } workspace;
-
-/* To be called after so many entries. */
-static inline mb_status
-pause_after(size_t n, workspace *w)
-{
-    w->since += n;
-    if (w->since < PIECE) {
-        return MB_OK;
-    }
-    w->since = 0;
-    return mb_interrupted(w->interrupt);
-}
 
 static inline int
 is_small(double value)
@@ -66,7 +54,7 @@ copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, u
     size_t first = *n;
     double total = 0.0;
     for (size_t i = (size_t)*start; i < (size_t)end; i++) {
-        MB_TRY(pause_after(1, w));
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
         int64_t v = rows->columns[i];
         double value = rows->values[i];
         if (v < 0 || (uint64_t)v >= rows->n_tokens) {
@@ -125,8 +113,8 @@ copy_rows(const mb_sparse_rows *rows, workspace *w, mb_counts *c, mb_sparse_faul
     int64_t start = rows->starts[0];
     for (size_t i = 0; i < rows->n_rows; i++) {
         MB_TRY(copy_row(rows, i, &start, w, c->entries, &n, fault));
-        MB_TRY(pause_after(1, w));
         note_counts(c->starts[i], n, c->entries, w);
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP * (n - c->starts[i] + 1)));
         c->starts[i + 1] = n;
     }
     c->n_entries = n;
@@ -147,7 +135,7 @@ sort(size_t n, double *values, double *spare, workspace *w)
             for (size_t at = low; at < high; at++) {
                 int from_left = j == high || (i < middle && from[i] <= from[j]);
                 to[at] = from[from_left ? i++ : j++];
-                MB_TRY(pause_after(1, w));
+                MB_TRY(mb_ask(w->interrupt, READ));
             }
         }
         double *swap = from;
@@ -187,9 +175,10 @@ list_others(const mb_counts *c, workspace *w)
         w->columns[v].others = from;
         from += w->columns[v].n_others;
         w->columns[v].n_others = 0;
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
     }
     for (size_t i = 0; w->n_others > 0 && i < c->n_entries; i++) {
-        MB_TRY(pause_after(1, w));
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
         if (!is_small(w->value[i])) {
             column *of = &w->columns[c->entries[i]];
             w->others[of->others + of->n_others++] = w->value[i];
@@ -200,6 +189,7 @@ list_others(const mb_counts *c, workspace *w)
         double *mine = w->others + of->others;
         MB_TRY(sort(of->n_others, mine, mine + w->n_others, w));
         of->n_others = unique(of->n_others, mine);
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
     }
     return MB_OK;
 }
@@ -245,6 +235,7 @@ number_cells(workspace *w, mb_counts *c)
     for (size_t v = 0; v <= c->n_tokens; v++) {
         w->columns[v].first = c->n_cells;
         c->n_cells += smaller(&w->columns[v], SMALL) + w->columns[v].n_others;
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
     }
     if (c->n_cells > UINT32_MAX) {
         return MB_RANGE;
@@ -262,8 +253,9 @@ number_cells(workspace *w, mb_counts *c)
         }
         if (of->first < end) {
             write_counts(of, w->others + of->others, c->count + of->first);
-            MB_TRY(pause_after(SMALL, w));
+            MB_TRY(mb_ask(w->interrupt, SMALL + READ * (end - of->first)));
         }
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
     }
     return MB_OK;
 }
@@ -286,7 +278,7 @@ static mb_status
 find_cells(workspace *w, mb_counts *c)
 {
     for (size_t i = 0; i < c->n_entries; i++) {
-        MB_TRY(pause_after(1, w));
+        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
         const column *of = &w->columns[c->entries[i]];
         size_t place;
         if (of->n_others == 0) {
@@ -310,7 +302,7 @@ encode(const mb_sparse_rows *rows, workspace *w, mb_counts *c, mb_sparse_fault *
 }
 
 mb_status
-mb_counts_new(const mb_sparse_rows *rows, const mb_interrupt *interrupt, mb_counts **out,
+mb_counts_new(const mb_sparse_rows *rows, mb_interrupt *interrupt, mb_counts **out,
               mb_sparse_fault *fault)
 {
     size_t most;

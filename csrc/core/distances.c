@@ -167,9 +167,9 @@ take(size_t n, size_t at, int is_double, const void *from, double *to)
     return n;
 }
 
-double
-mb_pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *log_p,
-                 const void *log_q)
+static double
+pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *log_p,
+              const void *log_q)
 {
     double lp[PIECE], lq[PIECE], p[PIECE], q[PIECE];
     totals t;
@@ -197,6 +197,25 @@ mb_pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *l
     return kind == MB_HILBERT    ? range_of(&t)
            : kind == MB_KULLBACK ? sum_of(t.sum)
                                  : 0.5 * sum_of(t.sum);
+}
+
+mb_status
+mb_pair_distances(mb_distance kind, const mb_distance_rows *rows, size_t n, const int64_t *first,
+                  const int64_t *second, mb_interrupt *interrupt, double *out, size_t *wrong)
+{
+    const size_t stride = rows->n_tokens * (rows->is_double ? sizeof(double) : sizeof(float));
+    const char *data = rows->data;
+    for (size_t at = 0; at < n; at++) {
+        int64_t i = first[at], j = second[at];
+        if (i < 0 || (uint64_t)i >= rows->n || j < 0 || (uint64_t)j >= rows->n) {
+            *wrong = at;
+            return MB_INVALID;
+        }
+        out[at] = pair_distance(kind, rows->n_tokens, rows->is_double, data + (size_t)i * stride,
+                                data + (size_t)j * stride);
+        MB_TRY(mb_ask(interrupt, 8 * (rows->n_tokens + 1)));
+    }
+    return MB_OK;
 }
 
 /* ---- blocks ------------------------------------------------------------------------ */
@@ -246,15 +265,16 @@ own_entropy(size_t n_tokens, const double *p)
     return 0.5 * sum_of(sum);
 }
 
-static void
+static mb_status
 block_jensen_shannon(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b,
-                     double *out)
+                     mb_interrupt *interrupt, double *out)
 {
     for (size_t i = 0; i < n_a; i++) {
         double own = own_entropy(n_tokens, a + i * n_tokens);
         for (size_t j = 0; j < n_b; j++) {
             out[i * n_b + j] = own;
         }
+        MB_TRY(mb_ask(interrupt, 2 * n_tokens + n_b));
     }
     for (size_t j = 0; j < n_b; j++) {
         double own = own_entropy(n_tokens, b + j * n_tokens);
@@ -266,31 +286,47 @@ block_jensen_shannon(size_t n_tokens, size_t n_a, const double *a, size_t n_b, c
             }
             double found = 0.5 * ((out[i * n_b + j] - sum_of(sum)) + own);
             out[i * n_b + j] = found > 0 ? found : 0.0;
+            MB_TRY(mb_ask(interrupt, 2 * (n_tokens + LANES)));
         }
     }
+    return MB_OK;
 }
 
-static void
+static mb_status
 block_hilbert(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b,
-              double *out)
+              mb_interrupt *interrupt, double *out)
 {
     for (size_t i = 0; i < n_a; i++) {
         for (size_t j = 0; j < n_b; j++) {
             out[i * n_b + j] =
-                mb_pair_distance(MB_HILBERT, n_tokens, 1, a + i * n_tokens, b + j * n_tokens);
+                pair_distance(MB_HILBERT, n_tokens, 1, a + i * n_tokens, b + j * n_tokens);
+            MB_TRY(mb_ask(interrupt, n_tokens + LANES));
         }
     }
+    return MB_OK;
 }
 
-void
-mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *a, size_t n_b,
-                   const double *b, double *out)
+/* Rows of `a` at once, so that they stay in the cache while those of `b` go by. */
+static size_t
+rows_of_block(size_t n_tokens)
 {
-    if (kind == MB_VARIATION) {
-        mb_block_variation(n_tokens, n_a, a, n_b, b, out);
-    } else if (kind == MB_JENSEN_SHANNON) {
-        block_jensen_shannon(n_tokens, n_a, a, n_b, b, out);
-    } else {
-        block_hilbert(n_tokens, n_a, a, n_b, b, out);
+    size_t rows = ((size_t)1 << 14) / (n_tokens + 1) / 4 * 4;
+    return rows > 4 ? rows : 4;
+}
+
+mb_status
+mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *a, size_t n_b,
+                   const double *b, mb_interrupt *interrupt, double *out)
+{
+    const size_t step = rows_of_block(n_tokens);
+    for (size_t i = 0; i < n_a; i += step) {
+        size_t n = n_a - i < step ? n_a - i : step;
+        const double *mine = a + i * n_tokens;
+        double *to = out + i * n_b;
+        MB_TRY(kind == MB_VARIATION ? mb_block_variation(n_tokens, n, mine, n_b, b, interrupt, to)
+               : kind == MB_JENSEN_SHANNON
+                   ? block_jensen_shannon(n_tokens, n, mine, n_b, b, interrupt, to)
+                   : block_hilbert(n_tokens, n, mine, n_b, b, interrupt, to));
     }
+    return MB_OK;
 }

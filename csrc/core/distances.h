@@ -14,6 +14,7 @@
 #include "status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum {
     MB_VARIATION,
@@ -27,12 +28,21 @@ typedef enum {
 /* Rows a [n_a][n_tokens] to rows b [n_b][n_tokens], all doubles, out [n_a][n_b]; of probabilities
  * for MB_VARIATION and MB_JENSEN_SHANNON, of log-probabilities for MB_HILBERT; the others are
  * matrix products, and none of these.  Jensen-Shannon is off by 1e-15, however small it is. */
-void mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *a, size_t n_b,
-                        const double *b, double *out);
+mb_status mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *a,
+                             size_t n_b, const double *b, mb_interrupt *interrupt, double *out);
 
-/* Of two rows of log-probabilities, floats or doubles.  Off by 1e-15 of itself and 1e-15 times the
- * root of itself, the squares and divergences too: small ones are not differences of large numbers. */
-double mb_pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *log_p,
-                        const void *log_q);
+/* Rows of log-probabilities [n][n_tokens], floats or doubles. */
+typedef struct {
+    const void *data;
+    size_t n, n_tokens;
+    int is_double;
+} mb_distance_rows;
+
+/* Of n pairs of `rows`, first[i] and second[i], into out [n].  Off by 1e-15 of itself and 1e-15 times
+ * the root of itself, the squares and divergences too: small ones are not differences of large numbers.
+ * MB_INVALID: pair *wrong, the first such, is of rows that are not there. */
+mb_status mb_pair_distances(mb_distance kind, const mb_distance_rows *rows, size_t n,
+                            const int64_t *first, const int64_t *second, mb_interrupt *interrupt,
+                            double *out, size_t *wrong);
 
 #endif

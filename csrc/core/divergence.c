@@ -22,7 +22,6 @@
 
 enum { LANES = MB_LANES, MAX_BLOCK = 64, MIN_BLOCK = 8, BLOCK_ENTRIES = 1 << 16 };
 enum { STRIP_ENTRIES = 1 << 11 /* what goes from p to G at once */ };
-enum { PIECE = 1 << 22 /* multiplications between two looks for signals: milliseconds */ };
 
 typedef struct {
     size_t width, n_rows, strip; /* of tokens, padded; of a block and of a strip at most */
@@ -277,14 +276,15 @@ tempered_slopes(size_t n_tokens, size_t width, double power, const double *mass,
 
 /* From G of the rows `row` .. `row` + n: the slopes by shares, entries and alpha. */
 static mb_status
-spread(const mb_predictives *x, size_t row, size_t n, workspace *w, mb_divergence *out)
+spread(const mb_predictives *x, size_t row, size_t n, workspace *w, mb_interrupt *interrupt,
+       mb_divergence *out)
 {
     size_t n_components = x->n_components, width = w->width;
     mb_block block = {w->p, 1, n, width, width};
     mb_factors factors = {n_components, w->alpha, NULL};
     memset(w->by_share, 0, n * n_components * sizeof(double));
-    mb_tile_densities(&block, &factors, w->by_share);
-    mb_tile_sums(&block, n_components, w->share, w->by_alpha);
+    MB_TRY(mb_tile_densities(&block, &factors, interrupt, w->by_share));
+    MB_TRY(mb_tile_sums(&block, n_components, w->share, interrupt, w->by_alpha));
     for (size_t i = 0; i < n; i++) {
         size_t start, end;
         MB_TRY(row_entries(x, row + i, &start, &end));
@@ -304,7 +304,7 @@ spread(const mb_predictives *x, size_t row, size_t n, workspace *w, mb_divergenc
 
 static mb_status
 add_block(const mb_predictives *x, const double *mass, size_t row, size_t n, workspace *w,
-          mb_divergence *out)
+          mb_interrupt *interrupt, mb_divergence *out)
 {
     size_t n_components = x->n_components, n_tokens = x->n_tokens, width = w->width;
     for (size_t i = 0; i < n; i++) {
@@ -317,6 +317,7 @@ add_block(const mb_predictives *x, const double *mass, size_t row, size_t n, wor
         double *p = w->p + i * width;
         const double *m = mass + (row + i) * n_tokens;
         MB_TRY(fill(x, row + i, many, w->share + i * n_components, w, p));
+        MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));
         if (x->power == 1.0) {
             slopes(many, n_tokens, width, m, p, out);
             continue;
@@ -327,11 +328,11 @@ add_block(const mb_predictives *x, const double *mass, size_t row, size_t n, wor
             tempered_slopes(n_tokens, width, x->power, m, w->log_p, w->q, log_norm, p, out);
         }
     }
-    return spread(x, row, n, w, out);
+    return spread(x, row, n, w, interrupt, out);
 }
 
 mb_status
-mb_divergences(const mb_predictives *x, const double *mass, const mb_interrupt *interrupt,
+mb_divergences(const mb_predictives *x, const double *mass, mb_interrupt *interrupt,
                mb_divergence *out)
 {
     out->value = out->by_power = 0.0;
@@ -342,14 +343,9 @@ mb_divergences(const mb_predictives *x, const double *mass, const mb_interrupt *
     }
     MB_TRY(workspace_new(x, &w));
     mb_status status = MB_OK;
-    size_t cost = w.n_rows * w.width * (x->n_components + 4), since = 0;
     for (size_t row = 0; row < x->n_rows && status == MB_OK; row += w.n_rows) {
-        status = add_block(x, mass, row, at_most(w.n_rows, x->n_rows - row), &w, out);
-        since += cost;
-        if (status == MB_OK && since > PIECE) {
-            status = mb_interrupted(interrupt);
-            since = 0;
-        }
+        size_t n = at_most(w.n_rows, x->n_rows - row);
+        status = add_block(x, mass, row, n, &w, interrupt, out);
     }
     for (size_t j = 0; j < x->n_components && status == MB_OK; j++) {
         memcpy(out->by_alpha + j * x->n_tokens, w.by_alpha + j * w.width,

@@ -33,6 +33,6 @@ typedef struct {
  * fall or leave the entries, or a column is not below V; then, and where it is stopped, what
  * *out points to is not to be used. */
 mb_status mb_divergences(const mb_predictives *predictives, const double *mass,
-                         const mb_interrupt *interrupt, mb_divergence *out);
+                         mb_interrupt *interrupt, mb_divergence *out);
 
 #endif

@@ -21,8 +21,9 @@ typedef struct {
     double *padded_sums; /* [K][LANES] */
 } workspace;
 
-size_t
-mb_block_rows(size_t n_tokens)
+/* How many rows share a pass through the caches. */
+static size_t
+rows_of_block(size_t n_tokens)
 {
     /* About 2 MB of float32, so that the second product finds the block in the cache. */
     size_t rows = ((size_t)1 << 19) / n_tokens;
@@ -63,8 +64,8 @@ take_block(const mb_log_rows *rows, size_t n_tokens, size_t start, size_t n, wor
     return x;
 }
 
-static void
-block_joint(const mb_mixture *mixture, const mb_block *x, double *joint)
+static mb_status
+block_joint(const mb_mixture *mixture, const mb_block *x, mb_interrupt *interrupt, double *joint)
 {
     size_t n_components = mixture->n_components;
     for (size_t i = 0; i < x->n; i++) {
@@ -73,18 +74,18 @@ block_joint(const mb_mixture *mixture, const mb_block *x, double *joint)
         }
     }
     mb_factors factors = {n_components, mixture->exponents, mixture->ends};
-    mb_tile_densities(x, &factors, joint);
+    return mb_tile_densities(x, &factors, interrupt, joint);
 }
 
-static void
+static mb_status
 block_sums(const mb_block *x, const double *r, size_t n_components, size_t n_tokens,
-           const workspace *w, double *out)
+           mb_interrupt *interrupt, const workspace *w, double *out)
 {
     double *to = n_tokens < LANES ? w->padded_sums : out;
     if (to != out) {
         memset(to, 0, n_components * LANES * sizeof(double));
     }
-    mb_tile_sums(x, n_components, r, to);
+    MB_TRY(mb_tile_sums(x, n_components, r, interrupt, to));
     if (to != out) {
         for (size_t k = 0; k < n_components; k++) {
             for (size_t v = 0; v < n_tokens; v++) {
@@ -92,35 +93,37 @@ block_sums(const mb_block *x, const double *r, size_t n_components, size_t n_tok
             }
         }
     }
+    return MB_OK;
 }
 
-void
-mb_mixture_log_joint_rows(const mb_mixture *mixture, const mb_log_rows *rows, double *out,
-                          double *scratch)
+mb_status
+mb_mixture_log_joint_rows(const mb_mixture *mixture, const mb_log_rows *rows,
+                          mb_interrupt *interrupt, double *out, double *scratch)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
     workspace w = carve(n_components, scratch);
-    size_t step = mb_block_rows(n_tokens);
+    size_t step = rows_of_block(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;
         mb_block x = take_block(rows, n_tokens, start, n, &w);
-        block_joint(mixture, &x, out + start * n_components);
+        MB_TRY(block_joint(mixture, &x, interrupt, out + start * n_components));
     }
+    return MB_OK;
 }
 
-void
+mb_status
 mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double *sample_weight,
-               double *scratch, mb_sums *result)
+               mb_interrupt *interrupt, double *scratch, mb_sums *result)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
     workspace w = carve(n_components, scratch);
-    size_t step = mb_block_rows(n_tokens);
+    size_t step = rows_of_block(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;
         mb_block x = take_block(rows, n_tokens, start, n, &w);
         double log_density[MAX_BLOCK];
-        block_joint(mixture, &x, w.joint);
-        mb_normalize_log_joint(n, n_components, w.joint, log_density);
+        MB_TRY(block_joint(mixture, &x, interrupt, w.joint));
+        MB_TRY(mb_normalize_log_joint(n, n_components, interrupt, w.joint, log_density));
         double log_likelihood = 0.0;
         for (size_t i = 0; i < n; i++) {
             double weight = sample_weight == NULL ? 1.0 : sample_weight[start + i];
@@ -131,16 +134,18 @@ mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double 
             }
         }
         result->log_likelihood += log_likelihood;
-        block_sums(&x, w.joint, n_components, n_tokens, &w, result->log_sums);
+        MB_TRY(block_sums(&x, w.joint, n_components, n_tokens, interrupt, &w, result->log_sums));
     }
+    return MB_OK;
 }
 
-void
+mb_status
 mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
-              const double *responsibilities, double *scratch, mb_sums *result)
+              const double *responsibilities, mb_interrupt *interrupt, double *scratch,
+              mb_sums *result)
 {
     workspace w = carve(n_components, scratch);
-    size_t step = mb_block_rows(n_tokens);
+    size_t step = rows_of_block(n_tokens);
     for (size_t start = 0; start < rows->n; start += step) {
         size_t n = rows->n - start < step ? rows->n - start : step;
         const double *r = responsibilities + start * n_components;
@@ -150,8 +155,9 @@ mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
                 result->weight[k] += r[i * n_components + k];
             }
         }
-        block_sums(&x, r, n_components, n_tokens, &w, result->log_sums);
+        MB_TRY(block_sums(&x, r, n_components, n_tokens, interrupt, &w, result->log_sums));
     }
+    return MB_OK;
 }
 
 /* sum d^2 - (sum d)^2 / V of the differences d, in LANES partial sums each. */
@@ -201,12 +207,21 @@ squared_distances_f64(size_t n_tokens, size_t n, const double *rows, const doubl
     }
 }
 
-void
-mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre, double *out)
+mb_status
+mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre,
+                     mb_interrupt *interrupt, double *out)
 {
-    if (rows->is_double) {
-        squared_distances_f64(n_tokens, rows->n, rows->data, centre, out);
-    } else {
-        squared_distances_f32(n_tokens, rows->n, rows->data, centre, out);
+    const size_t step = ((size_t)1 << 16) / (n_tokens + 1) + 1;
+    for (size_t start = 0; start < rows->n; start += step) {
+        size_t n = rows->n - start < step ? rows->n - start : step, from = start * n_tokens;
+        if (rows->is_double) {
+            squared_distances_f64(n_tokens, n, (const double *)rows->data + from, centre,
+                                  out + start);
+        } else {
+            squared_distances_f32(n_tokens, n, (const float *)rows->data + from, centre,
+                                  out + start);
+        }
+        MB_TRY(mb_ask(interrupt, n * (n_tokens + 1)));
     }
+    return MB_OK;
 }

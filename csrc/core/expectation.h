@@ -14,25 +14,23 @@ typedef struct {
     double log_likelihood;
 } mb_sums;
 
-/* How many rows share a pass through the caches; cut longer runs of rows at multiples
- * of it and the sums are the same bits. */
-size_t mb_block_rows(size_t n_tokens);
-
 /* Doubles of scratch that the next two functions and mb_mixture_log_joint_rows() need. */
 size_t mb_expectation_scratch(size_t n_components);
 
 /* Adds the sums of `rows`, weighted by `sample_weight` [n] (NULL: ones), under the
  * mixture's responsibilities.  Each row is read from memory once. */
-void mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows, const double *sample_weight,
-                    double *scratch, mb_sums *sums);
+mb_status mb_expectation(const mb_mixture *mixture, const mb_log_rows *rows,
+                         const double *sample_weight, mb_interrupt *interrupt, double *scratch,
+                         mb_sums *sums);
 
 /* The same for responsibilities [n][K] that are given; the likelihood is left as it is. */
-void mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
-                   const double *responsibilities, double *scratch, mb_sums *sums);
+mb_status mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows *rows,
+                        const double *responsibilities, mb_interrupt *interrupt, double *scratch,
+                        mb_sums *sums);
 
 /* The squared Aitchison distance of each row to `centre` [V], a row of
  * log-probabilities: of the two after each is centred, into out [n]. */
-void mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre,
-                          double *out);
+mb_status mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre,
+                               mb_interrupt *interrupt, double *out);
 
 #endif

@@ -21,7 +21,9 @@
 #include <string.h>
 
 enum { MAX_STEPS = 200 };
-#define MOST_GROWTH 8.0 /* of A in a step */
+enum { PIECE = 256 };
+enum { READ = 4, GAMMA = 32, STEP = 32 }; /* nanoseconds: a cell, gamma functions, a step */
+#define MOST_GROWTH 8.0                   /* of A in a step */
 
 /* l's gradient, minus the diagonal of its Hessian, and the Hessian's constant z. */
 typedef struct {
@@ -31,8 +33,10 @@ typedef struct {
 typedef struct {
     size_t n_tokens;
     const mb_prior_on_alpha *prior;
-    void (*derive)(const void *data, const double *alpha, double total, derivatives *d);
+    mb_status (*derive)(const void *data, const double *alpha, double total,
+                        mb_interrupt *interrupt, derivatives *d);
     const void *data;
+    mb_interrupt *interrupt;
 } problem;
 
 static double
@@ -47,11 +51,11 @@ sum_of(size_t n, const double *x)
 
 /* All of f's derivatives; an alpha that is held, at its least or because nothing speaks of
  * it, has infinite curvature. */
-static void
+static mb_status
 derive(const problem *p, const double *alpha, double total, derivatives *d)
 {
     const mb_prior_on_alpha *prior = p->prior;
-    p->derive(p->data, alpha, total, d);
+    MB_TRY(p->derive(p->data, alpha, total, p->interrupt, d));
     double slope = prior->total / total - prior->rate;
     d->z -= prior->total / (total * total);
     for (size_t v = 0; v < p->n_tokens; v++) {
@@ -62,6 +66,8 @@ derive(const problem *p, const double *alpha, double total, derivatives *d)
             d->curvature[v] = INFINITY;
         }
     }
+    return mb_ask(p->interrupt,
+                  STEP * p->n_tokens); /* of this, and of the step that is made of it */
 }
 
 /* A step, with what it was made from. */
@@ -132,15 +138,15 @@ scale_to(size_t n, double total, double *alpha)
     }
 }
 
-/* The maximum of f under A = total, from alpha.  Returns whether f still rises with A there. */
-static int
-maximize_at_total(const problem *p, double total, double *alpha, derivatives *d)
+/* The maximum of f under A = total, from alpha, and whether f still rises with A there. */
+static mb_status
+maximize_at_total(const problem *p, double total, double *alpha, derivatives *d, int *rises)
 {
     double previous = INFINITY;
     move m = {0.0, 1.0, 0.0};
     scale_to(p->n_tokens, total, alpha);
     for (int i = 0; i < MAX_STEPS; i++) {
-        derive(p, alpha, total, d);
+        MB_TRY(derive(p, alpha, total, d));
         m = choose(p, d, alpha, 1);
         if (isnan(m.size)) {
             break;
@@ -152,23 +158,27 @@ maximize_at_total(const problem *p, double total, double *alpha, derivatives *d)
         }
         previous = m.size;
     }
-    return m.level >= 0.0;
+    *rises = m.level >= 0.0;
+    return MB_OK;
 }
 
 /* Whether only a rate that says nothing keeps the settled alpha from the bound: l itself
  * rises to it.  (Where A is far below the bound, l has a maximum.) */
-static int
-held_by_rate(const problem *p, double total, const double *alpha, derivatives *d, double *trial)
+static mb_status
+held_by_rate(const problem *p, double total, const double *alpha, derivatives *d, double *trial,
+             int *held)
 {
     double bound = p->prior->max_concentration;
+    *held = 0;
     if (!(total > 1e-4 * bound && p->prior->rate * bound < 1e-3)) {
-        return 0;
+        return MB_OK;
     }
     mb_prior_on_alpha no_rate = *p->prior;
     no_rate.rate = 0.0;
-    problem free = {p->n_tokens, &no_rate, p->derive, p->data};
+    problem free = *p;
+    free.prior = &no_rate;
     memcpy(trial, alpha, p->n_tokens * sizeof(double));
-    return maximize_at_total(&free, bound, trial, d);
+    return maximize_at_total(&free, bound, trial, d, held);
 }
 
 static mb_status
@@ -183,7 +193,7 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
     memcpy(start, alpha, n * sizeof(double));
     double total = sum_of(n, alpha);
     for (int i = 0; i < MAX_STEPS; i++) {
-        derive(p, alpha, total, &d);
+        MB_TRY(derive(p, alpha, total, &d));
         move m = choose(p, &d, alpha, 0);
         if (isnan(m.size)) {
             break;
@@ -198,8 +208,8 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
             }
             after = sum_of(n, alpha);
         } else if (after > bound) {
-            if (maximize_at_total(p, bound, alpha, &d)) {
-                *capped = 1;
+            MB_TRY(maximize_at_total(p, bound, alpha, &d, capped));
+            if (*capped) {
                 return MB_OK;
             }
             bound_is_free = 1;
@@ -211,8 +221,7 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
         }
         total = after;
         if (settled(m.size, previous)) {
-            *capped = held_by_rate(p, total, alpha, &d, before);
-            return MB_OK;
+            return held_by_rate(p, total, alpha, &d, before, capped);
         }
         previous = m.size;
     }
@@ -227,25 +236,31 @@ typedef struct {
     const double *mean_log;
 } row_data;
 
-static void
-derive_rows(const void *data, const double *alpha, double total, derivatives *d)
+static mb_status
+derive_rows(const void *data, const double *alpha, double total, mb_interrupt *interrupt,
+            derivatives *d)
 {
     const row_data *rows = data;
     double level = mb_digamma1(total);
-    mb_digamma(rows->n_tokens, alpha, d->gradient);
-    mb_trigamma(rows->n_tokens, alpha, d->curvature);
-    for (size_t v = 0; v < rows->n_tokens; v++) {
-        d->gradient[v] = level - d->gradient[v] + rows->mean_log[v];
+    for (size_t at = 0; at < rows->n_tokens; at += PIECE) {
+        size_t n = rows->n_tokens - at < PIECE ? rows->n_tokens - at : PIECE;
+        mb_digamma(n, alpha + at, d->gradient + at);
+        mb_trigamma(n, alpha + at, d->curvature + at);
+        for (size_t v = at; v < at + n; v++) {
+            d->gradient[v] = level - d->gradient[v] + rows->mean_log[v];
+        }
+        MB_TRY(mb_ask(interrupt, GAMMA * n));
     }
     d->z = mb_trigamma1(total);
+    return MB_OK;
 }
 
 mb_status
 mb_maximize_rows(size_t n_tokens, const double *mean_log, const mb_prior_on_alpha *prior,
-                 double *alpha, double *scratch, int *capped)
+                 mb_interrupt *interrupt, double *alpha, double *scratch, int *capped)
 {
     row_data rows = {n_tokens, mean_log};
-    problem p = {n_tokens, prior, derive_rows, &rows};
+    problem p = {n_tokens, prior, derive_rows, &rows, interrupt};
     return maximize(&p, alpha, scratch, capped);
 }
 
@@ -264,14 +279,16 @@ enum { SHORT = 16 };
  *     slope = sum_j T_j / (a + j),   bend = sum_j T_j / (a + j)^2,
  *
  * from the last j down; a long run of equal T_j by a difference of digammas. */
-static void
-derive_token(const mb_cells *cells, size_t first, size_t end, double a, double *slope, double *bend)
+static mb_status
+derive_token(const mb_cells *cells, size_t first, size_t end, double a, mb_interrupt *interrupt,
+             double *slope, double *bend)
 {
     double tail = 0.0, sum = 0.0, squares = 0.0;
     for (size_t c = end; c-- > first;) {
         double high = cells->count[c], low = c > first ? cells->count[c - 1] : 0.0;
         double gap = high - low;
         tail += cells->weight[c * cells->stride];
+        MB_TRY(mb_ask(interrupt, GAMMA));
         if (tail == 0.0) {
             continue;
         }
@@ -292,10 +309,12 @@ derive_token(const mb_cells *cells, size_t first, size_t end, double a, double *
     }
     *slope = sum;
     *bend = squares;
+    return MB_OK;
 }
 
-static void
-derive_counts(const void *data, const double *alpha, double total, derivatives *d)
+static mb_status
+derive_counts(const void *data, const double *alpha, double total, mb_interrupt *interrupt,
+              derivatives *d)
 {
     const count_data *counts = data;
     const mb_cells *cells = counts->cells;
@@ -308,30 +327,35 @@ derive_counts(const void *data, const double *alpha, double total, derivatives *
         for (end = first; end < cells->n_cells && cells->token[end] == v; end++) {
         }
         if (v == counts->n_tokens) {
-            derive_token(cells, first, end, total, &slope, &d->z);
+            MB_TRY(derive_token(cells, first, end, total, interrupt, &slope, &d->z));
         } else {
-            derive_token(cells, first, end, alpha[v], d->gradient + v, d->curvature + v);
+            MB_TRY(derive_token(cells, first, end, alpha[v], interrupt, d->gradient + v,
+                                d->curvature + v));
         }
     }
     for (size_t v = 0; v < counts->n_tokens; v++) {
         d->gradient[v] -= slope;
     }
+    return MB_OK;
 }
 
 /* Tokens that no row holds go to the least at once: nothing bends their likelihood. */
-static void
-drop_unseen(size_t n_tokens, const mb_cells *cells, double least, double *alpha)
+static mb_status
+drop_unseen(size_t n_tokens, const mb_cells *cells, double least, mb_interrupt *interrupt,
+            double *alpha)
 {
     size_t c = 0;
     for (size_t v = 0; v < n_tokens; v++) {
         double weight = 0.0;
         for (; c < cells->n_cells && cells->token[c] == v; c++) {
             weight += cells->weight[c * cells->stride];
+            MB_TRY(mb_ask(interrupt, READ));
         }
         if (weight == 0.0) {
             alpha[v] = least;
         }
     }
+    return MB_OK;
 }
 
 /* Whether a row has more than one draw: else A does not enter the likelihood. */
@@ -348,17 +372,17 @@ identifies_total(size_t n_tokens, const mb_cells *cells)
 
 mb_status
 mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alpha *prior,
-                   double *alpha, double *scratch, int *capped)
+                   mb_interrupt *interrupt, double *alpha, double *scratch, int *capped)
 {
     count_data counts = {n_tokens, cells};
-    problem p = {n_tokens, prior, derive_counts, &counts};
+    problem p = {n_tokens, prior, derive_counts, &counts, interrupt};
     if (prior->each == 0.0) {
-        drop_unseen(n_tokens, cells, prior->least, alpha);
+        MB_TRY(drop_unseen(n_tokens, cells, prior->least, interrupt, alpha));
         if (prior->total == 0.0 && !identifies_total(n_tokens, cells)) {
             derivatives d = {scratch, scratch + n_tokens, 0.0};
-            maximize_at_total(&p, sum_of(n_tokens, alpha), alpha, &d);
+            int rises;
             *capped = 0;
-            return MB_OK;
+            return maximize_at_total(&p, sum_of(n_tokens, alpha), alpha, &d, &rises);
         }
     }
     return maximize(&p, alpha, scratch, capped);

@@ -26,7 +26,7 @@ typedef struct {
  * nothing but the bound on A, or a rate that costs less than 0.001 there, holds it.  `scratch` has room for 4 n_tokens doubles.  MB_NUMERIC where
  * 200 steps did not settle: alpha is then as it was. */
 mb_status mb_maximize_rows(size_t n_tokens, const double *mean_log, const mb_prior_on_alpha *prior,
-                           double *alpha, double *scratch, int *capped);
+                           mb_interrupt *interrupt, double *alpha, double *scratch, int *capped);
 
 /* Counts: l is that of all rows, from the weight of each cell (counts.h), cells by token and
  * rising count, the totals last: the sum of weight [lnG(alpha_v + n) - lnG(alpha_v)] over cells
@@ -39,6 +39,6 @@ typedef struct {
 } mb_cells;
 
 mb_status mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alpha *prior,
-                             double *alpha, double *scratch, int *capped);
+                             mb_interrupt *interrupt, double *alpha, double *scratch, int *capped);
 
 #endif

@@ -13,39 +13,41 @@
 
 /* ---- construction -------------------------------------------------------- */
 
-/* ln Gamma(A) - sum ln Gamma(a_v), a pass of short runs through a buffer. */
-static double
-log_normalizer(size_t n, const double *alpha, double concentration)
-{
-    double buffer[256];
-    double sum = 0.0;
-    for (size_t start = 0; start < n; start += 256) {
-        size_t run = n - start < 256 ? n - start : 256;
-        mb_lgamma(run, alpha + start, buffer);
-        double part = 0.0;
-        for (size_t v = 0; v < run; v++) {
-            part += buffer[v];
-        }
-        sum += part;
-    }
-    return mb_lgamma1(concentration) - sum;
-}
+enum { PIECE = 256 /* tokens that go through the cache at once */ };
 
+/* Component k from `alpha` [n_tokens], in pieces.  What is checked is
+ * our own copy: another thread may write to the caller's. */
 static mb_status
-check_component(size_t n_tokens, double weight, const double *alpha, double *concentration)
+fill_component(mb_mixture *mixture, size_t k, const double *alpha, mb_interrupt *interrupt)
 {
-    if (!(weight >= 0.0) || !isfinite(weight)) {
-        return MB_INVALID;
-    }
-    double sum = 0.0;
-    for (size_t v = 0; v < n_tokens; v++) {
-        if (!(alpha[v] > 0.0) || !isfinite(alpha[v])) {
-            return MB_INVALID;
+    size_t n_tokens = mixture->n_tokens;
+    double *own = mixture->alpha + k * n_tokens;
+    double *exponents = mixture->exponents + k * mb_padded(n_tokens);
+    double sum = 0.0, log_gammas = 0.0;
+    for (size_t at = 0; at < n_tokens; at += PIECE) {
+        size_t n = n_tokens - at < PIECE ? n_tokens - at : PIECE;
+        double log_gamma[PIECE], part = 0.0;
+        memcpy(own + at, alpha + at, n * sizeof(double));
+        for (size_t v = at; v < at + n; v++) {
+            if (!(own[v] > 0.0) || !isfinite(own[v])) {
+                return MB_INVALID;
+            }
+            sum += own[v];
+            exponents[v] = own[v] - 1.0;
         }
-        sum += alpha[v];
+        mb_lgamma(n, own + at, log_gamma);
+        for (size_t v = 0; v < n; v++) {
+            part += log_gamma[v];
+        }
+        log_gammas += part;
+        MB_TRY(mb_ask(interrupt, 16 * n));
     }
-    *concentration = sum;
-    return isfinite(sum) ? MB_OK : MB_RANGE;
+    if (!isfinite(sum)) {
+        return MB_RANGE;
+    }
+    mixture->concentration[k] = sum;
+    mixture->log_norm[k] = mb_lgamma1(sum) - log_gammas;
+    return MB_OK;
 }
 
 /* One allocation: the struct, then its arrays. */
@@ -75,26 +77,22 @@ allocate(size_t n_components, size_t n_tokens)
     return mixture;
 }
 
-/* Pads stay zero, and so do the ends of tokens that whole vectors cover. */
+/* The exponents' ends; those of tokens that whole vectors cover stay zero, and so do pads. */
 static void
-fill_exponents(mb_mixture *mixture)
+fill_ends(mb_mixture *mixture)
 {
-    size_t n_tokens = mixture->n_tokens, n_padded = mb_padded(n_tokens);
+    size_t n_padded = mb_padded(mixture->n_tokens);
     size_t whole = n_padded / MB_LANES * MB_LANES, end = n_padded - MB_LANES;
     for (size_t k = 0; k < mixture->n_components; k++) {
-        double *to = mixture->exponents + k * n_padded;
-        for (size_t v = 0; v < n_tokens; v++) {
-            to[v] = mixture->alpha[k * n_tokens + v] - 1.0;
-        }
         for (size_t v = whole; v < n_padded; v++) {
-            mixture->ends[k * MB_LANES + v - end] = to[v];
+            mixture->ends[k * MB_LANES + v - end] = mixture->exponents[k * n_padded + v];
         }
     }
 }
 
 mb_status
 mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, const double *alpha,
-               mb_mixture **out)
+               mb_interrupt *interrupt, mb_mixture **out)
 {
     if (n_components == 0 || n_tokens == 0) {
         return MB_INVALID;
@@ -103,15 +101,15 @@ mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, cons
     if (mixture == NULL) {
         return MB_NOMEM;
     }
-    /* Checked in our own copy: another thread may write to the caller's. */
     memcpy(mixture->weights, weights, n_components * sizeof(double));
-    memcpy(mixture->alpha, alpha, n_components * n_tokens * sizeof(double));
     mb_status status = MB_OK;
     double sum = 0.0;
     for (size_t k = 0; k < n_components && status == MB_OK; k++) {
-        status = check_component(n_tokens, mixture->weights[k], mixture->alpha + k * n_tokens,
-                                 mixture->concentration + k);
-        sum += mixture->weights[k];
+        double weight = mixture->weights[k];
+        status = weight >= 0.0 && isfinite(weight)
+                     ? fill_component(mixture, k, alpha + k * n_tokens, interrupt)
+                     : MB_INVALID;
+        sum += weight;
     }
     if (status == MB_OK && !(sum > 0.0 && isfinite(sum))) {
         status = MB_INVALID;
@@ -125,11 +123,9 @@ mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights, cons
     for (size_t k = 0; k < n_components; k++) {
         /* fabs: a weight of -0.0 is 0.0 */
         mixture->weights[k] = fabs(mixture->weights[k] / sum);
-        mixture->log_norm[k] =
-            log_normalizer(n_tokens, mixture->alpha + k * n_tokens, mixture->concentration[k]);
     }
     mb_log(n_components, mixture->weights, mixture->log_weights);
-    fill_exponents(mixture);
+    fill_ends(mixture);
     *out = mixture;
     return MB_OK;
 }
@@ -144,13 +140,14 @@ mb_mixture_free(mb_mixture *mixture)
 
 enum { RUN = 128 };
 
-/* Up to RUN tokens that were seen, from `*v` on: their columns and counts.  Returns how many,
- * and in *v where to go on. */
+/* Up to RUN tokens that were seen, from `*v` on but not far: their columns and counts.  Returns how
+ * many, and in *v where to go on. */
 static size_t
 next_seen(size_t n_tokens, const double *counts, size_t *v, size_t *columns, double *seen)
 {
-    size_t n = 0;
-    for (; *v < n_tokens && n < RUN; ++*v) {
+    const size_t far = (size_t)1 << 16;
+    size_t n = 0, end = n_tokens - *v < far ? n_tokens : *v + far;
+    for (; *v < end && n < RUN; ++*v) {
         columns[n] = *v;
         seen[n] = counts[*v];
         n += counts[*v] > 0.0;
@@ -159,8 +156,8 @@ next_seen(size_t n_tokens, const double *counts, size_t *v, size_t *columns, dou
 }
 
 /* ln w_k + L_k of one count vector; only the tokens seen cost anything. */
-static void
-log_joint_one(const mb_mixture *mixture, const double *counts, double *out)
+static mb_status
+log_joint_one(const mb_mixture *mixture, const double *counts, mb_interrupt *interrupt, double *out)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens, v = 0;
     double total = 0.0;
@@ -168,7 +165,7 @@ log_joint_one(const mb_mixture *mixture, const double *counts, double *out)
     while (v < n_tokens) {
         size_t columns[RUN];
         double seen[RUN], alpha[RUN];
-        size_t n = next_seen(n_tokens, counts, &v, columns, seen);
+        size_t from = v, n = next_seen(n_tokens, counts, &v, columns, seen);
         for (size_t i = 0; i < n; i++) {
             total += seen[i];
         }
@@ -181,19 +178,24 @@ log_joint_one(const mb_mixture *mixture, const double *counts, double *out)
                 out[k] += alpha[i];
             }
         }
+        MB_TRY(mb_ask(interrupt, v - from + 32 * n * n_components));
     }
     for (size_t k = 0; k < n_components; k++) {
         out[k] -= mb_lgamma_difference(mixture->concentration[k], total);
         out[k] += mixture->log_weights[k];
     }
+    return mb_ask(interrupt, 32 * n_components);
 }
 
-void
-mb_mixture_log_joint_counts(const mb_mixture *mixture, size_t n, const double *counts, double *out)
+mb_status
+mb_mixture_log_joint_counts(const mb_mixture *mixture, size_t n, const double *counts,
+                            mb_interrupt *interrupt, double *out)
 {
     for (size_t i = 0; i < n; i++) {
-        log_joint_one(mixture, counts + i * mixture->n_tokens, out + i * mixture->n_components);
+        MB_TRY(log_joint_one(mixture, counts + i * mixture->n_tokens, interrupt,
+                             out + i * mixture->n_components));
     }
+    return MB_OK;
 }
 
 /* Each row less its largest entry, which goes to top. */
@@ -237,8 +239,9 @@ divide_by_sum(size_t n, size_t n_components, double *joint, double *sums)
      : (length) == 8 ? function(n, 8, __VA_ARGS__)                                                 \
                      : function(n, length, __VA_ARGS__))
 
-void
-mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *total)
+mb_status
+mb_normalize_log_joint(size_t n, size_t n_components, mb_interrupt *interrupt, double *joint,
+                       double *total)
 {
     enum { BATCH = 64 };
     for (size_t start = 0; start < n; start += BATCH) {
@@ -251,53 +254,66 @@ mb_normalize_log_joint(size_t n, size_t n_components, double *joint, double *tot
         for (size_t i = 0; i < run; i++) {
             total[start + i] += sums[i];
         }
+        MB_TRY(mb_ask(interrupt, 8 * run * (n_components + 1)));
     }
+    return MB_OK;
 }
 
-void
-mb_mixture_posterior(const mb_mixture *mixture, const double *counts, double *weights,
-                     double *alpha)
+mb_status
+mb_mixture_posterior(const mb_mixture *mixture, const double *counts, mb_interrupt *interrupt,
+                     double *weights, double *alpha)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
     double log_evidence;
-    log_joint_one(mixture, counts, weights);
-    mb_normalize_log_joint(1, n_components, weights, &log_evidence);
+    MB_TRY(log_joint_one(mixture, counts, interrupt, weights));
+    MB_TRY(mb_normalize_log_joint(1, n_components, interrupt, weights, &log_evidence));
     for (size_t k = 0; k < n_components; k++) {
         for (size_t v = 0; v < n_tokens; v++) {
             alpha[k * n_tokens + v] = mixture->alpha[k * n_tokens + v] + counts[v];
         }
+        MB_TRY(mb_ask(interrupt, 2 * n_tokens));
     }
+    return MB_OK;
 }
 
-void
-mb_mixture_predictive(const mb_mixture *mixture, size_t n, const double *counts, double *out,
-                      double *scratch)
+static mb_status
+predictive_of_one(const mb_mixture *mixture, const double *counts, mb_interrupt *interrupt,
+                  double *out, double *shares)
 {
     size_t n_components = mixture->n_components, n_tokens = mixture->n_tokens;
-    for (size_t i = 0; i < n; i++) {
-        const double *row = counts + i * n_tokens;
-        double *p = out + i * n_tokens, log_evidence;
-        log_joint_one(mixture, row, scratch);
-        mb_normalize_log_joint(1, n_components, scratch, &log_evidence);
-        double total = 0.0;
-        for (size_t v = 0; v < n_tokens; v++) {
-            total += row[v];
-            p[v] = 0.0;
-        }
-        for (size_t k = 0; k < n_components; k++) {
-            const double *alpha = mixture->alpha + k * n_tokens;
-            double scale = scratch[k] / (mixture->concentration[k] + total);
-            for (size_t v = 0; v < n_tokens; v++) {
-                p[v] += scale * (alpha[v] + row[v]);
-            }
-        }
+    double log_evidence, total = 0.0;
+    MB_TRY(log_joint_one(mixture, counts, interrupt, shares));
+    MB_TRY(mb_normalize_log_joint(1, n_components, interrupt, shares, &log_evidence));
+    for (size_t v = 0; v < n_tokens; v++) {
+        total += counts[v];
+        out[v] = 0.0;
     }
+    for (size_t k = 0; k < n_components; k++) {
+        const double *alpha = mixture->alpha + k * n_tokens;
+        double scale = shares[k] / (mixture->concentration[k] + total);
+        for (size_t v = 0; v < n_tokens; v++) {
+            out[v] += scale * (alpha[v] + counts[v]);
+        }
+        MB_TRY(mb_ask(interrupt, n_tokens));
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_mixture_predictive(const mb_mixture *mixture, size_t n, const double *counts,
+                      mb_interrupt *interrupt, double *out, double *scratch)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i * mixture->n_tokens;
+        MB_TRY(predictive_of_one(mixture, counts + at, interrupt, out + at, scratch));
+    }
+    return MB_OK;
 }
 
 /* ---- moments -------------------------------------------------------------- */
 
-void
-mb_mixture_mean(const mb_mixture *mixture, double *mean)
+mb_status
+mb_mixture_mean(const mb_mixture *mixture, mb_interrupt *interrupt, double *mean)
 {
     size_t n_tokens = mixture->n_tokens;
     memset(mean, 0, n_tokens * sizeof(double));
@@ -306,13 +322,15 @@ mb_mixture_mean(const mb_mixture *mixture, double *mean)
         for (size_t v = 0; v < n_tokens; v++) {
             mean[v] += scale * mixture->alpha[k * n_tokens + v];
         }
+        MB_TRY(mb_ask(interrupt, n_tokens));
     }
+    return MB_OK;
 }
 
 /* E[Var] + Var[E]; the second about the first component's mean, so that equal
  * components cancel exactly. */
-void
-mb_mixture_variance(const mb_mixture *mixture, double *variance)
+mb_status
+mb_mixture_variance(const mb_mixture *mixture, mb_interrupt *interrupt, double *variance)
 {
     size_t n_tokens = mixture->n_tokens;
     for (size_t v = 0; v < n_tokens; v++) {
@@ -327,12 +345,14 @@ mb_mixture_variance(const mb_mixture *mixture, double *variance)
         }
         double between = square - shift * shift;
         variance[v] = within + (between > 0.0 ? between : 0.0);
+        MB_TRY(mb_ask(interrupt, 16 * mixture->n_components));
     }
+    return MB_OK;
 }
 
 /* ln B(a) + (A - V) psi(A) - sum (a_v - 1) psi(a_v). */
-void
-mb_component_entropy(const mb_mixture *mixture, double *out)
+mb_status
+mb_component_entropy(const mb_mixture *mixture, mb_interrupt *interrupt, double *out)
 {
     size_t n_tokens = mixture->n_tokens;
     for (size_t k = 0; k < mixture->n_components; k++) {
@@ -342,13 +362,15 @@ mb_component_entropy(const mb_mixture *mixture, double *out)
         double sum = 0.0;
         for (size_t v = 0; v < n_tokens; v++) {
             sum += (alpha[v] - 1.0) * (psi_total - mb_digamma1(alpha[v]));
+            MB_TRY(mb_ask(interrupt, 32));
         }
         out[k] = sum - mixture->log_norm[k];
     }
+    return MB_OK;
 }
 
-mb_uncertainty
-mb_mixture_uncertainty(const mb_mixture *mixture)
+mb_status
+mb_mixture_uncertainty(const mb_mixture *mixture, mb_interrupt *interrupt, mb_uncertainty *out)
 {
     size_t n_tokens = mixture->n_tokens;
     mb_uncertainty result = {0.0, 0.0, 0.0};
@@ -360,6 +382,7 @@ mb_mixture_uncertainty(const mb_mixture *mixture)
         }
         mb_log(1, &mean, &log_mean);
         result.total -= mean > 0.0 ? mean * log_mean : 0.0;
+        MB_TRY(mb_ask(interrupt, 16 * mixture->n_components + 32));
     }
     for (size_t k = 0; k < mixture->n_components; k++) {
         double psi_total = mb_digamma1(mixture->concentration[k] + 1.0);
@@ -367,10 +390,12 @@ mb_mixture_uncertainty(const mb_mixture *mixture)
         for (size_t v = 0; v < n_tokens; v++) {
             double a = mixture->alpha[k * n_tokens + v];
             sum += a / mixture->concentration[k] * (psi_total - mb_digamma1(a + 1.0));
+            MB_TRY(mb_ask(interrupt, 32));
         }
         result.aleatoric += mixture->weights[k] * sum;
     }
     double epistemic = result.total - result.aleatoric;
     result.epistemic = epistemic > 0.0 ? epistemic : 0.0;
-    return result;
+    *out = result;
+    return MB_OK;
 }

@@ -16,6 +16,7 @@
 #endif
 
 enum { LANES = 32, PIECE = 1024 };
+enum { LOOK_UP = 8 /* nanoseconds of a number that is far from the one before */ };
 
 /* Below every sum of probabilities but 0, and what exp_float() makes of 2^64 zeros. */
 #define NOTHING 1e-15
@@ -187,39 +188,39 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
 /* ---- Many rows ------------------------------------------------------------ */
 
 mb_status
-mb_log_probs(const mb_row_view *rows, mb_row_kind kind, size_t first, size_t count, void *out,
+mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt, void *out,
              mb_row_fault *fault)
 {
-    for (size_t row = first; row < first + count; row++) {
+    for (size_t row = 0; row < rows->n_rows; row++) {
         size_t at = row * rows->n_columns;
         MB_TRY(rows->type == MB_FLOAT64
-                   ? log_probs_double(rows, kind, row, (double *)out + at, fault)
-                   : log_probs_float(rows, kind, row, (float *)out + at, fault));
+                   ? log_probs_double(rows, kind, row, interrupt, (double *)out + at, fault)
+                   : log_probs_float(rows, kind, row, interrupt, (float *)out + at, fault));
     }
     return MB_OK;
 }
 
 mb_status
-mb_check_log_probs(const mb_row_view *rows, size_t first, size_t count, void *scratch,
+mb_check_log_probs(const mb_row_view *rows, mb_interrupt *interrupt, void *scratch,
                    mb_row_zeros *zeros, mb_row_fault *fault)
 {
-    for (size_t row = first; row < first + count; row++) {
-        MB_TRY(rows->type == MB_FLOAT64 ? check_double(rows, row, scratch, zeros, fault)
-                                        : check_float(rows, row, scratch, zeros, fault));
+    for (size_t row = 0; row < rows->n_rows; row++) {
+        MB_TRY(rows->type == MB_FLOAT64 ? check_double(rows, row, interrupt, scratch, zeros, fault)
+                                        : check_float(rows, row, interrupt, scratch, zeros, fault));
     }
     return MB_OK;
 }
 
 mb_status
-mb_lump_log_probs(const mb_groups *groups, int is_double, size_t first, size_t count,
-                  const void *log_probs, void *scratch, void *out, mb_row_fault *fault)
+mb_lump_log_probs(const mb_groups *groups, int is_double, size_t n_rows, const void *log_probs,
+                  mb_interrupt *interrupt, void *scratch, void *out, mb_row_fault *fault)
 {
-    for (size_t row = first; row < first + count; row++) {
+    for (size_t row = 0; row < n_rows; row++) {
         size_t from = row * groups->n_columns, to = row * groups->n_groups;
         fault->row = row;
-        MB_TRY(is_double ? lump_double(groups, (const double *)log_probs + from, scratch,
+        MB_TRY(is_double ? lump_double(groups, (const double *)log_probs + from, interrupt, scratch,
                                        (double *)out + to, fault)
-                         : lump_float(groups, (const float *)log_probs + from, scratch,
+                         : lump_float(groups, (const float *)log_probs + from, interrupt, scratch,
                                       (float *)out + to, fault));
     }
     return MB_OK;
@@ -229,8 +230,28 @@ mb_lump_log_probs(const mb_groups *groups, int is_double, size_t first, size_t c
 
 /* A counting sort: starts[g + 1] is where the next column of group g goes, and
  * so in the end where group g + 1 starts. */
+static mb_status
+sort_columns(size_t n_columns, const int64_t *groups, size_t n_groups, mb_interrupt *interrupt,
+             size_t *starts, uint32_t *order)
+{
+    for (size_t v = 0; v < n_columns; v++) {
+        starts[groups[v] + 2]++;
+        MB_TRY(mb_ask(interrupt, LOOK_UP));
+    }
+    for (size_t g = 2; g < n_groups + 2; g++) {
+        starts[g] += starts[g - 1];
+        MB_TRY(mb_ask(interrupt, LOOK_UP));
+    }
+    for (size_t v = 0; v < n_columns; v++) {
+        order[starts[groups[v] + 1]++] = (uint32_t)v;
+        MB_TRY(mb_ask(interrupt, LOOK_UP));
+    }
+    return MB_OK;
+}
+
 mb_status
-mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_groups **result)
+mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_interrupt *interrupt,
+              mb_groups **result)
 {
     if (n_columns > UINT32_MAX || n_groups > SIZE_MAX - 2) {
         return MB_RANGE;
@@ -239,6 +260,7 @@ mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_group
         if ((uint64_t)groups[v] >= n_groups) { /* below 0 also */
             return MB_INVALID;
         }
+        MB_TRY(mb_ask(interrupt, 1));
     }
     mb_groups *made = mb_calloc(1, sizeof *made);
     if (made == NULL) {
@@ -251,14 +273,10 @@ mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups, mb_group
         mb_groups_free(made);
         return MB_NOMEM;
     }
-    for (size_t v = 0; v < n_columns; v++) {
-        starts[groups[v] + 2]++;
-    }
-    for (size_t g = 2; g < n_groups + 2; g++) {
-        starts[g] += starts[g - 1];
-    }
-    for (size_t v = 0; v < n_columns; v++) {
-        order[starts[groups[v] + 1]++] = (uint32_t)v;
+    mb_status status = sort_columns(n_columns, groups, n_groups, interrupt, starts, order);
+    if (status != MB_OK) {
+        mb_groups_free(made);
+        return status;
     }
     *result = made;
     return MB_OK;

@@ -46,13 +46,12 @@ typedef struct {
     double value;
 } mb_row_fault;
 
-/* The log-probabilities of the rows first..first+count into the same rows of
- * out [n_rows][n_columns], C order, reals.  Logits get a log-softmax, whose sum
+/* The log-probabilities of the rows into out [n_rows][n_columns], C order, reals.  Logits get a log-softmax, whose sum
  * is accumulated in double: floats are at most 1 ulp + 5e-7 off, doubles 1 ulp +
  * 2e-15.  Probabilities get a logarithm, at most 1 ulp off, and exact zeros
  * -inf; log-probabilities are copied.  Nothing is renormalised.
  * MB_INVALID: *fault says why; the rows of out are then partly written. */
-mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, size_t first, size_t count,
+mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt,
                        void *out, mb_row_fault *fault);
 
 /* Exact zeros: how many rows hold one, and the first row and column with one
@@ -63,7 +62,7 @@ typedef struct {
 
 /* Checks the same rows as log-probabilities and adds to *zeros what they hold;
  * scratch is one row of reals.  MB_INVALID as in mb_log_probs(). */
-mb_status mb_check_log_probs(const mb_row_view *rows, size_t first, size_t count, void *scratch,
+mb_status mb_check_log_probs(const mb_row_view *rows, mb_interrupt *interrupt, void *scratch,
                              mb_row_zeros *zeros, mb_row_fault *fault);
 
 /* A partition of columns into groups 0..n_groups, some perhaps empty. */
@@ -76,15 +75,16 @@ typedef struct {
 /* Column v belongs to group groups[v].  MB_INVALID: that is not in
  * 0..n_groups; MB_RANGE: 2^32 columns or more; MB_NOMEM. */
 mb_status mb_groups_new(size_t n_columns, const int64_t *groups, size_t n_groups,
-                        mb_groups **result);
+                        mb_interrupt *interrupt, mb_groups **result);
 void mb_groups_free(mb_groups *groups);
 
-/* The logarithm of each group's probability, of the rows first..first+count of
- * log_probs [.][n_columns], into the same rows of out [.][n_groups].  An empty
+/* The logarithm of each group's probability, of log_probs [n_rows][n_columns] into
+ * out [n_rows][n_groups].  An empty
  * group has -inf, a group of one its column's value.  Sums are in double and
  * relative to the group's largest member.  scratch is [n_columns]; all three are
  * doubles, or all floats.  MB_INVALID: NaN or +inf at *fault. */
-mb_status mb_lump_log_probs(const mb_groups *groups, int is_double, size_t first, size_t count,
-                            const void *log_probs, void *scratch, void *out, mb_row_fault *fault);
+mb_status mb_lump_log_probs(const mb_groups *groups, int is_double, size_t n_rows,
+                            const void *log_probs, mb_interrupt *interrupt, void *scratch,
+                            void *out, mb_row_fault *fault);
 
 #endif

@@ -155,8 +155,8 @@ NAME(examine)(size_t n, const REAL *x, mb_row_kind kind, double sum, mb_row_faul
 }
 
 static mb_status
-NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, REAL *out,
-                mb_row_fault *fault)
+NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, mb_interrupt *interrupt,
+                REAL *out, mb_row_fault *fault)
 {
     size_t n = rows->n_columns;
     NAME(exp_sum) total = {-REAL_MAX, 0};
@@ -168,6 +168,7 @@ NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, REAL *out
         } else {
             NAME(add)(&total, size, out + from);
         }
+        MB_TRY(mb_ask(interrupt, LOOK_UP * size));
     }
     double sum = kind == MB_LOG_PROBS ? total.sum * exp_value((double)total.high) : total.sum;
     fault->row = row;
@@ -181,10 +182,10 @@ NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, REAL *out
 }
 
 static mb_status
-NAME(check)(const mb_row_view *rows, size_t row, REAL *scratch, mb_row_zeros *zeros,
-            mb_row_fault *fault)
+NAME(check)(const mb_row_view *rows, size_t row, mb_interrupt *interrupt, REAL *scratch,
+            mb_row_zeros *zeros, mb_row_fault *fault)
 {
-    MB_TRY(NAME(log_probs)(rows, MB_LOG_PROBS, row, scratch, fault));
+    MB_TRY(NAME(log_probs)(rows, MB_LOG_PROBS, row, interrupt, scratch, fault));
     size_t column = NAME(first_outside)(rows->n_columns, scratch, -REAL_MAX, REAL_MAX);
     if (column < rows->n_columns && zeros->n_rows++ == 0) {
         zeros->row = row;
@@ -210,15 +211,22 @@ NAME(log_sum_exp)(size_t n, const REAL *x)
 }
 
 static mb_status
-NAME(lump)(const mb_groups *groups, const REAL *x, REAL *members, REAL *out, mb_row_fault *fault)
+NAME(lump)(const mb_groups *groups, const REAL *x, mb_interrupt *interrupt, REAL *members,
+           REAL *out, mb_row_fault *fault)
 {
     const size_t *starts = groups->starts;
     const uint32_t *order = groups->order;
-    for (size_t j = 0; j < groups->n_columns; j++) {
-        members[j] = x[order[j]];
+    for (size_t from = 0; from < groups->n_columns; from += PIECE) {
+        size_t end = groups->n_columns - from < PIECE ? groups->n_columns : from + PIECE;
+        for (size_t j = from; j < end; j++) {
+            members[j] = x[order[j]];
+        }
+        MB_TRY(mb_ask(interrupt, LOOK_UP * PIECE));
     }
     for (size_t g = 0; g < groups->n_groups; g++) {
-        out[g] = NAME(log_sum_exp)(starts[g + 1] - starts[g], members + starts[g]);
+        size_t n = starts[g + 1] - starts[g];
+        out[g] = NAME(log_sum_exp)(n, members + starts[g]);
+        MB_TRY(mb_ask(interrupt, LOOK_UP * (n + 1)));
     }
     if (!NAME(any_outside)(groups->n_groups, out, -(REAL)INFINITY, REAL_MAX)) {
         return MB_OK;

@@ -70,8 +70,9 @@ pick_component(const mb_mixture *mixture, mb_random *random)
     return last; /* the weights summed to just under 1 */
 }
 
-void
-mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, double *out)
+mb_status
+mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, mb_interrupt *interrupt,
+                  double *out)
 {
     size_t n_tokens = mixture->n_tokens;
     for (size_t i = 0; i < n; i++) {
@@ -84,14 +85,18 @@ mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, double
             double shape = alpha[v] < 1.0 ? alpha[v] + 1.0 : alpha[v];
             row[v] = log_gamma_variate(shape, random) + boost;
             top = row[v] > top ? row[v] : top;
+            MB_TRY(mb_ask(interrupt, 64));
         }
         double sum = 0.0;
         for (size_t v = 0; v < n_tokens; v++) {
             sum += exp(row[v] - top);
+            MB_TRY(mb_ask(interrupt, 16));
         }
         double shift = top + log(sum);
         for (size_t v = 0; v < n_tokens; v++) {
             row[v] -= shift;
         }
+        MB_TRY(mb_ask(interrupt, 64 + mixture->n_components));
     }
+    return MB_OK;
 }

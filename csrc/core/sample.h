@@ -13,7 +13,9 @@ typedef struct {
 } mb_random;
 
 /* n rows of log-probabilities from the mixture into out [n][V].  Drawn and
- * normalised in logarithms: a probability below 1e-308 is not lost. */
-void mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, double *out);
+ * normalised in logarithms: a probability below 1e-308 is not lost.  What has been
+ * drawn when it is stopped stays drawn. */
+mb_status mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random,
+                            mb_interrupt *interrupt, double *out);
 
 #endif

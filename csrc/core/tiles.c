@@ -22,14 +22,16 @@ enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 #define KERNEL "tiles_kernel.h"
 #include "instruction_sets.h"
 
-void
-mb_tile_densities(const mb_block *x, const mb_factors *factors, double *joint)
+mb_status
+mb_tile_densities(const mb_block *x, const mb_factors *factors, mb_interrupt *interrupt,
+                  double *joint)
 {
-    CHOOSE(tile_densities, x, factors, joint);
+    return CHOOSE(tile_densities, x, factors, interrupt, joint);
 }
 
-void
-mb_tile_sums(const mb_block *x, size_t n_components, const double *shares, double *sums)
+mb_status
+mb_tile_sums(const mb_block *x, size_t n_components, const double *shares, mb_interrupt *interrupt,
+             double *sums)
 {
-    CHOOSE(tile_sums, x, n_components, shares, sums);
+    return CHOOSE(tile_sums, x, n_components, shares, interrupt, sums);
 }

@@ -3,6 +3,8 @@
 #ifndef MB_TILES_H
 #define MB_TILES_H
 
+#include "status.h"
+
 #include <stddef.h>
 
 enum { MB_LANES = 8 };
@@ -30,9 +32,11 @@ typedef struct {
 } mb_factors;
 
 /* joint[i][k] += sum_v factors[k][v] x[i][v] */
-void mb_tile_densities(const mb_block *x, const mb_factors *factors, double *joint);
+mb_status mb_tile_densities(const mb_block *x, const mb_factors *factors, mb_interrupt *interrupt,
+                            double *joint);
 
 /* sums[k][v] += sum_i shares[i][k] x[i][v] */
-void mb_tile_sums(const mb_block *x, size_t n_components, const double *shares, double *sums);
+mb_status mb_tile_sums(const mb_block *x, size_t n_components, const double *shares,
+                       mb_interrupt *interrupt, double *sums);
 
 #endif

@@ -131,9 +131,9 @@ NAME(density_tile)(const mb_block *x, int is_double, size_t row, const mb_factor
 }
 
 /* n_components of them for every row of the block, n_rows rows at a time. */
-MB_INLINE void
+MB_INLINE mb_status
 NAME(density_columns)(const mb_block *x, int is_double, const mb_factors *f, size_t k,
-                      size_t n_rows, size_t n_components, double *joint)
+                      size_t n_rows, size_t n_components, mb_interrupt *interrupt, double *joint)
 {
     size_t row = 0;
     for (; row + n_rows <= x->n; row += n_rows) {
@@ -142,34 +142,34 @@ NAME(density_columns)(const mb_block *x, int is_double, const mb_factors *f, siz
     for (; row < x->n; row++) {
         NAME(density_tile)(x, is_double, row, f, k, 1, n_components, joint);
     }
+    return mb_ask(interrupt, x->n * x->n_tokens * n_components / 4);
 }
 
-MB_INLINE void
-NAME(densities)(const mb_block *x, int is_double, const mb_factors *f, double *joint)
+MB_INLINE mb_status
+NAME(densities)(const mb_block *x, int is_double, const mb_factors *f, mb_interrupt *interrupt,
+                double *joint)
 {
     size_t k = 0;
     for (; WIDE == 8 && k + 8 <= f->n_components; k += 8) {
-        NAME(density_columns)(x, is_double, f, k, 3, 8, joint);
+        MB_TRY(NAME(density_columns)(x, is_double, f, k, 3, 8, interrupt, joint));
     }
     for (; k + 4 <= f->n_components; k += 4) {
-        NAME(density_columns)(x, is_double, f, k, WIDE == 8 ? 6 : 3, 4, joint);
+        MB_TRY(NAME(density_columns)(x, is_double, f, k, WIDE == 8 ? 6 : 3, 4, interrupt, joint));
     }
     for (; k + 2 <= f->n_components; k += 2) {
-        NAME(density_columns)(x, is_double, f, k, WIDE == 8 ? 8 : 5, 2, joint);
+        MB_TRY(NAME(density_columns)(x, is_double, f, k, WIDE == 8 ? 8 : 5, 2, interrupt, joint));
     }
     for (; k < f->n_components; k++) {
-        NAME(density_columns)(x, is_double, f, k, 8, 1, joint);
+        MB_TRY(NAME(density_columns)(x, is_double, f, k, 8, 1, interrupt, joint));
     }
+    return MB_OK;
 }
 
-static void
-NAME(tile_densities)(const mb_block *x, const mb_factors *f, double *joint)
+static mb_status
+NAME(tile_densities)(const mb_block *x, const mb_factors *f, mb_interrupt *interrupt, double *joint)
 {
-    if (x->is_double) {
-        NAME(densities)(x, 1, f, joint);
-    } else {
-        NAME(densities)(x, 0, f, joint);
-    }
+    return x->is_double ? NAME(densities)(x, 1, f, interrupt, joint)
+                        : NAME(densities)(x, 0, f, interrupt, joint);
 }
 
 /* ---- sums ------------------------------------------------------------------- */
@@ -213,9 +213,9 @@ NAME(sums_tile)(const mb_block *x, int is_double, size_t v, const double *shares
     }
 }
 
-MB_INLINE void
+MB_INLINE mb_status
 NAME(sums_columns)(const mb_block *x, int is_double, const double *shares, size_t stride,
-                   size_t n_components, size_t width, double *out)
+                   size_t n_components, size_t width, mb_interrupt *interrupt, double *out)
 {
     size_t v = 0;
     for (; v + width * LANES <= x->n_tokens; v += width * LANES) {
@@ -236,33 +236,37 @@ NAME(sums_columns)(const mb_block *x, int is_double, const double *shares, size_
             out[c * x->n_tokens + last] += sum;
         }
     }
+    return mb_ask(interrupt, x->n * x->n_tokens * n_components / 4);
 }
 
-MB_INLINE void
-NAME(sums)(const mb_block *x, int is_double, size_t n_components, const double *shares, double *out)
+MB_INLINE mb_status
+NAME(sums)(const mb_block *x, int is_double, size_t n_components, const double *shares,
+           mb_interrupt *interrupt, double *out)
 {
     size_t k = 0, n = n_components;
     for (; WIDE == 8 && k + 8 <= n; k += 8) {
-        NAME(sums_columns)(x, is_double, shares + k, n, 8, 2, out + k * x->n_tokens);
+        MB_TRY(NAME(sums_columns)(x, is_double, shares + k, n, 8, 2, interrupt,
+                                  out + k * x->n_tokens));
     }
     for (; k + 4 <= n; k += 4) {
-        NAME(sums_columns)(x, is_double, shares + k, n, 4, WIDE == 8 ? 4 : 2,
-                           out + k * x->n_tokens);
+        MB_TRY(NAME(sums_columns)(x, is_double, shares + k, n, 4, WIDE == 8 ? 4 : 2, interrupt,
+                                  out + k * x->n_tokens));
     }
     for (; k + 2 <= n; k += 2) {
-        NAME(sums_columns)(x, is_double, shares + k, n, 2, 4, out + k * x->n_tokens);
+        MB_TRY(NAME(sums_columns)(x, is_double, shares + k, n, 2, 4, interrupt,
+                                  out + k * x->n_tokens));
     }
     for (; k < n; k++) {
-        NAME(sums_columns)(x, is_double, shares + k, n, 1, 8, out + k * x->n_tokens);
+        MB_TRY(NAME(sums_columns)(x, is_double, shares + k, n, 1, 8, interrupt,
+                                  out + k * x->n_tokens));
     }
+    return MB_OK;
 }
 
-static void
-NAME(tile_sums)(const mb_block *x, size_t n_components, const double *shares, double *out)
+static mb_status
+NAME(tile_sums)(const mb_block *x, size_t n_components, const double *shares,
+                mb_interrupt *interrupt, double *out)
 {
-    if (x->is_double) {
-        NAME(sums)(x, 1, n_components, shares, out);
-    } else {
-        NAME(sums)(x, 0, n_components, shares, out);
-    }
+    return x->is_double ? NAME(sums)(x, 1, n_components, shares, interrupt, out)
+                        : NAME(sums)(x, 0, n_components, shares, interrupt, out);
 }

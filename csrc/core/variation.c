@@ -32,43 +32,46 @@ enum {
 #include "instruction_sets.h"
 
 /* Adds sum min(p, q) of each pair of rows to out [n_a][n_b]. */
-static void
-add_minima(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b, double *out)
+static mb_status
+add_minima(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b,
+           mb_interrupt *interrupt, double *out)
 {
     for (size_t at = 0; at < n_tokens; at += PIECE) {
         size_t n = n_tokens - at < PIECE ? n_tokens - at : PIECE;
-        CHOOSE(minima_of_piece, n, n_tokens, n_a, a + at, n_b, b + at, out);
+        MB_TRY(CHOOSE(minima_of_piece, n, n_tokens, n_a, a + at, n_b, b + at, interrupt, out));
     }
+    return MB_OK;
 }
 
 /* The sum of a row, in the order in which its minima with others are added: the distance of equal
  * rows is 0. */
-static double
-own_sum(size_t n_tokens, const double *p)
+static mb_status
+own_sum(size_t n_tokens, const double *p, mb_interrupt *interrupt, double *sum)
 {
-    double sum = 0.0;
-    add_minima(n_tokens, 1, p, 1, p, &sum);
-    return sum;
+    *sum = 0.0;
+    return add_minima(n_tokens, 1, p, 1, p, interrupt, sum);
 }
 
-void
+mb_status
 mb_block_variation(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b,
-                   double *out)
+                   mb_interrupt *interrupt, double *out)
 {
     memset(out, 0, n_a * n_b * sizeof(double));
-    add_minima(n_tokens, n_a, a, n_b, b, out);
+    MB_TRY(add_minima(n_tokens, n_a, a, n_b, b, interrupt, out));
     for (size_t first = 0; first < n_b; first += FEW) {
         size_t many = n_b - first < FEW ? n_b - first : FEW;
         double sums[FEW];
         for (size_t j = 0; j < many; j++) {
-            sums[j] = own_sum(n_tokens, b + (first + j) * n_tokens);
+            MB_TRY(own_sum(n_tokens, b + (first + j) * n_tokens, interrupt, sums + j));
         }
         for (size_t i = 0; i < n_a; i++) {
-            double own = own_sum(n_tokens, a + i * n_tokens), *row = out + i * n_b + first;
+            double own, *row = out + i * n_b + first;
+            MB_TRY(own_sum(n_tokens, a + i * n_tokens, interrupt, &own));
             for (size_t j = 0; j < many; j++) {
                 double found = 0.5 * (own + sums[j]) - row[j];
                 row[j] = found > 0.0 ? found : 0.0;
             }
         }
     }
+    return MB_OK;
 }

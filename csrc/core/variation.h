@@ -2,10 +2,12 @@
 #ifndef MB_VARIATION_H
 #define MB_VARIATION_H
 
+#include "status.h"
+
 #include <stddef.h>
 
 /* 1/2 sum |p - q| of rows a [n_a][n_tokens] and b [n_b][n_tokens], into out [n_a][n_b]. */
-void mb_block_variation(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const double *b,
-                        double *out);
+mb_status mb_block_variation(size_t n_tokens, size_t n_a, const double *a, size_t n_b,
+                             const double *b, mb_interrupt *interrupt, double *out);
 
 #endif

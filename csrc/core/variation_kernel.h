@@ -54,9 +54,9 @@ NAME(minima_of_tile)(size_t n, size_t stride, size_t n_rows, const double *a, si
 }
 
 /* Adds n tokens of rows `stride` apart. */
-static void
+static mb_status
 NAME(minima_of_piece)(size_t n, size_t stride, size_t n_a, const double *a, size_t n_b,
-                      const double *b, double *out)
+                      const double *b, mb_interrupt *interrupt, double *out)
 {
     for (size_t i = 0; i < n_a;) {
         size_t rows = n_a - i < ROWS ? 1 : ROWS;
@@ -76,5 +76,7 @@ NAME(minima_of_piece)(size_t n, size_t stride, size_t n_a, const double *a, size
             j += columns;
         }
         i += rows;
+        MB_TRY(mb_ask(interrupt, rows * n_b * (n / 4 + 4)));
     }
+    return MB_OK;
 }
