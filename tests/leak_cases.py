@@ -475,7 +475,6 @@ def transition_counts() -> Cases:
     def grown() -> Any:
         made = new(2, 4)
         made.update([tokens, tokens[::-1].astype(np.uint8)])
-        made.update(tokens, continued=True)
         made.update_rows(contexts, [0, 1, 2], [1, 2**40, 0])
         made.merge(old)
         made.merge(made)
@@ -501,7 +500,7 @@ def transition_counts() -> Cases:
     wrong[1][0] = 0
 
     def borrowed() -> Any:
-        made = new.from_arrays(2, 4, [array.copy() for array in arrays], old.latest)
+        made = new.from_arrays(2, 4, [array.copy() for array in arrays])
         made.update(tokens)
         made.merge(new.from_arrays(2, 4, arrays, verify=False))
         return made.arrays()
@@ -509,17 +508,16 @@ def transition_counts() -> Cases:
     yield "borrowed", borrowed
     yield "arrays", old.arrays
     yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, wrong)
-    yield "latest", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays, [4])
+    yield "an old pickle's", lambda: new.from_arrays(2, 4, arrays, Bad())
     yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays[:2])
     yield "lists", lambda: fails(TypeError, new.from_arrays, 2, 4, [[1]] * 6)
     yield "no arrays", lambda: fails(TypeError, new.from_arrays, 2, 4, 6)
     yield "of order 17", lambda: fails(ValueError, new.from_arrays, 17, 4, arrays)
-    yield "raises, latest", lambda: fails(OSError, new.from_arrays, 2, 4, arrays, Bad())
     yield "pickled", lambda: pickle.loads(pickle.dumps(old))
     yield "copies", lambda: (copy.copy(old), copy.deepcopy(old))
     yield "order 0", lambda: new(0, 4).update(tokens)
     yield "empty", lambda: (twin.all(), twin.sizes(), twin.rows(contexts[:0]))
-    for name in ("order", "n_tokens", "n_observed", "nbytes", "latest"):
+    for name in ("order", "n_tokens", "n_observed", "nbytes"):
         yield name, partial(getattr, old, name)
     for arguments in ((-1, 3), (17, 3), (2, 0), (2, 2**33)):
         yield str(arguments), partial(fails, ValueError, new, *arguments)
@@ -559,7 +557,6 @@ def transition_update() -> Cases:
 
     steps = ("measure", "place", "count")
     yield "whole", lambda: begun([tokens, tokens.tolist()], steps).finish()
-    yield "continued", lambda: new(_core.TransitionCounts(2, 4), tokens, 2, continued=True)
     for n in range(3):
         yield f"left after {n}", partial(begun, tokens, steps[:n])
         yield (
@@ -617,7 +614,6 @@ OF_TRANSITIONS += (
     "rows",
     "all",
     "sizes",
-    "latest",
     "arrays",
     "from_arrays",
 )

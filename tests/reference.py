@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,25 @@ def transitions(documents, order):
         tokens = [int(token) for token in document]
         counts.update(tuple(tokens[i : i + order + 1]) for i in range(len(tokens) - order))
     return dict(counts)
+
+
+def fade(row, token, discount, times=1.0):
+    """Count a token in a row {token: count} whose counts are multiplied by `discount` first."""
+    for seen in list(row):
+        row[seen] *= discount
+        if row[seen] < 1e-300:
+            del row[seen]
+    row[token] = row.get(token, 0.0) + times
+
+
+def fading_transitions(documents, order, discount):
+    """The counts of `transitions` where a row fades before each of its tokens: numbers > 0."""
+    rows = defaultdict(dict)
+    for document in documents:
+        tokens = [int(token) for token in document]
+        for i in range(len(tokens) - order):
+            fade(rows[tuple(tokens[i : i + order])], tokens[i + order], discount)
+    return {(*c, token): n for c, row in rows.items() for token, n in row.items()}
 
 
 def type_counts(documents, order, begin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 import signal
 import threading
@@ -588,6 +589,31 @@ def test_files_and_pickles(kind, tmp_path):
         same(other.update(text, continued=True), matrix.copy().update(text, continued=True))
     mb.TransitionMatrix.open(path).save(path)  # over itself, while it is mapped
     same(mb.TransitionMatrix.open(path), matrix)
+
+
+@pytest.mark.parametrize("name", ["plain", "hierarchical", "discount", "forgotten"])
+def test_files_and_pickles_of_older_versions(name, tmp_path):
+    kept = reference.load("matrices_of_old")
+    text, path = kept["text"], tmp_path / "matrix.safetensors"
+    path.write_bytes(base64.b64decode(kept[name]["file"]))
+    expected = reference.transitions([[4, 4, *text] if name == "hierarchical" else text], 2)
+    if name == "discount":
+        expected = reference.fading_transitions([text], 2, 0.75)
+    elif name == "forgotten":
+        expected = {key: 0.375 * n for key, n in reference.transitions([text], 1).items()}
+    for matrix in (
+        mb.TransitionMatrix.open(path),
+        pickle.loads(base64.b64decode(kept[name]["pickle"])),
+    ):
+        rows, found = matrix.rows().tocoo(), {}
+        for row, token, n in zip(rows.row, rows.col, rows.data, strict=True):
+            found[(*matrix.contexts()[row].tolist(), int(token))] = n
+        assert found == pytest.approx(expected, rel=1e-13)
+        assert len(pickle.loads(pickle.dumps(matrix))) == len(matrix)
+        going_on = matrix.copy().update([1], continued=True)
+        before = np.append(matrix.begin, text)[-matrix.order :]
+        assert going_on.totals(before) > 0.9
+        assert going_on.discount == (0.75 if name == "discount" else 1.0)
 
 
 def test_a_file_is_a_safetensors_file(tmp_path):

@@ -150,23 +150,6 @@ def test_merging_commutes_and_associates(a, b, c, order):
     assert as_dictionary(right) == expected
 
 
-@given(st.lists(st.integers(0, 2), max_size=40), st.lists(st.integers(0, 40), max_size=5))
-def test_a_stream_may_be_cut_anywhere(tokens, cuts):
-    for order in (1, 3, 7):
-        counts = TransitionCounts(order, 3)
-        for part in np.split(np.array(tokens, dtype=int), sorted(cuts)):
-            counts.update(part, continued=True)
-        assert as_dictionary(counts) == reference.transitions([tokens], order)
-
-
-def test_a_new_document_continues_nothing():
-    counts = counted(1, 3, [0, 1])
-    counts.update(np.array([2, 2]))
-    counts.update([np.array([0]), np.array([1, 0])], continued=True)
-    counts.update([], continued=True)
-    assert as_dictionary(counts) == {(0, 1): 1, (2, 2): 1, (2, 0): 1, (1, 0): 1}
-
-
 def test_many_small_updates_are_one_large_one():
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 40, n) for n in rng.integers(0, 60, 200)]
@@ -222,8 +205,8 @@ def test_totals_at_the_ends_of_blocks(n):
 PARTS = [1, 2, 3, 7, 64]
 
 
-def update_in_parts(counts, tokens, n_parts, *, continued=False, run=map):
-    update = TransitionUpdate(counts, tokens, n_parts, continued=continued)
+def update_in_parts(counts, tokens, n_parts, *, run=map):
+    update = TransitionUpdate(counts, tokens, n_parts)
     for step in (update.measure, update.place, update.count):
         assert list(run(step, range(n_parts))) == [None] * n_parts
     assert update.finish() is None
@@ -232,7 +215,6 @@ def update_in_parts(counts, tokens, n_parts, *, continued=False, run=map):
 def same_counts(counts, other):
     for mine, its in zip(counts.arrays(), other.arrays(), strict=True):
         assert_array_equal(mine, its)
-    assert_array_equal(counts.latest, other.latest)
     assert counts.n_observed == other.n_observed
 
 
@@ -264,26 +246,6 @@ def test_threads_that_share_many_buckets(order, n_tokens, n_parts):
     with ThreadPoolExecutor(3) as pool:
         update_in_parts(counts, documents, n_parts, run=pool.map)
     same_counts(counts, expected)
-
-
-@given(st.lists(st.integers(0, 2), max_size=40), st.lists(st.integers(0, 40), max_size=5))
-def test_a_stream_may_be_cut_anywhere_and_each_piece_in_parts(tokens, cuts):
-    for order, n_parts in itertools.product((1, 3, 7), (1, 2, 5)):
-        counts = TransitionCounts(order, 3)
-        for part in np.split(np.array(tokens, dtype=int), sorted(cuts)):
-            update_in_parts(counts, part, n_parts, continued=True)
-        assert as_dictionary(counts) == reference.transitions([tokens], order)
-
-
-def test_parts_of_a_continued_document_and_of_those_after_it():
-    counts = counted(2, 5, [3, 3, 1])
-    more = [[2], [], [4, 0, 1, 2], [0, 1]]
-    for n_parts in PARTS:
-        one, several = counts.copy(), counts.copy()
-        one.update([np.array(text, int) for text in more], continued=True)
-        update_in_parts(several, [np.array(text, int) for text in more], n_parts, continued=True)
-        same_counts(several, one)
-        assert several.counts([[3, 1], [0, 1]], [2, 2]).tolist() == [1, 1]
 
 
 def test_a_part_out_of_turn_is_an_error_and_harms_nothing():
@@ -344,7 +306,7 @@ def test_a_wrong_token_in_any_part_changes_nothing(n_parts):
         with pytest.raises(RuntimeError, match="this update has failed"):
             update.finish()
         same_counts(counts, before)  # though the update is still there
-        counts.update([0], continued=True)
+        counts.update([0, 1, 2])
         counts = before.copy()
 
 
@@ -370,8 +332,8 @@ def test_wrong_arguments_of_an_update_in_parts():
 def test_copies_go_their_own_ways(first, second, third, order):
     counts = TransitionCounts(order, 3)
     for text in first:
-        counts.update(text, continued=True)
-    joined = [[token for text in first for token in text]]
+        counts.update(text)
+    joined = first
     twin = counts.copy()
     twin.update([[], *second])
     counts.update([[], *third])
@@ -395,8 +357,8 @@ def test_a_copy_continues_the_same_stream_and_costs_nothing():
     assert tracemalloc_peak(lambda: merged.merge(counts)) < before + 1e5
     more = tokens[:10_000]
     counts.update(tokens[:5])  # goes its own way, too
-    copies[7].update(more, continued=True)
-    expected = reference.transitions([np.append(tokens, more)], 3)
+    copies[7].update(more)
+    expected = reference.transitions([tokens, more], 3)
     assert as_dictionary(copies[7]) == expected
     expected = reference.transitions([tokens], 3)
     assert as_dictionary(copies[8]) == as_dictionary(merged) == expected
@@ -428,9 +390,7 @@ def with_large_counts(rng, order, n_tokens, n=700):
 
 def again(counts, arrays=None, **options):
     arrays = counts.arrays() if arrays is None else arrays
-    return TransitionCounts.from_arrays(
-        counts.order, counts.n_tokens, arrays, counts.latest, **options
-    )
+    return TransitionCounts.from_arrays(counts.order, counts.n_tokens, arrays, **options)
 
 
 def assert_same_arrays(counts, other):
@@ -443,7 +403,6 @@ def assert_same_arrays(counts, other):
 def test_a_round_trip_through_a_file(order, n_tokens, tmp_path):
     rng = np.random.default_rng(order)
     counts, expected = with_large_counts(rng, order, n_tokens)
-    assert len(counts.latest) == order
     mapped = []
     for name, array in zip(NAMES, counts.arrays(), strict=True):
         np.save(tmp_path / f"{name}.npy", array)
@@ -460,18 +419,9 @@ def test_a_round_trip_through_a_file(order, n_tokens, tmp_path):
         both.merge(loaded)
         more = stream(rng, 30, n_tokens)
         for grown in (loaded, twin := counts.copy()):
-            grown.update(more, continued=True)
+            grown.update(more)
         assert as_dictionary(loaded) == as_dictionary(twin)
         assert as_dictionary(both) == {key: 2 * n for key, n in expected.items()}
-
-
-@given(st.lists(st.integers(0, 4), max_size=9), st.integers(0, 5))
-def test_the_latest_tokens_are_those_of_the_stream(tokens, order):
-    counts = TransitionCounts(order, 5)
-    counts.update(tokens, continued=True)
-    assert counts.latest.tolist() == (tokens[-order:] if order else [])
-    long = TransitionCounts.from_arrays(order, 5, counts.arrays(), [1, 2, *tokens])
-    assert long.latest.tolist() == ([1, 2, *tokens][-order:] if order else [])
 
 
 @pytest.mark.parametrize("order", [0, 1, 3, 16])
@@ -481,7 +431,6 @@ def test_pickles_and_copies(order):
         other = pickle.loads(pickle.dumps(counts, protocol))
         assert as_dictionary(other) == expected
         assert (other.nbytes, other.order, other.n_tokens) == (counts.nbytes, order, 50257)
-        assert other.latest.tolist() == counts.latest.tolist()
     for other in (copy.copy(counts), copy.deepcopy(counts)):
         assert_same_arrays(other, counts)
         other.update([3] * 20)
@@ -489,7 +438,6 @@ def test_pickles_and_copies(order):
         assert other.n_observed == counts.n_observed + 20 - order
     empty = pickle.loads(pickle.dumps(TransitionCounts(order, 9)))
     assert as_dictionary(empty) == {}
-    assert empty.latest.tolist() == []
 
 
 def test_pickles_whose_buffers_lie_anywhere():
@@ -563,7 +511,7 @@ def ask_everything(counts):
         counts.merge(counts)
     other.all()
     counts.all()
-    return counts.latest, counts.nbytes, counts.n_observed, other.nbytes
+    return counts.nbytes, counts.n_observed, other.nbytes
 
 
 @pytest.mark.parametrize(
@@ -686,10 +634,8 @@ def test_what_verifying_finds_is_named():
     for arguments in ((17, 3), (-1, 3), (1, 0), (1, 2**32 + 1)):
         with pytest.raises(ValueError, match="must be from"):
             TransitionCounts.from_arrays(*arguments, good)
-    with pytest.raises(ValueError, match="latest\\[1\\] is 3; tokens are below 3"):
-        TransitionCounts.from_arrays(1, 3, good, [0, 3])
-    with pytest.raises(TypeError, match="latest must be whole numbers"):
-        TransitionCounts.from_arrays(1, 3, good, [0.5])
+    # what pickles of older versions have after the arrays
+    assert as_dictionary(TransitionCounts.from_arrays(1, 3, good, np.zeros(1, np.uint32)))
 
 
 # -- large counts --------------------------------------------------------------------
@@ -765,7 +711,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, error, message):
     with pytest.raises(error, match=message):
         call(counts)
     assert as_dictionary(counts) == before
-    counts.update(np.array([2]), continued=True)  # the latest tokens are as they were, too
+    counts.update(np.array([0, 1, 2]))
     assert counts.counts([[0, 1]], [2]) == 2
 
 

@@ -74,31 +74,6 @@ mb_transition_counts_arrays(PyObject *self, PyObject *Py_UNUSED(ignored))
     return arrays;
 }
 
-static PyObject *
-latest_tokens(PyObject *self)
-{
-    const mb_transitions *counts = mb_transitions_of(self);
-    size_t n = counts->n_latest;
-    npy_intp shape[] = {(npy_intp)n};
-    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNew(1, shape, NPY_UINT32);
-    for (size_t i = 0; array != NULL && i < n; i++) {
-        ((uint32_t *)PyArray_DATA(array))[i] =
-            mb_key_token(&counts->layout, counts->latest, counts->layout.order + 1 - n + i);
-    }
-    return (PyObject *)array;
-}
-
-PyObject *
-mb_transition_counts_latest(PyObject *self, void *Py_UNUSED(closure))
-{
-    if (mb_begin_use(self, 0) < 0) {
-        return NULL;
-    }
-    PyObject *latest = latest_tokens(self);
-    mb_end_use(self, 0);
-    return latest;
-}
-
 PyObject *
 mb_transition_counts_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -109,15 +84,13 @@ mb_transition_counts_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     PyObject *arrays = settled_arrays(self), *result = NULL;
-    PyObject *latest = arrays == NULL ? NULL : latest_tokens(self);
     mb_end_use(self, 1);
-    if (latest != NULL) {
-        result = Py_BuildValue("O(nKOO)", make, (Py_ssize_t)counts->layout.order,
-                               (unsigned long long)counts->n_tokens, arrays, latest);
+    if (arrays != NULL) {
+        result = Py_BuildValue("O(nKO)", make, (Py_ssize_t)counts->layout.order,
+                               (unsigned long long)counts->n_tokens, arrays);
     }
     Py_DECREF(make);
     Py_XDECREF(arrays);
-    Py_XDECREF(latest);
     return result;
 }
 
@@ -254,16 +227,10 @@ borrow(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int ver
 }
 
 static PyObject *
-from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run, PyArrayObject *latest)
+from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run)
 {
     mb_transitions *counts;
-    mb_token_fault fault = {0};
-    mb_status status = mb_transitions_from_run(order, n_tokens, run, mb_dim(latest, 0),
-                                               PyArray_DATA(latest), &counts, &fault);
-    if (status == MB_INVALID) {
-        return PyErr_Format(PyExc_ValueError, "latest[%zu] is %lld; tokens are below %llu",
-                            fault.position, (long long)fault.value, (unsigned long long)n_tokens);
-    }
+    mb_status status = mb_transitions_from_run(order, n_tokens, run, &counts);
     return status == MB_OK ? mb_new_transitions((PyTypeObject *)type, counts)
                            : mb_raise(status, NULL);
 }
@@ -299,27 +266,23 @@ mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwarg
 {
     static char *keywords[] = {"order", "n_tokens", "arrays", "latest", "verify", NULL};
     long long order, n_tokens;
-    PyObject *arrays_arg, *latest_arg = NULL, *result = NULL;
+    PyObject *arrays_arg, *ignored = NULL, *result = NULL;
     int verify = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLO|O$p:from_arrays", keywords, &order,
-                                     &n_tokens, &arrays_arg, &latest_arg, &verify) ||
+                                     &n_tokens, &arrays_arg, &ignored, &verify) ||
         mb_check_order(order, n_tokens) < 0) {
         return NULL;
     }
     PyObject *arrays = aligned_items(arrays_arg);
-    PyObject *nothing = latest_arg == NULL ? PyTuple_New(0) : Py_NewRef(latest_arg);
-    PyArrayObject *latest = nothing == NULL ? NULL : mb_whole_numbers(nothing, 1, 0, "latest");
     mb_key_layout layout = mb_layout((size_t)order, (uint64_t)n_tokens);
     mb_run *run = NULL;
-    if (arrays != NULL && latest != NULL) {
+    if (arrays != NULL) {
         run = borrow(&layout, (uint64_t)n_tokens, arrays, verify);
     }
     if (run != NULL) {
-        result = from_run(type, (size_t)order, (uint64_t)n_tokens, run, latest);
+        result = from_run(type, (size_t)order, (uint64_t)n_tokens, run);
         mb_run_free(run);
     }
     Py_XDECREF(arrays);
-    Py_XDECREF(nothing);
-    mb_release(latest);
     return result;
 }

@@ -122,8 +122,6 @@ static PyGetSetDef transitions_getset[] = {
     {"n_tokens", get_n_tokens, NULL, "Size of the vocabulary, V.", NULL},
     {"n_observed", get_n_observed, NULL, "Observations: the sum of all counts.", NULL},
     {"nbytes", get_nbytes, NULL, "Bytes of memory.", NULL},
-    {"latest", mb_transition_counts_latest, NULL,
-     "The last tokens of the last document, `order` at most: what `continued` goes on from.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -134,28 +132,25 @@ deepcopy(PyObject *self, PyObject *Py_UNUSED(memo))
     return mb_transition_counts_copy(self, NULL);
 }
 
-PyDoc_STRVAR(
-    from_arrays_doc,
-    "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
-    "Counts over what `arrays` and `latest` of others were, perhaps mapped from a file.\n\n"
-    "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
-    "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
-    "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
-    "Parameters\n----------\n"
-    "order, n_tokens : int\n    As the counts had them.\n"
-    "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
-    "latest : array_like of int\n    The tokens that a stream goes on from.\n"
-    "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n\n"
-    "Raises\n------\n"
-    "ValueError\n    Where something is wrong: names the array and the place.");
+PyDoc_STRVAR(from_arrays_doc,
+             "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
+             "Counts over what `arrays` of others were, perhaps mapped from a file.\n\n"
+             "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
+             "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
+             "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
+             "Parameters\n----------\n"
+             "order, n_tokens : int\n    As the counts had them.\n"
+             "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
+             "latest : object\n    Not looked at: older pickles have something here.\n"
+             "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n\n"
+             "Raises\n------\n"
+             "ValueError\n    Where something is wrong: names the array and the place.");
 
 static PyMethodDef transitions_methods[] = {
-    {"update", (PyCFunction)(void (*)(void))mb_transition_counts_update,
-     METH_VARARGS | METH_KEYWORDS,
-     "update($self, tokens, /, *, continued=False)\n--\n\n"
+    {"update", mb_transition_counts_update, METH_O,
+     "update($self, tokens, /)\n--\n\n"
      "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents.\n"
-     "\nNo context crosses from one document to the next; `continued` says that the first one\n"
-     "goes on where the last one ended."},
+     "\nNo context crosses from one document to the next."},
     {"update_rows", mb_transition_counts_update_rows, METH_VARARGS,
      "update_rows($self, contexts, tokens, counts, /)\n--\n\n"
      "Add counts (n,) of tokens (n,) after contexts (n, order)."},

@@ -52,7 +52,7 @@ PyObject *mb_new_transitions(PyTypeObject *type, mb_transitions *counts);
 int mb_check_order(long long order, long long n_tokens);
 
 /* The methods. */
-PyObject *mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *mb_transition_counts_update(PyObject *self, PyObject *tokens);
 PyObject *mb_transition_counts_update_rows(PyObject *self, PyObject *args);
 PyObject *mb_transition_counts_merge(PyObject *self, PyObject *other);
 PyObject *mb_transition_counts_copy(PyObject *self, PyObject *ignored);
@@ -61,7 +61,6 @@ PyObject *mb_transition_counts_totals(PyObject *self, PyObject *contexts_arg);
 PyObject *mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg);
 PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
-PyObject *mb_transition_counts_latest(PyObject *self, void *closure);
 PyObject *mb_transition_counts_arrays(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs);
 PyObject *mb_transition_counts_reduce(PyObject *self, PyObject *ignored);

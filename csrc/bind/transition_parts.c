@@ -62,7 +62,7 @@ update_traverse(PyObject *self, visitproc visit, void *arg)
 
 /* A new object that takes the texts, also on failure. */
 static PyObject *
-new_object(PyTypeObject *type, PyObject *counts, mb_texts *texts, int continued, size_t n_parts)
+new_object(PyTypeObject *type, PyObject *counts, mb_texts *texts, size_t n_parts)
 {
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     update_object *self = (update_object *)alloc(type, 0);
@@ -78,8 +78,8 @@ new_object(PyTypeObject *type, PyObject *counts, mb_texts *texts, int continued,
         return NULL;
     }
     self->holds = 1;
-    mb_status status = mb_update_new(mb_transitions_of(counts), texts->n, texts->documents,
-                                     continued, n_parts, &self->update);
+    mb_status status = mb_update_new(mb_transitions_of(counts), texts->n, texts->documents, n_parts,
+                                     &self->update);
     if (status != MB_OK) {
         Py_DECREF(self);
         return mb_raise(status, "there are more tokens than one update in parts takes, 2^32 - 2");
@@ -90,14 +90,13 @@ new_object(PyTypeObject *type, PyObject *counts, mb_texts *texts, int continued,
 static PyObject *
 update_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"counts", "tokens", "n_parts", "continued", NULL};
+    static char *names[] = {"counts", "tokens", "n_parts", NULL};
     PyObject *counts, *tokens, *module = PyType_GetModule(type);
     Py_ssize_t n_parts;
-    int continued = 0;
     mb_texts texts;
-    if (module == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "O!On|$p:TransitionUpdate",
-                                                       names, mb_module_state(module)->transitions,
-                                                       &counts, &tokens, &n_parts, &continued)) {
+    if (module == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "O!On:TransitionUpdate", names,
+                                                       mb_module_state(module)->transitions,
+                                                       &counts, &tokens, &n_parts)) {
         return NULL;
     }
     if (n_parts < 1 || n_parts > MOST_PARTS) {
@@ -107,7 +106,7 @@ update_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (mb_parse_texts(tokens, &texts) < 0) {
         return NULL;
     }
-    return new_object(type, counts, &texts, continued, (size_t)n_parts);
+    return new_object(type, counts, &texts, (size_t)n_parts);
 }
 
 /* ---- steps ------------------------------------------------------------------------------- */
@@ -236,7 +235,7 @@ static PyMethodDef update_methods[] = {
 
 PyDoc_STRVAR(
     update_doc,
-    "TransitionUpdate(counts, tokens, n_parts, *, continued=False)\n--\n\n"
+    "TransitionUpdate(counts, tokens, n_parts)\n--\n\n"
     "What `counts.update(tokens)` does, in parts that different threads may work on at once.\n\n"
     "Every part is measured, then every part is placed, then every part is counted; a call\n"
     "out of turn raises RuntimeError.  Until `finish` returns, the counts are as they were, and\n"
@@ -245,7 +244,7 @@ PyDoc_STRVAR(
     "counts : TransitionCounts\n    In use until `finish`, or until this object ends.\n"
     "tokens : array_like of int, or list of them\n    A document, or documents.\n"
     "n_parts : int\n    From 1 to 1024; a few for each thread even out how long they take.\n"
-    "continued : bool\n    Whether the first document goes on where the last one ended.\n\n"
+    "\n"
     "Examples\n--------\n"
     ">>> from concurrent.futures import ThreadPoolExecutor\n"
     ">>> from matrixbayes import _core\n"

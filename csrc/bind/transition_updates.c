@@ -2,7 +2,7 @@
 #include "transition_object.h"
 
 static PyObject *
-run_update(PyObject *self, size_t n, const mb_document *documents, int continued)
+run_update(PyObject *self, size_t n, const mb_document *documents)
 {
     if (mb_begin_use(self, 1) < 0) {
         return NULL;
@@ -11,24 +11,20 @@ run_update(PyObject *self, size_t n, const mb_document *documents, int continued
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
     mb_status status =
-        mb_transitions_update(mb_transitions_of(self), n, documents, continued, interrupt, &fault);
+        mb_transitions_update(mb_transitions_of(self), n, documents, interrupt, &fault);
     mb_end_work(&work);
     mb_end_use(self, 1);
     return status == MB_OK ? Py_NewRef(Py_None) : mb_raise_transitions(self, status, &fault, 1);
 }
 
 PyObject *
-mb_transition_counts_update(PyObject *self, PyObject *args, PyObject *kwargs)
+mb_transition_counts_update(PyObject *self, PyObject *tokens)
 {
-    static char *names[] = {"", "continued", NULL};
-    PyObject *arg, *result = NULL;
-    int continued = 0;
     mb_texts texts;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:update", names, &arg, &continued) ||
-        mb_parse_texts(arg, &texts) < 0) {
+    if (mb_parse_texts(tokens, &texts) < 0) {
         return NULL;
     }
-    result = run_update(self, texts.n, texts.documents, continued);
+    PyObject *result = run_update(self, texts.n, texts.documents);
     mb_release_texts(&texts);
     return result;
 }

@@ -211,12 +211,9 @@ look_back(const mb_update *u, cursor *c, mb_token_fault *fault)
 {
     size_t order = u->of.counted.layout.order, back = c->at < order ? c->at : order, none;
     uint64_t key[MB_MAX_WORDS];
-    size_t filled = c->filled;
     c->at -= back;
     c->filled = 0;
-    MB_TRY(step_on(u, back, c, key, &none, fault));
-    c->filled = back + filled < order ? back + filled : order;
-    return MB_OK;
+    return step_on(u, back, c, key, &none, fault);
 }
 
 /* Shows the keys of a part to the deal, to be measured or taken. */
@@ -303,7 +300,7 @@ end_section(mb_update *u, const mb_interrupt *interrupt)
 
 static mb_update *
 new_update(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
-           int continued, size_t n_parts)
+           size_t n_parts)
 {
     mb_update *u = mb_calloc(1, sizeof(mb_update));
     section *parts = mb_calloc(n_parts, sizeof(section));
@@ -317,10 +314,6 @@ new_update(const mb_transitions *counts, size_t n_documents, const mb_document *
         u->n_documents = n_documents;
         u->documents = documents;
         u->n_parts = n_parts;
-        if (continued) {
-            u->next.filled = counts->n_latest;
-            memcpy(u->next.window, counts->latest, sizeof(u->next.window));
-        }
     }
     return u;
 }
@@ -337,9 +330,9 @@ mb_update_free(mb_update *u)
 
 mb_status
 mb_update_new(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
-              int continued, size_t n_parts, mb_update **out)
+              size_t n_parts, mb_update **out)
 {
-    mb_update *u = new_update(counts, n_documents, documents, continued, n_parts);
+    mb_update *u = new_update(counts, n_documents, documents, n_parts);
     size_t n;
     mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &n);
     if (status == MB_OK) {
@@ -370,26 +363,11 @@ mb_update_end_step(mb_update *u, mb_update_steps step, mb_token_fault *fault)
                               : MB_OK;
 }
 
-/* Moves all that was counted into the counts. */
-static mb_status
-commit_documents(mb_transitions *counts, mb_update *u, const mb_interrupt *interrupt)
-{
-    MB_TRY(commit(counts, &u->of, interrupt));
-    if (u->n_documents > 0) {
-        while (u->next.document + 1 < u->n_documents) { /* without tokens */
-            go_to_next_document(&u->next);
-        }
-        memcpy(counts->latest, u->next.window, sizeof(u->next.window));
-        counts->n_latest = u->next.filled;
-    }
-    return MB_OK;
-}
-
 mb_status
 mb_update_finish(mb_update *u, mb_transitions *counts, const mb_interrupt *interrupt)
 {
     MB_TRY(end_section(u, interrupt));
-    return commit_documents(counts, u, interrupt);
+    return commit(counts, &u->of, interrupt);
 }
 
 /* Counts the next `many` tokens in one part. */
@@ -406,10 +384,10 @@ count_section(mb_update *u, size_t many, const mb_interrupt *interrupt, mb_token
 
 mb_status
 mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_document *documents,
-                      int continued, const mb_interrupt *interrupt, mb_token_fault *fault)
+                      const mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t most = MB_SORT_LIMIT / counts->layout.n_words, left = 0;
-    mb_update *u = new_update(counts, n_documents, documents, continued, 1);
+    mb_update *u = new_update(counts, n_documents, documents, 1);
     mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &left);
     while (status == MB_OK && left > 0) {
         size_t many = left < most ? left : most;
@@ -417,7 +395,7 @@ mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_docum
         left -= many;
     }
     if (status == MB_OK) {
-        status = commit_documents(counts, u, interrupt);
+        status = commit(counts, &u->of, interrupt);
     }
     mb_update_free(u);
     return status;

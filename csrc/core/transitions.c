@@ -120,21 +120,10 @@ mb_transitions_run(const mb_transitions *counts, mb_run **out)
 }
 
 mb_status
-mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run, size_t n_latest,
-                        const int64_t *latest, mb_transitions **out, mb_token_fault *fault)
+mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run, mb_transitions **out)
 {
     mb_transitions *counts;
     MB_TRY(mb_transitions_new(order, n_tokens, &counts));
-    for (size_t i = 0; i < n_latest; i++) {
-        if ((uint64_t)latest[i] >= n_tokens) {
-            fault->position = i;
-            fault->value = latest[i];
-            mb_transitions_free(counts);
-            return MB_INVALID;
-        }
-        mb_key_append(&counts->layout, counts->layout.n_words, (uint32_t)latest[i], counts->latest);
-    }
-    counts->n_latest = n_latest < order ? n_latest : order;
     counts->n_observed = run->total;
     if (run->n > 0) {
         counts->runs[counts->n_runs++] = mb_run_share(run);

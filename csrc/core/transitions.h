@@ -20,9 +20,7 @@ typedef struct {
     mb_key_layout layout;
     uint64_t n_tokens, n_observed;
     size_t n_runs;
-    mb_run *runs[MB_MAX_RUNS];     /* [n_runs], the longest first */
-    size_t n_latest;               /* tokens of the last document, `order` at most, */
-    uint64_t latest[MB_MAX_WORDS]; /* that end this key, not mixed */
+    mb_run *runs[MB_MAX_RUNS]; /* [n_runs], the longest first */
 } mb_transitions;
 
 typedef struct {
@@ -45,11 +43,10 @@ void mb_transitions_free(mb_transitions *counts);
 /* Counts of their own that begin as these are.  They share runs: costs nothing but the object. */
 mb_status mb_transitions_copy(const mb_transitions *counts, mb_transitions **out);
 
-/* Counts every token with a full context in its document.  `continued`: the first document goes
- * on where the last one ended. */
+/* Counts every token with a full context in its document. */
 mb_status mb_transitions_update(mb_transitions *counts, size_t n_documents,
-                                const mb_document *documents, int continued,
-                                const mb_interrupt *interrupt, mb_token_fault *fault);
+                                const mb_document *documents, const mb_interrupt *interrupt,
+                                mb_token_fault *fault);
 
 /* The same in parts, each of which has some of the documents' tokens.  Different parts may be worked
  * on at once: every part does a step before any does the next, and in between somebody, alone, ends
@@ -66,8 +63,7 @@ typedef struct mb_update mb_update;
 typedef enum { MB_MEASURE, MB_PLACE, MB_COUNT, MB_N_STEPS } mb_update_steps;
 
 mb_status mb_update_new(const mb_transitions *counts, size_t n_documents,
-                        const mb_document *documents, int continued, size_t n_parts,
-                        mb_update **out);
+                        const mb_document *documents, size_t n_parts, mb_update **out);
 mb_status mb_update_step(mb_update *update, mb_update_steps step, size_t part,
                          const mb_interrupt *interrupt, mb_token_fault *fault);
 mb_status mb_update_end_step(mb_update *update, mb_update_steps step, mb_token_fault *fault);
@@ -96,11 +92,9 @@ mb_status mb_transitions_settle(mb_transitions *counts, const mb_interrupt *inte
 /* The run of settled counts, an empty one where they are none; the caller frees it. */
 mb_status mb_transitions_run(const mb_transitions *counts, mb_run **out);
 
-/* New counts of this run, shared, and `latest` tokens [n_latest] of a stream, of which `order` at
- * most are kept. MB_RANGE for what mb_transitions_new() refuses. */
-mb_status mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run, size_t n_latest,
-                                  const int64_t *latest, mb_transitions **out,
-                                  mb_token_fault *fault);
+/* New counts of this run, shared.  MB_RANGE for what mb_transitions_new() refuses. */
+mb_status mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run,
+                                  mb_transitions **out);
 
 /* How often each of tokens [n] followed each of contexts [n][order]. */
 mb_status mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
