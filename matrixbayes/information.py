@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._em_counts import CountData
 from ._em_rows import RowData
+from ._information_evidence import cholesky, laplace
 from .mixture import DirichletMixture
 
 __all__ = ["Information", "information"]
@@ -23,7 +24,6 @@ Floats = NDArray[np.float64]
 
 MOST_PARAMETERS = 4000  # a Hessian of 128 MB
 BLOCK_CELLS = 1 << 21
-SPREAD = 3.0  # standard deviation of ln alpha in the prior of the evidence
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Information:
         no maximum, and the standard errors are infinite.
     log_evidence : float or None
         Laplace's approximation of ln p(rows), in nats; None where it has none.
+    posterior_mode : DirichletMixture or None
+        Where the evidence was taken: the mode of the posterior, which may be far from the
+        likelihood's maximum.
+    why_no_evidence : str
+        The reason in a sentence; empty where there is an evidence.
     """
 
     hessian: Floats
@@ -50,14 +55,16 @@ class Information:
     weights_se: Floats
     is_maximum: bool
     log_evidence: float | None
+    posterior_mode: DirichletMixture | None
+    why_no_evidence: str
 
 
 def information(mixture: DirichletMixture, data: RowData | CountData) -> Information:
     """The observed information of a mixture on rows or counts.
 
     The evidence is that under independent normal priors of each ln alpha, mean 0 and standard
-    deviation 3, and a uniform prior of the weights, by Laplace's method in ln alpha and the
-    log-ratios of the weights; K! equal modes are counted.
+    deviation 3, and a uniform prior of the weights, by Laplace's method at the mode of that
+    posterior, in ln alpha and the log-ratios of the weights; K! equal modes are counted.
 
     Raises
     ------
@@ -71,18 +78,16 @@ def information(mixture: DirichletMixture, data: RowData | CountData) -> Informa
             f"{d} parameters have a Hessian of {d * d * 8 / 1e9:.1f} GB; at most {MOST_PARAMETERS} "
             "are supported.  Use a criterion without one (bic, cv), or lump tokens"
         )
-    shares, scores = data.posterior(mixture)
-    weights = np.ones(data.n_rows) if data.weights is None else data.weights
-    hessian, gradient = _derivatives(mixture, data, shares, weights)
+    hessian, _ = derivatives(mixture, data)
     alpha_se, weights_se, is_maximum = _standard_errors(mixture, hessian)
-    evidence = _log_evidence(mixture, hessian, gradient, float(weights @ scores))
-    return Information(hessian, alpha_se, weights_se, is_maximum, evidence)
+    evidence = laplace(mixture, data, lambda at: derivatives(at, data))
+    return Information(hessian, alpha_se, weights_se, is_maximum, *evidence)
 
 
-def _derivatives(
-    mixture: DirichletMixture, data: RowData | CountData, shares: Floats, weights: Floats
-) -> tuple[Floats, Floats]:
-    """Hessian (d, d) and gradient (K V,) by alpha of the log-likelihood."""
+def derivatives(mixture: DirichletMixture, data: RowData | CountData) -> tuple[Floats, Floats]:
+    """Hessian (d, d), and gradient (K V,) by alpha, of the log-likelihood."""
+    shares, _ = data.posterior(mixture)
+    weights = np.ones(data.n_rows) if data.weights is None else data.weights
     n_components, n_tokens = mixture.alpha.shape
     n_alpha = n_components * n_tokens
     hessian = np.zeros((n_alpha + n_components, n_alpha + n_components))
@@ -156,16 +161,6 @@ class _Scores:
         return diagonal, float(weights @ whole)
 
 
-def _cholesky(matrix: Floats) -> Floats | None:
-    """The Cholesky factor, or None where the matrix is not positive definite beyond rounding."""
-    try:
-        factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        return None
-    pivots = np.diag(factor)
-    return factor if pivots.min() > 1e-7 * pivots.max() else None
-
-
 def _standard_errors(mixture: DirichletMixture, hessian: Floats) -> tuple[Floats, Floats, bool]:
     alpha, w = mixture.alpha, mixture.weights
     n_alpha = alpha.size
@@ -174,7 +169,7 @@ def _standard_errors(mixture: DirichletMixture, hessian: Floats) -> tuple[Floats
     alpha_se, weights_se = np.full(alpha.shape, np.inf), np.full(len(w), np.inf)
     # In ln alpha the diagonal is of one size; rounding then spoils no small alpha.
     scale = np.concatenate([alpha.ravel(), np.ones(len(w) - 1)])[free]
-    factor = _cholesky(-hessian[np.ix_(free, free)] * np.outer(scale, scale))
+    factor = cholesky(-hessian[np.ix_(free, free)] * np.outer(scale, scale))
     if factor is None:
         return alpha_se, weights_se, False
     from scipy.linalg import cho_solve
@@ -186,32 +181,3 @@ def _standard_errors(mixture: DirichletMixture, hessian: Floats) -> tuple[Floats
     of_weights = covariance[n_free:, n_free:]
     weights_se = np.sqrt(np.einsum("ki,ij,kj->k", slopes, of_weights, slopes))
     return alpha_se, weights_se, True
-
-
-def _log_evidence(
-    mixture: DirichletMixture, hessian: Floats, gradient: Floats, log_likelihood: float
-) -> float | None:
-    """Laplace's approximation in ln alpha and the log-ratios of the weights."""
-    from scipy.special import gammaln
-
-    alpha, w, n_alpha = mixture.alpha.ravel(), mixture.weights, mixture.alpha.size
-    scale = np.concatenate([alpha, np.ones(len(w) - 1)])
-    curvature = -hessian * np.outer(scale, scale)
-    place = np.arange(n_alpha)
-    curvature[place, place] += -alpha * gradient + SPREAD**-2
-    # A uniform prior of the weights has the density (K - 1)! prod(w) of the log-ratios ...
-    of_weights = slice(n_alpha, None)
-    n_components = len(w)
-    curvature[of_weights, of_weights] += n_components * (np.diag(w) - np.outer(w, w))[:-1, :-1]
-    factor = _cholesky(curvature)
-    if factor is None or not (w > 0.0).all():
-        return None
-    log_prior = -0.5 * float((np.log(alpha) ** 2).sum()) / SPREAD**2
-    log_prior -= n_alpha * np.log(SPREAD * np.sqrt(2.0 * np.pi))
-    log_prior += float(gammaln(n_components) + np.log(w).sum())
-    log_det = 2.0 * float(np.log(np.diag(factor)).sum())
-    # ... and there are K! modes, one for each order of the components.
-    modes = float(gammaln(n_components + 1))
-    return (
-        log_likelihood + log_prior + 0.5 * len(scale) * np.log(2.0 * np.pi) - 0.5 * log_det + modes
-    )
