@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import em
+from ._weights import n_units
 from .mixture import DirichletMixture
 
 __all__ = ["best_split"]
@@ -43,7 +44,8 @@ def _splits(
     nearest = shares.argmax(axis=1)
     for k in range(mixture.n_components):
         mine = np.flatnonzero(nearest == k)
-        if len(mine) < 2:
+        heavy = 0.0 if data.weights is None else float(data.weights[mine].sum())
+        if n_units(len(mine), heavy) < 2.0:
             continue
         halves = em.start_on(data, mine, 2, prior, mixture.tokens, rng)
         weights = np.concatenate(

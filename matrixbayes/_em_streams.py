@@ -19,6 +19,7 @@ from . import parallel
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._estimator import without_zeros
+from ._weights import weights_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 
@@ -52,6 +53,9 @@ class StreamData:
         From a size to an iterator over raw blocks of that many rows, from the first on.
     kind : {"logits", "log_probs", "probs", "counts"}
     zeros : {"error", "floor"}
+    weights : ndarray of shape (N,) or None
+    there : ndarray of bool
+        Which rows of the source those of `read` are: all whose weight is not 0.
     """
 
     read: Callable[[int], Iterator[Any]]
@@ -61,6 +65,7 @@ class StreamData:
     zeros: str
     weights: Floats | None
     pool: tuple[Executor | None, int]
+    there: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -102,9 +107,17 @@ class StreamData:
             if len(X.shape) != 2:
                 raise ValueError(f"rows have shape {tuple(X.shape)}; they need (N, V)")
             n_rows, n_tokens = map(int, X.shape)
-            return cls(_slices(X), n_rows, n_tokens, kind, zeros, weights, pool)
-        n_rows, n_tokens = _measure(X)
-        return cls(_chunks(X), n_rows, n_tokens, kind, zeros, weights, pool)
+            read = _slices(X)
+        else:
+            n_rows, n_tokens = _measure(X)
+            read = _chunks(X)
+        there = np.ones(n_rows, dtype=bool)
+        weights = weights_of(weights, there)
+        if weights is not None and not weights.all():
+            there = weights > 0.0
+            read, weights = _present(read, there), weights[there]
+        n_rows = int(np.count_nonzero(there))
+        return cls(read, n_rows, n_tokens, kind, zeros, weights, pool, there)
 
     @property
     def total_weight(self) -> float:
@@ -256,22 +269,43 @@ def _two_axes(chunk: Any) -> Any:
 
 
 def _chunks(X: Iterable[Any]) -> Callable[[int], Iterator[Any]]:
-    """Blocks of one size from chunks of any."""
+    """Blocks from the chunks of an iterable."""
 
     def read(size: int) -> Iterator[Any]:
-        waiting: deque[Any] = deque()
-        n = 0
-        for chunk in X:
-            chunk = _two_axes(chunk)
-            waiting.append(chunk)
-            n += chunk.shape[0]
-            while n >= size:
-                yield _take(waiting, size)
-                n -= size
-        if n:
-            yield _take(waiting, n)
+        return _of_size((_two_axes(chunk) for chunk in X), size)
 
     return read
+
+
+def _present(
+    read: Callable[[int], Iterator[Any]], there: NDArray[np.bool_]
+) -> Callable[[int], Iterator[Any]]:
+    """Blocks of the rows that are there alone."""
+
+    def some(size: int) -> Iterator[Any]:
+        start = 0
+        for block in read(size):
+            end = start + int(block.shape[0])
+            # rows beyond those that were measured are kept, and then found to be too many
+            kept = np.append(there[start:end], np.ones(max(0, end - max(start, len(there))), bool))
+            yield block[kept]
+            start = end
+
+    return lambda size: _of_size(some(size), size)
+
+
+def _of_size(chunks: Iterable[Any], size: int) -> Iterator[Any]:
+    """Blocks of one size from chunks of any."""
+    waiting: deque[Any] = deque()
+    n = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        n += chunk.shape[0]
+        while n >= size:
+            yield _take(waiting, size)
+            n -= size
+    if n:
+        yield _take(waiting, n)
 
 
 def _take(waiting: deque[Any], size: int) -> Any:

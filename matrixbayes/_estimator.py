@@ -1,19 +1,19 @@
-"""What an estimator of scikit-learn's kind needs besides its model: parameters, weights, zeros."""
+"""What an estimator of scikit-learn's kind needs besides its model: parameters, zeros."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import _core
 
 __all__ = [
     "FLOOR",
     "ParametersMixin",
-    "checked_weights",
     "distinct_rows",
     "generator_of",
     "numeric",
@@ -46,6 +46,30 @@ class ParametersMixin:
         for name, value in parameters.items():
             setattr(self, name, value)
         return self
+
+    # An executor holds threads and locks, which neither copy nor pickle.
+
+    def __copy__(self) -> Self:
+        again = type(self).__new__(type(self))
+        vars(again).update(vars(self))
+        return again
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        again = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            setattr(again, name, value if name == "executor" else copy.deepcopy(value, memo))
+        return again
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "executor": None}
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(
+            **{
+                name: value if name == "executor" else copy.deepcopy(value)
+                for name, value in self.get_params().items()
+            }
+        )
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters
@@ -101,28 +125,6 @@ def generator_of(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**31 - 1)
     return np.random.default_rng(random_state)
-
-
-def checked_weights(
-    sample_weight: ArrayLike | None, kept: NDArray[np.bool_], n: int
-) -> NDArray[np.float64] | None:
-    """The weights of the `n` kept rows, each finite and >= 0 with a positive sum."""
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.ndim == 0:
-        weights = np.full(len(kept), float(weights))
-    if weights.shape != kept.shape:
-        raise ValueError(f"sample_weight has shape {weights.shape} for {len(kept)} rows")
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
-    if len(wrong):
-        raise ValueError(
-            f"sample_weight of row {wrong[0]} is {weights[wrong[0]]}; it must be finite and >= 0"
-        )
-    weights = weights[kept]
-    if n and not weights.sum() > 0.0:
-        raise ValueError("all sample weights are zero")
-    return weights
 
 
 def without_zeros(

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import em, parallel
 from ._em_streams import is_stream
-from ._estimator import checked_weights, numeric, without_zeros
+from ._estimator import numeric, without_zeros
 from ._rows_ingest import log_probs_of
+from ._weights import checked_weights, n_units, present, spread, weights_of
 from .em import CountData, GammaPrior, RowData, StreamData
 from .errors import NotFittedError
 from .mixture import DirichletMixture
@@ -69,26 +70,31 @@ class DataMixin:
         sample_weight: ArrayLike | None,
         pool: tuple[Executor | None, int],
         zeros: str | None = None,
-    ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_]]:
-        """Data for EM, token names, and which rows of X they are."""
+    ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_], int]:
+        """Data for EM, token names, which rows of X they are, and how many zeros dropped.
+
+        Rows of weight 0 are left out before anything looks at them.
+        """
         policy = zeros or self.zeros
         if isinstance(X, StreamData):
-            return X, None, np.ones(X.n_rows, dtype=bool)
+            return X, None, X.there, 0
+        weights = checked_weights(sample_weight)
         if is_stream(X):
-            weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-            data = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
-            kept = np.ones(data.n_rows, dtype=bool)
-            checked_weights(sample_weight, kept, data.n_rows)
-            return data, None, kept
+            stream = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
+            return stream, None, stream.there, 0
+        X, weights, there = present(X, weights)
+        tokens: tuple[str, ...] | None = None
+        data: em.Data
         if self.kind == "counts" and not isinstance(X, NextTokenRows):
             rows = em.encode(X)
             kept = np.ones(rows.n_rows, dtype=bool)
-            weights = checked_weights(sample_weight, kept, rows.n_rows)
-            return CountData(rows, weights, pool), None, kept
-        log_probs, tokens = self._log_probs(X)
-        log_probs, kept = without_zeros(log_probs, policy)
-        weights = checked_weights(sample_weight, kept, len(log_probs))
-        return RowData(log_probs, weights, pool), tokens, kept
+            data = CountData(rows, weights_of(weights, kept), pool)
+        else:
+            log_probs, tokens = self._log_probs(X)
+            log_probs, kept = without_zeros(log_probs, policy)
+            data = RowData(log_probs, weights_of(weights, kept), pool)
+        n_dropped = len(kept) - data.n_rows
+        return data, tokens, kept if there is None else spread(kept, there), n_dropped
 
     def _check_shape(self, data: em.Data) -> None:
         """Refuse data too small for the mixture."""
@@ -98,7 +104,7 @@ class DataMixin:
                 f"Found array with {data.n_tokens} feature(s) {shape} while a minimum of 2 is "
                 "required."
             )
-        if data.n_rows < self.n_components:
+        if n_units(data.n_rows, data.total_weight) < self.n_components:
             raise ValueError(
                 f"Found array with {data.n_rows} sample(s) {shape} while a minimum of "
                 f"{self.n_components} is required: one per component"
@@ -119,7 +125,7 @@ class DataMixin:
         self._check_fitted()
         # Dropping rows here would tear results and rows apart.
         policy = "floor" if self.zeros == "floor" else "error"
-        data, _, _ = self._data(X, sample_weight, pool, policy)
+        data, *_ = self._data(X, sample_weight, pool, policy)
         if data.n_tokens != self.n_features_in_:
             raise ValueError(
                 f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "

@@ -41,9 +41,19 @@ class ScoresMixin:
         """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
         return self._log_joint(X)[1]
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density of a row, in nats."""
-        return float(np.mean(self.score_samples(X)))
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-density of a row, in nats; by weight, if rows have one."""
+        log_likelihood, total_weight = self._scored(X, sample_weight)
+        return log_likelihood / total_weight
+
+    def _scored(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Log-likelihood of rows, each as often as its weight says, and how many they are."""
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            data = self._judged(X, sample_weight, pool)
+            scores = data.posterior(self.prior_)[1]
+        if data.weights is None:
+            return float(scores.sum()), float(len(scores))
+        return float(data.weights @ scores), data.total_weight
 
     def predict_proba(self, X: Any) -> Floats:
         """Probability of each component given each row; shape (N, K)."""
@@ -66,15 +76,17 @@ class ScoresMixin:
         self._check_fitted()
         return self.prior_.n_components - 1 + self.prior_.alpha.size
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's criterion of the fitted mixture on rows; lower is better."""
-        log_likelihood = float(self.score_samples(X).sum())
-        return 2.0 * self.n_parameters_ - 2.0 * log_likelihood
+        return 2.0 * self.n_parameters_ - 2.0 * self._scored(X, sample_weight)[0]
 
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion of the fitted mixture on rows; lower is better."""
-        scores = self.score_samples(X)
-        return self.n_parameters_ * float(np.log(len(scores))) - 2.0 * float(scores.sum())
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion of the fitted mixture on rows; lower is better.
+
+        With weights there are as many rows as they sum to.
+        """
+        log_likelihood, total_weight = self._scored(X, sample_weight)
+        return self.n_parameters_ * float(np.log(total_weight)) - 2.0 * log_likelihood
 
     def information(self, X: Any, sample_weight: ArrayLike | None = None) -> Information:
         """Standard errors, and Laplace's approximation of the evidence, at the fitted mixture.
@@ -89,7 +101,8 @@ class ScoresMixin:
         -------
         Information
             ``alpha_se`` (K, V), ``weights_se`` (K,), ``log_evidence``, ``hessian``, and
-            ``is_maximum``: whether the parameters are identified.
+            ``is_maximum``: whether the parameters are identified.  With weights, of rows repeated
+            as often.
 
         Raises
         ------
@@ -100,7 +113,8 @@ class ScoresMixin:
         -----
         The Hessian is that of the whole mixture, responsibilities included (Louis 1982).  The
         evidence is under normal priors of ln alpha, mean 0 and standard deviation 3, and a uniform
-        prior of the weights.
+        prior of the weights, by Laplace's method at the mode of that posterior; of counts as
+        sequences, without multinomial coefficients.
 
         Examples
         --------

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import parallel
 from ._em_streams import StreamData
+from ._weights import checked_weights, weights_of
 from .mixture import DirichletMixture
 from .transitions import TransitionMatrix
 
@@ -51,6 +52,7 @@ def fit(
     client : distributed.Client, optional
         The cluster; Dask's own threads by default.
     sample_weight : array_like of shape (N,), optional
+        As in memory: weight k counts a row as k equal rows, and one of weight 0 is not there.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def fit(
     >>> dask.fit(mb.DirichletMixtureEstimator(1, kind="probs"), rows).converged_
     True
     """
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weights = checked_weights(sample_weight)
     return estimator.fit(ChunkData.over(rows, estimator, weights, client))
 
 
@@ -185,8 +187,11 @@ class ChunkData(StreamData):
             raise ValueError("set the estimator's kind: what the rows hold")
         if estimator.zeros == "drop":
             raise ValueError("zeros='drop' needs rows in memory; give zeros='floor'")
-        if weights is not None and weights.shape != (array.shape[0],):
-            raise ValueError(f"sample_weight has shape {weights.shape} for {array.shape[0]} rows")
+        there = np.ones(array.shape[0], dtype=bool)
+        weights = weights_of(weights, there)
+        if weights is not None and not weights.all():
+            there = weights > 0.0
+            array, weights = array[np.flatnonzero(there)], weights[there]
         chunks = list(array.to_delayed().ravel())
         if client is not None:
             chunks = client.compute(chunks, retries=RETRIES)
@@ -198,6 +203,7 @@ class ChunkData(StreamData):
             zeros=estimator.zeros,
             weights=weights,
             pool=(None, 1),
+            there=there,
             array=array,
             client=client,
             chunks=tuple(chunks),

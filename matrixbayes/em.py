@@ -19,6 +19,7 @@ from . import _core
 from ._em_counts import CountData, CountStatistics, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
+from ._weights import merged
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -292,7 +293,7 @@ def start(
     if isinstance(data, StreamData):
         if not isinstance(init, str):
             raise ValueError("responsibilities to start from need rows in memory; give a mixture")
-        data = data.some(_seeds(np.arange(data.n_rows), data.n_tokens, n_components, rng))
+        data = _part(data, np.arange(data.n_rows), n_components, rng)
     if isinstance(init, str):
         return start_on(
             data, np.arange(data.n_rows), n_components, prior, tokens, rng, grouping=init
@@ -310,11 +311,13 @@ def start_on(
     grouping: str = "kmeans++",
 ) -> DirichletMixture:
     """A mixture of some rows, or a random part of them, in groups."""
-    data = data.some(_seeds(rows, data.n_tokens, n_components, rng))
+    data = _part(data, rows, n_components, rng)
     share = np.ones((data.n_rows, 1))
     if n_components > 1:
         weights = np.ones(data.n_rows) if data.weights is None else data.weights
-        groups = _GROUPINGS[grouping](Points(data.points(), weights), n_components, rng)
+        # A row and its repetitions are one point, so that chance treats them as it does a weight.
+        points, weights, place = merged(data.points(), weights)
+        groups = _GROUPINGS[grouping](Points(points, weights), n_components, rng)[place]
         # A group of few rows has hardly a spread: each is mixed with all the rows.
         share = np.full((data.n_rows, n_components), 0.1 / n_components)
         share[np.arange(data.n_rows), groups] += 0.9
@@ -333,12 +336,18 @@ def _from_shares(
     return maximization(statistics, alpha, prior, tokens)[0]
 
 
-def _seeds(
-    rows: NDArray[np.intp], n_tokens: int, n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """The rows that a start looks at: all of them, or a random part."""
-    most = max(SEED_CELLS // n_tokens, SEED_ROWS * n_components)
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+def _part(
+    data: Data, rows: NDArray[np.intp], n_components: int, rng: np.random.Generator
+) -> RowData | CountData:
+    """What a start looks at: the rows, or a random part of them, drawn by weight."""
+    most = max(SEED_CELLS // data.n_tokens, SEED_ROWS * n_components)
+    if len(rows) <= most:
+        return data.some(rows)
+    if data.weights is None:
+        return data.some(np.sort(rng.choice(rows, most, replace=False)))
+    weights = data.weights[rows]
+    drawn, times = np.unique(rng.choice(rows, most, p=weights / weights.sum()), return_counts=True)
+    return replace(data.some(drawn), weights=times.astype(np.float64))
 
 
 class Points(NamedTuple):

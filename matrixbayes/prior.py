@@ -69,7 +69,8 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     random_state : int or numpy.random.Generator, optional
         Where chance comes from.
     executor : concurrent.futures.Executor, optional
-        Who computes blocks of rows; threads of our own by default.
+        Who computes blocks of rows; threads of our own by default.  Copies and clones share it;
+        what is pickled is without it.
     n_jobs : int, optional
         How many of those threads: None or -1 for one per core.  The result does not depend on it.
     verbose : int
@@ -97,7 +98,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     converged_ : bool
         Whether the best start settled, with no concentration at its cap or fallen to 0.
     n_rows_, n_dropped_ : int
-        Rows used, and rows left out by ``zeros="drop"``.
+        Rows used, and rows left out by ``zeros="drop"``; rows of weight 0 are neither.
+    total_weight_ : float
+        Sum of the weights of the rows used: how many there are, repetitions counted.
     n_features_in_ : int
         V.
 
@@ -162,7 +165,8 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         y
             Ignored.
         sample_weight : array_like of shape (N,), optional
-            Weight k counts a row as k equal rows.
+            Weight k counts a row as k equal rows, here and wherever weights are taken; fractions
+            are legal.  A row of weight 0 is not there, and may hold anything.
 
         Returns
         -------
@@ -182,6 +186,27 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             warnings.warn(reason, ConvergenceWarning, stacklevel=2)
         return self
 
+    def fit_predict(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.intp]:
+        """Fit, and the most probable component of each row, those of weight 0 too; shape (N,).
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> rows = [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.85, 0.15], [0.2, 0.8], [0.86, 0.14]]
+        >>> mb.DirichletMixtureEstimator(2, kind="probs", random_state=0).fit_predict(rows)
+        array([0, 1, 0, 0, 1, 0])
+        """
+        for reason in self._fit(X, sample_weight):
+            warnings.warn(reason, ConvergenceWarning, stacklevel=2)
+        return self.predict(X)
+
     def _fit(
         self, X: Any, sample_weight: ArrayLike | None, smaller: DirichletMixture | None = None
     ) -> list[str]:
@@ -191,7 +216,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         """
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
-            data, tokens, kept = self._data(X, sample_weight, pool)
+            data, tokens, kept, n_dropped = self._data(X, sample_weight, pool)
             self._check_shape(data)
             rng = generator_of(self.random_state)
             init = self._init(kept, data.n_tokens)
@@ -199,7 +224,8 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
                 init = best_split(data, smaller, self._prior(), rng) or init
             # Everything has been checked: a refused call changes nothing.
             self._remember_columns(X, data.n_tokens)
-            self.n_rows_, self.n_dropped_ = data.n_rows, int((~kept).sum())
+            self.n_rows_, self.total_weight_ = data.n_rows, data.total_weight
+            self.n_dropped_ = n_dropped
             best = self._best_start(data, tokens, init, rng)
         return self._reasons(best, data)
 
@@ -393,6 +419,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             )
         )
         self._n_batches, self.n_rows_ = n + 1, self.n_rows_ + batch.n_rows
+        self.total_weight_ += weight
         return self
 
     def from_summaries(
@@ -423,5 +450,5 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         settled = 0.0 <= rise < self.tol
         state = em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled, len(bounds))
         self._learn(state)
-        self.n_rows_ = merged.n_rows
+        self.n_rows_, self.total_weight_ = merged.n_rows, float(merged.weight.sum())
         return self

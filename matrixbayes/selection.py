@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import operator
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display, parallel
-from ._estimator import generator_of
+from ._estimator import generator_of, without_zeros
+from ._weights import checked_weights, merged, present, weights_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 from .prior import DirichletMixtureEstimator
@@ -20,6 +21,9 @@ from .rows import NextTokenRows, as_log_probs
 
 __all__ = ["PriorSelection", "select_prior"]
 
+Floats = NDArray[np.float64]
+
+MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
 
 
@@ -34,7 +38,8 @@ class PriorSelection:
     table : list of dict
         For each: ``n_components``, ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``,
         ``icl`` (lower is better), ``log_evidence`` and ``cv`` (higher is better; None where they
-        were not asked for, or could not be had), ``cv_se``, ``converged``.
+        were not asked for, or could not be had), ``cv_se`` (its standard error over the folds),
+        ``converged``.
     criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
     best_ : DirichletMixtureEstimator
         The best by the criterion, of those that have converged if any has: at a cap on
@@ -51,7 +56,7 @@ class PriorSelection:
         sign = CRITERIA[self.criterion]
         known = [entry for entry in self.table if entry[self.criterion] is not None]
         if not known:
-            raise ValueError(f"no size has a {self.criterion}: more than 4,000 parameters, or none")
+            raise ValueError(f"no size has a {self.criterion}; a warning said why")
         eligible = [entry for entry in known if entry["converged"]] or known
         best = min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
         return self.estimators[best["n_components"]]
@@ -65,7 +70,7 @@ class PriorSelection:
 
 def select_prior(
     rows: Any,
-    n_components: Iterable[int] = range(1, 9),
+    n_components: int | Iterable[int] = range(1, 9),
     *,
     criterion: str = "bic",
     n_folds: int = 5,
@@ -80,7 +85,7 @@ def select_prior(
     Parameters
     ----------
     rows : NextTokenRows, array_like of shape (N, V), or sparse counts
-    n_components : iterable of int
+    n_components : int or iterable of int
         The sizes to try.
     criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
         What decides: Akaike's or the Bayesian information criterion; the integrated complete
@@ -88,8 +93,12 @@ def select_prior(
         Celeux & Govaert 2000); Laplace's approximation of the evidence; or the mean log-score of
         held-out rows.  The last two cost more, and are in the table only if they decide.
     n_folds : int
-        For "cv".
+        For "cv".  Equal rows of probabilities lie in one fold: else the fits know what they are
+        scored by, and the score is too high.  Equal rows of counts are draws of their own, and
+        lie anywhere; so does each unit of a row's weight.
     sample_weight : array_like of shape (N,), optional
+        Numbers of repetitions, in every criterion: weight k is k equal rows, fractions are legal,
+        and a row of weight 0 is not there, whatever it holds.
     **parameters
         For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...  With an
         ``executor`` the sizes are fitted beside each other, each on one worker, and the splits
@@ -109,19 +118,17 @@ def select_prior(
     >>> found.best_.n_components
     2
     """
-    sizes = list(dict.fromkeys(n_components))
-    if not sizes:
-        raise ValueError("n_components is empty; give at least one number of components")
+    sizes = _sizes(n_components)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion={criterion!r} is not one of {', '.join(map(repr, CRITERIA))}")
+    rows, weights, _ = present(rows, checked_weights(sample_weight))
     if parameters.get("kind") == "counts":
         rows = rows.tocsr() if hasattr(rows, "tocsr") else np.asarray(rows)
     elif not isinstance(rows, NextTokenRows):  # convert once, not once per size
         log_probs, tokens = as_log_probs(rows, parameters.get("kind"))
         rows = NextTokenRows(log_probs, tokens=tokens)
-    if criterion == "cv" and not 2 <= n_folds <= rows.shape[0]:
-        raise ValueError(f"n_folds is {n_folds}; it must be from 2 to the {rows.shape[0]} rows")
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weights = weights_of(weights, np.ones(rows.shape[0], dtype=bool))
+    held = _held(*_judged(rows, weights, parameters), n_folds) if criterion == "cv" else None
     executor = parameters.pop("executor", None)
     if executor is not None:
         parameters["n_jobs"] = 1
@@ -140,21 +147,62 @@ def select_prior(
             split = _fitted(size, parameters, rows, weights, smaller)
             found[size] = max(found[size], split, key=_height)
     estimators = {size: fitted for size, (fitted, _) in found.items()}
-    table = parallel.in_order(
-        pool, _entry, ((each, rows, weights, criterion, n_folds) for each in estimators.values())
+    judged = _judged(rows, weights, parameters)
+    entries = parallel.in_order(
+        pool, _entry, ((each, *judged, criterion, held) for each in estimators.values())
     )
-    selection = PriorSelection(estimators, list(table), criterion)
+    table = []
+    for (_, reasons), (entry, why) in zip(found.values(), entries, strict=True):
+        table.append(entry)
+        reasons += [f"there is no log-evidence: {why}"] if why else []
+    selection = PriorSelection(estimators, table, criterion)
     for size, (_, reasons) in found.items():
         for reason in reasons:
             warnings.warn(f"n_components={size}: {reason}", ConvergenceWarning, stacklevel=2)
     return selection
 
 
+def _sizes(n_components: int | Iterable[int]) -> list[int]:
+    """The sizes to try, each once."""
+    several = isinstance(n_components, Iterable) and getattr(n_components, "ndim", 1) != 0
+    if isinstance(n_components, (str, bytes)) or not (several or _is_whole(n_components)):
+        raise TypeError(
+            f"n_components is {n_components!r}; give one number of components, such as 3, or "
+            "several, such as range(1, 9)"
+        )
+    sizes: list[Any] = list(n_components) if several else [n_components]  # type: ignore[arg-type]
+    if not sizes:
+        raise ValueError("n_components is empty; give at least one number of components")
+    for size in sizes:
+        if not _is_whole(size) or size < 1:
+            raise ValueError(f"n_components holds {size!r}; each must be a positive integer")
+    return list(dict.fromkeys(operator.index(size) for size in sizes))
+
+
+def _is_whole(number: object) -> bool:
+    """Whether it is an integer of any kind, but no truth value."""
+    try:
+        operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(number, (bool, np.bool_))
+
+
+def _judged(
+    rows: Any, weights: Floats | None, parameters: dict[str, Any]
+) -> tuple[Any, Floats | None]:
+    """The rows that criteria are about: all that are fitted."""
+    if parameters.get("zeros") != "drop" or not isinstance(rows, NextTokenRows):
+        return rows, weights
+    kept = without_zeros(rows.log_probs, "drop")[1]
+    return rows[kept], weights_of(weights, kept)
+
+
 def _fitted(
     size: int,
     parameters: dict[str, Any],
     rows: Any,
-    weights: NDArray[np.float64] | None,
+    weights: Floats | None,
     smaller: DirichletMixture | None,
 ) -> tuple[DirichletMixtureEstimator, list[str]]:
     """A fit, from a split of a smaller mixture where one is given, and what is to be warned of."""
@@ -170,13 +218,13 @@ def _height(fit: tuple[DirichletMixtureEstimator, list[str]]) -> tuple[bool, flo
 def _entry(
     fitted: DirichletMixtureEstimator,
     rows: Any,
-    weights: NDArray[np.float64] | None,
+    weights: Floats | None,
     criterion: str,
-    n_folds: int,
-) -> dict[str, Any]:
-    """A size's line of the table."""
+    held: Floats | None,
+) -> tuple[dict[str, Any], str]:
+    """A size's line of the table, and why it has no evidence if that was asked for."""
     deviance, n_parameters = -2.0 * fitted.log_likelihood_, fitted.n_parameters_
-    bic = deviance + n_parameters * float(np.log(fitted.n_rows_))
+    bic = deviance + n_parameters * float(np.log(fitted.total_weight_))
     entry = {
         "n_components": fitted.n_components,
         "log_likelihood": fitted.log_likelihood_,
@@ -189,42 +237,75 @@ def _entry(
         "cv_se": None,
         "converged": fitted.converged_,
     }
+    why = ""
     if criterion == "log_evidence":
-        with contextlib.suppress(ValueError):  # too many parameters
-            entry["log_evidence"] = fitted.information(rows, weights).log_evidence
-    if criterion == "cv":
-        entry["cv"], entry["cv_se"] = _held_out(fitted, rows, weights, n_folds)
-    return entry
+        try:
+            found = fitted.information(rows, weights)
+            entry["log_evidence"], why = found.log_evidence, found.why_no_evidence
+        except ValueError as error:  # too many parameters
+            why = str(error)
+    if held is not None:
+        entry["cv"], entry["cv_se"] = _held_out(fitted, rows, held)
+    return entry, why
 
 
 def _assignment_entropy(
-    fitted: DirichletMixtureEstimator, rows: Any, weights: NDArray[np.float64] | None
+    fitted: DirichletMixtureEstimator, rows: Any, weights: Floats | None
 ) -> float:
     """Entropy of the components of all rows, in nats."""
-    if fitted.n_components == 1 or fitted.n_dropped_:
-        return 0.0 if fitted.n_components == 1 else float("nan")
+    if fitted.n_components == 1:
+        return 0.0
     shares = fitted.predict_proba(rows)
     entropy = -np.where(shares > 0.0, shares * np.log(np.maximum(shares, 1e-300)), 0.0).sum(axis=1)
     return float(entropy.sum() if weights is None else weights @ entropy)
 
 
-def _held_out(
-    estimator: DirichletMixtureEstimator,
-    rows: Any,
-    weights: NDArray[np.float64] | None,
-    n_folds: int,
-) -> tuple[float, float]:
-    """Mean log-score of a row that was held out, and its standard error over the folds."""
+def _held(rows: Any, weights: Floats | None, n_folds: int) -> Floats:
+    """How much of the weight of each row is in each fold: (folds, N).
+
+    What is dealt out are different rows of probabilities with their weight together, or rows of
+    counts in units of weight, and what is left of it.
+    """
+    w = np.ones(rows.shape[0]) if weights is None else weights
     if isinstance(rows, NextTokenRows):
-        rows = rows.log_probs
-        estimator = DirichletMixtureEstimator(**{**estimator.get_params(), "kind": "log_probs"})
+        _, first, place = np.unique(
+            merged(np.ascontiguousarray(rows.log_probs), w)[2],
+            return_index=True,
+            return_inverse=True,
+        )
+        row, piece, size = np.arange(len(w)), place.reshape(len(w)), w
+        n_pieces, what = len(first), "different rows"
     else:
-        estimator = DirichletMixtureEstimator(**estimator.get_params())
-    order = np.random.default_rng(0).permutation(rows.shape[0])
-    means = []
-    for fold in np.array_split(order, n_folds):
-        rest = np.setdiff1d(order, fold)
-        estimator.fit(rows[rest], sample_weight=None if weights is None else weights[rest])
-        scores = estimator.score_samples(rows[fold])
-        means.append(float(np.average(scores, weights=None if weights is None else weights[fold])))
-    return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(n_folds))
+        unit = max(1.0, float(np.ceil(w.sum() / MOST_PIECES)))
+        times = np.ceil(w / unit).astype(np.intp)
+        row = np.repeat(np.arange(len(w)), times)
+        size = np.full(len(row), unit)
+        size[np.cumsum(times) - 1] = w - unit * (times - 1)
+        n_pieces, what = len(row), "rows"
+        piece = np.arange(n_pieces)
+    if not _is_whole(n_folds) or not 2 <= n_folds <= n_pieces:
+        raise ValueError(f"n_folds is {n_folds}; it must be from 2 to the {n_pieces} {what}")
+    order = np.random.default_rng(0).permutation(n_pieces)
+    fold = np.empty(n_pieces, dtype=np.intp)
+    for f, members in enumerate(np.array_split(order, n_folds)):
+        fold[members] = f
+    return np.stack(
+        [np.bincount(row, np.where(fold[piece] == f, size, 0.0), len(w)) for f in range(n_folds)]
+    )
+
+
+def _held_out(estimator: DirichletMixtureEstimator, rows: Any, held: Floats) -> tuple[float, float]:
+    """Mean log-score of a row that was held out, and its standard error over the folds."""
+    parameters = estimator.get_params()
+    if isinstance(rows, NextTokenRows):
+        rows, parameters["kind"] = rows.log_probs, "log_probs"
+    estimator = DirichletMixtureEstimator(**parameters)
+    n_folds = len(held)
+    means = np.empty(n_folds)
+    for f in range(n_folds):
+        estimator.fit(rows, sample_weight=np.delete(held, f, axis=0).sum(axis=0))
+        means[f] = estimator.score(rows, sample_weight=held[f])
+    shares = held.sum(axis=1) / held.sum()
+    mean = float(shares @ means)
+    spread = (shares * (means - mean)) ** 2
+    return mean, float(np.sqrt(spread.sum() * n_folds / (n_folds - 1)))

@@ -52,7 +52,7 @@ LAYERS = [
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},
-    {"display", "io", "parallel"},
+    {"display", "io", "parallel", "weights"},
     {"errors"},
     {"core"},
 ]

@@ -1,0 +1,157 @@
+"""Weights of rows: numbers of repetitions.  A row of weight 0 is not there.
+
+Contents
+    checked_weights    what a caller handed in, as floats
+    weights_of         those of some rows
+    present            rows without those of weight 0, whatever holds them
+    n_units            how many rows there are, repetitions counted
+    merged             equal points as one, of their weight together
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["checked_weights", "merged", "n_units", "present", "spread", "taken", "weights_of"]
+
+Floats = NDArray[np.float64]
+
+
+def checked_weights(sample_weight: Any) -> Floats | None:
+    """Weights (N,), or one () for all rows: each finite and >= 0, with a positive sum.
+
+    Raises
+    ------
+    TypeError
+        They are not real numbers, or some are masked.
+    ValueError
+        One cannot be used, or all are zero.
+    """
+    if sample_weight is None:
+        return None
+    if hasattr(sample_weight, "detach"):  # a torch tensor
+        sample_weight = sample_weight.detach().cpu().double().numpy()
+    if isinstance(sample_weight, np.ma.MaskedArray):
+        raise TypeError("sample_weight is a masked array; give a number for each row")
+    given = np.asarray(sample_weight)
+    if given.dtype.kind not in "biufO":
+        raise TypeError(f"sample_weight must be numbers, not {given.dtype}")
+    weights = given.astype(np.float64)
+    if weights.ndim > 1:
+        raise ValueError(f"sample_weight has shape {weights.shape}; it needs one for each row")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(wrong):
+        raise ValueError(
+            f"sample_weight of row {wrong[0]} is {weights.ravel()[wrong[0]]}; it must be finite "
+            "and >= 0"
+        )
+    if weights.size and not weights.any():
+        raise ValueError("all sample weights are zero")
+    if not np.isfinite(weights.sum()):
+        raise ValueError("the sum of the sample weights is beyond a double's range")
+    return weights
+
+
+def weights_of(weights: Floats | None, kept: NDArray[np.bool_]) -> Floats | None:
+    """Those of the kept rows; one weight is that of every row."""
+    if weights is None:
+        return None
+    if weights.ndim == 0:
+        weights = np.full(len(kept), float(weights))
+    if weights.shape != kept.shape:
+        raise ValueError(f"sample_weight has shape {weights.shape} for {len(kept)} rows")
+    return weights[kept]
+
+
+def present(X: Any, weights: Floats | None) -> tuple[Any, Floats | None, NDArray[np.bool_] | None]:
+    """X and its weights without the rows of weight 0, and which rows are left.
+
+    Nothing looks at what such rows hold.  None for the rows that are left where all are; rows and
+    weights that do not go together are handed on as they are.
+    """
+    if weights is None or weights.ndim == 0 or weights.all():
+        return X, weights, None
+    length = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
+    if length != len(weights):
+        return X, weights, None
+    there = weights > 0.0
+    return taken(X, np.flatnonzero(there)), weights[there], there
+
+
+def spread(kept: NDArray[np.bool_], there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of all rows are kept, from which of the rows that are there."""
+    result = np.zeros(len(there), dtype=bool)
+    result[there] = kept
+    return result
+
+
+def taken(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Some rows of an array, a data frame, sparse rows, or a sequence of rows."""
+    if isinstance(X, (list, tuple)):
+        return [X[i] for i in rows]
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if hasattr(X, "tocsr"):
+        return X.tocsr()[rows]
+    if hasattr(X, "indptr"):
+        from scipy import sparse
+
+        return sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)[rows]
+    return X[rows] if hasattr(X, "__getitem__") else np.asarray(X)[rows]
+
+
+def n_units(n_rows: int, total_weight: float) -> float:
+    """How many rows there are, each as often as its weight says.
+
+    Weights of any scale are legal: below 1 in the mean they take nothing from the rows.
+    """
+    return max(float(n_rows), total_weight)
+
+
+def merged(
+    points: NDArray[np.floating], weights: Floats
+) -> tuple[NDArray[np.floating], Floats, NDArray[np.intp]]:
+    """The different rows of an array (n, V), their weights, and which of them each row is.
+
+    In the order in which they come first; -0.0 is not 0.0.  Rows that are all different come back
+    as they are.
+    """
+    n = len(points)
+    each = np.arange(n)
+    if n < 2:
+        return points, weights, each
+    keys = _keys(points)
+    rising = np.sort(keys)
+    if (rising[1:] != rising[:-1]).all():
+        return points, weights, each
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    first, place = first[order], np.argsort(order)[place.reshape(n)]
+    bits = _bits(points)
+    if not all(
+        np.array_equal(bits[cut], bits[first[place[cut]]])
+        for cut in (slice(i, i + 4096) for i in range(0, n, 4096))
+    ):  # two rows of one key, by chance: once in 2^64 / n^2
+        return points, weights, each
+    return points[first], np.bincount(place, weights, len(first)).astype(np.float64), place
+
+
+def _bits(points: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
+    return np.ascontiguousarray(points).view(f"u{points.dtype.itemsize}")
+
+
+def _keys(points: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """A number for each row that different rows share by chance only."""
+    odd = np.random.default_rng(0).integers(2**63, size=points.shape[1], dtype=np.uint64) * 2 + 1
+    keys = np.empty(len(points), dtype=np.uint64)
+    step = max(1, (1 << 18) // max(1, points.shape[1]))
+    for start in range(0, len(points), step):
+        bits = _bits(points[start : start + step]).astype(np.uint64)
+        bits ^= bits >> np.uint64(29)
+        keys[start : start + step] = ((bits * odd) ^ (bits >> np.uint64(17))).sum(
+            axis=1, dtype=np.uint64
+        )
+    return keys
