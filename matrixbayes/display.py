@@ -361,16 +361,30 @@ def _selection_table(selection: Any) -> tuple[str, list[str], list[list[Any]], i
     return title, columns, rows, sizes.index(best) if best in sizes else None
 
 
+def _unsettled(selection: Any) -> list[str]:
+    """A mark for each size: empty where the fit converged."""
+    marks = {True: "", False: "did not converge"}
+    return [marks[bool(entry.get("converged", True))] for entry in selection.table]
+
+
 def selection_text(selection: Any) -> str:
-    """A `PriorSelection` in at most ten lines; the chosen row is marked."""
+    """A `PriorSelection` in at most ten lines; the chosen row is marked, and unsettled fits."""
     title, columns, rows, best = _selection_table(selection)
-    marked = [[*row, "<- best" if i == best else ""] for i, row in enumerate(rows)]
+    marks = [
+        ", ".join(filter(None, ["<- best" if i == best else "", mark]))
+        for i, mark in enumerate(_unsettled(selection))
+    ]
+    marked = [[*row, mark] for row, mark in zip(rows, marks, strict=True)]
     return table_text([*columns, ""], marked, title=title)
 
 
 def selection_html(selection: Any) -> str:
-    """A `PriorSelection` as a static HTML table; the chosen row is bold."""
+    """A `PriorSelection` as a static HTML table; the chosen row is bold, unsettled fits marked."""
     title, columns, rows, best = _selection_table(selection)
+    marks = _unsettled(selection)
+    if any(marks):
+        columns = [*columns, ""]
+        rows = [[*row, mark] for row, mark in zip(rows, marks, strict=True)]
     return table_html(columns, rows, caption=title, bold=best)
 
 

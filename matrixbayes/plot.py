@@ -315,7 +315,7 @@ _CRITERIA = {
 def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     """The criterion of a `PriorSelection` against the number of components.
 
-    A held-out score has its standard error.
+    A held-out score has its standard error.  A size whose fit did not converge is crossed out.
     """
     name = str(getattr(selection, "criterion", "bic"))
     table = [entry for entry in selection.table if entry[name] is not None]
@@ -327,6 +327,19 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     if name == "cv":
         errors = [float(entry["cv_se"]) for entry in table]
         ax.errorbar(sizes, values, yerr=errors, color=COLOURS[0], linestyle="none", capsize=3)
+    unsettled = [i for i, entry in enumerate(table) if not entry.get("converged", True)]
+    if unsettled:
+        ax.plot(
+            [sizes[i] for i in unsettled],
+            [values[i] for i in unsettled],
+            color=GREY,
+            marker="x",
+            markersize=11,
+            markeredgewidth=2.0,
+            linestyle="none",
+            zorder=3,
+            label="did not converge",
+        )
     at = values[sizes.index(best)]
     ring: dict[str, Any] = {
         "markersize": 14,
