@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, parallel
+from ._numbers import exact_rows, reals
 from .mixture import DirichletMixture
 
 __all__ = ["CountData", "CountStatistics", "encode"]
@@ -55,6 +56,11 @@ class CountStatistics:
     cells: Floats
     log_likelihood: float
     n_rows: int
+
+    def __radd__(self, other: object) -> CountStatistics:
+        return (
+            self if isinstance(other, int) and other == 0 else NotImplemented
+        )  # sum() begins with 0
 
     def __add__(self, other: object) -> CountStatistics:
         if not isinstance(other, CountStatistics):
@@ -96,22 +102,17 @@ def encode(X: Any) -> _core.Counts:
     ----------
     X : array_like of shape (N, V), or compressed sparse rows
         A scipy.sparse array, or anything with ``indptr``, ``indices``, ``data`` and ``shape``.
+        Entries at the same place are summed.
 
     Raises
     ------
     ValueError
         A count is negative or not finite, or the arrays are no sparse rows; the row is named.
     """
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
-    if all(hasattr(X, name) for name in ("indptr", "indices", "data", "shape")):
-        n_rows, n_tokens = X.shape
-        if len(X.indptr) != n_rows + 1:
-            raise ValueError(f"indptr has {len(X.indptr)} entries for {n_rows} rows")
-        return _core.Counts(X.indptr, X.indices, X.data, n_tokens)
-    dense = np.asarray(X)
-    if dense.dtype.kind not in "biuf":
-        raise TypeError(f"counts must be an array of real numbers, not of {dense.dtype}")
+    if hasattr(X, "tocsr") or all(hasattr(X, n) for n in ("indptr", "indices", "data", "shape")):
+        rows = exact_rows(X, "counts")
+        return _core.Counts(rows.indptr, rows.indices, rows.data, rows.shape[1])
+    dense = reals(X, "counts")
     if dense.ndim != 2:
         raise ValueError(f"counts have shape {dense.shape}; they need (N, V)")
     where = dense != 0
@@ -132,9 +133,7 @@ class CountData:
         cls, X: Any, weights: ArrayLike | None = None, pool: tuple[Executor | None, int] = (None, 1)
     ) -> CountData:
         """From counts (N, V), dense or sparse."""
-        return cls(
-            encode(X), None if weights is None else np.asarray(weights, dtype=np.float64), pool
-        )
+        return cls(encode(X), None if weights is None else reals(weights, "weights"), pool)
 
     @property
     def n_rows(self) -> int:

@@ -19,6 +19,8 @@ from . import parallel
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._estimator import without_zeros
+from ._names import in_order, labels_of, order_of, string_labels
+from ._numbers import exact_rows, plain
 from ._weights import weights_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
@@ -66,6 +68,7 @@ class StreamData:
     weights: Floats | None
     pool: tuple[Executor | None, int]
     there: NDArray[np.bool_]
+    tokens: tuple[str, ...] | None  # names of the columns, where chunks have some
 
     @classmethod
     def of(
@@ -76,6 +79,7 @@ class StreamData:
         zeros: str,
         weights: Floats | None,
         pool: tuple[Executor | None, int],
+        wanted: tuple[Any, ...] | None = None,
     ) -> StreamData:
         """From what `is_stream` finds to be one.
 
@@ -107,17 +111,17 @@ class StreamData:
             if len(X.shape) != 2:
                 raise ValueError(f"rows have shape {tuple(X.shape)}; they need (N, V)")
             n_rows, n_tokens = map(int, X.shape)
-            read = _slices(X)
+            read, names = _slices(X), None
         else:
-            n_rows, n_tokens = _measure(X)
-            read = _chunks(X)
+            n_rows, n_tokens, names = _measure(X, wanted)
+            read = _chunks(X, names)
         there = np.ones(n_rows, dtype=bool)
         weights = weights_of(weights, there)
         if weights is not None and not weights.all():
             there = weights > 0.0
             read, weights = _present(read, there), weights[there]
         n_rows = int(np.count_nonzero(there))
-        return cls(read, n_rows, n_tokens, kind, zeros, weights, pool, there)
+        return cls(read, n_rows, n_tokens, kind, zeros, weights, pool, there, names)
 
     @property
     def total_weight(self) -> float:
@@ -211,7 +215,7 @@ def _slices(X: Any) -> Callable[[int], Iterator[Any]]:
 
     def read(size: int) -> Iterator[Any]:
         for start in range(0, X.shape[0], size):
-            yield np.array(X[start : start + size])
+            yield np.array(plain(X[start : start + size], "rows"))
             _forget_pages(X)
 
     return read
@@ -239,40 +243,46 @@ class _Column:
         self.shape = (len(dataset), len(dataset[0][name]) if len(dataset) else 0)
 
     def __getitem__(self, cut: slice) -> NDArray[Any]:
-        return np.asarray(self._dataset[cut][self._name])
+        return plain(self._dataset[cut][self._name], "rows")
 
 
-def _measure(X: Iterable[Any]) -> tuple[int, int]:
-    """Rows and columns of an iterable of chunks."""
+def _measure(
+    X: Iterable[Any], wanted: tuple[Any, ...] | None
+) -> tuple[int, int, tuple[str, ...] | None]:
+    """Rows and columns of an iterable of chunks, and the columns' names: those wanted, or those of
+    the first chunk that has some."""
     n_rows, widths = 0, set()
+    names = wanted if wanted and isinstance(wanted[0], str) else None
     for chunk in X:
-        chunk = _two_axes(chunk)
+        names = string_labels(chunk) if names is None else names
+        chunk = _two_axes(chunk, names)
         n_rows += chunk.shape[0]
         widths.add(chunk.shape[1])
         if len(widths) > 1:
             raise ValueError(f"chunks have {sorted(widths)} columns; they need the same number")
     if not n_rows:
         raise ValueError("there are no rows: the iterable gave no chunk with one")
-    return n_rows, int(widths.pop())
+    return n_rows, int(widths.pop()), names
 
 
-def _two_axes(chunk: Any) -> Any:
-    """A chunk of rows; a single row is a chunk of one."""
+def _two_axes(chunk: Any, names: tuple[str, ...] | None) -> Any:
+    """A chunk of rows, its columns in the order of names; a single row is a chunk of one."""
+    order = order_of(labels_of(chunk), names, "the columns of a chunk and those of the others")
     if hasattr(chunk, "log_probs"):
         chunk = chunk.log_probs
-    chunk = chunk.tocsr() if hasattr(chunk, "tocsr") else np.asarray(chunk)
+    chunk = exact_rows(chunk, "counts") if hasattr(chunk, "tocsr") else plain(chunk, "a chunk")
     if chunk.ndim == 1:
         chunk = chunk[np.newaxis]
     if chunk.ndim != 2:
         raise ValueError(f"a chunk has shape {chunk.shape}; it needs (n, V), or (V,)")
-    return chunk
+    return in_order(chunk, order)
 
 
-def _chunks(X: Iterable[Any]) -> Callable[[int], Iterator[Any]]:
+def _chunks(X: Iterable[Any], names: tuple[str, ...] | None) -> Callable[[int], Iterator[Any]]:
     """Blocks from the chunks of an iterable."""
 
     def read(size: int) -> Iterator[Any]:
-        return _of_size((_two_axes(chunk) for chunk in X), size)
+        return _of_size((_two_axes(chunk, names) for chunk in X), size)
 
     return read
 

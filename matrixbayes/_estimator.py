@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._numbers import plain, reals
 
 __all__ = [
     "FLOOR",
@@ -103,9 +104,9 @@ def numeric(X: Any) -> Any:
         raise TypeError("Sparse data was passed but dense rows are required; use X.toarray()")
     if hasattr(X, "detach"):
         return X
-    array = np.asarray(X)
-    if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: rows are {array.dtype}")
+    if getattr(getattr(X, "dtype", None), "kind", "") == "c":
+        raise ValueError(f"Complex data not supported: rows are {X.dtype}")
+    array = plain(X, "rows")
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {array.ndim}D array of shape {array.shape} instead. Reshape "
@@ -115,9 +116,7 @@ def numeric(X: Any) -> Any:
         raise ValueError(
             f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 2 is required."
         )
-    if array.dtype.kind in "biuO":
-        return array.astype(np.float64)
-    return X
+    return reals(array, "rows") if array.dtype.kind in "biuO" else array
 
 
 def generator_of(random_state: Any) -> np.random.Generator:

@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from . import em, parallel
 from ._em_streams import is_stream
 from ._estimator import numeric, without_zeros
+from ._names import in_order, labels_of, order_of, string_labels
+from ._numbers import plain, whole
 from ._rows_ingest import log_probs_of
 from ._weights import checked_weights, n_units, present, spread, weights_of
 from .em import CountData, GammaPrior, RowData, StreamData
-from .errors import NotFittedError
+from .errors import ArgumentError, NotFittedError
 from .mixture import DirichletMixture
-from .rows import NextTokenRows, as_log_probs
+from .rows import NextTokenRows
 
 __all__ = ["DataMixin"]
 
@@ -29,6 +31,9 @@ class DataMixin:
 
     prior_: DirichletMixture
     n_components: int
+    n_features_in_: int
+    weights_: Floats
+    alpha_: Floats
     kind: str | None
     tol: float
     max_iter: int
@@ -41,8 +46,10 @@ class DataMixin:
     def _check_parameters(self) -> None:
         for name in ("n_components", "max_iter", "n_init"):
             value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a positive integer")
+            try:
+                whole(value, name, 1)
+            except ValueError:
+                raise ValueError(f"{name}={value!r} must be a positive integer") from None
         if not self.tol >= 0.0:
             raise ValueError(f"tol={self.tol!r} must be >= 0")
         if not (self.max_concentration > 0.0 and np.isfinite(self.max_concentration)):
@@ -58,11 +65,11 @@ class DataMixin:
         """The prior on concentrations, checked."""
         return em.Prior.of(self.concentration_prior, self.max_concentration)
 
-    def _log_probs(self, X: Any) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
-        """Log-probabilities and token names; `kind` speaks of bare arrays only."""
+    def _log_probs(self, X: Any) -> NDArray[np.floating]:
+        """Log-probabilities; `kind` speaks of bare arrays only."""
         if isinstance(X, NextTokenRows):
-            return as_log_probs(X)
-        return log_probs_of(numeric(X), self.kind, check=False)  # `without_zeros` does
+            return X.log_probs
+        return log_probs_of(numeric(X), self.kind, check=False)[0]  # `without_zeros` does
 
     def _data(
         self,
@@ -70,31 +77,60 @@ class DataMixin:
         sample_weight: ArrayLike | None,
         pool: tuple[Executor | None, int],
         zeros: str | None = None,
+        wanted: tuple[Any, ...] | None = None,
     ) -> tuple[em.Data, tuple[str, ...] | None, NDArray[np.bool_], int]:
         """Data for EM, token names, which rows of X they are, and how many zeros dropped.
 
-        Rows of weight 0 are left out before anything looks at them.
+        Rows of weight 0 are left out before anything looks at them; columns with labels are put
+        in the order of the `wanted` ones.
         """
         policy = zeros or self.zeros
         if isinstance(X, StreamData):
             return X, None, X.there, 0
         weights = checked_weights(sample_weight)
         if is_stream(X):
-            stream = StreamData.of(X, kind=self.kind, zeros=policy, weights=weights, pool=pool)
-            return stream, None, stream.there, 0
+            stream = StreamData.of(
+                X, kind=self.kind, zeros=policy, weights=weights, pool=pool, wanted=wanted
+            )
+            return stream, stream.tokens, stream.there, 0
         X, weights, there = present(X, weights)
-        tokens: tuple[str, ...] | None = None
+        order, tokens = self._order(X, wanted), string_labels(X)
         data: em.Data
         if self.kind == "counts" and not isinstance(X, NextTokenRows):
-            rows = em.encode(X)
+            rows = em.encode(X if order is None else in_order(plain(X, "counts"), order))
             kept = np.ones(rows.n_rows, dtype=bool)
             data = CountData(rows, weights_of(weights, kept), pool)
         else:
-            log_probs, tokens = self._log_probs(X)
-            log_probs, kept = without_zeros(log_probs, policy)
+            log_probs, kept = without_zeros(in_order(self._log_probs(X), order), policy)
             data = RowData(log_probs, weights_of(weights, kept), pool)
         n_dropped = len(kept) - data.n_rows
         return data, tokens, kept if there is None else spread(kept, there), n_dropped
+
+    def _order(self, X: Any, wanted: tuple[Any, ...] | None) -> NDArray[np.intp] | None:
+        """Where the columns of the fit are among those of X; None where they are in place.
+
+        The sentences are scikit-learn's, whose tools look for them.
+        """
+        given = labels_of(X)
+        if wanted is None and given is None:
+            return None
+        wanted, given = _both_labels(X, wanted, given)
+        try:
+            return order_of(given, wanted, "the columns")
+        except ArgumentError as error:
+            assert given is not None
+            assert wanted is not None
+            unseen = [name for name in given if name not in set(wanted)]
+            gone = [name for name in wanted if name not in set(given)]
+            parts = ["The feature names should match those that were passed during fit."]
+            for title, names in (
+                ("Feature names unseen at fit time:", unseen),
+                ("Feature names seen at fit time, yet now missing:", gone),
+            ):
+                more = ["- ..."] if len(names) > 5 else []
+                if names:
+                    parts += [title, *(f"- {name}" for name in sorted(names, key=str)[:5]), *more]
+            raise ValueError("\n".join([*parts, f"({error})"])) from None
 
     def _check_shape(self, data: em.Data) -> None:
         """Refuse data too small for the mixture."""
@@ -110,10 +146,20 @@ class DataMixin:
                 f"{self.n_components} is required: one per component"
             )
 
+    def _remember_names(self, X: Any) -> None:
+        """The columns' names, of a mixture that was fitted to the numbers of X alone."""
+        self._remember_columns(X, self.n_features_in_)
+        tokens = string_labels(X)
+        if tokens is not None and self.prior_.tokens is None:
+            self.prior_ = DirichletMixture(self.weights_, self.alpha_, tokens=tokens)
+            self.weights_, self.alpha_ = self.prior_.weights, self.prior_.alpha
+
     def _remember_columns(self, X: Any, width: int) -> None:
         self.n_features_in_ = width
-        names = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
-        if names is not None and all(isinstance(name, str) for name in names):
+        columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
+        self._columns_in = labels_of(X) if columns is None else tuple(columns)
+        names = string_labels(X)
+        if columns is not None and names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
@@ -125,7 +171,8 @@ class DataMixin:
         self._check_fitted()
         # Dropping rows here would tear results and rows apart.
         policy = "floor" if self.zeros == "floor" else "error"
-        data, *_ = self._data(X, sample_weight, pool, policy)
+        wanted = getattr(self, "_columns_in", self.prior_.tokens)
+        data, *_ = self._data(X, sample_weight, pool, policy, wanted)
         if data.n_tokens != self.n_features_in_:
             raise ValueError(
                 f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "
@@ -147,3 +194,17 @@ class DataMixin:
         """Probability of each component given each row (N, K), and the row's log-score (N,)."""
         with parallel.workers(self.executor, self.n_jobs) as pool:
             return self._judged(X, None, pool).posterior(self.prior_)
+
+
+def _both_labels(
+    X: Any, wanted: tuple[Any, ...] | None, given: tuple[Any, ...] | None
+) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
+    """The labels of both sides; of numbers that a frame has by default, none but where the other
+    side has the same numbers in another order."""
+    mine = tuple(X.columns) if given is None and hasattr(X, "columns") else given
+    if wanted is None or mine is None:
+        return None, None
+    by_default = tuple(range(len(wanted)))
+    if (wanted == by_default or mine == tuple(range(len(mine)))) and set(wanted) != set(mine):
+        return None, None
+    return wanted, mine

@@ -9,6 +9,7 @@ Contents
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._core import log_probs
+from ._names import string_labels
+from ._numbers import plain, reals, wholes
 
 __all__ = ["as_floats", "flat_logits", "log_probs_of", "rows_of_generate"]
 
@@ -34,22 +37,18 @@ def as_floats(X: Any) -> tuple[NDArray[Any], bool]:
     Returns
     -------
     array : ndarray
-        float16, float32 or float64; or uint16, the bits of bfloat16.
+        float16, float32 or float64; or uint16, the bits of a tensor of bfloat16.
     bfloat16 : bool
         Which of the two.
     """
-    if hasattr(X, "detach"):  # a torch tensor, on any device, with or without gradient
-        X = X.detach().cpu()
-        if str(X.dtype) == "torch.bfloat16":
-            import torch
+    if str(getattr(X, "dtype", "")) == "torch.bfloat16":
+        import torch
 
-            return X.contiguous().view(torch.int16).numpy().view(np.uint16), True
-        X = X.numpy()
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError("a masked array has holes; give rows without them")
-    array = np.asarray(X)
-    if array.dtype.name == "bfloat16":  # the type that ml_dtypes and JAX add to NumPy
-        return array.view(np.uint16), True
+        if X.layout == torch.strided and not X.is_meta:
+            return X.detach().cpu().contiguous().view(torch.int16).numpy().view(np.uint16), True
+    array = plain(X, "rows")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = reals(array, "rows")
     if array.dtype.name not in ("float16", "float32", "float64"):
         raise TypeError(
             f"rows are {array.dtype}, not floating-point numbers; convert them with "
@@ -66,13 +65,22 @@ def log_probs_of(
     Without `check`, log-probabilities that need no copy are left to the caller to check.
     """
     kind = _check_kind(kind)
-    tokens = _column_names(X)
+    tokens = string_labels(X)
     array, bfloat16 = as_floats(X)
     if array.ndim != 2:
         raise ValueError(f"rows need the shape (N, V), one row per context, not {array.shape}")
     if kind == "log_probs" and not bfloat16 and _is_stored_form(array):
         return _checked(array) if check else array, tokens
-    return log_probs(array, kind=kind, bfloat16=bfloat16), tokens
+    found = log_probs(array, kind=kind, bfloat16=bfloat16)
+    if kind == "logits" and _are_probabilities(array, bfloat16):
+        warnings.warn(
+            "kind='logits', but no number is negative and every row sums to 1: if these are "
+            "probabilities, say kind='probs' (the softmax of probabilities is nearly even, and a "
+            "fit to it far too sure)",
+            UserWarning,
+            stacklevel=4,
+        )
+    return found, tokens
 
 
 def _check_kind(kind: str | None) -> str:
@@ -85,12 +93,18 @@ def _check_kind(kind: str | None) -> str:
     return kind
 
 
-def _column_names(X: Any) -> tuple[str, ...] | None:
-    """The column names of a data frame, if they are all strings."""
-    columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
-    if columns is None or not all(isinstance(name, str) for name in columns):
-        return None
-    return tuple(columns)
+def _are_probabilities(array: NDArray[Any], bfloat16: bool) -> bool:
+    """Whether all rows are >= 0 and sum to 1 within 1e-3, of 16-bit numbers within 1e-2."""
+    close = 1e-2 if array.dtype.itemsize == 2 else 1e-3
+    start, step = 0, 1  # the first row tells nearly always
+    while start < len(array):
+        rows = array[start : start + step]
+        if bfloat16:
+            rows = (rows.astype(np.uint32) << 16).view(np.float32)
+        if not (rows.min() >= 0.0 and np.abs(rows.sum(axis=1, dtype=float) - 1.0).max() <= close):
+            return False
+        start, step = start + step, max(1, BLOCK // array.shape[1])
+    return len(array) > 0 and array.shape[1] > 1
 
 
 def _is_stored_form(array: NDArray[Any]) -> bool:
@@ -152,9 +166,11 @@ def rows_of_generate(
         log_probs, input_ids, offsets and meta (prompt, position), sequence by sequence.
     """
     steps = _steps(output)
-    sequences = np.asarray(output.sequences.detach().cpu())
+    sequences = wholes(output.sequences, "sequences")
     batch, prompt = len(sequences), sequences.shape[1] - len(steps)
-    mask = np.ones((batch, prompt), bool) if attention_mask is None else np.asarray(attention_mask)
+    mask = np.ones((batch, prompt), bool)
+    if attention_mask is not None:
+        mask = plain(attention_mask, "attention_mask")
     if mask.shape != (batch, prompt):
         raise ValueError(f"attention_mask is {mask.shape}, the prompts are {(batch, prompt)}")
     if batch > 1 and eos_token_id is None:
@@ -162,7 +178,7 @@ def rows_of_generate(
             "with several sequences say which ids end one: eos_token_id="
             "model.generation_config.eos_token_id, or [] if none does"
         )
-    ends = np.atleast_1d(np.asarray([] if eos_token_id is None else eos_token_id, np.int64))
+    ends = np.atleast_1d(wholes([] if eos_token_id is None else eos_token_id, "eos_token_id"))
     alive = _alive(sequences[:, prompt:], ends)
     log_rows = np.stack([log_probs_of(step, "logits")[0] for step in steps], axis=1)
     keep = [(b, s) for b in range(batch) for s in range(len(steps)) if alive[b, s]]

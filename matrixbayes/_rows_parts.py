@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ._numbers import floats, wholes
 
 __all__ = [
     "PER_ROW",
@@ -15,7 +17,6 @@ __all__ = [
     "frozen",
     "hidden_states",
     "integers",
-    "names",
     "plain_meta",
     "row_numbers",
 ]
@@ -30,31 +31,13 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def names(tokens: Sequence[str] | None, width: int) -> tuple[str, ...] | None:
-    """Column names, one per column and all different."""
-    if tokens is None:
-        return None
-    found = tuple(tokens)
-    if len(found) != width:
-        raise ValueError(f"{len(found)} tokens for {width} columns")
-    if not all(isinstance(name, str) for name in found):
-        wrong = next(name for name in found if not isinstance(name, str))
-        raise TypeError(f"tokens are strings; found {wrong!r}")
-    if len(set(found)) != width:
-        twice = next(name for i, name in enumerate(found) if name in found[:i])
-        raise ValueError(f"two columns are named {twice!r}")
-    return found
-
-
 def integers(
     values: ArrayLike | None, name: str, shape: tuple[int, ...] | None, least: int
 ) -> NDArray[np.int64] | None:
     """Integers of a shape (None: any vector) and not below `least`, as int64."""
     if values is None:
         return None
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name} holds {array.dtype}, not integers")
+    array = wholes(values, name)
     if array.ndim != 1 or (shape is not None and array.shape != shape):
         raise ValueError(f"{name} has the shape {array.shape}, not {shape or '(n,)'}")
     if array.size and int(array.min()) < least:
@@ -81,7 +64,7 @@ def hidden_states(hidden: ArrayLike | None, n: int) -> NDArray[np.float32] | Non
     """Hidden states of n rows: finite, float32."""
     if hidden is None:
         return None
-    array = np.ascontiguousarray(hidden, dtype=np.float32)
+    array = np.ascontiguousarray(floats(hidden, "hidden"), dtype=np.float32)
     if array.ndim != 2 or len(array) != n:
         raise ValueError(f"hidden has the shape {array.shape}, not ({n}, d) for {n} rows")
     if not np.isfinite(array).all():

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._numbers import reals
+
 __all__ = ["checked_weights", "merged", "n_units", "present", "spread", "taken", "weights_of"]
 
 Floats = NDArray[np.float64]
@@ -32,14 +34,7 @@ def checked_weights(sample_weight: Any) -> Floats | None:
     """
     if sample_weight is None:
         return None
-    if hasattr(sample_weight, "detach"):  # a torch tensor
-        sample_weight = sample_weight.detach().cpu().double().numpy()
-    if isinstance(sample_weight, np.ma.MaskedArray):
-        raise TypeError("sample_weight is a masked array; give a number for each row")
-    given = np.asarray(sample_weight)
-    if given.dtype.kind not in "biufO":
-        raise TypeError(f"sample_weight must be numbers, not {given.dtype}")
-    weights = given.astype(np.float64)
+    weights = reals(sample_weight, "sample_weight")
     if weights.ndim > 1:
         raise ValueError(f"sample_weight has shape {weights.shape}; it needs one for each row")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))

@@ -204,6 +204,7 @@ class ChunkData(StreamData):
             weights=weights,
             pool=(None, 1),
             there=there,
+            tokens=None,
             array=array,
             client=client,
             chunks=tuple(chunks),

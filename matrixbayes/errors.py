@@ -1,6 +1,6 @@
 """The warnings and errors of this package that Python has no word for."""
 
-__all__ = ["ConvergenceWarning", "NotFittedError"]
+__all__ = ["ArgumentError", "ConvergenceWarning", "NoSuchTokenError", "NotFittedError"]
 
 
 class ConvergenceWarning(UserWarning):
@@ -9,3 +9,14 @@ class ConvergenceWarning(UserWarning):
 
 class NotFittedError(ValueError, AttributeError):
     """An estimator was asked for what it only knows after `fit`."""
+
+
+class ArgumentError(TypeError, ValueError):
+    """An argument that is not what it must be; of a wrong type or value, which are one question
+    where a type holds some values and not others."""
+
+
+class NoSuchTokenError(KeyError, ValueError):
+    """A name or number that is no token; the message says which were meant."""
+
+    __str__ = Exception.__str__  # that of KeyError puts the sentence in quotes

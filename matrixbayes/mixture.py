@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, display, interop, io, lattice
+from ._names import column_of, counted, in_order, labels_of, order_of, string_labels
+from ._numbers import plain, reals, whole
 from .reduction import Reduction, reduce
 from .rows import as_log_probs
 
@@ -47,7 +49,7 @@ class DirichletMixture(_core.DirichletMixture):
     alpha : array_like of shape (K, V)
         Each finite and > 0.
     tokens : sequence of str, optional
-        The V names, all different.
+        The V names, all different; those of the columns of alpha, where that is a data frame.
 
     Attributes
     ----------
@@ -72,6 +74,15 @@ class DirichletMixture(_core.DirichletMixture):
 
     __slots__ = ()
 
+    def __new__(
+        cls, weights: ArrayLike, alpha: ArrayLike, *, tokens: Iterable[str] | None = None
+    ) -> Self:
+        names = None if tokens is None or isinstance(tokens, bytes) else tuple(tokens)
+        order = order_of(labels_of(alpha), names, "the columns of alpha and tokens")
+        names = string_labels(alpha) if names is None else names
+        table = in_order(reals(alpha, "alpha"), order)
+        return super().__new__(cls, reals(weights, "weights"), table, tokens=names)
+
     # -- rows -------------------------------------------------------------------
 
     def log_prob(self, rows: Any, *, kind: str | None = None) -> NDArray[np.float64]:
@@ -80,6 +91,7 @@ class DirichletMixture(_core.DirichletMixture):
         Parameters
         ----------
         rows : NextTokenRows, or array_like of shape (N, V) or (V,)
+            Columns with names are matched to the tokens by them.
         kind : {"logits", "log_probs", "probs"}
             What a bare array holds.
 
@@ -127,8 +139,16 @@ class DirichletMixture(_core.DirichletMixture):
 
     def _rows(self, rows: Any, kind: str | None) -> tuple[NDArray[np.floating], bool]:
         """Log-probabilities (N, V) without zeros, and whether a single row was given."""
-        single = np.ndim(rows) == 1
-        log_probs, _ = as_log_probs(np.asarray(rows)[np.newaxis] if single else rows, kind)
+        single = getattr(rows, "ndim", 2) == 1
+        if isinstance(rows, (list, tuple)):
+            single = len(rows) > 0 and np.ndim(rows[0]) == 0
+        given = labels_of(rows)
+        if single:
+            rows = plain(rows, "rows")[np.newaxis]
+        log_probs, _ = as_log_probs(rows, kind)
+        log_probs = in_order(
+            log_probs, order_of(given, self.tokens, "the columns of rows and the mixture's tokens")
+        )
         if log_probs.shape[1] != self.n_tokens:
             raise ValueError(
                 f"rows have {log_probs.shape[1]} columns, the mixture {self.n_tokens} tokens"
@@ -149,8 +169,8 @@ class DirichletMixture(_core.DirichletMixture):
 
         Parameters
         ----------
-        counts : array_like of shape (N, V) or (V,), or mapping of token to count
-            How often each token was seen; real numbers >= 0.
+        counts : array_like of shape (N, V) or (V,), mapping of token to count, or tokens
+            How often each token was seen, real numbers >= 0; see `posterior`.
         ordered : bool
             Of one sequence with these counts, whatever its order (True), or of the counts
             themselves: of all such sequences together (False), larger by
@@ -180,14 +200,31 @@ class DirichletMixture(_core.DirichletMixture):
 
         Parameters
         ----------
-        counts : array_like of shape (V,), or mapping of token to count
-            How often each token was seen; real numbers >= 0.
+        counts : array_like of shape (V,), mapping of token to count, or sequence of str
+            How often each token was seen, real numbers >= 0; or the tokens themselves, by name,
+            to be counted.  What has names (a mapping, a column of pandas, the columns of a data
+            frame) is matched to the tokens by them; tokens that a mapping or a column of pandas
+            leaves out were not seen.
 
         Returns
         -------
         DirichletMixture
             With weights ``w_k L_k`` (normalised; L_k the evidence of component k) and
             ``alpha_k + counts``.
+
+        Raises
+        ------
+        KeyError
+            A name is not one of a token; it is said which was likely meant.
+        ValueError, TypeError
+            A number is not exact, or not finite and >= 0.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> prior = mb.DirichletMixture([1.0], [[1.0, 1.0]], tokens=("no", "yes"))
+        >>> prior.posterior(["yes", "no", "yes"]).alpha
+        array([[2., 3.]])
         """
         vectors, single = self._counts(counts)
         if not single:
@@ -212,15 +249,7 @@ class DirichletMixture(_core.DirichletMixture):
 
     def _counts(self, counts: Any) -> tuple[NDArray[np.float64], bool]:
         """Counts (N, V), and whether a single vector was given."""
-        if isinstance(counts, Mapping):
-            vector = np.zeros(self.n_tokens)
-            for token, count in counts.items():
-                vector[self.column(token)] += count
-            return vector[np.newaxis], True
-        array = np.asarray(counts)
-        if array.ndim not in (1, 2):
-            raise ValueError(f"counts have shape {array.shape}; they need (V,) or (N, V)")
-        return (array[np.newaxis], True) if array.ndim == 1 else (array, False)
+        return counted(counts, self.tokens, self.n_tokens, "the mixture")
 
     # -- tokens -----------------------------------------------------------------
 
@@ -232,17 +261,7 @@ class DirichletMixture(_core.DirichletMixture):
         KeyError
             There is no such token.
         """
-        if isinstance(token, str):
-            if self.tokens is None:
-                raise KeyError(f"{token!r}: this mixture has no token names, use column numbers")
-            try:
-                return self.tokens.index(token)
-            except ValueError:
-                raise KeyError(f"{token!r} is not among the {self.n_tokens} tokens") from None
-        column = int(token)
-        if column != token or not -self.n_tokens <= column < self.n_tokens:
-            raise KeyError(f"{token!r} is not one of the {self.n_tokens} columns")
-        return column % self.n_tokens
+        return column_of(token, self.tokens, self.n_tokens, "the mixture")
 
     def lump(self, groups: Mapping[str, Token | Iterable[Token]]) -> DirichletMixture:
         """The mixture over groups of tokens: exact, a group's alpha is the sum of its tokens'.
@@ -263,7 +282,8 @@ class DirichletMixture(_core.DirichletMixture):
             raise ValueError("there are no groups")
         of_column = np.full(self.n_tokens, -1)
         for g, (name, members) in enumerate(groups.items()):
-            for token in [members] if isinstance(members, (str, int)) else members:
+            of_group: Any = [members] if _is_token(members) else members
+            for token in of_group:
                 v = self.column(token)
                 if of_column[v] >= 0:
                     raise ValueError(f"token {token!r} of group {name!r} is in two groups")
@@ -344,8 +364,7 @@ class DirichletMixture(_core.DirichletMixture):
 
     def estimate_entropy(self, n: int = 10_000, *, rng: Any = None) -> tuple[float, float]:
         """Differential entropy of the row in nats from n random rows, and its standard error."""
-        if n < 2:
-            raise ValueError(f"n is {n}; a standard error needs at least 2 rows")
+        n = whole(n, "n", 2)  # a standard error needs two
         surprise = -self.log_prob(self.sample(n, rng=rng, kind="log_probs"), kind="log_probs")
         return float(surprise.mean()), float(surprise.std(ddof=1) / np.sqrt(n))
 
@@ -392,9 +411,8 @@ class DirichletMixture(_core.DirichletMixture):
         """
         if kind not in ("probs", "log_probs"):
             raise ValueError(f"kind={kind!r} is not one of 'probs', 'log_probs'")
-        shape = () if size is None else (size,) if isinstance(size, int) else tuple(size)
-        if any(n < 0 for n in shape):
-            raise ValueError(f"size is {size}; it must not be negative")
+        sizes: Any = () if size is None else size if np.ndim(size) else (size,)
+        shape = tuple(whole(n, "size", 0) for n in sizes)
         generator = np.random.default_rng(rng)
         count = int(np.prod(shape, dtype=object)) if shape else 1
         rows = self.sample_log_probs(count, generator.bit_generator)
@@ -501,8 +519,10 @@ class DirichletMixture(_core.DirichletMixture):
         if (degree is None) == (bandwidth is None):
             raise ValueError("give degree (Durrmeyer's operator) or bandwidth (Dirichlet kernels)")
         log_probs, names = as_log_probs(rows, kind)
-        tokens = names if tokens is None else tokens
-        logs = log_probs.astype(np.float64)
+        tokens = names if tokens is None else tuple(tokens)
+        logs = in_order(
+            log_probs, order_of(names, tokens, "the columns of rows and tokens")
+        ).astype(np.float64)
         shares = lattice.checked_shares(sample_weight, len(logs))
         if degree is not None:
             points, weights = lattice.durrmeyer(logs, shares, degree)
@@ -605,6 +625,11 @@ class DirichletMixture(_core.DirichletMixture):
 
     def _repr_html_(self) -> str:
         return display.mixture_html(self)
+
+
+def _is_token(given: Any) -> bool:
+    """Whether this is one token, and not several."""
+    return isinstance(given, str) or not np.iterable(given)
 
 
 def _quantile(weights: ArrayLike, a: ArrayLike, b: ArrayLike, q: float) -> float:

@@ -24,6 +24,8 @@ from ._estimator import (
 )
 from ._estimator_data import DataMixin
 from ._estimator_scores import ScoresMixin
+from ._names import order_of
+from ._numbers import reals
 from .em import GammaPrior
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
@@ -219,7 +221,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             data, tokens, kept, n_dropped = self._data(X, sample_weight, pool)
             self._check_shape(data)
             rng = generator_of(self.random_state)
-            init = self._init(kept, data.n_tokens)
+            init = self._init(kept, data.n_tokens, tokens)
             if smaller is not None and not isinstance(data, em.StreamData):
                 init = best_split(data, smaller, self._prior(), rng) or init
             # Everything has been checked: a refused call changes nothing.
@@ -294,7 +296,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             stacklevel=5,
         )
 
-    def _init(self, kept: NDArray[np.bool_], width: int) -> str | DirichletMixture | Floats:
+    def _init(
+        self, kept: NDArray[np.bool_], width: int, tokens: tuple[str, ...] | None
+    ) -> str | DirichletMixture | Floats:
         """Where to start, checked against the data."""
         if self.warm_start and hasattr(self, "prior_"):
             init: Any = self.prior_
@@ -313,8 +317,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
                     f"the mixture to start from has {init.n_components} components over "
                     f"{init.n_tokens} tokens, not {self.n_components} over {width}"
                 )
-            return init
-        share = np.asarray(init, dtype=np.float64)
+            order = order_of(init.tokens, tokens, "the tokens of init and the columns")
+            return init if order is None else DirichletMixture(init.weights, init.alpha[:, order])
+        share = reals(init, "init")
         if share.shape != (len(kept), self.n_components):
             raise ValueError(
                 f"init has shape {share.shape}; responsibilities need ({len(kept)}, "

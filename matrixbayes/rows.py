@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _rows_parts as parts
 from . import display, io
+from ._names import in_order, labels_of, order_of, string_labels, token_names
 from ._rows_ingest import flat_logits, log_probs_of, rows_of_generate
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
         Natural logarithms of probabilities; an exact zero is -inf.  Each row's
         probabilities sum to 1 within 1e-3.
     tokens : sequence of str, optional
-        The V column names, all different.
+        The V column names, all different; those of a data frame's columns, where the rows are one.
     token_ids : array_like of int of shape (V,), optional
         The model's id of each column; -1 for a column that is a group of tokens.
     input_ids, offsets : array_like of int, optional
@@ -130,12 +131,15 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
     meta: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        log_probs, _ = as_log_probs(self.log_probs, "log_probs")
+        names, columns = self.tokens, None
+        if not isinstance(self.log_probs, np.ndarray):
+            names, columns = _named(self.log_probs, names)
+        log_probs = in_order(as_log_probs(self.log_probs, "log_probs")[0], columns)
         n, width = log_probs.shape
         ids, offsets = parts.contexts(self.input_ids, self.offsets, n)
         self._set(
             log_probs=parts.frozen(log_probs),
-            tokens=parts.names(self.tokens, width),
+            tokens=token_names(names, width),
             token_ids=parts.integers(self.token_ids, "token_ids", (width,), least=-1),
             input_ids=ids,
             offsets=offsets,
@@ -311,8 +315,9 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
             found = rows_of_generate(logits, eos_token_id, attention_mask)
             found["meta"].update(meta or {})
             return cls(tokens=None if tokens is None else tuple(tokens), **found)
-        log_probs, columns = as_log_probs(flat_logits(logits), kind)
-        names = columns if tokens is None else tuple(tokens)
+        flat = flat_logits(logits)
+        names, columns = _named(flat, None if tokens is None else tuple(tokens))
+        log_probs = in_order(as_log_probs(flat, kind)[0], columns)
         return cls(log_probs, tokens=names, meta=dict(meta or {}))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -344,6 +349,14 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
             return cls(**arrays, tokens=None if tokens is None else tuple(tokens), meta=meta)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+
+def _named(
+    rows: Any, tokens: Iterable[str] | None
+) -> tuple[tuple[str, ...] | None, NDArray[np.intp] | None]:
+    """The names of columns: those given, or the rows' own; and where they are among the rows'."""
+    names = string_labels(rows) if tokens is None else tuple(tokens)
+    return names, order_of(labels_of(rows), names, "the columns of the rows and tokens")
 
 
 def divergences(log_p: NDArray[np.floating], log_q: NDArray[np.floating]) -> NDArray[np.float64]:

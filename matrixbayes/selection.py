@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import display, parallel
 from ._estimator import generator_of, without_zeros
+from ._numbers import exact_rows, plain
 from ._weights import checked_weights, merged, present, weights_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
@@ -121,9 +122,10 @@ def select_prior(
     sizes = _sizes(n_components)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion={criterion!r} is not one of {', '.join(map(repr, CRITERIA))}")
+    given = rows
     rows, weights, _ = present(rows, checked_weights(sample_weight))
     if parameters.get("kind") == "counts":
-        rows = rows.tocsr() if hasattr(rows, "tocsr") else np.asarray(rows)
+        rows = exact_rows(rows, "counts") if hasattr(rows, "tocsr") else plain(rows, "counts")
     elif not isinstance(rows, NextTokenRows):  # convert once, not once per size
         log_probs, tokens = as_log_probs(rows, parameters.get("kind"))
         rows = NextTokenRows(log_probs, tokens=tokens)
@@ -155,6 +157,8 @@ def select_prior(
     for (_, reasons), (entry, why) in zip(found.values(), entries, strict=True):
         table.append(entry)
         reasons += [f"there is no log-evidence: {why}"] if why else []
+    for each in estimators.values():
+        each._remember_names(given)
     selection = PriorSelection(estimators, table, criterion)
     for size, (_, reasons) in found.items():
         for reason in reasons:

@@ -52,7 +52,8 @@ LAYERS = [
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},
-    {"display", "io", "parallel", "weights"},
+    {"display", "io", "parallel", "names", "weights"},
+    {"numbers"},
     {"errors"},
     {"core"},
 ]
