@@ -45,7 +45,7 @@ def checked_weights(sample_weight: Any) -> Floats | None:
         )
     if weights.size and not weights.any():
         raise ValueError("all sample weights are zero")
-    if not np.isfinite(weights.sum()):
+    if weights.size and not weights.max() <= np.finfo(np.float64).max / weights.size:
         raise ValueError("the sum of the sample weights is beyond a double's range")
     return weights
 
