@@ -56,11 +56,11 @@ def laplace(
     posterior = _Posterior(data, mixture, derivatives)
     ends = [posterior.climb(start) for start in _starts(mixture, data.total_weight)]
     best = max(ends, key=lambda end: end.value)
-    if not best.settled:
-        return Evidence(None, None, "the search for the posterior's mode did not settle")
     log_alpha = best.theta[: mixture.alpha.size]
     if log_alpha.min() <= LOG_RANGE[0] or log_alpha.max() >= LOG_RANGE[1]:
         return Evidence(None, None, "the posterior rises beyond alphas of 1e-15 to 1e10")
+    if not best.settled:
+        return Evidence(None, None, "the search for the posterior's mode did not settle")
     mode = posterior.mixture(best.theta)
     curvature = posterior.curvature(mode)
     scale = np.sqrt(np.abs(np.diag(curvature)))
