@@ -1,13 +1,22 @@
-"""What all tests share: how they run beside a sanitizer, and in processes of their own."""
+"""What all tests share: how they run beside a sanitizer, in processes of their own, in many blocks.
+
+Contents
+    run_python     code in a fresh interpreter
+    many_blocks    data and pieces of work of a few rows: small tests run many tasks, and say so
+"""
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -61,3 +70,96 @@ def run_python(tmp_path: Path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+# --- many blocks
+
+# Where work is cut, and sizes at which a test of some hundred rows has many pieces.
+SMALL = {
+    "parallel.BLOCK_COST": 1,
+    "parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
+    "information.BLOCK_CELLS": 64,
+    "embedding.CELLS": 512,
+    "embedding.MOST_ROWS": 16,
+    "embedding.KERNEL_ROWS": 8,
+    "embedding.PAIRS": 64,
+    "transitions.CELLS": 256,
+    "_transition_counts.LEAST": 100,
+    "_transition_counts.TOGETHER": 200,
+    "_transition_counts.BLOCK": 64,
+    "_elicitation_design.BLOCK_ENTRIES": 64,
+}
+# Who else takes these names from there, or `in_order` from parallel.
+USERS = ("_elicitation_factored", "_elicitation_objective", "_elicitation_resampling")
+USERS += ("_elicitation_search", "elicitation")
+
+
+class ManyBlocks:
+    """How many tasks ran in one call at most, by the name of what ran; `merge` is what adds up."""
+
+    def __init__(self) -> None:
+        self.tasks: Counter[str] = Counter()
+        self.whole: dict[str, int] = {}  # the sizes that SMALL replaces
+
+    def ran(self, *names: str) -> None:
+        """Fail unless each ran more than once in some call."""
+        few = {name: self.tasks[name] for name in names if self.tasks[name] < 2}
+        assert names
+        assert not few, f"one block is no test of many: {few} of {dict(self.tasks)}"
+
+    @contextmanager
+    def on(self, client: Any) -> Iterator[None]:
+        """The same sizes in the worker processes of a Dask cluster."""
+        from matrixbayes import parallel
+
+        whole = {name: self.whole[f"parallel.{name}"] for name in ("BLOCK_COST", "LEAST_ROWS")}
+        try:
+            for name in whole:
+                client.run(setattr, parallel, name, getattr(parallel, name))
+            yield
+        finally:
+            for name, size in whole.items():
+                client.run(setattr, parallel, name, size)
+
+
+@pytest.fixture
+def many_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[ManyBlocks]:
+    """Cuts all work into small pieces, here and in forked workers, and counts the tasks.
+
+    A test says which were cut, ``many_blocks.ran("expectation")``, and compares with something
+    that was not cut: a slow twin, or one call of a kernel.  Two ways that both lose all that
+    comes after the first block agree to the last bit.
+    """
+    blocks = ManyBlocks()
+    names = {name.split(".")[0] for name in SMALL} | set(USERS)
+    modules = [importlib.import_module(f"matrixbayes.{name}") for name in sorted(names)]
+    for place, size in SMALL.items():
+        home, name = place.split(".")
+        whole = getattr(importlib.import_module(f"matrixbayes.{home}"), name)
+        blocks.whole[place] = whole
+        for module in modules:
+            if module.__name__ == f"matrixbayes.{home}" or (
+                home.startswith("_") and getattr(module, name, None) is whole
+            ):
+                monkeypatch.setattr(module, name, size)
+    from matrixbayes import parallel
+
+    in_order, merge = parallel.in_order, parallel.merge
+
+    def counted(name: str, many: Any) -> Iterator[Any]:
+        for n, each in enumerate(many, 1):
+            blocks.tasks[name] = max(blocks.tasks[name], n)
+            yield each
+
+    def counting_in_order(pool: Any, task: Any, arguments: Any) -> Iterator[Any]:
+        return counted(task.__name__, in_order(pool, task, arguments))
+
+    def counting_merge(parts: Any) -> Any:
+        return merge(counted("merge", parts))
+
+    for module in modules:
+        if getattr(module, "in_order", None) is in_order:
+            monkeypatch.setattr(module, "in_order", counting_in_order)
+    monkeypatch.setattr(parallel, "merge", counting_merge)
+    yield blocks
+    blocks.ran(max(blocks.tasks, key=blocks.tasks.__getitem__, default="tasks"))

@@ -92,17 +92,37 @@ def test_roughness_near_by_is_told_from_slope():
     assert "steeper" in " ".join(wild.verdict())
 
 
-def test_a_sample_looks_at_as_many_pairs_as_asked_for():
+def test_a_sample_looks_at_as_many_pairs_as_asked_for(many_blocks):
     e = RNG.normal(size=(300, 4))
     report = check_continuity(e, e @ RNG.normal(size=(4, 6)), kind="logits", n_pairs=500, rng=0)
     assert not report.all_pairs
     assert 500 <= len(report.pairs) <= 500 + 3000
     workers = {"kind": "probs", "rng": 0, "n_pairs": 700}
     rows = softmax(e @ RNG.normal(size=(4, 6)), axis=1)
+    many_blocks.tasks.clear()
     one, five = (check_continuity(e, rows, n_jobs=n, **workers) for n in (1, 5))
+    many_blocks.ran("_nearest", "_directly")
     assert_array_equal(one.modulus, five.modulus)
     assert_array_equal(one.band, five.band)
     assert one.verdict() == five.verdict()
+    i, j = one.pairs.first, one.pairs.second
+    apart = np.linalg.norm(e[i] - e[j], axis=1)
+    change = np.abs(rows[i] - rows[j]).sum(axis=1) / 2.0
+    assert_allclose(one.pairs.embedding_distance, apart, rtol=1e-9)
+    assert_allclose(one.pairs.row_distance, change, rtol=1e-9)
+    assert_allclose(one.lipschitz, (change / apart).max(), rtol=1e-9)
+
+
+def test_all_pairs_in_blocks_are_those_of_one(many_blocks):
+    e = RNG.normal(size=(60, 4))
+    rows = softmax(e @ RNG.normal(size=(4, 6)), axis=1)
+    one, five = (check_continuity(e, rows, kind="probs", rng=0, n_jobs=n) for n in (1, 5))
+    many_blocks.ran("_block_of")
+    assert_array_equal(one.modulus, five.modulus)
+    i, j = np.triu_indices(60, 1)
+    steepest = np.abs(rows[i] - rows[j]).sum(axis=1) / 2.0 / np.linalg.norm(e[i] - e[j], axis=1)
+    assert len(one.pairs) == len(steepest)
+    assert_allclose(one.lipschitz, steepest.max(), rtol=1e-9)
 
 
 def test_texts_and_tokens_are_shown():

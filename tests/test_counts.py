@@ -145,15 +145,33 @@ def test_real_counts_and_huge_ones():
     assert_allclose(posterior, mixture.responsibilities(counts, kind="counts"), rtol=1e-4)
 
 
-def test_any_number_of_workers_gives_the_same_bits():
-    mixture, counts, weight = make(9000, 12, 4)
-    alone = em.CountData.of(counts, weight).expectation(mixture)
+def test_any_number_of_workers_gives_the_same_bits(many_blocks):
+    mixture, counts, weight = make(2000, 12, 4)
+    alone = em.CountData.of(counts, weight)
+    statistics, posterior = alone.expectation(mixture), alone.posterior(mixture)
     with ThreadPoolExecutor(5) as threads, ProcessPoolExecutor(2) as processes:
         for pool in ((threads, 5), (processes, 2)):
-            found = em.CountData.of(sparse.csr_array(counts), weight, pool).expectation(mixture)
-            assert_array_equal(found.cells, alone.cells)
-            assert_array_equal(found.weight, alone.weight)
-            assert found.log_likelihood == alone.log_likelihood
+            data = em.CountData.of(sparse.csr_array(counts), weight, pool)
+            found = data.expectation(mixture)
+            assert_array_equal(found.cells, statistics.cells)
+            assert_array_equal(found.weight, statistics.weight)
+            assert found.log_likelihood == statistics.log_likelihood
+            for mine, its in zip(data.posterior(mixture), posterior, strict=True):
+                assert_array_equal(mine, its)
+    many_blocks.ran("count_expectation", "count_posterior")
+    joint = reference.count_log_joint(counts, mixture.weights, mixture.alpha)
+    evidence = np.logaddexp.reduce(joint, axis=1)
+    shares = np.exp(joint - evidence[:, np.newaxis])
+    assert_allclose(posterior[0], shares, rtol=1e-9, atol=1e-14)
+    assert_allclose(posterior[1], evidence, rtol=1e-9, atol=1e-12)
+    assert_allclose(statistics.weight, weight @ shares, rtol=1e-10)
+    assert_allclose(statistics.log_likelihood, weight @ evidence, rtol=1e-12)
+    seen = statistics.tokens < 12
+    cells = (statistics.cells[:, :4] * statistics.counts[:, np.newaxis])[seen]
+    draws = np.zeros((12, 4))
+    np.add.at(draws, statistics.tokens[seen], cells)
+    assert_allclose(draws, counts.T @ (weight[:, np.newaxis] * shares), rtol=1e-9)
+    assert statistics.n_rows == 2000
 
 
 def test_statistics_of_parts_merge():

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import reference
+from scipy.special import logsumexp
 
 from matrixbayes import (
     DirichletMixture,
@@ -63,34 +65,71 @@ def estimator(**parameters):
     return DirichletMixtureEstimator(2, kind="log_probs", random_state=0, tol=1e-7, **parameters)
 
 
-def test_a_cluster_gives_the_same_bits(client):
+def of_all_rows(fitted, rows, weights=None):
+    """Whether the likelihood that a fit ended at is that of every row, by the slow twin."""
+    if fitted.kind == "counts":
+        joint = reference.count_log_joint(rows, fitted.weights_, fitted.alpha_)
+    else:
+        joint = reference.log_joint(fitted.weights_, fitted.alpha_, rows)
+    total = logsumexp(joint, axis=1) @ (np.ones(len(rows)) if weights is None else weights)
+    np.testing.assert_allclose(fitted.log_likelihood_, total, rtol=1e-9)
+    assert fitted.n_rows_ == len(rows)
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_a_cluster_gives_the_same_bits(client, many_blocks, with_weights):
+    """Chunks hold one block, or several, the last one less than a whole one."""
+    rows = np.ascontiguousarray(ROWS[:1000, :30])
+    rows -= logsumexp(rows, axis=1, keepdims=True)
+    weights = np.random.default_rng(2).uniform(0.0, 2.0, len(rows)) if with_weights else None
+    expected = estimator().fit(rows, sample_weight=weights)
+    of_all_rows(expected, rows, weights)
+    with many_blocks.on(client):
+        for size in (64, 64 * 5):
+            chunks = da.from_array(rows, chunks=(size, -1))
+            for where in (client, None):
+                many_blocks.tasks.clear()
+                found = on_dask.fit(estimator(), chunks, where, sample_weight=weights)
+                assert many_blocks.tasks["merge"] == 16  # blocks of 64 rows
+                assert found.prior_ == expected.prior_
+                assert found.lower_bounds_ == expected.lower_bounds_
+
+
+def test_large_blocks_on_a_cluster_are_those_in_memory(client):
     expected = estimator().fit(ROWS)
-    rows = da.from_array(ROWS, chunks=(SIZE, -1))
-    found = on_dask.fit(estimator(), rows, client)
+    found = on_dask.fit(estimator(), da.from_array(ROWS, chunks=(SIZE, -1)), client)
+    of_all_rows(found, ROWS)
     assert found.prior_ == expected.prior_
     assert found.lower_bounds_ == expected.lower_bounds_
-    alone = on_dask.fit(estimator(), rows)
-    assert alone.prior_ == expected.prior_
 
 
-def test_counts_on_a_cluster_are_the_same_bits(client):
-    counts = np.random.default_rng(3).poisson(np.exp(ROWS[:, :150].astype(float) + 9.0))
-    counts = np.tile(counts, (30, 1))
-    blocks = CountData.of(counts).blocks(2)
-    assert len(blocks) > 1
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_counts_on_a_cluster_are_the_same_bits(client, many_blocks, with_weights):
+    counts = np.random.default_rng(3).poisson(np.exp(ROWS[:1000, :20].astype(float) + 9.0))
+    weights = np.random.default_rng(2).uniform(0.0, 2.0, len(counts)) if with_weights else None
     settings = {"kind": "counts", "random_state": 0}
-    expected = DirichletMixtureEstimator(2, **settings).fit(counts)
+    expected = DirichletMixtureEstimator(2, **settings).fit(counts, sample_weight=weights)
+    blocks = CountData.of(counts).blocks(2)
     rows = da.from_array(counts, chunks=(blocks[0].stop, -1))
-    found = on_dask.fit(DirichletMixtureEstimator(2, **settings), rows, client)
+    with many_blocks.on(client):
+        many_blocks.tasks.clear()
+        found = on_dask.fit(
+            DirichletMixtureEstimator(2, **settings), rows, client, sample_weight=weights
+        )
+    assert many_blocks.tasks["merge"] == len(blocks) > 1
+    of_all_rows(found, counts, weights)
     assert found.prior_ == expected.prior_
     assert found.lower_bounds_ == expected.lower_bounds_
 
 
-def test_weights_and_uneven_chunks(client):
+def test_uneven_chunks(client, many_blocks):
     weights = np.random.default_rng(2).uniform(0.0, 2.0, len(ROWS))
     expected = estimator().fit(ROWS, sample_weight=weights)
     rows = da.from_array(ROWS, chunks=(333, -1))
-    found = on_dask.fit(estimator(), rows, client, sample_weight=weights)
+    with many_blocks.on(client):
+        found = on_dask.fit(estimator(), rows, client, sample_weight=weights)
+    many_blocks.ran("merge")
+    of_all_rows(found, ROWS, weights)
     np.testing.assert_allclose(found.alpha_, expected.alpha_, rtol=1e-6)
 
 

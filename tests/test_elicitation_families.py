@@ -453,7 +453,7 @@ def test_intervals_from_few_groups_say_so() -> None:
 
 
 def test_resampling_is_seeded_and_the_same_for_any_number_of_threads(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, many_blocks: Any
 ) -> None:
     monkeypatch.setattr("matrixbayes.elicitation.ALONE", 0)
     histories = some_histories(50, 10, seed=12)
@@ -472,12 +472,17 @@ def test_resampling_is_seeded_and_the_same_for_any_number_of_threads(
         )
         for n_jobs in (1, 3)
     )
+    many_blocks.ran("search", "fitted", "scored")
     assert one.start_kls == two.start_kls
     for name, ends in one.intervals.items():
         np.testing.assert_array_equal(ends, two.intervals[name])
     assert one.comparison is not None
     assert two.comparison is not None
     np.testing.assert_array_equal(one.comparison.held_out_kl, two.comparison.held_out_kl)
+    # The mean over all histories, however many rows are worked on at a time.
+    p = one.predict(histories)
+    kl = np.sum(model * np.log(model / p), axis=1)
+    assert one.mean_kl == pytest.approx(kl.mean(), rel=1e-9)
 
 
 # --- the report

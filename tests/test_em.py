@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -135,29 +136,48 @@ def test_statistics_add_pickle_and_refuse():
 # -- the same bits ------------------------------
 
 
-def test_same_bits_for_any_number_of_workers(monkeypatch):
-    monkeypatch.setattr(parallel, "BLOCK_COST", 1 << 12)
-    mixture, rows, weight = make(1000, 37, 5, np.float32)
-    results = []
-    for n_jobs in (1, 2, 5):
-        with parallel.workers(None, n_jobs) as pool:
-            results.append(em.RowData(rows, weight, pool).expectation(mixture))
-    with ThreadPoolExecutor(3) as executor, parallel.workers(executor, None) as pool:
-        results.append(em.RowData(rows, weight, pool).expectation(mixture))
+def same_bits(results):
     for other in results[1:]:
         assert_array_equal(other.log_sums, results[0].log_sums)
         assert_array_equal(other.weight, results[0].weight)
         assert other.log_likelihood == results[0].log_likelihood
 
 
+def test_same_bits_for_any_number_of_workers(many_blocks):
+    mixture, rows, weight = make(1000, 37, 5, np.float32)
+    share = np.random.default_rng(1).uniform(size=(1000, 5))
+    passes, sums = [], []
+    for n_jobs in (1, 2, 5):
+        with parallel.workers(None, n_jobs) as pool:
+            data = em.RowData(rows, weight, pool)
+            passes.append(data.expectation(mixture))
+            sums.append(data.accumulate(share))
+    with ThreadPoolExecutor(3) as executor, parallel.workers(executor, None) as pool:
+        passes.append(em.RowData(rows, weight, pool).expectation(mixture))
+    many_blocks.ran("expectation", "accumulate")
+    same_bits(passes)
+    same_bits(sums)
+    n_k, s_kv, log_likelihood = reference.expectation(mixture.weights, mixture.alpha, rows, weight)
+    assert_allclose(passes[0].weight, n_k, rtol=1e-9)
+    assert_allclose(passes[0].log_sums, s_kv, rtol=1e-9)
+    assert_allclose(passes[0].log_likelihood, log_likelihood, rtol=1e-11)
+    assert_allclose(sums[0].weight, weight @ share, rtol=1e-12)
+    assert_allclose(sums[0].log_sums, (weight[:, np.newaxis] * share).T @ rows, rtol=1e-9)
+    assert passes[0].n_rows == sums[0].n_rows == 1000
+
+
 @pytest.mark.no_sanitizer
-def test_same_bits_in_processes(monkeypatch):
-    monkeypatch.setattr(parallel, "BLOCK_COST", 1 << 12)
-    mixture, rows, _ = make(1200, 9, 3)
-    alone = em.RowData(rows, None, (None, 1)).expectation(mixture)
+def test_same_bits_in_processes(many_blocks):
+    mixture, rows, weight = make(1200, 9, 3)
+    alone = em.RowData(rows, weight, (None, 1)).expectation(mixture)
     with ProcessPoolExecutor(2) as executor:
-        apart = em.RowData(rows, None, (executor, 2)).expectation(mixture)
-    assert_array_equal(apart.log_sums, alone.log_sums)
+        apart = em.RowData(rows, weight, (executor, 2)).expectation(mixture)
+    many_blocks.ran("expectation")
+    same_bits([alone, apart])
+    whole = _core.expectation(mixture, rows, weight)
+    assert_allclose(apart.log_sums, whole.log_sums, rtol=1e-11)
+    assert_allclose(apart.log_likelihood, whole.log_likelihood, rtol=1e-12)
+    assert apart.n_rows == 1200
 
 
 @given(st.integers(0, 5000), st.integers(1, 10**9))
@@ -179,6 +199,40 @@ def test_a_failing_block_fails_the_whole():
 
     with parallel.workers(None, 2) as pool, pytest.raises(RuntimeError, match="block 3"):
         parallel.merge(parallel.in_order(pool, task, ((i,) for i in range(100))))
+
+
+def test_results_come_in_order_whoever_is_first():
+    last = threading.Event()
+
+    def task(i):
+        if i == 7:
+            last.set()
+        assert last.wait(60) if i == 0 else True  # the first ends after the last one under way
+        return i
+
+    for n in (4, 5):
+        last.clear()
+        with ThreadPoolExecutor(2) as executor:
+            found = list(parallel.in_order((executor, n), task, ((i,) for i in range(23))))
+        assert found == list(range(23))
+    assert list(parallel.in_order((None, 1), task, [(i,) for i in range(1, 9)])) == [*range(1, 9)]
+
+
+def test_what_is_under_way_is_cancelled_after_an_error():
+    failed, ran = threading.Event(), []
+
+    def task(i):
+        ran.append(i)
+        if i == 0:
+            raise RuntimeError("block 0")
+        assert failed.wait(60)  # no later task begins before the error has been seen
+
+    with ThreadPoolExecutor(1) as executor:
+        results = parallel.in_order((executor, 4), task, ((i,) for i in range(100)))
+        with pytest.raises(RuntimeError, match="block 0"):
+            next(results)
+        failed.set()
+    assert set(ran) <= {0, 1}
 
 
 # -- bad input ------------------------------

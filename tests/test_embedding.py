@@ -177,24 +177,30 @@ def test_a_sample_is_even():
 
 
 @pytest.mark.parametrize("metric", ROW_METRICS)
-def test_any_number_of_workers_gives_the_same_bits(metric, monkeypatch):
-    monkeypatch.setattr("matrixbayes.embedding.MOST_ROWS", 16)
-    monkeypatch.setattr("matrixbayes.embedding.PAIRS", 64)
-    e, p = RNG.normal(size=(70, 3)), rows_with_zeros(70, 50)
-    embedding = EmbeddingMap(e.astype(np.float32), np.log(p + 1e-9), kind="logits")
-    ways = [
-        embedding.all_pairs,
-        embedding.neighbours,
-        lambda **o: embedding.sample(300, rng=0, **o),
-    ]
-    for way in ways:
+def test_any_number_of_workers_gives_the_same_bits(metric, many_blocks):
+    e, p = RNG.normal(size=(70, 3)).astype(np.float32), rows_with_zeros(70, 50) + 1e-9
+    embedding = EmbeddingMap(e, np.log(p), kind="logits")
+    p /= p.sum(axis=1, keepdims=True)
+    rows, places = expected(metric, p, p), cdist(e.astype(float), e.astype(float))
+    ways = {
+        "_block_of": embedding.all_pairs,
+        "_nearest": embedding.neighbours,
+        "_directly": lambda **o: embedding.sample(300, rng=0, **o),
+    }
+    for task, way in ways.items():
+        many_blocks.tasks.clear()
         one = way(metric=metric)
+        many_blocks.ran(task)
         for n_jobs in (2, 5):
             several = way(metric=metric, n_jobs=n_jobs)
             for name in ("first", "second", "embedding_distance", "row_distance"):
                 assert_array_equal(getattr(several, name), getattr(one, name))
         with ThreadPoolExecutor(2) as executor:
             assert_array_equal(way(metric=metric, executor=executor).row_distance, one.row_distance)
+        at = (one.first, one.second)
+        assert_allclose(one.embedding_distance, places[at], rtol=1e-9)
+        loose = metric == "jensen_shannon"  # SciPy's is itself the root of a difference
+        assert_allclose(one.row_distance, rows[at], rtol=1e-9, atol=1e-7 if loose else 1e-13)
 
 
 # -- axioms ------------------------------------------------------------------------------

@@ -170,8 +170,9 @@ def test_permuting_rows_and_tokens_permutes_the_fit():
     assert_allclose(two.alpha_, one.alpha_[:, tokens], rtol=1e-6)
 
 
-def test_same_bits_for_any_number_of_workers():
-    rows = DirichletMixture([0.5, 0.5], np.ones((2, 40))).sample(3000, rng=0, kind="log_probs")
+def test_same_bits_for_any_number_of_workers(many_blocks):
+    rows = DirichletMixture([0.5, 0.5], np.ones((2, 40))).sample(1000, rng=0, kind="log_probs")
+    weight = np.random.default_rng(2).uniform(0.0, 2.0, 1000)
     fits = [
         DirichletMixtureEstimator(
             3, kind="log_probs", random_state=1, n_jobs=n_jobs, tol=0.0, max_iter=5
@@ -181,19 +182,29 @@ def test_same_bits_for_any_number_of_workers():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for fitted in fits:
-            fitted.fit(rows)
+            fitted.fit(rows, sample_weight=weight)
+    many_blocks.ran("expectation", "accumulate")
     for fitted in fits[1:]:
         assert_array_equal(fitted.alpha_, fits[0].alpha_)
         assert fitted.lower_bounds_ == fits[0].lower_bounds_
+    fitted = fits[0]
+    found = fitted.summarize(rows, sample_weight=weight)
+    slow = reference.expectation(fitted.weights_, fitted.alpha_, rows, weight)
+    assert_allclose(found.log_sums, slow[1], rtol=1e-9)
+    assert_allclose([found.log_likelihood, fitted.log_likelihood_], slow[2], rtol=1e-11)
 
 
-def test_statistics_made_elsewhere_give_the_same_pass():
+def test_statistics_made_elsewhere_give_the_same_pass(many_blocks):
     rows = DirichletMixture([0.5, 0.5], [[4.0, 1.0, 1.0], [1.0, 4.0, 4.0]]).sample(500, rng=0)
     fitted = DirichletMixtureEstimator(2, kind="probs", random_state=0, tol=1e-3).fit(rows)
     before = fitted.log_likelihood_
+    slow = reference.expectation(fitted.weights_, fitted.alpha_, np.log(rows), np.ones(500))
     parts = [fitted.summarize(rows[:200]), fitted.summarize(rows[200:])]
+    many_blocks.ran("expectation")
     fitted.from_summaries(parts)
     assert_allclose(fitted.log_likelihood_, before, rtol=1e-12)
+    assert_allclose(fitted.log_likelihood_, slow[2], rtol=1e-11)
+    assert_allclose(fitted.weights_ * 500, np.sort(slow[0])[::-1], rtol=1e-9)
     assert fitted.score(rows) * 500 >= before
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import reference
 from numpy.testing import assert_allclose
 from scipy import sparse
 
@@ -96,15 +97,23 @@ def test_held_out_rows_are_scored_by_fits_to_the_others():
         mb.select_prior(ROWS, [1], kind="log_probs", criterion="cv", n_folds=1)
 
 
-def test_candidates_beside_each_other_are_the_same_bits():
+def test_candidates_beside_each_other_are_the_same_bits(many_blocks):
     alone = mb.select_prior(ROWS, [1, 2, 3], kind="log_probs", random_state=0)
     with ThreadPoolExecutor(3) as executor:
         beside = mb.select_prior(
             ROWS, [1, 2, 3], kind="log_probs", random_state=0, executor=executor
         )
+    many_blocks.ran("_fitted", "_entry", "expectation")
     assert alone.table == beside.table
     for size in (1, 2, 3):
-        assert alone.estimators[size].prior_ == beside.estimators[size].prior_
+        fitted = alone.estimators[size]
+        assert fitted.prior_ == beside.estimators[size].prior_
+        n_k, _, log_likelihood = reference.expectation(
+            fitted.weights_, fitted.alpha_, ROWS, np.ones(len(ROWS))
+        )
+        assert_allclose(fitted.log_likelihood_, log_likelihood, rtol=1e-11)
+        bic = (3 * size + size - 1) * np.log(n_k.sum()) - 2.0 * log_likelihood
+        assert_allclose(alone.table[size - 1]["bic"], bic, rtol=1e-11)
 
 
 @pytest.mark.parametrize("criterion", ["icl", "log_evidence", "cv"])

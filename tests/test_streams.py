@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+import reference
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.special import logsumexp
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em, parallel
 
 TRUTH = DirichletMixture([0.6, 0.4], [[8.0, 1.0, 2.0, 1.0], [0.5, 3.0, 1.0, 4.0]])
 ROWS = TRUTH.sample(5000, rng=0, kind="log_probs")
@@ -48,38 +51,101 @@ def memory_mapped(rows, folder):
     return np.load(path, mmap_mode="r")
 
 
+def log_joint(fitted, rows, kind="log_probs"):
+    """Of each row and component, by the slow twin."""
+    if kind == "counts":
+        return reference.count_log_joint(rows, fitted.weights_, fitted.alpha_)
+    return reference.log_joint(fitted.weights_, fitted.alpha_, rows)
+
+
+def is_a_fit_to_all(fitted, rows, kind="log_probs", weights=None):
+    """Whether the likelihood that a fit ended at is that of every row, by the slow twin."""
+    total = logsumexp(log_joint(fitted, rows, kind), axis=1) @ (
+        np.ones(len(rows)) if weights is None else weights
+    )
+    assert_allclose(fitted.log_likelihood_, total, rtol=1e-9)
+    assert fitted.n_rows_ == len(rows)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_fit_from_disk_is_the_same_bits(dtype, tmp_path):
+def test_a_fit_from_disk_is_the_same_bits(dtype, tmp_path, many_blocks):
     rows = ROWS.astype(dtype)
     expected = fit(rows)
+    is_a_fit_to_all(expected, rows)
+    joint = log_joint(expected, rows)
+    assert_allclose(expected.score_samples(rows), logsumexp(joint, axis=1), rtol=1e-9)
     chunks = Chunked(*np.split(rows, [1, 17, 2049, 2050]))
     for source in (memory_mapped(rows, tmp_path), Sliced(rows), chunks, list(chunks)):
+        many_blocks.tasks.clear()
         found = fit(source)
         assert found.prior_ == expected.prior_
         assert found.lower_bounds_ == expected.lower_bounds_
         assert_array_equal(found.score_samples(source), expected.score_samples(rows))
         assert_array_equal(found.predict(source), expected.predict(rows))
+        many_blocks.ran("_expectation", "_posterior", "accumulate")
 
 
-def test_any_number_of_workers_gives_the_same_bits(tmp_path):
-    source = memory_mapped(ROWS, tmp_path)
-    one = DirichletMixtureEstimator(2, kind="log_probs", random_state=0, n_jobs=1).fit(source)
-    five = DirichletMixtureEstimator(2, kind="log_probs", random_state=0, n_jobs=5).fit(source)
-    assert one.prior_ == five.prior_
+@pytest.mark.parametrize("kind", ["log_probs", "counts"])
+def test_any_number_of_workers_gives_the_same_bits(kind, tmp_path, many_blocks):
+    rows = ROWS if kind == "log_probs" else np.random.default_rng(0).multinomial(9, np.exp(ROWS))
+    source = memory_mapped(rows, tmp_path)
+    one = DirichletMixtureEstimator(2, kind=kind, random_state=0, n_jobs=1).fit(source)
+    five = DirichletMixtureEstimator(2, kind=kind, random_state=0, n_jobs=5).fit(source)
+    with ThreadPoolExecutor(2) as executor:
+        lent = DirichletMixtureEstimator(2, kind=kind, random_state=0, executor=executor)
+        lent.fit(source)
+    many_blocks.ran("_expectation")
+    assert one.prior_ == five.prior_ == lent.prior_
+    assert_array_equal(one.predict_proba(source), five.predict_proba(source))
+    is_a_fit_to_all(one, rows, kind)
 
 
-def test_weights_go_with_their_rows():
+@pytest.mark.parametrize("kind", ["log_probs", "counts"])
+def test_weights_go_with_their_rows(kind, many_blocks):
+    rows = ROWS if kind == "log_probs" else np.random.default_rng(0).multinomial(9, np.exp(ROWS))
+    weights = np.random.default_rng(1).uniform(0.0, 2.0, len(ROWS))
+    chunks = Chunked(*np.split(rows, [1, 17, 2049, 2050]))
+    for source in (Sliced(rows), chunks):
+        found = DirichletMixtureEstimator(2, kind=kind, random_state=0)
+        found.fit(source, sample_weight=weights)
+        is_a_fit_to_all(found, rows, kind, weights)
+        share = np.exp(log_joint(found, rows, kind))
+        share /= share.sum(axis=1, keepdims=True)
+        statistics = found.summarize(source, sample_weight=weights)
+        assert_allclose(statistics.weight, weights @ share, rtol=1e-9)
+        assert statistics.n_rows == len(rows)
+    many_blocks.ran("_expectation")
+
+
+def test_weights_give_the_same_bits_as_in_memory(many_blocks):
     weights = np.random.default_rng(1).uniform(0.0, 2.0, len(ROWS))
     settings = {"kind": "log_probs", "random_state": 0}
     expected = DirichletMixtureEstimator(2, **settings).fit(ROWS, sample_weight=weights)
     found = DirichletMixtureEstimator(2, **settings).fit(Sliced(ROWS), sample_weight=weights)
+    many_blocks.ran("expectation", "_expectation")
     assert found.prior_ == expected.prior_
 
 
-def test_counts_in_chunks():
+@pytest.mark.parametrize("source", [Sliced(ROWS), Chunked(*np.split(ROWS, [1, 17, 2049, 2050]))])
+def test_a_start_finds_its_rows_wherever_they_are(source, many_blocks):
+    weights = np.arange(len(ROWS), dtype=float)
+    data = em.StreamData.of(
+        source, kind="log_probs", zeros="error", weights=weights, pool=(None, 1)
+    )
+    for rows in (np.arange(len(ROWS)), np.array([0, 63, 64, 2048, 4999]), np.array([4999])):
+        some = data.some(rows)
+        assert_array_equal(some.log_probs, ROWS[rows])
+        assert_array_equal(some.weights, weights[rows])
+    assert len(list(data.read(parallel.block_size(4)))) > 70
+    data.posterior(TRUTH)
+    many_blocks.ran("_posterior")
+
+
+def test_counts_in_chunks(many_blocks):
     rng = np.random.default_rng(0)
-    counts = np.array([rng.multinomial(20, p) for p in TRUTH.sample(3000, rng=1)])
+    counts = np.array([rng.multinomial(20, p) for p in TRUTH.sample(1000, rng=1)])
     expected = fit(counts, kind="counts", tol=1e-10, max_iter=500)
+    is_a_fit_to_all(expected, counts, "counts")
     for source in (
         Sliced(counts),
         Chunked(counts[:10], counts[10:]),
@@ -88,6 +154,7 @@ def test_counts_in_chunks():
         found = fit(source, kind="counts", tol=1e-10, max_iter=500)
         np.testing.assert_allclose(found.alpha_, expected.alpha_, rtol=1e-6)
         np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-12)
+    many_blocks.ran("count_expectation", "_expectation")
 
 
 @pytest.mark.parametrize(
@@ -106,11 +173,17 @@ def test_what_cannot_be_read_is_said(rows, error, message):
         fit(rows)
 
 
-def test_a_bad_row_is_said_to_be_where_it_is():
+def test_a_bad_row_is_said_to_be_where_it_is(many_blocks):
     rows = ROWS.copy()
     rows[4000] = np.nan
     with pytest.raises(ValueError, match="in the rows from"):
         fit(Sliced(rows))
+    data = em.StreamData.of(
+        Sliced(rows), kind="log_probs", zeros="error", weights=None, pool=(None, 1)
+    )
+    with pytest.raises(ValueError, match="in the rows from 3968 on"):
+        data.expectation(TRUTH)
+    many_blocks.ran("_expectation")
     with pytest.raises(ValueError, match="zeros='drop' needs rows in memory"):
         fit(Sliced(ROWS), zeros="drop")
     with pytest.raises(ValueError, match="kind="):
@@ -195,9 +268,10 @@ class Dataset:
         return {name: np.asarray(column)[cut].tolist() for name, column in self._columns.items()}
 
 
-def test_a_column_of_rows_in_a_data_set():
+def test_a_column_of_rows_in_a_data_set(many_blocks):
     expected = fit(ROWS)
     assert fit(Dataset(rows=ROWS)).prior_ == expected.prior_
+    many_blocks.ran("_expectation")
     assert fit(Dataset(text=["x"] * len(ROWS), log_probs=ROWS)).prior_ == expected.prior_
     with pytest.raises(ValueError, match="select_columns"):
         fit(Dataset(text=["x"] * len(ROWS), rows=ROWS))
@@ -205,13 +279,18 @@ def test_a_column_of_rows_in_a_data_set():
 
 @pytest.mark.parametrize("library", ["h5py", "zarr", "datasets"])
 @pytest.mark.parametrize("kind", ["log_probs", "counts"])
-def test_data_sets_of_other_libraries(kind, library, tmp_path):
+def test_data_sets_of_other_libraries(kind, library, tmp_path, many_blocks):
     module = pytest.importorskip(library)
-    rows = ROWS if kind == "log_probs" else np.random.default_rng(0).multinomial(9, np.exp(ROWS))
+    rows = ROWS[:1000]
+    if kind == "counts":
+        rows = np.random.default_rng(0).multinomial(9, np.exp(rows))
     expected = fit(rows, kind=kind)
+    is_a_fit_to_all(expected, rows, kind)
+    many_blocks.tasks.clear()
     if library == "datasets":
         columns = {"text": ["x"] * len(rows), kind: rows.tolist()}
         assert fit(module.Dataset.from_dict(columns), kind=kind).prior_ == expected.prior_
+        many_blocks.ran("_expectation")
         return
     with ExitStack() as opened:
         if library == "h5py":
@@ -221,3 +300,4 @@ def test_data_sets_of_other_libraries(kind, library, tmp_path):
         source = create("rows", shape=rows.shape, dtype=rows.dtype, chunks=(100, 4))
         source[...] = rows
         assert fit(source, kind=kind).prior_ == expected.prior_
+    many_blocks.ran("_expectation")
