@@ -37,7 +37,7 @@ def count(
     """How often each token followed each context of `order` tokens in its document."""
     total = sum(map(len, documents))
     size = min(max(-(-total // pool[1]), LEAST), MOST)
-    if pool[1] == 1 or total <= LEAST:
+    if pool[0] is None or total <= LEAST:
         return _count(order, n_tokens, list(documents))
     if isinstance(pool[0], ThreadPoolExecutor):
         return _count_together(order, n_tokens, documents, pool)

@@ -77,11 +77,12 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
     executor
         The user's, left open; or None.
     n_jobs
-        Threads where there is no executor: None or -1 for every core, -2 for all but one.
+        Threads where there is no executor: None or -1 for every core, -2 for all but one.  With
+        one it may ask for more tasks under way than there are cores here.
     """
     n = job_count(n_jobs)
     if executor is not None:
-        yield executor, n
+        yield executor, max(n, available_cores())
     elif n == 1:
         yield None, 1
     else:
