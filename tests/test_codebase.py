@@ -224,11 +224,21 @@ def test_every_public_name_loads_without_optional_packages(run_python: Callable[
     assert run_python(inspect.cleandoc(code)).split() == []
 
 
-@pytest.mark.no_sanitizer
-def test_import_costs_less_than_60_ms_beyond_numpy(run_python: Callable[..., str]) -> None:
-    code = "import numpy, time; t = time.perf_counter(); import matrixbayes\n"
-    code += "print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(5)) < 0.060
+def test_importing_does_next_to_nothing(run_python: Callable[..., str]) -> None:
+    """What it costs, on any machine: modules loaded and functions called."""
+    code = """
+        import sys, numpy
+        before, calls = set(sys.modules), []
+        sys.setprofile(lambda frame, event, argument: calls.append(event))
+        import matrixbayes
+        sys.setprofile(None)
+        print(sum(event in ("call", "c_call") for event in calls))
+        print(*(set(sys.modules) - before))
+    """
+    calls, loaded = run_python(inspect.cleandoc(code)).splitlines()
+    editable = {name for name in loaded.split() if name.startswith("__editable__")}
+    assert set(loaded.split()) - editable == {"matrixbayes", "matrixbayes._core"}
+    assert int(calls) < 1000  # 366 on Python 3.11, nearly all of them the search for two files
 
 
 # --- what the extension shows
