@@ -1,11 +1,18 @@
 # make demo        the whole analysis of the bundled model, into one report.html
-# make test        the whole test suite
+# make test        the test suite, but for what is marked exhaustive
+# make test-fast   the suite without what is marked slow or exhaustive either, in minutes
+# make test-all    everything: the notebooks that train models, and long statistics too
 # make lint        style, types, and csrc without a warning on gcc and clang
-# make sanitize    the suite on a build with AddressSanitizer and UBSan
+# make analyse     csrc under clang-tidy and gcc's analyser
+# make coverage    what the tests reach of csrc, line by line and branch by branch, and its floors
+# make sanitize    the tests of test-fast on a build with AddressSanitizer and UBSan
+# make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
+# make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
 # make clean
 #
 # All of it happens in .venv, which $(PYTHON) makes: make demo PYTHON=python3.12
+# PYTEST goes to pytest: make test-fast PYTEST="-x -k counts"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,18 +20,25 @@ OUT ?= study
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 C_FILES := $(wildcard csrc/*/*.[ch])
+FAST := -m "not slow and not exhaustive"
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test lint sanitize bench clean
+.PHONY: demo test test-fast test-all lint analyse coverage sanitize wheel mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
 	$(BIN)/python -m matrixbayes study --out $(OUT)
 
 test: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python -m pytest -m "not exhaustive" $(PYTEST)
+
+test-fast: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python -m pytest $(FAST) $(PYTEST)
+
+test-all: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST)
 
 # The set-up: each step once, and again when what it depends on has changed.
@@ -63,6 +77,10 @@ $(VENV)/.lint: $(VENV)/.created pyproject.toml
 	$(PIP) install --group lint
 	@touch $@
 
+$(VENV)/.analyse: $(VENV)/.created pyproject.toml
+	$(PIP) install --group analyse
+	@touch $@
+
 # Everything below runs in the same .venv.
 
 lint: $(VENV)/.built $(VENV)/.lint
@@ -77,6 +95,28 @@ lint: $(VENV)/.built $(VENV)/.lint
 	        --build-lib build/werror/$$compiler --build-temp build/werror/$$compiler/temp || exit 1; \
 	done
 
+# As setup.py compiles, but for one instruction set: each clone of a kernel says the same.
+INCLUDES = $(shell $(BIN)/python -c 'import numpy, sysconfig; \
+    print("-isystem", numpy.get_include(), "-isystem", sysconfig.get_path("include"))')
+C_FLAGS = -std=c11 -Icsrc $(INCLUDES) -DPy_LIMITED_API=0x030B0000 -DMB_NO_CLONES \
+    -DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION
+analyse: $(VENV)/.created
+	@if command -v clang-tidy >/dev/null; then \
+	    echo 'clang-tidy --warnings-as-errors=*'; \
+	    printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 4 -P 2 sh -c \
+	        'said=$$(clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(C_FLAGS) 2>&1) \
+	            || { echo "$$said"; exit 1; }' tidy; \
+	else echo 'no clang-tidy here: csrc is not looked at by it'; fi
+	@if gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1; then \
+	    echo 'gcc -fanalyzer -Werror'; \
+	    for file in $(wildcard csrc/bind/*.c); do \
+	        gcc -O1 -fanalyzer -Werror $(C_FLAGS) -c $$file -o /dev/null || exit 1; \
+	    done; \
+	else echo 'no gcc that analyses here: the binding is not looked at by it'; fi
+
+coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.analyse
+	$(BIN)/python tools/measure_coverage.py
+
 # The same .venv, with the instrumented build in front of the installed one.
 # libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
 PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
@@ -86,7 +126,15 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    --target build/sanitize/site .
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(BIN)/python -m pytest -s -p no:cacheprovider $(PYTEST)
+	    $(BIN)/python -m pytest -s -p no:cacheprovider $(FAST) $(PYTEST)
+
+wheel: $(VENV)/.created $(VENV)/.analyse
+	rm -rf build/wheel
+	$(PIP) wheel --no-deps --wheel-dir build/wheel .
+	$(BIN)/abi3audit --strict --verbose build/wheel/*.whl
+
+mutations: $(VENV)/.built $(VENV)/.test
+	$(BIN)/python tools/mutations.py
 
 bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
