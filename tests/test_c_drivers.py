@@ -51,15 +51,8 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     flags = ["-std=c11", "-Werror", "-ffp-contract=off", *WARNINGS, *own]
     jobs = []
     for file in sorted(CSRC.glob("core/*.c")):
-        line = [
-            compiler,
-            *flags,
-            f"-I{CSRC}",
-            "-c",
-            str(file),
-            "-o",
-            str(folder / f"{file.stem}.o"),
-        ]
+        where = ["-c", str(file), "-o", str(folder / f"{file.stem}.o")]
+        line = [compiler, *flags, f"-I{CSRC}", *where]
         jobs.append(subprocess.Popen(line, stderr=subprocess.PIPE, text=True))
     errors = [job.communicate()[1] for job in jobs]
     assert all(job.returncode == 0 for job in jobs), "".join(errors)
