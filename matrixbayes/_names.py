@@ -277,7 +277,7 @@ def _all_different(names: Sequence[Any], what: str) -> None:
     seen: set[Any] = set()
     for name in names:
         if name in seen:
-            raise ArgumentError(f"{what}: {name!r} is there twice")
+            raise ArgumentError(f"{what}: {name!r} is there twice (two columns are named {name!r})")
         seen.add(name)
 
 

@@ -6,6 +6,7 @@ Contents
     floats      real numbers, in float32 where they come so
     wholes      whole numbers, as int64
     whole       one whole number of a range: a size, a place
+    entries     row, column and value of each entry of a sparse matrix
     exact_rows  sparse rows, each entry once
     unmasked    refuse an array with masked entries
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from .errors import ArgumentError
 
 __all__ = [
+    "entries",
     "exact_rows",
     "floats",
     "is_named",
@@ -120,10 +122,9 @@ def wholes(given: Any, name: str, place: Place | None = None, truth: bool = Fals
     if wrong.any():
         i = int(np.argmax(wrong))
         value = array.flat[i]
-        why = "it must be a whole number" if kind == "f" else "that is above 2**63 - 1"
-        raise ArgumentError(
-            f"{place(i) if place else where(name, array.shape, i)} is {value}; {why}"
-        )
+        at = place(i) if place else where(name, array.shape, i)
+        why = f"of type {array.dtype}; {name} must be whole numbers"
+        raise ArgumentError(f"{at} is {value}, " + (why if kind == "f" else "above 2**63 - 1"))
     return array.astype(np.int64) if found is None else found
 
 
@@ -158,12 +159,7 @@ def exact_rows(given: Any, name: str) -> Any:
         parts = reals(data, name), wholes(indices, "indices"), wholes(indptr, "indptr")
         _check_rows(*parts, given.shape)
         given = csr_array(parts, shape=given.shape)
-    elif given.format == "csr":
-        _check_rows(given.data, given.indices, given.indptr, given.shape)
-    elif hasattr(given, "check_format"):
-        given.check_format(full_check=True)
-    if given.dtype.kind not in "biuf":
-        raise ArgumentError(f"{name} must be an array of real numbers, not of {given.dtype}")
+    _check_sparse(given, name)
     if given.dtype.kind != "b" and given.dtype != np.float64:
         # before they are summed: the sum of two int8 is an int8
         coo = given.tocoo()
@@ -173,6 +169,30 @@ def exact_rows(given: Any, name: str) -> Any:
         rows = rows.copy()
         rows.sum_duplicates()
     return rows.astype(np.float64, copy=False)
+
+
+def entries(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Row, column and value of each entry of a sparse matrix, as it is; those at one place add up.
+
+    Raises
+    ------
+    ArgumentError, ValueError
+        A value is no real number, or the arrays are no sparse matrix.
+    """
+    _check_sparse(given, name)
+    # two truth values at one place are one
+    coo = (given.tocsr() if given.dtype.kind == "b" else given).tocoo()
+    return coo.row, coo.col, coo.data
+
+
+def _check_sparse(given: Any, name: str) -> None:
+    """Refuse what is no sparse matrix of real numbers: scipy trusts the arrays of one."""
+    if given.format == "csr":
+        _check_rows(given.data, given.indices, given.indptr, given.shape)
+    elif hasattr(given, "check_format"):
+        given.check_format(full_check=True)
+    if given.dtype.kind not in "biuf":
+        raise ArgumentError(f"{name} must be an array of real numbers, not of {given.dtype}")
 
 
 def _check_rows(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._numbers import entries, plain, reals, whole
 from ._transition_prior import Concentration
+from .errors import ArgumentError
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -19,21 +20,11 @@ __all__ = [
     "real",
     "sparse",
     "vocabulary_size",
-    "whole",
 ]
 
 Ids = NDArray[np.int64]
 
 MAX_TOKENS = 2**32
-
-
-def whole(value: Any, name: str, least: int, most: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r}; it must be a whole number")
-    number = operator.index(value)
-    if not least <= number <= most:
-        raise ValueError(f"{name} is {number}; it must be from {least} to {most}")
-    return number
 
 
 def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -> float:
@@ -89,7 +80,7 @@ def _concentration(given: Any) -> Concentration | None:
     """One concentration, or several with weights; None where it is neither."""
     try:
         weights, values = (np.ones(1), [given]) if np.ndim(given) == 0 else given
-        w, a = np.array(weights, dtype=np.float64), np.array(values, dtype=np.float64)
+        w, a = reals(weights, "weights").copy(), reals(values, "values").copy()
     except (TypeError, ValueError):
         return None
     good = w.ndim == 1 and w.shape == a.shape and len(w) > 0
@@ -100,10 +91,9 @@ def _concentration(given: Any) -> Concentration | None:
 def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:
     """Row, column and value of each count that is not 0."""
     if hasattr(counts, "tocoo"):
-        coo = counts.tocoo()
-        found = coo.shape, coo.row, coo.col, coo.data
+        found = counts.shape, *entries(counts, "counts")
     else:
-        array = np.atleast_2d(np.asarray(counts))
+        array = np.atleast_2d(plain(counts, "counts"))
         if array.ndim != 2:
             raise ValueError(f"counts have shape {array.shape}; they need {shape}")
         row, column = np.nonzero(array)
@@ -114,11 +104,19 @@ def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, 
 
 
 def check_counts(row: NDArray[np.intp], column: Ids, times: NDArray[Any], kinds: str) -> None:
-    """Refuse counts that are not numbers of these kinds (NumPy's letters), or negative."""
-    if times.size and times.dtype.kind not in kinds:
-        told = "; forget() and discount below 1 make real counts" if times.dtype.kind == "f" else ""
-        raise TypeError(f"counts are {times.dtype}; they must be whole numbers{told}")
-    most = np.finfo(float).max if "f" in kinds else 2**63 - 1
+    """Refuse counts that are not numbers of these kinds (NumPy's letters), or negative; a float
+    may be a whole number."""
+    if times.size and "f" not in kinds and times.dtype.kind == "f":
+        part = np.flatnonzero(np.floor(times) != times)
+        if len(part):
+            i = int(part[0])
+            raise ArgumentError(
+                f"the count of row {row[i]}, column {column[i]} is {times[i]}; counts must be "
+                "whole numbers: forget() and discount below 1 make real ones"
+            )
+    most = np.finfo(float).max if "f" in kinds else np.nextafter(2.0**63, 0.0)
+    if "f" not in kinds and times.dtype.kind in "iu":
+        most = 2**63 - 1
     wrong = ~(times >= 0) | (times > most)
     if wrong.any():
         i = int(np.argmax(wrong))

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._names import near, token_names
+from ._numbers import is_named, plain, wholes
+from .errors import NoSuchTokenError
+
 __all__ = ["Vocabulary", "contexts_of", "documents_of", "names_of"]
 
 Ids = NDArray[np.int64]
@@ -24,15 +28,9 @@ def names_of(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     """The names of tokens, all different."""
     if tokens is None:
         return None
-    names = tuple(tokens)
-    if isinstance(tokens, (str, bytes)) or not all(isinstance(name, str) for name in names):
+    if isinstance(tokens, str):
         raise TypeError("tokens must be a sequence of str, one name for each token")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"tokens: {name!r} is there twice")
-        seen.add(name)
-    return names
+    return token_names(tokens)
 
 
 class Vocabulary:
@@ -42,30 +40,25 @@ class Vocabulary:
         self.n_tokens, self.names = n_tokens, names
         self._number = None if names is None else {name: v for v, name in enumerate(names)}
 
-    def ids(self, tokens: Any, place: Place, last: int | None = None) -> Ids:
+    def ids(self, tokens: Any, what: str, place: Place, last: int | None = None) -> Ids:
         """Names or whole numbers from 0 to V - 1, or to `last`, as int64 in the same shape.
 
-        `place` says in words where the i-th of them is.
+        `what` they are, and where the i-th of them is, in words.
         """
-        array = np.asarray(tokens)
+        array = plain(tokens, what)
         if array.size == 0:
             return np.zeros(array.shape, dtype=np.int64)
-        if array.dtype.kind == "U" or (array.dtype == object and isinstance(array.flat[0], str)):
+        if is_named(array):
             named = [self._named(name, place(i)) for i, name in enumerate(array.ravel().tolist())]
             return np.array(named, dtype=np.int64).reshape(array.shape)
-        if array.dtype.kind not in "iu":
-            raise TypeError(
-                f"{place(0)} is of type {array.dtype}; tokens are whole numbers from 0 to "
-                f"{self.n_tokens - 1}" + ("" if self.names is None else ", or names")
-            )
-        numbers = array if array.dtype.kind == "u" else array.astype(np.int64, copy=False)
+        numbers = wholes(array, what, place)
         last = self.n_tokens - 1 if last is None else last
         # one pass, not two: a negative number is a huge one without its sign
-        if (numbers if array.dtype.kind == "u" else numbers.view(np.uint64)).max() > last:
+        if numbers.view(np.uint64).max() > last:
             flat = numbers.ravel()
             i = int(np.flatnonzero((flat < 0) | (flat > last))[0])
             raise ValueError(f"{place(i)} is {int(flat[i])}; tokens are 0 to {self.n_tokens - 1}")
-        return numbers.astype(np.int64, copy=False)
+        return numbers
 
     def _named(self, name: Any, where: str) -> int:
         if self._number is None:
@@ -75,17 +68,41 @@ class Vocabulary:
             )
         number = self._number.get(name) if isinstance(name, str) else None
         if number is None:
-            raise ValueError(f"{where} is {name!r}, which is not one of the {self.n_tokens} tokens")
+            meant = near(str(name), self.names or ())
+            raise NoSuchTokenError(
+                f"{where} is {name!r}, which is not one of the {self.n_tokens} tokens"
+                + (f" (did you mean {meant!r}?)" if meant is not None else "")
+                + ".  For words that may be unknown make the matrix with a token that stands for "
+                "them, tokens=(..., '<unk>'), and write it in their place"
+            )
         return number
 
 
 def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
-    """The documents in what a user gave: a sequence of tokens, or several of them."""
+    """The documents in what a user gave: a sequence of tokens, or several of them.
+
+    The rows of what has two axes (a data frame too) are documents; so are the entries of one column
+    of sequences.
+    """
     if isinstance(tokens, (str, bytes)):
         raise TypeError("a document is a sequence of tokens, not one string: tokenise it first")
-    if not hasattr(tokens, "ndim") and not isinstance(tokens, (list, tuple)):
+    if hasattr(tokens, "iloc") and hasattr(tokens, "columns") and tokens.shape[1] == 1:
+        column = tokens.iloc[:, 0]
+        tokens = column if _holds_documents(list(column.iloc[:1])) else tokens
+    is_array = hasattr(tokens, "ndim")
+    if is_array and tokens.ndim == 1 and not hasattr(tokens, "detach"):
+        is_array = not _holds_documents(list(tokens[:1]))
+    if is_array:
+        tokens = plain(tokens, "tokens")
+    elif not isinstance(tokens, (list, tuple)):
         tokens = list(tokens)
-    several = tokens.ndim == 2 if hasattr(tokens, "ndim") else _holds_documents(tokens)
+    if is_array and tokens.ndim == 2 and tokens.shape[1] == 1 < len(tokens):
+        raise ValueError(
+            f"tokens have shape {tokens.shape}: {len(tokens)} documents of one token each, in "
+            "which nothing follows anything.  For one document give tokens.ravel(); for documents "
+            "of one token give a list of them"
+        )
+    several = tokens.ndim == 2 if is_array else _holds_documents(tokens)
     return (
         [_document(tokens[d], d, vocabulary) for d in range(len(tokens))]
         if several
@@ -94,7 +111,8 @@ def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
 
 
 def _document(tokens: Any, number: int, vocabulary: Vocabulary) -> Ids:
-    ids = vocabulary.ids(tokens, lambda i: f"token {i} of document {number}")
+    what = f"tokens of document {number}"
+    ids = vocabulary.ids(tokens, what, lambda i: f"token {i} of document {number}")
     if ids.ndim != 1:
         raise ValueError(f"document {number} has shape {ids.shape}; it must be (n,)")
     return ids
@@ -110,7 +128,7 @@ def contexts_of(contexts: Any, vocabulary: Vocabulary, order: int, last: int) ->
 
     A single token or a 1-D sequence is one context; two axes are a batch.
     """
-    array = np.asarray(contexts)
+    array = plain(contexts, "contexts")
     if array.ndim > 2:
         raise ValueError(f"contexts have shape {array.shape}; they need (length,) or (n, length)")
     length = array.shape[-1] if array.ndim > 0 else 1
@@ -118,6 +136,6 @@ def contexts_of(contexts: Any, vocabulary: Vocabulary, order: int, last: int) ->
     def place(i: int) -> str:
         return f"contexts[{i // length}, {i % length}]" if array.ndim == 2 else f"contexts[{i}]"
 
-    ids = vocabulary.ids(array, place, last)
+    ids = vocabulary.ids(array, "contexts", place, last)
     ids = ids.reshape(len(array) if array.ndim == 2 else 1, length)
     return ids[:, max(0, length - order) :], array.ndim < 2

@@ -89,8 +89,9 @@ def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> Transit
     ----------
     matrix : TransitionMatrix
         It is changed, once all parts are counted.
-    tokens : dask.array.Array of shape (n,), or dask.bag.Bag of documents
-        An array is one document, cut into chunks; contexts cross from one chunk into the next.
+    tokens : dask.array.Array of shape (n,), dask.bag.Bag of documents, or dask.dataframe.DataFrame
+        An array is one document, cut into chunks; contexts cross from one chunk into the next.  The
+        rows of a data frame are documents, as are the entries of its one column of sequences.
     client : distributed.Client, optional
         The cluster; Dask's own threads by default.
 
@@ -121,16 +122,23 @@ def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> Transit
 
     if matrix.discount < 1.0:
         raise ValueError("counts that fade depend on the order of the text: update the matrix here")
-    if getattr(tokens, "ndim", 1) != 1 or not hasattr(tokens, "to_delayed"):
+    is_stream, is_frame = hasattr(tokens, "chunks"), getattr(tokens, "ndim", 0) == 2
+    if not is_stream and hasattr(tokens, "to_delayed") and getattr(tokens, "ndim", 0) == 1:
+        raise ValueError(
+            "tokens are a dask series, of which it is not known whether it is one document: give "
+            "tokens.to_dask_array(), or tokens.to_frame() where each entry is a document"
+        )
+    if (is_stream and tokens.ndim != 1) or not hasattr(tokens, "to_delayed"):
         raise ValueError("tokens must be a dask array of shape (n,), or a bag of documents")
-    pieces = list(tokens.to_delayed().ravel() if hasattr(tokens, "ndim") else tokens.to_delayed())
+    pieces = list(tokens.to_delayed().ravel() if is_stream else tokens.to_delayed())
     empty, parts, before = matrix.empty(), [], None
     for piece in pieces:
-        if hasattr(tokens, "ndim"):
+        if is_stream:
             parts.append(delayed(_learnt)(empty, piece, before))
             before = delayed(_ending)(matrix.order, before, piece)
         else:
-            parts.append(delayed(_learnt)(empty, delayed(list)(piece), None))
+            documents = piece if is_frame else delayed(list)(piece)
+            parts.append(delayed(_learnt)(empty, documents, None))
     while len(parts) > 1:
         pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
         parts = [delayed(_merged)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
+from ._names import counted, order_of
+from ._numbers import is_named, plain, whole
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
@@ -26,7 +28,6 @@ from ._transition_arguments import (
     real,
     sparse,
     vocabulary_size,
-    whole,
 )
 from ._transition_backoff import BackoffRows
 from ._transition_counts import Levels
@@ -146,7 +147,7 @@ class TransitionMatrix:
         self._vocabulary = Vocabulary(vocabulary_size(prior, n_tokens, names), names)
         self._hierarchical, to_begin_with = concentrations(hierarchical, self._order)
         self._discount = real(discount, "discount")
-        shared = SharedPrior(checked_prior(prior), self.n_tokens)
+        shared = SharedPrior(checked_prior(_named(prior, names)), self.n_tokens)
         self._rows: SharedRows | BackoffRows
         if self._hierarchical:
             if self.n_tokens == MAX_TOKENS:
@@ -243,8 +244,9 @@ class TransitionMatrix:
         Parameters
         ----------
         tokens : array_like of shape (n,), or a sequence of them
-            One document, or several (also the rows of a two-dimensional array): numbers of any
-            integer type, or names.  No context crosses from one document into the next.
+            One document, or several (also the rows of what has two axes, such as a data frame, and
+            the entries of a column of sequences): whole numbers of any type, or names.  No context
+            crosses from one document into the next.
         continued : bool
             The first document goes on where the last one of the last update ended: a stream may be
             cut anywhere.
@@ -286,9 +288,11 @@ class TransitionMatrix:
         Parameters
         ----------
         contexts : array_like of shape (n, order), or (order,)
-        counts : array_like of shape (n, V) or (V,), or sparse rows (n, V)
+        counts : array_like of shape (n, V) or (V,), mapping, or sparse rows (n, V)
             Whole numbers >= 0, to be added; where counts are real (`discount`, `forget`) also
-            real ones, which do not fade what is there.
+            real ones, which do not fade what is there.  What has names (the columns of a data
+            frame, a mapping or a column of pandas for one context) is matched to the tokens by
+            them.
 
         Raises
         ------
@@ -296,23 +300,36 @@ class TransitionMatrix:
             A count is negative or not whole; its row and column are named.
         """
         ids, _ = self._whole_contexts(contexts)
-        row, columns, times = sparse(counts, (len(ids), self.n_tokens))
+        row, columns, times = sparse(self._matched(counts), (len(ids), self.n_tokens))
         with self._change():
-            if isinstance(self._rows.longest, RealCounts):
-                check_counts(row, columns, times, "iuf")
-                none = RealCounts(self._order, self.n_tokens)
-                fresh: Any = none.with_rows(ids[row], columns, times.astype(np.float64))
-            else:
-                check_counts(row, columns, times, "iu")
-                fresh = _core.TransitionCounts(self._order, self._last + 1)
-                fresh.update_rows(ids[row], columns, times.astype(np.int64))
-            self._rows = self._rows.with_counts(fresh)
+            is_real = isinstance(self._rows.longest, RealCounts)
+            check_counts(row, columns, times, "biuf" if is_real else "biu")
+            self._rows = self._rows.with_counts(self._pairs(ids[row], columns, times))
         return self
+
+    def _matched(self, counts: Any) -> Any:
+        """Counts with their columns in the order of the tokens."""
+        if hasattr(counts, "tocoo"):
+            return counts
+        named = isinstance(counts, Mapping) or hasattr(counts, "to_numpy")
+        if named or is_named(plain(counts, "counts")):
+            return counted(counts, self.tokens, self.n_tokens, "the matrix")[0]
+        return counts
+
+    def _pairs(self, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> Any:
+        """Counts of pairs, of the kind that is counted here."""
+        if isinstance(self._rows.longest, RealCounts):
+            none = RealCounts(self._order, self.n_tokens)
+            return none.with_rows(contexts, tokens, times.astype(np.float64))
+        fresh = _core.TransitionCounts(self._order, self._last + 1)
+        fresh.update_rows(contexts, tokens, times.astype(np.int64))
+        return fresh
 
     def merge(self, other: TransitionMatrix) -> Self:
         """Add the counts of another matrix; exact, in 64 bits.
 
-        Priors are not merged: this matrix keeps its own.  ``a + b`` is a new matrix.
+        Priors are not merged: this matrix keeps its own.  ``a + b`` is a new matrix.  Tokens with
+        names are matched by them.
 
         Raises
         ------
@@ -327,16 +344,28 @@ class TransitionMatrix:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"{name} is {mine} here and {theirs} there: these do not merge")
-        if self.tokens is not None and other.tokens is not None and self.tokens != other.tokens:
-            raise ValueError("the names of the tokens differ: these do not merge")
+        order = order_of(
+            other.tokens, self.tokens, "the names of the tokens differ: these do not merge"
+        )
+        counts: Any = other._rows.longest
+        if order is not None:
+            contexts, indptr, tokens, times = counts.all()
+            number = np.append(np.argsort(order), self.n_tokens)  # of each of theirs; begin stays
+            contexts = np.repeat(number[contexts.astype(np.int64)], np.diff(indptr), axis=0)
+            counts = self._pairs(contexts, number[tokens.astype(np.int64)], times)
         with self._change():
-            self._rows = self._rows.with_counts(other._rows.longest)  # type: ignore[arg-type]
+            self._rows = self._rows.with_counts(counts)
         return self
 
     def __add__(self, other: TransitionMatrix) -> TransitionMatrix:
         if not isinstance(other, TransitionMatrix):
             return NotImplemented
         return self.copy().merge(other)
+
+    def __radd__(self, other: object) -> TransitionMatrix:
+        if not (isinstance(other, int) and other == 0):  # where sum() begins
+            return NotImplemented
+        return self.copy()
 
     def copy(self) -> TransitionMatrix:
         """A matrix of its own with the same contents; they share memory until one changes."""
@@ -753,6 +782,16 @@ class _SparseRows(NamedTuple):
     indices: NDArray[Any]
     data: NDArray[Any]
     shape: tuple[int, int]
+
+
+def _named(prior: Any, names: tuple[str, ...] | None) -> Any:
+    """A prior with its tokens in the order of names."""
+    if not isinstance(prior, DirichletMixture):
+        return prior
+    order = order_of(prior.tokens, names, "the tokens of prior and those of the matrix")
+    if order is None:
+        return prior
+    return DirichletMixture(prior.weights, prior.alpha[:, order], tokens=names)
 
 
 def _blocks(n: int, size: int) -> Iterator[slice]:
