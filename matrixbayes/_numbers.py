@@ -250,8 +250,6 @@ def _unwrapped(given: Any, name: str) -> NDArray[Any]:
         return _of_frame(given, name)
     if hasattr(given, "to_numpy") and hasattr(given, "isna"):
         return _of_series(given, name, lambda i: where(name, (len(given),), i))
-    if isinstance(given, (list, tuple)):
-        return _of_sequence(given, name)
     is_array = hasattr(given, "__array__") or hasattr(given, "__array_interface__")
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes, dict)) and not is_array:
         return _of_sequence(list(given), name)
