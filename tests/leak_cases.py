@@ -6,6 +6,7 @@ A case is a label and a function without arguments; the cases of a callable come
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -102,7 +103,7 @@ def pair_distances() -> Cases:
 
 def special(name: str) -> Cases:
     """A function of one array."""
-    function = getattr(_core, name)
+    function, imaginary = getattr(_core, name), 1j * VECTOR
     yield "vector", lambda: function(VECTOR)
     yield "matrix, float32", lambda: function(np.ones((3, 3), np.float32).T)
     yield "scalar", lambda: function(1.5)
@@ -111,7 +112,7 @@ def special(name: str) -> Cases:
     yield "nan in a vector", lambda: fails(ValueError, function, [1.0, np.nan])
     yield "nan in a matrix", lambda: fails(ValueError, function, [[1.0, np.nan]])
     yield "text", lambda: fails(TypeError, function, "abc")
-    yield "complex", lambda: fails(TypeError, function, 1j * VECTOR)
+    yield "complex", lambda: fails(TypeError, function, imaginary)
     yield "raises", lambda: fails(OSError, function, Bad())
     yield "no argument", lambda: fails(TypeError, function)
 
@@ -197,12 +198,13 @@ def of_rows(name: str) -> Cases:
 def of_counts(name: str, one: bool = False) -> Cases:
     method = getattr(mixture(), name)
     good = COUNTS[0] if one else COUNTS
+    missing = good * np.nan
     yield "float64", lambda: method(good)
     yield "integers", lambda: method(good.astype(int).tolist())
     yield "width", lambda: fails(ValueError, method, np.hstack([good, good]))
     yield "axes", lambda: fails(ValueError, method, good[None])
     yield "negative", lambda: fails(ValueError, method, good - 5)
-    yield "nan", lambda: fails(ValueError, method, good * np.nan)
+    yield "nan", lambda: fails(ValueError, method, missing)
     yield "text", lambda: fails(TypeError, method, "abc")
     yield "raises", lambda: fails(OSError, method, Bad())
 
@@ -243,8 +245,8 @@ def of_statistics(name: str) -> Cases:
 def added() -> Cases:
     object_, other = statistics(), statistics(3)
     yield "sum", lambda: object_ + object_
-    yield "shapes", lambda: fails(ValueError, lambda: object_ + other)
-    yield "foreign", lambda: fails(TypeError, lambda: object_ + 1)
+    yield "shapes", lambda: fails(ValueError, operator.add, object_, other)
+    yield "foreign", lambda: fails(TypeError, operator.add, object_, 1)
 
 
 def copied(make: Callable[[], Any], method: str) -> Cases:
@@ -387,6 +389,7 @@ def encoded_counts() -> Cases:
     yield "many", lambda: _core.Counts([0, 3], [1, 1, 0], [1000, 70, 0], 2)
     yield "pickled", lambda: pickle.loads(pickle.dumps(rows))
     yield "sparse", rows.sparse
+    yield "__reduce__", rows.__reduce__
     for name in ("n_rows", "n_tokens", "n_entries", "tokens", "counts"):
         yield name, partial(getattr, rows, name)
     wrong: list[Any] = [
@@ -507,6 +510,8 @@ def transition_counts() -> Cases:
 
     yield "borrowed", borrowed
     yield "arrays", old.arrays
+    yield "__reduce__", old.__reduce__
+    yield "__copy__", old.__copy__
     yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, wrong)
     yield "an old pickle's", lambda: new.from_arrays(2, 4, arrays, Bad())
     yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays[:2])

@@ -301,7 +301,9 @@ mixture_sample_log_probs(PyObject *self, PyObject *args)
         PyErr_Format(PyExc_TypeError, "a NumPy bit generator is needed, not %R",
                      (PyObject *)Py_TYPE(bit_generator));
     }
-    PyObject *held = lock == NULL ? NULL : PyObject_CallMethod(lock, "acquire", NULL);
+    /* looked up first: once the lock is held, nothing that needs memory may stand before its end */
+    PyObject *release = lock == NULL ? NULL : PyObject_GetAttrString(lock, "release");
+    PyObject *held = release == NULL ? NULL : PyObject_CallMethod(lock, "acquire", NULL);
     PyArrayObject *out = NULL;
     if (held != NULL) {
         bitgen_t *generator = PyCapsule_GetPointer(capsule, "BitGenerator");
@@ -310,10 +312,11 @@ mixture_sample_log_probs(PyObject *self, PyObject *args)
         }
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
-        Py_XDECREF(PyObject_CallMethod(lock, "release", NULL));
+        Py_XDECREF(PyObject_CallNoArgs(release));
         PyErr_Restore(type, value, traceback);
     }
     Py_XDECREF(held);
+    Py_XDECREF(release);
     Py_XDECREF(lock);
     Py_XDECREF(capsule);
     return (PyObject *)out;
