@@ -4,6 +4,7 @@ The environment can ask for other builds, each in a folder of its own:
 
     MATRIXBAYES_WERROR=1      warnings of the C compiler are errors
     MATRIXBAYES_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    MATRIXBAYES_COVERAGE=1    counts what runs, for gcovr
 """
 
 import os
@@ -17,6 +18,7 @@ from setuptools.command.build_ext import build_ext
 
 WERROR = os.environ.get("MATRIXBAYES_WERROR", "0") not in ("", "0")
 SANITIZE = os.environ.get("MATRIXBAYES_SANITIZE", "0") not in ("", "0")
+COVERAGE = os.environ.get("MATRIXBAYES_COVERAGE", "0") not in ("", "0")
 
 # Free-threaded builds of Python have no stable ABI before 3.15.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -59,6 +61,16 @@ SANITIZERS = [
     "-g",
 ]
 
+# Branches as they are written: none joined, doubled or left out by the optimizer, and
+# whatever thread takes them.
+COUNTERS = [
+    "--coverage",
+    "-fprofile-update=atomic",
+    "-DMB_NO_CLONES",
+    "-U_FORTIFY_SOURCE",
+    "-O0",
+]
+
 
 def system_includes():
     """The headers of Python and NumPy, as ones whose warnings are not ours."""
@@ -83,6 +95,9 @@ class BuildExtension(build_ext):
             if SANITIZE:
                 ext.extra_compile_args += SANITIZERS
                 ext.extra_link_args += ["-fsanitize=address,undefined"]
+            elif COVERAGE:
+                ext.extra_compile_args += COUNTERS
+                ext.extra_link_args += ["--coverage"]
             elif sys.platform == "linux":
                 ext.extra_compile_args += HARDENING
             if sys.platform == "linux":
@@ -98,6 +113,8 @@ if LIMITED_API:
     options["bdist_wheel"] = {"py_limited_api": "cp311"}
 if SANITIZE:
     options["build"] = {"build_base": "build/sanitize"}
+elif COVERAGE:
+    options["build"] = {"build_base": "build/coverage"}
 elif WERROR:
     options["build"] = {"build_base": "build/werror"}
 

@@ -63,7 +63,12 @@ mb_ask(mb_interrupt *interrupt, size_t work)
 #define MB_CLONES
 #endif
 
-/* A piece of a kernel: always part of its caller, so compiled for its target. */
+/* A piece of a kernel: always part of its caller, so compiled for its target.  (Not where nothing
+ * is optimized: a branch is then counted once, not in each caller that knows which way it goes.) */
+#ifdef __OPTIMIZE__
 #define MB_INLINE static inline __attribute__((always_inline))
+#else
+#define MB_INLINE static inline
+#endif
 
 #endif

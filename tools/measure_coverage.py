@@ -1,0 +1,162 @@
+"""Measure how much of csrc the tests run, by file, and hold it against the floors.
+
+    python tools/measure_coverage.py            # builds, runs the tests, prints the tables
+    python tools/measure_coverage.py --raise    # and lifts the floors to what was measured
+    python tools/measure_coverage.py --missing  # and prints each line with a branch not taken
+
+Counted are the lines and branches of every C file and header in csrc/core and csrc/bind, as gcovr
+reports them for a build that is not optimized.  A branch is one way out of a condition as it
+is written: ``a || b`` has four, and so have conditions that macros bring (MB_TRY, Py_VISIT,
+Py_CLEAR), at each place where they stand.  What functions of Python's and NumPy's headers do counts
+for those headers.  An inline function counts once, over all its callers, and a kernel that
+is compiled for several instruction sets is the portable one alone.  No mark in the sources takes
+anything out: what no test can reach counts as missed.
+
+The tests are those in TESTS, which call the core more than what is made of it, and the C
+programs of csrc/test.  tests/coverage_floors.json keeps the floors, which only rise: a measure
+below one fails, and so does a measure more than SLACK above it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = ROOT / "tests" / "coverage_floors.json"
+BUILD = ROOT / "build" / "coverage"
+SLACK = 1.0  # percent
+TESTS = [
+    "test_bad_arguments",
+    "test_counts",
+    "test_leaks",
+    "test_mixture",
+    "test_out_of_memory",
+    "test_row_ingest",
+    "test_rows",
+    "test_rows_logits",
+    "test_special",
+    "test_transitions",
+]
+
+
+def run(*line: object, check: bool = True, **environment: str) -> int:
+    """Runs a program in the repository; its status."""
+    done = subprocess.run(
+        [str(part) for part in line], cwd=ROOT, env={**os.environ, **environment}, check=check
+    )
+    return done.returncode
+
+
+def build() -> Path:
+    """The package with an extension that counts, nothing counted yet; the folder to import from."""
+    line = [sys.executable, "setup.py", "--quiet", "build", "--build-lib", BUILD / "lib"]
+    run(*line, "--build-temp", BUILD / "temp", MATRIXBAYES_COVERAGE="1", PYTHONWARNINGS="ignore")
+    for counted in BUILD.rglob("*.gcda"):
+        counted.unlink()
+    return BUILD / "lib"
+
+
+def run_drivers() -> None:
+    """Builds and runs the C programs, each with the whole core and the allocator that fails."""
+    core = sorted((ROOT / "csrc/core").glob("*.c"))
+    drivers = sorted((ROOT / "csrc/test").glob("test_*.c"))
+    assert core
+    assert drivers
+    for driver in drivers:
+        folder = BUILD / driver.stem
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        flags = ["-std=c11", "-O0", "--coverage", "-DMB_NO_CLONES", "-ffp-contract=off"]
+        program = folder / driver.stem
+        run("gcc", *flags, f"-I{ROOT / 'csrc'}", driver, *core, "-lm", "-o", program)
+        run(program)
+
+
+def run_tests(package: Path) -> int:
+    """Runs the tests on that build, one process for all of them; its status."""
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = [f"tests/{name}.py" for name in TESTS]
+    path = {"PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}
+    return run(*line, *tests, check=False, **path)
+
+
+def measure() -> dict[str, Any]:
+    """Prints gcovr's tables; what it found."""
+    gcovr = shutil.which("gcovr", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if gcovr is None:
+        raise SystemExit("no gcovr here: python -m pip install --group coverage")
+    whole, summary = BUILD / "whole.json", BUILD / "summary.json"
+    collect = [gcovr, "--root", ROOT, "--filter", "csrc/(core|bind)/", "--exclude", ".*/mem_libc.c"]
+    # the C programs and the extension have the same functions, compiled in different builds
+    run(*collect, "--merge-mode-functions", "separate", "--json", whole, BUILD)
+    show = [gcovr, "--root", ROOT, "--add-tracefile", whole]
+    run(*show, "--txt", "-", "--json-summary", summary)
+    run(*show, "--txt-metric", "branch", "--txt", "-")
+    found: dict[str, Any] = json.loads(summary.read_text())
+    return found
+
+
+def print_missing() -> None:
+    """Each line with a branch that was not taken: how often each of its branches was."""
+    for file in json.loads((BUILD / "whole.json").read_text())["files"]:
+        text = (ROOT / file["file"]).read_text().splitlines()
+        for line in sorted(file["lines"], key=lambda line: line["line_number"]):
+            taken = [branch["count"] for branch in line["branches"]]
+            if line["count"] == 0 or 0 in taken:
+                number = line["line_number"]
+                print(f"{file['file']}:{number}: {taken or 'never'} {text[number - 1].strip()}")
+
+
+def compare(found: dict[str, Any], lift: bool) -> list[str]:
+    """What is wrong between the measure and the floors; lifts them where that is asked."""
+    floors = json.loads(FLOORS.read_text())
+    least = min(found["files"], key=lambda file: file["branch_percent"] or 100.0)
+    measured = {
+        "lines": found["line_percent"],
+        "branches": found["branch_percent"],
+        "branches of each file": least["branch_percent"],
+    }
+    print(f"least branches: {least['filename']}")
+    wrong = []
+    for name, value in measured.items():
+        floor = floors[name]
+        print(f"{name}: {value} %, floor {floor} %")
+        if value < floor:
+            wrong.append(f"{name} are covered to {value} %, below the floor of {floor} %")
+        elif lift:
+            floors[name] = max(floor, math.floor(10 * value) / 10)
+        elif value > floor + SLACK:
+            wrong.append(f"{name} are covered to {value} %: raise the floor of {floor} % (--raise)")
+    if lift and not wrong:
+        FLOORS.write_text(json.dumps(floors, indent=2) + "\n")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--raise", action="store_true", dest="lift", help="lift the floors")
+    parser.add_argument("--missing", action="store_true", help="print what was not reached")
+    options = parser.parse_args()
+    package = build()
+    run_drivers()
+    status = run_tests(package)
+    found = measure()
+    if options.missing:
+        print_missing()
+    wrong = compare(found, options.lift and status == 0)
+    if status != 0:
+        wrong.append("tests failed")
+    print(*wrong, sep="\n")
+    return len(wrong) > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
