@@ -39,6 +39,7 @@ TESTS = [
     "test_leaks",
     "test_mixture",
     "test_out_of_memory",
+    "test_refusals",
     "test_row_ingest",
     "test_rows",
     "test_rows_logits",

@@ -1,0 +1,356 @@
+"""What the core refuses: which error, and that it names what is wrong; and what it keeps alive."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrixbayes import _core
+
+ROWS = np.log(np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]))
+WEIGHTS, ALPHA = np.array([0.25, 0.75]), np.array([[1.0, 2.0, 3.0], [0.5, 0.5, 4.0]])
+MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA, tokens=("red", "green", "blue"))
+STATISTICS = _core.expectation(MIXTURE, ROWS)
+COUNTS = _core.Counts([0, 2, 2, 3], [0, 2, 1], [3.0, 1.0, 2.5], 3)
+TABLE = _core.evidence_table(MIXTURE, COUNTS)
+CELLS = [COUNTS.tokens, COUNTS.counts, np.ones((len(COUNTS.tokens), 2))]
+TRANSITIONS = _core.TransitionCounts(2, 4)
+TRANSITIONS.update([0, 1, 2, 3, 0, 1])
+DIVERGENCE = [
+    np.exp(ROWS),
+    np.ones((2, 3)),
+    np.full((2, 3), 0.5),
+    [0, 1, 1, 2],
+    [0, 2],
+    [0.1, 0.2],
+]
+
+
+def changed(array: Any, value: float, *index: int) -> np.ndarray:
+    """A copy with another value at a place: the last one unless an index is given."""
+    other = np.array(array, dtype=float)
+    other[index or (-1,) * other.ndim] = value
+    return other
+
+
+# --- numbers that cannot be: a call with one number in one of its arguments, and what is allowed
+
+PRIOR = (0.0, 0.0, 0.01, 1e8)
+
+
+def a_prior(call: Callable[..., object], place: int) -> Callable[[float], object]:
+    def with_number(x: float) -> object:
+        prior = [*PRIOR]
+        prior[place] = x
+        return call(tuple(prior))
+
+    return with_number
+
+
+maximize = partial(_core.maximization, STATISTICS, ALPHA)
+maximize_counts = partial(_core.count_maximization, *CELLS, ALPHA)
+NOT_NEGATIVE, POSITIVE = (0.0, True), (0.0, False)  # the least, and whether it is allowed
+NUMBERS: dict[str, tuple[Callable[[float], object], tuple[float, bool], str]] = {
+    "DirichletMixture, weights": (
+        lambda x: _core.DirichletMixture(changed(WEIGHTS, x), ALPHA),
+        NOT_NEGATIVE,
+        r"weight",
+    ),
+    "DirichletMixture, alpha": (
+        lambda x: _core.DirichletMixture(WEIGHTS, changed(ALPHA, x)),
+        POSITIVE,
+        r"alpha",
+    ),
+    "expectation, weights": (
+        lambda x: _core.expectation(MIXTURE, ROWS, [1.0, x, 1.0]),
+        NOT_NEGATIVE,
+        r"sample_weight of row 1",
+    ),
+    "accumulate, responsibilities": (
+        lambda x: _core.accumulate(ROWS, [[1.0, 0.0], [0.5, 0.5], [x, 0.5]]),
+        NOT_NEGATIVE,
+        r"responsibilities of row 2",
+    ),
+    "maximization, alpha": (
+        lambda x: _core.maximization(STATISTICS, changed(ALPHA, x), PRIOR),
+        POSITIVE,
+        r"alpha\[1, 2\]",
+    ),
+    **{
+        f"{name}, prior {place}": (a_prior(call, place), NOT_NEGATIVE, r"prior|rate|max_conc")
+        for name, call in {
+            "maximization": maximize,
+            "count_maximization": maximize_counts,
+        }.items()
+        for place in range(3)
+    },
+    "count_maximization, counts": (
+        lambda x: _core.count_maximization(
+            CELLS[0], changed(CELLS[1], x, 0), CELLS[2], ALPHA, PRIOR
+        ),
+        POSITIVE,
+        r"cell [01] ",
+    ),
+    "count_maximization, weights": (
+        lambda x: _core.count_maximization(*CELLS[:2], changed(CELLS[2], x, 1, 1), ALPHA, PRIOR),
+        NOT_NEGATIVE,
+        r"weight of cell 1",
+    ),
+    "Counts, data": (lambda x: _core.Counts([0, 1, 2], [0, 2], [1.0, x], 3), NOT_NEGATIVE, "row 1"),
+    **{
+        name: (lambda x, name=name: getattr(MIXTURE, name)([[1.0, 0.0, 2.0], [0.0, x, 1.0]]), *rest)
+        for name in ("log_evidence", "count_responsibilities", "predictive")
+        for rest in [(NOT_NEGATIVE, r"counts\[1, 1\]|row 1")]
+    },
+    "posterior": (lambda x: MIXTURE.posterior([1.0, x, 0.0]), NOT_NEGATIVE, r"column 1"),
+    "divergence, power": (lambda x: _core.divergence(*DIVERGENCE, x), POSITIVE, r"power"),
+    "digamma_difference, a": (
+        lambda x: _core.digamma_difference([1.0, x], 1.0),
+        POSITIVE,
+        r"a must",
+    ),
+    "digamma_difference, n": (
+        lambda x: _core.digamma_difference(1.0, [1.0, x]),
+        NOT_NEGATIVE,
+        r"n must",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_out_of_range_are_refused_by_name(name: str) -> None:
+    call, (least, allowed), says = NUMBERS[name]
+    wrong = [np.nan, np.inf, -np.inf, -1.0, -5e-324] + [least] * (not allowed)
+    for x in wrong:
+        with pytest.raises(ValueError, match=says):
+            call(x)
+    with np.errstate(all="ignore"):
+        call(0.75)  # 0.25 + 0.75, and whatever else is asked of it
+
+
+# --- arrays that do not go together
+
+SHAPES: dict[str, tuple[Callable[[], object], str]] = {
+    "no component": (lambda: _core.DirichletMixture([], np.ones((0, 3))), r"K, V >= 1"),
+    "no token": (lambda: _core.DirichletMixture([1.0], np.ones((1, 0))), r"K, V >= 1"),
+    "rows without tokens": (
+        lambda: _core.accumulate(np.ones((3, 0)), np.ones((3, 1))),
+        r"one token",
+    ),
+    "start of other components": (
+        lambda: _core.maximization(STATISTICS, ALPHA[:1], PRIOR),
+        r"\(1, 3\).*\(2, 3\)",
+    ),
+    "start of other tokens": (
+        lambda: _core.maximization(STATISTICS, ALPHA[:, :2].copy(), PRIOR),
+        r"\(2, 2\).*\(2, 3\)",
+    ),
+    "weights of fewer cells": (
+        lambda: _core.count_maximization(*CELLS[:2], CELLS[2][1:], ALPHA, PRIOR),
+        r"no statistics of 2",
+    ),
+    "weights of fewer components": (
+        lambda: _core.count_maximization(*CELLS[:2], CELLS[2][:, :1], ALPHA, PRIOR),
+        r"no statistics of 2",
+    ),
+    "a cell of no token": (
+        lambda: _core.count_maximization([0, 4], [1.0, 1.0], np.ones((2, 2)), ALPHA, PRIOR),
+        r"cell 1 is not in order",
+    ),
+    "equal cells": (
+        lambda: _core.count_maximization([0, 0], [1.0, 1.0], np.ones((2, 2)), ALPHA, PRIOR),
+        r"cell 1 is not in order",
+    ),
+    "table of other components": (
+        lambda: _core.count_expectation(MIXTURE, COUNTS, TABLE[:, :1].copy(), 0, 3),
+        r"table",
+    ),
+    "rows from behind": (lambda: _core.count_expectation(MIXTURE, COUNTS, TABLE, 2, 1), r"row"),
+    "rows from before": (lambda: _core.count_expectation(MIXTURE, COUNTS, TABLE, -1, 1), r"row"),
+    "no rows at all": (lambda: _core.Counts([], [], [], 3), r"indptr has 0 entries"),
+    "more columns than values": (lambda: _core.Counts([0, 1], [0, 1], [1.0], 3), r"indices 2"),
+    "sums of other components": (lambda: STATISTICS + shorter(1, 3), r"\(2, 3\)|shape|component"),
+    "sums of other tokens": (lambda: STATISTICS + shorter(2, 2), r"\(2, 3\)|shape|component"),
+    "matrices of other orders": (lambda: merge(1, 4), r"order"),
+    "matrices of other tokens": (lambda: merge(2, 5), r"tokens"),
+    "a distance by products": (
+        lambda: _core.block_distances("squared_hellinger", ROWS, ROWS),
+        r"matrix product",
+    ),
+    **{
+        f"pair {pair}": (
+            lambda pair=pair: _core.pair_distances("kl", ROWS, *([at] for at in pair)),
+            r"pair 0 is of rows that are not there; there are 3",
+        )
+        for pair in [(-1, 0), (3, 0), (0, -1), (0, 3), (2**62, 0)]
+    },
+    "a pair among others": (
+        lambda: _core.pair_distances("kl", ROWS, [0, 1, 2], [1, 2, 3]),
+        r"pair 2 is",
+    ),
+}
+
+
+def shorter(n_components: int, n_tokens: int) -> Any:
+    sums = -np.ones((n_components, n_tokens))
+    return _core.SufficientStatistics(np.ones(n_components), sums, 0.0, 1)
+
+
+def merge(order: int, n_tokens: int) -> None:
+    TRANSITIONS.merge(_core.TransitionCounts(order, n_tokens))
+
+
+@pytest.mark.parametrize("what", SHAPES)
+def test_what_does_not_go_together_is_refused(what: str) -> None:
+    call, says = SHAPES[what]
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+@pytest.mark.parametrize("place", range(len(DIVERGENCE)))
+def test_shapes_of_a_divergence_are_all_named(place: int) -> None:
+    rows = [*DIVERGENCE]
+    given = np.asarray(rows[place])
+    for axis in range(given.ndim):
+        rows[place] = given.take(range(given.shape[axis] - 1), axis)
+        with pytest.raises(ValueError, match=r"they must be \(n, V\), \(J, V\), \(J, n\)"):
+            _core.divergence(*rows, 1.0)
+
+
+@pytest.mark.parametrize("width", [3, 11])
+def test_entries_of_a_divergence_stay_in_their_rows(width: int) -> None:
+    mass = np.ones((3, width))
+    rest = [np.ones((2, width)), np.full((2, 3), 0.5)]
+    wrong = [[-1, 1, 1, 2], [0, 1, 0, 2], [0, 1, 1, 3], [0, 3, 3, 2], [0, 1, 2, 2**62]]
+    for starts in wrong:
+        with pytest.raises(ValueError, match="starts fall or leave the entries"):
+            _core.divergence(mass, *rest, starts, [0, 2], [0.1, 0.2], 1.0)
+    for column in (-1, width, 2**62):
+        with pytest.raises(ValueError, match="a column is not one of mass"):
+            _core.divergence(mass, *rest, [0, 1, 1, 2], [0, column], [0.1, 0.2], 1.0)
+
+
+def test_an_error_says_where_in_any_number_of_axes() -> None:
+    cube = np.ones((2, 3, 4))
+    cube[1, 2, 3] = -1.0
+    with pytest.raises(ValueError, match=r"-1\.0 at position \(1, 2, 3\)$"):
+        _core.log(cube)
+    with pytest.raises(ValueError, match=r"-1\.0 at position 23$"):
+        _core.log(cube.ravel())
+    with pytest.raises(ValueError, match=r"it is -1\.0$"):
+        _core.log(-1.0)
+    many = np.ones((3, 300))
+    many[2, 299] = 0.0  # in a later buffer than the first
+    with pytest.raises(ValueError, match=r"a must be .* 0\.0 at position \(2, 299\)$"):
+        _core.lgamma_difference(many, np.ones(300))
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (3,), (2, 3), (2, 1, 4), (3, 2, 2, 5), (0,), (2, 0, 3)]
+)
+def test_pairs_broadcast_in_any_number_of_axes(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    a = rng.uniform(0.5, 20.0, shape)
+    for n in (rng.integers(0, 9, shape), rng.integers(0, 9, shape[-1:]), rng.integers(0, 9)):
+        got = _core.digamma_difference(a, n)
+        steps = np.arange(9)
+        whole = np.where(steps < np.asarray(n)[..., None], 1.0 / (a[..., None] + steps), 0.0)
+        assert got.shape == np.broadcast_shapes(shape, np.shape(n))
+        np.testing.assert_allclose(got, whole.sum(-1), rtol=1e-14)
+
+
+# --- equality
+
+TOKENS = ("red", "green", "blue")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ([0.25, 0.75], ALPHA, ("red", "green", "grey")),
+        ([0.25, 0.75], ALPHA, None),
+        ([0.75, 0.25], ALPHA, TOKENS),
+        ([0.25, 0.75], ALPHA[::-1], TOKENS),
+        ([0.25, 0.75], changed(ALPHA, np.nextafter(ALPHA[-1, -1], 9.0)), TOKENS),
+        ([1.0], ALPHA[:1], TOKENS),
+        ([0.25, 0.75], ALPHA[:, :2], None),
+    ],
+)
+def test_mixtures_are_equal_where_all_of_them_is(other: tuple[Any, Any, Any]) -> None:
+    weights, alpha, tokens = other
+    same = _core.DirichletMixture(WEIGHTS, ALPHA, tokens=TOKENS)
+    assert (same == MIXTURE, same != MIXTURE) == (True, False)
+    different = _core.DirichletMixture(weights, alpha, tokens=tokens)
+    assert (different == MIXTURE, different != MIXTURE) == (False, True)
+
+
+def test_an_error_of_names_that_are_compared_comes_out() -> None:
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            raise OSError("no comparison here")
+
+    one, two = (
+        _core.DirichletMixture([1.0], [[1.0, 2.0]], tokens=(Name("a"), "b")) for _ in range(2)
+    )
+    with pytest.raises(OSError, match="no comparison here"):
+        _ = one == two
+    with pytest.raises(OSError, match="no comparison here"):
+        _core.DirichletMixture([1.0], [[1.0, 2.0]], tokens=(Name("a"), Name("a")))
+
+
+# --- counts in use
+
+USES: dict[str, Callable[[Any], object]] = {
+    "update": lambda counts: counts.update([0, 1, 2]),
+    "update_rows": lambda counts: counts.update_rows([[0, 1]], [2], [1]),
+    "merge": lambda counts: counts.merge(TRANSITIONS),
+    "merge into another": lambda counts: _core.TransitionCounts(2, 4).merge(counts),
+    "merge itself": lambda counts: counts.merge(counts),
+    "in parts": lambda counts: _core.TransitionUpdate(counts, [0, 1, 2], 1),
+    "counts": lambda counts: counts.counts([[0, 1]], [2]),
+    "totals": lambda counts: counts.totals([[0, 1]]),
+    "rows": lambda counts: counts.rows([[0, 1]]),
+    "all": lambda counts: counts.all(),
+    "sizes": lambda counts: counts.sizes(),
+    "arrays": lambda counts: counts.arrays(),
+    "copy": lambda counts: counts.copy(),
+    "n_observed": lambda counts: counts.n_observed,
+    "nbytes": lambda counts: counts.nbytes,
+    "__reduce__": lambda counts: counts.__reduce__(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_counts_are_no_one_elses_while_they_change(use: str) -> None:
+    counts = _core.TransitionCounts(2, 4)
+    update = _core.TransitionUpdate(counts, [0, 1, 2, 3], 1)
+    with pytest.raises(RuntimeError, match="another thread is changing these counts"):
+        USES[use](counts)
+    for step in (update.measure, update.place, update.count):
+        step(0)
+    update.finish()
+    assert counts.n_observed == 2
+    USES[use](counts)
+
+
+# --- what holds what: the collector sees each reference, or a circle through it would never end
+
+
+def test_the_collector_sees_what_objects_hold() -> None:
+    counts = _core.TransitionCounts(2, 4)
+    names = tuple(f"token {i}" for i in range(3))
+    named = _core.DirichletMixture(WEIGHTS, ALPHA, tokens=names)
+    update = _core.TransitionUpdate(counts, [0, 1, 2], 1)
+    for holder in (named, STATISTICS, COUNTS, counts, update):
+        assert any(found is holder for found in gc.get_referrers(type(holder))), type(holder)
+        assert any(found is _core for found in gc.get_referrers(type(holder))), type(holder)
+    assert any(found is named for found in gc.get_referrers(named.tokens))
+    assert any(found is update for found in gc.get_referrers(counts))
