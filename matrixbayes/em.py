@@ -205,6 +205,11 @@ def fit(
             state.n_passes += 1
             trial, long, trail = trail[-1], False, [trail[-1]]
             continue
+        if not rise >= 0.0:
+            # An M-step lowers nothing but by rounding: there is no more to gain.
+            state = replace(state, outcomes=outcomes, settled=True, n_passes=state.n_passes + 1)
+            watch(state)
+            break
         state = Fit(
             trial,
             [*state.bounds, bound],

@@ -1,18 +1,23 @@
 /* The M-step of one Dirichlet.
  *
- * Newton's method on the whole of alpha.  The Hessian is a diagonal plus a constant,
- * H = z - diag(q), so that a step costs O(V): with g the gradient,
+ * f is a sum of one function of each alpha_v and one, k, of their sum A.  The first are concave,
+ * their slopes convex in alpha_v and concave in 1 / alpha_v, so that for any `level` the moves
  *
- *     step_v = (g_v - b) / q_v,   b = sum(g / q) / (sum(1 / q) - 1 / z).
+ *     up    by Newton's step for alpha_v,      a + step
+ *     down  by Newton's step for 1 / alpha_v,  a^2 / (a - step)      step = (g_v - level) / q_v
  *
- * A step down is taken as alpha^2 / (alpha - step): Newton's step for 1 / alpha, in which
- * a gradient like c / alpha is linear; it never leaves the positive orthant and never
- * overshoots.  Where H is not negative definite (counts only: l is not concave), A is
- * doubled or halved the way f rises, and the rest moves as under a fixed A.
+ * do not pass the place where g_v would be `level` (g: the gradient; the Hessian is z - diag(q)).
+ * At least what these two models gain is gained, and what k does is known: a step is taken where
+ * that, or else f itself, shows that f does not fall.  The levels that are tried are
  *
- * Where a step leaves A <= max_concentration, the maximum with A at that bound is found
- * instead, by the same steps with b such that A stays (l is concave there), and kept if f
- * still rises with A. */
+ *     Newton's, with which A changes by -level / z;
+ *     where H is not negative definite (counts only: k is convex), that with which A is doubled
+ *     or halved, the way f rises; and where A would pass its bound, that which leads to it;
+ *     where f might fall, 0: a step under k's tangent, so that it rises.  (The prior's part in k
+ *     is concave: its curvature is then shared out.)
+ *
+ * Sums are followed from level 0, not from where each g_v is: an alpha far above its place has
+ * next to no curvature, and would decide for all the others. */
 #include "maximization.h"
 
 #include "special.h"
@@ -20,14 +25,16 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_STEPS = 200 };
-enum { PIECE = 256 };
-enum { READ = 4, GAMMA = 32, STEP = 32 }; /* nanoseconds: a cell, gamma functions, a step */
-#define MOST_GROWTH 8.0                   /* of A in a step */
+enum { MAX_STEPS = 200, LEVELS = 100, PIECE = 256 };
+enum { READ = 4, GAMMA = 32, STEP = 8 }; /* nanoseconds: a cell, gamma functions, an alpha moved */
+#define MOST_GROWTH 8.0                  /* of A in a step */
+#define ROUNDING 1e-14                   /* of f */
+#define NOTHING 1e-100                   /* of the weight: it cannot be told from none */
 
-/* l's gradient, minus the diagonal of its Hessian, and the Hessian's constant z. */
+/* l's gradient, minus the diagonal of its Hessian, and the slope and bend of its part in A (the
+ * slope is in each gradient too). */
 typedef struct {
-    double *gradient, *curvature, z;
+    double *gradient, *curvature, slope, z;
 } derivatives;
 
 typedef struct {
@@ -35,6 +42,8 @@ typedef struct {
     const mb_prior_on_alpha *prior;
     mb_status (*derive)(const void *data, const double *alpha, double total,
                         mb_interrupt *interrupt, derivatives *d);
+    double (*of_total)(const void *data, double total);                        /* l's part in A */
+    double (*of_each)(const void *data, const double *alpha, double *scratch); /* the others' */
     const void *data;
     mb_interrupt *interrupt;
 } problem;
@@ -49,6 +58,20 @@ sum_of(size_t n, const double *x)
     return sum;
 }
 
+/* Multiplies all but those at their least, so that they sum to `total`. */
+static void
+scale_to(size_t n, double total, double least, double *alpha)
+{
+    double held = 0.0, free = 0.0;
+    for (size_t v = 0; v < n; v++) {
+        *(alpha[v] <= least ? &held : &free) += alpha[v];
+    }
+    double scale = (total - held) / free;
+    for (size_t v = 0; v < n && free > 0.0; v++) {
+        alpha[v] *= alpha[v] <= least ? 1.0 : scale;
+    }
+}
+
 /* All of f's derivatives; an alpha that is held, at its least or because nothing speaks of
  * it, has infinite curvature. */
 static mb_status
@@ -57,6 +80,7 @@ derive(const problem *p, const double *alpha, double total, derivatives *d)
     const mb_prior_on_alpha *prior = p->prior;
     MB_TRY(p->derive(p->data, alpha, total, p->interrupt, d));
     double slope = prior->total / total - prior->rate;
+    d->slope += slope;
     d->z -= prior->total / (total * total);
     for (size_t v = 0; v < p->n_tokens; v++) {
         d->gradient[v] += slope + prior->each / alpha[v];
@@ -66,59 +90,175 @@ derive(const problem *p, const double *alpha, double total, derivatives *d)
             d->curvature[v] = INFINITY;
         }
     }
-    return mb_ask(p->interrupt,
-                  STEP * p->n_tokens); /* of this, and of the step that is made of it */
+    return mb_ask(p->interrupt, STEP * p->n_tokens);
 }
 
-/* A step, with what it was made from. */
+/* f's part in A. */
+static double
+of_total(const problem *p, double total)
+{
+    double value = p->of_total(p->data, total) - p->prior->rate * total;
+    return p->prior->total > 0.0 ? value + p->prior->total * log(total) : value;
+}
+
+/* The sum of f's parts in each alpha. */
+static double
+of_each(const problem *p, const double *alpha, double *scratch)
+{
+    double value = p->of_each(p->data, alpha, scratch), logs = 0.0;
+    if (p->prior->each > 0.0) {
+        mb_log(p->n_tokens, alpha, scratch);
+        logs = sum_of(p->n_tokens, scratch);
+    }
+    return value + p->prior->each * logs;
+}
+
+/* ---- levels ----------------------------------------------------------------- */
+
+/* Where an alpha goes: its Newton step, the part of it that a step down leaves, and 1 / q. */
 typedef struct {
-    double level; /* b, taken from each gradient */
-    double scale; /* then everything is multiplied by it */
-    double size;  /* largest relative change, not counting `scale` */
+    double step, ratio, inverse, after;
+} path;
+
+static inline path
+path_of(double a, double gradient, double curvature, double least)
+{
+    path way = {.inverse = 1.0 / curvature};
+    way.step = gradient * way.inverse;
+    way.ratio = way.step < 0.0 ? a / (a - way.step) : 1.0;
+    way.after = way.step < 0.0 ? a * way.ratio : a + way.step;
+    way.after = way.after > least ? way.after : least;
+    return way;
+}
+
+/* A after the moves of a level, and how much less for each unit of it. */
+static double
+sum_at(const problem *p, const derivatives *d, const double *alpha, double level, double *slope)
+{
+    double sum = 0.0, fall = 0.0, least = p->prior->least;
+    for (size_t v = 0; v < p->n_tokens; v++) {
+        path way = path_of(alpha[v], d->gradient[v] - level, d->curvature[v], least);
+        sum += way.after;
+        fall += way.after > least ? way.ratio * way.ratio * way.inverse : 0.0;
+    }
+    *slope = fall;
+    return sum;
+}
+
+/* The level that leads to a sum.  Sums fall with the level and are convex: Newton's steps come
+ * from below and never pass it, but for the first. */
+static mb_status
+level_to(const problem *p, const derivatives *d, const double *alpha, double total, double *level)
+{
+    double off = INFINITY;
+    *level = 0.0;
+    for (int i = 0; i < LEVELS && fabs(off) > 1e-7 * total; i++) {
+        double slope;
+        off = sum_at(p, d, alpha, *level, &slope) - total;
+        if (!(slope > 0.0) || off == 0.0) {
+            break;
+        }
+        *level += off / slope;
+        MB_TRY(mb_ask(p->interrupt, STEP * p->n_tokens));
+    }
+    return MB_OK;
+}
+
+/* ---- steps ------------------------------------------------------------------ */
+
+typedef struct {
+    double level, asked; /* the sum it was asked to lead to; 0: none */
+    double gain;         /* of f's parts in each alpha, less `level` for each unit: at least */
+    double size;         /* largest relative change it is made of; NaN: no alpha is free */
 } move;
 
-/* Chooses the step at alpha; NaN as its size where rounding has eaten the curvature. */
-static move
-choose(const problem *p, const derivatives *d, const double *alpha, int fixed_total)
+/* Moves alpha into `trial`, which may be alpha; returns the new A. */
+static double
+take(const problem *p, const derivatives *d, move *m, const double *alpha, double *trial)
 {
-    double sum_gq = 0.0, sum_q = 0.0;
+    double sum = 0.0, gain = 0.0, size = 0.0, least = p->prior->least;
+    size_t n_free = 0;
     for (size_t v = 0; v < p->n_tokens; v++) {
-        sum_gq += d->gradient[v] / d->curvature[v];
-        sum_q += 1.0 / d->curvature[v];
+        double a = alpha[v], q = d->curvature[v], g = d->gradient[v] - m->level;
+        path way = path_of(a, g, q, least);
+        trial[v] = way.after;
+        sum += way.after;
+        if (isinf(q)) {
+            continue;
+        }
+        n_free++;
+        double change = way.after - a;
+        double part = way.after > least ? way.ratio - 1.0 : change / a;
+        gain += 0.5 * change * (g < 0.0 ? (q * a - g) * part : 2.0 * g - q * change);
+        if (!(fabs(way.step) <= size * a)) {
+            size = fabs(way.step) / a;
+        }
     }
-    move m = {sum_gq / sum_q, 1.0, 0.0};
-    if (!fixed_total && d->z * sum_q < 1.0) {
-        m.level = d->z * sum_gq / (d->z * sum_q - 1.0);
-    } else if (!fixed_total) {
-        m.scale = m.level > 0.0 ? 2.0 : 0.5;
-        m.size = 1.0;
+    m->gain = gain;
+    m->size = n_free > 0 ? size : NAN;
+    if (m->asked > 0.0) {
+        scale_to(p->n_tokens, m->asked, least, trial); /* what rounding has left */
+        sum = m->asked;
     }
-    for (size_t v = 0; v < p->n_tokens; v++) {
-        double relative = fabs((d->gradient[v] - m.level) / d->curvature[v] / alpha[v]);
-        m.size = relative > m.size ? relative : m.size;
-    }
-    return isnan(sum_gq) || !(sum_q > 0.0) ? (move){0.0, 1.0, NAN} : m;
+    return sum;
 }
 
-/* Takes it; returns the new A. */
-static double
-take(const problem *p, const derivatives *d, const move *m, double total, double *alpha)
+/* The same, with a sum that is asked for where that of the level is larger. */
+static mb_status
+take_within(const problem *p, const derivatives *d, move *m, double most, const double *alpha,
+            double *trial, double *after)
 {
-    double least = p->prior->least, after = 0.0;
-    for (size_t v = 0; v < p->n_tokens; v++) {
-        double step = (d->gradient[v] - m->level) / d->curvature[v], a = alpha[v];
-        a = m->scale * (step < 0.0 ? a * (a / (a - step)) : a + step);
-        alpha[v] = a > least ? a : least;
-        after += alpha[v];
+    *after = take(p, d, m, alpha, trial);
+    if (*after > most) {
+        m->asked = most;
+        MB_TRY(level_to(p, d, alpha, most, &m->level));
+        *after = take(p, d, m, alpha, trial);
     }
-    if (after > MOST_GROWTH * total) {
-        double shrink = MOST_GROWTH * total / after;
-        for (size_t v = 0; v < p->n_tokens; v++) {
-            alpha[v] *= shrink;
-        }
-        after = MOST_GROWTH * total;
+    return mb_ask(p->interrupt, STEP * p->n_tokens);
+}
+
+/* Whether a step does not lower f, but for rounding.  The bounds tell, or f's values. */
+static int
+rises(const problem *p, const derivatives *d, const move *m, const double *alpha, double total,
+      const double *trial, double after, double *scratch)
+{
+    double before = of_total(p, total), rise = of_total(p, after) - before;
+    double least = -ROUNDING * fabs(before);
+    if (rise + m->gain + (m->level - d->slope) * (after - total) >= least) {
+        return 1;
     }
-    return after;
+    double mine = of_each(p, alpha, scratch);
+    return rise + of_each(p, trial, scratch) - mine >= least - ROUNDING * fabs(mine);
+}
+
+/* The step of Newton's method or, where it has none, the way f rises. */
+static mb_status
+take_chosen(const problem *p, const derivatives *d, move *m, const double *alpha, double total,
+            double *trial, double *after)
+{
+    double slope, grown = sum_at(p, d, alpha, 0.0, &slope) - total;
+    double bound = p->prior->max_concentration, most = MOST_GROWTH * total;
+    *m = (move){0.0, 0.0, 0.0, 0.0};
+    if (d->z * slope < 1.0) {
+        m->level = d->z * grown / (d->z * slope - 1.0);
+    } else {
+        m->asked = grown > 0.0 ? 2.0 * total : 0.5 * total;
+        m->asked = m->asked < bound ? m->asked : bound;
+        MB_TRY(level_to(p, d, alpha, m->asked, &m->level));
+    }
+    return take_within(p, d, m, most < bound ? most : bound, alpha, trial, after);
+}
+
+/* The step that cannot lower f. */
+static mb_status
+take_careful(const problem *p, const derivatives *d, move *m, const double *alpha, double total,
+             double *trial, double *after)
+{
+    for (size_t v = 0; p->prior->total > 0.0 && v < p->n_tokens; v++) {
+        d->curvature[v] += p->prior->total / (total * alpha[v]);
+    }
+    *m = (move){0.0, 0.0, 0.0, 0.0};
+    return take_within(p, d, m, p->prior->max_concentration, alpha, trial, after);
 }
 
 /* Whether steps have settled, or come as near as rounding lets them: the error after a
@@ -129,36 +269,23 @@ settled(double size, double previous)
     return size <= 1e-8 || (size <= 1e-6 && size >= 0.5 * previous);
 }
 
-static void
-scale_to(size_t n, double total, double *alpha)
-{
-    double scale = total / sum_of(n, alpha);
-    for (size_t v = 0; v < n; v++) {
-        alpha[v] *= scale;
-    }
-}
-
 /* The maximum of f under A = total, from alpha, and whether f still rises with A there. */
 static mb_status
-maximize_at_total(const problem *p, double total, double *alpha, derivatives *d, int *rises)
+maximize_at_total(const problem *p, double total, double *alpha, derivatives *d, int *rises_on)
 {
     double previous = INFINITY;
-    move m = {0.0, 1.0, 0.0};
-    scale_to(p->n_tokens, total, alpha);
+    move m = {0.0, total, 0.0, 0.0};
+    scale_to(p->n_tokens, total, p->prior->least, alpha);
     for (int i = 0; i < MAX_STEPS; i++) {
         MB_TRY(derive(p, alpha, total, d));
-        m = choose(p, d, alpha, 1);
-        if (isnan(m.size)) {
-            break;
-        }
-        take(p, d, &m, total, alpha);
-        scale_to(p->n_tokens, total, alpha);
-        if (settled(m.size, previous)) {
+        MB_TRY(level_to(p, d, alpha, total, &m.level));
+        take(p, d, &m, alpha, alpha);
+        if (isnan(m.size) || settled(m.size, previous)) {
             break;
         }
         previous = m.size;
     }
-    *rises = m.level >= 0.0;
+    *rises_on = m.level >= 0.0;
     return MB_OK;
 }
 
@@ -173,59 +300,52 @@ held_by_rate(const problem *p, double total, const double *alpha, derivatives *d
     if (!(total > 1e-4 * bound && p->prior->rate * bound < 1e-3)) {
         return MB_OK;
     }
+    double slope;
+    sum_at(p, d, alpha, 0.0, &slope);
+    if (p->prior->rate * slope < 0.01 * total * (1.0 - d->z * slope)) {
+        return MB_OK; /* without the rate, Newton's step would go nowhere: l bends here */
+    }
     mb_prior_on_alpha no_rate = *p->prior;
     no_rate.rate = 0.0;
-    problem free = *p;
-    free.prior = &no_rate;
+    problem without = *p;
+    without.prior = &no_rate;
     memcpy(trial, alpha, p->n_tokens * sizeof(double));
-    return maximize_at_total(&free, bound, trial, d, held);
+    return maximize_at_total(&without, bound, trial, d, held);
 }
 
 static mb_status
 maximize(const problem *p, double *alpha, double *scratch, int *capped)
 {
     size_t n = p->n_tokens;
-    derivatives d = {scratch, scratch + n, 0.0};
-    double *start = scratch + 2 * n, *before = scratch + 3 * n;
+    derivatives d = {scratch, scratch + n, 0.0, 0.0};
+    double *trial = scratch + 2 * n, *spare = scratch + 3 * n;
     double bound = p->prior->max_concentration, previous = INFINITY;
-    int bound_is_free = 0;
     *capped = 0;
-    memcpy(start, alpha, n * sizeof(double));
+    if (sum_of(n, alpha) > bound) {
+        scale_to(n, bound, p->prior->least, alpha);
+    }
     double total = sum_of(n, alpha);
     for (int i = 0; i < MAX_STEPS; i++) {
         MB_TRY(derive(p, alpha, total, &d));
-        move m = choose(p, &d, alpha, 0);
-        if (isnan(m.size)) {
+        move m;
+        double after;
+        MB_TRY(take_chosen(p, &d, &m, alpha, total, trial, &after));
+        int newton = m.asked == 0.0 || m.asked == bound;
+        if (!rises(p, &d, &m, alpha, total, trial, after, spare)) {
+            MB_TRY(take_careful(p, &d, &m, alpha, total, trial, &after));
+            newton = 0;
+        }
+        if (isnan(m.size) || !isfinite(after)) {
             break;
         }
-        memcpy(before, alpha, n * sizeof(double));
-        double after = take(p, &d, &m, total, alpha);
-        if (after > bound && bound_is_free) {
-            /* f falls at the bound: the maximum is on this side, half the way at most */
-            double part = 0.5 * (bound - total) / (after - total);
-            for (size_t v = 0; v < n; v++) {
-                alpha[v] = before[v] + part * (alpha[v] - before[v]);
-            }
-            after = sum_of(n, alpha);
-        } else if (after > bound) {
-            MB_TRY(maximize_at_total(p, bound, alpha, &d, capped));
-            if (*capped) {
-                return MB_OK;
-            }
-            bound_is_free = 1;
-            if (total <= bound) {
-                memcpy(alpha, before, n * sizeof(double));
-            }
-            total = sum_of(n, alpha);
-            continue;
-        }
+        memcpy(alpha, trial, n * sizeof(double));
         total = after;
-        if (settled(m.size, previous)) {
-            return held_by_rate(p, total, alpha, &d, before, capped);
+        if (newton && settled(m.size, previous)) {
+            *capped = m.asked == bound && m.level >= 0.0;
+            return *capped ? MB_OK : held_by_rate(p, total, alpha, &d, trial, capped);
         }
         previous = m.size;
     }
-    memcpy(alpha, start, n * sizeof(double));
     return MB_NUMERIC;
 }
 
@@ -251,8 +371,28 @@ derive_rows(const void *data, const double *alpha, double total, mb_interrupt *i
         }
         MB_TRY(mb_ask(interrupt, GAMMA * n));
     }
+    d->slope = level;
     d->z = mb_trigamma1(total);
     return MB_OK;
+}
+
+static double
+rows_of_total(const void *data, double total)
+{
+    (void)data;
+    return mb_lgamma1(total);
+}
+
+static double
+rows_of_each(const void *data, const double *alpha, double *scratch)
+{
+    const row_data *rows = data;
+    double sum = 0.0;
+    mb_lgamma(rows->n_tokens, alpha, scratch);
+    for (size_t v = 0; v < rows->n_tokens; v++) {
+        sum += (alpha[v] - 1.0) * rows->mean_log[v] - scratch[v];
+    }
+    return sum;
 }
 
 mb_status
@@ -260,7 +400,7 @@ mb_maximize_rows(size_t n_tokens, const double *mean_log, const mb_prior_on_alph
                  mb_interrupt *interrupt, double *alpha, double *scratch, int *capped)
 {
     row_data rows = {n_tokens, mean_log};
-    problem p = {n_tokens, prior, derive_rows, &rows, interrupt};
+    problem p = {n_tokens, prior, derive_rows, rows_of_total, rows_of_each, &rows, interrupt};
     return maximize(&p, alpha, scratch, capped);
 }
 
@@ -333,17 +473,50 @@ derive_counts(const void *data, const double *alpha, double total, mb_interrupt 
                                 d->curvature + v));
         }
     }
+    d->slope = -slope;
     for (size_t v = 0; v < counts->n_tokens; v++) {
         d->gradient[v] -= slope;
     }
     return MB_OK;
 }
 
-/* Tokens that no row holds go to the least at once: nothing bends their likelihood. */
+static double
+counts_of_total(const void *data, double total)
+{
+    const count_data *counts = data;
+    const mb_cells *cells = counts->cells;
+    double sum = 0.0;
+    for (size_t c = cells->n_cells; c-- > 0 && cells->token[c] == counts->n_tokens;) {
+        sum -= cells->weight[c * cells->stride] * mb_lgamma_difference(total, cells->count[c]);
+    }
+    return sum;
+}
+
+static double
+counts_of_each(const void *data, const double *alpha, double *scratch)
+{
+    const count_data *counts = data;
+    const mb_cells *cells = counts->cells;
+    double sum = 0.0;
+    (void)scratch;
+    for (size_t c = 0; c < cells->n_cells && cells->token[c] < counts->n_tokens; c++) {
+        double one = mb_lgamma_difference(alpha[cells->token[c]], cells->count[c]);
+        sum += cells->weight[c * cells->stride] * one;
+    }
+    return sum;
+}
+
+/* Tokens that no row holds go to the least at once: nothing bends their likelihood.  The others
+ * take their part of A. */
 static mb_status
 drop_unseen(size_t n_tokens, const mb_cells *cells, double least, mb_interrupt *interrupt,
             double *alpha)
 {
+    double total = sum_of(n_tokens, alpha), all = 0.0;
+    for (size_t i = 0; i < cells->n_cells; i++) {
+        all += cells->weight[i * cells->stride];
+        MB_TRY(mb_ask(interrupt, READ));
+    }
     size_t c = 0;
     for (size_t v = 0; v < n_tokens; v++) {
         double weight = 0.0;
@@ -351,10 +524,11 @@ drop_unseen(size_t n_tokens, const mb_cells *cells, double least, mb_interrupt *
             weight += cells->weight[c * cells->stride];
             MB_TRY(mb_ask(interrupt, READ));
         }
-        if (weight == 0.0) {
+        if (weight <= NOTHING * all) {
             alpha[v] = least;
         }
     }
+    scale_to(n_tokens, total, least, alpha);
     return MB_OK;
 }
 
@@ -375,14 +549,15 @@ mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alp
                    mb_interrupt *interrupt, double *alpha, double *scratch, int *capped)
 {
     count_data counts = {n_tokens, cells};
-    problem p = {n_tokens, prior, derive_counts, &counts, interrupt};
+    problem p = {n_tokens,       prior,   derive_counts, counts_of_total,
+                 counts_of_each, &counts, interrupt};
     if (prior->each == 0.0) {
         MB_TRY(drop_unseen(n_tokens, cells, prior->least, interrupt, alpha));
         if (prior->total == 0.0 && !identifies_total(n_tokens, cells)) {
-            derivatives d = {scratch, scratch + n_tokens, 0.0};
-            int rises;
+            derivatives d = {scratch, scratch + n_tokens, 0.0, 0.0};
+            int rises_on;
             *capped = 0;
-            return maximize_at_total(&p, sum_of(n_tokens, alpha), alpha, &d, &rises);
+            return maximize_at_total(&p, sum_of(n_tokens, alpha), alpha, &d, &rises_on);
         }
     }
     return maximize(&p, alpha, scratch, capped);

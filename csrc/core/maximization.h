@@ -23,15 +23,18 @@ typedef struct {
  * mean log-probabilities [n_tokens], all finite and < 0; it is concave.
  *
  * Moves alpha [n_tokens], a start with each element > 0, to the maximum; *capped says whether
- * nothing but the bound on A, or a rate that costs less than 0.001 there, holds it.  `scratch` has room for 4 n_tokens doubles.  MB_NUMERIC where
- * 200 steps did not settle: alpha is then as it was. */
+ * nothing but the bound on A, or a rate that costs less than 0.001 there, holds it.  From a start
+ * within the bound no f below the start's is returned, but for rounding.  `scratch` has room for
+ * 4 n_tokens doubles.  MB_NUMERIC where 200 steps did not settle: alpha is then as far up as they
+ * came. */
 mb_status mb_maximize_rows(size_t n_tokens, const double *mean_log, const mb_prior_on_alpha *prior,
                            mb_interrupt *interrupt, double *alpha, double *scratch, int *capped);
 
 /* Counts: l is that of all rows, from the weight of each cell (counts.h), cells by token and
  * rising count, the totals last: the sum of weight [lnG(alpha_v + n) - lnG(alpha_v)] over cells
- * (v, n) less the same of A over totals.  An alpha_v of a token never seen goes to `least`; where
- * no row has a total above 1, A stays as it is (both unless a prior on alpha speaks of them). */
+ * (v, n) less the same of A over totals.  An alpha_v of a token never seen, but for 1e-100 of the
+ * weight, goes to `least`; where no row has a total above 1, A stays as it is (both unless a prior
+ * on alpha speaks of them). */
 typedef struct {
     size_t n_cells, stride; /* weight of cell c: weight[c * stride] */
     const uint32_t *token;
