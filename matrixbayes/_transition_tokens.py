@@ -90,7 +90,8 @@ def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
         column = tokens.iloc[:, 0]
         tokens = column if _holds_documents(list(column.iloc[:1])) else tokens
     is_array = hasattr(tokens, "ndim")
-    if is_array and tokens.ndim == 1 and not hasattr(tokens, "detach"):
+    holds_objects = hasattr(tokens, "iloc") or str(getattr(tokens, "dtype", "")) == "object"
+    if is_array and tokens.ndim == 1 and holds_objects:
         is_array = not _holds_documents(list(tokens[:1]))
     if is_array:
         tokens = plain(tokens, "tokens")
