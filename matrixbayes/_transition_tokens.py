@@ -92,7 +92,7 @@ def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
     is_array = hasattr(tokens, "ndim")
     holds_objects = hasattr(tokens, "iloc") or str(getattr(tokens, "dtype", "")) == "object"
     if is_array and tokens.ndim == 1 and holds_objects:
-        is_array = not _holds_documents(list(tokens[:1]))
+        is_array = not _holds_documents(list(getattr(tokens, "iloc", tokens)[:1]))
     if is_array:
         tokens = plain(tokens, "tokens")
     elif not isinstance(tokens, (list, tuple)):

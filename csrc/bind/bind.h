@@ -30,22 +30,26 @@ PyObject *mb_raise(mb_status status, const char *why);
 
 /* `object` as an array of NumPy's own type that nobody else holds: what is checked of it stays so,
  * also where code of the caller's (the iterator or __array__ of another argument) gives the
- * array that it passed another shape.  A view where it is an array already; a new reference.
+ * array that it passed another shape.  A view where it is an array already; a new reference.  A
+ * masked entry is a ValueError that names `name`.
  * Every converter below answers with such an array, and a function converts all of its
  * arguments before it checks how they go together. */
-PyArrayObject *mb_own_array(PyObject *object);
+PyArrayObject *mb_own_array(PyObject *object, const char *name);
 
 /* A read-only array of `type` over memory that lives as long as `owner`: what getters give. */
 PyObject *mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data);
 
 /* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
+/* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
  * -1), in its own memory where it is one already; a new reference.  Complex, text and object input
- * is a TypeError, another number of axes a ValueError that names `name`. */
+ * is a TypeError, another number of axes a ValueError that names `name`, as is a whole number that
+ * no double holds. */
 PyArrayObject *mb_doubles(PyObject *object, int ndim, const char *name);
 
-/* `object` as a C-ordered int64 array of `ndim` axes with these `requirements` of NumPy, in
- * its own memory where it is one already; a new reference.  Other types of whole numbers wrap around; all else
- * is a TypeError (but for what is empty), another number of axes a ValueError that names `name`. */
+/* `object` as a C-ordered int64 array of `ndim` axes with these `requirements` of NumPy, in its
+ * own memory where it is one already; a new reference.  What is no whole number is a TypeError (but
+ * for what is empty); another number of axes and a number above 2^63 - 1 are a ValueError that
+ * names `name`. */
 PyArrayObject *mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name);
 
 /* `object` as a C-ordered array of log-probabilities [n][n_columns], float32 or

@@ -363,7 +363,7 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
     }
     PyObject *result = NULL;
     /* a copy: what was checked must not change */
-    PyArrayObject *given = mb_own_array(tokens_arg), *tokens = NULL;
+    PyArrayObject *given = mb_own_array(tokens_arg, "tokens"), *tokens = NULL;
     if (given != NULL) {
         int any = PyArray_SIZE(given) == 0 ? NPY_ARRAY_FORCECAST : 0; /* an empty list */
         tokens = (PyArrayObject *)PyArray_FROMANY((PyObject *)given, NPY_UINT32, 1, 1,

@@ -57,7 +57,7 @@ raise_shape(PyArrayObject *array)
 static PyArrayObject *
 as_view(PyObject *object, int bfloat16, mb_row_view *view)
 {
-    PyArrayObject *any = mb_own_array(object), *array = NULL;
+    PyArrayObject *any = mb_own_array(object, "rows"), *array = NULL;
     if (any != NULL && float_type(any, bfloat16, &view->type) == 0) {
         /* NumPy's own conversion, which without flags leaves strides and alignment alone. */
         array =
@@ -125,6 +125,14 @@ remedy(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
     }
     if (is_short && fabs(fault->value - 1) < 0.1) {
         return "16-bit probabilities round this far; take the logits and pass kind='logits'";
+    }
+    if (fault->value < 1) {
+        return kind == MB_PROBS
+                   ? "if these are the top tokens of a longer list, add a column such as '<other>' "
+                     "with what is missing to 1; divide by the sum only what is unnormalised"
+                   : "if these are the top tokens of a longer list, add a column such as '<other>' "
+                     "with the logarithm of what is missing to 1; only unnormalised scores are "
+                     "kind='logits'";
     }
     return kind == MB_PROBS
                ? "pass kind='logits' for unnormalised scores, or divide each row by its sum"
@@ -271,7 +279,7 @@ check_log_probs(PyObject *module, PyObject *object)
 static PyArrayObject *
 own_groups(PyObject *object)
 {
-    PyArrayObject *any = mb_own_array(object), *own = NULL;
+    PyArrayObject *any = mb_own_array(object, "groups"), *own = NULL;
     if (any == NULL) {
         return NULL;
     }

@@ -122,6 +122,9 @@ statistics_dealloc(PyObject *object)
 static PyObject *
 statistics_add(PyObject *left, PyObject *right)
 {
+    if (PyLong_CheckExact(left) && !PyObject_IsTrue(left)) { /* where sum() begins */
+        return Py_NewRef(right);
+    }
     if (Py_TYPE(left) != Py_TYPE(right)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
