@@ -20,7 +20,7 @@ BUILDS = {
     "plain": ("gcc", ["-O2"]),
     "sanitized": ("gcc", SANITIZED),
     # clang sees more: offsets from NULL, calls of another type, conversions that lose something
-    "clang": ("clang", [*SANITIZED, "-fsanitize=implicit-conversion"]),
+    "clang": ("clang", [*SANITIZED, "-fsanitize=implicit-conversion,local-bounds"]),
 }
 pytestmark = pytest.mark.no_sanitizer  # they bring their own
 

@@ -136,7 +136,8 @@ def split(name: str, x: mpf, bits: int = 53) -> str:
     """x as a first part of so many bits and a second."""
     with mp.workprec(bits):
         high = float(+x)
-    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {float(x - high)!r}"
+    low = float(x - high)
+    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {f'({low!r})' if low < 0 else repr(low)}"
 
 
 def main() -> None:

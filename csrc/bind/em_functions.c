@@ -267,7 +267,7 @@ maximize(const m_step *step, PyObject *start_arg)
         double *mine = mb_data(alpha) + k * n_tokens;
         status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, interrupt,
                                                                             mine, scratch, &capped);
-        outcome[k] = status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED;
+        outcome[k] = (signed char)(status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED);
         status = status == MB_NUMERIC ? MB_OK : status;
     }
     mb_end_work(&work);

@@ -49,7 +49,7 @@ share_of_middle(double p, double d, double s)
     do {                                                                                           \
         double own[LANES];                                                                         \
         memcpy(own, sum, sizeof(own));                                                             \
-        for (size_t i = 0; i < n; i += LANES) {                                                    \
+        for (size_t i = 0; i + LANES <= n; i += LANES) {                                           \
             for (size_t l = 0; l < LANES; l++) {                                                   \
                 own[l] += (term);                                                                  \
             }                                                                                      \

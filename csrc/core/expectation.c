@@ -33,7 +33,7 @@ rows_of_block(size_t n_tokens)
 size_t
 mb_expectation_scratch(size_t n_components)
 {
-    return n_components * (LANES + MAX_BLOCK) + MAX_BLOCK * LANES;
+    return n_components * (LANES + MAX_BLOCK) + (size_t)MAX_BLOCK * LANES;
 }
 
 static workspace

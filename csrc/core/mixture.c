@@ -163,8 +163,8 @@ log_joint_one(const mb_mixture *mixture, const double *counts, mb_interrupt *int
     double total = 0.0;
     memset(out, 0, n_components * sizeof(double));
     while (v < n_tokens) {
-        size_t columns[RUN];
-        double seen[RUN], alpha[RUN];
+        size_t columns[RUN] MB_FILLED;
+        double seen[RUN] MB_FILLED, alpha[RUN] MB_FILLED;
         size_t from = v, n = next_seen(n_tokens, counts, &v, columns, seen);
         for (size_t i = 0; i < n; i++) {
             total += seen[i];

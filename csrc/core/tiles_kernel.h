@@ -75,11 +75,11 @@ NAME(density_step)(const mb_block *x, int is_double, size_t row, size_t at, size
                    const double *factors, size_t stride, size_t n_rows, size_t n_components,
                    NAME(lanes) * sums)
 {
-    NAME(lanes) values[MAX_SIDE];
+    NAME(lanes) values[MAX_SIDE] MB_FILLED;
     UNROLL
     for (size_t i = 0; i < n_rows; i++) {
         size_t then = (row + i) * x->stride + at + ahead;
-        __builtin_prefetch((const char *)x->data + then * (is_double ? 8 : 4));
+        PREFETCH(x->data, then * (is_double ? 8 : 4), 3);
         NAME(load)(x->data, (row + i) * x->stride + at, is_double, values + i);
     }
     UNROLL
@@ -103,7 +103,8 @@ NAME(density_tile)(const mb_block *x, int is_double, size_t row, const mb_factor
         sums[t] = (NAME(lanes)){0.0};
     }
     size_t n_tokens = x->n_tokens, whole = n_tokens / MB_LANES * MB_LANES;
-    const double *all = f->all + k * n_tokens, *ends = f->ends + k * MB_LANES;
+    const double *all = f->all + k * n_tokens;
+    const double *ends = whole < n_tokens ? f->ends + k * MB_LANES : NULL;
     /* Short rows: the next tile.  Long ones: further along each of these. */
     size_t ahead = n_rows * x->stride <= AHEAD ? n_rows * x->stride : AHEAD / 4;
     for (size_t v = 0; v < whole; v += LANES) {
@@ -185,15 +186,14 @@ NAME(sums_tile)(const mb_block *x, int is_double, size_t v, const double *shares
         sums[t] = (NAME(lanes)){0.0};
     }
     for (size_t i = 0; i < x->n; i++) {
-        NAME(lanes) values[MAX_SIDE];
+        NAME(lanes) values[MAX_SIDE] MB_FILLED;
         UNROLL
         for (size_t w = 0; w < width; w++) {
             size_t at = i * x->stride + v + w * LANES;
             NAME(load)(x->data, at, is_double, values + w);
             /* what comes next of this row, and of its fellow in the next block */
-            const char *data = x->data;
-            __builtin_prefetch(data + (at + AHEAD_COLUMNS) * (is_double ? 8 : 4));
-            __builtin_prefetch(data + (at + x->n * x->stride) * (is_double ? 8 : 4), 0, 2);
+            PREFETCH(x->data, (at + AHEAD_COLUMNS) * (is_double ? 8 : 4), 3);
+            PREFETCH(x->data, (at + x->n * x->stride) * (is_double ? 8 : 4), 2);
         }
         UNROLL
         for (size_t c = 0; c < n_components; c++) {

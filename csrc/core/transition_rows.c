@@ -86,7 +86,7 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
                       const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
                       mb_token_fault *fault)
 {
-    uint64_t keys[KEYS * MB_MAX_WORDS];
+    uint64_t keys[KEYS * MB_MAX_WORDS] MB_FILLED;
     for (size_t at = 0; at < n; at += KEYS) {
         size_t many = n - at < KEYS ? n - at : KEYS;
         MB_TRY(make_keys(counts, at, many, contexts + at * counts->layout.order, tokens + at, keys,
@@ -130,7 +130,7 @@ mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *con
                       const mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
-    uint64_t keys[ROWS * MB_MAX_WORDS];
+    uint64_t keys[ROWS * MB_MAX_WORDS] MB_FILLED;
     for (size_t at = 0; at < n; at += ROWS) {
         size_t many = n - at < ROWS ? n - at : ROWS, low[ROWS], high[ROWS];
         MB_TRY(make_keys(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
@@ -231,7 +231,7 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
                     uint64_t *times, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
-    uint64_t keys[ROWS * MB_MAX_WORDS];
+    uint64_t keys[ROWS * MB_MAX_WORDS] MB_FILLED;
     found_rows found;
     size_t since = 0;
     starts[0] = 0;

@@ -26,7 +26,7 @@ NAME(minima_of_tile)(size_t n, size_t stride, size_t n_rows, const double *a, si
             NAME(lanes) other = *(const NAME(lanes) *)(b + j * stride + v);
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                NAME(lanes) least;
+                NAME(lanes) least = other;
                 UNROLL
                 for (size_t l = 0; l < LANES; l++) {
                     least[l] = mine[i][l] < other[l] ? mine[i][l] : other[l];

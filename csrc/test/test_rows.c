@@ -18,7 +18,7 @@ static void
 check(int holds, const char *what, double at, double got, double wanted)
 {
     if (!holds && failures++ < 20) {
-        fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
+        (void)fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
     }
 }
 
@@ -193,7 +193,7 @@ test_kinds(mb_float_type type)
     mb_row_fault fault;
     mb_row_zeros zeros = {0, 0, 0};
     ptrdiff_t size = (ptrdiff_t)item_sizes[type];
-    mb_row_view view = {memory + 2 * V * size, type, N, V, -V * size, size};
+    mb_row_view view = {memory + (ptrdiff_t)2 * V * size, type, N, V, -(ptrdiff_t)V * size, size};
 
     for (int kind = MB_LOG_PROBS; kind <= MB_PROBS; kind++) {
         for (int i = 0; i < N * V; i++) {
@@ -202,7 +202,7 @@ test_kinds(mb_float_type type)
         memset(out, 0xff, sizeof out);
         mb_status status = mb_log_probs(&view, (mb_row_kind)kind, NULL, out, &fault);
         check(status == MB_OK, "kinds", kind, status, MB_OK);
-        for (size_t i = 0; i < N * V; i++) {
+        for (size_t i = 0; i < (size_t)N * V; i++) {
             double wanted = entry((mb_row_kind)kind, i % V);
             wanted = kind == MB_PROBS ? log(wanted) : wanted;
             check_near("kinds", (double)i, real_at(type, out, i), wanted, 1e-6);
@@ -238,13 +238,13 @@ test_fault(mb_float_type type, mb_row_kind kind, double value, mb_row_fault_kind
     mb_row_fault fault = {MB_ROW_SUM, 99, 99, 0};
     mb_row_zeros zeros = {0, 0, 0};
 
-    for (size_t i = 0; i < N * V; i++) {
+    for (size_t i = 0; i < (size_t)N * V; i++) {
         store(type, entry(kind, i % V), memory + i * size);
     }
     store(type, value, memory + (2 * V + 33) * size);
     if (wanted == MB_ROW_EMPTY) {
         for (size_t v = 0; v < V; v++) {
-            store(type, value, memory + (2 * V + v) * size);
+            store(type, value, memory + ((size_t)2 * V + v) * size);
         }
     }
     mb_status status = mb_log_probs(&view, kind, NULL, out, &fault);
@@ -319,7 +319,7 @@ test_lump(int is_double)
     for (size_t v = 0; v < V; v++) { /* 0: far tails; 1: one column; 2: none; 3, 4: the rest */
         numbers[v] = v == 1234 ? 1 : v % 50 == 0 ? 0 : 3 + (int64_t)(v % 2);
     }
-    for (size_t i = 0; i < N * V; i++) {
+    for (size_t i = 0; i < (size_t)N * V; i++) {
         int64_t g = numbers[i % V];
         double value = g == 0 ? -200 : g == 4 ? -INFINITY : -20 * uniform();
         value = store(type, value, (char *)x + i * size);
@@ -328,7 +328,7 @@ test_lump(int is_double)
     check(mb_groups_new(V, numbers, G, NULL, &groups) == MB_OK, "groups", G, 0, 0);
     check(mb_lump_log_probs(groups, is_double, N, x, NULL, scratch, out, &fault) == MB_OK, "lump",
           is_double, 0, 0);
-    for (size_t i = 0; i < N * G; i++) {
+    for (size_t i = 0; i < (size_t)N * G; i++) {
         double sum = log(wanted[i / G][i % G]) - (i % G == 0 ? 200 : 0);
         check_near("lump", (double)i, real_at(type, out, i), sum, is_double ? 1e-13 : 1e-5);
     }
@@ -387,7 +387,7 @@ main(void)
     test_lump(1);
     test_groups();
     if (failures > 0) {
-        fprintf(stderr, "%d failures\n", failures);
+        (void)fprintf(stderr, "%d failures\n", failures);
     }
     return failures > 0;
 }

@@ -14,7 +14,7 @@ static void
 check(int holds, const char *what, double at, double got, double wanted)
 {
     if (!holds && failures++ < 20) {
-        fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
+        (void)fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
     }
 }
 
@@ -364,7 +364,7 @@ main(void)
     test_any_bits();
     test_arrays();
     if (failures > 0) {
-        fprintf(stderr, "%d checks failed\n", failures);
+        (void)fprintf(stderr, "%d checks failed\n", failures);
     }
     return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
