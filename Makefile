@@ -5,7 +5,7 @@
 # make lint        style, types, and csrc without a warning on gcc and clang
 # make analyse     csrc under clang-tidy and gcc's analyser
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
-# make sanitize    the tests of test-fast on a build with AddressSanitizer and UBSan
+# make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
 # make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
@@ -21,6 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 C_FILES := $(wildcard csrc/*/*.[ch])
 FAST := -m "not slow and not exhaustive"
+IN_C := -m "(not slow or in_c) and not exhaustive"
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
@@ -129,7 +130,7 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    --target build/sanitize/site .
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(BIN)/python -m pytest -s -p no:cacheprovider $(FAST) $(PYTEST)
+	    $(BIN)/python -m pytest -s -p no:cacheprovider $(IN_C) $(PYTEST)
 
 wheel: $(VENV)/.created $(VENV)/.analyse
 	rm -rf build/wheel

@@ -83,6 +83,7 @@ def test_folder_is_small_and_complete() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_000_000
 
 
+@pytest.mark.slow
 def test_record_has_what_it_takes_to_train_again(record: dict[str, Any], model: Any) -> None:
     prior = record["prior"]
     assert prior["tokens"] == COLOURS

@@ -22,7 +22,7 @@ BUILDS = {
     # clang sees more: offsets from NULL, calls of another type, conversions that lose something
     "clang": ("clang", [*SANITIZED, "-fsanitize=implicit-conversion,local-bounds"]),
 }
-pytestmark = pytest.mark.no_sanitizer  # they bring their own
+pytestmark = [pytest.mark.slow, pytest.mark.no_sanitizer]  # they bring their own
 
 
 def run(*line: object, **environment: str) -> str:

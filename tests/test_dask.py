@@ -27,6 +27,7 @@ from matrixbayes import dask as on_dask
 from matrixbayes.em import CountData
 
 pytestmark = [
+    pytest.mark.slow,  # a cluster has to come up
     pytest.mark.no_sanitizer,
     pytest.mark.filterwarnings("ignore:Sending large graph"),  # the rows, that lie here
 ]

@@ -143,6 +143,7 @@ def is_nominal(p):
 
 
 @pytest.mark.parametrize("name", TESTS)
+@pytest.mark.slow
 def test_a_polya_urn_passes_at_the_nominal_rate(name):
     found = [TESTS[name](URN, n=32, length=12, n_boot=99, rng=seed) for seed in range(500)]
     is_nominal(np.array([test.p_value for test in found]))
@@ -202,12 +203,14 @@ def test_a_cycle_is_not_a_martingale():
         ("martingale", OrderUrn()),
     ],
 )
+@pytest.mark.slow
 def test_what_is_not_bayesian_fails_its_test(name, model):
     found = [TESTS[name](model, n=100, length=32, n_boot=99, rng=seed) for seed in range(20)]
     assert sum(test.rejected for test in found) >= 19
     assert all(("Says nothing" not in test.verdict) for test in found)
 
 
+@pytest.mark.slow
 def test_a_martingale_that_is_sure_too_early_passes_as_a_martingale():
     """The tests are not all the same test: what is not at fault does not fail."""
     found = [mb.martingale_test(EarlyUrn(), n=100, length=16, rng=seed) for seed in range(20)]
@@ -707,6 +710,7 @@ def test_holms_correction_by_hand(cards):
     assert not_after == [False, True, True, False]
 
 
+@pytest.mark.slow
 def test_cards_of_an_urn_reject_no_more_than_their_level():
     task = windtunnel.Urns(PRIOR)
     options = {"n": 32, "length": 12, "shots": 3, "n_boot": 99}
@@ -749,6 +753,7 @@ def bundled():
     )
 
 
+@pytest.mark.slow
 def test_the_bundled_model_has_a_card(bundled):
     model, tokenizer, task = bundled
     card = mb.score_card(model, tokenizer, task, n=60, n_boot=99, rng=0)

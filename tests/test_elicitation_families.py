@@ -347,6 +347,7 @@ def test_no_fading_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
 def test_optimum_is_not_worse_than_slow_searches(family: str) -> None:
     from scipy.optimize import minimize
 
@@ -377,6 +378,7 @@ def test_optimum_is_not_worse_than_slow_searches(family: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*not identified")  # of few data, some do not show all
+@pytest.mark.slow
 def test_intervals_cover_at_their_level() -> None:
     """Of 90 % intervals, 90 % hold the truth: 30 sets of data from each family."""
     rng = np.random.default_rng(9)
@@ -402,6 +404,7 @@ def test_intervals_cover_at_their_level() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*not identified")
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
 def test_the_comparison_names_the_right_family(family: str) -> None:
     rng = np.random.default_rng(10)
     names = []
@@ -423,6 +426,7 @@ def test_the_comparison_names_the_right_family(family: str) -> None:
     assert names.count(family) >= 5
 
 
+@pytest.mark.slow
 def test_groups_stay_together() -> None:
     """Each text ten times over: by texts the intervals are as wide as without the copies."""
     rng = np.random.default_rng(11)
@@ -507,6 +511,7 @@ def both() -> tuple[list[list[int]], np.ndarray, ElicitationReport]:
     return histories, model, found
 
 
+@pytest.mark.slow
 def test_the_report_says_it(both: tuple) -> None:
     _, _, found = both
     text = repr(found)
@@ -628,6 +633,7 @@ def test_starts_for_both_parts() -> None:
     assert found.mean_kl < 1e-9
 
 
+@pytest.mark.slow
 def test_the_simplest_wins_where_families_differ_by_what_searches_leave() -> None:
     histories = some_histories(60, 12, n_tokens=3, seed=15)
     model = np.tile([0.2, 0.3, 0.5], (len(histories), 1))  # any family is exact

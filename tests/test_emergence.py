@@ -205,6 +205,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("torch_settings")
+@pytest.mark.slow
 def test_script_runs_from_end_to_end(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +223,7 @@ def test_script_runs_from_end_to_end(
 
 
 @pytest.mark.usefixtures("torch_settings")
+@pytest.mark.slow
 def test_script_repeats_itself_and_keeps_what_is_there(script: ModuleType, tmp_path: Path) -> None:
     options = ["--quick", "--out", str(tmp_path), "--models"]
     script.main([*options, "2k-0"])

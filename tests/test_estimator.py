@@ -111,6 +111,7 @@ def test_never_below_scipy_from_the_same_start():
 
 @pytest.mark.parametrize(("v", "n"), [(3, 6000), (20, 4000), (1000, 600)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.slow
 def test_planted_mixture_is_recovered(v, n, dtype):
     rng = np.random.default_rng(v)
     weights = np.array([0.5, 0.3, 0.2])
@@ -452,6 +453,7 @@ def test_select_prior_finds_the_number_of_components():
 
 
 @pytest.mark.no_sanitizer
+@pytest.mark.slow
 def test_a_fit_makes_no_second_copy_of_the_rows(run_python):
     """Peak memory is the rows and O(block x K + K x V), measured in a process of its own."""
     code = """

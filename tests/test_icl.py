@@ -61,6 +61,7 @@ def test_slopes_against_differences(k):
             assert_allclose(slopes[j], numeric, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_values():
     a, m, inside = 10.0, 0.8, 0
     shots = np.repeat(np.arange(0, 30, 6), 6)
@@ -180,6 +181,7 @@ def test_a_number_of_samples_is_not_negative() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.3, 0.5, 0.8])
+@pytest.mark.slow
 def test_noise_is_not_learning(probability: float) -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -201,6 +203,7 @@ def test_a_constant_beats_what_only_the_limits_of_the_search_leave() -> None:
     assert "constant" in repr(found)
 
 
+@pytest.mark.slow
 def test_intervals_are_as_wide_as_the_noise_however_small() -> None:
     shots = np.arange(15.0)
     noise = np.random.default_rng(1).normal(size=15)

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.no_sanitizer  # an ordinary build is what is looked at
+pytestmark = [pytest.mark.no_sanitizer]  # an ordinary build is what is looked at
+if not os.environ.get("MATRIXBAYES_WHEEL"):
+    pytestmark.append(pytest.mark.slow)  # one is built
 
 
 def pip(python: Path | str, *arguments: object) -> subprocess.CompletedProcess[str]:

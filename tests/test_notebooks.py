@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ nbformat = pytest.importorskip("nbformat")
 for module in ("ipykernel", "torch", "transformers", "tokenizers", "nltk", "mpltern"):
     pytest.importorskip(module)
 
+TRAINING = ("02_the_matrix", "04_in_context_learning")  # minutes: models are trained, ladders read
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
+    assert {path.stem for path in NOTEBOOKS} >= set(TRAINING)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -28,9 +31,15 @@ def test_notebooks_are_committed_without_outputs(path: Path) -> None:
             assert cell.execution_count is None
 
 
+def marked(path: Path) -> Any:
+    """A notebook, with how long it takes."""
+    mark = pytest.mark.exhaustive if path.stem in TRAINING else pytest.mark.slow
+    return pytest.param(path, marks=mark, id=path.stem)
+
+
 @pytest.mark.no_sanitizer
 @pytest.mark.filterwarnings("ignore")  # of the Jupyter machinery; the notebook is another process
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
 def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)  # pictures inside, as a reader gets them
     # What tqdm says to everyone who has no ipywidgets.

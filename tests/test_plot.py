@@ -125,6 +125,7 @@ def png(figure: Figure) -> bytes:
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.slow
 def test_axes_in_axes_out_and_nothing_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyplot, "show", lambda *a, **k: pytest.fail("plt.show was called"))
     ax = new_axes(name)
@@ -143,6 +144,7 @@ def test_without_axes_there_is_one_new_figure(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in DRAWINGS if n != "components"])
+@pytest.mark.slow
 def test_legends_stand_outside_the_data(name: str) -> None:
     ax = DRAWINGS[name](new_axes(name))
     png(ax.figure)
@@ -276,6 +278,7 @@ def test_regions_hold_the_mass_that_they_name() -> None:
     assert (np.diff(levels) > 0).all()
 
 
+@pytest.mark.slow
 def test_a_spike_can_be_drawn_too() -> None:
     spike = DirichletMixture([0.5, 0.5], [[1e7, 2e7, 1e7], [1e-3, 1e-3, 1e-3]])
     png(plot.ternary(spike, resolution=30, ax=new_axes("ternary")).figure)
@@ -352,6 +355,7 @@ def test_a_curve_that_never_passes_has_no_interval_for_where() -> None:
     assert "one Dirichlet:\nnever passes 1/2" in names
 
 
+@pytest.mark.slow
 def test_a_text_has_three_panels() -> None:
     figure = Figure((9.0, 7.5), layout="constrained")
     axes = tuple(figure.subplots(3, 1, sharex=True))
@@ -376,6 +380,7 @@ def test_a_text_has_three_panels() -> None:
     assert len(pyplot.get_fignums()) == 1
 
 
+@pytest.mark.slow
 def test_scaling_laws_are_curves_between_sparse_shots() -> None:
     shots = np.array([0.0, 100.0, 1000.0, 10000.0])
     fit = fit_scaling_laws(shots, [0.1, 0.2, 0.7, 0.9], laws=["logistic"], rng=0)
@@ -390,6 +395,7 @@ def test_scaling_laws_are_curves_between_sparse_shots() -> None:
         plot.scaling_laws(fit, task=0.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_scaling_laws_tell_what_was_held_out() -> None:
     ax = LAWS.plot(task=1, ax=new_axes(""))
     p = LAWS.probabilities[1].tolist()
@@ -404,6 +410,7 @@ def test_scaling_laws_tell_what_was_held_out() -> None:
     assert not any("held out" in text.get_text() for text in ax.get_legend().get_texts())
 
 
+@pytest.mark.slow
 def test_a_wind_tunnel_shows_a_small_kl_too() -> None:
     assert FAR.plot(ax=new_axes("")).get_yscale() == "linear"
     ax = NEAR.plot(ax=new_axes(""))
@@ -427,6 +434,7 @@ def test_a_wind_tunnel_shows_each_line_at_few_positions(positions: list[int]) ->
         assert markers(ax, name)
 
 
+@pytest.mark.slow
 def test_a_wind_tunnel_marks_an_infinite_kl() -> None:
     kl, error = NEAR.kl.copy(), NEAR.standard_error.copy()
     kl[[3, 5]], error[[3, 5]] = np.inf, np.nan

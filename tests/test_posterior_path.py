@@ -72,6 +72,7 @@ def test_evidence_is_that_of_the_sequence(path: PosteriorPath) -> None:
 
 
 @given(demonstrations=st.lists(st.integers(0, 2), max_size=30))
+@pytest.mark.slow
 def test_chain_rule(demonstrations: list[int]) -> None:
     path = posterior_path(DirichletMixture(WEIGHTS, ALPHA), demonstrations)
     surprise = path.surprise()

@@ -63,6 +63,7 @@ def test_ragged_histories_keep_their_order(model, predictor):
     assert predictor.predict([]).shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_samples_with_the_cache_follow_the_model(model, predictor):
     history = [0, 1, 0]
     found = predictor.sample(5, 6, history=history, rng=3)

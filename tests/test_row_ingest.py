@@ -99,6 +99,8 @@ LAYOUTS = {
     masked=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_logits_of_any_layout(
     dtype: str, layout: str, n_rows: int, n_columns: int, scale: float, masked: bool, seed: int
 ) -> None:
@@ -124,6 +126,8 @@ def test_logits_of_any_layout(
     zeros=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_probabilities_and_their_logarithms(
     dtype: str, layout: str, shape: tuple[int, int], zeros: bool, seed: int
 ) -> None:
@@ -369,6 +373,8 @@ def test_sizes_that_no_memory_holds(shape: tuple[int, int]) -> None:
 # --- threads
 
 
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_many_threads_agree() -> None:
     rng = np.random.default_rng(0)
     rows = [cast(rng.standard_normal((40, 5000)), TYPES[i % 4]) for i in range(16)]
@@ -413,6 +419,8 @@ def test_rows_that_change_meanwhile_do_no_harm() -> None:
     n_groups=st.integers(1, 8),
     seed=st.integers(0, 2**32 - 1),
 )
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_groups_of_columns(
     dtype: Any, n_rows: int, n_columns: int, n_groups: int, seed: int
 ) -> None:

@@ -50,6 +50,7 @@ def planted(form):
 # of 12 parameters without noise there are many optima within 0.001
 @pytest.mark.filterwarnings("ignore:original. the best fit was found by one search:RuntimeWarning")
 @pytest.mark.parametrize("form", ["original", "sampling", "scoring"])
+@pytest.mark.slow
 def test_planted_bayesian_laws_are_found_and_extrapolate(form):
     curves = planted(form)
     found = fit_scaling_laws(SHOTS, curves, laws=[form, "power"], n_fitted=25, rng=0)
@@ -62,6 +63,7 @@ def test_planted_bayesian_laws_are_found_and_extrapolate(form):
 
 
 @pytest.mark.parametrize("law", ["power", "bounded", "logistic"])
+@pytest.mark.slow
 def test_planted_baselines_are_found(law):
     loss = {
         "power": 1.2 * (SHOTS + 1.0) ** -0.7 + 0.3,
@@ -77,6 +79,7 @@ def test_planted_baselines_are_found(law):
 
 
 @pytest.mark.parametrize("law", LAWS)
+@pytest.mark.slow
 def test_what_is_held_out_does_not_shape_the_fit(law):
     curves = planted("original")[:2, ::4]
     other, later = curves.copy(), SHOTS[::4].copy()
@@ -120,6 +123,7 @@ def another_optimum(form, shots, curves, starts=12):
     return np.sqrt(2.0 * best / curves.size) / curves.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["sampling", "scoring"])
 def test_the_seed_does_not_choose_the_optimum(form):
     shots, curves = noisy(3)
@@ -153,6 +157,7 @@ def test_the_law_that_fits_best_is_not_the_one_that_extrapolates_best():
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 100.0, 1000.0])
+@pytest.mark.slow
 def test_shots_have_any_scale(unit):
     curve = bayesian_law(np.arange(30), [0.01, 0.99], [0.8, 0.3])
     for seed in range(4):
@@ -162,6 +167,7 @@ def test_shots_have_any_scale(unit):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-100])
+@pytest.mark.slow
 def test_probabilities_have_any_scale(scale):
     found = fit_scaling_laws(np.arange(30), np.full(30, scale), rng=0)
     assert max(fit.nrmse for fit in found.laws.values()) < 1e-6
@@ -191,6 +197,7 @@ def test_derivatives_are_those_of_the_curve(form):
 
 
 @pytest.mark.parametrize("law", LAWS)
+@pytest.mark.slow
 def test_a_law_is_told_at_any_shots(law):
     curves = planted("original")[:2, ::4]
     fit = fit_scaling_laws(SHOTS[::4], curves, laws=[law], n_fitted=8, rng=0)[law]

@@ -214,6 +214,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
 @pytest.mark.no_sanitizer
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path, run_python):
     peaks = []
     for n in (40_000, 80_000):

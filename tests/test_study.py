@@ -242,6 +242,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_every_file_is_there_and_nothing_else(bundled) -> None:
     _, folder = bundled
     assert {file.name for file in folder.iterdir()} == FILES
@@ -348,6 +349,7 @@ def own(tmp_path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own(own, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The group's name is given in the shots file by its spellings alone.
     assert main(own) == 0
@@ -364,6 +366,7 @@ def test_a_study_of_ones_own(own, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert rows.tokens == ("<b>warm</b>", "cold", "<other>")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(own, tmp_path: Path) -> None:
     reports = []
     for _ in range(2):
@@ -385,6 +388,7 @@ def unknown(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_token_without_answer_groups(own, unknown: Path, tmp_path: Path) -> None:
     arguments = [a for a in own if not a.startswith(("--vocab", "--shots"))]
     assert main([*arguments, str(unknown), "--quiet", "--components=1"]) == 0
@@ -484,6 +488,7 @@ def test_a_failure_leaves_the_folder_as_it_was(
     assert (tmp_path / "out" / "report.html").read_text() == "the last one"
 
 
+@pytest.mark.slow
 def test_what_steps_warn_of_reaches_the_reader(own, tmp_path: Path, capsys) -> None:
     # All prompts alike: one row only, which no prior can be fitted to without a warning.
     (tmp_path / "prompts.txt").write_text("red red\n" * 8)
@@ -502,6 +507,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_itself(tmp_path: Path) -> None:
     version = run("--version", cwd=tmp_path)
     assert (version.returncode, version.stderr) == (0, "")

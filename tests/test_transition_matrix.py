@@ -439,6 +439,7 @@ def test_top_tokens_of_a_vocabulary_without_end():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.slow
 def test_text_is_drawn_from_the_rows(kind, temperature):
     matrix = matrix_of(kind, 1, [stream(300)])
     text = matrix.generate(2000, rng=1, temperature=temperature)

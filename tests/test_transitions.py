@@ -98,6 +98,8 @@ def test_every_order_and_vocabulary(order, n_tokens):
 @pytest.mark.parametrize(
     ("order", "n_tokens"), [(0, 50257), (1, 50257), (2, 300), (3, 65536), (5, 9), (7, 999)]
 )
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_streams_that_fill_many_buckets(order, n_tokens):
     rng = np.random.default_rng(0)
     tokens = np.minimum(rng.zipf(1.2, 300_000), n_tokens) - 1
@@ -347,6 +349,8 @@ def test_copies_go_their_own_ways(first, second, third, order):
     assert as_dictionary(counts) == reference.transitions(2 * joined + third + second, order)
 
 
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_a_copy_continues_the_same_stream_and_costs_nothing():
     tokens = np.random.default_rng(0).integers(0, 300, 200_000)
     counts = counted(3, 300, tokens)
@@ -517,6 +521,8 @@ def ask_everything(counts):
 @pytest.mark.parametrize(
     ("order", "n_tokens"), [(0, 300), (1, 300), (1, 2**32), (2, 50257), (5, 999), (16, 2**32)]
 )
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_any_bit_of_the_arrays_may_be_wrong(order, n_tokens):
     """Verified arrays are what the core makes; others may answer anything, but they answer."""
     rng = np.random.default_rng(order)
@@ -548,6 +554,8 @@ def test_any_bit_of_the_arrays_may_be_wrong(order, n_tokens):
     assert accepted < 150
 
 
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_borrowed_arrays_may_change_at_any_time():
     """As a mapped file may: while questions are answered, another thread writes."""
     rng = np.random.default_rng(0)
@@ -898,6 +906,8 @@ def test_tokens_that_change_while_they_are_counted(what):
     assert errors <= {"another thread has changed the numbers that were being counted"}
 
 
+@pytest.mark.slow
+@pytest.mark.in_c
 def test_parts_counted_in_threads_merge():
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 100, 50_000) for _ in range(4)]

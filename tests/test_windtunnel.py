@@ -69,6 +69,7 @@ def test_predictives_are_distributions_and_samples_follow_them(name):
 
 
 @pytest.mark.parametrize("length", [2, 4, 5])
+@pytest.mark.slow
 def test_chains_shorter_than_their_vocabulary_come_as_often_as_they_should(length):
     """Their rows are not drawn; every text of 5 tokens is held against its probability."""
     task = MarkovChains(
