@@ -52,6 +52,19 @@ class Kept:
                 self.hidden = np.empty((self.starts[-1], states.shape[1]), dtype=np.float32)
             self.hidden[where] = states
 
+    def repeat(self, first: NDArray[np.intp]) -> None:
+        """Give each prompt the rows of the one, added before, that `first` says is its equal."""
+        copies = np.flatnonzero(first != np.arange(len(first)))
+        if not len(copies):
+            return
+        to, source = (
+            np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
+            for numbers in (copies, first[copies])
+        )
+        for values in (self.log_probs, self.hidden, self.rest):
+            if values is not None:
+                values[to] = values[source]
+
     def rows(self, meta: dict[str, Any]) -> NextTokenRows:
         """Everything that was kept, with `meta` and what goes with each row."""
         if self.log_probs is None:

@@ -3,6 +3,7 @@
 Contents
     Prompt             one prompt, encoded and checked
     encode_prompts     all of them; the first bad one is an error that names it
+    first_of_equals    which of them are the same
     untouched          leaves a tokenizer as it was, whatever is done with it
 
 A tokenizer's defaults are kept: it decides on its own special tokens.  What is
@@ -25,6 +26,7 @@ __all__ = [
     "as_list",
     "encode_prompt",
     "encode_prompts",
+    "first_of_equals",
     "positions_of",
     "untouched",
 ]
@@ -42,6 +44,13 @@ class Prompt:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def first_of_equals(prompts: Sequence[Prompt]) -> NDArray[np.intp]:
+    """For each prompt the number of the first one with the same tokens and wanted positions."""
+    seen: dict[tuple[bytes, bytes], int] = {}
+    keys = ((p.ids.tobytes(), p.positions.tobytes()) for p in prompts)
+    return np.array([seen.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.intp)
 
 
 def encode_prompts(

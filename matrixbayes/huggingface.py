@@ -20,7 +20,7 @@ from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes
 from ._huggingface_preflight import Finding, PreflightReport, preflight
 from ._huggingface_progress import check_memory
-from ._huggingface_prompts import Positions, as_list, encode_prompts, untouched
+from ._huggingface_prompts import Positions, as_list, encode_prompts, first_of_equals, untouched
 from ._parallel_progress import bar
 from .rows import NextTokenRows
 
@@ -111,8 +111,9 @@ def collect(
     Notes
     -----
     A prompt's rows do not depend on its batch but for rounding: padding is on the right,
-    under an attention mask.  Only the wanted positions go through the language-model head. The
-    log-softmax is computed in double precision from the model's own logits (bfloat16 too).
+    under an attention mask.  Equal prompts are read once: their rows are equal to the last bit.
+    Only the wanted positions go through the language-model head. The log-softmax is computed in
+    double precision from the model's own logits (bfloat16 too).
 
     Examples
     --------
@@ -140,15 +141,20 @@ def collect(
     )
     check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
     kept = Kept(encoded, columns)
-    batches = batches_of(encoded, batch_size, forward.width, forward.route)
+    first = first_of_equals(encoded)
+    once, times = np.unique(first, return_counts=True)
+    read = [encoded[i] for i in once]
+    batches = batches_of(read, batch_size, forward.width, forward.route)
     with bar(len(encoded), progress, name="collect", unit="prompt") as advance:
-        for numbers in batches:
+        for places in batches:
+            numbers = once[places].tolist()
             batch = forward([encoded[i] for i in numbers], numbers)
             if batch.width != columns.width:  # the logits have the last word
                 columns = make_columns(tokenizer, vocab, batch.width, other)
                 kept = Kept(encoded, columns)
             kept.add(numbers, batch)
-            advance(len(numbers))
+            advance(int(times[places].sum()))
+    kept.repeat(first)
     return kept.rows(_meta(model, tokenizer, positions, columns, forward))
 
 

@@ -194,6 +194,38 @@ def test_batches_are_of_like_length_and_bounded() -> None:
     assert batches_of(prompts, 8, many, "full") == [[1], [3], [4], [0], [2]]
 
 
+def test_equal_prompts_are_read_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding depends on a prompt's place in its batch: only one reading gives equal rows."""
+    tokenizer = make_tokenizer()
+    prompts = ["red blue", "green", "red blue", "red", "green", "red blue"]
+    sizes = []
+    real = type(model.base_model).forward
+
+    def counted(self: Any, input_ids: Any, *args: Any, **options: Any) -> Any:
+        sizes.append(len(input_ids))
+        return real(self, input_ids, *args, **options)
+
+    for batch_size in (1, 2, 16):
+        monkeypatch.setattr(type(model.base_model), "forward", counted)
+        sizes.clear()
+        options = {"vocab": ["red", "blue"], "hidden": True, "positions": "all"}
+        rows = collect(model, tokenizer, prompts, batch_size=batch_size, **options)
+        monkeypatch.undo()
+        read = sum(sizes)
+        alone = [collect(model, tokenizer, [prompt], **options) for prompt in prompts]
+        assert rows.meta["prompt"] == [i for i, each in enumerate(alone) for _ in range(len(each))]
+        expected = np.concatenate([each.log_probs for each in alone])
+        np.testing.assert_allclose(rows.log_probs, expected, atol=2e-5)
+        np.testing.assert_allclose(
+            rows.hidden, np.concatenate([each.hidden for each in alone]), atol=1e-3
+        )
+        at = [np.flatnonzero(np.equal(rows.meta["prompt"], i)) for i in range(len(prompts))]
+        for i, j in ((0, 2), (0, 5), (1, 4)):
+            np.testing.assert_array_equal(rows.log_probs[at[i]], rows.log_probs[at[j]])
+            np.testing.assert_array_equal(rows.hidden[at[i]], rows.hidden[at[j]])
+        assert read in (3, 4)  # one more where the way to the logits is tried out
+
+
 # --- nothing is changed
 
 
