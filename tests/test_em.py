@@ -144,8 +144,8 @@ def same_bits(results):
 
 
 def test_same_bits_for_any_number_of_workers(many_blocks):
-    mixture, rows, weight = make(1000, 37, 5, np.float32)
-    share = np.random.default_rng(1).uniform(size=(1000, 5))
+    mixture, rows, weight = make(1100, 37, 5, np.float32)
+    share = np.random.default_rng(1).uniform(size=(1100, 5))
     passes, sums = [], []
     for n_jobs in (1, 2, 5):
         with parallel.workers(None, n_jobs) as pool:
@@ -163,7 +163,7 @@ def test_same_bits_for_any_number_of_workers(many_blocks):
     assert_allclose(passes[0].log_likelihood, log_likelihood, rtol=1e-11)
     assert_allclose(sums[0].weight, weight @ share, rtol=1e-12)
     assert_allclose(sums[0].log_sums, (weight[:, np.newaxis] * share).T @ rows, rtol=1e-9)
-    assert passes[0].n_rows == sums[0].n_rows == 1000
+    assert passes[0].n_rows == sums[0].n_rows == 1100
 
 
 @pytest.mark.no_sanitizer
