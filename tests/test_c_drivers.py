@@ -65,7 +65,8 @@ def test_driver(build: Path, driver: Path) -> None:
     compiler, *own = (build / "flags").read_text().split()
     flags = ["-std=c11", "-Werror", *WARNINGS, *own]
     run(compiler, *flags, f"-I{CSRC}", driver, *sorted(build.glob("*.o")), "-lm", "-o", program)
-    run(program, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
+    asan = "detect_leaks=1:allocator_may_return_null=1"
+    run(program, ASAN_OPTIONS=asan, UBSAN_OPTIONS="print_stacktrace=1")
 
 
 def test_core_has_no_global_variables(build: Path) -> None:
