@@ -115,6 +115,28 @@ def test_binding_includes_the_core_and_itself() -> None:
             ), f"{file.name} includes {name}"
 
 
+def test_the_gil_is_released_and_signals_are_seen_to_in_one_place() -> None:
+    words = re.compile(r"PyEval_\w+Thread|_ALLOW_THREADS|PyErr_CheckSignals")
+    users = [file.name for file in CSRC.glob("bind/*.[ch]") if words.search(file.read_text())]
+    assert users == ["support.c"]
+
+
+def test_whatever_can_be_stopped_is_stopped_in_a_test() -> None:
+    """Sorting and runs, which updates and merges of transitions go through, by these."""
+    driver = (CSRC / "test/test_interrupt.c").read_text()
+    takes = re.compile(r"\b(mb_\w+)\([^;{}]*\bmb_interrupt \*")
+    comment = re.compile(r"/\*.*?\*/", re.DOTALL)
+    headers = {
+        file.name: takes.findall(comment.sub("", file.read_text()))
+        for file in CSRC.glob("core/*.h")
+    }
+    sorting = {"ngram_run.h", "ngram_sort.h"}
+    asked = {name for file, found in headers.items() for name in found if file not in sorting}
+    asked -= {"mb_ask", "mb_transitions_add_run"}  # the question, and what an update ends with
+    assert len(asked) > 30
+    assert not {name for name in asked if not re.search(rf"\b{name}\(", driver)}
+
+
 def test_headers_include_without_circles() -> None:
     headers = {file.name: includes(file)[1] for file in sorted(CSRC.glob("*/*.h"))}
     graph = {name: {Path(other).name for other in own} for name, own in headers.items()}

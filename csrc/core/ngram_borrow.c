@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 18 };
+enum { COST = 16 /* nanoseconds of a pair */ };
 
 mb_status
 mb_run_borrow(const mb_key_layout *layout, const mb_run *arrays, void (*release)(void *owner),
@@ -122,7 +122,7 @@ check_sum(check *c, size_t i)
 
 mb_status
 mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, const mb_run *run,
-             const mb_interrupt *interrupt, mb_run_fault *fault)
+             mb_interrupt *interrupt, mb_run_fault *fault)
 {
     check c = {.layout = layout, .run = run, .n_tokens = n_tokens, .fault = fault};
     for (size_t i = 0; i < run->n; i++) {
@@ -131,7 +131,7 @@ mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, const mb_run *run,
             &c, run->index_bits == 0 ? 0 : (size_t)(c.last[0] >> (64 - run->index_bits)), i));
         MB_TRY(check_sum(&c, i));
         MB_TRY(check_count(&c, i));
-        MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, COST));
     }
     if (c.n_large < run->n_large) {
         return fail(&c, MB_FAULT_LARGE_AT, c.n_large);

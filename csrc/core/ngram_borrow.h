@@ -31,6 +31,6 @@ typedef struct {
 /* MB_INVALID with *fault unless a run is what the core would have made of its keys and counts.
  * One pass. */
 mb_status mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, const mb_run *run,
-                       const mb_interrupt *interrupt, mb_run_fault *fault);
+                       mb_interrupt *interrupt, mb_run_fault *fault);
 
 #endif

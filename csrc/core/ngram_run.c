@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 20, PER_BUCKET = 8 };
+enum { PIECE = 1 << 14, PER_BUCKET = 8, COST = 8 /* nanoseconds of a pair */ };
 
 unsigned
 mb_run_index_bits(const mb_key_layout *layout, size_t n)
@@ -87,7 +87,7 @@ append(mb_run *run, size_t n_words, const uint64_t *key, uint64_t count)
 /* Without branches that depend on the keys: each says where the next bucket begins, the last of a
  * bucket last; then buckets without keys begin where the next one does. */
 MB_INLINE mb_status
-build_index(size_t n_words, mb_run *run, const mb_interrupt *interrupt)
+build_index(size_t n_words, mb_run *run, mb_interrupt *interrupt)
 {
     uint64_t *ends = run->index + 1, last = 0;
     const unsigned shift = 64 - run->index_bits;
@@ -96,7 +96,7 @@ build_index(size_t n_words, mb_run *run, const mb_interrupt *interrupt)
         for (size_t i = start; i < end; i++) {
             ends[run->keys[i * n_words] >> shift] = i + 1;
         }
-        MB_TRY(mb_interrupted(interrupt));
+        MB_TRY(mb_ask(interrupt, COST * (end - start)));
     }
     for (size_t bucket = 0; bucket < (size_t)1 << run->index_bits; bucket++) {
         last = ends[bucket] > last ? ends[bucket] : last;
@@ -107,7 +107,7 @@ build_index(size_t n_words, mb_run *run, const mb_interrupt *interrupt)
 }
 
 static mb_status
-build_sums(mb_run *run, const mb_interrupt *interrupt)
+build_sums(mb_run *run, mb_interrupt *interrupt)
 {
     size_t n_large = 0, i = 0;
     uint64_t sum = 0;
@@ -125,7 +125,7 @@ build_sums(mb_run *run, const mb_interrupt *interrupt)
         }
         sum += block;
         i = end;
-        MB_TRY(i % PIECE == 0 ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, MB_SUM_BLOCK));
     }
     if (run->n % MB_SUM_BLOCK == 0) {
         run->sums[run->n / MB_SUM_BLOCK] = sum;
@@ -135,7 +135,7 @@ build_sums(mb_run *run, const mb_interrupt *interrupt)
 
 /* Cuts the arrays of a run that has all its pairs to their lengths, and makes its index and sums. */
 static mb_status
-complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt)
+complete(const mb_key_layout *layout, mb_run *run, mb_interrupt *interrupt)
 {
     run->keys = mb_shrink(run->keys, run->n, layout->n_words * sizeof(uint64_t));
     run->counts = mb_shrink(run->counts, run->n, sizeof(uint32_t));
@@ -154,8 +154,8 @@ complete(const mb_key_layout *layout, mb_run *run, const mb_interrupt *interrupt
 }
 
 mb_status
-mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run,
-              const mb_interrupt *interrupt, mb_run **out)
+mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run, mb_interrupt *interrupt,
+              mb_run **out)
 {
     if (status == MB_OK) {
         status = complete(layout, run, interrupt);
@@ -169,13 +169,13 @@ mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run,
 }
 
 MB_INLINE mb_status
-append_rest(size_t n_words, const mb_run *from, size_t start, const mb_interrupt *interrupt,
-            mb_run *to)
+append_rest(size_t n_words, const mb_run *from, size_t start, mb_interrupt *interrupt, mb_run *to)
 {
-    for (size_t i = start; i < from->n; i++) {
-        append(to, n_words, from->keys + i * n_words, mb_run_count(from, i));
-        if (i % PIECE == PIECE - 1) {
-            MB_TRY(mb_interrupted(interrupt));
+    while (start < from->n) {
+        size_t end = from->n - start < PIECE ? from->n : start + PIECE;
+        MB_TRY(mb_ask(interrupt, COST * (end - start)));
+        for (; start < end; start++) {
+            append(to, n_words, from->keys + start * n_words, mb_run_count(from, start));
         }
     }
     return MB_OK;
@@ -183,7 +183,7 @@ append_rest(size_t n_words, const mb_run *from, size_t start, const mb_interrupt
 
 /* Without branches that depend on the keys: which run the next one is from cannot be guessed. */
 MB_INLINE mb_status
-unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *interrupt, mb_run *to)
+unite(size_t n_words, const mb_run *a, const mb_run *b, mb_interrupt *interrupt, mb_run *to)
 {
     size_t i = 0, j = 0;
     while (i < a->n && j < b->n) {
@@ -201,7 +201,7 @@ unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *inte
             i += (size_t)from_a;
             j += (size_t)from_b;
         }
-        MB_TRY(mb_interrupted(interrupt));
+        MB_TRY(mb_ask(interrupt, COST * PIECE));
     }
     MB_TRY(append_rest(n_words, a, i, interrupt, to));
     return append_rest(n_words, b, j, interrupt, to);
@@ -209,7 +209,7 @@ unite(size_t n_words, const mb_run *a, const mb_run *b, const mb_interrupt *inte
 
 MB_INLINE mb_status
 merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run *b,
-      const mb_interrupt *interrupt, mb_run **out)
+      mb_interrupt *interrupt, mb_run **out)
 {
     /* memory that no key comes to is never mapped, so the sum costs no more than the union */
     mb_run *run = mb_run_begin(layout, a->n + b->n, a->total + b->total, NULL);
@@ -220,8 +220,8 @@ merge(const mb_key_layout *layout, size_t n_words, const mb_run *a, const mb_run
 }
 
 mb_status
-mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
-             const mb_interrupt *interrupt, mb_run **out)
+mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b, mb_interrupt *interrupt,
+             mb_run **out)
 {
     switch (layout->n_words) {
     case 1:

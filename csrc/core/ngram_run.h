@@ -68,7 +68,7 @@ mb_run_append_count(mb_run *run, uint64_t count)
 /* Gives a run that has all its pairs, in order, to the caller; ends it unless `status`, of all
  * that was done, is MB_OK, and where this fails. */
 mb_status mb_run_finish(const mb_key_layout *layout, mb_status status, mb_run *run,
-                        const mb_interrupt *interrupt, mb_run **out);
+                        mb_interrupt *interrupt, mb_run **out);
 
 /* The same run, for one more user; mb_run_free() ends it for one of them, in any thread. */
 mb_run *mb_run_share(mb_run *run);
@@ -77,7 +77,7 @@ void mb_run_free(mb_run *run);
 /* The run of all keys of both, equal ones added; their total is below 2^64.  Costs a pass over
  * both. */
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
-                       const mb_interrupt *interrupt, mb_run **out);
+                       mb_interrupt *interrupt, mb_run **out);
 
 uint64_t mb_run_large(const mb_run *run, size_t place);
 

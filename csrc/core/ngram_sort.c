@@ -17,7 +17,8 @@ enum {
     FEW = 32,              /* elements that are sorted by insertion */
     SMALL = 1 << 10,       /* elements that are sorted by short digits */
     MANY = 5 * DIGIT,      /* bits from which on a bucket is dealt out again */
-    PIECE = 1 << 20        /* elements between two questions whether to stop */
+    PIECE = 1 << 14,       /* elements between two thoughts of stopping */
+    COST = 16              /* nanoseconds of one */
 };
 
 /* ---- elements ----------------------------------------------------------------------- */
@@ -196,7 +197,7 @@ count_digits(shape s, size_t n, const void *elements, digit d, uint32_t *many)
  * becomes where each ends.  Unless `next` is NULL, it becomes how many have each digit `after`. */
 MB_INLINE mb_status
 move_by_digit(shape s, size_t n, const void *from, void *to, digit d, uint32_t *place, digit after,
-              uint32_t *next, const mb_interrupt *interrupt)
+              uint32_t *next, mb_interrupt *interrupt)
 {
     uint32_t sum = 0;
     for (size_t k = 0; k < (size_t)1 << d.bits; k++) {
@@ -215,9 +216,7 @@ move_by_digit(shape s, size_t n, const void *from, void *to, digit d, uint32_t *
             }
             copy(s, to, place[digit_of(s, from, i, d)]++, from, i);
         }
-        if (end - start == PIECE) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_ask(interrupt, COST * (end - start)));
     }
     return MB_OK;
 }
@@ -286,8 +285,7 @@ cut_digits(shape s, unsigned most, const unsigned *low, const unsigned *high, di
  * two holds them in the end. */
 MB_INLINE mb_status
 sort_digits(shape s, size_t n, const unsigned *low, const unsigned *high, void *elements,
-            void *room, uint32_t *place, uint32_t *next, const mb_interrupt *interrupt,
-            void **sorted)
+            void *room, uint32_t *place, uint32_t *next, mb_interrupt *interrupt, void **sorted)
 {
     digit digits[MB_MAX_WORDS * 64 / SHORT_DIGIT];
     size_t passes = cut_digits(s, n < SMALL ? SHORT_DIGIT : DIGIT, low, high, digits);
@@ -305,9 +303,6 @@ sort_digits(shape s, size_t n, const unsigned *low, const unsigned *high, void *
         place = next;
         next = used;
         *sorted = to;
-        if (n > PIECE) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
     }
     return MB_OK;
 }
@@ -317,7 +312,7 @@ sort_digits(shape s, size_t n, const unsigned *low, const unsigned *high, void *
 /* What a count writes to, and its tables. */
 typedef struct {
     mb_run *run; /* a part of one */
-    const mb_interrupt *interrupt;
+    mb_interrupt *interrupt;
     uint32_t ends[1 << DIGIT], place[1 << DIGIT], next[1 << DIGIT];
 } counter;
 
@@ -394,16 +389,12 @@ MB_INLINE mb_status
 count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, shape s, void *room)
 {
     void *elements = deal->elements != NULL ? deal->elements : deal->run->keys;
-    size_t start = part->start, since = 0;
+    size_t start = part->start;
     for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
         size_t many = end_of(deal, bucket) - start;
         MB_TRY(count_bucket(c, s, many, from_on(s, elements, start), room));
         start += many;
-        since += many;
-        if (since >= PIECE / 2) {
-            since = 0;
-            MB_TRY(mb_interrupted(c->interrupt));
-        }
+        MB_TRY(mb_ask(c->interrupt, COST * many));
     }
     return MB_OK;
 }
@@ -477,7 +468,7 @@ mb_deal_begin_count(mb_deal *deal, uint64_t total)
 }
 
 mb_status
-mb_deal_count(mb_deal *deal, size_t which, const mb_interrupt *interrupt)
+mb_deal_count(mb_deal *deal, size_t which, mb_interrupt *interrupt)
 {
     mb_deal_part *part = deal->parts + which;
     size_t n_words = deal->layout->n_words, most = 0, start = part->start;
@@ -508,7 +499,7 @@ mb_deal_count(mb_deal *deal, size_t which, const mb_interrupt *interrupt)
 
 /* Moves what a part has counted to the end of what stands before. */
 static mb_status
-append_part(mb_run *run, size_t n_words, const mb_deal_part *part, const mb_interrupt *interrupt)
+append_part(mb_run *run, size_t n_words, const mb_deal_part *part, mb_interrupt *interrupt)
 {
     for (size_t at = 0; at < part->n_different;) {
         size_t left = part->n_different - at, n = left < PIECE ? left : PIECE;
@@ -520,13 +511,13 @@ append_part(mb_run *run, size_t n_words, const mb_deal_part *part, const mb_inte
         }
         run->n += n;
         at += n;
-        MB_TRY(n == PIECE ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, COST * n));
     }
     return MB_OK;
 }
 
 mb_status
-mb_deal_finish(mb_deal *deal, const mb_interrupt *interrupt, mb_run **out)
+mb_deal_finish(mb_deal *deal, mb_interrupt *interrupt, mb_run **out)
 {
     mb_run *run = deal->run;
     for (size_t i = 0; i < deal->n_parts; i++) {

@@ -61,9 +61,9 @@ void mb_deal_take(mb_deal *deal, size_t part, size_t n, const uint64_t *elements
  * other elements were taken than were measured. */
 mb_status mb_deal_begin_count(mb_deal *deal, uint64_t total);
 
-mb_status mb_deal_count(mb_deal *deal, size_t part, const mb_interrupt *interrupt);
+mb_status mb_deal_count(mb_deal *deal, size_t part, mb_interrupt *interrupt);
 
 /* The run of the different keys and of how often each was seen. */
-mb_status mb_deal_finish(mb_deal *deal, const mb_interrupt *interrupt, mb_run **out);
+mb_status mb_deal_finish(mb_deal *deal, mb_interrupt *interrupt, mb_run **out);
 
 #endif

@@ -26,13 +26,6 @@ typedef struct {
  * many milliseconds and may be few microseconds: `stop` answers quickly. */
 #define MB_PATIENCE ((size_t)1 << 22)
 
-/* Asks at once. */
-static inline mb_status
-mb_interrupted(const mb_interrupt *interrupt)
-{
-    return interrupt != NULL && interrupt->stop(interrupt->state) ? MB_STOPPED : MB_OK;
-}
-
 /* Asks where that much more work has been enough; an addition otherwise. */
 static inline mb_status
 mb_ask(mb_interrupt *interrupt, size_t work)
@@ -41,7 +34,7 @@ mb_ask(mb_interrupt *interrupt, size_t work)
         return MB_OK;
     }
     interrupt->since = 0;
-    return mb_interrupted(interrupt);
+    return interrupt->stop(interrupt->state) ? MB_STOPPED : MB_OK;
 }
 
 /* Stands behind an array that loops fill before it is read, which analyzers cannot see where it is

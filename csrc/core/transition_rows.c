@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 18,
+    COST = 64, /* nanoseconds of a key that is looked for in a run */
+    PAIR = 8,  /* and of a pair that is read */
     KEYS = MB_SEARCHES,
     ROWS = MB_SEARCHES / 2 /* a row is found by two keys */
 };
@@ -83,7 +84,7 @@ look_up(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_
 
 mb_status
 mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                      const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
+                      const int64_t *tokens, mb_interrupt *interrupt, uint64_t *out,
                       mb_token_fault *fault)
 {
     uint64_t keys[KEYS * MB_MAX_WORDS] MB_FILLED;
@@ -92,9 +93,7 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
         MB_TRY(make_keys(counts, at, many, contexts + at * counts->layout.order, tokens + at, keys,
                          fault));
         look_up(counts, many, keys, out + at);
-        if (at % (PIECE / 8) == 0) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_ask(interrupt, COST * many * (counts->n_runs + 1)));
     }
     return MB_OK;
 }
@@ -127,7 +126,7 @@ find_rows(const mb_key_layout *layout, const mb_run *run, size_t many, const uin
 
 mb_status
 mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                      const mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault)
+                      mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
     uint64_t keys[ROWS * MB_MAX_WORDS] MB_FILLED;
@@ -147,9 +146,7 @@ mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *con
                 out[at + i] += mb_run_sum(run, low[i], high[i]);
             }
         }
-        if (at % (PIECE / 16) == 0) {
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_ask(interrupt, 2 * COST * many * (counts->n_runs + 1)));
     }
     return MB_OK;
 }
@@ -159,11 +156,11 @@ typedef struct {
     size_t next[MB_MAX_RUNS][ROWS], end[MB_MAX_RUNS][ROWS];
 } found_rows;
 
-/* Reads the i-th of the rows that were found, merged from all runs: returns how many tokens it
+/* Reads the i-th of the rows that were found, merged from all runs: *length is how many tokens it
  * has, `most` of which at most go to tokens and times, unless those are NULL. */
-static size_t
+static mb_status
 read_row(const mb_transitions *counts, const found_rows *found, size_t i, size_t most,
-         uint32_t *tokens, uint64_t *times)
+         mb_interrupt *interrupt, uint32_t *tokens, uint64_t *times, size_t *length)
 {
     const mb_key_layout *layout = &counts->layout;
     size_t n_words = layout->n_words, n = 0, next[MB_MAX_RUNS], end[MB_MAX_RUNS];
@@ -183,7 +180,8 @@ read_row(const mb_transitions *counts, const found_rows *found, size_t i, size_t
             }
         }
         if (from == counts->n_runs) {
-            return n;
+            *length = n;
+            return MB_OK;
         }
         for (size_t r = from; r < counts->n_runs; r++) {
             const mb_run *run = counts->runs[r];
@@ -197,43 +195,42 @@ read_row(const mb_transitions *counts, const found_rows *found, size_t i, size_t
             times[n] = many;
         }
         n++;
+        MB_TRY(mb_ask(interrupt, PAIR * counts->n_runs));
     }
 }
 
 /* Reads rows from row `at` on, whose starts[at] is there already. */
-static size_t
-read_rows(const mb_transitions *counts, const found_rows *found, size_t many, int64_t *starts,
-          uint32_t *tokens, uint64_t *times)
+static mb_status
+read_rows(const mb_transitions *counts, const found_rows *found, size_t many,
+          mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, uint64_t *times)
 {
-    size_t n = 0;
     for (size_t i = 0; i < many; i++) {
+        size_t length;
         if (tokens == NULL) {
-            size_t length = read_row(counts, found, i, 0, NULL, NULL);
+            MB_TRY(read_row(counts, found, i, 0, interrupt, NULL, NULL, &length));
             starts[i + 1] = starts[i] + (int64_t)length;
-            n += length;
             continue;
         }
         size_t most = (size_t)(starts[i + 1] - starts[i]);
         uint32_t *token = tokens + starts[i];
         uint64_t *time = times + starts[i];
-        for (size_t k = read_row(counts, found, i, most, token, time); k < most; k++) {
+        MB_TRY(read_row(counts, found, i, most, interrupt, token, time, &length));
+        for (size_t k = length; k < most; k++) {
             token[k] = 0; /* borrowed keys have changed */
             time[k] = 0;
         }
-        n += most;
     }
-    return n;
+    return MB_OK;
 }
 
 mb_status
 mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                    const mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
-                    uint64_t *times, mb_token_fault *fault)
+                    mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, uint64_t *times,
+                    mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
     uint64_t keys[ROWS * MB_MAX_WORDS] MB_FILLED;
     found_rows found;
-    size_t since = 0;
     starts[0] = 0;
     for (size_t at = 0; at < n; at += ROWS) {
         size_t many = n - at < ROWS ? n - at : ROWS;
@@ -241,11 +238,8 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
         for (size_t r = 0; r < counts->n_runs; r++) {
             find_rows(layout, counts->runs[r], many, keys, found.next[r], found.end[r]);
         }
-        since += many + read_rows(counts, &found, many, starts + at, tokens, times);
-        if (since >= PIECE) {
-            since = 0;
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_ask(interrupt, 2 * COST * many * (counts->n_runs + 1)));
+        MB_TRY(read_rows(counts, &found, many, interrupt, starts + at, tokens, times));
     }
     return MB_OK;
 }
@@ -253,7 +247,7 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
 /* ---- all rows ---------------------------------------------------------------------- */
 
 mb_status
-mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *interrupt, size_t *n)
+mb_transitions_n_contexts(const mb_transitions *counts, mb_interrupt *interrupt, size_t *n)
 {
     *n = 0;
     if (counts->n_runs == 0) {
@@ -264,7 +258,7 @@ mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *inte
     for (size_t i = 0; i < run->n; i++) {
         const uint64_t *key = run->keys + i * n_words;
         *n += i == 0 || !mb_key_same_context(&counts->layout, key, key - n_words);
-        MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, PAIR));
     }
     return MB_OK;
 }
@@ -282,7 +276,7 @@ read_context(const mb_key_layout *layout, const uint64_t *key, uint32_t *context
 }
 
 mb_status
-mb_transitions_all(const mb_transitions *counts, size_t n_contexts, const mb_interrupt *interrupt,
+mb_transitions_all(const mb_transitions *counts, size_t n_contexts, mb_interrupt *interrupt,
                    uint32_t *contexts, int64_t *starts, uint32_t *tokens, uint64_t *times)
 {
     const mb_key_layout *layout = &counts->layout;
@@ -296,7 +290,7 @@ mb_transitions_all(const mb_transitions *counts, size_t n_contexts, const mb_int
         }
         tokens[i] = mb_key_token(layout, key, layout->order);
         times[i] = mb_run_count(counts->runs[0], i);
-        MB_TRY(i % PIECE == PIECE - 1 ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, PAIR));
     }
     for (; row < n_contexts; row++) { /* borrowed keys have changed */
         memset(contexts + row * layout->order, 0, layout->order * sizeof(uint32_t));

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 20, WORDS = 1 << 11 /* of the keys that are shown at once */ };
+enum { WORDS = 1 << 11 /* of the keys that are shown at once */ };
+enum { TOKEN = 8, ROW = 32 /* nanoseconds of one */ };
 
 /* An update on its way: what has been counted, and the deal of what comes next. */
 typedef struct {
@@ -32,7 +33,7 @@ end_update(update *u)
 
 /* Adds what a deal has counted, `total` observations. */
 static mb_status
-end_deal(update *u, uint64_t total, const mb_interrupt *interrupt)
+end_deal(update *u, uint64_t total, mb_interrupt *interrupt)
 {
     mb_run *run;
     if (__builtin_add_overflow(u->counted.n_observed, total, &u->counted.n_observed)) {
@@ -49,7 +50,7 @@ end_deal(update *u, uint64_t total, const mb_interrupt *interrupt)
 
 /* Moves what was counted into the counts. */
 static mb_status
-commit(mb_transitions *counts, update *u, const mb_interrupt *interrupt)
+commit(mb_transitions *counts, update *u, mb_interrupt *interrupt)
 {
     uint64_t n_observed;
     if (__builtin_add_overflow(counts->n_observed, u->counted.n_observed, &n_observed)) {
@@ -218,10 +219,10 @@ look_back(const mb_update *u, cursor *c, mb_token_fault *fault)
 
 /* Shows the keys of a part to the deal, to be measured or taken. */
 static mb_status
-walk(mb_update *u, size_t part, int take, const mb_interrupt *interrupt, mb_token_fault *fault)
+walk(mb_update *u, size_t part, int take, mb_interrupt *interrupt, mb_token_fault *fault)
 {
     section *s = u->parts + part;
-    size_t n_words = u->of.counted.layout.n_words, left = s->n, since = 0;
+    size_t n_words = u->of.counted.layout.n_words, left = s->n;
     uint64_t keys[WORDS];
     cursor now = s->first;
     MB_TRY(part > 0 && u->n_documents > 0 ? look_back(u, &now, fault) : MB_OK);
@@ -239,11 +240,7 @@ walk(mb_update *u, size_t part, int take, const mb_interrupt *interrupt, mb_toke
             mb_deal_measure(&u->of.deal, part, full, keys);
         }
         left -= step;
-        since += step + 1;
-        if (since >= PIECE) {
-            since = 0;
-            MB_TRY(mb_interrupted(interrupt));
-        }
+        MB_TRY(mb_ask(interrupt, TOKEN * (step + 1)));
     }
     s->now = now;
     return MB_OK;
@@ -292,7 +289,7 @@ begin_section(mb_update *u, size_t many)
 }
 
 static mb_status
-end_section(mb_update *u, const mb_interrupt *interrupt)
+end_section(mb_update *u, mb_interrupt *interrupt)
 {
     u->next = u->parts[u->n_parts - 1].now;
     return end_deal(&u->of, u->of.deal.n, interrupt);
@@ -347,7 +344,7 @@ mb_update_new(const mb_transitions *counts, size_t n_documents, const mb_documen
 }
 
 mb_status
-mb_update_step(mb_update *u, mb_update_steps step, size_t part, const mb_interrupt *interrupt,
+mb_update_step(mb_update *u, mb_update_steps step, size_t part, mb_interrupt *interrupt,
                mb_token_fault *fault)
 {
     return step == MB_COUNT ? mb_deal_count(&u->of.deal, part, interrupt)
@@ -364,7 +361,7 @@ mb_update_end_step(mb_update *u, mb_update_steps step, mb_token_fault *fault)
 }
 
 mb_status
-mb_update_finish(mb_update *u, mb_transitions *counts, const mb_interrupt *interrupt)
+mb_update_finish(mb_update *u, mb_transitions *counts, mb_interrupt *interrupt)
 {
     MB_TRY(end_section(u, interrupt));
     return commit(counts, &u->of, interrupt);
@@ -372,7 +369,7 @@ mb_update_finish(mb_update *u, mb_transitions *counts, const mb_interrupt *inter
 
 /* Counts the next `many` tokens in one part. */
 static mb_status
-count_section(mb_update *u, size_t many, const mb_interrupt *interrupt, mb_token_fault *fault)
+count_section(mb_update *u, size_t many, mb_interrupt *interrupt, mb_token_fault *fault)
 {
     MB_TRY(begin_section(u, many));
     for (mb_update_steps step = MB_MEASURE; step <= MB_COUNT; step++) {
@@ -384,7 +381,7 @@ count_section(mb_update *u, size_t many, const mb_interrupt *interrupt, mb_token
 
 mb_status
 mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_document *documents,
-                      const mb_interrupt *interrupt, mb_token_fault *fault)
+                      mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t most = MB_SORT_LIMIT / counts->layout.n_words, left = 0;
     mb_update *u = new_update(counts, n_documents, documents, 1);
@@ -426,7 +423,7 @@ mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token,
 static mb_status
 walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
           const int64_t *tokens, const int64_t *times, mb_deal *deal, uint64_t *total,
-          const mb_interrupt *interrupt, mb_token_fault *fault)
+          mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t order = counts->layout.order, n_words = counts->layout.n_words;
     *total = 0;
@@ -449,14 +446,14 @@ walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *c
         } else if (many > 0) {
             mb_deal_take(deal, 0, 1, element);
         }
-        MB_TRY(i % (PIECE / 8) == 0 ? mb_interrupted(interrupt) : MB_OK);
+        MB_TRY(mb_ask(interrupt, ROW));
     }
     return MB_OK;
 }
 
 static mb_status
 count_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
-           const int64_t *tokens, const int64_t *times, update *u, const mb_interrupt *interrupt,
+           const int64_t *tokens, const int64_t *times, update *u, mb_interrupt *interrupt,
            mb_token_fault *fault)
 {
     mb_deal *deal = &u->deal;
@@ -473,8 +470,8 @@ count_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *
 
 mb_status
 mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *contexts,
-                           const int64_t *tokens, const int64_t *times,
-                           const mb_interrupt *interrupt, mb_token_fault *fault)
+                           const int64_t *tokens, const int64_t *times, mb_interrupt *interrupt,
+                           mb_token_fault *fault)
 {
     size_t most = MB_SORT_LIMIT / (counts->layout.n_words + 1);
     update *u = mb_calloc(1, sizeof(update));

@@ -53,7 +53,7 @@ mb_transitions_bytes(const mb_transitions *counts)
 /* Puts it behind those at least twice as long; the others it is merged
  * with. */
 mb_status
-mb_transitions_add_run(mb_transitions *counts, mb_run *run, const mb_interrupt *interrupt)
+mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interrupt)
 {
     size_t left = counts->n_runs;
     for (; left > 0 && counts->runs[left - 1]->n / 2 < run->n; left--) {
@@ -81,7 +81,7 @@ share_runs(mb_transitions *counts, const mb_transitions *other)
 
 /* One run of all that `counts` hold, one run at least; the caller frees it. */
 static mb_status
-collapse(const mb_transitions *counts, const mb_interrupt *interrupt, mb_run **out)
+collapse(const mb_transitions *counts, mb_interrupt *interrupt, mb_run **out)
 {
     mb_run *run = mb_run_share(counts->runs[counts->n_runs - 1]);
     for (size_t i = counts->n_runs - 1; i-- > 0;) {
@@ -96,7 +96,7 @@ collapse(const mb_transitions *counts, const mb_interrupt *interrupt, mb_run **o
 }
 
 mb_status
-mb_transitions_settle(mb_transitions *counts, const mb_interrupt *interrupt)
+mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt)
 {
     if (counts->n_runs < 2) {
         return MB_OK;
@@ -146,8 +146,7 @@ mb_transitions_copy(const mb_transitions *counts, mb_transitions **out)
 }
 
 mb_status
-mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
-                     const mb_interrupt *interrupt)
+mb_transitions_merge(mb_transitions *counts, const mb_transitions *other, mb_interrupt *interrupt)
 {
     uint64_t n_observed;
     if (__builtin_add_overflow(counts->n_observed, other->n_observed, &n_observed)) {

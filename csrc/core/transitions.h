@@ -45,7 +45,7 @@ mb_status mb_transitions_copy(const mb_transitions *counts, mb_transitions **out
 
 /* Counts every token with a full context in its document. */
 mb_status mb_transitions_update(mb_transitions *counts, size_t n_documents,
-                                const mb_document *documents, const mb_interrupt *interrupt,
+                                const mb_document *documents, mb_interrupt *interrupt,
                                 mb_token_fault *fault);
 
 /* The same in parts, each of which has some of the documents' tokens.  Different parts may be worked
@@ -65,29 +65,27 @@ typedef enum { MB_MEASURE, MB_PLACE, MB_COUNT, MB_N_STEPS } mb_update_steps;
 mb_status mb_update_new(const mb_transitions *counts, size_t n_documents,
                         const mb_document *documents, size_t n_parts, mb_update **out);
 mb_status mb_update_step(mb_update *update, mb_update_steps step, size_t part,
-                         const mb_interrupt *interrupt, mb_token_fault *fault);
+                         mb_interrupt *interrupt, mb_token_fault *fault);
 mb_status mb_update_end_step(mb_update *update, mb_update_steps step, mb_token_fault *fault);
-mb_status mb_update_finish(mb_update *update, mb_transitions *counts,
-                           const mb_interrupt *interrupt);
+mb_status mb_update_finish(mb_update *update, mb_transitions *counts, mb_interrupt *interrupt);
 void mb_update_free(mb_update *update);
 
 /* Adds given counts: row i is contexts [n][order], tokens [n], times [n] >= 0. A fault at
  * position `order` is the token, at order + 1 the count. */
 mb_status mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *contexts,
                                      const int64_t *tokens, const int64_t *times,
-                                     const mb_interrupt *interrupt, mb_token_fault *fault);
+                                     mb_interrupt *interrupt, mb_token_fault *fault);
 
 /* Adds the counts of another of the same order and number of tokens (itself, too).  Runs that
  * need not be merged are shared. */
 mb_status mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
-                               const mb_interrupt *interrupt);
+                               mb_interrupt *interrupt);
 
 /* Adds a run, taken in any case. */
-mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run,
-                                 const mb_interrupt *interrupt);
+mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interrupt);
 
 /* Merges all runs into one: no answer changes, but questions are quicker. */
-mb_status mb_transitions_settle(mb_transitions *counts, const mb_interrupt *interrupt);
+mb_status mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt);
 
 /* The run of settled counts, an empty one where they are none; the caller frees it. */
 mb_status mb_transitions_run(const mb_transitions *counts, mb_run **out);
@@ -98,29 +96,28 @@ mb_status mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run,
 
 /* How often each of tokens [n] followed each of contexts [n][order]. */
 mb_status mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                                const int64_t *tokens, const mb_interrupt *interrupt, uint64_t *out,
+                                const int64_t *tokens, mb_interrupt *interrupt, uint64_t *out,
                                 mb_token_fault *fault);
 
 /* The sum of the row of each of contexts [n][order]: as quick for long rows as for short ones. */
 mb_status mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                                const mb_interrupt *interrupt, uint64_t *out,
-                                mb_token_fault *fault);
+                                mb_interrupt *interrupt, uint64_t *out, mb_token_fault *fault);
 
 /* The rows of contexts [n][order]: where each begins, starts [n + 1]; and, unless `tokens` is
  * NULL, its tokens in rising order and their counts.  The caller asks first without them. The
  * contexts of the second call must be those of the first. */
 mb_status mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *contexts,
-                              const mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
+                              mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
                               uint64_t *times, mb_token_fault *fault);
 
 /* How many contexts were seen; for settled counts. */
-mb_status mb_transitions_n_contexts(const mb_transitions *counts, const mb_interrupt *interrupt,
+mb_status mb_transitions_n_contexts(const mb_transitions *counts, mb_interrupt *interrupt,
                                     size_t *n);
 
 /* All rows of settled counts, of which there are n_contexts: contexts [n_contexts][order], starts [n_contexts + 1], tokens and
  * times of every pair. */
 mb_status mb_transitions_all(const mb_transitions *counts, size_t n_contexts,
-                             const mb_interrupt *interrupt, uint32_t *contexts, int64_t *starts,
+                             mb_interrupt *interrupt, uint32_t *contexts, int64_t *starts,
                              uint32_t *tokens, uint64_t *times);
 
 /* The mixed key of a context and a token. */

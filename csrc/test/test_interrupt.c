@@ -1,0 +1,722 @@
+/* Checks that every function of the core that takes an interrupt asks it often, ends at once where the
+ * answer is to stop, wherever that is, and then leaves nothing behind.  (The sanitized build of this
+ * sees what is lost.) */
+#include "core/count_expectation.h"
+#include "core/distances.h"
+#include "core/divergence.h"
+#include "core/expectation.h"
+#include "core/maximization.h"
+#include "core/mem.h"
+#include "core/ngram_borrow.h"
+#include "core/rows.h"
+#include "core/sample.h"
+#include "core/tiles.h"
+#include "core/transitions.h"
+#include "core/variation.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+
+static void
+check(int holds, const char *what, size_t at, double got, double wanted)
+{
+    if (!holds && failures++ < 20) {
+        fprintf(stderr, "%s, shape %zu: %g, not %g\n", what, at, got, wanted);
+    }
+}
+
+/* ---- an interrupt that counts ------------------------------------------------------ */
+
+typedef struct {
+    mb_interrupt interrupt;
+    size_t asked, stop_at; /* the question that is answered by yes; 0: none is */
+} counter;
+
+/* However little has been done since, mb_ask() asks again. */
+static int
+count_question(void *state)
+{
+    counter *c = state;
+    c->interrupt.since = MB_PATIENCE;
+    return ++c->asked == c->stop_at;
+}
+
+/* ---- what the functions work on ----------------------------------------------------- */
+
+enum { MOST = 1 << 17 };
+static size_t n, n_tokens, n_components; /* the shape, of at most MOST rows x tokens */
+static double log_probs[MOST], probs[MOST], counts[MOST], alpha[MOST], weights[MOST], out[MOST];
+static double scratch[16 * MOST], more[4 * MOST];
+static int64_t starts[MOST + 1], columns[MOST], numbers[MOST];
+static mb_mixture *mixture;
+static mb_counts *encoded;
+static mb_transitions *transitions;
+
+static double
+uniform(void *state)
+{
+    uint64_t *x = state;
+    *x = *x * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*x >> 11) * 0x1p-53;
+}
+
+/* Every fifth count is no whole number, and some are large. */
+static void
+fill(void)
+{
+    uint64_t random = 1;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            size_t at = i * n_tokens + v;
+            probs[at] = 0.1 + uniform(&random);
+            sum += probs[at];
+            counts[at] = at % 5 == 0 ? 300.0 * uniform(&random) : (double)(1 + at % 3);
+            columns[at] = (int64_t)v;
+            numbers[at] = (int64_t)(at % n);
+        }
+        for (size_t v = 0; v < n_tokens; v++) {
+            probs[i * n_tokens + v] /= sum;
+            log_probs[i * n_tokens + v] = log(probs[i * n_tokens + v]);
+        }
+        starts[i + 1] = (int64_t)((i + 1) * n_tokens);
+    }
+    for (size_t i = 0; i < n_components * n_tokens; i++) {
+        alpha[i] = 0.5 + uniform(&random);
+    }
+    for (size_t i = 0; i < MOST; i++) {
+        weights[i] = 1.0 / (double)n_components;
+    }
+}
+
+static mb_sparse_rows
+sparse_rows(void)
+{
+    return (mb_sparse_rows){n, n_tokens, n * n_tokens, starts, columns, counts};
+}
+
+static mb_log_rows
+log_rows(void)
+{
+    return (mb_log_rows){log_probs, n, 1};
+}
+
+static mb_row_view
+view(const double *rows)
+{
+    ptrdiff_t size = sizeof(double);
+    return (mb_row_view){rows, MB_FLOAT64, n, n_tokens, (ptrdiff_t)n_tokens * size, size};
+}
+
+/* ---- the functions ------------------------------------------------------------------ */
+
+static mb_status
+new_mixture(mb_interrupt *interrupt)
+{
+    mb_mixture *made = NULL;
+    mb_status status = mb_mixture_new(n_components, n_tokens, weights, alpha, interrupt, &made);
+    check((made != NULL) == (status == MB_OK), "result of mb_mixture_new", 0, status, 0);
+    mb_mixture_free(made);
+    return status;
+}
+
+static mb_status
+log_joint_counts(mb_interrupt *interrupt)
+{
+    return mb_mixture_log_joint_counts(mixture, n, counts, interrupt, more);
+}
+
+static mb_status
+log_joint_rows(mb_interrupt *interrupt)
+{
+    mb_log_rows rows = log_rows();
+    return mb_mixture_log_joint_rows(mixture, &rows, interrupt, more, scratch);
+}
+
+static mb_status
+normalize(mb_interrupt *interrupt)
+{
+    memset(more, 0, n * n_components * sizeof(double));
+    return mb_normalize_log_joint(n, n_components, interrupt, more, out);
+}
+
+static mb_status
+posterior(mb_interrupt *interrupt)
+{
+    return mb_mixture_posterior(mixture, counts, interrupt, more, scratch);
+}
+
+static mb_status
+predictive(mb_interrupt *interrupt)
+{
+    return mb_mixture_predictive(mixture, n, counts, interrupt, out, scratch);
+}
+
+static mb_status
+mean(mb_interrupt *interrupt)
+{
+    return mb_mixture_mean(mixture, interrupt, out);
+}
+
+static mb_status
+variance(mb_interrupt *interrupt)
+{
+    return mb_mixture_variance(mixture, interrupt, out);
+}
+
+static mb_status
+entropy(mb_interrupt *interrupt)
+{
+    return mb_component_entropy(mixture, interrupt, out);
+}
+
+static mb_status
+uncertainty(mb_interrupt *interrupt)
+{
+    mb_uncertainty u;
+    return mb_mixture_uncertainty(mixture, interrupt, &u);
+}
+
+static mb_status
+expectation(mb_interrupt *interrupt)
+{
+    mb_log_rows rows = log_rows();
+    mb_sums sums = {more, out, 0.0};
+    return mb_expectation(mixture, &rows, NULL, interrupt, scratch, &sums);
+}
+
+static mb_status
+accumulate(mb_interrupt *interrupt)
+{
+    mb_log_rows rows = log_rows();
+    mb_sums sums = {more, out, 0.0};
+    return mb_accumulate(n_components, n_tokens, &rows, weights, interrupt, scratch, &sums);
+}
+
+static mb_status
+squared_distances(mb_interrupt *interrupt)
+{
+    mb_log_rows rows = log_rows();
+    return mb_squared_distances(n_tokens, &rows, log_probs, interrupt, out);
+}
+
+static mb_status
+new_counts(mb_interrupt *interrupt)
+{
+    mb_counts *made = NULL;
+    mb_sparse_rows rows = sparse_rows();
+    mb_sparse_fault fault;
+    mb_status status = mb_counts_new(&rows, interrupt, &made, &fault);
+    check((made != NULL) == (status == MB_OK), "result of mb_counts_new", 0, status, 0);
+    mb_counts_free(made);
+    return status;
+}
+
+/* Tokens that no row has. */
+static mb_status
+new_counts_of_nothing(mb_interrupt *interrupt)
+{
+    mb_counts *made = NULL;
+    mb_sparse_rows rows = {1, n * n_tokens, 0, (int64_t[]){0, 0}, columns, counts};
+    mb_sparse_fault fault;
+    mb_status status = mb_counts_new(&rows, interrupt, &made, &fault);
+    mb_counts_free(made);
+    return status;
+}
+
+static mb_status
+evidence_table(mb_interrupt *interrupt)
+{
+    return mb_evidence_table(mixture, encoded, interrupt, scratch);
+}
+
+static mb_status
+counts_log_joint(mb_interrupt *interrupt)
+{
+    return mb_counts_log_joint(encoded, 0, n, n_components, mixture->log_weights, scratch,
+                               interrupt, more, more + 2 * MOST);
+}
+
+static mb_status
+count_expectation(mb_interrupt *interrupt)
+{
+    mb_count_sums sums = {out, scratch + 8 * MOST, 0.0};
+    return mb_count_expectation(encoded, 0, n, n_components, mixture->log_weights, scratch, NULL,
+                                interrupt, more, &sums);
+}
+
+static mb_status
+count_accumulate(mb_interrupt *interrupt)
+{
+    mb_count_sums sums = {out, scratch + 8 * MOST, 0.0};
+    return mb_count_accumulate(encoded, 0, n, n_components, weights, interrupt, more, &sums);
+}
+
+static mb_status
+normalized_rows(mb_interrupt *interrupt)
+{
+    mb_row_view rows = view(log_probs);
+    mb_row_fault fault;
+    return mb_log_probs(&rows, MB_LOGITS, interrupt, out, &fault);
+}
+
+static mb_status
+checked_rows(mb_interrupt *interrupt)
+{
+    mb_row_view rows = view(log_probs);
+    mb_row_zeros zeros = {0, 0, 0};
+    mb_row_fault fault;
+    return mb_check_log_probs(&rows, interrupt, out, &zeros, &fault);
+}
+
+static mb_status
+new_groups(mb_interrupt *interrupt)
+{
+    mb_groups *made = NULL;
+    mb_status status = mb_groups_new(n_tokens, columns, n_tokens, interrupt, &made);
+    check((made != NULL) == (status == MB_OK), "result of mb_groups_new", 0, status, 0);
+    mb_groups_free(made);
+    return status;
+}
+
+static mb_status
+lumped_rows(mb_interrupt *interrupt)
+{
+    mb_groups *groups = NULL;
+    mb_row_fault fault;
+    mb_status status = mb_groups_new(n_tokens, columns, n_tokens, NULL, &groups);
+    if (status == MB_OK) {
+        status = mb_lump_log_probs(groups, 1, n, log_probs, interrupt, scratch, out, &fault);
+    }
+    mb_groups_free(groups);
+    return status;
+}
+
+static mb_status
+sample(mb_interrupt *interrupt)
+{
+    uint64_t state = 1;
+    mb_random random = {&state, uniform};
+    return mb_mixture_sample(mixture, n, &random, interrupt, out);
+}
+
+/* Of the first rows, 64 at most, so that all pairs have room. */
+static mb_status
+block(mb_distance kind, const double *rows, mb_interrupt *interrupt)
+{
+    size_t few = n < 64 ? n : 64;
+    return mb_block_distances(kind, n_tokens, few, rows, few, rows, interrupt, out);
+}
+
+static mb_status
+variations(mb_interrupt *interrupt)
+{
+    return block(MB_VARIATION, probs, interrupt);
+}
+
+static mb_status
+variations_of_all(mb_interrupt *interrupt)
+{
+    return mb_block_variation(n_tokens, n, probs, 1, probs, interrupt, out);
+}
+
+static mb_status
+divergences_of_blocks(mb_interrupt *interrupt)
+{
+    return block(MB_JENSEN_SHANNON, probs, interrupt);
+}
+
+static mb_status
+hilbert(mb_interrupt *interrupt)
+{
+    return block(MB_HILBERT, log_probs, interrupt);
+}
+
+static mb_status
+pairs(mb_interrupt *interrupt)
+{
+    size_t wrong;
+    mb_distance_rows rows = {log_probs, n, n_tokens, 1};
+    return mb_pair_distances(MB_KULLBACK, &rows, n, numbers, numbers, interrupt, out, &wrong);
+}
+
+static mb_status
+divergences(mb_interrupt *interrupt)
+{
+    static const int64_t none[MOST + 1];
+    mb_predictives x = {n, n_components, n_tokens, 0, alpha, weights, none, none, NULL, 1.0};
+    mb_divergence d = {0.0, 0.0, scratch, more, NULL};
+    return mb_divergences(&x, probs, interrupt, &d);
+}
+
+static mb_status
+tempered_divergences(mb_interrupt *interrupt)
+{
+    static const int64_t none[MOST + 1];
+    mb_predictives x = {n, n_components, n_tokens, 0, alpha, weights, none, none, NULL, 0.5};
+    mb_divergence d = {0.0, 0.0, scratch, more, NULL};
+    return mb_divergences(&x, probs, interrupt, &d);
+}
+
+static mb_status
+tile_densities(mb_interrupt *interrupt)
+{
+    mb_block x = {log_probs, 1, n < 64 ? n : 64, n_tokens, n_tokens};
+    mb_factors factors = {n_components, mixture->exponents, mixture->ends};
+    return mb_tile_densities(&x, &factors, interrupt, more);
+}
+
+static mb_status
+tile_sums(mb_interrupt *interrupt)
+{
+    mb_block x = {log_probs, 1, n < 64 ? n : 64, n_tokens, n_tokens};
+    return mb_tile_sums(&x, n_components, weights, interrupt, scratch);
+}
+
+static const mb_prior_on_alpha loose = {0.1, 0.0, 1e-3, 1e6, 1e-15};
+
+static mb_status
+maximize_rows(mb_interrupt *interrupt)
+{
+    int capped;
+    for (size_t v = 0; v < n_tokens; v++) {
+        out[v] = 1.0;
+    }
+    return mb_maximize_rows(n_tokens, log_probs, &loose, interrupt, out, scratch, &capped);
+}
+
+/* Under a bound on A. */
+static mb_status
+maximize_to_bound(mb_interrupt *interrupt)
+{
+    const mb_prior_on_alpha tight = {0.0, 0.0, 0.0, 0.1 * (double)n_tokens, 1e-300};
+    int capped;
+    for (size_t v = 0; v < n_tokens; v++) {
+        out[v] = 1.0;
+    }
+    return mb_maximize_rows(n_tokens, log_probs, &tight, interrupt, out, scratch, &capped);
+}
+
+static mb_status
+maximize_counts(mb_interrupt *interrupt)
+{
+    int capped;
+    mb_cells cells = {encoded->n_cells, 1, encoded->token, encoded->count, weights};
+    for (size_t v = 0; v < n_tokens; v++) {
+        out[v] = 1.0;
+    }
+    return mb_maximize_counts(n_tokens, &cells, &loose, interrupt, out, scratch, &capped);
+}
+
+/* ---- transitions --------------------------------------- */
+
+/* Counts of order 1 with a pair for each of 2^16 tokens, in two runs. */
+static void
+count_pairs(mb_transitions **made)
+{
+    mb_token_fault fault;
+    static int64_t times[MOST], tokens[MOST];
+    for (size_t i = 0; i < MOST; i++) {
+        times[i] = 1;
+        tokens[i] = (int64_t)(i / 2);
+    }
+    mb_status status = mb_transitions_new(1, MOST, made);
+    for (size_t half = 0; half < 2 && status == MB_OK; half++) {
+        size_t many = half == 0 ? MOST * 3 / 4 : MOST / 4;
+        status = mb_transitions_update_rows(*made, many, tokens + half * (MOST - many), tokens,
+                                            times, NULL, &fault);
+    }
+    check(status == MB_OK, "counts of pairs", 0, status, MB_OK);
+}
+
+static mb_status
+update_rows(mb_interrupt *interrupt)
+{
+    static int64_t ones[MOST];
+    mb_token_fault fault;
+    for (size_t i = 0; i < MOST; i++) {
+        ones[i] = 1;
+    }
+    mb_transitions *more_counts = NULL;
+    mb_status status = mb_transitions_copy(transitions, &more_counts);
+    if (status == MB_OK) {
+        status = mb_transitions_update_rows(more_counts, MOST, ones, ones, ones, interrupt, &fault);
+        check(status == MB_OK || more_counts->n_observed == transitions->n_observed,
+              "observed after a stop", 0, (double)more_counts->n_observed, 0);
+    }
+    mb_transitions_free(more_counts);
+    return status;
+}
+
+static mb_document
+text(void)
+{
+    for (size_t i = 0; i < MOST; i++) {
+        numbers[i] = (int64_t)(i * i % 1000);
+    }
+    return (mb_document){MOST, numbers};
+}
+
+static mb_status
+update(mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    mb_document document = text();
+    mb_transitions *own = NULL;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_update(own, 1, &document, interrupt, &fault);
+        check(status == MB_OK || own->n_observed == transitions->n_observed,
+              "observed after a stop", 0, (double)own->n_observed, 0);
+    }
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+update_in_parts(mb_interrupt *interrupt)
+{
+    enum { N_PARTS = 3 };
+    mb_token_fault fault;
+    mb_document document = text();
+    mb_transitions *own = NULL;
+    mb_update *u = NULL;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_update_new(own, 1, &document, N_PARTS, &u);
+    }
+    for (mb_update_steps step = MB_MEASURE; step < MB_N_STEPS && status == MB_OK; step++) {
+        for (size_t part = 0; part < N_PARTS && status == MB_OK; part++) {
+            status = mb_update_step(u, step, part, interrupt, &fault);
+        }
+        if (status == MB_OK) {
+            status = mb_update_end_step(u, step, &fault);
+        }
+    }
+    if (status == MB_OK) {
+        status = mb_update_finish(u, own, interrupt);
+    }
+    check(status == MB_OK || own->n_observed == transitions->n_observed, "observed after a stop", 0,
+          (double)own->n_observed, 0);
+    mb_update_free(u);
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+settle(mb_interrupt *interrupt)
+{
+    mb_transitions *own = NULL;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_settle(own, interrupt);
+        check(own->n_runs == (status == MB_OK ? 1 : transitions->n_runs), "runs", 0,
+              (double)own->n_runs, 0);
+    }
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+merge(mb_interrupt *interrupt)
+{
+    mb_transitions *own = NULL;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_merge(own, transitions, interrupt);
+        check(status == MB_OK || own->n_observed == transitions->n_observed,
+              "observed after a stop", 0, (double)own->n_observed, 0);
+    }
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+ask_counts(mb_interrupt *interrupt)
+{
+    static uint64_t times[MOST];
+    mb_token_fault fault;
+    return mb_transitions_counts(transitions, MOST, columns, columns, interrupt, times, &fault);
+}
+
+static mb_status
+ask_totals(mb_interrupt *interrupt)
+{
+    static uint64_t times[MOST];
+    mb_token_fault fault;
+    return mb_transitions_totals(transitions, MOST, columns, interrupt, times, &fault);
+}
+
+static mb_status
+ask_rows(mb_interrupt *interrupt)
+{
+    static int64_t ends[MOST + 1];
+    mb_token_fault fault;
+    return mb_transitions_rows(transitions, MOST, columns, interrupt, ends, NULL, NULL, &fault);
+}
+
+static mb_status
+ask_all(mb_interrupt *interrupt)
+{
+    static uint32_t contexts[MOST], tokens[MOST];
+    static int64_t ends[MOST + 1];
+    static uint64_t times[MOST];
+    mb_transitions *own = NULL;
+    size_t n_contexts = 0;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_settle(own, NULL);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_n_contexts(own, interrupt, &n_contexts);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_all(own, n_contexts, interrupt, contexts, ends, tokens, times);
+    }
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+check_run(mb_interrupt *interrupt)
+{
+    mb_run_fault fault;
+    return mb_run_check(&transitions->layout, MOST, transitions->runs[0], interrupt, &fault);
+}
+
+/* ---- all of them --------------------------------------------------------------------- */
+
+/* A function, and how often it must ask at least in the shape at hand. */
+typedef struct {
+    const char *name;
+    mb_status (*call)(mb_interrupt *interrupt);
+    size_t least;
+} test_case;
+
+static void
+run(const test_case *c, size_t shape)
+{
+    counter all = {{count_question, &all, MB_PATIENCE}, 0, 0};
+    mb_status status = c->call(&all.interrupt);
+    check(status == MB_OK, c->name, shape, status, MB_OK);
+    check(all.asked >= c->least && all.asked > 0, c->name, shape, (double)all.asked,
+          (double)c->least);
+    size_t at[] = {1, all.asked / 3, (all.asked + 1) / 2, all.asked};
+    for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
+        counter one = {{count_question, &one, MB_PATIENCE}, 0, at[i] > 0 ? at[i] : 1};
+        status = c->call(&one.interrupt);
+        check(status == MB_STOPPED, c->name, shape, status, MB_STOPPED);
+        check(one.asked == one.stop_at, c->name, shape, (double)one.asked, (double)one.stop_at);
+    }
+    check(c->call(NULL) == MB_OK, c->name, shape, 0, MB_OK);
+}
+
+static size_t
+larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void
+run_all(size_t shape)
+{
+    size_t few = n < 64 ? n : 64, of_tiles = (n + 63) / 64 * larger(n_components / 8, 1);
+    size_t n_pieces = (n_tokens + 255) / 256, n_sparse = n * n_tokens;
+    const test_case cases[] = {
+        {"mb_mixture_new", new_mixture, n_components * n_pieces},
+        {"mb_mixture_log_joint_counts", log_joint_counts, n * larger(n_tokens / 128, 1)},
+        {"mb_mixture_log_joint_rows", log_joint_rows, of_tiles},
+        {"mb_normalize_log_joint", normalize, n / 64},
+        {"mb_mixture_posterior", posterior, n_components},
+        {"mb_mixture_predictive", predictive, n * n_components},
+        {"mb_mixture_mean", mean, n_components},
+        {"mb_mixture_variance", variance, n_tokens},
+        {"mb_component_entropy", entropy, n_components * n_tokens},
+        {"mb_mixture_uncertainty", uncertainty, (n_components + 1) * n_tokens},
+        {"mb_expectation", expectation, 2 * of_tiles + n / 64},
+        {"mb_accumulate", accumulate, of_tiles},
+        {"mb_squared_distances", squared_distances, n_sparse >> 17},
+        {"mb_counts_new", new_counts, 3 * n_sparse},
+        {"mb_counts_new of nothing", new_counts_of_nothing, 4 * n_sparse},
+        {"mb_evidence_table", evidence_table, encoded->n_cells / 256},
+        {"mb_counts_log_joint", counts_log_joint, n},
+        {"mb_count_expectation", count_expectation, 2 * n},
+        {"mb_count_accumulate", count_accumulate, n},
+        {"mb_log_probs", normalized_rows, n * larger(n_tokens / 1024, 1)},
+        {"mb_check_log_probs", checked_rows, n * larger(n_tokens / 1024, 1)},
+        {"mb_groups_new", new_groups, 4 * n_tokens},
+        {"mb_lump_log_probs", lumped_rows, n * n_tokens},
+        {"mb_mixture_sample", sample, 2 * n * n_tokens},
+        {"mb_block_distances, variation", variations, few / 4 * n_pieces},
+        {"mb_block_variation", variations_of_all, n * n_pieces},
+        {"mb_block_distances, Jensen-Shannon", divergences_of_blocks, few * few},
+        {"mb_block_distances, Hilbert", hilbert, few * few},
+        {"mb_pair_distances", pairs, n},
+        {"mb_divergences", divergences, 3 * ((n + 63) / 64)},
+        {"mb_divergences, tempered", tempered_divergences, 3 * ((n + 63) / 64)},
+        {"mb_tile_densities", tile_densities, larger(n_components / 8, 1)},
+        {"mb_tile_sums", tile_sums, larger(n_components / 8, 1)},
+        {"mb_maximize_rows", maximize_rows, 2 * n_pieces},
+        {"mb_maximize_rows to a bound", maximize_to_bound, 2 * n_pieces},
+        {"mb_maximize_counts", maximize_counts, 2 * encoded->n_cells},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        run(cases + i, shape);
+    }
+}
+
+static void
+run_transitions(void)
+{
+    const test_case cases[] = {
+        {"mb_transitions_update", update, 2 * (MOST >> 11)},
+        {"mb_update_step and _finish", update_in_parts, 2 * (MOST >> 11)},
+        {"mb_transitions_update_rows", update_rows, 2 * MOST},
+        {"mb_transitions_settle", settle, MOST >> 13},
+        {"mb_transitions_merge", merge, MOST >> 13},
+        {"mb_transitions_counts", ask_counts, MOST >> 10},
+        {"mb_transitions_totals", ask_totals, MOST >> 10},
+        {"mb_transitions_rows", ask_rows, MOST / 2},
+        {"mb_transitions_n_contexts and _all", ask_all, MOST},
+        {"mb_run_check", check_run, MOST / 4},
+    };
+    count_pairs(&transitions);
+    for (size_t i = 0; i < MOST; i++) {
+        columns[i] = (int64_t)i;
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        run(cases + i, 0);
+    }
+    mb_transitions_free(transitions);
+}
+
+int
+main(void)
+{
+    /* many rows, long rows, many components */
+    static const size_t shapes[][3] = {{4000, 9, 3}, {5, 20000, 3}, {70, 40, 500}};
+    mb_sparse_fault fault;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        n = shapes[i][0];
+        n_tokens = shapes[i][1];
+        n_components = shapes[i][2];
+        fill();
+        mb_sparse_rows rows = sparse_rows();
+        mb_status made =
+            mb_mixture_new(n_components, n_tokens, weights, alpha, NULL, &mixture) == MB_OK
+                ? mb_counts_new(&rows, NULL, &encoded, &fault)
+                : MB_INVALID;
+        check(made == MB_OK, "what is worked on", i, made, MB_OK);
+        if (made == MB_OK) {
+            run_all(i);
+            mb_counts_free(encoded);
+        }
+        mb_mixture_free(mixture);
+    }
+    run_transitions();
+    return failures > 0;
+}
