@@ -137,7 +137,8 @@ def split(name: str, x: mpf, bits: int = 53) -> str:
     with mp.workprec(bits):
         high = float(+x)
     low = float(x - high)
-    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {f'({low!r})' if low < 0 else repr(low)}"
+    bracketed = f"({low!r})" if low < 0 else repr(low)
+    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {bracketed}"
 
 
 def main() -> None:

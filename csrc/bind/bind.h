@@ -40,7 +40,6 @@ PyArrayObject *mb_own_array(PyObject *object, const char *name);
 PyObject *mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data);
 
 /* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
-/* `object` as a C-ordered float64 array of `ndim` axes (any number where ndim is
  * -1), in its own memory where it is one already; a new reference.  Complex, text and object input
  * is a TypeError, another number of axes a ValueError that names `name`, as is a whole number that
  * no double holds. */
