@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._weights import n_units
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 LOG_RANGE = (-9.0, 14.0)  # of the logarithm of an alpha
 STARTS = 12  # of the search for a switch
 FLAT = 1e-4  # a slope of the mean KL that a search may end at
+MOST = 1e300  # points by weight: as many nats more are still a double
 MOST_SHOTS = 1e4  # where a crossing is looked for: a hundredth of the largest alpha
 
 
@@ -43,6 +45,8 @@ class Points:
         Of the label that is shown.
     weights : ndarray of shape (n,)
         They sum to 1.
+    n_points : float
+        How many points there are, each as often as its weight says.
     groups : ndarray of int of shape (n,)
         The number of each point's group.
     places : ndarray of int of shape (n,)
@@ -53,6 +57,7 @@ class Points:
     others: Floats
     probabilities: Floats
     weights: Floats
+    n_points: float
     groups: NDArray[np.intp]
     places: NDArray[np.intp]
 
@@ -65,7 +70,7 @@ class Points:
         weights: ArrayLike | None,
         groups: ArrayLike | None,
     ) -> Points:
-        """From what a caller hands in."""
+        """From what a caller hands in; a point of weight 0 is not there."""
         n, p = (np.array(x, dtype=np.float64) for x in (shots, probabilities))
         if n.ndim != 1 or n.shape != p.shape:
             raise ValueError(f"shots and probabilities have shapes {n.shape} and {p.shape}")
@@ -74,27 +79,33 @@ class Points:
         rest = np.zeros(len(n)) if others is None else np.array(others, dtype=np.float64)
         if rest.shape != n.shape:
             raise ValueError(f"others have shape {rest.shape}; shots have {n.shape}")
-        for name, counts in (("shots", n), ("others", rest)):
-            if not (np.isfinite(counts) & (counts >= 0.0)).all():
-                i = int(np.argmin(np.isfinite(counts) & (counts >= 0.0)))
-                raise ValueError(f"{name}[{i}] is {counts[i]}; it must be finite and not negative")
-        if not ((p >= 0.0) & (p <= 1.0)).all():
-            i = int(np.argmin((p >= 0.0) & (p <= 1.0)))
-            raise ValueError(f"probabilities[{i}] is {p[i]}; it must be from 0 to 1")
         w = np.ones(len(n)) if weights is None else np.asarray(weights, dtype=np.float64)
         if w.shape != n.shape or not (np.isfinite(w) & (w >= 0.0)).all() or not w.any():
             raise ValueError("weights must be one for each point, finite, >= 0, and not all 0")
-        w = w / w.max()
         names = np.arange(len(n)) if groups is None else np.asarray(groups)
         if names.shape != n.shape:
             raise ValueError(f"groups have shape {names.shape}; shots have {n.shape}")
+        there = w > 0.0
+        for name, counts in (("shots", n), ("others", rest)):
+            good = np.isfinite(counts) & (counts >= 0.0) | ~there
+            if not good.all():
+                i = int(np.argmin(good))
+                raise ValueError(f"{name}[{i}] is {counts[i]}; it must be finite and not negative")
+        good = (p >= 0.0) & (p <= 1.0) | ~there
+        if not good.all():
+            i = int(np.argmin(good))
+            raise ValueError(f"probabilities[{i}] is {p[i]}; it must be from 0 to 1")
+        n, p, rest, w = n[there], p[there], rest[there], w[there]
         try:
-            group = np.unique(names, return_inverse=True)[1].reshape(n.shape)
+            group = np.unique(names[there], return_inverse=True)[1].reshape(n.shape)
         except TypeError:
             raise TypeError("groups must be all numbers or all strings") from None
+        share = w / w.max()
+        share /= share.sum()
+        total = min(1.0 / share.max(), MOST / w.max()) * w.max()
         both = np.column_stack([n, rest])
         place = np.unique(both, axis=0, return_inverse=True)[1].reshape(n.shape)
-        return cls(n, rest, p, w / w.sum(), group, place)
+        return cls(n, rest, p, share, n_units(len(n), float(total)), group, place)
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -111,11 +122,8 @@ class Points:
         means = np.clip(means, 0.0, 1.0)
         apart = float(self.weights @ kl(self.probabilities, means[place]))
         each = np.arange(len(first))
-        return Points(self.shown[first], self.others[first], means, weights, each, each), apart
-
-    def n_weighty(self) -> int:
-        """How many points weigh anything."""
-        return int(np.count_nonzero(self.weights))
+        places = (self.shown[first], self.others[first], means, weights)
+        return Points(*places, self.n_points, each, each), apart
 
     def n_different(self) -> int:
         """How many different demonstrations there are among points that weigh anything."""
@@ -139,6 +147,7 @@ class Points:
             self.others[kept],
             self.probabilities[kept],
             w[kept] / w.sum(),
+            self.n_points,
             self.groups[kept],
             self.places[kept],
         )
@@ -224,8 +233,9 @@ def search(points: Points, k: int, starts: list[Floats], unit: float = 1.0) -> t
 
 def starts(points: Points, k: int, rng: np.random.Generator) -> list[Floats]:
     """Where the searches begin."""
-    n = points.shown + points.others
-    first = float(np.clip(points.probabilities[np.argmin(n)], 0.01, 0.99))
+    places, _ = points.merged()
+    n = places.shown + places.others
+    first = float(np.clip(places.probabilities[np.argmin(n)], 0.01, 0.99))
     middle = max(float(np.median(n)), 1.0)
     one = np.log([middle * (1.0 - first), middle * first])
     if k == 1:

@@ -22,8 +22,10 @@ __all__ = ["checked_weights", "merged", "n_units", "present", "spread", "taken",
 Floats = NDArray[np.float64]
 
 
-def checked_weights(sample_weight: Any) -> Floats | None:
+def checked_weights(sample_weight: Any, name: str = "sample_weight") -> Floats | None:
     """Weights (N,), or one () for all rows: each finite and >= 0, with a positive sum.
+
+    `name` is that of the argument.
 
     Raises
     ------
@@ -34,14 +36,13 @@ def checked_weights(sample_weight: Any) -> Floats | None:
     """
     if sample_weight is None:
         return None
-    weights = reals(sample_weight, "sample_weight")
+    weights = reals(sample_weight, name)
     if weights.ndim > 1:
-        raise ValueError(f"sample_weight has shape {weights.shape}; it needs one for each row")
+        raise ValueError(f"{name} has shape {weights.shape}; it needs one for each row")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
     if len(wrong):
         raise ValueError(
-            f"sample_weight of row {wrong[0]} is {weights.ravel()[wrong[0]]}; it must be finite "
-            "and >= 0"
+            f"{name} of row {wrong[0]} is {weights.ravel()[wrong[0]]}; it must be finite and >= 0"
         )
     if weights.size and not weights.any():
         raise ValueError("all sample weights are zero")

@@ -76,7 +76,8 @@ class IclCurve:
     mean_kl : float
         Mean KL(observed || fitted) in nats.
     bic : float
-        n ln(mean KL) + parameters ln n, for n points that weigh anything; lower is better.
+        n ln(mean KL) + parameters ln n, for n points, each as often as its weight says (where
+        weights are below 1 in the mean, once); lower is better.
     crossover : float
         Shots after which the shown label is the more probable one; infinite where it never is, or
         not within 10,000 shots of a switch, 0 where it is from the beginning.
@@ -216,10 +217,11 @@ def fit_icl_curve(
     others : array_like of shape (n,), optional
         Demonstrations of other labels in the same prompts; none by default.
     weights : array_like of shape (n,), optional
-        Of the points.
+        Of the points: weight k counts one as k equal points, and one of weight 0 is not there.
     groups : array_like of shape (n,), optional
         What points belong together, those of one order of demonstrations say; samples are of whole
-        groups, two at least.  By default each point is its own.
+        groups, two at least.  By default each point is its own, however heavy: a point and its
+        repetitions belong together.
     n_boot : int
         Samples of the points behind the intervals; 0 for none.
     level : float
@@ -259,7 +261,7 @@ def fit_icl_curve(
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
     generator = np.random.default_rng(rng)
-    many = points.n_weighty()
+    many = points.n_points
 
     def bic(mean_kl: float, parameters: int) -> float:
         return float(many * np.log(max(mean_kl, EXACT)) + parameters * np.log(many))
@@ -283,14 +285,13 @@ def fit_icl_curve(
         )
     mean = float(points.weights @ points.probabilities)
     constant = float(points.weights @ kl(points.probabilities, np.full(len(points), mean)))
-    weighty = points.weights > 0.0
     return IclFit(
         dirichlet=fits[0],
         switch=fits[1] if len(fits) == 2 else None,
         constant_kl=constant,
         constant_bic=bic(constant, 1),
         level=level,
-        shots=points.shown[weighty],
-        others=points.others[weighty],
-        probabilities=points.probabilities[weighty],
+        shots=points.shown,
+        others=points.others,
+        probabilities=points.probabilities,
     )

@@ -252,3 +252,39 @@ def test_points_of_no_weight_are_no_points() -> None:
     found = fit_icl_curve([0, 3, 6, 10**6], [0.2, 0.4, 0.5, 0.0], weights=[1, 1, 1, 0], rng=0)
     assert found.shots.tolist() == [0.0, 3.0, 6.0]
     assert len(found.probabilities) == len(found.others) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_are_numbers_of_repetitions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shots, others = rng.integers(0, 30, 25).astype(float), rng.integers(0, 3, 25).astype(float)
+    p = np.clip((2.0 + shots) / (10.0 + shots + others) + rng.normal(0.0, 0.03, 25), 0.0, 1.0)
+    weights = rng.integers(0, 5, 25)
+    again = [np.repeat(values, weights) for values in (shots, p, others)]
+    same = np.repeat(np.arange(25), weights)  # an interval is over samples of points as they are
+    found = fit_icl_curve(shots, p, others=others, weights=weights, n_boot=20, rng=0)
+    expected = fit_icl_curve(again[0], again[1], others=again[2], groups=same, n_boot=20, rng=0)
+    for own, other in ((found.dirichlet, expected.dirichlet), (found.switch, expected.switch)):
+        assert_allclose([own.mean_kl, own.bic], [other.mean_kl, other.bic], rtol=1e-6)
+    own, other = found.dirichlet.intervals, expected.dirichlet.intervals
+    assert_allclose(own["crossover"], other["crossover"], rtol=1e-4)
+    assert_allclose(found.constant_bic, expected.constant_bic, rtol=1e-9)
+    # by hand
+    n = weights.sum()
+    bic = n * np.log(found.dirichlet.mean_kl) + 2.0 * np.log(n)
+    assert_allclose(found.dirichlet.bic, bic, rtol=1e-12)
+    assert found.verdict() == expected.verdict()
+
+
+def test_what_weighs_nothing_may_be_anything() -> None:
+    shots, p = np.array([0.0, 3.0, 6.0, 9.0, 15.0]), np.array([0.2, 0.4, 0.45, 0.6, 0.7])
+    found = fit_icl_curve(
+        np.r_[shots, np.nan, -1.0], np.r_[p, 0.5, 7.0], weights=[1, 2, 1, 1, 1, 0, 0], rng=0
+    )
+    expected = fit_icl_curve(shots, p, weights=[1, 2, 1, 1, 1], rng=0)
+    assert found.dirichlet.prior == expected.dirichlet.prior
+    assert found.dirichlet.intervals == expected.dirichlet.intervals
+    assert found.dirichlet.bic == expected.dirichlet.bic
+    # of any scale: less than one in the mean takes nothing from the points
+    small = fit_icl_curve(shots, p, weights=np.array([1, 2, 1, 1, 1]) / 6, rng=0)
+    assert_allclose(small.dirichlet.bic, fit_icl_curve(shots, p, rng=0).dirichlet.bic, rtol=0.5)
