@@ -4,6 +4,8 @@ Contents
     checked_weights    what a caller handed in, as floats
     weights_of         those of some rows
     present            rows without those of weight 0, whatever holds them
+    without_weightless the same of several things that go together
+    weighted_mean      of values by weight
     n_units            how many rows there are, repetitions counted
     merged             equal points as one, of their weight together
 """
@@ -17,7 +19,17 @@ from numpy.typing import NDArray
 
 from ._numbers import reals
 
-__all__ = ["checked_weights", "merged", "n_units", "present", "spread", "taken", "weights_of"]
+__all__ = [
+    "checked_weights",
+    "merged",
+    "n_units",
+    "present",
+    "spread",
+    "taken",
+    "weighted_mean",
+    "weights_of",
+    "without_weightless",
+]
 
 Floats = NDArray[np.float64]
 
@@ -70,11 +82,26 @@ def present(X: Any, weights: Floats | None) -> tuple[Any, Floats | None, NDArray
     """
     if weights is None or weights.ndim == 0 or weights.all():
         return X, weights, None
-    length = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
-    if length != len(weights):
+    if _length(X) != len(weights):
         return X, weights, None
     there = weights > 0.0
     return taken(X, np.flatnonzero(there)), weights[there], there
+
+
+def without_weightless(weights: Any, *parts: Any) -> tuple[Any, ...]:
+    """Weights and what goes with them, without what weighs 0; None stays None.
+
+    What does not go together, or cannot be a weight, is handed on for others to refuse.
+    """
+    given = None if weights is None else np.asarray(weights)
+    if given is None or given.ndim != 1 or given.dtype.kind not in "biuf":
+        return weights, *parts
+    there = np.flatnonzero(given)
+    if len(there) in (0, len(given)) or not (given >= 0).all():
+        return weights, *parts
+    if any(part is not None and _length(part) != len(given) for part in parts):
+        return weights, *parts
+    return given[there], *(None if part is None else taken(part, there) for part in parts)
 
 
 def spread(kept: NDArray[np.bool_], there: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -82,6 +109,12 @@ def spread(kept: NDArray[np.bool_], there: NDArray[np.bool_]) -> NDArray[np.bool
     result = np.zeros(len(there), dtype=bool)
     result[there] = kept
     return result
+
+
+def _length(X: Any) -> int:
+    """How many rows there are; -1 where that cannot be said."""
+    shape = getattr(X, "shape", None)
+    return int(shape[0]) if shape else len(X) if hasattr(X, "__len__") else -1
 
 
 def taken(X: Any, rows: NDArray[np.intp]) -> Any:
@@ -105,6 +138,12 @@ def n_units(n_rows: int, total_weight: float) -> float:
     Weights of any scale are legal: below 1 in the mean they take nothing from the rows.
     """
     return max(float(n_rows), total_weight)
+
+
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """The mean by weight: a value of weight 0 is not in it, be it infinite."""
+    there = weights > 0.0
+    return float(weights[there] @ values[there] / weights[there].sum())
 
 
 def merged(

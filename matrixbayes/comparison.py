@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._weights import weighted_mean
 from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
 
@@ -76,7 +77,8 @@ class Comparison:
 
     def worst(self, n: int = 10) -> NDArray[np.intp]:
         """The numbers of the rows with the largest KL(matrix || model), the worst first."""
-        return np.argsort(-self.kl, kind="stable")[:n]
+        there = np.flatnonzero(self.weights)
+        return there[np.argsort(-self.kl[there], kind="stable")[:n]]
 
     def __repr__(self) -> str:
         return display.comparison_text(self)
@@ -107,7 +109,8 @@ def compare(
     kind : {"logits", "log_probs", "probs"}, optional
         What a bare array holds.
     weights : array_like of shape (n,), optional
-        Of the rows in means; all equal by default.
+        Of the rows in means; all equal by default.  A row of weight 0 is in no mean, whatever its
+        divergence.
 
     Returns
     -------
@@ -171,7 +174,7 @@ def compare(
         seen=seen,
         weights=shares,
         matrix_bits=matrix_bits,
-        model_bits=matrix_bits + float(shares @ kl / np.log(2.0)),
+        model_bits=matrix_bits + weighted_mean(kl, shares) / np.log(2.0),
         bins=bins,
         tokens=matrix.tokens,
     )

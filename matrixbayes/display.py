@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._weights import weighted_mean
+
 __all__ = [
     "comparison_html",
     "comparison_text",
@@ -441,8 +443,9 @@ def _comparison_table(comparison: Any) -> tuple[str, list[str], list[list[Any]]]
         ("total variation", comparison.total_variation),
         ("Hellinger", comparison.hellinger),
     ):
-        mean = float(comparison.weights @ values)
-        lines.append([name, mean, float(np.median(values)), float(values.max())])
+        there = values[comparison.weights > 0.0]
+        mean = weighted_mean(values, comparison.weights)
+        lines.append([name, mean, float(np.median(there)), float(there.max())])
     return title, ["", "mean", "median", "largest"], lines
 
 

@@ -44,6 +44,7 @@ from ._elicitation_resampling import (
     held_out,
 )
 from ._elicitation_search import Search, search, starting_points
+from ._weights import without_weightless
 from .mixture import DirichletMixture
 from .parallel import in_order, job_count, one_blas_thread, workers
 from .rows import as_log_probs
@@ -122,7 +123,7 @@ def elicit_prior(
         The first starting point of ``"iid"`` and ``"markov"`` priors; those not given are made
         from the predictions, as the other starts.
     weights : array_like of shape (N,), optional
-        Weights of the rows, not negative; default all equal.
+        Weights of the rows, not negative; default all equal.  A row of weight 0 is not there.
     groups : array_like of shape (N,), optional
         Labels of histories that belong together, as beginnings of one text do: the bootstrap draws
         and the folds keep whole groups.  Each history by itself by default.
@@ -203,6 +204,9 @@ def elicit_prior(
     options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
     check_options(options, n_boot, cv, level)
     job_count(n_jobs)  # refused here, not after the checks of the rows
+    weights, histories, predictions, groups = without_weightless(
+        weights, histories, predictions, groups
+    )
     log_probs, tokens = as_log_probs(predictions, kind)
     known = checked_histories(histories, history_kind, log_probs.shape[1])
     if known.n != log_probs.shape[0]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, display, interop, io, lattice
 from ._names import column_of, counted, in_order, labels_of, order_of, string_labels
 from ._numbers import plain, reals, whole
+from ._weights import without_weightless
 from .reduction import Reduction, reduce
 from .rows import as_log_probs
 
@@ -506,6 +507,7 @@ class DirichletMixture(_core.DirichletMixture):
         bandwidth : float
             Instead of degree: a component p / bandwidth + 1 around each row p.  For any V.
         sample_weight : array_like of shape (N,), optional
+            A row of weight 0 is not there.
         tokens : sequence of str, optional
 
         Examples
@@ -518,6 +520,7 @@ class DirichletMixture(_core.DirichletMixture):
         """
         if (degree is None) == (bandwidth is None):
             raise ValueError("give degree (Durrmeyer's operator) or bandwidth (Dirichlet kernels)")
+        sample_weight, rows = without_weightless(sample_weight, rows)
         log_probs, names = as_log_probs(rows, kind)
         tokens = names if tokens is None else tuple(tokens)
         logs = in_order(

@@ -470,3 +470,63 @@ def test_fitted_labels():
         warnings.simplefilter("error")
         with pytest.raises(mb.ConvergenceWarning, match="max_iter"):
             fitted.set_params(max_iter=1).fit_predict(ROWS)
+
+
+# -- other things with weights ------------------------------
+
+
+def test_a_mean_knows_nothing_of_what_weighs_nothing():
+    matrix = mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0, 0])
+    rows, contexts = [[0.4, 0.6], [0.5, 0.5], [1.0, 0.0]], [[0], [1], [1]]
+    found = mb.compare(matrix, rows, contexts, kind="probs", weights=[2.0, 1.0, 0.0])
+    expected = mb.compare(matrix, rows[:2], contexts[:2], kind="probs", weights=[2.0, 1.0])
+    assert found.kl[2] == np.inf
+    assert found.model_bits == expected.model_bits
+    assert found.gap_bits == expected.gap_bits
+    assert_array_equal(found.worst(), expected.worst())
+    assert repr(found).splitlines()[1:] == repr(expected).splitlines()[1:]
+    again = [0, 0, 1]
+    repeated = mb.compare(
+        matrix, [rows[i] for i in again], [contexts[i] for i in again], kind="probs"
+    )
+    assert_allclose(found.gap_bits, repeated.gap_bits, rtol=1e-12)
+
+
+def test_kernels_of_weight_0_are_no_components():
+    mixed, there = with_junk(ROWS, 2)
+    how = {"kind": "probs", "bandwidth": 0.1}
+    found = DirichletMixture.from_samples(mixed, sample_weight=there, **how)
+    assert found == DirichletMixture.from_samples(ROWS, sample_weight=np.ones(40), **how)
+    w = np.arange(40) % 3
+    how = {"kind": "probs", "degree": 4}
+    found = DirichletMixture.from_samples(ROWS, sample_weight=w, **how)
+    expected = DirichletMixture.from_samples(np.repeat(ROWS, w, axis=0), **how)
+    assert_allclose(found.weights, expected.weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["iid", ["iid", "markov"]])
+def test_histories_of_no_weight_are_not_there(family):
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(0, 2, n).tolist() for n in (1, 2, 3, 4, 5, 6, 8, 10) * 3]
+    p = np.array([(sum(h) + 2.0) / (len(h) + 5.0) for h in histories])
+    q = np.column_stack([1.0 - p, p]) * np.exp(rng.normal(0.0, 0.1, (24, 2)))
+    q /= q.sum(axis=1, keepdims=True)
+    weights = rng.uniform(0.5, 2.0, 24)
+    place = rng.permutation(np.repeat([True, False], [24, 6]))
+    mixed, w, rows = [[7, 7]] * 30, np.zeros(30), np.full((30, 2), np.nan)
+    for i, at in enumerate(np.flatnonzero(place)):
+        mixed[at], w[at], rows[at] = histories[i], weights[i], q[i]
+    how = {"kind": "probs", "family": family, "n_boot": 5, "n_starts": 2, "rng": 0, "n_jobs": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = mb.elicit_prior(mixed, rows, weights=w, groups=np.arange(30) // 2 * place, **how)
+        groups = (np.arange(30) // 2 * place)[place]
+        expected = mb.elicit_prior(histories, q, weights=weights, groups=groups, **how)
+    assert found.mean_kl == expected.mean_kl
+    assert found.prior == expected.prior
+    assert found.n_rows == expected.n_rows == 24
+    for name, ends in expected.intervals.items():
+        assert_array_equal(found.intervals[name], ends)
+    if found.comparison is not None:
+        assert_array_equal(found.comparison.held_out_kl, expected.comparison.held_out_kl)
+        assert_array_equal(found.comparison.standard_error, expected.comparison.standard_error)
