@@ -1,172 +1,158 @@
 """Counts that fade: a row's counts are multiplied by gamma before each new token is added.
 
-Real numbers that depend on the order of the tokens: kept in dictionaries, a row at a time.  Same
-questions as `_core.TransitionCounts`.
+Real numbers that depend on the order of the tokens.  Same questions as `_core.TransitionCounts`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import TransitionCounts
+from ._core import FadingCounts, TransitionCounts
 
 __all__ = ["RealCounts"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-Row = dict[int, float]
-
-BYTES_A_ROW, BYTES_A_PAIR = 300, 130  # of a dictionary and its numbers, about
-VANISHED = 1e-300  # a count below this is none
 
 
 class RealCounts:
-    """Real counts of tokens after contexts of `order` tokens."""
+    """Real counts of tokens after contexts of `order` tokens; they never change."""
 
-    def __init__(self, order: int, n_tokens: int, rows: dict[tuple[int, ...], Row] | None = None):
-        self.order, self.n_tokens = order, n_tokens
-        self._rows = {} if rows is None else rows
+    def __init__(self, order: int, n_tokens: int, discount: float = 1.0) -> None:
+        self._counts = FadingCounts(order, n_tokens, discount)
 
     @classmethod
     def of(cls, counts: TransitionCounts) -> RealCounts:
-        """From whole counts."""
+        """From whole counts, which do not fade."""
         contexts, indptr, tokens, times = counts.all()
-        arrays = (contexts, indptr, tokens, times.astype(np.float64))
-        return cls.from_arrays(counts.order, counts.n_tokens, arrays)
+        each = np.repeat(contexts, np.diff(indptr), axis=0)
+        return cls(counts.order, counts.n_tokens).with_rows(each, tokens, times)
 
     @classmethod
-    def from_arrays(cls, order: int, n_tokens: int, arrays: Sequence[NDArray[Any]]) -> RealCounts:
-        """From what `all` gives, checked."""
-        contexts, indptr, tokens, times = arrays
-        if contexts.ndim != 2 or contexts.shape[1] != order or contexts.dtype.kind not in "iu":
-            raise ValueError(f"contexts have shape {contexts.shape}; they need (n, {order})")
-        if indptr.shape != (len(contexts) + 1,) or tokens.ndim != 1 or tokens.shape != times.shape:
-            raise ValueError("the arrays of the rows have no matching shapes")
-        if indptr[0] != 0 or indptr[-1] != len(tokens) or (np.diff(indptr) <= 0).any():
-            raise ValueError("the rows do not begin where the last ones end")
-        for name, numbers in (("contexts", contexts), ("tokens", tokens)):
-            if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < n_tokens:
-                raise ValueError(f"{name} are not from 0 to {n_tokens - 1}")
-        if not (np.isfinite(times) & (times > 0.0)).all():
-            raise ValueError("a count is not positive and finite")
-        rows = {}
-        for i, context in enumerate(contexts.tolist()):
-            cut = slice(indptr[i], indptr[i + 1])
-            rows[tuple(context)] = dict(zip(tokens[cut].tolist(), times[cut].tolist(), strict=True))
-        if len(rows) != len(contexts) or sum(map(len, rows.values())) != len(tokens):
-            raise ValueError("a context, or a token of a row, is there twice")
-        return cls(order, n_tokens, rows)
+    def from_arrays(
+        cls, order: int, n_tokens: int, discount: float, arrays: Sequence[NDArray[Any]]
+    ) -> RealCounts:
+        """From what `arrays` gives, or `all`; checked."""
+        return cls._over(FadingCounts.from_arrays(order, n_tokens, discount, arrays))
 
-    def _changed(self, rows: dict[tuple[int, ...], Row]) -> RealCounts:
-        """These with some rows replaced."""
-        kept = {context: row for context, row in (self._rows | rows).items() if row}
-        return RealCounts(self.order, self.n_tokens, kept)
+    @classmethod
+    def _over(cls, counts: FadingCounts) -> RealCounts:
+        new = object.__new__(cls)
+        new._counts = counts
+        return new
+
+    @property
+    def order(self) -> int:
+        """Tokens in a context."""
+        return self._counts.order
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the vocabulary."""
+        return self._counts.n_tokens
+
+    @property
+    def discount(self) -> float:
+        """What a row is multiplied by before a token of it is counted."""
+        return self._counts.discount
+
+    def with_discount(self, discount: float) -> RealCounts:
+        """The same as they are now, which fade in another way from now on."""
+        return self.from_arrays(self.order, self.n_tokens, discount, self.all())
+
+    def empty(self) -> RealCounts:
+        """The same without a count."""
+        return RealCounts(self.order, self.n_tokens, self.discount)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_rows" in state:  # of an older version: a dictionary for each context
+            state = {"_counts": _of_dictionaries(**state)}
+        vars(self).update(state)
 
     # -- changes, each as new counts --------------------------------------------
 
-    def with_documents(self, documents: Sequence[Ids], discount: float) -> RealCounts:
+    def with_documents(self, documents: Sequence[Ids]) -> RealCounts:
         """After the tokens with a whole context, in their order."""
-        changed: dict[tuple[int, ...], Row] = {}
-        for document in documents:
-            text = document.tolist()
-            for t in range(self.order, len(text)):
-                row = self._own_row(changed, tuple(text[t - self.order : t]))
-                _observe(row, text[t], discount)
-        return self._changed(changed)
+        counts = self._counts.copy()
+        counts.update(list(documents))
+        return self._over(counts)
 
-    def _own_row(self, changed: dict[tuple[int, ...], Row], context: tuple[int, ...]) -> Row:
-        """The row of a context among those that change, copied there the first time."""
-        if context not in changed:
-            changed[context] = dict(self._rows.get(context, {}))
-        return changed[context]
-
-    def with_rows(self, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> RealCounts:
+    def with_rows(
+        self, contexts: NDArray[Any], tokens: NDArray[Any], times: NDArray[Any]
+    ) -> RealCounts:
         """With more of each pair."""
-        changed: dict[tuple[int, ...], Row] = {}
-        for context, token, n in zip(
-            map(tuple, contexts.tolist()), tokens.tolist(), times.tolist(), strict=True
-        ):
-            row = self._own_row(changed, context)
-            if n > 0.0:
-                row[token] = row.get(token, 0.0) + n
-        return self._changed(changed)
+        counts = self._counts.copy()
+        counts.update_rows(contexts, tokens, times.astype(np.float64))
+        return self._over(counts)
 
-    def copy(self) -> RealCounts:
-        """Counts of their own, for `observe`."""
-        return RealCounts(self.order, self.n_tokens, {c: dict(r) for c, r in self._rows.items()})
-
-    def observe(self, context: tuple[int, ...], token: int, discount: float) -> None:
-        """Count one token, in place."""
-        _observe(self._rows.setdefault(context, {}), token, discount)
+    def with_counts(self, more: RealCounts) -> RealCounts:
+        """With the counts of others, as they are now."""
+        counts = self._counts.copy()
+        counts.merge(more._counts)
+        return self._over(counts)
 
     def scaled(self, factor: float, contexts: Ids | None) -> RealCounts:
         """Every row, or those of some contexts, multiplied by a factor."""
-        chosen = self._rows if contexts is None else map(tuple, contexts.tolist())
-        return self._changed(
-            {
-                context: _scaled(self._rows[context], factor)
-                for context in chosen
-                if context in self._rows
-            }
-        )
+        counts = self._counts.copy()
+        counts.scale(factor, contexts)
+        return self._over(counts)
 
     # -- questions ----------------------------------------------------------------
 
     @property
     def n_observed(self) -> float:
         """The sum of all counts."""
-        return math.fsum(n for row in self._rows.values() for n in row.values())
+        return self._counts.n_observed
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory, about."""
-        return BYTES_A_ROW * len(self._rows) + BYTES_A_PAIR * self.sizes()[1]
+        """Bytes of memory."""
+        return self._counts.nbytes
 
     def sizes(self) -> tuple[int, int]:
         """How many contexts and how many pairs have a count."""
-        return len(self._rows), sum(map(len, self._rows.values()))
+        return self._counts.sizes()
 
     def counts(self, contexts: Ids, tokens: Ids) -> Floats:
         """Of each pair, (n,)."""
-        found = (
-            self._rows.get(context, {}).get(token, 0.0)
-            for context, token in zip(map(tuple, contexts.tolist()), tokens.tolist(), strict=True)
-        )
-        return np.fromiter(found, dtype=np.float64, count=len(tokens))
+        return self._counts.counts(contexts, tokens)
 
     def totals(self, contexts: Ids) -> Floats:
         """The sums of rows, (n,)."""
-        rows = (self._rows.get(tuple(context), {}) for context in contexts.tolist())
-        found = (math.fsum(row.values()) for row in rows)  # the same in whatever order
-        return np.fromiter(found, dtype=np.float64, count=len(contexts))
+        return self._counts.totals(contexts)
 
-    def rows(self, contexts: Ids) -> tuple[Ids, Ids, Floats]:
+    def rows(self, contexts: Ids) -> tuple[Ids, NDArray[np.uint32], Floats]:
         """Rows as (indptr, tokens, counts); tokens rise within a row."""
-        rows = [sorted(self._rows.get(tuple(context), {}).items()) for context in contexts.tolist()]
-        indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
-        tokens = np.array([token for row in rows for token, _ in row], dtype=np.int64)
-        return indptr, tokens, np.array([n for row in rows for _, n in row], dtype=np.float64)
+        return self._counts.rows(contexts)
 
     def all(self) -> tuple[Ids, Ids, Ids, Floats]:
-        """Every row, as (contexts, indptr, tokens, counts)."""
-        contexts = np.array(sorted(self._rows), dtype=np.int64).reshape(-1, self.order)
-        return (contexts, *self.rows(contexts))
+        """Every row, as (contexts, indptr, tokens, counts); contexts rise."""
+        return self._counts.all()
+
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The same in arrays that round nothing."""
+        return self._counts.arrays()
+
+    def log_evidence(
+        self, documents: Sequence[Ids], weights: Floats, concentration: Floats, alpha: Floats
+    ) -> float:
+        """Of the tokens with a whole context, each counted before the next is scored."""
+        return self._counts.log_evidence(list(documents), weights, concentration, alpha)
 
 
-def _observe(row: Row, token: int, discount: float) -> None:
-    """A new token of a row, whose counts fade first."""
-    if discount < 1.0:
-        for seen in list(row):
-            row[seen] *= discount
-            if row[seen] < VANISHED:
-                del row[seen]
-    row[token] = row.get(token, 0.0) + 1.0
-
-
-def _scaled(row: Row, factor: float) -> Row:
-    return {token: n * factor for token, n in row.items() if n * factor >= VANISHED}
+def _of_dictionaries(
+    order: int, n_tokens: int, _rows: dict[tuple[int, ...], dict[int, float]]
+) -> FadingCounts:
+    """From {context: {token: count}}; the discount is not told."""
+    pairs = [(context, token, n) for context, row in _rows.items() for token, n in row.items()]
+    counts = FadingCounts(order, n_tokens, 1.0)
+    counts.update_rows(
+        np.array([context for context, _, _ in pairs], dtype=np.int64).reshape(-1, order),
+        np.array([token for _, token, _ in pairs], dtype=np.int64),
+        np.array([n for _, _, n in pairs], dtype=np.float64),
+    )
+    return counts

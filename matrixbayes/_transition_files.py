@@ -23,9 +23,9 @@ from .mixture import DirichletMixture
 
 __all__ = ["Saved", "read", "write"]
 
-FORMAT, VERSION = "matrixbayes.matrix", 1
+FORMAT, VERSION = "matrixbayes.matrix", 2  # version 1 has no times
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts
-REAL_PARTS = ("contexts", "indptr", "tokens", "counts")
+REAL_PARTS = ("contexts", "indptr", "tokens", "counts", "rests", "times", "clocks")
 
 
 class Saved(NamedTuple):
@@ -44,7 +44,7 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
     rows = saved.rows
     header: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if isinstance(rows.longest, RealCounts) else 1,
         "order": saved.order,
         "n_tokens": saved.n_tokens,
         "tokens": None if saved.tokens is None else list(saved.tokens),
@@ -65,7 +65,7 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         for level, found in enumerate(rows.concentrations, start=1):
             arrays |= _named(f"concentration{level}", Concentration._fields, found)
     elif isinstance(rows.counts, RealCounts):
-        arrays |= _named("real", REAL_PARTS, rows.counts.all())
+        arrays |= _named("real", REAL_PARTS, rows.counts.arrays())
     else:
         arrays |= _named(f"order{saved.order}", PARTS, rows.counts.arrays())
     write_mapped(path, arrays, header)
@@ -124,10 +124,11 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         found = tuple(_concentration(arrays, level) for level in range(1, order + 1))
         rows = BackoffRows(levels, shared, found)
     elif real is True:
-        kept = RealCounts.from_arrays(order, n_tokens, [arrays[f"real.{n}"] for n in REAL_PARTS])
-        rows = SharedRows(kept, shared, discount)
+        known = REAL_PARTS if header["version"] > 1 else REAL_PARTS[:4]
+        parts = [arrays[f"real.{name}"] for name in known]
+        rows = SharedRows(RealCounts.from_arrays(order, n_tokens, discount, parts), shared)
     else:
-        rows = SharedRows(counts(order, n_tokens), shared, discount)
+        rows = SharedRows(counts(order, n_tokens), shared)
     return Saved(order, n_tokens, names, discount, latest, rows)
 
 

@@ -39,6 +39,13 @@ class SharedPrior:
         else:
             self.weights, self.concentration = np.ones(1), np.array([prior * n_tokens])
 
+    @property
+    def alpha(self) -> Floats:
+        """(K, V), or (1, 1) where all tokens have the same."""
+        if isinstance(self.given, DirichletMixture):
+            return self.given.alpha
+        return np.full((1, 1), self.given)
+
     def at(self, tokens: Ids) -> Floats:
         """alpha of some tokens, (K, n)."""
         if isinstance(self.given, DirichletMixture):

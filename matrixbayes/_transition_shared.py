@@ -45,10 +45,14 @@ class SharedRows:
     Counts are whole or, once they fade, real.
     """
 
-    def __init__(
-        self, counts: TransitionCounts | RealCounts, prior: SharedPrior, discount: float = 1.0
-    ) -> None:
-        self.counts, self.prior, self.discount = counts, prior, discount
+    def __init__(self, counts: TransitionCounts | RealCounts, prior: SharedPrior) -> None:
+        self.counts, self.prior = counts, prior
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        discount = state.pop("discount", 1.0)  # of an older version, whose counts do not know it
+        vars(self).update(state)
+        if isinstance(self.counts, RealCounts) and discount < 1.0:
+            self.counts = self.counts.with_discount(discount)
 
     @property
     def longest(self) -> TransitionCounts | RealCounts:
@@ -64,7 +68,10 @@ class SharedRows:
 
     def empty(self) -> SharedRows:
         """The same prior without counts."""
-        return self._with(type(self.counts)(self.counts.order, self.counts.n_tokens))
+        counts = self.counts
+        if isinstance(counts, RealCounts):
+            return self._with(counts.empty())
+        return self._with(TransitionCounts(counts.order, counts.n_tokens))
 
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents to count; `before` is what the first one goes on from."""
@@ -75,13 +82,15 @@ class SharedRows:
     def with_documents(self, documents: Documents, pool: Pool) -> SharedRows:
         """After more text."""
         if isinstance(self.counts, RealCounts):
-            return self._with(self.counts.with_documents(documents, self.discount))
+            return self._with(self.counts.with_documents(documents))
         return self.with_counts(count(self.counts.order, self.counts.n_tokens, documents, pool))
 
     def with_counts(self, more: TransitionCounts | RealCounts) -> SharedRows:
         """With the counts of others; real where either are."""
-        if isinstance(self.counts, RealCounts) or isinstance(more, RealCounts):
-            return self._with(self._real().with_rows(*pairs(more)))
+        if isinstance(more, RealCounts):
+            return self._with(self._real().with_counts(more))
+        if isinstance(self.counts, RealCounts):
+            return self._with(self.counts.with_rows(*pairs(more)))
         counts = self.counts.copy()
         counts.merge(more)
         return self._with(counts)
@@ -92,10 +101,10 @@ class SharedRows:
 
     def with_prior(self, prior: SharedPrior) -> SharedRows:
         """The same counts with another prior."""
-        return SharedRows(self.counts, prior, self.discount)
+        return SharedRows(self.counts, prior)
 
     def _with(self, counts: TransitionCounts | RealCounts) -> SharedRows:
-        return SharedRows(counts, self.prior, self.discount)
+        return SharedRows(counts, self.prior)
 
     def _real(self) -> RealCounts:
         return self.counts if isinstance(self.counts, RealCounts) else RealCounts.of(self.counts)
@@ -160,7 +169,11 @@ class SharedRows:
     def log_evidence(self, documents: Documents) -> float:
         """Of documents, each token counted before the next is scored."""
         if isinstance(self.counts, RealCounts):
-            return self._starts(documents) + self._fading_evidence(documents)
+            prior = self.prior
+            found = self.counts.log_evidence(
+                documents, prior.weights, prior.concentration, prior.alpha
+            )
+            return self._starts(documents) + found
         fresh = count(self.counts.order, self.counts.n_tokens, documents)
         return self._starts(documents) + self._evidence(fresh)
 
@@ -185,18 +198,6 @@ class SharedRows:
             sums(row, more.counts, len(own)),
         )
         return float(posterior_weights(self.weights(own, totals)[0], found)[1].sum())
-
-    def _fading_evidence(self, documents: Documents) -> float:
-        """Token by token, for the order matters."""
-        counts, total = self._real().copy(), 0.0
-        rows, order = self._with(counts), counts.order
-        for document in documents:
-            for end in range(order, len(document)):
-                context, token = document[end - order : end], document[end : end + 1]
-                probs = rows.pair_probs(context[np.newaxis], token)
-                total += float(np.log(probs[0]))
-                counts.observe(tuple(context.tolist()), int(token[0]), self.discount)
-        return total
 
     # -- inside -----------------------------------------------------------------------
 

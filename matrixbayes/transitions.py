@@ -80,7 +80,7 @@ class TransitionMatrix:
         tokens.
     discount : float
         Above 0, at most 1: what a row's counts are multiplied by before a new token of the row
-        is added.  Below 1 counts are real numbers, kept in Python: microseconds a token.
+        is added.  Below 1 counts are real numbers; what has faded below 1e-300 is none.
 
     Attributes
     ----------
@@ -156,8 +156,12 @@ class TransitionMatrix:
                 raise ValueError("a hierarchy counts types, which do not fade: discount must be 1")
             self._rows = BackoffRows(Levels(self._order, self.n_tokens), shared, to_begin_with)
         else:
-            kind: Any = RealCounts if self._discount < 1.0 else _core.TransitionCounts
-            self._rows = SharedRows(kind(self._order, self.n_tokens), shared, self._discount)
+            sizes = self._order, self.n_tokens
+            fades = self._discount < 1.0
+            self._rows = SharedRows(
+                RealCounts(*sizes, self._discount) if fades else _core.TransitionCounts(*sizes),
+                shared,
+            )
         self._latest = np.zeros(0, dtype=np.int64)
         self._writing = threading.Lock()
 
@@ -390,7 +394,7 @@ class TransitionMatrix:
     def forget(self, factor: float, contexts: ArrayLike | None = None) -> Self:
         """Multiply counts by a factor: what was learnt weighs less from now on.
 
-        Counts become real numbers, kept in Python as those of a discounted matrix are.
+        Counts become real numbers, as those of a discounted matrix are.
 
         Parameters
         ----------

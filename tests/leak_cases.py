@@ -549,6 +549,86 @@ def transition_counts() -> Cases:
     yield "type", lambda: fails(TypeError, old.merge, 3)
 
 
+def fading_counts() -> Cases:
+    new = _core.FadingCounts
+    old, other, twin = new(2, 4, 0.9), new(1, 4, 0.9), new(2, 4, 0.5)
+    tokens, contexts = np.array([0, 1, 2, 3, 0, 1, 2, 2]), np.array([[0, 1], [1, 2], [3, 3]])
+    old.update(tokens)
+    prior = [0.25, 0.75], [4.0, 4.0], np.full((2, 4), 1.0)
+
+    def grown() -> Any:
+        made = new(2, 4, 0.5)
+        made.update([tokens, tokens[::-1].astype(np.uint8)])
+        made.update(tokens)
+        made.update_rows(contexts, [0, 1, 2], [1, 0.25, 0])
+        made.merge(old)
+        made.merge(made)
+        made.scale(0.5, contexts)
+        made.update(tokens)
+        made.scale(0.5)
+        made.log_evidence(tokens, *prior)
+        return made.all(), made.sizes(), made.rows(contexts), made.totals(contexts)
+
+    yield "grown", grown
+    yield "counts", lambda: old.counts(contexts, [2, 3, 0])
+    yield "totals", lambda: old.totals(contexts)
+    yield "rows", lambda: old.rows(contexts)
+    yield "evidence", lambda: old.log_evidence([tokens, [1]], [1.0], [2.0], [[0.5]])
+
+    def copied_twice() -> Any:
+        first = old.copy()
+        second = first.copy()
+        first.update(tokens)
+        second.merge(first)
+        second.scale(0.0)
+        empty = new(2, 4, 0.9)
+        empty.merge(first)
+        return empty.all(), second.all()
+
+    yield "copy", copied_twice
+    arrays = old.arrays()
+    wrong = [array.copy() for array in arrays]
+    wrong[3][0] = 0.0
+    yield "arrays", old.arrays
+    yield "from arrays", lambda: new.from_arrays(2, 4, 0.9, arrays)
+    yield "from all", lambda: new.from_arrays(2, 4, 0.9, old.all())
+    yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, wrong)
+    yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, arrays[:2])
+    yield "shapes", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, [*arrays[:6], [1, 2]])
+    yield "width", lambda: fails(ValueError, new.from_arrays, 1, 4, 0.9, arrays)
+    yield "no arrays", lambda: fails(TypeError, new.from_arrays, 2, 4, 0.9, 6)
+    yield "raises, arrays", lambda: fails(OSError, new.from_arrays, 2, 4, 0.9, [*arrays[:6], Bad()])
+    yield "of order 17", lambda: fails(ValueError, new.from_arrays, 17, 4, 0.9, arrays)
+    yield "pickled", lambda: pickle.loads(pickle.dumps(old))
+    yield "copies", lambda: (copy.copy(old), copy.deepcopy(old))
+    yield "empty", lambda: (twin.all(), twin.sizes(), twin.rows(contexts[:0]), twin.scale(0.5))
+    for name in ("order", "n_tokens", "discount", "n_observed", "nbytes"):
+        yield name, partial(getattr, old, name)
+    for arguments in ((0, 3, 0.5), (17, 3, 0.5), (2, 0, 0.5), (2, 2**33, 0.5), (2, 3, 0.0)):
+        yield str(arguments), partial(fails, ValueError, new, *arguments)
+    yield "order of text", lambda: fails(TypeError, new, "a", 3, 0.5)
+    yield "token", lambda: fails(ValueError, old.update, np.array([0, 4]))
+    yield "short", lambda: fails(ValueError, old.update, [tokens, [4]])
+    yield "floats", lambda: fails(TypeError, old.update, tokens * 0.5)
+    yield "raises", lambda: fails(OSError, old.update, [tokens, Bad()])
+    yield "context", lambda: fails(ValueError, old.rows, [[0, 9]])
+    yield "width of a context", lambda: fails(ValueError, old.totals, [[0]])
+    yield "token asked for", lambda: fails(ValueError, old.counts, contexts, [0, 1, 4])
+    yield "raises, tokens", lambda: fails(OSError, old.counts, contexts, Bad())
+    yield "negative", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1, -1, 1])
+    yield "few", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1])
+    yield "raises, counts", lambda: fails(OSError, old.update_rows, contexts, [0, 1, 2], Bad())
+    yield "sum", lambda: fails(OverflowError, old.update_rows, contexts, [0, 1, 2], [1e308] * 3)
+    yield "orders", lambda: fails(ValueError, old.merge, other)
+    yield "type", lambda: fails(TypeError, old.merge, 3)
+    yield "factor", lambda: fails(ValueError, old.scale, 1.5)
+    yield "context scaled", lambda: fails(ValueError, old.scale, 0.5, [[0, 4]])
+    yield "raises, context", lambda: fails(OSError, old.scale, 0.5, Bad())
+    yield "prior", lambda: fails(ValueError, old.log_evidence, tokens, [1.0], [1.0], [[1.0, 2.0]])
+    yield "token scored", lambda: fails(ValueError, old.log_evidence, [9], *prior)
+    yield "raises, prior", lambda: fails(OSError, old.log_evidence, tokens, *prior[:2], Bad())
+
+
 def transition_update() -> Cases:
     new, counts = _core.TransitionUpdate, _core.TransitionCounts(2, 4)
     tokens, other = np.array([0, 1, 2, 3, 0, 1, 2, 2]), object()
@@ -624,6 +704,10 @@ OF_TRANSITIONS += (
 )
 OF_TRANSITIONS += ("__copy__", "__deepcopy__", "__reduce__")
 
+OF_FADING = ("order", "n_tokens", "discount", "n_observed", "nbytes", "update", "update_rows")
+OF_FADING += ("merge", "scale", "copy", "counts", "totals", "rows", "all", "sizes", "arrays")
+OF_FADING += ("from_arrays", "log_evidence", "__copy__", "__deepcopy__", "__reduce__")
+
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
     **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
@@ -644,6 +728,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "squared_distances": squared_distances,
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
+    "FadingCounts": fading_counts,
+    **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
     "TransitionUpdate": transition_update,
     **{
         f"TransitionUpdate.{name}": transition_update

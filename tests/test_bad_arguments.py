@@ -21,6 +21,7 @@ WEIGHTS, ALPHA = [0.25, 0.75], [[1.0, 2.0, 3.0], [0.5, 0.5, 4.0]]
 MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
 STATISTICS = _core.SufficientStatistics([1.0, 2.0], -np.ones((2, 3)), -1.0, 3)
 TRANSITIONS = _core.TransitionCounts(2, 6)
+FADING = _core.FadingCounts(2, 6, 0.5)
 STEPS = ("measure", "place", "count", "finish")
 
 
@@ -43,7 +44,7 @@ def public_callables() -> dict[str, Callable[..., Any]]:
     for name, value in vars(_core).items():
         if not name.startswith("_") and callable(value):
             found[name] = value
-    for instance in (MIXTURE, STATISTICS, TRANSITIONS):
+    for instance in (MIXTURE, STATISTICS, TRANSITIONS, FADING):
         for name in dir(instance):
             if not name.startswith("_") and callable(getattr(instance, name)):
                 found[f"{type(instance).__name__}.{name}"] = getattr(instance, name)

@@ -26,7 +26,8 @@ module_exec(PyObject *module)
         add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
         add_type(module, &mb_counts_spec, &state->counts) < 0 ||
         add_type(module, &mb_transitions_spec, &state->transitions) < 0 ||
-        add_type(module, &mb_transition_update_spec, &state->transition_update) < 0) {
+        add_type(module, &mb_transition_update_spec, &state->transition_update) < 0 ||
+        add_type(module, &mb_fading_spec, &state->fading) < 0) {
         return -1;
     }
     return 0;
@@ -41,6 +42,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->counts);
     Py_VISIT(state->transitions);
     Py_VISIT(state->transition_update);
+    Py_VISIT(state->fading);
     return 0;
 }
 
@@ -53,6 +55,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->counts);
     Py_CLEAR(state->transitions);
     Py_CLEAR(state->transition_update);
+    Py_CLEAR(state->fading);
     return 0;
 }
 

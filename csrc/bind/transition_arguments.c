@@ -5,9 +5,9 @@
 /* ---- one writer or many readers ------------------------------------------------------ */
 
 int
-mb_begin_use(PyObject *self, int writes)
+mb_begin_use_of(Py_ssize_t *users, int writes)
 {
-    Py_ssize_t *users = &((mb_transitions_object *)self)->users, now = 0;
+    Py_ssize_t now = 0;
     __atomic_load(users, &now, __ATOMIC_ACQUIRE);
     while (writes ? now == 0 : now >= 0) {
         if (__atomic_compare_exchange_n(users, &now, writes ? -1 : now + 1, 0, __ATOMIC_ACQ_REL,
@@ -24,9 +24,21 @@ mb_begin_use(PyObject *self, int writes)
 }
 
 void
+mb_end_use_of(Py_ssize_t *users, int writes)
+{
+    __atomic_fetch_add(users, writes ? 1 : -1, __ATOMIC_ACQ_REL);
+}
+
+int
+mb_begin_use(PyObject *self, int writes)
+{
+    return mb_begin_use_of(&((mb_transitions_object *)self)->users, writes);
+}
+
+void
 mb_end_use(PyObject *self, int writes)
 {
-    __atomic_fetch_add(&((mb_transitions_object *)self)->users, writes ? 1 : -1, __ATOMIC_ACQ_REL);
+    mb_end_use_of(&((mb_transitions_object *)self)->users, writes);
 }
 
 /* ---- arguments ----------------------------------------------------------------------- */
@@ -34,6 +46,14 @@ mb_end_use(PyObject *self, int writes)
 int
 mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
                   PyArrayObject **contexts, PyArrayObject **tokens)
+{
+    return mb_parse_contexts_of(mb_transitions_of(self)->layout.order, contexts_arg, tokens_arg,
+                                requirements, contexts, tokens);
+}
+
+int
+mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
+                     PyArrayObject **contexts, PyArrayObject **tokens)
 {
     *contexts = mb_whole_numbers(contexts_arg, 2, requirements, "contexts");
     *tokens = NULL;
@@ -43,7 +63,6 @@ mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, 
     if (tokens_arg != NULL) {
         *tokens = mb_whole_numbers(tokens_arg, 1, requirements, "tokens");
     }
-    size_t order = mb_transitions_of(self)->layout.order;
     if (tokens_arg != NULL && *tokens == NULL) {
         ;
     } else if (mb_dim(*contexts, 1) != order) {
@@ -123,26 +142,36 @@ mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fau
                      int of_documents)
 {
     const mb_transitions *counts = mb_transitions_of(self);
-    long long value = fault->value;
     if (status != MB_INVALID) {
         return mb_raise(status, "there would be more than 2^64 - 1 observations");
+    }
+    return mb_raise_fault(counts->layout.order, counts->n_tokens, status, fault, of_documents);
+}
+
+PyObject *
+mb_raise_fault(size_t order, uint64_t n_tokens, mb_status status, const mb_token_fault *fault,
+               int of_documents)
+{
+    long long value = fault->value;
+    if (status != MB_INVALID) {
+        return mb_raise(status, "the sum of all counts would be infinite");
     }
     if (fault->row == MB_CHANGED) {
         PyErr_SetString(PyExc_RuntimeError,
                         "another thread has changed the numbers that were being counted");
         return NULL;
     }
-    PyObject *last = PyLong_FromUnsignedLongLong(counts->n_tokens - 1);
+    PyObject *last = PyLong_FromUnsignedLongLong(n_tokens - 1);
     if (last == NULL) {
         return NULL;
     }
     if (of_documents) {
         PyErr_Format(PyExc_ValueError, "token %zu of document %zu is %lld; tokens are 0 to %S",
                      fault->position, fault->row, value, last);
-    } else if (fault->position < counts->layout.order) {
+    } else if (fault->position < order) {
         PyErr_Format(PyExc_ValueError, "contexts[%zu, %zu] is %lld; tokens are 0 to %S", fault->row,
                      fault->position, value, last);
-    } else if (fault->position == counts->layout.order) {
+    } else if (fault->position == order) {
         PyErr_Format(PyExc_ValueError, "tokens[%zu] is %lld; tokens are 0 to %S", fault->row, value,
                      last);
     } else {

@@ -3,6 +3,7 @@
 #define MB_TRANSITION_OBJECT_H
 
 #include "bind.h"
+#include "core/fading.h"
 #include "core/transitions.h"
 
 /* It changes, so its users are counted: readers, or -1 for one writer.  The count is read and
@@ -18,13 +19,29 @@ mb_transitions_of(PyObject *self)
     return ((mb_transitions_object *)self)->counts;
 }
 
+/* FadingCounts, the same for counts that fade. */
+typedef struct {
+    PyObject_HEAD mb_fading *counts;
+    Py_ssize_t users;
+} mb_fading_object;
+
+static inline mb_fading *
+mb_fading_of(PyObject *self)
+{
+    return ((mb_fading_object *)self)->counts;
+}
+
 /* Begins a use of an object by a writer or a reader: -1 with RuntimeError where others use it in
  * a way that does not go together.  Every use that has begun ends. */
+int mb_begin_use_of(Py_ssize_t *users, int writes);
+void mb_end_use_of(Py_ssize_t *users, int writes);
 int mb_begin_use(PyObject *self, int writes);
 void mb_end_use(PyObject *self, int writes);
 
 /* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
  * `requirements` of NumPy: new references, or -1 with an exception set. */
+int mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg,
+                         int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
                       int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 
@@ -42,6 +59,8 @@ void mb_release_texts(mb_texts *texts);
 
 /* Raises what a function of the core answered and returns NULL.  A fault is of documents, or of
  * contexts, tokens and counts. */
+PyObject *mb_raise_fault(size_t order, uint64_t n_tokens, mb_status status,
+                         const mb_token_fault *fault, int of_documents);
 PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
                                int of_documents);
 
