@@ -245,10 +245,14 @@ def test_a_stream_comes_to_the_fit_of_all_its_rows(kind):
     assert stream.score(rows) > whole.score(rows) - 1e-3
 
 
-def test_a_batch_after_a_fit_goes_on_from_it():
+def test_a_batch_after_a_fit_goes_on_from_it(many_blocks):
     fitted = fit(ROWS, tol=1e-11, max_iter=1000)
     before = fitted.alpha_
+    mean = logsumexp(log_joint(fitted, ROWS), axis=1).mean()
     fitted.partial_fit(ROWS)
+    many_blocks.ran("expectation")
+    assert fitted.n_rows_ == 2 * len(ROWS)
+    assert_allclose(fitted.log_likelihood_, mean * len(ROWS), rtol=1e-11)
     np.testing.assert_allclose(fitted.alpha_, before, rtol=1e-4)
     with pytest.raises(ValueError, match="expecting 4 features"):
         fitted.partial_fit(np.full((3, 3), np.log(1 / 3)))

@@ -142,10 +142,10 @@ MUTATIONS = [
         f"{STREAMS} -k 'start_finds'",
     ),
     M(
-        "streams: rows left over from chunks come out of order",
+        "streams: the last rows of a chunk that is cut, not the first",
         "matrixbayes/_em_streams.py",
-        "waiting.appendleft(chunk[size:])",
-        "waiting.append(chunk[size:])",
+        "            chunk = chunk[:size]\n",
+        "            chunk = chunk[-size:]\n",
         f"{STREAMS} -k 'from_disk or start_finds'",
     ),
     M(
