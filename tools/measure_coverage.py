@@ -36,6 +36,7 @@ SLACK = 1.0  # percent
 TESTS = [
     "test_bad_arguments",
     "test_counts",
+    "test_kernels",
     "test_leaks",
     "test_mixture",
     "test_out_of_memory",
