@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numbers import reals
+from ._numbers import plain, reals
 
 __all__ = [
     "checked_weights",
@@ -93,7 +93,7 @@ def without_weightless(weights: Any, *parts: Any) -> tuple[Any, ...]:
 
     What does not go together, or cannot be a weight, is handed on for others to refuse.
     """
-    given = None if weights is None else np.asarray(weights)
+    given = None if weights is None else plain(weights, "weights")
     if given is None or given.ndim != 1 or given.dtype.kind not in "biuf":
         return weights, *parts
     there = np.flatnonzero(given)
