@@ -126,3 +126,67 @@ def test_every_criterion_can_be_drawn(criterion):
     ax = plot.criterion(found, ax=figure.Figure().subplots())
     assert "is better" in ax.get_ylabel()
     assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "sizes", [3, np.int64(3), np.uint8(3), np.array(3), [3], (3,), np.array([3, 3]), range(3, 4)]
+)
+def test_one_size_or_several(sizes):
+    found = mb.select_prior(ROWS, sizes, kind="log_probs", random_state=0, max_iter=2000)
+    assert list(found.estimators) == [3]
+    assert type(found.table[0]["n_components"]) is int
+    assert found.best_.n_components == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ("3", TypeError, "n_components is '3'; give one number of components, such as 3, or sev"),
+        (2.0, TypeError, "n_components is 2.0"),
+        (None, TypeError, "n_components is None"),
+        (True, TypeError, "n_components is True"),
+        (np.array(2.5), TypeError, "n_components is array"),
+        ([], ValueError, "empty"),
+        (0, ValueError, "holds 0; each must be a positive integer"),
+        ([2, -1], ValueError, "holds -1"),
+        ([1, 2.5], ValueError, "holds 2.5"),
+        ([True], ValueError, "holds True"),
+        (["1"], ValueError, "holds '1'"),
+    ],
+)
+def test_what_is_no_size_is_said(sizes, error, message):
+    with pytest.raises(error, match=message):
+        mb.select_prior(ROWS, sizes, kind="log_probs")
+
+
+@pytest.mark.parametrize("n_folds", [1, 2.5, "3", True, 401, None])
+def test_what_is_no_number_of_folds_is_said(n_folds):
+    with pytest.raises(ValueError, match=r"n_folds is .*; it must be from 2 to the 400"):
+        mb.select_prior(ROWS, 1, kind="log_probs", criterion="cv", n_folds=n_folds)
+
+
+def test_a_size_that_did_not_converge_is_marked():
+    with pytest.warns(mb.ConvergenceWarning, match="n_components=3"):
+        found = mb.select_prior(ROWS, [1, 2, 3], kind="log_probs", random_state=0, max_iter=20)
+    assert [entry["converged"] for entry in found.table] == [True, True, False]
+    _, _, *lines = repr(found).splitlines()
+    assert ["did not converge" in line for line in lines] == [False, False, True]
+    rows = found._repr_html_().split("<tr>")[-3:]
+    assert ["did not converge" in row for row in rows] == [False, False, True]
+    settled = mb.select_prior(ROWS, [1, 2], kind="log_probs", random_state=0, max_iter=2000)
+    assert "did not converge" not in repr(settled) + settled._repr_html_()
+    figure = pytest.importorskip("matplotlib.figure")
+    plot = pytest.importorskip("matrixbayes.plot", exc_type=ImportError)
+    ax = plot.criterion(found, ax=figure.Figure().subplots())
+    marks = {line.get_label(): line.get_xdata() for line in ax.lines}
+    assert list(marks["did not converge"]) == [3]
+    ax = plot.criterion(settled, ax=figure.Figure().subplots())
+    assert "did not converge" not in {line.get_label() for line in ax.lines}
+
+
+def test_an_unsettled_size_is_chosen_only_where_none_settled():
+    equal = np.tile(ROWS[:1], (20, 1))
+    with pytest.warns(mb.ConvergenceWarning):
+        found = mb.select_prior(equal, [1, 2], kind="log_probs", random_state=0)
+    assert repr(found).count("did not converge") == 2
+    assert "<- best, did not converge" in repr(found)
