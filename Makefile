@@ -3,7 +3,7 @@
 # make test-fast   the suite without what is marked slow or exhaustive either, in minutes
 # make test-all    everything: the notebooks that train models, and long statistics too
 # make lint        style, types, and csrc without a warning on gcc and clang
-# make analyse     csrc under clang-tidy and gcc's analyser
+# make analyze     csrc without a finding of clang-tidy and gcc -fanalyzer
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
@@ -27,7 +27,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-fast test-all lint analyse coverage sanitize wheel mutations bench clean
+.PHONY: demo test test-fast test-all lint analyze coverage sanitize wheel mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -78,12 +78,12 @@ $(VENV)/.lint: $(VENV)/.created pyproject.toml
 	$(PIP) install --group lint
 	@touch $@
 
-$(VENV)/.analyse: $(VENV)/.created pyproject.toml
-	$(PIP) install --group analyse
-	@touch $@
-
 $(VENV)/.coverage: $(VENV)/.created pyproject.toml
 	$(PIP) install --group coverage
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.created pyproject.toml
+	$(PIP) install --group audit
 	@touch $@
 
 # Everything below runs in the same .venv.
@@ -100,26 +100,23 @@ lint: $(VENV)/.built $(VENV)/.lint
 	        --build-lib build/werror/$$compiler --build-temp build/werror/$$compiler/temp || exit 1; \
 	done
 
-# As setup.py compiles, but for one instruction set: each clone of a kernel says the same.
-INCLUDES = $(shell $(BIN)/python -c 'import numpy, sysconfig; \
+# csrc as setup.py compiles it, for programs that read it; .clang-tidy says what is looked for.
+C_FLAGS = -std=c11 -Icsrc -DPy_LIMITED_API=0x030B0000 -DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION \
+    -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION $(shell $(BIN)/python -c 'import numpy, sysconfig; \
     print("-isystem", numpy.get_include(), "-isystem", sysconfig.get_path("include"))')
-C_FLAGS = -std=c11 -Icsrc $(INCLUDES) -DPy_LIMITED_API=0x030B0000 -DMB_NO_CLONES \
-    -DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION
-analyse: $(VENV)/.created
+# A file at a time, two at once; what is said of one comes in one piece.
+EACH = printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c
+analyze: $(VENV)/.created
 	@if command -v clang-tidy >/dev/null; then \
-	    echo 'clang-tidy --warnings-as-errors=*'; \
-	    printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 4 -P 2 sh -c \
-	        'said=$$(clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(C_FLAGS) 2>&1) \
-	            || { echo "$$said"; exit 1; }' tidy; \
-	else echo 'no clang-tidy here: csrc is not looked at by it'; fi
+	    echo 'clang-tidy'; \
+	    $(EACH) 'said=$$(clang-tidy --quiet $$0 -- $(C_FLAGS) -DMB_NO_CLONES 2>&1) \
+	        || { echo "$$said"; exit 1; }'; \
+	else echo 'no clang-tidy here: csrc is not read by it'; fi
 	@if gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1; then \
-	    echo 'gcc -fanalyzer -Werror'; \
-	    printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 \
-	        gcc -O1 -fanalyzer -Werror -DMB_ANALYZED $(C_FLAGS) -o /dev/null -c; \
-	else echo 'no gcc that analyses here: csrc is not looked at by it'; fi
-
-coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.analyse
-	$(BIN)/python tools/measure_coverage.py
+	    echo 'gcc -fanalyzer'; \
+	    $(EACH) 'said=$$(gcc $(C_FLAGS) -DMB_ANALYZED -O1 -fanalyzer -Werror -c $$0 -o /dev/null \
+	        2>&1) || { echo "$$said"; exit 1; }'; \
+	else echo 'no gcc that analyses here: csrc is not read by it'; fi
 
 # The same .venv, with the instrumented build in front of the installed one.
 # libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
@@ -132,16 +129,16 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/python -m pytest -s -p no:cacheprovider $(IN_C) $(PYTEST)
 
-wheel: $(VENV)/.created $(VENV)/.analyse
+coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
+	CC=gcc $(BIN)/python tools/measure_coverage.py
+
+wheel: $(VENV)/.created $(VENV)/.audit
 	rm -rf build/wheel
 	$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	$(BIN)/abi3audit --strict --verbose build/wheel/*.whl
 
 mutations: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python tools/mutations.py
-
-coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
-	CC=gcc $(BIN)/python tools/measure_coverage.py
 
 bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
