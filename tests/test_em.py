@@ -218,6 +218,17 @@ def test_results_come_in_order_whoever_is_first():
     assert list(parallel.in_order((None, 1), task, [(i,) for i in range(1, 9)])) == [*range(1, 9)]
 
 
+def test_an_executor_is_kept_busy_whatever_n_jobs_is(monkeypatch):
+    monkeypatch.setattr(parallel, "available_cores", lambda: 7)
+    with ThreadPoolExecutor(1) as executor:
+        for n_jobs, under_way in ((1, 7), (None, 7), (9, 9), (-2, 7)):
+            with parallel.workers(executor, n_jobs) as pool:
+                assert pool == (executor, under_way)
+        assert executor.submit(int).result() == 0  # left open
+    with parallel.workers(None, 1) as pool:
+        assert pool == (None, 1)
+
+
 def test_what_is_under_way_is_cancelled_after_an_error():
     failed, ran = threading.Event(), []
 

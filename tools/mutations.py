@@ -351,6 +351,9 @@ class Copy:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
+        # Quickly compiled, for one instruction set: what is looked for is no rounding.
+        setup = folder / "setup.py"
+        setup.write_text(setup.read_text("utf-8").replace('"-O3"', '"-O1", "-DMB_NO_CLONES"'))
         # What the compiler and the linker were called with, to be called again for one file.
         line = [sys.executable, "setup.py", "build_ext", "--inplace"]
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
@@ -382,7 +385,7 @@ class Copy:
         if not name.startswith("csrc/"):
             return ""
         for file in self.reached(name):
-            line = self.compile[file].replace(" -O3", " -O1") + " -O1 -w -DMB_NO_CLONES"
+            line = self.compile[file] + " -w"
             done = subprocess.run(
                 line, shell=True, cwd=self.folder, capture_output=True, text=True, check=False
             )
