@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._numbers import plain, reals
 from .rows import as_log_probs
 
 __all__ = [
@@ -108,7 +109,7 @@ def probe_segment(
     >>> found.log_affinity_defect < 1e-14, round(found.convexity_defect, 4)
     (True, 0.0489)
     """
-    first, second = (np.asarray(e, dtype=np.float64) for e in (e1, e2))
+    first, second = reals(e1, "e1"), reals(e2, "e2")
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(f"e1 and e2 have shapes {first.shape} and {second.shape}; they need (d,)")
     if n < 2:
@@ -313,11 +314,11 @@ def head_bound(
     """
     from .embedding import EmbeddingMap
 
-    w, h = np.asarray(W, dtype=np.float64), np.asarray(hidden, dtype=np.float64)
+    w, h = reals(W, "W"), reals(hidden, "hidden")
     if w.ndim != 2 or h.ndim != 2 or w.shape[1] != h.shape[1]:
         raise ValueError(f"W has shape {w.shape} and hidden {h.shape}; they need (V, d) and (N, d)")
     scores = h @ w.T
-    given = scores if logits is None else np.asarray(logits)
+    given = scores if logits is None else plain(logits, "logits")
     if given.shape != scores.shape:
         raise ValueError(f"logits have shape {given.shape}; they need {scores.shape}")
     map = EmbeddingMap(h, given, kind="logits")
@@ -327,7 +328,7 @@ def head_bound(
     diameter, exact = _diameter(w)
     beyond = pairs.row_distance - certificate
     allowed = 1e-12 if map.log_probs.dtype == np.float64 else SLACK
-    if logits is not None and np.asarray(logits).dtype != np.float64:
+    if logits is not None and given.dtype != np.float64:
         allowed = SLACK * max(1.0, float(np.abs(scores).max(initial=0.0)))
     if len(beyond) and beyond.max() > allowed:
         worst = int(beyond.argmax())
@@ -449,9 +450,12 @@ def span_of(rows: Any, W: ArrayLike | None = None, *, kind: str | None = None) -
     )
     if W is None:
         return SoftmaxSpan(rank, values, None)
-    w = np.asarray(W, dtype=np.float64)
+    w = reals(W, "W")
     if w.ndim != 2 or w.shape[0] != centred.shape[1]:
         raise ValueError(f"W has shape {w.shape}; it needs ({centred.shape[1]}, d)")
+    if not np.isfinite(w).all():
+        i, j = np.argwhere(~np.isfinite(w))[0]
+        raise ValueError(f"W[{i}, {j}] is {w[i, j]}; weights are finite")
     basis = np.linalg.qr(w - w.mean(axis=0))[0]
     rest = centred - (centred @ basis) @ basis.T
     size = np.square(centred).sum(axis=1)

@@ -29,6 +29,7 @@ from ._diagnostics_statistics import (
     learning_figures,
     martingale_figures,
 )
+from ._numbers import reals
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -385,7 +386,7 @@ def against(
 
 def _values(values: ArrayLike, width: int) -> Floats:
     """What the martingale is of, (V, m), in units of their range."""
-    array = np.asarray(values, dtype=np.float64)
+    array = reals(values, "values")
     if array.ndim not in (1, 2) or len(array) != width or not np.isfinite(array).all():
         raise ValueError(f"values have shape {array.shape}; they need ({width},), finite")
     array = array.reshape(width, -1)

@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._elicitation_design import FAMILIES
 from ._elicitation_parameters import TEMPERATURE_RANGE
+from ._names import difference
+from ._numbers import reals, unmasked, whole
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -78,8 +80,12 @@ def check_options(options: Options, n_boot: int, cv: int | None, level: float) -
         value = values[name]
         if name == "n_starts" and value is None:
             continue
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
-            raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
+        try:
+            whole(value, name, low)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a whole number of at least {low}, not {value!r}"
+            ) from None
     if not (_is_number(options.tol) and 0.0 < options.tol < np.inf):
         raise ValueError(f"tol must be above 0, not {options.tol!r}")
     if not (_is_number(level) and 0.0 < level < 1.0):
@@ -125,7 +131,11 @@ def checked_start(
                 f"n_components is {n_components} and the predictions have {n_tokens} tokens"
             )
         if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
-            raise ValueError("the tokens of start are not those of the predictions, in their order")
+            differ = difference(mixture.tokens, tokens)
+            raise ValueError(
+                "the tokens of start are not those of the predictions, in their order"
+                + ("" if set(mixture.tokens) == set(tokens) else f": {differ}")
+            )
         tokens = mixture.tokens if tokens is None else tokens
     return dict(starts), tokens
 
@@ -134,7 +144,7 @@ def group_numbers(groups: ArrayLike | None, n_rows: int) -> Ids:
     """The number of each row's group."""
     if groups is None:
         return np.arange(n_rows)
-    labels = np.asarray(groups)
+    labels = np.asarray(unmasked(groups, "groups"))
     if labels.shape != (n_rows,):
         raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
     none = labels != labels  # NaN: which rows belong together is not known
@@ -161,10 +171,7 @@ def row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
         raise ValueError("there are no histories: a prior needs at least one prediction")
     if weights is None:
         return np.full(n_rows, 1.0 / n_rows)
-    given = np.asarray(weights)
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"weights must be numbers, not {given.dtype}")
-    shares = given.astype(np.float64)
+    shares = reals(weights, "weights")
     if shares.shape != (n_rows,):
         raise ValueError(f"weights have shape {shares.shape}, but there are {n_rows} histories")
     bad = np.flatnonzero(~(shares >= 0.0) | np.isinf(shares))

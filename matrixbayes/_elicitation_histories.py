@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._names import in_order, labels_of, numbers_of, order_of
+from ._numbers import exact_rows, is_named, plain, reals
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -66,17 +69,21 @@ class Histories(NamedTuple):
         return np.diff(self.offsets).astype(np.float64)
 
 
-def checked_histories(histories: Any, history_kind: str, n_tokens: int) -> Histories:
+def checked_histories(
+    histories: Any, history_kind: str, n_tokens: int, names: tuple[str, ...] | None = None
+) -> Histories:
     """What a caller handed in, checked.
 
     Parameters
     ----------
     histories
-        Sequences of column numbers, or a matrix of counts.
+        Sequences of column numbers or names, or a matrix of counts.
     history_kind : {"tokens", "counts"}
         Which of the two.
     n_tokens : int
         V.
+    names : tuple of str, optional
+        Of the columns.
 
     Examples
     --------
@@ -85,20 +92,22 @@ def checked_histories(histories: Any, history_kind: str, n_tokens: int) -> Histo
     (array([2, 0, 2]), array([0, 0, 3]))
     """
     if history_kind == "tokens":
-        return Histories(n_tokens, *_from_tokens(histories, n_tokens), None)
+        return Histories(n_tokens, *_from_tokens(histories, n_tokens, names), None)
     if history_kind == "counts":
-        counts = _from_counts(histories, n_tokens)
+        counts = _from_counts(histories, n_tokens, names)
         counts.sum_duplicates()
         counts.eliminate_zeros()
         return Histories(n_tokens, None, None, counts)
     raise ValueError(f"history_kind={history_kind!r} is not one of 'tokens', 'counts'")
 
 
-def _from_tokens(histories: Any, n_tokens: int) -> tuple[Ids, Ids]:
+def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -> tuple[Ids, Ids]:
     """Column numbers, one history after another, and where each begins."""
     if not isinstance(histories, Iterable):
         raise TypeError(f"histories is {histories!r}; it is a sequence of histories")
-    parts = [_column_numbers(history, i) for i, history in enumerate(histories)]
+    if hasattr(histories, "iloc") and getattr(histories, "ndim", 0) == 2:
+        histories = plain(histories, "histories")  # by rows, as an array
+    parts = [_column_numbers(history, i, names) for i, history in enumerate(histories)]
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     columns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
     outside = np.flatnonzero((columns < 0) | (columns >= n_tokens))
@@ -112,16 +121,18 @@ def _from_tokens(histories: Any, n_tokens: int) -> tuple[Ids, Ids]:
     return columns, offsets
 
 
-def _column_numbers(history: Any, i: int) -> NDArray[np.int64]:
+def _column_numbers(history: Any, i: int, names: tuple[str, ...] | None) -> NDArray[np.int64]:
     """One history as an integer vector."""
     if isinstance(history, (str, bytes)):
         raise TypeError(f"histories[{i}] is {history!r}; a history is a sequence of column numbers")
-    numbers = np.asarray(history)
+    numbers = plain(history, f"histories[{i}]")
     if numbers.ndim != 1:
         raise ValueError(
             f"histories[{i}] has {numbers.ndim} dimensions; a history is a sequence of column "
             "numbers"
         )
+    if numbers.size and is_named(numbers) and names is not None:
+        return numbers_of(numbers, names, "the predictions", f"histories[{i}]")
     if numbers.size and numbers.dtype.kind not in "iu":
         raise TypeError(
             f"histories[{i}] holds {numbers.dtype}, not column numbers; "
@@ -132,23 +143,25 @@ def _column_numbers(history: Any, i: int) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def _from_counts(histories: Any, n_tokens: int) -> csr_array:
+def _from_counts(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -> csr_array:
     """Check a matrix of counts."""
     from scipy.sparse import csr_array, issparse
 
-    try:
-        matrix = histories if issparse(histories) else np.asarray(histories)
-    except ValueError:
+    lists = isinstance(histories, (list, tuple)) and all(map(np.iterable, histories))
+    if lists and len({len(row) for row in histories}) > 1:
         raise ValueError(
             "counts have rows of different lengths; a matrix is needed, or history_kind='tokens'"
-        ) from None
+        )
+    if issparse(histories):
+        matrix = exact_rows(histories, "counts")
+    else:
+        order = order_of(labels_of(histories), names, "the columns of counts and the predictions")
+        matrix = in_order(reals(histories, "counts"), order)
     if matrix.ndim != 2 or matrix.shape[1] != n_tokens:
         raise ValueError(
             f"counts have shape {matrix.shape}, but the predictions have {n_tokens} tokens; "
             f"history_kind='counts' needs shape (N, {n_tokens})"
         )
-    if matrix.dtype.kind not in "iuf":
-        raise TypeError(f"counts must be numbers, not {matrix.dtype}")
     counts = csr_array(matrix, dtype=np.float64, copy=True)
     bad = np.flatnonzero(~(counts.data >= 0.0) | np.isinf(counts.data))
     if len(bad):

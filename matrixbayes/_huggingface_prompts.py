@@ -20,6 +20,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ._numbers import plain, whole
+from .errors import ArgumentError
+
 __all__ = [
     "Positions",
     "Prompt",
@@ -139,6 +142,7 @@ def encode_prompt(
         ids = _encode_text(tokenizer, prompt, name)
     else:
         ids = _given_ids(prompt, name)
+    _check_bos(tokenizer, ids, prompt, name)
     _check_ids(ids, name, n_ids, max_length)
     return Prompt(ids, _numbers(wanted, len(ids), first, name))
 
@@ -167,6 +171,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def checked_batch_size(batch_size: Any) -> int:
+    """How many prompts run at once."""
+    try:
+        return whole(batch_size, "batch_size", 1)
+    except ValueError:
+        raise ValueError(f"batch_size is {batch_size!r}; it is a whole number from 1 on") from None
+
+
 def _as_pair(prompt: Any) -> tuple[str, str] | None:
     """Context and continuation, if that is what the prompt is."""
     if isinstance(prompt, (tuple, list)) and prompt and all(isinstance(p, str) for p in prompt):
@@ -185,7 +197,10 @@ def _given_ids(prompt: Any, name: str) -> NDArray[np.int64]:
             f"{name} is a list of chat messages; pass token ids: tokenizer.apply_chat_template("
             "messages, add_generation_prompt=True, return_dict=False)"
         )
-    array = np.asarray(prompt.detach().cpu() if hasattr(prompt, "detach") else prompt)
+    try:
+        array = plain(prompt, name)
+    except ArgumentError:
+        array = np.asarray(None)  # refused below
     if array.size == 0:
         raise ValueError(f"{name} is empty: a model needs at least one token, such as its BOS")
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -221,7 +236,6 @@ def _encode_text(tokenizer: Any, text: str, name: str) -> NDArray[np.int64]:
             f"{name} is {text!r:.80}, which this tokenizer encodes as no token at all: begin with "
             "a token, such as [tokenizer.bos_token_id]"
         )
-    _check_bos(tokenizer, ids, text, name)
     eos, end = tokenizer.eos_token_id, tokenizer.eos_token
     if eos is not None and len(ids) > 1 and ids[-1] == eos and not text.endswith(str(end)):
         raise ValueError(
@@ -231,15 +245,26 @@ def _encode_text(tokenizer: Any, text: str, name: str) -> NDArray[np.int64]:
     return ids
 
 
-def _check_bos(tokenizer: Any, ids: NDArray[np.int64], text: str, name: str) -> None:
+def _check_bos(tokenizer: Any, ids: NDArray[np.int64], prompt: Any, name: str) -> None:
     """Refuse a beginning-of-sequence token that is there twice."""
-    bos = tokenizer.bos_token_id
-    if bos is not None and len(ids) > 1 and ids[0] == bos and ids[1] == bos:
+    bos = getattr(tokenizer, "bos_token_id", None)
+    if bos is None or len(ids) < 2 or ids[0] != bos or ids[1] != bos:
+        return
+    pair = _as_pair(prompt)
+    text = prompt if isinstance(prompt, str) else "".join(pair) if pair else None
+    if text is None:
+        # Two may be what the caller means; more are padding.
+        if (ids[:3] == bos).sum() < 3:
+            return
         raise ValueError(
-            f"{name} begins with {tokenizer.bos_token!r} twice: the text {text!r:.60} brings one "
-            "and the tokenizer adds its own, which shifts every probability; take it out of the "
-            "text, or pass token ids: tokenizer(text, add_special_tokens=False)['input_ids']"
+            f"{name} begins with {tokenizer.bos_token!r} (token {bos}) more than twice, which "
+            "shifts every probability: leave out the padding on the left"
         )
+    raise ValueError(
+        f"{name} begins with {tokenizer.bos_token!r} twice: the text {text!r:.60} brings one "
+        "and the tokenizer adds its own, which shifts every probability; take it out of the "
+        "text, or pass token ids: tokenizer(text, add_special_tokens=False)['input_ids']"
+    )
 
 
 def _encode_pair(
@@ -252,13 +277,12 @@ def _encode_pair(
     """
     if not continuation:
         raise ValueError(f"{name} has an empty continuation")
-    whole, fast = context + continuation, getattr(tokenizer, "is_fast", False)
-    encoding = _encode(tokenizer, whole, name, offsets=fast)
+    text, fast = context + continuation, getattr(tokenizer, "is_fast", False)
+    encoding = _encode(tokenizer, text, name, offsets=fast)
     ids = np.asarray(encoding["input_ids"], dtype=np.int64)
     if fast:
         ends = [end for _, end in encoding["offset_mapping"]]
         own = [i for i, end in enumerate(ends) if end > len(context)]
-        _check_bos(tokenizer, ids, whole, name)
         if not own:
             raise ValueError(f"{name}: no token holds any of {continuation!r:.60}")
         return ids[: own[-1] + 1], own[0]  # a token that the tokenizer puts at the end is left out

@@ -8,12 +8,14 @@ Contents
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from ._numbers import whole
+from .errors import ArgumentError
 
 __all__ = ["Sequences", "Template", "strings", "whole_numbers"]
 
@@ -187,11 +189,12 @@ def whole_numbers(values: int | Iterable[int], what: str) -> list[int]:
     """Different whole numbers from 0 on, rising."""
     numbers = set()
     for value in values if np.iterable(values) else [np.asarray(values).item()]:
-        if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-            raise TypeError(f"{what} has {value!r}; it must be a whole number")
-        if operator.index(value) < 0:
-            raise ValueError(f"{what} has {value}; it must not be negative")
-        numbers.add(operator.index(value))
+        try:
+            numbers.add(whole(value, what, 0))
+        except ArgumentError:
+            raise TypeError(f"{what} has {value!r}; it must be a whole number") from None
+        except ValueError:
+            raise ValueError(f"{what} has {value}; it must not be negative") from None
     if not numbers:
         raise ValueError(f"{what} is empty")
     return sorted(numbers)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._numbers import reals, unmasked
 from ._weights import n_units
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
@@ -71,18 +72,18 @@ class Points:
         groups: ArrayLike | None,
     ) -> Points:
         """From what a caller hands in; a point of weight 0 is not there."""
-        n, p = (np.array(x, dtype=np.float64) for x in (shots, probabilities))
+        n, p = reals(shots, "shots"), reals(probabilities, "probabilities")
         if n.ndim != 1 or n.shape != p.shape:
             raise ValueError(f"shots and probabilities have shapes {n.shape} and {p.shape}")
         if not len(n):
             raise ValueError("there are no points; a curve needs two")
-        rest = np.zeros(len(n)) if others is None else np.array(others, dtype=np.float64)
+        rest = np.zeros(len(n)) if others is None else reals(others, "others")
         if rest.shape != n.shape:
             raise ValueError(f"others have shape {rest.shape}; shots have {n.shape}")
-        w = np.ones(len(n)) if weights is None else np.asarray(weights, dtype=np.float64)
+        w = np.ones(len(n)) if weights is None else reals(weights, "weights")
         if w.shape != n.shape or not (np.isfinite(w) & (w >= 0.0)).all() or not w.any():
             raise ValueError("weights must be one for each point, finite, >= 0, and not all 0")
-        names = np.arange(len(n)) if groups is None else np.asarray(groups)
+        names = np.arange(len(n)) if groups is None else np.asarray(unmasked(groups, "groups"))
         if names.shape != n.shape:
             raise ValueError(f"groups have shape {names.shape}; shots have {n.shape}")
         there = w > 0.0

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numbers import plain, reals
+from ._numbers import exact_rows, plain, reals
 from .errors import ArgumentError, NoSuchTokenError
 
 __all__ = [
     "column_of",
     "counted",
+    "difference",
     "in_order",
     "labels_of",
     "near",
@@ -210,14 +211,12 @@ def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tupl
     A mapping or a column of pandas gives the count of each name, or column number; names by
     themselves are counted; the columns of a frame are put in the order of `names`.
     """
+    if hasattr(counts, "tocsr"):
+        return exact_rows(counts, "counts").toarray(), False
     if isinstance(counts, Mapping):
         return _by_token(counts.keys(), list(counts.values()), names, n_tokens, whose), True
     if isinstance(counts, (str, bytes)):
         raise TypeError(f"counts are one string; for a single token write [{counts!r}]")
-    if hasattr(counts, "tocsr"):
-        from ._numbers import exact_rows
-
-        return exact_rows(counts, "counts").toarray(), False
     ragged = isinstance(counts, (list, tuple)) and any(
         isinstance(item, (list, tuple)) and item and isinstance(item[0], str) for item in counts
     )

@@ -72,8 +72,8 @@ def plain(given: Any, name: str) -> NDArray[Any]:
         what = {"c": "complex numbers", "S": "bytes, which are no names until they are decoded"}
         what |= {"M": "dates", "m": "times", "V": "records"}
         raise ArgumentError(
-            f"{name} must be an array of real numbers, not of {array.dtype}: these are "
-            f"{what.get(kind, 'something else')}"
+            f"{name} must be numbers, not {array.dtype}: these are {what.get(kind, 'others')}, and "
+            "real numbers are needed"
         )
     return array
 
@@ -135,7 +135,7 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise ArgumentError(f"{name} is {value!r}; it must be a whole number") from None
+        raise ArgumentError(f"{name} is {value!r}; it must be a whole number, an integer") from None
     if number >= least and (most is None or number <= most):
         return number
     span = f"from {least} to {most}" if most is not None else f"{least} at least"
@@ -322,7 +322,7 @@ def _of_sequence(items: Sequence[Any], name: str) -> NDArray[Any]:
             array = np.array(clean, dtype=object)
     except ValueError:
         raise ArgumentError(
-            f"{name} has rows of different lengths, or numbers beside rows; it needs one shape"
+            f"{name} have rows of different lengths, or numbers beside rows; one shape is needed"
         ) from None
     return array
 
@@ -349,8 +349,8 @@ def _numbers(given: Any, name: str) -> NDArray[Any]:
     array = plain(given, name)
     if is_named(array) and array.size:
         raise ArgumentError(
-            f"{where(name, array.shape, 0)} is {array.flat[0]!r}, a text: {name} must be an array "
-            "of real numbers"
+            f"{where(name, array.shape, 0)} is {array.flat[0]!r}: {name} must be numbers, not "
+            "names; real numbers are needed"
         )
     return array
 

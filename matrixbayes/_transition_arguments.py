@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numbers import entries, plain, reals, whole
+from ._numbers import entries, exact_rows, plain, reals, whole
 from ._transition_prior import Concentration
 from .errors import ArgumentError
 from .mixture import DirichletMixture
@@ -91,7 +91,9 @@ def _concentration(given: Any) -> Concentration | None:
 def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:
     """Row, column and value of each count that is not 0."""
     if hasattr(counts, "tocoo"):
-        found = counts.shape, *entries(counts, "counts")
+        # halves may add up to a count
+        summed = exact_rows(counts, "counts") if counts.dtype.kind == "f" else counts
+        found = counts.shape, *entries(summed, "counts")
     else:
         array = np.atleast_2d(plain(counts, "counts"))
         if array.ndim != 2:

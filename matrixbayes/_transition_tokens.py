@@ -8,7 +8,7 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,10 @@ def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
     """
     if isinstance(tokens, (str, bytes)):
         raise TypeError("a document is a sequence of tokens, not one string: tokenise it first")
+    if isinstance(tokens, Mapping):
+        raise TypeError(
+            "a document is a sequence of tokens, not a mapping; update_rows takes counts"
+        )
     if hasattr(tokens, "iloc") and hasattr(tokens, "columns") and tokens.shape[1] == 1:
         column = tokens.iloc[:, 0]
         tokens = column if _holds_documents(list(column.iloc[:1])) else tokens

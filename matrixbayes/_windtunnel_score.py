@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._numbers import plain
 from ._windtunnel_sequences import BLOCK_NUMBERS, checked
 from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor
@@ -193,7 +194,7 @@ def _positions(given: ArrayLike | None, length: int) -> NDArray[np.intp]:
     """Places from numbers or from a mask; all by default."""
     if given is None:
         return np.arange(length)
-    found = np.asarray(given)
+    found = plain(given, "positions")
     if found.dtype == bool and found.shape == (length,):
         found = np.flatnonzero(found)
     if found.ndim != 1 or not len(found) or found.dtype.kind not in "iu":

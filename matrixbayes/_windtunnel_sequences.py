@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._numbers import plain, whole
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -38,7 +39,7 @@ BLOCK_NUMBERS = 1 << 24  # worked on at a time
 
 def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids:
     """Sequences (n, length) of tokens below V; errors call them `what`."""
-    array = np.asarray(sequences)
+    array = plain(sequences, what)
     if array.ndim != 2 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(
             f"{what} have shape {array.shape} and type {array.dtype}; they need (n, length) "
@@ -84,8 +85,10 @@ def log_product(log_x: Floats, matrix: Floats) -> Floats:
 
 def check_positive(value: int, name: str) -> None:
     """A positive whole number."""
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value}; it must be a positive whole number")
+    try:
+        whole(value, name, 1)
+    except ValueError:
+        raise ValueError(f"{name} is {value}; it must be a positive whole number") from None
 
 
 def followers(tokens: Ids, n_tokens: int) -> Floats:

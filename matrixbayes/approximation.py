@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._numbers import reals
 from .lattice import MOST_POINTS, Density, bernstein, evaluated, lattice
 from .mixture import DirichletMixture
 
@@ -125,9 +126,7 @@ def approximation_report(
     error, se = (
         (None, None)
         if counts is None
-        else _predictive_error(
-            density, mixture, np.asarray(counts, dtype=np.float64), n_samples, rng
-        )
+        else _predictive_error(density, mixture, reals(counts, "counts"), n_samples, rng)
     )
     return ApproximationReport(
         degree, len(points), mass, sup_error, curvature / degree, suggested, error, se

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._names import in_order, order_of
+from ._numbers import plain, reals
 from ._weights import weighted_mean
 from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
@@ -135,8 +137,10 @@ def compare(
     n, width = log_probs.shape
     if width != matrix.n_tokens:
         raise ValueError(f"rows have {width} columns, the matrix {matrix.n_tokens} tokens")
-    if names is not None and matrix.tokens is not None and names != matrix.tokens:
-        raise ValueError("the names of the rows' tokens are not those of the matrix's")
+    order = order_of(
+        names, matrix.tokens, "the names of the rows' tokens are not those of the matrix's"
+    )
+    log_probs = in_order(log_probs, order)
     if contexts is None:
         if not isinstance(rows, NextTokenRows):
             raise ValueError("give contexts: what each of the rows comes after")
@@ -144,7 +148,7 @@ def compare(
     if len(contexts) != n:
         raise ValueError(f"there are {len(contexts)} contexts and {n} rows")
     shares = _shares(weights, n)
-    whole = tuple(np.asarray(each) for each in contexts)
+    whole = tuple(plain(each, f"context {i}") for i, each in enumerate(contexts))
     found, bins = np.zeros((5, n)), np.zeros((len(EDGES) - 1, 3))
     seen = np.zeros(n, dtype=np.asarray(matrix.n_observed).dtype)
     for length, members in _by_length(matrix, whole):
@@ -183,7 +187,7 @@ def compare(
 def _shares(weights: ArrayLike | None, n: int) -> Floats:
     if n == 0:
         raise ValueError("there are no rows to compare")
-    shares = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = np.ones(n) if weights is None else reals(weights, "weights")
     if shares.shape != (n,):
         raise ValueError(f"weights have shape {shares.shape} for {n} rows")
     if not (np.isfinite(shares) & (shares >= 0.0)).all() or shares.sum() == 0.0:

@@ -243,7 +243,12 @@ def _top(row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3) ->
     order = np.argsort(-row, kind="stable")[:n]
     names = _names(tokens, 0) if tokens is not None else None
     words = (show(names[j] if names is not None else j, width=16) for j in order)
-    return ", ".join(f"{word} {row[j]:.3f}" for word, j in zip(words, order, strict=True))
+    return ", ".join(f"{word} {_share(row[j])}" for word, j in zip(words, order, strict=True))
+
+
+def _share(value: float) -> str:
+    """A probability with three decimals, or where that says too little with two digits."""
+    return f"{value:.3f}" if value == 0.0 or value >= 0.0095 else f"{value:.2g}"
 
 
 def _mixture_table(mixture: Any) -> tuple[str, list[str], list[list[Any]]]:

@@ -208,7 +208,7 @@ def elicit_prior(
         weights, histories, predictions, groups
     )
     log_probs, tokens = as_log_probs(predictions, kind)
-    known = checked_histories(histories, history_kind, log_probs.shape[1])
+    known = checked_histories(histories, history_kind, log_probs.shape[1], tokens)
     if known.n != log_probs.shape[0]:
         raise ValueError(
             f"{known.n} histories but {log_probs.shape[0]} predictions: "

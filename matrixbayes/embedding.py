@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, parallel
+from ._numbers import floats, wholes
 from ._parallel_progress import bar
 from .rows import as_log_probs
 
@@ -133,14 +134,12 @@ class EmbeddingMap:
     """
 
     def __init__(self, embeddings: ArrayLike, rows: Any, *, kind: str | None = None) -> None:
-        array = np.asarray(embeddings)
-        if array.ndim != 2 or array.dtype.kind not in "fiu":
+        array = floats(embeddings, "embeddings")
+        if array.ndim != 2:
             raise ValueError(
                 f"embeddings have shape {array.shape} and type {array.dtype}; they need (N, d) "
                 "real numbers"
             )
-        if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float64)
         self.log_probs, self.tokens = as_log_probs(rows, kind)
         if len(array) != len(self.log_probs):
             raise ValueError(f"there are {len(array)} embeddings and {len(self.log_probs)} rows")
@@ -307,7 +306,7 @@ class EmbeddingMap:
             As for `all_pairs`.
         """
         _check_metrics(metric, embedding_metric)
-        i, j = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+        i, j = wholes(first, "first"), wholes(second, "second")
         if i.ndim != 1 or i.shape != j.shape:
             raise ValueError(
                 f"first and second have shapes {i.shape} and {j.shape}; they need (n,)"

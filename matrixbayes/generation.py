@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._numbers import plain
 from .matrix import columns_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs, divergences
@@ -247,7 +248,7 @@ def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
             f"tokens is {tokens}, but the model has no method sample(n, length, history=, rng=); "
             "give the tokens themselves"
         )
-    sampled = np.asarray(model.sample(1, int(tokens), history=history, rng=rng))
+    sampled = plain(model.sample(1, int(tokens), history=history, rng=rng), "model.sample()")
     if sampled.shape != (1, tokens):
         raise ValueError(f"model.sample gave shape {sampled.shape}; it must be (1, {tokens})")
     return _columns(sampled[0], prior, "model.sample()[0]")
@@ -255,7 +256,7 @@ def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
 
 def _rows_of(model: Any, sequence: Ids, start: int, width: int, kind: str) -> Floats:
     """The model's log-probabilities of the tokens from `start` on."""
-    rows = np.asarray(model(sequence[np.newaxis]))
+    rows = plain(model(sequence[np.newaxis]), "what the model gave")
     if rows.shape != (1, len(sequence), width):
         raise ValueError(
             f"the model gave shape {rows.shape}; it must be (1, {len(sequence)}, {width})"

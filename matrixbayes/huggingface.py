@@ -13,14 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ._huggingface_answers import Columns, Other, Vocab, make_columns
 from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes
 from ._huggingface_preflight import Finding, PreflightReport, preflight
 from ._huggingface_progress import check_memory
-from ._huggingface_prompts import Positions, as_list, encode_prompts, first_of_equals, untouched
+from ._huggingface_prompts import (
+    Positions,
+    as_list,
+    checked_batch_size,
+    encode_prompts,
+    first_of_equals,
+    untouched,
+)
 from ._parallel_progress import bar
 from .rows import NextTokenRows
 
@@ -98,7 +103,8 @@ def collect(
     Raises
     ------
     ValueError, TypeError
-        A prompt is empty, too long or begins with BOS twice; a spelling is not one token or
+        A prompt is empty, too long or begins with BOS twice (of token ids two are the caller's
+        own, more are padding); a spelling is not one token or
         belongs to two answers; the model gave NaN.  The message names the prompt or spelling and
         says what to do.
     MemoryError
@@ -130,8 +136,7 @@ def collect(
     >>> rows[:, ...].probs().argmax(axis=1)
     array([0, 2])
     """
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}; it is a whole number from 1 on")
+    batch_size = checked_batch_size(batch_size)
     prompts = as_list(prompts)
     forward = Forward(model, hidden=hidden)
     with untouched(tokenizer):

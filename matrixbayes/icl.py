@@ -23,6 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
+from ._names import counted
+from ._numbers import reals, whole
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -59,9 +61,9 @@ def icl_curve(prior: DirichletMixture, label_counts: ArrayLike) -> Floats:
     >>> mb.icl_curve(prior, [[0, 0], [0, 6], [0, 30]])[:, 1]
     array([0.2, 0.5, 0.8])
     """
-    counts = np.asarray(label_counts)
-    if counts.ndim != 2:
-        raise ValueError(f"label_counts have shape {counts.shape}; they need (n, V)")
+    counts, single = counted(label_counts, prior.tokens, prior.n_tokens, "the prior")
+    if single:
+        raise ValueError(f"label_counts have shape {counts[0].shape}; they need (n, V)")
     return prior.predictive(counts)
 
 
@@ -103,8 +105,8 @@ class IclCurve:
 
     def __call__(self, shots: ArrayLike, others: ArrayLike = 0.0) -> Floats:
         """P(n) at any number of shots, and of demonstrations of other labels beside them."""
-        n = np.atleast_1d(np.asarray(shots, dtype=np.float64))
-        rest = np.broadcast_to(np.asarray(others, dtype=np.float64), n.shape)
+        n = np.atleast_1d(reals(shots, "shots"))
+        rest = np.broadcast_to(reals(others, "others"), n.shape)
         return self.prior.predictive(np.column_stack([rest, n]))[:, 1]
 
 
@@ -256,8 +258,7 @@ def fit_icl_curve(
     points = Points.checked(shots, probabilities, others, weights, groups)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must be between 0 and 1")
-    if not hasattr(n_boot, "__index__") or n_boot < 0:
-        raise ValueError(f"n_boot is {n_boot!r}; it must be a whole number, not negative")
+    n_boot = whole(n_boot, "n_boot", 0)
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
     generator = np.random.default_rng(rng)

@@ -13,6 +13,8 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._numbers import reals
+
 __all__ = ["MOST_POINTS", "bernstein", "checked_shares", "durrmeyer", "evaluated", "lattice"]
 
 Floats = NDArray[np.float64]
@@ -62,7 +64,7 @@ def bernstein(density: Density, degree: int, n_tokens: int) -> tuple[NDArray[np.
 
 def evaluated(density: Density, rows: Floats) -> Floats:
     """A density at rows (n, V), checked."""
-    values = np.asarray(density(rows), dtype=np.float64)
+    values = reals(density(rows), "densities")
     if values.shape != (len(rows),):
         raise ValueError(
             f"density must take rows of shape (n, {rows.shape[1]}) and return (n,); for "
@@ -95,7 +97,7 @@ def checked_shares(sample_weight: ArrayLike | None, n: int) -> Floats:
     """Weights of n samples, divided by their sum."""
     if n == 0:
         raise ValueError("there are no samples")
-    shares = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    shares = np.ones(n) if sample_weight is None else reals(sample_weight, "sample_weight")
     if shares.shape != (n,) or not (np.isfinite(shares) & (shares >= 0.0)).all():
         raise ValueError(f"sample_weight must hold {n} finite numbers >= 0")
     if not shares.sum() > 0.0:

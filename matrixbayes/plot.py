@@ -36,6 +36,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
+from ._numbers import reals
 from ._plot_elicitation import elicitation, elicitation_figure
 from ._plot_learning import icl_curve, learning_path, scaling_laws, wind_tunnel
 from ._plot_mixture import compare_components, components, ternary
@@ -286,14 +287,14 @@ def curves(
     ax = new_axes(ax, 7.5, 3.6)
     last, lowest = 0, 0.0
     for i, (name, value) in enumerate(values.items()):
-        y = np.asarray(value, dtype=np.float64)
+        y = reals(value, f"values[{name!r}]")
         shots = np.arange(len(y))
         last, lowest = max(last, len(y) - 1), min(lowest, float(np.nanmin(y)))
         look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
         look |= {"markersize": 4, "markevery": (i, every(len(shots)) + len(values) - 1)}
         ax.plot(shots, y, label=name, **look)
         if errors is not None and name in errors:
-            e = np.asarray(errors[name], dtype=np.float64)
+            e = reals(errors[name], f"errors[{name!r}]")
             ax.fill_between(shots, y - e, y + e, color=COLOURS[i], alpha=0.18, linewidth=0)
     tidy(ax, xlabel="demonstrations seen (shots)", ylabel=ylabel, title=title)
     shot_axis(ax, last)

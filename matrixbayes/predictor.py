@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._huggingface_forward import Batch, Forward, batches_of
-from ._huggingface_prompts import Prompt
+from ._huggingface_prompts import Prompt, checked_batch_size
+from ._numbers import plain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -83,9 +84,7 @@ class TokenPredictor:
         prefix: Sequence[int] | NDArray[np.integer[Any]] = (),
         batch_size: int = 64,
     ) -> None:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}; it is a whole number from 1 on")
-        self.batch_size = int(batch_size)
+        self.batch_size = checked_batch_size(batch_size)
         with _evaluating(model):
             self._forward = Forward(model)
         known = min(self._forward.n_ids, self._forward.width)
@@ -123,7 +122,7 @@ class TokenPredictor:
         ndarray of shape (n, length, V)
             Log-probabilities; row t given the prefix and tokens 0 to t - 1.
         """
-        tokens = np.asarray(sequences)
+        tokens = plain(sequences, "sequences")
         if tokens.ndim != 2:
             raise ValueError(f"sequences have shape {tokens.shape}; they need (n, length)")
         n, length = tokens.shape
@@ -260,7 +259,7 @@ class TokenPredictor:
 
 def checked_history(given: Any, n_tokens: int, name: str) -> Ids:
     """One history as column numbers; errors call it `name`."""
-    history = np.asarray(given)
+    history = plain(given, name)
     if history.ndim != 1 or (history.size and history.dtype.kind not in "iu"):
         raise ValueError(
             f"{name} has shape {history.shape} and type {history.dtype}; it needs column "
@@ -277,7 +276,7 @@ def checked_history(given: Any, n_tokens: int, name: str) -> Ids:
 
 def _checked_ids(given: Any, name: str, n_ids: int) -> Ids:
     """Token ids that the model has."""
-    ids = np.asarray(list(given) if isinstance(given, range) else given)
+    ids = plain(given, name)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise TypeError(f"{name} is {given!r:.80}; it is a list of token ids")
     outside = np.flatnonzero((ids < 0) | (ids >= n_ids))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._numbers import whole
 
 __all__ = ["Reduction", "reduce"]
 
@@ -43,10 +44,8 @@ class Reduction(NamedTuple):
 
 def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: int) -> Reduction:
     """See `DirichletMixture.reduce`."""
-    if not n_components >= 1:
-        raise ValueError(f"n_components is {n_components}; it must be at least 1")
-    if n_init < 1 or n_samples < 2:
-        raise ValueError("n_init must be at least 1, and n_samples at least 2")
+    n_components = whole(n_components, "n_components", 1)
+    n_init, n_samples = whole(n_init, "n_init", 1), whole(n_samples, "n_samples", 2)
     kept = mixture.weights > 0.0
     if n_components >= int(kept.sum()):
         return Reduction(mixture, 0.0, 0.0, 0.0)

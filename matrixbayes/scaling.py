@@ -16,7 +16,6 @@ Contents
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._numbers import reals, whole
 from ._scaling_search import baseline, bayesian, search
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
     array([0.305   , 0.313115, 0.333508, 0.469047, 0.781364, 0.799992])
     """
     n = _shots(shots)
-    weights, each = np.asarray(rho, dtype=np.float64), np.asarray(p, dtype=np.float64)
+    weights, each = reals(rho, "rho"), reals(p, "p")
     if weights.ndim != 1 or weights.shape != each.shape or not len(each):
         raise ValueError(f"shapes {weights.shape} and {each.shape} of rho and p do not go together")
     good = np.isfinite(weights) & (weights >= 0.0)
@@ -83,7 +83,7 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
 
 
 def _shots(shots: ArrayLike) -> Floats:
-    n = np.array(shots, dtype=np.float64)
+    n = reals(shots, "shots")
     if n.ndim != 1 or not (np.isfinite(n) & (n >= 0.0)).all():
         raise ValueError("shots must be of one dimension, finite and not negative")
     return n
@@ -234,7 +234,7 @@ def fit_scaling_laws(
     >>> found.best.law, found["original"].parameters["P"].round(3)
     ('original', array([[0.8, 0.3]]))
     """
-    n, p = np.array(shots, dtype=np.float64), np.array(probabilities, dtype=np.float64)
+    n, p = reals(shots, "shots").copy(), reals(probabilities, "probabilities").copy()
     p = p[np.newaxis] if p.ndim == 1 else p
     if n.ndim != 1 or p.ndim != 2 or p.shape[1] != len(n) or len(p) == 0:
         raise ValueError(f"shots have shape {n.shape} and probabilities {p.shape}")
@@ -245,9 +245,7 @@ def fit_scaling_laws(
     if not ((p > 0.0) & (p <= 1.0)).all():
         i, j = np.argwhere(~((p > 0.0) & (p <= 1.0)))[0]
         raise ValueError(f"probabilities[{i}, {j}] is {p[i, j]}; it must be above 0 and at most 1")
-    fitted = len(n) if n_fitted is None else operator.index(n_fitted)
-    if not 3 <= fitted <= len(n):
-        raise ValueError(f"n_fitted is {fitted}; it must be from 3 to {len(n)}")
+    fitted = len(n) if n_fitted is None else whole(n_fitted, "n_fitted", 3, len(n))
     wanted = _wanted(laws, len(p))
     generator = np.random.default_rng(rng)
     fits = {law: _fit(law, n, p, fitted, generator) for law in wanted}
