@@ -10,11 +10,20 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 import matrixbayes as mb
+from matrixbayes import _core
+from matrixbayes._elicitation_histories import checked_histories
+from matrixbayes._icl_search import Points
+from matrixbayes._names import near
+from matrixbayes._numbers import floats, plain, reals, whole, wholes
+from matrixbayes.errors import ArgumentError
 
 pd = pytest.importorskip("pandas")
 torch = pytest.importorskip("torch")
@@ -36,6 +45,12 @@ def fitted(kind: str, X: Any, weights: Any = None) -> Any:
 BY_COUNTS, BY_ROWS = fitted("counts", COUNTS), fitted("probs", ROWS)
 
 
+def around(X: Any, weights: Any = None, **options: Any) -> mb.DirichletMixture:
+    return mb.DirichletMixture.from_samples(
+        X, kind="probs", bandwidth=1.0, sample_weight=weights, **options
+    )
+
+
 def matrix(**options: Any) -> mb.TransitionMatrix:
     return mb.TransitionMatrix(1, n_tokens=3, **options)
 
@@ -46,29 +61,25 @@ def selected(X: Any) -> Any:
         return mb.select_prior(X, [1], kind="counts").best_.alpha_
 
 
-def elicited(histories: Any, weights: Any = None, history_kind: str = "counts") -> Any:
+def elicited(weights: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = mb.elicit_prior(
-            histories,
+            [[0], [1], [2], [0]],
             ROWS,
             kind="probs",
-            history_kind=history_kind,
             weights=weights,
             n_components=1,
             n_starts=1,
-            max_iter=3,
-            n_boot=0,
+            max_iter=1,
             rng=0,
         )
     return found.prior.alpha
 
 
-def curve(shots: Any, p: Any, weights: Any = None) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = mb.fit_icl_curve(shots, p, weights=weights, n_boot=0, rng=0)
-    return found.dirichlet.prior.alpha
+def points(shots: Any, p: Any, weights: Any = None) -> Any:
+    found = Points.checked(shots, p, None, weights, None)
+    return np.stack([found.shown, found.probabilities, found.weights])
 
 
 class Chunks:
@@ -94,7 +105,7 @@ COUNT_ENTRIES: dict[str, Callable[[Any], Any]] = {
     "summarize": lambda X: BY_COUNTS.summarize(X).cells,
     "chunks": lambda X: fitted("counts", Chunks(X)).alpha_,
     "select_prior": selected,
-    "elicit_prior": elicited,
+    "histories": lambda X: checked_histories(X, "counts", 3).as_counts().toarray(),
     "icl_curve": lambda X: mb.icl_curve(PRIOR, X),
     "update_rows": lambda X: matrix(discount=0.5).update_rows([[0], [1], [2], [0]], X).counts([0]),
     "update_rows, whole": lambda X: (
@@ -132,13 +143,11 @@ TEXT_ENTRIES: dict[str, Callable[[Any], Any]] = {
 VECTOR_ENTRIES: dict[str, Callable[[Any], Any]] = {
     "sample_weight": lambda w: fitted("counts", COUNTS, w).alpha_,
     "sample_weight of rows": lambda w: fitted("probs", ROWS, w).alpha_,
-    "from_samples": lambda w: (
-        mb.DirichletMixture.from_samples(ROWS, kind="probs", bandwidth=1.0, sample_weight=w).weights
-    ),
+    "from_samples": lambda w: around(ROWS, w).weights,
     "compare": lambda w: mb.compare(matrix(), ROWS, [[0]] * 4, kind="probs", weights=w).weights,
-    "elicit_prior": lambda w: elicited(COUNTS, w),
-    "weights of points": lambda w: curve([0, 1, 2, 5], [0.25, 0.5, 0.5, 0.75], w),
-    "shots": lambda w: curve(w, [0.25, 0.5, 0.375, 0.375]),
+    "elicit_prior": elicited,
+    "weights of points": lambda w: points([0, 1, 2, 5], [0.25, 0.5, 0.5, 0.75], w),
+    "shots": lambda w: points(w, [0.25, 0.5, 0.375, 0.375]),
     "posterior": lambda w: mb.DirichletMixture([1.0], [[1.0, 2, 3, 4]]).posterior(w).alpha,
     "bayesian_law": lambda w: mb.bayesian_law(w, [0.5, 0.5], [0.25, 0.75]),
     "rho": lambda w: mb.bayesian_law([0, 1], w, [0.25, 0.75, 0.5, 0.5]),
@@ -232,8 +241,9 @@ ANY = {  # of whole numbers and of others
         torch.tensor(row, dtype=torch.float64, requires_grad=True) for row in X
     ],
 }
-WHOLE = {
-    f"{d}": (lambda X, d=d: X.astype(d)) for d in ["i1", "i2", "i4", "u1", "u2", "u4", "u8", "f8"]
+WHOLE: dict[str, Callable[[np.ndarray], Any]] = {
+    dtype: (lambda X, dtype=dtype: X.astype(dtype))
+    for dtype in ("i1", "i2", "i4", "u1", "u2", "u4", "u8", "f8")
 }
 WHOLE |= {f"nullable {d}": nullable(d) for d in ("Int64", "Int8", "UInt64", "Float64", "Float32")}
 WHOLE |= {"tensor of uint8": lambda X: torch.tensor(X, dtype=torch.uint8)}
@@ -344,7 +354,7 @@ BAD: dict[str, Callable[[np.ndarray], Any]] = {
 }
 
 
-OPTIONAL = ("counts: predictive", "states: hidden")
+OPTIONAL = ("counts: predictive", "states: hidden", "states: span_of")
 
 
 @pytest.mark.parametrize(("name", "call", "base"), ENTRIES, ids=[entry[0] for entry in ENTRIES])
@@ -355,9 +365,410 @@ def test_what_is_not_its_numbers_is_refused(name: str, call: Any, base: np.ndarr
         if bad == "dictionary" and name == "vector: posterior":
             continue  # a count for each column number
         given = make(base)
-        try:
+        found: Any = None
+        with pytest.raises((TypeError, ValueError), match=r"(?s).{20}"):  # noqa: PT012
             found = answer(call, given)
-        except (TypeError, ValueError) as error:
-            assert len(str(error)) > 20, f"{name} of {bad}: {error!r}"
+            raise AssertionError(f"{name} takes {bad}: {found}")
+
+
+WIDE = {
+    "int64": np.array([[2**53 + 1, 0, 1]]),
+    "uint64": np.array([[2**64 - 1, 0, 1]], dtype=np.uint64),
+    "list": [[2**53 + 1, 0, 1]],
+    "list of ints and floats": [[2**53 + 1, 0.5, 1]],
+    "beyond 64 bits": [[2**64 + 1, 0, 1]],
+    "longdouble": np.array([[1, 0, 3]], dtype=np.longdouble) / 3,
+    "longdouble, large": np.array([[2**53, 0, 3]], dtype=np.longdouble) + 1,
+    "Int64": pd.DataFrame([[2**53 + 1, 0, 1]], dtype="Int64"),
+    "beside floats": pd.DataFrame({"a": [2**53 + 1], "b": [0.5], "c": [1.0]}),
+    "objects": np.array([[2**53 + 1, 0, 0.5]], dtype=object),
+    "tensor": torch.tensor([[2**53 + 1, 0, 1]]),
+    "sparse": sp.csr_array(np.array([[2**53 + 1, 0, 1]])),
+    "sparse longdouble": sp.coo_array(np.array([[1, 0, 3]], dtype=np.longdouble) / 3),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_what_no_double_holds_is_refused(name: str) -> None:
+    for call in (
+        PRIOR.log_evidence,
+        lambda X: fitted("counts", X),
+        lambda X: checked_histories(X, "counts", 3),
+    ):
+        with pytest.raises(ValueError, match="no double holds exactly"):
+            call(WIDE[name])
+
+
+@hypothesis.given(
+    st.lists(st.integers(-(2**70), 2**70), min_size=1, max_size=4),
+    st.sampled_from([list, tuple, np.array, lambda x: np.array(x, dtype=object), pd.Series]),
+)
+@hypothesis.settings(deadline=None)
+def test_a_whole_number_is_exact_or_refused(numbers: list[int], make: Any) -> None:
+    given = make(numbers)
+    if type(given) is np.ndarray and given.dtype.kind == "f":  # NumPy has rounded them
+        return
+    held = all(abs(n) <= 2**53 or float(n) == n for n in numbers)
+    if held:
+        assert [int(x) for x in reals(given, "x").tolist()] == numbers
+    else:
+        with pytest.raises(ArgumentError, match="no double holds exactly"):
+            reals(given, "x")
+    if all(-(2**63) <= n < 2**63 for n in numbers):
+        assert wholes(given, "x").tolist() == numbers
+    else:
+        with pytest.raises(ArgumentError):
+            wholes(given, "x")
+
+
+def test_the_core_rounds_and_wraps_nothing() -> None:
+    digamma: Any = _core.digamma
+    for good in ([2**53], [2**53 + 2], np.array([2**63], dtype="u8"), np.array([2**62], ">i8")):
+        assert digamma(good) == digamma(np.asarray(good).astype(float))
+    for bad in ([2**53 + 1], [-(2**53) - 1], np.array([2**64 - 1], dtype="u8")):
+        with pytest.raises(ValueError, match="no double holds exactly"):
+            digamma(bad)
+    with pytest.raises(ValueError, match="masked"):
+        digamma(masked(STATES))
+    assert_array_equal(digamma(np.ma.masked_array([1.0])), digamma([1.0]))
+    huge = np.array([2**64 - 1], dtype=np.uint64)
+    with pytest.raises(ValueError, match="18446744073709551615, which no int64"):
+        _core.Counts([0, 1], huge, [1.0], 3)
+    with pytest.raises(ValueError, match="masked"):
+        _core.Counts([0, 1], np.ma.masked_array([1], [True]), [1.0], 3)
+
+
+def test_places_are_named() -> None:
+    frame = pd.DataFrame({"x": [3, 2], "y": [1, 5]}, dtype="Int64")
+    frame.loc[1, "y"] = pd.NA
+    with pytest.raises(ValueError, match="row 1, column 'y' of counts is missing"):
+        fitted("counts", frame)
+    with pytest.raises(ValueError, match="row 1, column 1 of counts is masked"):
+        fitted("counts", masked(COUNTS))
+    with pytest.raises(ValueError, match="row 1, column 1 of rows is masked"):
+        fitted("probs", masked(ROWS))
+    with pytest.raises(TypeError, match=r"the count of row 0, column 1 is 682\.5"):
+        matrix().update_rows([[0]], [[1.0, 682.5, 0.0]])
+    with pytest.raises(TypeError, match=r"token 1 of document 0 is 0\.5, of type float64"):
+        matrix().update([0, 0.5])
+    with pytest.raises(TypeError, match="a mask"):
+        matrix().update([True, False])
+    with pytest.raises(ValueError, match="is 9223372036854775808, above"):
+        wholes(np.array([2**63], dtype=np.uint64), "ids")
+
+
+def test_entries_at_one_place_are_summed_before_they_are_narrow() -> None:
+    twice = sp.coo_array((np.array([100, 100, 3], np.int8), ([0, 0, 1], [0, 0, 1])), shape=(2, 3))
+    expected = np.array([[200, 0, 0], [0, 3, 0]])
+    for form in ("tocoo", "tocsr", "tocsc"):
+        made = twice.tocsr(copy=True) if form == "never" else twice
+        if form != "tocoo":  # without adding up
+            made = getattr(sp, f"{form[2:]}_array")(
+                (np.array([100, 100, 3], np.int8), *_compressed(form)), shape=(2, 3)
+            )
+        assert_array_equal(PRIOR.log_evidence(made), PRIOR.log_evidence(expected))
+        assert_array_equal(matrix().update_rows([[0], [1]], made).counts([[0], [1]]), expected)
+    flags = sp.coo_array((np.array([True, True]), ([0, 0], [0, 0])), shape=(1, 3))
+    assert_array_equal(PRIOR.predictive(flags), PRIOR.predictive([[1, 0, 0]]))
+    assert_array_equal(matrix().update_rows([0], flags).counts([0]), [1, 0, 0])
+
+
+def _compressed(form: str) -> tuple[list[int], list[int]]:
+    return ([0, 0, 1], [0, 2, 3]) if form == "tocsr" else ([0, 0, 1], [0, 2, 3, 3])
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 3.0, 2.5, "3", None, np.array([3]), [3]])
+def test_a_size_is_a_whole_number(value: Any) -> None:
+    assert whole(np.int8(3), "n", 1) == whole(np.array(3), "n", 1, 3) == whole(3, "n", 3) == 3
+    for call in (
+        lambda n: whole(n, "n", 1),
+        lambda n: mb.DirichletMixtureEstimator(n, kind="counts").fit(COUNTS),
+        lambda n: mb.TransitionMatrix(n, n_tokens=3),
+        lambda n: PRIOR.reduce(n),
+        lambda n: PRIOR.estimate_entropy(n),
+        lambda n: mb.TransitionMatrix(1, n_tokens=3).generate(n),
+    ):
+        if np.ndim(value) and call is not None:
             continue
-        raise AssertionError(f"{name} takes {bad}: {found}")
+        with pytest.raises(ValueError, match=r"whole number|positive integer"):
+            call(value)
+    assert PRIOR.sample(np.int64(2)).shape == (2, 3)
+    assert PRIOR.sample((np.int8(2), 1)).shape == (2, 1, 3)
+
+
+# -- names -------------------------------------------------------------------------------
+
+NAMES = ("no", "yes", "<other>")
+NAMED = mb.DirichletMixture(PRIOR.weights, PRIOR.alpha, tokens=NAMES)
+
+
+def table(X: np.ndarray) -> Any:
+    return pd.DataFrame(X, columns=list(NAMES))
+
+
+def as_rows(frame: Any) -> mb.NextTokenRows:
+    rows = frame.to_numpy() / frame.to_numpy().sum(axis=1, keepdims=True)
+    return mb.NextTokenRows(np.log(rows), tokens=tuple(frame.columns))
+
+
+BY_NAMED_COUNTS, BY_NAMED_ROWS = fitted("counts", table(COUNTS)), fitted("probs", table(ROWS))
+
+
+def named_matrix() -> mb.TransitionMatrix:
+    return mb.TransitionMatrix(1, tokens=NAMES)
+
+
+def resumed(frame: Any) -> Any:
+    estimator = fitted("counts", table(COUNTS))
+    return estimator.partial_fit(frame).alpha_
+
+
+NAMED_ENTRIES: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
+    "score": (lambda X: BY_NAMED_COUNTS.score(X), COUNTS),
+    "predict_proba": (lambda X: BY_NAMED_COUNTS.predict_proba(X), COUNTS),
+    "summarize": (lambda X: BY_NAMED_COUNTS.summarize(X).cells, COUNTS),
+    "bic": (lambda X: BY_NAMED_COUNTS.bic(X), COUNTS),
+    "partial_fit": (resumed, COUNTS),
+    "score of chunks": (lambda X: BY_NAMED_COUNTS.score(Chunks(X)), COUNTS),
+    "score of rows": (lambda X: BY_NAMED_ROWS.score(X), ROWS),
+    "information": (lambda X: BY_NAMED_ROWS.information(X).hessian, ROWS),
+    "score of NextTokenRows": (lambda X: BY_NAMED_ROWS.score(as_rows(X)), ROWS),
+    "log_evidence": (NAMED.log_evidence, COUNTS),
+    "predictive": (NAMED.predictive, COUNTS),
+    "responsibilities": (lambda X: NAMED.responsibilities(X, kind="counts"), COUNTS),
+    "log_prob": (lambda X: NAMED.log_prob(X, kind="probs"), ROWS),
+    "log_prob of NextTokenRows": (lambda X: NAMED.log_prob(as_rows(X)), ROWS),
+    "log_prob of one row": (lambda X: NAMED.log_prob(X.iloc[0], kind="probs"), ROWS),
+    "icl_curve": (lambda X: mb.icl_curve(NAMED, X), COUNTS),
+    "NextTokenRows": (lambda X: mb.NextTokenRows(np.log(X), tokens=NAMES).probs(), ROWS),
+    "from_logits": (
+        lambda X: mb.NextTokenRows.from_logits(X, kind="probs", tokens=NAMES).probs(),
+        ROWS,
+    ),
+    "from_samples": (lambda X: around(X, tokens=NAMES).alpha, ROWS),
+    "alpha": (lambda X: mb.DirichletMixture([0.25] * 4, X, tokens=NAMES).alpha, COUNTS + 1.0),
+    "compare": (
+        lambda X: mb.compare(named_matrix(), X, [[0], [1], [2], [0]], kind="probs").kl,
+        ROWS,
+    ),
+    "update_rows": (
+        lambda X: named_matrix().update_rows([[0], [1], [2], [0]], X).counts([[0], [1]]),
+        COUNTS,
+    ),
+    "prior of a matrix": (
+        lambda X: mb.TransitionMatrix(
+            1, tokens=NAMES, prior=mb.DirichletMixture([0.25] * 4, X)
+        ).predict([0]),
+        COUNTS + 1.0,
+    ),
+    "init": (
+        lambda X: (
+            mb.DirichletMixtureEstimator(
+                4, kind="counts", init=mb.DirichletMixture([0.25] * 4, X), max_iter=1
+            )
+            .fit(table(COUNTS))
+            .lower_bound_
+        ),
+        COUNTS + 1.0,
+    ),
+    "histories": (
+        lambda X: checked_histories(X, "counts", 3, NAMES).as_counts().toarray(),
+        COUNTS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_ENTRIES)
+def test_columns_are_matched_by_name(name: str) -> None:
+    call, base = NAMED_ENTRIES[name]
+    frame = table(base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = call(frame)
+        if "NextTokenRows of" not in name and "one row" not in name and "init" not in name:
+            with_values = call(frame.to_numpy()) if "NextTokenRows" not in name else expected
+            np.testing.assert_allclose(with_values, expected, rtol=1e-12)
+        for order in ([2, 0, 1], [1, 0, 2]):
+            assert_array_equal(call(frame.iloc[:, order]), expected, err_msg=name)
+        with pytest.raises(ValueError, match=r"' yes'.*'yes'|- +yes"):
+            call(frame.rename(columns={"yes": " yes"}))
+        with pytest.raises(ValueError, match="twice"):
+            call(frame.iloc[:, [0, 1, 1]])
+        if name != "prior of a matrix":
+            with pytest.raises(ValueError, match=r"missing|2 tokens"):
+                call(frame.iloc[:, :2].div(1.0))
+
+
+def test_one_column_is_matched_by_its_index() -> None:
+    seen = pd.Series(["yes", "no", "yes", "<other>", "yes"])
+    expected = NAMED.posterior([1, 3, 1]).alpha
+    shuffled = pd.Series([3, 1, 1], index=["yes", "<other>", "no"])
+    for given in (
+        seen.value_counts(),
+        seen.value_counts().astype("Int64"),
+        seen.astype("category").value_counts(),
+        shuffled,
+        shuffled.to_dict(),
+        seen,
+        seen.tolist(),
+        tuple(seen),
+        seen.to_numpy(),
+        np.array(seen.tolist()),
+        np.array(seen.tolist(), dtype=np.dtypes.StringDType()) if hasattr(np, "dtypes") else seen,
+        seen.astype("category"),
+        seen.astype("string"),
+        seen.astype(object),
+        (word for word in seen),
+    ):
+        assert_array_equal(NAMED.posterior(given).alpha, expected)
+    assert_array_equal(
+        NAMED.predictive([["yes", "yes"], ["no"]]), NAMED.predictive([[0, 2, 0], [1, 0, 0]])
+    )
+    assert_array_equal(
+        PRIOR.posterior(pd.Series([2, 2, 0]).value_counts()).alpha, PRIOR.posterior([1, 0, 2]).alpha
+    )
+    for bad in (shuffled.rename({"yes": " yes"}), [" yes"], {" yes": 1}, np.array([" yes"])):
+        with pytest.raises(ValueError, match=r"' yes' is not .*did you mean 'yes'"):
+            NAMED.posterior(bad)
+    with pytest.raises(ValueError, match="twice"):
+        NAMED.posterior(pd.Series([1, 2], index=["yes", "yes"]))
+    with pytest.raises(ValueError, match="have none"):
+        PRIOR.posterior(["yes"])
+    with pytest.raises(TypeError, match=r"\['yes'\]"):
+        NAMED.posterior("yes")
+
+
+def test_a_fit_keeps_the_names() -> None:
+    for fit in (
+        fitted("counts", table(COUNTS)),
+        fitted("probs", table(ROWS)),
+        mb.select_prior(table(COUNTS), [1], kind="counts").best_,
+        mb.select_prior(table(ROWS), [1], kind="probs").best_,
+        mb.DirichletMixtureEstimator(1, kind="counts").partial_fit(table(COUNTS)),
+    ):
+        assert fit.prior_.tokens == NAMES
+        assert tuple(fit.feature_names_in_) == NAMES
+    assert fitted("counts", COUNTS).prior_.tokens is None
+    numbered = pd.DataFrame(COUNTS)
+    fit = fitted("counts", numbered)
+    assert fit.prior_.tokens is None
+    assert fit.score(numbered[[2, 0, 1]]) == fit.score(numbered)
+
+
+def test_matrices_are_merged_by_name() -> None:
+    texts = (["no", "yes", "yes", "no"], ["yes", "<other>", "no", "yes"])
+    for options in ({}, {"hierarchical": True}, {"discount": 0.5}):
+        mine = mb.TransitionMatrix(2, tokens=NAMES, **options).update(texts[0])
+        other = mb.TransitionMatrix(2, tokens=NAMES[::-1], **options).update(texts[1])
+        same = mb.TransitionMatrix(2, tokens=NAMES, **options).update(texts[1])
+        found, expected = mine + other, mine + same
+        assert_array_equal(found.contexts(), expected.contexts())
+        assert (found.rows() != expected.rows()).nnz == 0
+        assert sum([mine, same]).n_observed == expected.n_observed
+    with pytest.raises(ValueError, match="do not merge: unexpected are 'nay'"):
+        named_matrix().merge(mb.TransitionMatrix(1, tokens=("nay", "yes", "<other>")))
+    with pytest.raises(TypeError, match="unsupported"):
+        1 + named_matrix()
+
+
+def test_statistics_are_summed() -> None:
+    for by, X in ((BY_COUNTS, COUNTS), (BY_ROWS, ROWS)):
+        one = by.summarize(X)
+        assert sum([one, one]).n_rows == 8
+        with pytest.raises(TypeError):
+            1 + one
+
+
+@hypothesis.given(
+    st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6, unique=True), st.data()
+)
+@hypothesis.settings(deadline=None)
+def test_what_was_meant_is_a_name(names: list[str], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(names))
+    meant = near(f" {name} ", names)
+    assert meant is not None
+    assert meant.strip() == name.strip()
+    assert near("@@@@@@@@@@", [n for n in names if "@" not in n]) is None
+
+
+# -- documents -----------------------------------------------------------------------------
+
+
+def test_rows_are_documents() -> None:
+    frame = pd.DataFrame([[0, 1, 2, 0], [0, 1, 2, 0]])
+    for given in (frame, frame.rename(columns=str), frame.astype("Int64"), frame.astype(float)):
+        assert matrix().update(given).rows().toarray().tolist() == [[0, 2, 0], [0, 0, 2], [2, 0, 0]]
+    texts = [[0, 1, 2], [1, 2]]
+    expected = matrix().update(texts).rows().toarray()
+    ragged = np.empty(2, dtype=object)
+    ragged[:] = texts
+    for given in (
+        pd.Series(texts),
+        pd.Series(texts, index=[7, 3]),
+        pd.DataFrame({"ids": texts}),
+        ragged,
+        [pd.Series(text) for text in texts],
+        [torch.tensor(text) for text in texts],
+        tuple(map(tuple, texts)),
+        iter(texts),
+    ):
+        assert_array_equal(matrix().update(given).rows().toarray(), expected)
+    text = matrix().update([0, 1, 2]).rows().toarray()
+    assert_array_equal(matrix().update(pd.Series([0, 1, 2])).rows().toarray(), text)
+    for column in (np.array([[0], [1]]), pd.DataFrame({"ids": [0, 1]}), torch.tensor([[0], [1]])):
+        with pytest.raises(ValueError, match="documents of one token each"):
+            matrix().update(column)
+
+
+def test_words_in_any_type_of_text() -> None:
+    words = ["a", "b", "a"]
+    expected = mb.TransitionMatrix(1, tokens=("a", "b")).update(words).rows().toarray()
+    for given in (
+        np.array(words),
+        np.array(words, dtype=object),
+        pd.Series(words),
+        pd.Series(words, dtype="string"),
+        pd.Series(words, dtype="category"),
+        np.array(words, dtype=np.dtypes.StringDType()) if hasattr(np, "dtypes") else words,
+        tuple(words),
+    ):
+        found = mb.TransitionMatrix(1, tokens=("a", "b")).update(given).rows().toarray()
+        assert_array_equal(found, expected)
+    with pytest.raises(
+        ValueError, match=r"token 1 of document 0 is 'zzz'.*tokens=\(\.\.\., '<unk>'\)"
+    ):
+        mb.TransitionMatrix(1, tokens=("a", "b")).perplexity(["a", "zzz"])
+
+
+# -- kinds ---------------------------------------------------------------------------------
+
+
+def test_probabilities_are_no_logits() -> None:
+    for rows in (ROWS, ROWS.astype(np.float32), torch.tensor(ROWS).bfloat16(), ROWS[:1]):
+        with pytest.warns(UserWarning, match="say kind='probs'"):
+            mb.NextTokenRows.from_logits(rows)
+    for rows in (np.log(ROWS), ROWS - 0.5, ROWS * 2.0, np.vstack([ROWS, -ROWS]), np.zeros((2, 3))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mb.NextTokenRows.from_logits(rows)
+
+
+def test_a_list_of_the_top_tokens_is_not_to_be_divided() -> None:
+    with pytest.raises(ValueError, match=r"sums to 0\.904.*'<other>'"):
+        mb.NextTokenRows(np.log([[0.400, 0.286, 0.218]]))
+    with pytest.raises(ValueError, match=r"sums to 1\.2.*kind='logits'"):
+        mb.NextTokenRows.from_logits([[0.6, 0.6]], kind="probs")
+
+
+def test_small_probabilities_are_seen() -> None:
+    many = mb.DirichletMixture([1.0], np.arange(1.0, 50_001.0)[np.newaxis])
+    assert "49999 4e-05" in repr(many)
+    assert " 0.000" not in repr(many)
+
+
+def test_bfloat16_of_embeddings() -> None:
+    short = torch.tensor(STATES).bfloat16()
+    found = floats(short, "embeddings")
+    assert found.dtype == np.float32
+    assert_array_equal(found, short.float().numpy())
+    assert plain(STATES, "x") is STATES
