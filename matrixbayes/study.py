@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._names import in_order, order_of
 from ._study_inputs import BUNDLED, Shots, UsageError, load_model, read_shots
 from ._study_shots import ShotStudy, follow
 
@@ -291,7 +292,12 @@ def _usable_truth(task: _Task, rows: NextTokenRows) -> tuple[DirichletMixture | 
     """The truth, if it is about the columns of the rows; and notes for the reader."""
     notes = []
     truth = task.truth
-    if truth is not None and rows.tokens != truth.tokens:
+    names = None if truth is None else truth.tokens
+    if truth is not None and names is not None and set(names) == set(rows.tokens or ()):
+        order = order_of(names, rows.tokens, "the tokens of the true prior")
+        alpha = in_order(truth.alpha, order)
+        truth = DirichletMixture(truth.weights, alpha, tokens=rows.tokens)
+    elif truth is not None and rows.tokens != names:
         truth = None
         notes.append("the true prior is over other tokens than --vocab: not compared with")
     if task.vocab is not None and rows.tokens is not None and len(rows.tokens) > len(task.vocab):
