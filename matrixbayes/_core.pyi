@@ -139,6 +139,9 @@ def count_expectation(
     /,
 ) -> tuple[_Floats, _Floats, float]: ...
 def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_Floats, _Floats]: ...
+def posterior_learning(
+    mixture: DirichletMixture, counts: ArrayLike, tokens: ArrayLike, /
+) -> tuple[_Floats, _Floats]: ...
 
 # -- transitions -----------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._core import posterior_learning
 from ._numbers import plain
 from .matrix import columns_of
 from .mixture import DirichletMixture
@@ -176,10 +177,10 @@ def learning_path(
 
     Notes
     -----
-    Time is O(T V K), and memory O(T V); a report's posteriors are made one by one, a millisecond
-    each.  The uncertainty is that of the posterior before a temperature.  KL keeps the terms
-    sum(predictive) - sum(row) of rows that sum to 1 only to rounding, so that it does not fall
-    below 0.
+    Time is O(T V K), and memory O(T V); posteriors of chains, and of counts that fade, are made one
+    by one, a millisecond each.  The uncertainty is that of the posterior before a temperature.  KL
+    keeps the terms sum(predictive) - sum(row) of rows that sum to 1 only to rounding, so that it
+    does not fall below 0.
 
     Examples
     --------
@@ -266,16 +267,21 @@ def _rows_of(model: Any, sequence: Ids, start: int, width: int, kind: str) -> Fl
 
 def _posterior(found: Any, sequence: Ids, start: int, width: int) -> tuple[Floats, Floats]:
     """The predictive (T, V) and the three parts of its uncertainty (T, 3), from `start` on."""
-    ends = np.arange(start, len(sequence))
+    prior = _independent(found)
+    if prior is not None:
+        before = np.bincount(sequence[:start], minlength=width)
+        predictive, parts = posterior_learning(prior, before, sequence[start:-1])
+        if prior is found:
+            return predictive, parts
+    histories = [sequence[:end] for end in range(start, len(sequence))]
+    predictive = np.asarray(found.predict(histories), dtype=np.float64)
+    if prior is None:
+        parts = np.array([found.posterior(history).uncertainty() for history in histories])
+    return predictive, parts
+
+
+def _independent(found: Any) -> DirichletMixture | None:
+    """The prior of tokens that are independent given their row, or None where they are not."""
     if isinstance(found, DirichletMixture):
-        counts = np.zeros((len(ends), width))
-        counts[0] = np.bincount(sequence[:start], minlength=width)
-        counts[np.arange(1, len(ends)), sequence[start:-1]] = 1.0
-        np.cumsum(counts, axis=0, out=counts)
-        predictive = np.atleast_2d(found.predictive(counts))
-        posteriors: Iterable[DirichletMixture] = (found.posterior(row) for row in counts)
-    else:
-        histories = [sequence[:end] for end in ends]
-        predictive = np.asarray(found.predict(histories), dtype=np.float64)
-        posteriors = (found.posterior(history) for history in histories)
-    return predictive, np.array([posterior.uncertainty() for posterior in posteriors])
+        return found
+    return found.prior if found.family == "iid" and found.discount == 1.0 else None

@@ -549,6 +549,20 @@ def transition_counts() -> Cases:
     yield "type", lambda: fails(TypeError, old.merge, 3)
 
 
+def posterior_learning() -> Cases:
+    function, prior = _core.posterior_learning, mixture()
+    counts, tokens = np.array([1.0, 0.5, 0.0]), np.array([0, 2])
+    yield "learns", lambda: function(prior, counts, tokens)
+    yield "integers", lambda: function(prior, [1, 0, 0], tokens.astype(np.uint8))
+    yield "nothing", lambda: function(prior, counts, [])
+    yield "length", lambda: fails(ValueError, function, prior, counts[:1], tokens)
+    yield "negative", lambda: fails(ValueError, function, prior, -counts, tokens)
+    yield "token", lambda: fails(ValueError, function, prior, counts, [0, 3])
+    yield "type", lambda: fails(TypeError, function, counts, counts, tokens)
+    yield "raises", lambda: fails(OSError, function, prior, counts, Bad())
+    yield "raises, counts", lambda: fails(OSError, function, prior, Bad(), tokens)
+
+
 def fading_counts() -> Cases:
     new = _core.FadingCounts
     old, other, twin = new(2, 4, 0.9), new(1, 4, 0.9), new(2, 4, 0.5)
@@ -728,6 +742,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     "squared_distances": squared_distances,
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
+    "posterior_learning": posterior_learning,
     "FadingCounts": fading_counts,
     **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
     "TransitionUpdate": transition_update,

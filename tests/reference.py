@@ -46,6 +46,16 @@ def log_evidence(weights, alpha, counts):
     return logsumexp(np.log(weights) + each)
 
 
+def entropies(weights, alpha, counts):
+    """The predictive after counts, its entropy, and the mean entropy of the posterior's rows."""
+    after, total = alpha + counts, (alpha + counts).sum(1)
+    each = gammaln(alpha.sum(1)) - gammaln(total) + (gammaln(after) - gammaln(alpha)).sum(1)
+    r = np.exp(np.log(weights) + each - logsumexp(np.log(weights) + each))
+    p = (r / total) @ after
+    rows = (after * (psi(total + 1)[:, None] - psi(after + 1))).sum(1) / total
+    return p, -(p @ np.log(p)), r @ rows
+
+
 def variance(weights, alpha):
     """Law of total variance, from scipy's Dirichlet."""
     means = np.array([stats.dirichlet(a).mean() for a in alpha])

@@ -147,6 +147,7 @@ extern PyMethodDef mb_em_functions[];
 extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
+extern PyMethodDef mb_learning_functions[];
 extern PyMethodDef mb_mixture_methods[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;

@@ -135,7 +135,7 @@ mb_fading_tick(const mb_fading *counts, mb_fading_cell cell, uint64_t clock)
 static uint64_t
 span_of(double discount)
 {
-    double tokens = discount < 1.0 ? 200.0 / -log2(discount) : 0x1p62;
+    double tokens = discount < 1.0 ? 139.0 / -log(discount) : 0x1p62;
     return tokens < 1.0 ? 1 : (uint64_t)tokens;
 }
 

@@ -3,6 +3,7 @@
 #ifndef MB_FADING_RUNS_H
 #define MB_FADING_RUNS_H
 
+#include "exact_sum.h"
 #include "fading.h"
 
 /* A run with room for so many rows and pairs, empty; NULL where memory is short. */
@@ -60,21 +61,6 @@ mb_fading_cell mb_fading_tick(const mb_fading *counts, mb_fading_cell cell, uint
 /* A walk through a row: the next token whose count is not 0 now, or 0 at the end. */
 int mb_fading_next(const mb_fading *counts, mb_fading_row *row, uint32_t *token, double *now,
                    mb_fading_cell *cell);
-
-/* ---- sums ------------------------------------------------------------------------------- */
-
-/* A sum that keeps what rounding takes off it (Neumaier 1974). */
-typedef struct {
-    double sum, rest;
-} mb_exact_sum;
-
-static inline void
-mb_exact_add(mb_exact_sum *s, double x)
-{
-    double sum = s->sum + x, size = s->sum < 0.0 ? -s->sum : s->sum;
-    s->rest += size >= (x < 0.0 ? -x : x) ? (s->sum - sum) + x : (x - sum) + s->sum;
-    s->sum = sum;
-}
 
 /* ---- texts ---------------------------------------------------------------------------- */
 
