@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { READ = 4 /* nanoseconds of an entry */ };
+enum { PIECE = 1 << 12, READ = 4 /* nanoseconds of an entry */ };
 
 typedef struct {
     PyObject_HEAD mb_counts *counts;
@@ -157,9 +157,12 @@ static mb_status
 count_entries(const mb_counts *c, mb_interrupt *interrupt, size_t *n)
 {
     *n = 0;
-    for (size_t i = 0; i < c->n_entries; i++) {
-        *n += c->token[c->entries[i]] < c->n_tokens;
-        MB_TRY(mb_ask(interrupt, READ));
+    for (size_t i = 0; i < c->n_entries;) {
+        size_t end = c->n_entries - i < PIECE ? c->n_entries : i + PIECE;
+        for (; i < end; i++) {
+            *n += c->token[c->entries[i]] < c->n_tokens;
+        }
+        MB_TRY(mb_ask(interrupt, READ * PIECE));
     }
     return MB_OK;
 }
@@ -177,9 +180,9 @@ write_sparse(const mb_counts *c, mb_interrupt *interrupt, int64_t *starts, int64
                 columns[n] = (int64_t)c->token[cell];
                 values[n++] = c->count[cell];
             }
-            MB_TRY(mb_ask(interrupt, READ));
+            MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, READ * PIECE) : MB_OK);
         }
-        MB_TRY(mb_ask(interrupt, READ));
+        MB_TRY(row % PIECE == 0 ? mb_ask(interrupt, READ * PIECE) : MB_OK);
     }
     starts[c->n_rows] = n;
     return MB_OK;

@@ -144,6 +144,7 @@ accumulate(PyObject *module, PyObject *args)
 
 /* ---- the M-step -------------------------------------------------------------------------- */
 
+enum { PIECE = 256 /* cells between two thoughts of stopping */ };
 enum { AS_IT_WAS = -1, SETTLED = 0, CAPPED = 1 };
 
 /* The prior (each, total, rate, max_concentration) of `arg`; -1 with an exception. */
@@ -216,7 +217,7 @@ maximize_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *a
         for (size_t j = 0; j < step->n_components; j++) {
             total += step->cells.weight[c * cells.stride + j];
         }
-        MB_TRY(mb_ask(interrupt, step->n_components + 4));
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (step->n_components + 4)) : MB_OK);
     }
     if (!(mine > 1e-12 * total)) {
         return MB_OK;
@@ -319,8 +320,10 @@ find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_inter
             break;
         }
         const double *weight = cells->weight + c * cells->stride;
-        *weighs = mb_first_outside(&mb_finite_not_negative, n_components, weight) < n_components;
-        MB_TRY(mb_ask(interrupt, n_components + 4));
+        for (size_t k = 0; k < n_components; k++) {
+            *weighs |= !(weight[k] >= 0.0) || isinf(weight[k]);
+        }
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (n_components + 4)) : MB_OK);
     }
     *fault = c;
     return MB_OK;

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SMALL = 256 };
+enum { SMALL = 256, PIECE = 1 << 10 };
 enum { READ = 4, LOOK_UP = 16 /* nanoseconds, the second of what is in no cache */ };
 
 /* What is known of a token. */
@@ -54,7 +54,7 @@ copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, u
     size_t first = *n;
     double total = 0.0;
     for (size_t i = (size_t)*start; i < (size_t)end; i++) {
-        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
+        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, LOOK_UP * PIECE) : MB_OK);
         int64_t v = rows->columns[i];
         double value = rows->values[i];
         if (v < 0 || (uint64_t)v >= rows->n_tokens) {
@@ -114,7 +114,7 @@ copy_rows(const mb_sparse_rows *rows, workspace *w, mb_counts *c, mb_sparse_faul
     for (size_t i = 0; i < rows->n_rows; i++) {
         MB_TRY(copy_row(rows, i, &start, w, c->entries, &n, fault));
         note_counts(c->starts[i], n, c->entries, w);
-        MB_TRY(mb_ask(w->interrupt, LOOK_UP * (n - c->starts[i] + 1)));
+        MB_TRY(mb_ask(w->interrupt, READ * (n - c->starts[i] + 1)));
         c->starts[i + 1] = n;
     }
     c->n_entries = n;
@@ -278,7 +278,7 @@ static mb_status
 find_cells(workspace *w, mb_counts *c)
 {
     for (size_t i = 0; i < c->n_entries; i++) {
-        MB_TRY(mb_ask(w->interrupt, LOOK_UP));
+        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, LOOK_UP * PIECE) : MB_OK);
         const column *of = &w->columns[c->entries[i]];
         size_t place;
         if (of->n_others == 0) {

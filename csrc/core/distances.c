@@ -310,8 +310,8 @@ block_hilbert(size_t n_tokens, size_t n_a, const double *a, size_t n_b, const do
 static size_t
 rows_of_block(size_t n_tokens)
 {
-    size_t rows = ((size_t)1 << 14) / (n_tokens + 1) / 4 * 4;
-    return rows > 4 ? rows : 4;
+    size_t rows = ((size_t)1 << 16) / (n_tokens + 1);
+    return rows > 8 ? rows : 8;
 }
 
 mb_status
@@ -319,12 +319,14 @@ mb_block_distances(mb_distance kind, size_t n_tokens, size_t n_a, const double *
                    const double *b, mb_interrupt *interrupt, double *out)
 {
     const size_t step = rows_of_block(n_tokens);
+    if (kind == MB_VARIATION) {
+        return mb_block_variation(n_tokens, n_a, a, n_b, b, interrupt, out);
+    }
     for (size_t i = 0; i < n_a; i += step) {
         size_t n = n_a - i < step ? n_a - i : step;
         const double *mine = a + i * n_tokens;
         double *to = out + i * n_b;
-        MB_TRY(kind == MB_VARIATION ? mb_block_variation(n_tokens, n, mine, n_b, b, interrupt, to)
-               : kind == MB_JENSEN_SHANNON
+        MB_TRY(kind == MB_JENSEN_SHANNON
                    ? block_jensen_shannon(n_tokens, n, mine, n_b, b, interrupt, to)
                    : block_hilbert(n_tokens, n, mine, n_b, b, interrupt, to));
     }

@@ -8,6 +8,7 @@
 enum {
     COST = 64, /* nanoseconds of a key that is looked for in a run */
     PAIR = 8,  /* and of a pair that is read */
+    PIECE = 1 << 10,
     KEYS = MB_SEARCHES,
     ROWS = MB_SEARCHES / 2 /* a row is found by two keys */
 };
@@ -258,7 +259,7 @@ mb_transitions_n_contexts(const mb_transitions *counts, mb_interrupt *interrupt,
     for (size_t i = 0; i < run->n; i++) {
         const uint64_t *key = run->keys + i * n_words;
         *n += i == 0 || !mb_key_same_context(&counts->layout, key, key - n_words);
-        MB_TRY(mb_ask(interrupt, PAIR));
+        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, PAIR * PIECE) : MB_OK);
     }
     return MB_OK;
 }
@@ -290,7 +291,7 @@ mb_transitions_all(const mb_transitions *counts, size_t n_contexts, mb_interrupt
         }
         tokens[i] = mb_key_token(layout, key, layout->order);
         times[i] = mb_run_count(counts->runs[0], i);
-        MB_TRY(mb_ask(interrupt, PAIR));
+        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, PAIR * PIECE) : MB_OK);
     }
     for (; row < n_contexts; row++) { /* borrowed keys have changed */
         memset(contexts + row * layout->order, 0, layout->order * sizeof(uint32_t));

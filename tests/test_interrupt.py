@@ -1,0 +1,225 @@
+"""Every long call gives way to a signal: what its handler raises ends it, with nothing changed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from itertools import starmap
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrixbayes import _core
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+
+PRIOR = (0.1, 0.0, 1e-3, 1e12)
+
+
+def mixture(n_components: int, n_tokens: int) -> _core.DirichletMixture:
+    alpha = np.random.default_rng(0).random((n_components, n_tokens)) + 0.5
+    return _core.DirichletMixture(np.full(n_components, 1 / n_components), alpha)
+
+
+def rows(n: int, n_tokens: int, dtype: Any = np.float64) -> Any:
+    """Log-probabilities; what is in them is nothing to a signal."""
+    return np.full((n, n_tokens), -np.log(n_tokens), dtype)
+
+
+def counted(n_tokens: int, n: int) -> tuple[_core.TransitionCounts, Any]:
+    tokens = np.random.default_rng(0).integers(0, n_tokens, n)
+    counts = _core.TransitionCounts(2, n_tokens)
+    counts.update(tokens)
+    return counts, tokens
+
+
+def encoded(n_rows: int, each: int, n_tokens: int) -> _core.Counts:
+    rng = np.random.default_rng(0)
+    n = n_rows * each
+    starts = np.arange(0, n + 1, each)
+    values = rng.integers(1, 50, n).astype(float)
+    return _core.Counts(starts, rng.integers(0, n_tokens, n), values, n_tokens)
+
+
+def cells(n: int, each: int) -> tuple[Any, ...]:
+    """The M-step of counts from n cells, `each` of a token."""
+    tokens = np.arange(n, dtype=np.uint32) // each
+    values = np.tile(np.arange(1.0, each + 1), n // each)
+    return tokens, values, np.ones((n, 1)), np.ones((1, n // each)), PRIOR
+
+
+def statistics(n_components: int, n_tokens: int) -> _core.SufficientStatistics:
+    sums = np.random.default_rng(0).random((n_components, n_tokens)) - 20.0
+    return _core.SufficientStatistics(np.ones(n_components), sums, -1.0, 1)
+
+
+def table(call: Callable[..., Any], *rest: Any) -> Callable[[], tuple[Any, ...]]:
+    def prepare() -> tuple[Any, ...]:
+        m, c = mixture(64, 500), encoded(50_000, 50, 500)
+        return call, m, c, _core.evidence_table(m, c), 0, c.n_rows, *rest
+
+    return prepare
+
+
+# Each takes some 0.1 s and more on a machine with nothing else to do, and below 1 GB.
+CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "Counts of many tokens": lambda: (_core.Counts, [0, 1], [0], [1.0], 6_000_000),
+    "Counts of many entries": lambda: (
+        _core.Counts,
+        np.arange(0, 8_000_001, 4),
+        np.arange(8_000_000) % 100_000,
+        np.random.default_rng(0).random(8_000_000),
+        100_000,
+    ),
+    "sparse": lambda: (encoded(2_000_000, 8, 500).sparse,),
+    "DirichletMixture": lambda: (
+        _core.DirichletMixture,
+        np.full(128, 1 / 128),
+        np.ones((128, 200_000)),
+    ),
+    "posterior": lambda: (mixture(64, 200_000).posterior, np.ones(200_000)),
+    "predictive": lambda: (mixture(64, 20_000).predictive, np.ones((40, 20_000))),
+    "log_evidence": lambda: (mixture(64, 20_000).log_evidence, np.ones((40, 20_000))),
+    "count_responsibilities": lambda: (
+        mixture(4, 100).count_responsibilities,
+        np.ones((200_000, 100)),
+    ),
+    "log_prob": lambda: (mixture(64, 5000).log_prob, rows(10_000, 5000, np.float32)),
+    "responsibilities of long rows": lambda: (
+        mixture(64, 200_000).responsibilities,
+        rows(300, 200_000, np.float32),
+    ),
+    "sample_log_probs": lambda: (mixture(2, 20_000).sample_log_probs, 1000, np.random.PCG64(0)),
+    "component_entropy": lambda: (mixture(64, 100_000).component_entropy,),
+    "variance": lambda: (mixture(128, 100_000).variance,),
+    "uncertainty": lambda: (mixture(64, 100_000).uncertainty,),
+    "uncertainty of one component": lambda: (mixture(1, 20_000_000).uncertainty,),
+    "expectation": lambda: (_core.expectation, mixture(32, 5000), rows(10_000, 5000, np.float32)),
+    "accumulate": lambda: (
+        _core.accumulate,
+        rows(20_000, 2000, np.float32),
+        np.ones((20_000, 128)),
+    ),
+    "squared_distances": lambda: (
+        _core.squared_distances,
+        rows(60_000, 2000, np.float32),
+        rows(1, 2000)[0],
+    ),
+    "maximization": lambda: (
+        _core.maximization,
+        statistics(1, 2_000_000),
+        np.ones((1, 2_000_000)),
+        PRIOR,
+    ),
+    "maximization of many components": lambda: (
+        _core.maximization,
+        statistics(500_000, 3),
+        np.ones((500_000, 3)),
+        PRIOR,
+    ),
+    "count_maximization": lambda: (_core.count_maximization, *cells(5_000_000, 100)),
+    "count_maximization of one token": lambda: (
+        _core.count_maximization,
+        *cells(5_000_000, 5_000_000),
+    ),
+    "evidence_table": lambda: (
+        _core.evidence_table,
+        mixture(64, 100_000),
+        encoded(100_000, 10, 100_000),
+    ),
+    "count_expectation": table(_core.count_expectation),
+    "count_posterior": table(_core.count_posterior),
+    "count_accumulate": lambda: (
+        _core.count_accumulate,
+        encoded(100_000, 50, 500),
+        np.ones((100_000, 64)),
+    ),
+    "total variation": lambda: (
+        _core.block_distances,
+        "total_variation",
+        *2 * (np.exp(rows(2000, 3000)),),
+    ),
+    "total variation of short rows": lambda: (
+        _core.block_distances,
+        "total_variation",
+        *2 * (np.exp(rows(8000, 4)),),
+    ),
+    "Jensen-Shannon": lambda: (
+        _core.block_distances,
+        "jensen_shannon_divergence",
+        *2 * (np.exp(rows(400, 5000)),),
+    ),
+    "Hilbert": lambda: (_core.block_distances, "hilbert", *2 * (rows(600, 5000),)),
+    "pair_distances": lambda: (
+        _core.pair_distances,
+        "kl",
+        rows(10, 20_000),
+        np.arange(10_000) % 10,
+        np.arange(10_000) % 9,
+    ),
+    "lgamma": lambda: (_core.lgamma, np.linspace(0.1, 9.0, 40_000_000)),
+    "inverse_digamma": lambda: (_core.inverse_digamma, np.linspace(-9.0, 9.0, 30_000_000)),
+    "lgamma_difference": lambda: (
+        _core.lgamma_difference,
+        np.linspace(0.1, 9.0, 30_000_000),
+        3.0,
+    ),
+    "check_log_probs": lambda: (_core.check_log_probs, rows(1000, 50_000)),
+    "lump_log_probs": lambda: (
+        _core.lump_log_probs,
+        rows(1000, 50_000, np.float32),
+        np.arange(50_000) % 20_000,
+        20_000,
+    ),
+    "divergence": lambda: (
+        _core.divergence,
+        np.exp(rows(2000, 20_000)),
+        np.ones((8, 20_000)),
+        np.full((8, 2000), 1 / 160_000),
+        np.zeros(2001, dtype=int),
+        np.zeros(0, dtype=int),
+        np.zeros(0),
+        1.0,
+    ),
+    "update of equal tokens": lambda: (
+        _core.TransitionCounts(2, 10).update,
+        np.zeros(20_000_000, dtype=int),
+    ),
+    "counts of transitions": lambda: (lambda c, t: (c.counts, t.reshape(-1, 2), t[::2]))(
+        *counted(50_000, 3_000_000)
+    ),
+    "totals of transitions": lambda: (lambda c, t: (c.totals, t.reshape(-1, 2)))(
+        *counted(50_000, 3_000_000)
+    ),
+    "rows of transitions": lambda: (lambda c, _: (c.rows, np.full((300_000, 2), 1)))(
+        *counted(30, 3_000_000)
+    ),
+}
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """A signal whose handler raises KeyboardInterrupt."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_signal_stops_it(name: str) -> None:
+    call, *arguments = CALLS[name]()
+    before = [array.sum() for array in arguments if isinstance(array, np.ndarray)]
+    kept: list[Any] = []
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    # Called from C: a signal that waits for the end of the call finds its result kept.
+    with pytest.raises(KeyboardInterrupt):
+        kept.extend(starmap(call, [arguments]))
+    assert not kept
+    assert before == [array.sum() for array in arguments if isinstance(array, np.ndarray)]
