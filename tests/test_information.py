@@ -17,6 +17,8 @@ from matrixbayes import (
     DirichletMixture,
     DirichletMixtureEstimator,
     _information_evidence,
+    em,
+    information,
     select_prior,
 )
 
@@ -364,3 +366,33 @@ def test_no_evidence_without_a_reason(monkeypatch):
     assert chosen.table[0]["log_evidence"] is None
     with pytest.raises(ValueError, match="no size has a log_evidence"):
         chosen.best_  # noqa: B018
+
+
+@pytest.mark.parametrize("kind", ["counts", "probs"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_value_slopes_and_curvature_are_those_of_the_posterior(kind, k):
+    """Prior included, anywhere: against the formula, and its differences."""
+    rng = np.random.default_rng(k)
+    like = DirichletMixture(rng.dirichlet(np.ones(k) * 5), rng.uniform(0.5, 9.0, (k, 3)))
+    rows = planted_counts(like.weights, like.alpha, 12, 6, 3) if kind == "counts" else None
+    rows = like.sample(12, rng=1) if rows is None else rows
+    weights = rng.integers(1, 4, len(rows)).astype(float)
+    repeated = np.repeat(rows, weights.astype(int), axis=0)
+    data = (
+        em.CountData.of(rows, weights)
+        if kind == "counts"
+        else em.RowData(np.log(rows), weights, (None, 1))
+    )
+    posterior = _information_evidence._Posterior(
+        data, like, lambda at: information.derivatives(at, data)
+    )
+    theta = np.append(np.log(like.alpha), np.log(like.weights[:-1] / like.weights[-1]))
+
+    def expected(x):
+        return float(log_posterior(x[np.newaxis], k, repeated, kind)[0])
+
+    value, slopes = posterior(theta)
+    assert value == pytest.approx(expected(theta), rel=1e-10)
+    assert_allclose(slopes, optimize.approx_fprime(theta, expected, 1e-6), atol=1e-3)
+    curvature = -numerical_hessian(expected, theta, np.full(len(theta), 1e-3))
+    assert_allclose(posterior.curvature(posterior.mixture(theta)), curvature, atol=1e-3)
