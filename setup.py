@@ -15,6 +15,7 @@ from glob import glob
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 WERROR = os.environ.get("MATRIXBAYES_WERROR", "0") not in ("", "0")
 SANITIZE = os.environ.get("MATRIXBAYES_SANITIZE", "0") not in ("", "0")
@@ -87,24 +88,23 @@ class BuildExtension(build_ext):
 
     def build_extension(self, ext):
         if self.compiler.compiler_type == "msvc":
-            ext.extra_compile_args = ["/O2", "/std:c11", "/W3"]
-            ext.include_dirs.append(numpy.get_include())
-        else:
-            ext.extra_compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", *ARITHMETIC]
-            ext.extra_compile_args += WARNINGS + system_includes()
-            if SANITIZE:
-                ext.extra_compile_args += SANITIZERS
-                ext.extra_link_args += ["-fsanitize=address,undefined"]
-            elif COVERAGE:
-                ext.extra_compile_args += COUNTERS
-                ext.extra_link_args += ["--coverage"]
-            elif sys.platform == "linux":
-                ext.extra_compile_args += HARDENING
-            if sys.platform == "linux":
-                ext.extra_link_args += HARDENING_LINK
-            ext.libraries.append("m")
-            if WERROR:
-                ext.extra_compile_args.append("-Werror")
+            raise CompileError("matrixbayes is compiled by gcc or clang: it uses their vectors")
+        ext.extra_compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", *ARITHMETIC]
+        ext.extra_compile_args += WARNINGS + system_includes()
+        if SANITIZE:
+            ext.extra_compile_args += SANITIZERS
+            ext.extra_link_args += ["-fsanitize=address,undefined"]
+        elif COVERAGE:
+            ext.extra_compile_args += COUNTERS
+            ext.extra_link_args += ["--coverage"]
+        elif sys.platform == "linux":
+            ext.extra_compile_args += HARDENING
+        if sys.platform == "linux":
+            ext.extra_link_args += HARDENING_LINK
+            ext.libraries.append("dl")
+        ext.libraries.append("m")
+        if WERROR:
+            ext.extra_compile_args.append("-Werror")
         super().build_extension(ext)
 
 

@@ -48,7 +48,9 @@ class DirichletMixture(_core.DirichletMixture):
     weights : array_like of shape (K,)
         Each >= 0; they sum to 1 within 1e-3 and are divided by their sum.
     alpha : array_like of shape (K, V)
-        Each finite and > 0.
+        Each at least 1e-300, and each row's sum at most 2**53: up to there one more observation
+        changes it.  Counts of one row sum to 2**53 at most, too.  What is computed is right for
+        all of this range.
     tokens : sequence of str, optional
         The V names, all different; those of the columns of alpha, where that is a data frame.
 
@@ -63,6 +65,8 @@ class DirichletMixture(_core.DirichletMixture):
     ------
     ValueError
         A parameter is not as described; the message says which.
+    OverflowError
+        A row of ``alpha`` sums to more than 2**53, also of a posterior.
 
     Examples
     --------

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import pickle
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -343,3 +347,22 @@ def test_no_loop_of_the_core_runs_on_a_float() -> None:
             assert not on_a_float.search(loop), f"{file.name}: {loop}"
         forever = re.findall(r"\bfor\s*\(;;\)|\bwhile\s*\((?:1|true)\)", file.read_text("utf-8"))
         assert not forever or file.name in {"transition_rows.c"}, file.name
+
+
+# --- what the module tells Python of itself
+
+
+def test_the_module_says_that_it_needs_the_gil_where_python_asks() -> None:
+    start = ctypes.PyDLL(_core.__file__).PyInit__core
+    start.restype = ctypes.c_void_p
+    slots = ctypes.cast(start(), ctypes.POINTER(ctypes.POINTER(ctypes.c_size_t)))[9]
+    told = dict(zip(*[iter(slots[:6])] * 2, strict=True))
+    assert told.get(4) == (0 if sys.version_info >= (3, 13) else None)
+
+
+def test_the_core_links_nothing_outside_the_stable_abi() -> None:
+    if not shutil.which("nm") or ".abi3." not in _core.__file__:
+        pytest.skip("no nm here, or no stable ABI")
+    line = ["nm", "-D", "--undefined-only", "--format=posix", _core.__file__]
+    names = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert not re.findall(r"^PyMem_Raw\w*", names, re.MULTILINE)  # stable from 3.13 on only

@@ -24,13 +24,15 @@ PACKAGE = ROOT / "matrixbayes"
 # The core is C11 and nothing else: no I/O, no locale, no threads, no Python.
 CORE_HEADERS = {"assert.h", "float.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h"}
 CORE_HEADERS |= {"stdlib.h", "string.h"}
-PYTHON_HEADERS = re.compile(r"Python\.h|structmember\.h|numpy/[\w/]+\.h|sys/mman\.h|time\.h")
+PYTHON_HEADERS = re.compile(
+    r"Python\.h|structmember\.h|numpy/[\w/]+\.h|sys/mman\.h|dlfcn\.h|time\.h"
+)
 
 # What the extension may take from the C library and the compiler's own.
 LIBC = re.compile(
     r"mem(cpy|move|set|cmp)|str(len|cmp|ncmp)|v?snprintf|exp|expm1|log|log1p|pow|sqrt|floor|ceil|qsort"
     r"|__\w+_chk|__stack_chk_fail|__cxa_finalize|__gmon_start__|_ITM_\w+|__cpu_model|__cpu_features2"
-    r"|__cpu_indicator_init|__assert_fail|madvise|timespec_get"
+    r"|__cpu_indicator_init|__assert_fail|madvise|timespec_get|dlsym|calloc|realloc|free"
 )
 
 # Each module imports modules further down, or of its own layer where that closes no circle.

@@ -136,9 +136,9 @@ def split(name: str, x: mpf, bits: int = 53) -> str:
     """x as a first part of so many bits and a second."""
     with mp.workprec(bits):
         high = float(+x)
-    low = float(x - high)
-    bracketed = f"({low!r})" if low < 0 else repr(low)
-    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {bracketed}"
+    low = repr(float(x - high))
+    low = f"({low})" if low.startswith("-") else low
+    return f"#define {name}_HIGH {high!r}\n#define {name}_LOW {low}"
 
 
 def main() -> None:

@@ -26,6 +26,9 @@ typedef struct {
 /* The state of the module that a function (or, by its type, a method) belongs to. */
 mb_state *mb_module_state(PyObject *module);
 
+/* Looks for Python's raw allocator; to be called before the core makes an object. */
+void mb_find_allocator(void);
+
 /* Turns a status into an exception and returns NULL; `why` is the sentence for the user. */
 PyObject *mb_raise(mb_status status, const char *why);
 
@@ -117,7 +120,7 @@ typedef struct {
     const char *name;
 } mb_range;
 
-extern const mb_range mb_finite_positive, mb_finite_not_negative;
+extern const mb_range mb_finite_positive, mb_finite_not_negative, mb_legal_alpha;
 
 /* The first of x[0..n) that is outside, NaN too; n where none is. */
 size_t mb_first_outside(const mb_range *allowed, size_t n, const double *x);

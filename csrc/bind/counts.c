@@ -34,7 +34,9 @@ raise_fault(mb_status status, const mb_sparse_fault *fault, size_t n_tokens)
         PyErr_Format(PyExc_ValueError, "row %zu has an entry in column %S, of %zu columns",
                      fault->row, value, n_tokens);
     } else if (value != NULL && fault->error == MB_SPARSE_TOTAL) {
-        PyErr_Format(PyExc_ValueError, "the total of row %zu overflows", fault->row);
+        PyErr_Format(PyExc_ValueError,
+                     "the total of row %zu overflows: it is %S, and counts sum to 2^53 at most",
+                     fault->row, value);
     } else if (value != NULL) {
         PyErr_Format(PyExc_ValueError, "a count of row %zu is %S; it must be finite and >= 0",
                      fault->row, value);

@@ -1,6 +1,7 @@
 /* The type DirichletMixture: making, attributes and pickling.  What it computes
  * stands in mixture_methods.c. */
 #include "bind.h"
+#include "core/ranges.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,9 +36,9 @@ mb_new_mixture(PyTypeObject *type, size_t n_components, size_t n_tokens, const d
     mb_end_work(&work);
     if (status != MB_OK) {
         return mb_raise(status, status == MB_RANGE
-                                    ? "the sum of a row of alpha overflows"
+                                    ? "the sum of a row of alpha overflows: it is 2^53 at most"
                                     : "weights must be >= 0 with a positive sum, and each alpha "
-                                      "finite and > 0");
+                                      "finite and >= 1e-300");
     }
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     mixture_object *self = (mixture_object *)alloc(type, 0);
@@ -75,12 +76,13 @@ check_parameters(PyArrayObject *weights, PyArrayObject *alpha)
         sum += weight;
     }
     size_t wrong, size = n_components * n_tokens;
-    if (mb_find_outside(&mb_finite_positive, size, mb_data(alpha), &wrong) < 0) {
+    if (mb_find_outside(&mb_legal_alpha, size, mb_data(alpha), &wrong) < 0) {
         return -1;
     }
     if (wrong < size) {
         PyObject *value = PyFloat_FromDouble(mb_data(alpha)[wrong]);
-        PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is %S; an alpha must be finite and > 0",
+        PyErr_Format(PyExc_ValueError,
+                     "alpha[%zu, %zu] is %S; an alpha must be finite and > 0, from 1e-300 on",
                      wrong / n_tokens, wrong % n_tokens, value);
         Py_XDECREF(value);
         return -1;

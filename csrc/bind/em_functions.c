@@ -5,6 +5,7 @@
 #include "core/expectation.h"
 #include "core/maximization.h"
 #include "core/mem.h"
+#include "core/ranges.h"
 
 #include <math.h>
 
@@ -164,6 +165,9 @@ read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
         return -1;
     }
     prior->least = least;
+    if (prior->max_concentration > MB_MOST_TOTAL) {
+        prior->max_concentration = MB_MOST_TOTAL;
+    }
     return 0;
 }
 
@@ -268,6 +272,9 @@ maximize(const m_step *step, PyObject *start_arg)
         double *mine = mb_data(alpha) + k * n_tokens;
         status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, interrupt,
                                                                             mine, scratch, &capped);
+        for (size_t v = 0; v < n_tokens; v++) { /* a bound on A may have shrunk the least of all */
+            mine[v] = mine[v] < MB_LEAST_ALPHA ? MB_LEAST_ALPHA : mine[v];
+        }
         outcome[k] = (signed char)(status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED);
         status = status == MB_NUMERIC ? MB_OK : status;
     }
@@ -445,7 +452,8 @@ PyMethodDef mb_em_functions[] = {
     {"maximization", maximization, METH_VARARGS,
      "maximization($module, statistics, alpha, prior, /)\n--\n\n"
      "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
-     "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration,\n"
+     "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration\n"
+     "and 2^53,\n"
      "from a start; prior is (each, total, rate, max_concentration).  And an int8 for each\n"
      "component: 1 where the cap holds it, -1 where it did not settle and is as it was, else 0."},
     {"count_maximization", count_maximization, METH_VARARGS,

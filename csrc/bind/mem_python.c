@@ -1,20 +1,39 @@
 /* The core's allocator in the extension: Python's raw one, so that tracemalloc
- * sees it and failures can be injected; it needs no GIL. */
+ * sees it and failures can be injected; it needs no GIL.
+ *
+ * Every CPython since 3.5 has it, but the stable ABI only since 3.13: an extension for 3.11 may not
+ * be linked with it.  So it is looked for when the module is loaded, and the C library's serves
+ * where it is not found. */
 #include "bind.h"
 #include "core/mem.h"
 
+#include <dlfcn.h>
 #include <stdint.h>
-
-/* In every Python 3.5 and later, but named by the limited API only from 3.13 on. */
-#if defined(Py_LIMITED_API) && Py_LIMITED_API < 0x030D0000
-extern void *PyMem_RawCalloc(size_t count, size_t size);
-extern void *PyMem_RawRealloc(void *memory, size_t size);
-extern void PyMem_RawFree(void *memory);
-#endif
+#include <stdlib.h>
 
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+
+/* Set once, before there is an object of the core. */
+static struct {
+    void *(*calloc)(size_t count, size_t size);
+    void *(*realloc)(void *memory, size_t size);
+    void (*free)(void *memory);
+} allocator = {calloc, realloc, free};
+
+void
+mb_find_allocator(void)
+{
+    void *found[] = {dlsym(RTLD_DEFAULT, "PyMem_RawCalloc"),
+                     dlsym(RTLD_DEFAULT, "PyMem_RawRealloc"), dlsym(RTLD_DEFAULT, "PyMem_RawFree")};
+    if (found[0] != NULL && found[1] != NULL && found[2] != NULL) {
+        /* how POSIX makes functions of what dlsym() answers */
+        *(void **)&allocator.calloc = found[0];
+        *(void **)&allocator.realloc = found[1];
+        *(void **)&allocator.free = found[2];
+    }
+}
 
 /* Asks for huge pages under a large block, as NumPy does for its arrays: the system then maps
  * 2 MiB at a time, not 4 KiB, which is most of the price of fresh memory.  Only a wish. */
@@ -37,18 +56,19 @@ wish_for_huge_pages(void *memory, size_t n_bytes)
 void *
 mb_calloc(size_t count, size_t size)
 {
-    return wish_for_huge_pages(PyMem_RawCalloc(count, size), count * size);
+    size_t some = count > 0 ? count : 1, of_some = size > 0 ? size : 1; /* never NULL by right */
+    return wish_for_huge_pages(allocator.calloc(some, of_some), count * size);
 }
 
 void *
 mb_shrink(void *memory, size_t count, size_t size)
 {
-    void *smaller = PyMem_RawRealloc(memory, count * size);
+    void *smaller = allocator.realloc(memory, count * size > 0 ? count * size : 1);
     return smaller == NULL ? memory : smaller;
 }
 
 void
 mb_free(void *memory)
 {
-    PyMem_RawFree(memory);
+    allocator.free(memory);
 }

@@ -3,6 +3,7 @@
 #include "bind.h"
 #include "core/expectation.h"
 #include "core/mem.h"
+#include "core/ranges.h"
 #include "core/sample.h"
 
 #include <numpy/random/bitgen.h>
@@ -79,7 +80,35 @@ mixture_responsibilities(PyObject *self, PyObject *log_probs)
 
 /* ---- counts ------------------------------------------------------------------------ */
 
-/* `arg` as counts [n][V], or [V] where ndim is 1; each finite and >= 0. */
+/* -1 with an exception set where the counts of a row sum to more than is in range. */
+static int
+check_totals(size_t n, size_t n_tokens, const double *counts)
+{
+    size_t row = 0;
+    double total = 0.0;
+    mb_status status = MB_OK;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    for (; row < n && status == MB_OK; row++) {
+        total = 0.0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            total += counts[row * n_tokens + v];
+        }
+        if (total > MB_MOST_TOTAL) {
+            break;
+        }
+        status = mb_ask(interrupt, n_tokens);
+    }
+    mb_end_work(&work);
+    if (status == MB_OK && row < n) {
+        PyErr_Format(PyExc_ValueError, "the total of row %zu overflows: counts sum to 2^53 at most",
+                     row);
+    }
+    return status == MB_OK && row == n ? 0 : -1;
+}
+
+/* `arg` as counts [n][V], or [V] where ndim is 1; each finite and >= 0, and their
+ * totals in range. */
 static PyArrayObject *
 count_rows(PyObject *self, PyObject *arg, int ndim)
 {
@@ -105,6 +134,10 @@ count_rows(PyObject *self, PyObject *arg, int ndim)
                      "the count in row %zu, column %zu is %S; a count must be finite and >= 0",
                      wrong / n_tokens, wrong % n_tokens, value);
         Py_XDECREF(value);
+        mb_release(counts);
+        return NULL;
+    }
+    if (check_totals(size / n_tokens, n_tokens, mb_data(counts)) < 0) {
         mb_release(counts);
         return NULL;
     }

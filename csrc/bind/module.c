@@ -60,8 +60,15 @@ module_clear(PyObject *module)
     return 0;
 }
 
+/* What 3.13 asks of a module: may it run without the GIL?  Not this one: nothing that it says of
+ * threads has been tried without.  The limited API of 3.11 names neither of them, and an older
+ * Python refuses a slot that it does not know, so that it stands last, to be filled in. */
+enum { MOD_GIL = 4 };
+#define MOD_GIL_USED NULL
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
+    {0, NULL},
     {0, NULL},
 };
 
@@ -80,5 +87,9 @@ PyMODINIT_FUNC PyInit__core(void);
 PyMODINIT_FUNC
 PyInit__core(void)
 {
+    mb_find_allocator();
+    if (Py_Version >= 0x030D0000) {
+        module_slots[1] = (PyModuleDef_Slot){MOD_GIL, MOD_GIL_USED};
+    }
     return PyModuleDef_Init(&module_def);
 }

@@ -1,6 +1,8 @@
 /* Errors, array converters and signals for the other binding files. */
 #include "bind.h"
 
+#include "core/ranges.h"
+
 #include <float.h>
 #include <math.h>
 #include <time.h>
@@ -293,6 +295,7 @@ mb_end_work(mb_work *work)
 
 const mb_range mb_finite_positive = {0.0, DBL_MAX, 1, "finite and above 0"};
 const mb_range mb_finite_not_negative = {0.0, DBL_MAX, 0, "finite and 0 or above"};
+const mb_range mb_legal_alpha = {MB_LEAST_ALPHA, DBL_MAX, 0, "finite and 1e-300 or above"};
 
 size_t
 mb_first_outside(const mb_range *allowed, size_t n, const double *x)

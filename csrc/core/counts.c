@@ -8,6 +8,7 @@
 #include "counts.h"
 
 #include "mem.h"
+#include "ranges.h"
 
 #include <math.h>
 #include <string.h>
@@ -78,7 +79,7 @@ copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, u
         entries[*n] = (uint32_t)v;
         w->value[(*n)++] = value;
     }
-    if (isinf(total)) {
+    if (!(total <= MB_MOST_TOTAL)) {
         *fault = (mb_sparse_fault){MB_SPARSE_TOTAL, row, 0, total};
         return MB_INVALID;
     }

@@ -43,7 +43,8 @@ typedef struct {
     double value;
 } mb_sparse_fault;
 
-/* Encodes sparse rows: real values, finite and >= 0; zeros are left out and equal
+/* Encodes sparse rows: real values, finite and >= 0, with totals in the
+ * range of ranges.h; zeros are left out and equal
  * columns of a row add.  MB_INVALID with *fault where the rows are not as described;
  * MB_RANGE beyond 2^32 cells or tokens. */
 mb_status mb_counts_new(const mb_sparse_rows *rows, mb_interrupt *interrupt, mb_counts **out,

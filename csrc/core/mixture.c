@@ -4,7 +4,9 @@
 #include "mixture.h"
 
 #include "mem.h"
+#include "ranges.h"
 #include "special.h"
+#include "special_log.h"
 #include "tiles.h"
 
 #include <float.h>
@@ -29,7 +31,7 @@ fill_component(mb_mixture *mixture, size_t k, const double *alpha, mb_interrupt 
         double log_gamma[PIECE], part = 0.0;
         memcpy(own + at, alpha + at, n * sizeof(double));
         for (size_t v = at; v < at + n; v++) {
-            if (!(own[v] > 0.0) || !isfinite(own[v])) {
+            if (!(own[v] >= MB_LEAST_ALPHA) || !isfinite(own[v])) {
                 return MB_INVALID;
             }
             sum += own[v];
@@ -42,7 +44,7 @@ fill_component(mb_mixture *mixture, size_t k, const double *alpha, mb_interrupt 
         log_gammas += part;
         MB_TRY(mb_ask(interrupt, 16 * n));
     }
-    if (!isfinite(sum)) {
+    if (!(sum <= MB_MOST_TOTAL)) {
         return MB_RANGE;
     }
     mixture->concentration[k] = sum;
@@ -327,6 +329,20 @@ mb_mixture_mean(const mb_mixture *mixture, mb_interrupt *interrupt, double *mean
     return MB_OK;
 }
 
+/* The sum of a component's alphas but that of v, also where the total has lost it. */
+static double
+sum_of_others(size_t n_tokens, const double *alpha, double total, size_t v)
+{
+    if (alpha[v] <= 0.5 * total) {
+        return total - alpha[v];
+    }
+    double sum = 0.0;
+    for (size_t u = 0; u < n_tokens; u++) {
+        sum += u == v ? 0.0 : alpha[u];
+    }
+    return sum;
+}
+
 /* E[Var] + Var[E]; the second about the first component's mean, so that equal
  * components cancel exactly. */
 mb_status
@@ -337,9 +353,11 @@ mb_mixture_variance(const mb_mixture *mixture, mb_interrupt *interrupt, double *
         double centre = mixture->alpha[v] / mixture->concentration[0];
         double within = 0.0, shift = 0.0, square = 0.0;
         for (size_t k = 0; k < mixture->n_components; k++) {
-            double a = mixture->alpha[k * n_tokens + v], total = mixture->concentration[k];
-            double weight = mixture->weights[k], mean = a / total;
-            within += weight * mean * ((total - a) / total) / (total + 1.0);
+            const double *alpha = mixture->alpha + k * n_tokens;
+            double total = mixture->concentration[k];
+            double weight = mixture->weights[k], mean = alpha[v] / total;
+            double others = sum_of_others(n_tokens, alpha, total, v);
+            within += weight * mean * (others / total) / (total + 1.0);
             shift += weight * (mean - centre);
             square += weight * (mean - centre) * (mean - centre);
         }
@@ -350,21 +368,122 @@ mb_mixture_variance(const mb_mixture *mixture, mb_interrupt *interrupt, double *
     return MB_OK;
 }
 
-/* ln B(a) + (A - V) psi(A) - sum (a_v - 1) psi(a_v). */
+/* -p ln p, also where p is near 1 and its distance, `rest`, tells more. */
+static double
+surprise(double p, double log_p, double rest)
+{
+    double less = p > 0.5 ? log1p(-rest) : log_p;
+    return p > 0.0 ? -p * less : 0.0;
+}
+
+#define FEW 4.0 /* up to here the plain formulas of e and g below lose no digit */
+
+/* ln B(a) + (A - V) psi(A) - sum (a_v - 1) psi(a_v), in terms of what the entropy g of a gamma
+ * variate is, none of which grows with A but as its logarithm:
+ *
+ *     sum g(a_v) - g(A) - (V - 1) psi(A) */
 mb_status
 mb_component_entropy(const mb_mixture *mixture, mb_interrupt *interrupt, double *out)
 {
     size_t n_tokens = mixture->n_tokens;
     for (size_t k = 0; k < mixture->n_components; k++) {
         const double *alpha = mixture->alpha + k * n_tokens;
-        double total = mixture->concentration[k];
-        double psi_total = mb_digamma1(total);
-        double sum = 0.0;
-        for (size_t v = 0; v < n_tokens; v++) {
-            sum += (alpha[v] - 1.0) * (psi_total - mb_digamma1(alpha[v]));
-            MB_TRY(mb_ask(interrupt, 32));
+        double total = mixture->concentration[k], psi_total = mb_digamma1(total), sum = 0.0;
+        for (size_t start = 0; start < n_tokens; start += RUN) {
+            size_t n = n_tokens - start < RUN ? n_tokens - start : RUN;
+            double log_gamma[RUN], psi[RUN];
+            mb_lgamma(n, alpha + start, log_gamma);
+            mb_digamma(n, alpha + start, psi);
+            for (size_t i = 0; i < n; i++) {
+                double a = alpha[start + i], near = a + log_gamma[i] + (1.0 - a) * psi[i];
+                sum += (a < FEW ? near : mb_gamma_entropy1(a)) - psi_total;
+            }
+            MB_TRY(mb_ask(interrupt, 64 * n));
         }
-        out[k] = sum - mixture->log_norm[k];
+        out[k] = sum + psi_total - mb_gamma_entropy1(total);
+    }
+    return MB_OK;
+}
+
+/* What is known of the next token of component k: its entropy under the mean, and the mean of
+ * its entropy, sum m_v (psi(A + 1) - psi(a_v + 1)), both of positive terms.  Their difference is
+ *
+ *     sum m_v e(a_v) - e(A),   e(x) = psi(x + 1) - ln x,
+ *
+ * too: of the two that which has less to cancel. */
+static mb_status
+component_uncertainty(const mb_mixture *mixture, size_t k, mb_interrupt *interrupt,
+                      mb_uncertainty *out)
+{
+    size_t n_tokens = mixture->n_tokens;
+    const double *alpha = mixture->alpha + k * n_tokens;
+    double total = mixture->concentration[k], excess_of_total = mb_log_excess1(total);
+    mb_uncertainty u = {0.0, 0.0, 0.0};
+    for (size_t start = 0; start < n_tokens; start += RUN) {
+        size_t n = n_tokens - start < RUN ? n_tokens - start : RUN;
+        double mean[RUN], others[RUN], next[RUN], steps[RUN], log_mean[RUN], log_alpha[RUN];
+        for (size_t i = 0; i < n; i++) {
+            mean[i] = alpha[start + i] / total;
+            others[i] = sum_of_others(n_tokens, alpha, total, start + i);
+            next[i] = alpha[start + i] + 1.0;
+        }
+        mb_digamma_differences(n, next, others, steps);
+        mb_digamma(n, next, next);
+        mb_log(n, mean, log_mean);
+        mb_log(n, alpha + start, log_alpha);
+        for (size_t i = 0; i < n; i++) {
+            double a = alpha[start + i], near = next[i] - log_alpha[i];
+            u.total += surprise(mean[i], log_mean[i], others[i] / total);
+            u.aleatoric += mean[i] * steps[i];
+            u.epistemic += mean[i] * (a < FEW ? near : mb_log_excess1(a));
+        }
+        MB_TRY(mb_ask(interrupt, 128 * n));
+    }
+    u.epistemic -= excess_of_total;
+    if (u.total < excess_of_total) {
+        u.epistemic = u.total - u.aleatoric;
+    }
+    *out = u;
+    return MB_OK;
+}
+
+/* sum [n] += weight (p ln(p / q) - p + q) of p = scale alpha, each of which is positive: with t =
+ * q / p - 1 it is p (t - ln(1 + t)). */
+MB_CLONES static void
+add_divergences(size_t n, double weight, double scale, const double *alpha, const double *mean,
+                double *sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        double p = alpha[i] * scale, q = mean[i], t = (q - p) / (p > 0.0 ? p : 1.0);
+        double near = t * t * (1.0 / 2 - t * (1.0 / 3 - t * (1.0 / 4 - t * (1.0 / 5 - t / 6))));
+        double far = t - log_positive(1.0 + t, t);
+        sum[i] += weight * (p > 0.0 ? p * (fabs(t) < 1e-3 ? near : far) : q);
+    }
+}
+
+/* The entropy of the mean row is more than that of its components' means by their divergence from
+ * it, which is positive too. */
+static void
+add_mixing(const mb_mixture *mixture, size_t start, size_t n, mb_uncertainty *u)
+{
+    size_t n_tokens = mixture->n_tokens, n_components = mixture->n_components;
+    double mean[RUN] = {0.0}, rest[RUN] = {0.0}, between[RUN] = {0.0}, log_mean[RUN];
+    for (size_t k = 0; k < n_components; k++) {
+        const double *alpha = mixture->alpha + k * n_tokens;
+        double total = mixture->concentration[k], share = mixture->weights[k] / total;
+        for (size_t i = 0; i < n; i++) {
+            mean[i] += share * alpha[start + i];
+            rest[i] += share * sum_of_others(n_tokens, alpha, total, start + i);
+        }
+    }
+    for (size_t k = 0; n_components > 1 && k < n_components; k++) {
+        add_divergences(n, mixture->weights[k], 1.0 / mixture->concentration[k],
+                        mixture->alpha + k * n_tokens + start, mean, between);
+    }
+    mb_log(n, mean, log_mean);
+    for (size_t i = 0; i < n; i++) {
+        u->total += surprise(mean[i], log_mean[i], rest[i]);
+        u->epistemic += between[i];
     }
     return MB_OK;
 }
@@ -374,28 +493,19 @@ mb_mixture_uncertainty(const mb_mixture *mixture, mb_interrupt *interrupt, mb_un
 {
     size_t n_tokens = mixture->n_tokens;
     mb_uncertainty result = {0.0, 0.0, 0.0};
-    for (size_t v = 0; v < n_tokens; v++) {
-        double mean = 0.0, log_mean;
-        for (size_t k = 0; k < mixture->n_components; k++) {
-            mean +=
-                mixture->weights[k] * mixture->alpha[k * n_tokens + v] / mixture->concentration[k];
-        }
-        mb_log(1, &mean, &log_mean);
-        result.total -= mean > 0.0 ? mean * log_mean : 0.0;
-        MB_TRY(mb_ask(interrupt, 16 * mixture->n_components + 32));
-    }
     for (size_t k = 0; k < mixture->n_components; k++) {
-        double psi_total = mb_digamma1(mixture->concentration[k] + 1.0);
-        double sum = 0.0;
-        for (size_t v = 0; v < n_tokens; v++) {
-            double a = mixture->alpha[k * n_tokens + v];
-            sum += a / mixture->concentration[k] * (psi_total - mb_digamma1(a + 1.0));
-            MB_TRY(mb_ask(interrupt, 32));
+        if (mixture->weights[k] > 0.0) {
+            mb_uncertainty u;
+            MB_TRY(component_uncertainty(mixture, k, interrupt, &u));
+            result.aleatoric += mixture->weights[k] * u.aleatoric;
+            result.epistemic += mixture->weights[k] * u.epistemic;
         }
-        result.aleatoric += mixture->weights[k] * sum;
     }
-    double epistemic = result.total - result.aleatoric;
-    result.epistemic = epistemic > 0.0 ? epistemic : 0.0;
+    for (size_t start = 0; start < n_tokens; start += RUN) {
+        add_mixing(mixture, start, n_tokens - start < RUN ? n_tokens - start : RUN, &result);
+        MB_TRY(mb_ask(interrupt, (size_t)32 * RUN * mixture->n_components));
+    }
+    result.epistemic = result.epistemic > 0.0 ? result.epistemic : 0.0;
     *out = result;
     return MB_OK;
 }

@@ -28,8 +28,8 @@ typedef struct {
 } mb_log_rows;
 
 /* A mixture of `weights` [K], each >= 0 with a positive sum by which they are
- * divided, and `alpha` [K][V], each finite and > 0.  MB_INVALID where they are not,
- * or K or V is 0; MB_RANGE where a sum of alphas overflows. */
+ * divided, and `alpha` [K][V], in the range of ranges.h.  MB_INVALID where they are not,
+ * or K or V is 0; MB_RANGE where a sum of alphas is above that range. */
 mb_status mb_mixture_new(size_t n_components, size_t n_tokens, const double *weights,
                          const double *alpha, mb_interrupt *interrupt, mb_mixture **out);
 void mb_mixture_free(mb_mixture *mixture);
