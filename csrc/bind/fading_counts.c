@@ -1,8 +1,6 @@
 /* The type FadingCounts: counts of a row that fade before each of its tokens. */
 #include "transition_object.h"
 
-#include <string.h>
-
 /* ---- making ----------------------------------------------------------------------------- */
 
 /* A new object with counts that it takes, also on failure. */
@@ -388,35 +386,25 @@ enum { CONTEXTS, INDPTR, TOKENS, COUNTS, RESTS, TIMES, CLOCKS, N_ARRAYS, N_OF_AL
 static const char *const array_names[] = {"contexts", "indptr", "tokens", "counts",
                                           "rests",    "times",  "clocks"};
 
-/* Copies a run into arrays: all of them, or counts as they are now without what is after them. */
-static void
-copy_run(const mb_fading *counts, const mb_fading_run *run, int is_now, PyArrayObject **arrays)
+/* Writes a run into arrays: all of them, or the first N_OF_ALL. */
+static mb_status
+write_run(const mb_fading *counts, const mb_fading_run *run, int is_now, PyArrayObject **arrays)
 {
-    int64_t *contexts = PyArray_DATA(arrays[CONTEXTS]), *starts = PyArray_DATA(arrays[INDPTR]);
-    int64_t *tokens = PyArray_DATA(arrays[TOKENS]);
-    double *numbers = PyArray_DATA(arrays[COUNTS]);
-    for (size_t i = 0; i < run->n_rows * counts->order; i++) {
-        contexts[i] = run->contexts[i];
-    }
-    for (size_t row = 0; row <= run->n_rows; row++) {
-        starts[row] = (int64_t)run->starts[row];
-    }
-    for (size_t i = 0; i < run->n_pairs; i++) {
-        tokens[i] = run->tokens[i];
-    }
+    mb_fading_arrays out = {0};
+    out.contexts = PyArray_DATA(arrays[CONTEXTS]);
+    out.starts = PyArray_DATA(arrays[INDPTR]);
+    out.tokens = PyArray_DATA(arrays[TOKENS]);
+    out.counts = PyArray_DATA(arrays[COUNTS]);
     if (!is_now) {
-        memcpy(numbers, run->counts, run->n_pairs * sizeof(double));
-        memcpy(PyArray_DATA(arrays[RESTS]), run->rests, run->n_pairs * sizeof(double));
-        memcpy(PyArray_DATA(arrays[TIMES]), run->times, run->n_pairs * sizeof(int64_t));
-        memcpy(PyArray_DATA(arrays[CLOCKS]), run->clocks, run->n_rows * sizeof(int64_t));
-        return;
+        out.rests = PyArray_DATA(arrays[RESTS]);
+        out.times = PyArray_DATA(arrays[TIMES]);
+        out.clocks = PyArray_DATA(arrays[CLOCKS]);
     }
-    for (size_t row = 0; row < run->n_rows; row++) {
-        for (size_t i = run->starts[row]; i < run->starts[row + 1]; i++) {
-            const mb_fading_cell cell = {run->counts[i], run->rests[i], run->times[i]};
-            numbers[i] = mb_fading_now(counts->discount, cell, run->clocks[row]);
-        }
-    }
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_fading_write(counts, run, interrupt, &out);
+    mb_end_work(&work);
+    return status;
 }
 
 /* The arrays of a run, a tuple. */
@@ -435,8 +423,10 @@ run_arrays(const mb_fading *counts, const mb_fading_run *run, int is_now)
             Py_CLEAR(result);
         }
     }
-    if (result != NULL) {
-        copy_run(counts, run, is_now, arrays);
+    mb_status status = result == NULL ? MB_OK : write_run(counts, run, is_now, arrays);
+    if (status != MB_OK) {
+        Py_DECREF(result);
+        return mb_raise(status, NULL);
     }
     return result;
 }

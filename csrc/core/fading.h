@@ -119,6 +119,15 @@ mb_status mb_fading_read(const mb_fading *counts, size_t n, const int64_t *conte
                          mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, double *now,
                          mb_token_fault *fault);
 
+/* Writes a run that is settled: contexts [n_rows][order], starts [n_rows + 1], and of each pair its token
+ * and count; as it is now where `clocks` are NULL, else with its rest and time, and clocks [n_rows]. */
+typedef struct {
+    int64_t *contexts, *starts, *clocks, *tokens, *times;
+    double *counts, *rests;
+} mb_fading_arrays;
+mb_status mb_fading_write(const mb_fading *counts, const mb_fading_run *run,
+                          mb_interrupt *interrupt, const mb_fading_arrays *out);
+
 /* The sum of all counts. */
 mb_status mb_fading_sum(const mb_fading *counts, mb_interrupt *interrupt, double *out);
 

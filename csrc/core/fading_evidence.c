@@ -63,7 +63,8 @@ alpha_of(const mb_fading_prior *prior, size_t k, uint32_t token)
  * which are whose. */
 static mb_status
 open_row(const mb_fading *counts, const mb_fading_texts *texts, size_t which,
-         const mb_fading_prior *prior, uint32_t *entry_of, scored_row *row, mb_fading_row *was)
+         const mb_fading_prior *prior, uint32_t *entry_of, mb_interrupt *interrupt, scored_row *row,
+         mb_fading_row *was)
 {
     size_t first = texts->first[which], end = texts->first[which + 1], next = first, n = 0;
     uint32_t own = 0;
@@ -88,6 +89,7 @@ open_row(const mb_fading *counts, const mb_fading_texts *texts, size_t which,
             is_left = mb_fading_next(counts, was, &own, &now, &cell);
         }
         n++;
+        MB_TRY(mb_ask(interrupt, COST));
     }
     row->n = n;
     row->total = (mb_fading_cell){total.sum, total.rest, was->clock};
@@ -171,7 +173,7 @@ score_texts(const mb_fading *counts, const mb_fading_texts *texts, const mb_fadi
     for (size_t which = 0; which < texts->n_rows; which++) {
         size_t n = texts->first[which + 1] - texts->first[which];
         mb_fading_row was;
-        MB_TRY(open_row(counts, texts, which, prior, entry_of, row, &was));
+        MB_TRY(open_row(counts, texts, which, prior, entry_of, interrupt, row, &was));
         MB_TRY(prior->n_components == 1
                    ? score_one(counts, prior, n, entry_of, was.clock, row, interrupt, probs)
                    : score_several(counts, prior, n, entry_of, was.clock, row, interrupt, probs));

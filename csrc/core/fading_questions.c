@@ -76,3 +76,40 @@ mb_fading_read(const mb_fading *counts, size_t n, const int64_t *contexts, mb_in
     }
     return MB_OK;
 }
+
+static void
+write_pair(const mb_fading *counts, const mb_fading_run *run, size_t row, size_t i,
+           const mb_fading_arrays *out)
+{
+    const mb_fading_cell cell = mb_fading_cell_at(run, i);
+    out->tokens[i] = run->tokens[i];
+    if (out->clocks == NULL) {
+        out->counts[i] = mb_fading_now(counts->discount, cell, run->clocks[row]);
+    } else {
+        out->counts[i] = cell.count;
+        out->rests[i] = cell.rest;
+        out->times[i] = (int64_t)cell.time;
+    }
+}
+
+mb_status
+mb_fading_write(const mb_fading *counts, const mb_fading_run *run, mb_interrupt *interrupt,
+                const mb_fading_arrays *out)
+{
+    size_t order = counts->order;
+    out->starts[0] = 0;
+    for (size_t row = 0; row < run->n_rows; row++) {
+        for (size_t i = row * order; i < (row + 1) * order; i++) {
+            out->contexts[i] = run->contexts[i];
+        }
+        for (size_t i = run->starts[row]; i < run->starts[row + 1]; i++) {
+            write_pair(counts, run, row, i, out);
+            MB_TRY(mb_ask(interrupt, COST / 4));
+        }
+        out->starts[row + 1] = (int64_t)run->starts[row + 1];
+        if (out->clocks != NULL) {
+            out->clocks[row] = (int64_t)run->clocks[row];
+        }
+    }
+    return MB_OK;
+}

@@ -82,7 +82,7 @@ typedef struct {
 mb_status mb_fading_texts_new(size_t order, size_t n, mb_fading_texts **out);
 
 /* Sorts what has been written into the windows. */
-void mb_fading_sort(mb_fading_texts *texts, uint64_t n_tokens);
+mb_status mb_fading_sort(mb_fading_texts *texts, uint64_t n_tokens, mb_interrupt *interrupt);
 
 static inline const uint32_t *
 mb_fading_window(const mb_fading_texts *texts, size_t place)

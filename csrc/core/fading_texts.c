@@ -57,13 +57,15 @@ sort_by_digit(size_t n, const uint32_t *key, size_t stride, unsigned shift, uint
 }
 
 /* The same by whole keys, all at most `last`. */
-static void
+static mb_status
 sort_by(size_t n, const uint32_t *key, size_t stride, uint64_t last, uint32_t **items,
-        uint32_t **spare)
+        uint32_t **spare, mb_interrupt *interrupt)
 {
     for (unsigned shift = 0; n > 1 && shift < 32 && last >> shift != 0; shift += DIGIT) {
         sort_by_digit(n, key, stride, shift, items, spare);
+        MB_TRY(mb_ask(interrupt, COST / 4 * n));
     }
+    return MB_OK;
 }
 
 /* Gives each place its row. */
@@ -93,8 +95,8 @@ count_pairs(mb_fading_texts *t)
     }
 }
 
-void
-mb_fading_sort(mb_fading_texts *t, uint64_t n_tokens)
+mb_status
+mb_fading_sort(mb_fading_texts *t, uint64_t n_tokens, mb_interrupt *interrupt)
 {
     size_t width = t->order + 1;
     uint32_t *token_of = t->first; /* until rows have their first places */
@@ -102,16 +104,18 @@ mb_fading_sort(mb_fading_texts *t, uint64_t n_tokens)
         t->by_row[i] = (uint32_t)i;
     }
     for (size_t column = t->order; column-- > 0;) {
-        sort_by(t->n, t->windows + column, width, n_tokens - 1, &t->by_row, &t->spare);
+        MB_TRY(sort_by(t->n, t->windows + column, width, n_tokens - 1, &t->by_row, &t->spare,
+                       interrupt));
     }
     for (size_t place = 0; place < t->n; place++) {
         token_of[place] = mb_fading_window(t, place)[t->order];
         t->by_pair[place] = (uint32_t)place;
     }
-    sort_by(t->n, token_of, 1, n_tokens - 1, &t->by_pair, &t->spare);
+    MB_TRY(sort_by(t->n, token_of, 1, n_tokens - 1, &t->by_pair, &t->spare, interrupt));
     number_rows(t);
-    sort_by(t->n, t->row_of, 1, t->n_rows, &t->by_pair, &t->spare);
+    MB_TRY(sort_by(t->n, t->row_of, 1, t->n_rows, &t->by_pair, &t->spare, interrupt));
     count_pairs(t);
+    return mb_ask(interrupt, COST * t->n);
 }
 
 /* ---- documents ------------------------------------------------------------------------- */
@@ -167,8 +171,7 @@ mb_fading_gather(const mb_fading *counts, size_t n_documents, const mb_document 
         }
     }
 full:
-    mb_fading_sort(texts, counts->n_tokens);
-    return MB_OK;
+    return mb_fading_sort(texts, counts->n_tokens, interrupt);
 }
 
 mb_status

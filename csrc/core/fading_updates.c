@@ -132,8 +132,8 @@ mb_fading_update(mb_fading *counts, size_t n_documents, const mb_document *docum
 /* Copies given counts into texts; those of 0 are looked at and left out. */
 static mb_status
 gather_given(const mb_fading *counts, size_t first, size_t n, const int64_t *contexts,
-             const int64_t *tokens, const double *more, mb_fading_texts *texts, double *own,
-             double *sum, mb_token_fault *fault)
+             const int64_t *tokens, const double *more, mb_interrupt *interrupt,
+             mb_fading_texts *texts, double *own, double *sum, mb_token_fault *fault)
 {
     size_t order = counts->order;
     texts->n = 0;
@@ -157,9 +157,9 @@ gather_given(const mb_fading *counts, size_t first, size_t n, const int64_t *con
         own[texts->n] = times;
         texts->n += times > 0.0;
         *sum += times;
+        MB_TRY(mb_ask(interrupt, COST / 2));
     }
-    mb_fading_sort(texts, counts->n_tokens);
-    return MB_OK;
+    return mb_fading_sort(texts, counts->n_tokens, interrupt);
 }
 
 mb_status
@@ -174,7 +174,8 @@ mb_fading_add(mb_fading *counts, size_t n, const int64_t *contexts, const int64_
     mb_status status = own == NULL ? MB_NOMEM : mb_fading_texts_new(counts->order, most, &texts);
     for (size_t at = 0; at < n && status == MB_OK; at += most) {
         size_t many = n - at < most ? n - at : most;
-        status = gather_given(counts, at, many, contexts, tokens, more, texts, own, &sum, fault);
+        status = gather_given(counts, at, many, contexts, tokens, more, interrupt, texts, own, &sum,
+                              fault);
         if (status == MB_OK) {
             status = mb_fading_make_room(changed, sum, interrupt);
         }
@@ -277,16 +278,18 @@ scale_rows(const mb_fading *counts, const mb_fading_texts *texts, double factor,
 }
 
 /* How many pairs rows of texts have at most, and one for each row that nobody reads. */
-static size_t
-length_of_rows(const mb_fading *counts, const mb_fading_texts *texts)
+static mb_status
+length_of_rows(const mb_fading *counts, const mb_fading_texts *texts, mb_interrupt *interrupt,
+               size_t *n)
 {
-    size_t n = 0;
+    *n = 0;
     for (size_t row = 0; row < texts->n_rows; row++) {
         mb_fading_row was;
         mb_fading_find(counts, mb_fading_window(texts, texts->first[row]), &was);
-        n += was.n + 1;
+        *n += was.n + 1;
+        MB_TRY(mb_ask(interrupt, 2 * COST));
     }
-    return n;
+    return MB_OK;
 }
 
 /* Writes rows of sorted texts, multiplied, on top of what there is. */
@@ -294,7 +297,8 @@ static mb_status
 scale_texts(const mb_fading *counts, const mb_fading_texts *texts, double factor,
             mb_interrupt *interrupt, mb_fading *changed)
 {
-    size_t room = length_of_rows(counts, texts);
+    size_t room;
+    MB_TRY(length_of_rows(counts, texts, interrupt, &room));
     mb_fading_run *run = mb_fading_begin(counts->order, texts->n_rows, room);
     if (run == NULL) {
         return MB_NOMEM;
@@ -325,7 +329,9 @@ scale_some(const mb_fading *counts, size_t n, const int64_t *contexts, double fa
                                        texts->windows + i * (order + 1), fault);
         }
         if (status == MB_OK) {
-            mb_fading_sort(texts, counts->n_tokens);
+            status = mb_fading_sort(texts, counts->n_tokens, interrupt);
+        }
+        if (status == MB_OK) {
             status = scale_texts(counts, texts, factor, interrupt, changed);
         }
     }

@@ -95,7 +95,7 @@ begin(const mb_mixture *mixture, const double *counts, mb_interrupt *interrupt, 
 {
     size_t n_tokens = mixture->n_tokens;
     memcpy(s->counts, counts, n_tokens * sizeof(double));
-    mb_mixture_log_joint_counts(mixture, 1, s->counts, s->logs);
+    MB_TRY(mb_mixture_log_joint_counts(mixture, 1, s->counts, interrupt, s->logs));
     for (size_t k = 0; k < mixture->n_components; k++) {
         s->known[k] = (component){.joint = {s->logs[k], 0.0}};
         MB_TRY(begin_rows(n_tokens, mixture->alpha + k * n_tokens, s->counts, interrupt,
@@ -114,11 +114,13 @@ add_component(size_t n, double scale, const double *alpha, const double *counts,
 }
 
 /* The predictive, and its entropy; the weights are those of now. */
-static double
-predict(const mb_mixture *mixture, const state *s, double *p)
+static mb_status
+predict(const mb_mixture *mixture, const state *s, mb_interrupt *interrupt, double *p,
+        double *entropy)
 {
     size_t n_tokens = mixture->n_tokens;
-    double logs[RUN], entropy = 0.0;
+    double logs[RUN];
+    *entropy = 0.0;
     for (size_t start = 0; start < n_tokens; start += RUN) {
         size_t run = n_tokens - start < RUN ? n_tokens - start : RUN;
         memset(p + start, 0, run * sizeof(double));
@@ -131,27 +133,29 @@ predict(const mb_mixture *mixture, const state *s, double *p)
         for (size_t i = 0; i < run; i++) {
             part -= p[start + i] > 0.0 ? p[start + i] * logs[i] : 0.0;
         }
-        entropy += part;
+        *entropy += part;
+        MB_TRY(mb_ask(interrupt, COST * (mixture->n_components + 4) * run));
     }
-    return entropy;
+    return MB_OK;
 }
 
-static mb_uncertainty
-look(const mb_mixture *mixture, state *s, double *p)
+static mb_status
+look(const mb_mixture *mixture, state *s, mb_interrupt *interrupt, double *p, mb_uncertainty *out)
 {
     double log_evidence;
     mb_uncertainty u = {0.0, 0.0, 0.0};
     for (size_t k = 0; k < mixture->n_components; k++) {
         s->weights[k] = value(s->known[k].joint);
     }
-    mb_normalize_log_joint(1, mixture->n_components, s->weights, &log_evidence);
-    u.total = predict(mixture, s, p);
+    MB_TRY(mb_normalize_log_joint(1, mixture->n_components, interrupt, s->weights, &log_evidence));
+    MB_TRY(predict(mixture, s, interrupt, p, &u.total));
     for (size_t k = 0; k < mixture->n_components; k++) {
         const component *own = s->known + k;
         u.aleatoric += s->weights[k] * (value(own->rows) / value(own->total));
     }
     u.epistemic = u.total > u.aleatoric ? u.total - u.aleatoric : 0.0;
-    return u;
+    *out = u;
+    return MB_OK;
 }
 
 static void
@@ -182,8 +186,7 @@ mb_mixture_learn(const mb_mixture *mixture, const double *counts, size_t n, cons
     state s = carve(mixture, scratch);
     MB_TRY(begin(mixture, counts, interrupt, &s));
     for (size_t t = 0;; t++) {
-        parts[t] = look(mixture, &s, predictive + t * n_tokens);
-        MB_TRY(mb_ask(interrupt, COST * (mixture->n_components + 4) * n_tokens));
+        MB_TRY(look(mixture, &s, interrupt, predictive + t * n_tokens, parts + t));
         if (t == n) {
             return MB_OK;
         }

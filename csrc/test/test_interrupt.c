@@ -5,6 +5,8 @@
 #include "core/distances.h"
 #include "core/divergence.h"
 #include "core/expectation.h"
+#include "core/fading.h"
+#include "core/learning.h"
 #include "core/maximization.h"
 #include "core/mem.h"
 #include "core/ngram_borrow.h"
@@ -154,6 +156,14 @@ static mb_status
 predictive(mb_interrupt *interrupt)
 {
     return mb_mixture_predictive(mixture, n, counts, interrupt, out, scratch);
+}
+
+static mb_status
+learn(mb_interrupt *interrupt)
+{
+    static mb_uncertainty parts[4];
+    const int64_t tokens[] = {0, 1, 0};
+    return mb_mixture_learn(mixture, counts, 3, tokens, interrupt, scratch, more, parts);
 }
 
 static mb_status
@@ -588,6 +598,173 @@ check_run(mb_interrupt *interrupt)
     return mb_run_check(&transitions->layout, MOST, transitions->runs[0], interrupt, &fault);
 }
 
+/* ---- counts that fade ---------------------------------------------------------------- */
+
+enum { FEW = 1000 };
+static mb_fading *fading;
+
+/* Runs a change on a copy, which must be as it was where that is stopped. */
+static mb_status
+change(mb_status (*call)(mb_fading *own, mb_interrupt *interrupt), mb_interrupt *interrupt)
+{
+    mb_fading *own = NULL;
+    double before = 0.0, after = 0.0;
+    mb_status status = mb_fading_copy(fading, &own);
+    if (status == MB_OK) {
+        (void)mb_fading_sum(own, NULL, &before);
+        status = call(own, interrupt);
+        (void)mb_fading_sum(own, NULL, &after);
+        check(status == MB_OK || after == before, "sum after a stop", 0, after, before);
+    }
+    mb_fading_free(own);
+    return status;
+}
+
+static mb_status
+update_own(mb_fading *own, mb_interrupt *interrupt)
+{
+    const mb_document document = {FEW, numbers};
+    mb_token_fault fault;
+    return mb_fading_update(own, 1, &document, interrupt, &fault);
+}
+
+static mb_status
+add_own(mb_fading *own, mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    return mb_fading_add(own, FEW, numbers, numbers, counts, interrupt, &fault);
+}
+
+static mb_status
+merge_own(mb_fading *own, mb_interrupt *interrupt)
+{
+    return mb_fading_merge(own, fading, interrupt);
+}
+
+static mb_status
+scale_own(mb_fading *own, mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    return mb_fading_scale(own, FEW, numbers, 0.5, interrupt, &fault);
+}
+
+static mb_status
+scale_all_own(mb_fading *own, mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    return mb_fading_scale(own, 0, NULL, 0.5, interrupt, &fault);
+}
+
+static mb_status
+fading_update(mb_interrupt *interrupt)
+{
+    return change(update_own, interrupt);
+}
+
+static mb_status
+fading_add(mb_interrupt *interrupt)
+{
+    return change(add_own, interrupt);
+}
+
+static mb_status
+fading_merge(mb_interrupt *interrupt)
+{
+    return change(merge_own, interrupt);
+}
+
+static mb_status
+fading_scale(mb_interrupt *interrupt)
+{
+    return change(scale_own, interrupt);
+}
+
+static mb_status
+fading_scale_all(mb_interrupt *interrupt)
+{
+    return change(scale_all_own, interrupt);
+}
+
+/* A copy, which nobody has settled. */
+static mb_status
+fading_all(mb_interrupt *interrupt)
+{
+    static int64_t contexts[MOST], begins[MOST], clocks[MOST], tokens[MOST], times[MOST];
+    const mb_fading_arrays arrays = {contexts, begins, clocks, tokens, times, out, more};
+    mb_fading *own = NULL;
+    mb_fading_run *all = NULL;
+    mb_status status = mb_fading_copy(fading, &own);
+    if (status == MB_OK) {
+        status = mb_fading_settle(own, interrupt, &all);
+    }
+    if (status == MB_OK) {
+        status = mb_fading_write(own, all, interrupt, &arrays);
+    }
+    mb_fading_run_free(all);
+    mb_fading_free(own);
+    return status;
+}
+
+static mb_status
+fading_sum(mb_interrupt *interrupt)
+{
+    return mb_fading_sum(fading, interrupt, out);
+}
+
+static mb_status
+fading_ask_counts(mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    return mb_fading_counts(fading, FEW, numbers, numbers, interrupt, out, &fault);
+}
+
+static mb_status
+fading_ask_totals(mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    return mb_fading_totals(fading, FEW, numbers, interrupt, out, &fault);
+}
+
+static mb_status
+fading_read(mb_interrupt *interrupt)
+{
+    static int64_t ends[FEW + 1];
+    mb_token_fault fault;
+    return mb_fading_read(fading, FEW, numbers, interrupt, ends, NULL, NULL, &fault);
+}
+
+static mb_status
+fading_load(mb_interrupt *interrupt)
+{
+    static int64_t contexts[FEW], begins[FEW + 1], tokens[FEW];
+    mb_fading *made = NULL;
+    const char *wrong;
+    for (size_t i = 0; i < FEW; i++) {
+        contexts[i] = begins[i] = (int64_t)i;
+    }
+    begins[FEW] = FEW;
+    const mb_fading_rows rows = {.n_rows = FEW,
+                                 .n_pairs = FEW,
+                                 .contexts = contexts,
+                                 .starts = begins,
+                                 .tokens = tokens,
+                                 .counts = counts};
+    mb_status status = mb_fading_load(1, FEW, 0.9, &rows, interrupt, &made, &wrong);
+    check((made != NULL) == (status == MB_OK), "result of mb_fading_load", 0, status, 0);
+    mb_fading_free(made);
+    return status;
+}
+
+static mb_status
+fading_evidence(mb_interrupt *interrupt)
+{
+    static const double two[] = {0.5, 0.5}, sums[] = {40.0, 20.0}, each[] = {1.0, 0.5};
+    const mb_fading_prior prior = {2, 1, two, sums, each};
+    const mb_document document = {FEW, numbers};
+    mb_token_fault fault;
+    return mb_fading_evidence(fading, 1, &document, &prior, interrupt, out, &fault);
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -633,6 +810,7 @@ run_all(size_t shape)
         {"mb_normalize_log_joint", normalize, n / 64},
         {"mb_mixture_posterior", posterior, n_components},
         {"mb_mixture_predictive", predictive, n * n_components},
+        {"mb_mixture_learn", learn, n_components * n_pieces},
         {"mb_mixture_mean", mean, n_components},
         {"mb_mixture_variance", variance, n_tokens},
         {"mb_component_entropy", entropy, n_components * n_tokens},
@@ -667,6 +845,40 @@ run_all(size_t shape)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         run(cases + i, shape);
     }
+}
+
+static void
+run_fading(void)
+{
+    const test_case cases[] = {
+        {"mb_fading_update", fading_update, 2 * FEW},
+        {"mb_fading_add", fading_add, 2 * FEW},
+        {"mb_fading_merge", fading_merge, FEW},
+        {"mb_fading_scale", fading_scale, FEW / 2},
+        {"mb_fading_scale of all", fading_scale_all, FEW / 2},
+        {"mb_fading_settle and _write", fading_all, FEW / 4},
+        {"mb_fading_sum", fading_sum, FEW / 4},
+        {"mb_fading_counts", fading_ask_counts, FEW},
+        {"mb_fading_totals", fading_ask_totals, FEW},
+        {"mb_fading_read", fading_read, FEW},
+        {"mb_fading_load", fading_load, FEW / 2},
+        {"mb_fading_evidence", fading_evidence, 2 * FEW},
+    };
+    mb_token_fault fault;
+    const mb_document document = {FEW, numbers};
+    for (size_t i = 0; i < FEW; i++) {
+        numbers[i] = (int64_t)(i * i % 613 % 40);
+        counts[i] = 0.5;
+    }
+    mb_status made = mb_fading_new(1, 40, 0.9, &fading);
+    for (int twice = 0; twice < 2 && made == MB_OK; twice++) {
+        made = mb_fading_update(fading, 1, &document, NULL, &fault);
+    }
+    check(made == MB_OK, "what is worked on", 0, made, MB_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases) && made == MB_OK; i++) {
+        run(cases + i, 0);
+    }
+    mb_fading_free(fading);
 }
 
 static void
@@ -718,5 +930,6 @@ main(void)
         mb_mixture_free(mixture);
     }
     run_transitions();
+    run_fading();
     return failures > 0;
 }
