@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._huggingface_answers import Columns, Other, Vocab, make_columns
 from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes

@@ -485,7 +485,6 @@ add_mixing(const mb_mixture *mixture, size_t start, size_t n, mb_uncertainty *u)
         u->total += surprise(mean[i], log_mean[i], rest[i]);
         u->epistemic += between[i];
     }
-    return MB_OK;
 }
 
 mb_status
