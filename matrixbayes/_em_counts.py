@@ -217,14 +217,14 @@ class CountData:
         weight, cells = _core.count_accumulate(self.rows, share)
         return CountStatistics(weight, *self.cells, cells, -np.inf, self.n_rows)
 
-    def points(self) -> NDArray[np.floating]:
+    def points(self) -> Iterator[NDArray[np.floating]]:
         """Where the rows are when they are grouped: roots of proportions (Hellinger)."""
         indptr, indices, data = self.rows.sparse()
         row = np.repeat(np.arange(self.n_rows), np.diff(indptr))
         totals = np.bincount(row, data, minlength=self.n_rows)
         points = np.zeros((self.n_rows, self.n_tokens), dtype=np.float32)
         points[row, indices] = np.sqrt(data / totals[row])
-        return points
+        yield points
 
     def rough_alpha(self, statistics: CountStatistics, max_concentration: float) -> Floats:
         """Dirichlet parameters to start from: pooled proportions, with a middling concentration."""

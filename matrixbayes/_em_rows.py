@@ -77,9 +77,21 @@ class RowData:
 
         return parallel.merge(parallel.in_order(self.pool, _core.accumulate, arguments()))
 
-    def points(self) -> NDArray[np.floating]:
-        """Where the rows are when they are grouped: their log-probabilities."""
-        return np.ascontiguousarray(self.log_probs)
+    def points(self) -> Iterator[NDArray[np.floating]]:
+        """Where the rows are when they are grouped: several ways to see them.
+
+        Centred log-probabilities, Aitchison's geometry of the simplex, in which components that
+        overlap are told apart; and twice (chance differs) the logarithms of p + 0.1 / V, where
+        what is rare is all the same: its noise drowns components that are far from each other.
+        """
+        centred = np.maximum(self.log_probs, -1e9)  # squares stay finite
+        centred -= centred.mean(axis=1, keepdims=True)
+        yield centred
+        del centred
+        for _ in range(2):
+            probs = np.exp(self.log_probs)
+            probs += 0.1 / self.n_tokens
+            yield np.log(probs, out=probs)
 
     def rough_alpha(
         self, statistics: _core.SufficientStatistics, max_concentration: float

@@ -8,14 +8,14 @@ read in blocks (`StreamData`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _core, parallel
 from ._em_counts import CountData, CountStatistics, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 
 SEED_CELLS = 1 << 22  # numbers that a start looks at, or SEED_ROWS rows per component
 SEED_ROWS = 64
+TRIAL_PASSES = 3  # before starts are compared
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
 VANISHED = 1e-12  # alphas are held at 1e-15
 
@@ -315,18 +316,23 @@ def start_on(
     rng: np.random.Generator,
     grouping: str = "kmeans++",
 ) -> DirichletMixture:
-    """A mixture of some rows, or a random part of them, in groups."""
+    """A mixture of some rows, or a random part of them, in groups.
+
+    Where there are several ways to see the rows, the best of their groupings after a few passes.
+    """
     data = _part(data, rows, n_components, rng)
-    share = np.ones((data.n_rows, 1))
-    if n_components > 1:
-        weights = np.ones(data.n_rows) if data.weights is None else data.weights
-        # A row and its repetitions are one point, so that chance treats them as it does a weight.
-        points, weights, place = merged(data.points(), weights)
-        groups = _GROUPINGS[grouping](Points(points, weights), n_components, rng)[place]
+    if n_components == 1:
+        return _from_shares(data, np.ones((data.n_rows, 1)), prior, tokens)
+    starts = []
+    for groups in _groupings(data, n_components, grouping, rng):
         # A group of few rows has hardly a spread: each is mixed with all the rows.
         share = np.full((data.n_rows, n_components), 0.1 / n_components)
         share[np.arange(data.n_rows), groups] += 0.9
-    return _from_shares(data, share, prior, tokens)
+        starts.append(_from_shares(data, share, prior, tokens))
+    if len(starts) == 1:
+        return starts[0]
+    tried = [fit(data, m, tol=0.0, max_iter=TRIAL_PASSES, prior=prior) for m in starts]
+    return best(tried).mixture
 
 
 def _from_shares(
@@ -355,15 +361,43 @@ def _part(
     return replace(data.some(drawn), weights=times.astype(np.float64))
 
 
+def _groupings(
+    data: RowData | CountData, n_components: int, name: str, rng: np.random.Generator
+) -> Iterator[NDArray[np.intp]]:
+    """The group of each row, once or more often.
+
+    A row and its repetitions are one point, so that chance treats them as it does a weight.
+    """
+    weights = np.ones(data.n_rows) if data.weights is None else data.weights
+    for at in data.points():
+        points, together, place = merged(at, weights)
+        if name == "random":
+            yield rng.integers(n_components, size=len(points))[place]
+            return
+        with parallel.one_blas_thread:
+            groups = _plus_plus_groups(Points.of(points, together), n_components, rng)
+        yield groups[place]
+
+
 class Points(NamedTuple):
-    """Rows as points (n, V) to be grouped, and their weights."""
+    """Rows as points (n, V) to be grouped, their squared lengths, and their weights."""
 
     at: NDArray[np.floating]
+    lengths: NDArray[np.floating]
     weights: Floats
 
-    def squared_distances(self, centre: NDArray[np.floating]) -> Floats:
-        """Squared distance of each to a point, both centred."""
-        return _core.squared_distances(self.at, np.asarray(centre, dtype=np.float64))
+    @classmethod
+    def of(cls, at: NDArray[np.floating], weights: Floats) -> Points:
+        """From points, which are moved to lie around 0: distances then keep their digits."""
+        at -= at.mean(axis=0)
+        return cls(at, np.einsum("ij,ij->i", at, at), weights)
+
+    def squared_distances(self, centres: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Squared distance of each to each of some points (C, V); (n, C), 0 for equal ones."""
+        lengths = self.lengths[:, np.newaxis] + np.einsum("ij,ij->i", centres, centres)
+        distances = lengths - 2.0 * (self.at @ centres.T)
+        distances[distances < 64.0 * np.finfo(distances.dtype).eps * lengths] = 0.0
+        return distances
 
 
 def _plus_plus_groups(
@@ -371,10 +405,9 @@ def _plus_plus_groups(
 ) -> NDArray[np.intp]:
     """Groups by greedy k-means++ and a few rounds of k-means.
 
-    Of rows, distances are between centred log-probabilities: Aitchison's geometry of the
-    simplex; of counts, between roots of proportions.  A centre is a row drawn by its squared
-    distance to the others, the best of several draws (Arthur & Vassilvitskii 2007): many tokens
-    make all distances alike, and a single draw then seldom finds a new group.
+    A centre is a row drawn by its squared distance to the others, the best of several draws
+    (Arthur & Vassilvitskii 2007): many tokens make all distances alike, and a single draw then
+    seldom finds a new group.
     """
     weights = points.weights
     nearest = np.full(len(weights), np.inf)
@@ -384,10 +417,10 @@ def _plus_plus_groups(
         if not chance.sum() > 0.0:  # fewer different rows than components
             chance = weights
         tries = rng.choice(len(weights), size=1 if k == 0 else 8, p=chance / chance.sum())
-        distances = [points.squared_distances(points.at[i]) for i in set(tries)]
-        distance = min(distances, key=lambda d: float(weights @ np.minimum(nearest, d)))
+        distances = np.minimum(points.squared_distances(points.at[tries]), nearest[:, np.newaxis])
+        distance = distances[:, np.argmin(weights @ distances)]
         groups[distance < nearest] = k
-        nearest = np.minimum(nearest, distance)
+        nearest = distance
         chance = weights * nearest
     return _k_means(points, groups, n_components)
 
@@ -396,20 +429,14 @@ def _k_means(points: Points, groups: NDArray[np.intp], n_components: int) -> NDA
     """A few rounds of k-means from groups; one that has become empty stays so."""
     for _ in range(5):
         share = points.weights[:, np.newaxis] * (groups[:, np.newaxis] == np.arange(n_components))
-        statistics = _core.accumulate(points.at, share)
-        filled = np.flatnonzero(statistics.weight > 0.0)
-        centres = statistics.log_sums[filled] / statistics.weight[filled, np.newaxis]
-        closest = filled[np.argmin([points.squared_distances(c) for c in centres], axis=0)]
+        weight = share.sum(axis=0)
+        filled = np.flatnonzero(weight > 0.0)
+        share = (share[:, filled] / weight[filled]).astype(points.at.dtype)
+        closest = filled[points.squared_distances(share.T @ points.at).argmin(axis=1)]
         if (closest == groups).all():
             break
         groups = closest
     return groups
 
 
-def _random_groups(points: Points, n_components: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Every row in a group at random."""
-    return rng.integers(n_components, size=len(points.weights))
-
-
-_GROUPINGS = {"kmeans++": _plus_plus_groups, "random": _random_groups}
-INITS = tuple(_GROUPINGS)
+INITS = ("kmeans++", "random")

@@ -52,7 +52,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     n_init : int
         Starts; the one that ends highest is kept.
     init : {"kmeans++", "random"}, DirichletMixture, or array_like of shape (N, K)
-        Where to start: rows grouped around spread-out ones (in centred log-probabilities) or at
+        Where to start: rows grouped around spread-out ones (the best of several groupings) or at
         random; a mixture; or each row's probability of each component.
     max_concentration : float
         No component's concentration exceeds it.  The likelihood is unbounded where a component

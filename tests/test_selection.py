@@ -45,9 +45,12 @@ def test_what_the_table_holds():
 
 
 def test_a_split_finds_what_a_start_misses():
-    alpha = np.random.default_rng(1).gamma(1.0, 1.0, (8, 10)) * 3.0 + 0.3
-    rows = mb.DirichletMixture(np.full(8, 0.125), alpha).sample(3000, rng=1)
-    settings = {"kind": "probs", "random_state": 0, "tol": 1e-6}
+    # Components of one mean: nothing that groups rows by where they are tells them apart.
+    rng = np.random.default_rng(0)
+    mean = rng.dirichlet(np.full(20, 0.5))
+    alpha = mean * np.array([[1.0], [10.0], [100.0], [1000.0]]) + 1e-3
+    rows = mb.DirichletMixture(np.full(4, 0.25), alpha).sample(1500, rng=rng)
+    settings = {"kind": "probs", "zeros": "floor", "random_state": 0, "tol": 1e-6}
     found = mb.select_prior(rows, range(1, 6), **settings)
     alone = {k: mb.DirichletMixtureEstimator(k, **settings).fit(rows) for k in range(1, 6)}
     gains = [found.estimators[k].log_likelihood_ - alone[k].log_likelihood_ for k in alone]
