@@ -396,3 +396,23 @@ def test_value_slopes_and_curvature_are_those_of_the_posterior(kind, k):
     assert_allclose(slopes, optimize.approx_fprime(theta, expected, 1e-6), atol=1e-3)
     curvature = -numerical_hessian(expected, theta, np.full(len(theta), 1e-3))
     assert_allclose(posterior.curvature(posterior.mixture(theta)), curvature, atol=1e-3)
+
+
+def test_standard_errors_of_weights_are_those_of_another_parametrisation():
+    """In the weights themselves, the last of which is what the others leave."""
+    truth = DirichletMixture([0.5, 0.3, 0.2], 1.0 + 12.0 * np.eye(3))
+    rows = truth.sample(300, rng=4)
+    fitted = fitted_to(3, "probs", rows)
+    prior = fitted.prior_
+
+    def score(x):
+        mixture = DirichletMixture(np.append(x[:2], 1.0 - x[:2].sum()), x[2:].reshape(3, 3))
+        return float(mixture.log_prob(rows, kind="probs").sum())
+
+    at = np.append(prior.weights[:2], prior.alpha)
+    steps = np.append([1e-4, 1e-4], 1e-3 * prior.alpha)
+    covariance = np.linalg.inv(-numerical_hessian(score, at, steps))
+    errors = np.sqrt(np.append(np.diag(covariance)[:2], covariance[:2, :2].sum()))
+    found = fitted.information(rows)
+    assert_allclose(found.weights_se, errors, rtol=1e-3)
+    assert_allclose(found.alpha_se.ravel(), np.sqrt(np.diag(covariance)[2:]), rtol=1e-3)

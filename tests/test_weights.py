@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _weights, em
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _em_split, _weights, em
 
 TRUTH = DirichletMixture([0.6, 0.4], [[6.0, 2.0, 1.0], [1.0, 2.0, 6.0]])
 ROWS = TRUTH.sample(40, rng=0)
@@ -530,3 +530,14 @@ def test_histories_of_no_weight_are_not_there(family):
     if found.comparison is not None:
         assert_array_equal(found.comparison.held_out_kl, expected.comparison.held_out_kl)
         assert_array_equal(found.comparison.standard_error, expected.comparison.standard_error)
+
+
+@pytest.mark.parametrize(
+    ("n", "weight", "splits"), [(1, 1.0, 0), (1, 1.5, 0), (1, 2.0, 1), (2, 0.1, 1), (2, 1.0, 1)]
+)
+def test_a_component_of_one_row_is_split_if_that_row_comes_twice(n, weight, splits):
+    near = DirichletMixture([1.0], [[90.0, 5.0, 5.0]]).sample(n, rng=0, kind="log_probs")
+    mixture = DirichletMixture([0.5, 0.5], [[90.0, 5.0, 5.0], [5.0, 5.0, 90.0]])
+    data = em.RowData(near, np.full(n, weight), (None, 1))
+    found = list(_em_split._splits(data, mixture, em.Prior.of(None, 1e8), np.random.default_rng(0)))
+    assert len(found) == splits
