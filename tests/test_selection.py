@@ -193,3 +193,22 @@ def test_an_unsettled_size_is_chosen_only_where_none_settled():
         found = mb.select_prior(equal, [1, 2], kind="log_probs", random_state=0)
     assert repr(found).count("did not converge") == 2
     assert "<- best, did not converge" in repr(found)
+
+
+@pytest.mark.parametrize("criterion", ["aic", "bic", "icl", "log_evidence", "cv"])
+def test_the_best_is_among_those_that_settled(criterion):
+    sign = 1.0 if criterion in ("log_evidence", "cv") else -1.0  # higher or lower is better
+    fits = {k: mb.DirichletMixtureEstimator(k) for k in (1, 2, 3, 4)}
+
+    def chosen(values, settled):
+        table = [
+            {"n_components": k, criterion: None if x is None else sign * x, "converged": c}
+            for k, x, c in zip(fits, values, settled, strict=True)
+        ]
+        return mb.PriorSelection(fits, table, criterion).best_.n_components
+
+    assert chosen([1.0, 5.0, 2.0, 9.0], [True, True, True, True]) == 4
+    assert chosen([1.0, 5.0, 2.0, 9.0], [True, True, True, False]) == 2
+    assert chosen([1.0, 5.0, 2.0, 9.0], [False, False, False, False]) == 4
+    assert chosen([1.0, 5.0, None, 9.0], [False, False, True, False]) == 4
+    assert chosen([1.0, 5.0, 5.0, 0.0], [True, True, True, True]) == 2  # the smaller of equals
