@@ -315,7 +315,8 @@ def _of_sequence(items: Sequence[Any], name: str) -> NDArray[Any]:
     """A sequence of numbers, names, arrays, or sequences."""
     clean = _clean(items, name)
     try:
-        array = np.array(clean)
+        text = bool(clean) and isinstance(clean[0], str)
+        array = np.array(clean, dtype=object if text else None)
         # NumPy turns all into doubles where some are, or where none else holds all of them.
         rounded = array.dtype.kind == "f" and array.size and not np.abs(array).max() < EXACT
         if array.dtype.kind in "US" or rounded:

@@ -7,7 +7,6 @@ Contents
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._names import no_such_token
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 
@@ -82,7 +82,7 @@ def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tupl
     for i, item in enumerate(items):
         if isinstance(item, str):
             if item not in number_of:
-                raise ValueError(f"{what}[{i}]: {_no_such_token(item, prior.tokens)}")
+                raise ValueError(f"{what}[{i}]: {no_such_token(item, prior.tokens, 'the prior')}")
             columns.append(number_of[item])
             continue
         if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
@@ -98,21 +98,6 @@ def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tupl
             )
         columns.append(column)
     return tuple(columns)
-
-
-def _no_such_token(name: str, tokens: tuple[str, ...] | None) -> str:
-    """Why `name` cannot be looked up, and what may have been meant."""
-    if tokens is None:
-        return (
-            f"{name!r} is a name, but the prior's tokens have none; give column numbers, "
-            "or make the prior with tokens=(...)"
-        )
-    near = [token for token in tokens if token.strip() == name.strip()]
-    near = near or difflib.get_close_matches(name, tokens[:10_000], n=1)
-    if near:
-        return f"{name!r} is not a token of the prior; did you mean {near[0]!r}?"
-    shown = ", ".join(repr(token) for token in tokens[:8]) + (", ..." if len(tokens) > 8 else "")
-    return f"{name!r} is not a token of the prior, whose tokens are {shown}"
 
 
 @dataclass(frozen=True, repr=False)

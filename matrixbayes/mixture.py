@@ -82,7 +82,7 @@ class DirichletMixture(_core.DirichletMixture):
     def __new__(
         cls, weights: ArrayLike, alpha: ArrayLike, *, tokens: Iterable[str] | None = None
     ) -> Self:
-        names = None if tokens is None or isinstance(tokens, bytes) else tuple(tokens)
+        names = None if tokens is None else tuple(tokens)
         order = order_of(labels_of(alpha), names, "the columns of alpha and tokens")
         names = string_labels(alpha) if names is None else names
         table = in_order(reals(alpha, "alpha"), order)

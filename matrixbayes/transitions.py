@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
 from ._names import counted, order_of
-from ._numbers import is_named, plain, whole
+from ._numbers import is_named, plain, reals, whole
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
@@ -324,7 +324,7 @@ class TransitionMatrix:
         """Counts of pairs, of the kind that is counted here."""
         if isinstance(self._rows.longest, RealCounts):
             none = RealCounts(self._order, self.n_tokens)
-            return none.with_rows(contexts, tokens, times.astype(np.float64))
+            return none.with_rows(contexts, tokens, reals(times, "counts"))
         fresh = _core.TransitionCounts(self._order, self._last + 1)
         fresh.update_rows(contexts, tokens, times.astype(np.int64))
         return fresh

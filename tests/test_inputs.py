@@ -225,6 +225,7 @@ ANY = {  # of whole numbers and of others
     "subclass": lambda X: X.view(type("Own", (np.ndarray,), {})),
     "frame": frame,
     "nullable frame": lambda X: frame(X).convert_dtypes(),
+    "frame of Arrow": lambda X: frame(X).convert_dtypes(dtype_backend="pyarrow"),
     "frame of objects": lambda X: frame(X).astype(object),
     "mapped": mapped,
     "float32": lambda X: X.astype(np.float32),
