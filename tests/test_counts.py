@@ -111,6 +111,31 @@ def test_wrong_counts_are_named(counts, message):
         em.encode(counts)
 
 
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 4), st.sampled_from([0.0, 1.0, 2.0, 0.5, 300.0])), max_size=9
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_entries_of_a_token_that_come_twice_add(rows):
+    """In any order, as a sparse matrix may have them that nobody has tidied."""
+    counts = np.zeros((len(rows), 5))
+    for i, row in enumerate(rows):
+        for token, count in row:
+            counts[i, token] += count
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    tokens = np.array([token for row in rows for token, _ in row], dtype=np.int64)
+    values = np.array([count for row in rows for _, count in row], dtype=np.float64)
+    found = _core.Counts(indptr, tokens, values, 5)
+    assert_array_equal(dense(found), counts)
+    whole = em.encode(counts)
+    assert_array_equal(found.tokens, whole.tokens)
+    assert_array_equal(found.counts, whole.counts)
+
+
 # -- passes --------------------------------------------------
 
 
