@@ -354,3 +354,106 @@ def test_the_collector_sees_what_objects_hold() -> None:
         assert any(found is _core for found in gc.get_referrers(type(holder))), type(holder)
     assert any(found is named for found in gc.get_referrers(named.tokens))
     assert any(found is update for found in gc.get_referrers(counts))
+
+
+# --- arrays of counts that no counts have
+
+
+def of_arrays(**others: Any) -> Any:
+    """Counts from arrays with one large count, some of them others."""
+    counts = _core.TransitionCounts(1, 3)
+    counts.update_rows([[0], [1], [2]], [0, 1, 2], [1, 2**40, 7])
+    names = ("keys", "counts", "large_at", "large", "index", "sums")
+    arrays = dict(zip(names, counts.arrays(), strict=True))
+    changed = {name: change(arrays[name]) for name, change in others.items()}
+    return _core.TransitionCounts.from_arrays(1, 3, list({**arrays, **changed}.values()))
+
+
+def with_entry(value: int, place: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        other = array.copy()
+        other.flat[place] = value
+        return other
+
+    return change
+
+
+def longer(array: np.ndarray) -> np.ndarray:
+    return np.concatenate([array, array[-1:]])
+
+
+def without(array: np.ndarray) -> np.ndarray:
+    return array[:0].copy()
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "no large count": (
+        {"large": without, "large_at": without},
+        ValueError,
+        r"large\[0\] is missing",
+    ),
+    "a large count too many": (
+        {"large": longer, "large_at": longer},
+        ValueError,
+        r"large_at\[1\] is not the place",
+    ),
+    "a large count that is not": (
+        {"large": with_entry(2**32 - 2)},
+        ValueError,
+        r"large\[0\] is missing or not large",
+    ),
+    "another place": ({"large_at": with_entry(9)}, ValueError, r"large_at\[0\] is not"),
+    "a count of 0": ({"counts": with_entry(0)}, ValueError, r"counts\[0\] is 0"),
+    "more than all": ({"large": with_entry(2**64 - 1)}, ValueError, r"past 2\^64 - 1"),
+    "a padding of ones": ({"keys": lambda keys: keys | 1}, ValueError, r"keys\[0\] does not end"),
+    "keys that fall": ({"keys": lambda keys: keys[::-1].copy()}, ValueError, r"does not stand"),
+    "an index behind": ({"index": with_entry(1)}, ValueError, r"index\[0\] is not"),
+    "another sum": ({"sums": with_entry(1)}, ValueError, r"sums\[0\] is not"),
+    "few keys": ({"keys": lambda keys: keys[:2].copy()}, ValueError, r"counts has 3 .* needs 2"),
+    **{
+        f"more {name}": ({name: longer}, ValueError, rf"{says} has \d+ entries; with \d+ keys")
+        for name, says in {
+            "counts": "counts",
+            "large_at": "large",
+            "large": "large",
+            "index": "index",
+            "sums": "sums",
+        }.items()
+    },
+    "wide keys": (
+        {"keys": lambda keys: np.repeat(keys, 2, axis=1)},
+        ValueError,
+        r"\(3, 2\); they need \(n, 1\)",
+    ),
+    "flat keys": ({"keys": lambda keys: keys.ravel()}, ValueError, r"keys must have 2 axes"),
+    "other integers": (
+        {"counts": lambda counts: counts.astype(np.int32)},
+        TypeError,
+        r"counts must be uint32",
+    ),
+    "other bytes": (
+        {"sums": lambda sums: sums.astype(sums.dtype.newbyteorder())},
+        TypeError,
+        r"sums must be uint64 in C order and native",
+    ),
+    "strides": ({"keys": lambda keys: keys[::-1]}, TypeError, r"keys must be uint64 in C order"),
+    "a list": ({"large": lambda large: large.tolist()}, TypeError, r"large must be an array"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_arrays_of_no_counts_are_refused(what: str) -> None:
+    others, error, says = HOSTILE[what]
+    with pytest.raises(error, match=says):
+        of_arrays(**others)
+    assert of_arrays().counts([[1]], [1]).tolist() == [2**40]
+
+
+def test_arrays_anywhere_in_memory_are_taken() -> None:
+    def shifted(array: np.ndarray) -> np.ndarray:
+        room = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        room[...] = array
+        return room
+
+    counts = of_arrays(keys=shifted, counts=shifted, large=shifted)
+    assert counts.counts([[0], [1], [2]], [0, 1, 2]).tolist() == [1, 2**40, 7]
