@@ -361,6 +361,29 @@ check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
     return fault < cells->n_cells ? -1 : 0;
 }
 
+/* A copy of token numbers as uint32: what is checked of them must not change. */
+static PyArrayObject *
+own_tokens(PyObject *arg)
+{
+    PyArrayObject *given = mb_whole_numbers(arg, 1, 0, "tokens"), *own = NULL;
+    if (given != NULL) {
+        own = (PyArrayObject *)PyArray_SimpleNew(1, PyArray_DIMS(given), NPY_UINT32);
+    }
+    for (size_t i = 0; own != NULL && i < mb_dim(given, 0); i++) {
+        int64_t token = ((const int64_t *)PyArray_DATA(given))[i];
+        if (token < 0 || token > UINT32_MAX) {
+            PyErr_Format(PyExc_ValueError, "tokens[%zu] is %lld, which is no token", i,
+                         (long long)token);
+            mb_release(own);
+            own = NULL;
+        } else {
+            ((uint32_t *)PyArray_DATA(own))[i] = (uint32_t)token;
+        }
+    }
+    mb_release(given);
+    return own;
+}
+
 static PyObject *
 count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -372,14 +395,7 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     }
     PyObject *result = NULL;
-    /* a copy: what was checked must not change */
-    PyArrayObject *given = mb_own_array(tokens_arg, "tokens"), *tokens = NULL;
-    if (given != NULL) {
-        int any = PyArray_SIZE(given) == 0 ? NPY_ARRAY_FORCECAST : 0; /* an empty list */
-        tokens = (PyArrayObject *)PyArray_FROMANY((PyObject *)given, NPY_UINT32, 1, 1,
-                                                  NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY | any);
-        mb_release(given);
-    }
+    PyArrayObject *tokens = own_tokens(tokens_arg);
     PyArrayObject *counts = mb_doubles(counts_arg, 1, "counts");
     PyArrayObject *weights = mb_doubles(weights_arg, 2, "weights");
     PyArrayObject *alpha = mb_doubles(alpha_arg, 2, "alpha");

@@ -43,8 +43,9 @@ mb_fading_totals(const mb_fading *counts, size_t n, const int64_t *contexts,
         mb_exact_sum sum = {0};
         mb_fading_cell cell;
         uint32_t token;
+        double now;
         MB_TRY(find(counts, i, contexts, interrupt, &row, fault));
-        for (double now; mb_fading_next(counts, &row, &token, &now, &cell);) {
+        while (mb_fading_next(counts, &row, &token, &now, &cell)) {
             mb_exact_add(&sum, now);
             MB_TRY(mb_ask(interrupt, COST / 4));
         }
