@@ -63,6 +63,20 @@ took = time.perf_counter() - began
 np.savetxt(sys.argv[3], np.vstack([np.r_[took, np.zeros(len(alpha))], np.r_[1.0, alpha]]))
 """
 
+NONGAUSSIAN_FIT = """
+import sys, time, numpy as np
+from nongaussian_mixtures import DirichletMixture
+rows = np.load(sys.argv[1])
+model = DirichletMixture(int(sys.argv[2]), tol=1e-10, max_iter=2000, random_state=1)
+began = time.perf_counter()
+model.fit(rows)
+took = time.perf_counter() - began
+out = np.column_stack([model.weights_, model.alphas_])
+first = np.zeros(out.shape[1])
+first[:2] = took, model.n_iter_
+np.savetxt(sys.argv[3], np.vstack([first, out]))
+"""
+
 # Seconds, passes (0: it does not say) and the mixture; or why there is none.
 Outcome = tuple[float, int, DirichletMixture] | str
 
@@ -145,6 +159,16 @@ def dirichlet(rows: np.ndarray, k: int, folder: Path, limit: float) -> Outcome:
     return by_script([sys.executable, "-c", DIRICHLET_FIT], data, k, limit)
 
 
+def nongaussian(rows: np.ndarray, k: int, folder: Path, limit: float) -> Outcome:
+    """The Python package nongaussian-mixtures, from one start."""
+    python = os.environ.get("NONGAUSSIAN_PYTHON")
+    if python is None and importlib.util.find_spec("nongaussian_mixtures") is None:
+        return "not installed, nor named by NONGAUSSIAN_PYTHON"
+    data = folder / "rows.npy"
+    np.save(data, rows)
+    return by_script([python or sys.executable, "-c", NONGAUSSIAN_FIT], data, k, limit)
+
+
 def ours(data: Any, k: int, kind: str, penalty: GammaPrior | None = None) -> Outcome:
     """The best of two k-means starts, whose cost is in the time."""
     fitted = DirichletMixtureEstimator(
@@ -216,6 +240,21 @@ def main() -> None:
                     "DirichletMultinomial (penalised)": lambda g=given: dirichlet_multinomial(*g),
                     "Easel": lambda g=given: easel(*g),
                     "pyDIMM": lambda g=given: pydimm(*g),
+                },
+            )
+        for n, v, k in ((20_000, 100, 8), (2_000, 1_000, 8)):
+            n = n // 10 if asked.quick else n
+            rng = np.random.default_rng(1)
+            truth = DirichletMixture(np.full(k, 1.0 / k), rng.gamma(1.0, 1.0, (k, v)) + 0.5)
+            rows = truth.sample(n, rng=rng)
+            given = (rows, k, folder, asked.limit)
+            table(
+                f"rows, {n} x {v}, K = {k}",
+                rows,
+                "probs",
+                {
+                    "matrixbayes": lambda r=rows, k=k: ours(r, k, "probs"),
+                    "nongaussian-mixtures": lambda g=given: nongaussian(*g),
                 },
             )
         for n, v in ((20_000, 1_000), (200, 50_257)):

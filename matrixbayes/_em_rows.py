@@ -81,16 +81,16 @@ class RowData:
         """Where the rows are when they are grouped: several ways to see them.
 
         Centred log-probabilities, Aitchison's geometry of the simplex, in which components that
-        overlap are told apart; and twice (chance differs) the logarithms of p + 0.1 / V, where
-        what is rare is all the same: its noise drowns components that are far from each other.
+        overlap are told apart; and the logarithms of p + c / V, where what is rare is all the
+        same: its noise drowns components that are far from each other.
         """
         centred = np.maximum(self.log_probs, -1e9)  # squares stay finite
         centred -= centred.mean(axis=1, keepdims=True)
         yield centred
         del centred
-        for _ in range(2):
+        for shift in (0.03, 0.1, 0.3):
             probs = np.exp(self.log_probs)
-            probs += 0.1 / self.n_tokens
+            probs += shift / self.n_tokens
             yield np.log(probs, out=probs)
 
     def rough_alpha(

@@ -8,7 +8,7 @@ read in blocks (`StreamData`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -428,10 +428,10 @@ def _plus_plus_groups(
 def _k_means(points: Points, groups: NDArray[np.intp], n_components: int) -> NDArray[np.intp]:
     """A few rounds of k-means from groups; one that has become empty stays so."""
     for _ in range(5):
-        share = points.weights[:, np.newaxis] * (groups[:, np.newaxis] == np.arange(n_components))
-        weight = share.sum(axis=0)
+        weight = np.bincount(groups, points.weights, n_components)
         filled = np.flatnonzero(weight > 0.0)
-        share = (share[:, filled] / weight[filled]).astype(points.at.dtype)
+        each = (points.weights / np.maximum(weight, 1e-300)[groups]).astype(points.at.dtype)
+        share = np.where(groups[:, np.newaxis] == filled, each[:, np.newaxis], 0.0)
         closest = filled[points.squared_distances(share.T @ points.at).argmin(axis=1)]
         if (closest == groups).all():
             break

@@ -246,6 +246,30 @@ def test_what_is_under_way_is_cancelled_after_an_error():
     assert set(ran) <= {0, 1}
 
 
+def test_a_long_step_does_not_settle():
+    """It shows that longer is no better, not that EM itself has nothing to gain."""
+    rows = DirichletMixture([0.5, 0.5], [[2.0, 1.0, 1.5], [1.0, 2.0, 1.5]]).sample(
+        400, rng=0, kind="log_probs"
+    )
+    data, prior = em.RowData(rows, None, (None, 1)), em.Prior.of(None, 1e8)
+    start = DirichletMixture([0.5, 0.5], [[1.5, 1.0, 1.2], [1.0, 1.5, 1.2]])
+    long, lengthened = [], em._long_step
+
+    def long_step(*arguments):
+        found = lengthened(*arguments)
+        # No longer than a hair: its rise is below any tol.
+        long.append(found and arguments[0][-1])
+        return long[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(em, "_long_step", long_step)
+        watched = []
+        found = em.fit(data, start, tol=1e-7, max_iter=500, prior=prior, watch=watched.append)
+    assert any(long)
+    assert found.settled
+    assert not any(found.mixture is step for step in long)
+
+
 # -- bad input ------------------------------
 
 
