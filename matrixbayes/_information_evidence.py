@@ -25,8 +25,11 @@ Derivatives = Callable[[DirichletMixture], tuple[Floats, Floats]]
 
 SPREAD = 3.0  # standard deviation of ln alpha
 LOG_RANGE = (-34.0, 23.0)  # of ln alpha in the search: 1e-15 to 1e10
-STEPS = 100  # of Newton's method
-SETTLED = 1e-9  # nats that another step would gain
+EDGE = 1e-3  # of that range, where the search is held back
+STEPS = 200  # of Newton's method ...
+SHORTEST = 1e-9  # ... and how much less than a whole one may be taken
+SETTLED = 1e-9  # nats that another step would gain ...
+BLUR = 1e-2  # ... or so many, where rounding hides them
 
 
 class Evidence(NamedTuple):
@@ -57,7 +60,7 @@ def laplace(
     ends = [posterior.climb(start) for start in _starts(mixture, data.total_weight)]
     best = max(ends, key=lambda end: end.value)
     log_alpha = best.theta[: mixture.alpha.size]
-    if log_alpha.min() <= LOG_RANGE[0] or log_alpha.max() >= LOG_RANGE[1]:
+    if log_alpha.min() < LOG_RANGE[0] + EDGE or log_alpha.max() > LOG_RANGE[1] - EDGE:
         return Evidence(None, None, "the posterior rises beyond alphas of 1e-15 to 1e10")
     if not best.settled:
         return Evidence(None, None, "the search for the posterior's mode did not settle")
@@ -165,23 +168,25 @@ class _Posterior:
         near = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         theta, (low, high) = near.x, np.transpose(bounds)
         value, gradient = self(theta)
-        damping = 0.0
         for _ in range(STEPS):
-            curvature = self.curvature(self.mixture(theta))
-            step = _solved(curvature, gradient, damping)
-            if step is not None:
-                gain = 0.5 * float(gradient @ step)
-                if damping == 0.0 and gain < SETTLED + 1e-14 * abs(value):
-                    return _End(theta, value, True)
-                there = np.clip(theta + step, low, high)
+            curvature, damping = self.curvature(self.mixture(theta)), 0.0
+            while (step := _solved(curvature, gradient, damping)) is None:
+                damping = max(10.0 * damping, 1e-10)
+            gain = 0.5 * float(gradient @ step)
+            if damping == 0.0 and gain < SETTLED:
+                return _End(theta, value, True)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                room = np.where(step > 0.0, high - theta, low - theta) / step
+            length = min(1.0, float(np.nanmin(room)))  # shorter until it leads uphill
+            while length > SHORTEST:
+                there = np.clip(theta + length * step, low, high)
                 found, slope = self(there)
                 if found > value:
-                    theta, value, gradient = there, found, slope
-                    damping = 0.0 if damping < 1e-3 else 0.1 * damping
-                    continue
-            damping = max(10.0 * damping, 1e-3)
-            if damping > 1e12:
-                break
+                    break
+                length *= 0.5
+            else:  # nothing leads uphill: the mode, but for rounding, or the edge of the range
+                return _End(theta, value, damping == 0.0 and gain < BLUR)
+            theta, value, gradient = there, found, slope
         return _End(theta, value, False)
 
 

@@ -178,7 +178,7 @@ def compare(
         seen=seen,
         weights=shares,
         matrix_bits=matrix_bits,
-        model_bits=matrix_bits + weighted_mean(kl, shares) / np.log(2.0),
+        model_bits=matrix_bits + float(weighted_mean(kl, shares) / np.log(2.0)),
         bins=bins,
         tokens=matrix.tokens,
     )

@@ -352,10 +352,20 @@ def test_no_evidence_without_a_reason(monkeypatch):
     counts = planted_counts([1.0], [[2.0, 3.0]], 30, 10, 0)
     fitted = settled(1, "counts", counts)
     assert fitted.information(counts).why_no_evidence == ""
-    monkeypatch.setattr(_information_evidence, "cholesky", lambda matrix: None)
+    monkeypatch.setattr(_information_evidence, "STEPS", 0)
     found = fitted.information(counts)
     assert found.log_evidence is None
     assert "did not settle" in found.why_no_evidence
+    monkeypatch.undo()
+    monkeypatch.setattr(_information_evidence, "cholesky", lambda matrix: None)
+    monkeypatch.setattr(
+        _information_evidence._Posterior,
+        "climb",
+        lambda self, start: _information_evidence._End(start, 0.0, True),
+    )
+    found = fitted.information(counts)
+    assert found.log_evidence is None
+    assert "not negative definite" in found.why_no_evidence
     monkeypatch.undo()
     monkeypatch.setattr(_information_evidence, "LOG_RANGE", (-34.0, 0.5))
     found = fitted.information(counts)
