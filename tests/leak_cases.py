@@ -109,6 +109,10 @@ def special(name: str) -> Cases:
     yield "scalar", lambda: function(1.5)
     yield "empty", lambda: function([])
     yield "nan", lambda: fails(ValueError, function, np.nan)
+    yield "masked nowhere", lambda: function(np.ma.masked_array(VECTOR))
+    yield "masked", lambda: fails(ValueError, function, np.ma.masked_array(VECTOR, VECTOR > 0.0))
+    yield "rounded", lambda: fails(ValueError, function, [2**53 + 1])
+    yield "rounded, unsigned", lambda: fails(ValueError, function, np.array([2**64 - 1], "u8"))
     yield "nan in a vector", lambda: fails(ValueError, function, [1.0, np.nan])
     yield "nan in a matrix", lambda: fails(ValueError, function, [[1.0, np.nan]])
     yield "text", lambda: fails(TypeError, function, "abc")
@@ -247,6 +251,8 @@ def added() -> Cases:
     yield "sum", lambda: object_ + object_
     yield "shapes", lambda: fails(ValueError, operator.add, object_, other)
     yield "foreign", lambda: fails(TypeError, operator.add, object_, 1)
+    yield "sum of several", lambda: sum([object_, object_])
+    yield "foreign, first", lambda: fails(TypeError, operator.add, 1, object_)
 
 
 def copied(make: Callable[[], Any], method: str) -> Cases:
@@ -403,6 +409,8 @@ def encoded_counts() -> Cases:
         ([], [0], [1.0], 3),
         ([0, 1], [0], [1.0], 0),
     ]
+    wrong.append(([0, 1], np.array([2**64 - 1], "u8"), [1.0], 3))
+    wrong.append(([0, 1], np.ma.masked_array([0], [True]), [1.0], 3))
     for arguments in wrong:
         yield str(arguments), partial(fails, ValueError, _core.Counts, *arguments)
     yield "raises", lambda: fails(OSError, _core.Counts, Bad(), [0], [1.0], 3)
