@@ -82,6 +82,8 @@ def laplace(
 
 def cholesky(matrix: Floats) -> Floats | None:
     """The Cholesky factor, or None where the matrix is not positive definite beyond rounding."""
+    if not len(matrix):  # of parameters that are all at their floor
+        return None
     try:
         factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:

@@ -426,3 +426,12 @@ def test_standard_errors_of_weights_are_those_of_another_parametrisation():
     found = fitted.information(rows)
     assert_allclose(found.weights_se, errors, rtol=1e-3)
     assert_allclose(found.alpha_se.ravel(), np.sqrt(np.diag(covariance)[2:]), rtol=1e-3)
+
+
+def test_alphas_all_at_their_floor_have_no_standard_error():
+    fitted = settled(1, "counts", np.array([[3, 0], [0, 2], [4, 0]]))
+    fitted.prior_ = DirichletMixture([1.0], [[1e-15, 1e-15]])
+    found = fitted.information(np.array([[3, 0], [0, 2], [4, 0]]))
+    assert not found.is_maximum
+    assert np.isinf(found.alpha_se).all()
+    assert np.isfinite(found.log_evidence)
