@@ -211,6 +211,8 @@ def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tupl
     A mapping or a column of pandas gives the count of each name, or column number; names by
     themselves are counted; the columns of a frame are put in the order of `names`.
     """
+    if type(counts) is np.ndarray and counts.dtype == np.float64 and counts.ndim in (1, 2):
+        return (counts[np.newaxis], True) if counts.ndim == 1 else (counts, False)
     if hasattr(counts, "tocsr"):
         return exact_rows(counts, "counts").toarray(), False
     if isinstance(counts, Mapping):

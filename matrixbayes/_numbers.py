@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Place = Callable[[int], str]
 
+PYTHONS = {bool, int, float, str}
 SCALARS = (bool, int, float, str, np.number, np.bool_)
 SHORT = ("bfloat16", "float8")  # floats that others add to NumPy: each is a float32
 EXACT = 2**53  # whole numbers up to here are doubles
@@ -318,7 +319,7 @@ def _of_sequence(items: Sequence[Any], name: str) -> NDArray[Any]:
         text = bool(clean) and isinstance(clean[0], str)
         array = np.array(clean, dtype=object if text else None)
         # NumPy turns all into doubles where some are, or where none else holds all of them.
-        rounded = array.dtype.kind == "f" and array.size and not np.abs(array).max() < EXACT
+        rounded = array.dtype.kind == "f" and array.size and not _is_small(array)
         if array.dtype.kind in "US" or rounded:
             array = np.array(clean, dtype=object)
     except ValueError:
@@ -328,10 +329,16 @@ def _of_sequence(items: Sequence[Any], name: str) -> NDArray[Any]:
     return array
 
 
-def _clean(items: Sequence[Any], name: str) -> list[Any]:
+def _is_small(array: NDArray[Any]) -> bool:
+    """Whether all numbers are below those that a double may not hold."""
+    return bool(array.min() > -EXACT and array.max() < EXACT)
+
+
+def _clean(items: Sequence[Any], name: str) -> Sequence[Any]:
     """The same with what NumPy would misread (tensors, masks, missing values) read by `plain`."""
-    if all(issubclass(kind, SCALARS) for kind in set(map(type, items))):
-        return list(items)
+    kinds = set(map(type, items))
+    if kinds <= PYTHONS or all(issubclass(kind, SCALARS) for kind in kinds):
+        return items
     return [
         item
         if isinstance(item, SCALARS)

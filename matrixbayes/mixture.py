@@ -83,6 +83,8 @@ class DirichletMixture(_core.DirichletMixture):
         cls, weights: ArrayLike, alpha: ArrayLike, *, tokens: Iterable[str] | None = None
     ) -> Self:
         names = None if tokens is None else tuple(tokens)
+        if type(weights) is np.ndarray and type(alpha) is np.ndarray:
+            return super().__new__(cls, weights, alpha, tokens=names)  # the core checks the rest
         order = order_of(labels_of(alpha), names, "the columns of alpha and tokens")
         names = string_labels(alpha) if names is None else names
         table = in_order(reals(alpha, "alpha"), order)

@@ -296,7 +296,7 @@ def _usable_truth(task: _Task, rows: NextTokenRows) -> tuple[DirichletMixture | 
     if truth is not None and names is not None and set(names) == set(rows.tokens or ()):
         order = order_of(names, rows.tokens, "the tokens of the true prior")
         alpha = in_order(truth.alpha, order)
-        truth = DirichletMixture(truth.weights, alpha, tokens=rows.tokens)
+        truth = type(truth)(truth.weights, alpha, tokens=rows.tokens)
     elif truth is not None and rows.tokens != names:
         truth = None
         notes.append("the true prior is over other tokens than --vocab: not compared with")
