@@ -135,7 +135,7 @@ def _column_numbers(history: Any, i: int, names: tuple[str, ...] | None) -> NDAr
         return numbers_of(numbers, names, "the predictions", f"histories[{i}]")
     if numbers.size and numbers.dtype.kind not in "iu":
         raise TypeError(
-            f"histories[{i}] holds {numbers.dtype}, not column numbers; "
+            f"histories[{i}] holds {np.asarray(history).dtype}, not column numbers; "
             "a matrix of counts needs history_kind='counts'"
         )
     if numbers.size and int(numbers.max()) > np.iinfo(np.int64).max:

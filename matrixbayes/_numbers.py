@@ -43,7 +43,7 @@ Ids = NDArray[np.int64]
 Place = Callable[[int], str]
 
 PYTHONS = {bool, int, float, str}
-SCALARS = (bool, int, float, str, np.number, np.bool_)
+SCALARS = (bool, int, float, complex, str, np.number, np.bool_)
 SHORT = ("bfloat16", "float8")  # floats that others add to NumPy: each is a float32
 EXACT = 2**53  # whole numbers up to here are doubles
 

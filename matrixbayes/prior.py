@@ -105,6 +105,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         Sum of the weights of the rows used: how many there are, repetitions counted.
     n_features_in_ : int
         V.
+    feature_names_in_ : ndarray of str of shape (V,)
+        The names of the columns, where X was a data frame with some; they are the tokens of
+        ``prior_`` too.  Data with names that are given later are matched to them by name.
 
     Examples
     --------
