@@ -870,6 +870,32 @@ def test_a_clash_of_threads_is_an_error():
     assert counts.n_observed == len(tokens) - 3
 
 
+def test_readers_do_not_disturb_each_other():
+    tokens = np.random.default_rng(0).integers(0, 2000, 600_000)
+    contexts = tokens[:200_000].reshape(-1, 2)
+    errors = []
+
+    def read(counts):
+        try:
+            counts.totals(contexts)
+            assert counts.sizes() == expected
+            assert len(counts.all()[2]) == len(counts.arrays()[0]) == expected[1]
+            assert pickle.loads(pickle.dumps(counts)).sizes() == expected
+        except Exception as error:
+            errors.append(error)
+
+    expected = counted(2, 2000, tokens).sizes()
+    for _ in range(3):
+        counts = counted(2, 2000, tokens[:400_002])
+        counts.update(tokens[400_000:])  # two runs, which the first reader merges
+        readers = [threading.Thread(target=read, args=(counts,)) for _ in range(3)]
+        for each in readers:
+            each.start()
+        for each in readers:
+            each.join()
+        assert not errors
+
+
 @pytest.mark.parametrize("what", ["update", "update_rows", "parts"])
 def test_tokens_that_change_while_they_are_counted(what):
     """They are read twice: what was counted is of one state of them, or it is an error."""

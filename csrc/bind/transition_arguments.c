@@ -41,6 +41,38 @@ mb_end_use(PyObject *self, int writes)
     mb_end_use_of(&((mb_transitions_object *)self)->users, writes);
 }
 
+mb_transitions *
+mb_settled_copy(PyObject *self)
+{
+    mb_transitions *mine = mb_transitions_of(self), *copy;
+    Py_ssize_t *users = &((mb_transitions_object *)self)->users, alone = 1;
+    if (mb_begin_use(self, 0) < 0) {
+        return NULL;
+    }
+    mb_status status = mb_transitions_copy(mine, &copy);
+    if (status == MB_OK) {
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        status = mb_transitions_settle(copy, interrupt);
+        mb_end_work(&work);
+        if (status != MB_OK) {
+            mb_transitions_free(copy);
+        }
+    }
+    int changes =
+        status == MB_OK && mine->n_runs > 1 &&
+        __atomic_compare_exchange_n(users, &alone, -1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    if (changes) {
+        mb_transitions_adopt(mine, copy);
+    }
+    mb_end_use(self, changes);
+    if (status != MB_OK) {
+        mb_raise(status, NULL);
+        return NULL;
+    }
+    return copy;
+}
+
 /* ---- arguments ----------------------------------------------------------------------- */
 
 int

@@ -47,30 +47,17 @@ view_run(const mb_key_layout *layout, mb_run *run)
     return arrays;
 }
 
-/* The arrays of an object in use by a writer, whose runs become one. */
-static PyObject *
-settled_arrays(PyObject *self)
-{
-    mb_transitions *counts = mb_transitions_of(self);
-    mb_run *run;
-    mb_work work;
-    mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = mb_transitions_settle(counts, interrupt);
-    if (status == MB_OK) {
-        status = mb_transitions_run(counts, &run);
-    }
-    mb_end_work(&work);
-    return status == MB_OK ? view_run(&counts->layout, run) : mb_raise(status, NULL);
-}
-
 PyObject *
 mb_transition_counts_arrays(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (mb_begin_use(self, 1) < 0) {
+    mb_transitions *counts = mb_settled_copy(self);
+    mb_run *run;
+    if (counts == NULL) {
         return NULL;
     }
-    PyObject *arrays = settled_arrays(self);
-    mb_end_use(self, 1);
+    mb_status status = mb_transitions_run(counts, &run);
+    PyObject *arrays = status == MB_OK ? view_run(&counts->layout, run) : mb_raise(status, NULL);
+    mb_transitions_free(counts);
     return arrays;
 }
 
@@ -79,17 +66,13 @@ mb_transition_counts_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     const mb_transitions *counts = mb_transitions_of(self);
     PyObject *make = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "from_arrays");
-    if (make == NULL || mb_begin_use(self, 1) < 0) {
-        Py_XDECREF(make);
-        return NULL;
-    }
-    PyObject *arrays = settled_arrays(self), *result = NULL;
-    mb_end_use(self, 1);
+    PyObject *arrays = make == NULL ? NULL : mb_transition_counts_arrays(self, NULL);
+    PyObject *result = NULL;
     if (arrays != NULL) {
         result = Py_BuildValue("O(nKO)", make, (Py_ssize_t)counts->layout.order,
                                (unsigned long long)counts->n_tokens, arrays);
     }
-    Py_DECREF(make);
+    Py_XDECREF(make);
     Py_XDECREF(arrays);
     return result;
 }

@@ -19,6 +19,10 @@ mb_transitions_of(PyObject *self)
     return ((mb_transitions_object *)self)->counts;
 }
 
+/* A copy of counts whose runs have become one, for a reader, who ends it by mb_transitions_free(); NULL
+ * with an exception set.  Where nobody else reads, the object has the same run from then on. */
+mb_transitions *mb_settled_copy(PyObject *self);
+
 /* FadingCounts, the same for counts that fade. */
 typedef struct {
     PyObject_HEAD mb_fading *counts;

@@ -121,16 +121,13 @@ mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg)
     return result;
 }
 
-/* Merges all runs and counts contexts; -1 with an exception set. */
+/* Counts contexts; -1 with an exception set. */
 static int
-settle(PyObject *self, size_t *n_contexts)
+count_contexts(const mb_transitions *counts, size_t *n)
 {
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = mb_transitions_settle(mb_transitions_of(self), interrupt);
-    if (status == MB_OK) {
-        status = mb_transitions_n_contexts(mb_transitions_of(self), interrupt, n_contexts);
-    }
+    mb_status status = mb_transitions_n_contexts(counts, interrupt, n);
     mb_end_work(&work);
     if (status != MB_OK) {
         mb_raise(status, NULL);
@@ -139,11 +136,10 @@ settle(PyObject *self, size_t *n_contexts)
 }
 
 static PyObject *
-all_rows(PyObject *self)
+all_rows(const mb_transitions *counts)
 {
-    const mb_transitions *counts = mb_transitions_of(self);
     size_t n;
-    if (settle(self, &n) < 0) {
+    if (count_contexts(counts, &n) < 0) {
         return NULL;
     }
     size_t n_pairs = counts->n_runs == 0 ? 0 : counts->runs[0]->n;
@@ -170,29 +166,25 @@ all_rows(PyObject *self)
     return result;
 }
 
-/* Merging the runs is a change, though nobody sees it. */
 PyObject *
 mb_transition_counts_all(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (mb_begin_use(self, 1) < 0) {
-        return NULL;
-    }
-    PyObject *result = all_rows(self);
-    mb_end_use(self, 1);
+    mb_transitions *counts = mb_settled_copy(self);
+    PyObject *result = counts == NULL ? NULL : all_rows(counts);
+    mb_transitions_free(counts);
     return result;
 }
 
 PyObject *
 mb_transition_counts_sizes(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    size_t n = 0, n_pairs = 0;
-    if (mb_begin_use(self, 1) < 0) {
+    size_t n = 0;
+    mb_transitions *counts = mb_settled_copy(self);
+    if (counts == NULL) {
         return NULL;
     }
-    int failed = settle(self, &n);
-    if (!failed && mb_transitions_of(self)->n_runs > 0) {
-        n_pairs = mb_transitions_of(self)->runs[0]->n;
-    }
-    mb_end_use(self, 1);
+    int failed = count_contexts(counts, &n);
+    size_t n_pairs = counts->n_runs > 0 ? counts->runs[0]->n : 0;
+    mb_transitions_free(counts);
     return failed ? NULL : Py_BuildValue("nn", (Py_ssize_t)n, (Py_ssize_t)n_pairs);
 }

@@ -108,6 +108,13 @@ mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt)
     return MB_OK;
 }
 
+void
+mb_transitions_adopt(mb_transitions *counts, const mb_transitions *copy)
+{
+    free_runs(counts, 0);
+    share_runs(counts, copy);
+}
+
 mb_status
 mb_transitions_run(const mb_transitions *counts, mb_run **out)
 {

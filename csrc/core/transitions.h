@@ -87,6 +87,9 @@ mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interru
 /* Merges all runs into one: no answer changes, but questions are quicker. */
 mb_status mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt);
 
+/* Gives counts the runs of a copy of theirs that has been settled. */
+void mb_transitions_adopt(mb_transitions *counts, const mb_transitions *copy);
+
 /* The run of settled counts, an empty one where they are none; the caller frees it. */
 mb_status mb_transitions_run(const mb_transitions *counts, mb_run **out);
 
