@@ -52,9 +52,9 @@ class DataMixin:
                 raise ValueError(f"{name}={value!r} must be a positive integer") from None
         if not self.tol >= 0.0:
             raise ValueError(f"tol={self.tol!r} must be >= 0")
-        if not 0.0 < self.max_concentration <= 2.0**53:
+        if not 0.0 < self.max_concentration <= 2.0**60:
             raise ValueError(
-                f"max_concentration={self.max_concentration!r} must be positive and 2**53 at most"
+                f"max_concentration={self.max_concentration!r} must be positive and 2**60 at most"
             )
         if self.zeros not in ("error", "floor", "drop"):
             raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")

@@ -329,7 +329,7 @@ def test_the_number_of_rows_does_not_wrap() -> None:
     one = _core.SufficientStatistics([1.0], [[-1.0]], 0.0, 1)
     none = _core.SufficientStatistics([1.0], [[-1.0]], 0.0, 0)
     assert (most + none).n_rows == 2**63 - 1
-    with pytest.raises(OverflowError, match="2\\^63"):
+    with pytest.raises(OverflowError, match=r"2\^63"):
         most + one
 
 

@@ -36,7 +36,7 @@ mb_new_mixture(PyTypeObject *type, size_t n_components, size_t n_tokens, const d
     mb_end_work(&work);
     if (status != MB_OK) {
         return mb_raise(status, status == MB_RANGE
-                                    ? "the sum of a row of alpha overflows: it is 2^53 at most"
+                                    ? "the sum of a row of alpha overflows: it is 2^60 at most"
                                     : "weights must be >= 0 with a positive sum, and each alpha "
                                       "finite and >= 1e-300");
     }

@@ -165,8 +165,8 @@ read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
         return -1;
     }
     prior->least = least;
-    if (prior->max_concentration > MB_MOST_TOTAL) {
-        prior->max_concentration = MB_MOST_TOTAL;
+    if (prior->max_concentration > MB_MOST_CONCENTRATION) {
+        prior->max_concentration = MB_MOST_CONCENTRATION;
     }
     return 0;
 }
@@ -384,6 +384,27 @@ own_tokens(PyObject *arg)
     return own;
 }
 
+/* The tokens of cells as a copy: what is checked must not change.  A negative one becomes large,
+ * which no cell may have. */
+static PyArrayObject *
+own_tokens(PyObject *arg)
+{
+    PyArrayObject *whole = mb_whole_numbers(arg, 1, 0, "tokens"), *tokens = NULL;
+    if (whole == NULL) {
+        return NULL;
+    }
+    tokens = (PyArrayObject *)PyArray_SimpleNew(1, PyArray_DIMS(whole), NPY_UINT32);
+    const int64_t *from = PyArray_DATA(whole);
+    size_t n = tokens == NULL ? 0 : mb_dim(tokens, 0);
+    for (size_t i = 0; i < n; i++) {
+        int64_t token = from[i];
+        ((uint32_t *)PyArray_DATA(tokens))[i] =
+            token < 0 || token > UINT32_MAX ? UINT32_MAX : (uint32_t)token;
+    }
+    mb_release(whole);
+    return tokens;
+}
+
 static PyObject *
 count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -469,7 +490,7 @@ PyMethodDef mb_em_functions[] = {
      "maximization($module, statistics, alpha, prior, /)\n--\n\n"
      "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
      "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration\n"
-     "and 2^53,\n"
+     "and 2^60,\n"
      "from a start; prior is (each, total, rate, max_concentration).  And an int8 for each\n"
      "component: 1 where the cap holds it, -1 where it did not settle and is as it was, else 0."},
     {"count_maximization", count_maximization, METH_VARARGS,

@@ -262,7 +262,8 @@ scale_rows(const mb_fading *counts, const mb_fading_texts *texts, double factor,
         mb_fading_find(counts, context, &was);
         size_t at = run->starts[run->n_rows];
         mb_fading_cell cell;
-        for (double now; mb_fading_next(counts, &was, &run->tokens[at], &now, &cell); at++) {
+        double now;
+        for (; mb_fading_next(counts, &was, &run->tokens[at], &now, &cell); at++) {
             mb_fading_put(run, at, scaled(now, factor, was.clock));
             MB_TRY(mb_ask(interrupt, COST));
         }

@@ -44,7 +44,7 @@ fill_component(mb_mixture *mixture, size_t k, const double *alpha, mb_interrupt 
         log_gammas += part;
         MB_TRY(mb_ask(interrupt, 16 * n));
     }
-    if (!(sum <= MB_MOST_TOTAL)) {
+    if (!(sum <= MB_MOST_CONCENTRATION)) {
         return MB_RANGE;
     }
     mixture->concentration[k] = sum;

@@ -7,8 +7,10 @@
  * of millions of them are finite. */
 #define MB_LEAST_ALPHA 1e-300
 
-/* A sum of alphas is no more, nor a total of counts: up to 2^53 whole numbers are exact, and one
- * more observation changes the sum. */
+/* A sum of alphas is no more: rows then spread by 1e-9, of which a double has seven digits. */
+#define MB_MOST_CONCENTRATION 0x1p60
+
+/* A total of counts is no more: up to there whole numbers are exact. */
 #define MB_MOST_TOTAL 0x1p53
 
 #endif
