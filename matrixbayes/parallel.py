@@ -89,8 +89,12 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
         pool = ThreadPoolExecutor(n, thread_name_prefix="matrixbayes")
         try:
             yield pool, n
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BaseException:
+            # Ctrl-C reaches the main thread alone, and a block of long rows takes seconds: what is
+            # under way ends by itself, and writes to nothing that anybody else sees.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
 class _OneBlasThread:

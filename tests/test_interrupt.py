@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from itertools import starmap
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from matrixbayes import _core
+from matrixbayes.parallel import workers
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 
 PRIOR = (0.1, 0.0, 1e-3, 1e12)
 
@@ -211,6 +213,7 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, old)
 
 
+@needs_timers
 @pytest.mark.usefixtures("alarm")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_signal_stops_it(name: str) -> None:
@@ -223,3 +226,15 @@ def test_a_signal_stops_it(name: str) -> None:
         kept.extend(starmap(call, [arguments]))
     assert not kept
     assert before == [array.sum() for array in arguments if isinstance(array, np.ndarray)]
+
+
+def test_what_stops_a_run_waits_for_no_worker() -> None:
+    """Signals reach the main thread alone, and a worker's block may take seconds."""
+    release = threading.Event()
+    with pytest.raises(KeyboardInterrupt), workers(None, 2) as (executor, _):  # noqa: PT012
+        assert executor is not None
+        under_way = executor.submit(release.wait, 60.0)
+        raise KeyboardInterrupt
+    assert not under_way.done()
+    release.set()
+    assert under_way.result(60.0)
