@@ -361,29 +361,6 @@ check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
     return fault < cells->n_cells ? -1 : 0;
 }
 
-/* A copy of token numbers as uint32: what is checked of them must not change. */
-static PyArrayObject *
-own_tokens(PyObject *arg)
-{
-    PyArrayObject *given = mb_whole_numbers(arg, 1, 0, "tokens"), *own = NULL;
-    if (given != NULL) {
-        own = (PyArrayObject *)PyArray_SimpleNew(1, PyArray_DIMS(given), NPY_UINT32);
-    }
-    for (size_t i = 0; own != NULL && i < mb_dim(given, 0); i++) {
-        int64_t token = ((const int64_t *)PyArray_DATA(given))[i];
-        if (token < 0 || token > UINT32_MAX) {
-            PyErr_Format(PyExc_ValueError, "tokens[%zu] is %lld, which is no token", i,
-                         (long long)token);
-            mb_release(own);
-            own = NULL;
-        } else {
-            ((uint32_t *)PyArray_DATA(own))[i] = (uint32_t)token;
-        }
-    }
-    mb_release(given);
-    return own;
-}
-
 /* The tokens of cells as a copy: what is checked must not change.  A negative one becomes large,
  * which no cell may have. */
 static PyArrayObject *
