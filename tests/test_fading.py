@@ -239,6 +239,19 @@ def test_what_vanishes_is_none_and_large_counts_outlive_the_powers():
     assert counts.counts([[1]], [1]) == 0.0
 
 
+@pytest.mark.parametrize("discount", [0.9, 0.93, 0.97])
+def test_whether_what_vanished_was_left_out_changes_no_bit(discount):
+    whole, parts = (FadingCounts(1, 3, discount) for _ in range(2))
+    text = [0] + [0, 1] * 1000 + [0, 2, 0, 0, 2, 1, 0, 2, 0, 0]
+    for counts in (whole, parts):
+        counts.update_rows([[0]], [2], [1e-290])
+    whole.update(text)
+    for start in range(len(text) - 1):  # merged, and without token 2 on the way
+        parts.update(text[start : start + 2])
+    for mine, its in zip(whole.arrays(), parts.arrays(), strict=True):
+        assert_array_equal(mine, its)
+
+
 def test_many_readings_of_old_rows_cost_nothing_and_say_the_same():
     counts = FadingCounts(1, 3, 0.5)
     counts.update([0, 1] * 5)
