@@ -535,7 +535,7 @@ def test_the_scale_of_values_does_not_matter():
         (lambda tokens: tokens * np.nan, "samples have shape .* type float64; they need"),
         (lambda tokens: tokens + 0.5, "samples have shape .* type float64; they need"),
         (lambda tokens: tokens == 1, "samples have shape .* type bool; they need"),
-        (lambda tokens: tokens.astype(object), "samples have shape .* type object; they need"),
+        (lambda tokens: tokens.astype(str), "samples have shape .* type object; they need"),
         (lambda tokens: tokens + 2, r"samples\[0, 0\] is \d; tokens are 0 to 1"),
     ],
 )

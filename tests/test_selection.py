@@ -170,7 +170,7 @@ def test_what_is_no_number_of_folds_is_said(n_folds):
 
 def test_a_size_that_did_not_converge_is_marked():
     with pytest.warns(mb.ConvergenceWarning, match="n_components=3"):
-        found = mb.select_prior(ROWS, [1, 2, 3], kind="log_probs", random_state=0, max_iter=20)
+        found = mb.select_prior(ROWS, [1, 2, 3], kind="log_probs", random_state=0, max_iter=5)
     assert [entry["converged"] for entry in found.table] == [True, True, False]
     _, _, *lines = repr(found).splitlines()
     assert ["did not converge" in line for line in lines] == [False, False, True]

@@ -128,7 +128,7 @@ def test_weights_give_the_same_bits_as_in_memory(many_blocks):
 
 @pytest.mark.parametrize("source", [Sliced(ROWS), Chunked(*np.split(ROWS, [1, 17, 2049, 2050]))])
 def test_a_start_finds_its_rows_wherever_they_are(source, many_blocks):
-    weights = np.arange(len(ROWS), dtype=float)
+    weights = np.arange(1.0, len(ROWS) + 1.0)
     data = em.StreamData.of(
         source, kind="log_probs", zeros="error", weights=weights, pool=(None, 1)
     )

@@ -90,7 +90,7 @@ def test_equal_weights_choose_as_repeated_rows_do():
         score = found.estimators[entry["n_components"]].score_samples(rows).sum() * 8.0
         assert_allclose(entry["bic"], entry["n_parameters"] * np.log(n) - 2.0 * score, rtol=1e-9)
     assert found.best_.n_components == 1
-    alone = mb.select_prior(rows, [1, 2], criterion="cv", **how)
+    alone = mb.select_prior(np.repeat(rows, 8, axis=0), [1, 2], criterion="cv", **how)
     heavy = mb.select_prior(rows, [1, 2], criterion="cv", sample_weight=np.full(30, 8.0), **how)
     assert_allclose(heavy.table[1]["cv"], alone.table[1]["cv"], rtol=1e-6)
 

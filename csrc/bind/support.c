@@ -46,6 +46,9 @@ check_unmasked(PyArrayObject *array, const char *name)
     }
     PyObject *mask = PyObject_GetAttrString((PyObject *)array, "mask");
     if (mask == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            return -1;
+        }
         PyErr_Clear(); /* another subclass */
         return 0;
     }
