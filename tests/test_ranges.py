@@ -81,6 +81,22 @@ def test_entropy_and_uncertainty_are_right_for_all_alphas(mixture: DirichletMixt
             assert found >= 0.0
 
 
+def test_uncertainty_is_never_negative() -> None:
+    """No clamp hides a difference that rounding made negative."""
+    rng = np.random.default_rng(0)
+    ranges = [(-300, 17), (-20, 17), (14, 17), (-2, 2), (-1, 1), (0, 17)]
+    for i in range(6000):
+        n_components, n_tokens = rng.integers(1, 4, 2)
+        alpha = 10.0 ** rng.uniform(*ranges[i % 6], (1, n_tokens))
+        alpha[0, 1:] *= 1e-20 if i % 4 == 0 else 1.0
+        near = rng.integers(0, 2) * 10.0 ** rng.uniform(-16, -12)
+        alpha = alpha * (1.0 + near * rng.integers(-3, 4, (n_components, n_tokens)))
+        mixture = _core.DirichletMixture(
+            np.full(n_components, 1.0 / n_components), alpha.clip(LEAST)
+        )
+        assert min(mixture.uncertainty()) >= 0.0, alpha
+
+
 @pytest.mark.parametrize("total", [1e8, 1e12, 1e15, 1e18])
 def test_entropy_of_a_narrow_dirichlet(total: float) -> None:
     alpha = total * np.array([0.2, 0.3, 0.5])

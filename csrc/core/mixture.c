@@ -462,7 +462,7 @@ add_divergences(size_t n, double weight, double scale, const double *alpha, cons
 }
 
 /* The entropy of the mean row is more than that of its components' means by their divergence from
- * it, which is positive too. */
+ * it, which is positive too: nothing here is less than 0 by rounding. */
 static void
 add_mixing(const mb_mixture *mixture, size_t start, size_t n, mb_uncertainty *u)
 {
@@ -504,7 +504,6 @@ mb_mixture_uncertainty(const mb_mixture *mixture, mb_interrupt *interrupt, mb_un
         add_mixing(mixture, start, n_tokens - start < RUN ? n_tokens - start : RUN, &result);
         MB_TRY(mb_ask(interrupt, (size_t)32 * RUN * mixture->n_components));
     }
-    result.epistemic = result.epistemic > 0.0 ? result.epistemic : 0.0;
     *out = result;
     return MB_OK;
 }
