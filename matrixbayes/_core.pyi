@@ -104,7 +104,6 @@ def count_maximization(
     prior: tuple[float, float, float, float],
     /,
 ) -> tuple[_Floats, NDArray[np.int8]]: ...
-def squared_distances(log_probs: _Rows, centre: ArrayLike, /) -> _Floats: ...
 
 # -- counts --------------------------------------------------------------------------
 

@@ -466,17 +466,6 @@ def count_maximization() -> Cases:
     yield "raises", lambda: fails(OSError, function, tokens, counts_, weights, Bad(), weak)
 
 
-def squared_distances() -> Cases:
-    function, single = _core.squared_distances, ROWS.astype(np.float32)
-    yield "float64", lambda: function(ROWS, ROWS[0])
-    yield "float32", lambda: function(single, [-1.0, -2.0, -3.0])
-    yield "no rows", lambda: function(ROWS[:0], ROWS[0])
-    yield "width", lambda: fails(ValueError, function, ROWS, [1.0])
-    yield "axes", lambda: fails(ValueError, function, ROWS, ROWS)
-    yield "list", lambda: fails(TypeError, function, [[1.0]], [1.0])
-    yield "raises", lambda: fails(OSError, function, ROWS, Bad())
-
-
 def transition_counts() -> Cases:
     new = _core.TransitionCounts
     old, other, twin = new(2, 4), new(1, 4), new(2, 4)
@@ -747,7 +736,6 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(count_passes, name) for name in PASSES},
     "count_accumulate": count_accumulate,
     "count_maximization": count_maximization,
-    "squared_distances": squared_distances,
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "posterior_learning": posterior_learning,

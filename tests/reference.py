@@ -68,12 +68,6 @@ def gradient(alpha, weight, log_sums, rate):
     return weight * (psi(alpha.sum()) - psi(alpha)) + log_sums - rate
 
 
-def squared_distances(log_probs, centre):
-    """Aitchison's, from centred logarithms."""
-    d = log_probs.astype(float) - centre
-    return ((d - d.mean(1, keepdims=True)) ** 2).sum(1)
-
-
 def count_log_joint(counts, weights, alpha):
     """ln w_k plus the log-evidence of each count vector (n, V) as a sequence; shape (n, K)."""
     n, a = counts[:, np.newaxis, :], alpha[np.newaxis]

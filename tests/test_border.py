@@ -160,7 +160,6 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         set(),
     ),
     "count_accumulate": (_core.count_accumulate, (COUNTED, SHARES), set()),
-    "squared_distances": (_core.squared_distances, (ROWS, ROWS[0]), {0}),
     "block_distances": (_core.block_distances, ("hilbert", ROWS, ROWS[:2]), set()),
     "pair_distances": (_core.pair_distances, ("kl", ROWS, array(0, 1), array(2, 0)), {1}),
     "divergence": (

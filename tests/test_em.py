@@ -49,15 +49,6 @@ def test_accumulate_is_a_product(n, v, k):
     assert_allclose(found.log_sums, share.T @ rows.astype(float), rtol=1e-11)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("v", [2, 9, 50])
-def test_squared_distances(v, dtype):
-    _, rows, _ = make(20, v, 2, dtype)
-    centre = rows[3].astype(float)
-    expected = reference.squared_distances(rows, centre)
-    assert_allclose(_core.squared_distances(rows, centre), expected, rtol=1e-9, atol=1e-9)
-
-
 @given(
     st.integers(2, 30),
     st.floats(-3.0, 4.0),

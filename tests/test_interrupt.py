@@ -103,11 +103,6 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         rows(20_000, 2000, np.float32),
         np.ones((20_000, 128)),
     ),
-    "squared_distances": lambda: (
-        _core.squared_distances,
-        rows(60_000, 2000, np.float32),
-        rows(1, 2000)[0],
-    ),
     "maximization": lambda: (
         _core.maximization,
         statistics(1, 2_000_000),

@@ -1,6 +1,5 @@
 /* The halves of EM on rows: expectation() makes SufficientStatistics from a block of
- * rows, maximization() parameters from them; accumulate() and squared_distances()
- * serve the start. */
+ * rows, maximization() parameters from them; accumulate() serves the start. */
 #include "bind.h"
 #include "core/expectation.h"
 #include "core/maximization.h"
@@ -420,42 +419,6 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-/* ---- the start ----------------------------------------------------------------------------- */
-
-static PyObject *
-squared_distances(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *rows_arg, *centre_arg;
-    if (!PyArg_ParseTuple(args, "OO:squared_distances", &rows_arg, &centre_arg)) {
-        return NULL;
-    }
-    PyArrayObject *centre = mb_doubles(centre_arg, 1, "centre");
-    if (centre == NULL) {
-        return NULL;
-    }
-    size_t n_tokens = mb_dim(centre, 0);
-    PyArrayObject *log_probs = mb_log_prob_rows(rows_arg, n_tokens), *out = NULL;
-    if (log_probs != NULL) {
-        npy_intp shape[] = {PyArray_DIM(log_probs, 0)};
-        out = mb_new_doubles(1, shape);
-    }
-    if (out != NULL) {
-        mb_log_rows rows = as_rows(log_probs);
-        mb_work work;
-        mb_interrupt *interrupt = mb_begin_work(&work);
-        mb_status status =
-            mb_squared_distances(n_tokens, &rows, mb_data(centre), interrupt, mb_data(out));
-        mb_end_work(&work);
-        if (status != MB_OK) {
-            mb_raise(status, NULL);
-            Py_CLEAR(out);
-        }
-    }
-    mb_release(log_probs);
-    mb_release(centre);
-    return (PyObject *)out;
-}
-
 PyMethodDef mb_em_functions[] = {
     {"expectation", expectation, METH_VARARGS,
      "expectation($module, mixture, log_probs, sample_weight=None, /)\n--\n\n"
@@ -467,14 +430,12 @@ PyMethodDef mb_em_functions[] = {
      "maximization($module, statistics, alpha, prior, /)\n--\n\n"
      "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
      "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration\n"
-     "and 2^60,\n"
-     "from a start; prior is (each, total, rate, max_concentration).  And an int8 for each\n"
-     "component: 1 where the cap holds it, -1 where it did not settle and is as it was, else 0."},
+     "and 2^60, from a start; prior is (each, total, rate, max_concentration).  And an int8 for "
+     "each\n"
+     "component: 1 where the cap holds it, -1 where it did not settle and is as far up as it came, "
+     "else 0."},
     {"count_maximization", count_maximization, METH_VARARGS,
      "count_maximization($module, tokens, counts, weights, alpha, prior, /)\n--\n\n"
      "The same for rows of counts, from the weights (C, at least K) of their cells."},
-    {"squared_distances", squared_distances, METH_VARARGS,
-     "squared_distances($module, log_probs, centre, /)\n--\n\n"
-     "Squared Aitchison distance of each row (n, V) to one row (V,); shape (n,)."},
     {NULL, NULL, 0, NULL},
 };

@@ -28,9 +28,4 @@ mb_status mb_accumulate(size_t n_components, size_t n_tokens, const mb_log_rows 
                         const double *responsibilities, mb_interrupt *interrupt, double *scratch,
                         mb_sums *sums);
 
-/* The squared Aitchison distance of each row to `centre` [V], a row of
- * log-probabilities: of the two after each is centred, into out [n]. */
-mb_status mb_squared_distances(size_t n_tokens, const mb_log_rows *rows, const double *centre,
-                               mb_interrupt *interrupt, double *out);
-
 #endif

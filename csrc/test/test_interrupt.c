@@ -208,13 +208,6 @@ accumulate(mb_interrupt *interrupt)
 }
 
 static mb_status
-squared_distances(mb_interrupt *interrupt)
-{
-    mb_log_rows rows = log_rows();
-    return mb_squared_distances(n_tokens, &rows, log_probs, interrupt, out);
-}
-
-static mb_status
 new_counts(mb_interrupt *interrupt)
 {
     mb_counts *made = NULL;
@@ -819,7 +812,6 @@ run_all(size_t shape)
         {"mb_mixture_uncertainty", uncertainty, (n_components + 1) * n_tokens},
         {"mb_expectation", expectation, 2 * of_tiles + n / 64},
         {"mb_accumulate", accumulate, of_tiles},
-        {"mb_squared_distances", squared_distances, n_sparse >> 17},
         {"mb_counts_new", new_counts, n + 3 * (n_sparse >> 10)},
         {"mb_counts_new of nothing", new_counts_of_nothing, 4 * n_sparse},
         {"mb_evidence_table", evidence_table, encoded->n_cells / 256},
