@@ -82,7 +82,7 @@ test_divergence(size_t n_components, size_t n_tokens)
     static double alpha[MOST_K * MOST_V], share[MOST_K * N], mass[N * MOST_V];
     static double by_alpha[MOST_K * MOST_V], by_share[MOST_K * N];
     static const int64_t starts[N + 1];
-    double wanted = 0.0, slopes[N] = {0.0}; /* by the share of component 0 */
+    double wanted = 0.0, by_power = 0.0, slopes[N] = {0.0}; /* by the share of component 0 */
     for (size_t i = 0; i < n_components * n_tokens; i++) {
         alpha[i] = number(i);
     }
@@ -111,12 +111,16 @@ test_divergence(size_t n_components, size_t n_tokens)
             of_0 += alpha[v];
         }
         slopes[i] += total * of_0;
+        for (size_t v = 0; v < n_tokens; v++) {
+            by_power += (total * (p[v] / sum) - mass[i * n_tokens + v]) * log(p[v] / sum);
+        }
     }
     mb_predictives x = {N, n_components, n_tokens, 0, alpha, share, starts, NULL, NULL, 1.0};
     mb_divergence out = {0.0, 0.0, by_alpha, by_share, NULL};
     if (mb_divergences(&x, mass, NULL, &out) != MB_OK) {
         failures++;
     }
+    check_near("its slope by the power", n_components, n_tokens, out.by_power, by_power);
     check_near("divergence", n_components, n_tokens, out.value, wanted);
     for (size_t i = 0; i < N; i++) {
         check_near("its slope", n_components, n_tokens, by_share[i], slopes[i]);
