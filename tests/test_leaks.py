@@ -20,7 +20,7 @@ from leak_cases import CASES
 from matrixbayes import _core
 
 CALLS = 200
-ROUNDS = 3  # a leak shows in each; what a neighbour in this process caches shows in one
+ROUNDS = 8  # a leak shows in each; what a neighbour in this process caches shows in one
 TYPES = [value for value in vars(_core).values() if isinstance(value, type)]
 
 

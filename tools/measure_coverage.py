@@ -35,11 +35,18 @@ BUILD = ROOT / "build" / "coverage"
 SLACK = 1.0  # percent
 TESTS = [
     "test_bad_arguments",
+    "test_border",
+    "test_bounds",
     "test_counts",
+    "test_em",
+    "test_fading",
+    "test_interrupt",
     "test_kernels",
     "test_leaks",
+    "test_learning",
     "test_mixture",
     "test_out_of_memory",
+    "test_ranges",
     "test_refusals",
     "test_row_ingest",
     "test_rows",
