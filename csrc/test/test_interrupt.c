@@ -795,7 +795,7 @@ static void
 run_all(size_t shape)
 {
     size_t few = n < 64 ? n : 64, of_tiles = (n + 63) / 64 * larger(n_components / 8, 1);
-    size_t n_pieces = (n_tokens + 255) / 256, n_sparse = n * n_tokens;
+    size_t n_pieces = (n_tokens + 255) / 256, n_runs = (n_tokens + 127) / 128;
     /* what is done with the products, and what comes before them */
     size_t of_divergences = 5 * ((n + 63) / 64) + (n_tokens > 2048 ? n - 1 : 0);
     const test_case cases[] = {
@@ -808,8 +808,8 @@ run_all(size_t shape)
         {"mb_mixture_learn", learn, n_components * n_pieces},
         {"mb_mixture_mean", mean, n_components},
         {"mb_mixture_variance", variance, n_tokens},
-        {"mb_component_entropy", entropy, n_components * n_tokens},
-        {"mb_mixture_uncertainty", uncertainty, (n_components + 1) * n_tokens},
+        {"mb_component_entropy", entropy, n_components * n_runs},
+        {"mb_mixture_uncertainty", uncertainty, (n_components + 1) * n_runs},
         {"mb_expectation", expectation, 2 * of_tiles + n / 64},
         {"mb_accumulate", accumulate, of_tiles},
         {"mb_counts_new", new_counts, n + 3 * (n_sparse >> 10)},
