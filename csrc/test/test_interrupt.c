@@ -796,6 +796,7 @@ run_all(size_t shape)
 {
     size_t few = n < 64 ? n : 64, of_tiles = (n + 63) / 64 * larger(n_components / 8, 1);
     size_t n_pieces = (n_tokens + 255) / 256, n_runs = (n_tokens + 127) / 128;
+    size_t n_sparse = n * n_tokens;
     /* what is done with the products, and what comes before them */
     size_t of_divergences = 5 * ((n + 63) / 64) + (n_tokens > 2048 ? n - 1 : 0);
     const test_case cases[] = {
