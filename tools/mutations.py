@@ -40,6 +40,8 @@ EM, STREAMS, COUNTS = "tests/test_em.py", "tests/test_streams.py", "tests/test_c
 DASK, SPECIAL = "tests/test_dask.py", "tests/test_special.py"
 EMBEDDING, MATRIX = "tests/test_embedding.py", "tests/test_transition_matrix.py"
 FAMILIES = "tests/test_elicitation_families.py"
+BOUNDS, STARTS, WEIGHTS = "tests/test_bounds.py", "tests/test_starts.py", "tests/test_weights.py"
+INPUTS, ERRORS = "tests/test_inputs.py", "tests/test_standard_errors.py"
 
 MUTATIONS = [
     # -- what comes after the first block
@@ -225,6 +227,128 @@ MUTATIONS = [
         "    for start in range(0, step, step):\n",
         "tests/test_information.py -k numerical",
     ),
+    # -- fits
+    M(
+        "starts: one whose concentrations are at the cap wins",
+        "matrixbayes/em.py",
+        "return max(bounded or states, key",
+        "return max(states, key",
+        STARTS,
+    ),
+    M(
+        "em: a long step of the acceleration settles",
+        "matrixbayes/em.py",
+        "settled=rise < tol and not long,",
+        "settled=rise < tol,",
+        f"{EM} -k long_step",
+    ),
+    M(
+        "em: a bound that falls is reported",
+        "matrixbayes/em.py",
+        "        if not rise >= 0.0:\n            # An M-step",
+        "        if rise < -np.inf:\n            # An M-step",
+        BOUNDS,
+    ),
+    M(
+        "partial_fit: the bound without its prior",
+        "matrixbayes/prior.py",
+        "(batch.log_likelihood + prior.log_density(before) * weight / seen) / weight",
+        "batch.log_likelihood / weight",
+        BOUNDS,
+    ),
+    # -- weights and criteria
+    M(
+        "weights: rows of weight 0 are there",
+        "matrixbayes/_weights.py",
+        "    there = weights > 0.0\n    return taken(X,",
+        "    there = weights >= 0.0\n    return taken(X,",
+        f"{WEIGHTS} -k no_weight",
+    ),
+    M(
+        "cross-validation: fits without weights",
+        "matrixbayes/selection.py",
+        "sample_weight=np.delete(held, f, axis=0).sum(axis=0)",
+        "sample_weight=np.sign(np.delete(held, f, axis=0).sum(axis=0))",
+        f"{WEIGHTS} -k held_out",
+    ),
+    M(
+        "cross-validation: scores without weights",
+        "matrixbayes/selection.py",
+        "sample_weight=held[f])",
+        "sample_weight=np.sign(held[f]))",
+        f"{WEIGHTS} -k held_out",
+    ),
+    M(
+        "ICL: without weights",
+        "matrixbayes/selection.py",
+        "entropy.sum() if weights is None else weights @ entropy",
+        "entropy.sum()",
+        f"{WEIGHTS} -k icl",
+    ),
+    M(
+        "evidence: without the K! modes",
+        "matrixbayes/_information_evidence.py",
+        "modes = float(gammaln(mode.n_components + 1.0))",
+        "modes = 0.0 * float(gammaln(mode.n_components + 1.0))",
+        "tests/test_information.py -k 'quadrature'",
+    ),
+    M(
+        "evidence: without the curvature of its prior",
+        "matrixbayes/_information_evidence.py",
+        "result[place, place] += SPREAD**-2 - alpha * gradient",
+        "result[place, place] += -alpha * gradient",
+        "tests/test_information.py -k 'formula or quadrature'",
+    ),
+    M(
+        "scaling: the law best in the fit taken for the best in extrapolation",
+        "matrixbayes/scaling.py",
+        "fit.extrapolation_nrmse if told else fit.nrmse)",
+        "fit.nrmse)",
+        "tests/test_scaling.py -k extrapolates_best",
+    ),
+    M(
+        "cross-validation: a standard error without n / (n - 1)",
+        "matrixbayes/selection.py",
+        "spread.sum() * n_folds / (n_folds - 1)",
+        "spread.sum()",
+        f"{WEIGHTS} tests/test_selection.py -k 'held_out or fold'",
+    ),
+    *(
+        M(
+            f"standard error of {of}: ddof=0",
+            f"matrixbayes/{file}.py",
+            old,
+            new,
+            f"{ERRORS} -k {test}",
+        )
+        for of, file, old, new, test in [
+            ("an entropy", "mixture", "surprise.std(ddof=1)", "surprise.std()", "entropy"),
+            ("a score", "_windtunnel_score", "kl.std(axis=0, ddof=1)", "kl.std(axis=0)", "score"),
+            ("a loss", "reduction", "difference.std(ddof=1)", "difference.std()", "reduction"),
+        ]
+    ),
+    # -- what goes in
+    M(
+        "names: columns in another order are taken as they stand",
+        "matrixbayes/_names.py",
+        "    return np.array([place[name] for name in wanted], dtype=np.intp)",
+        "    return None",
+        INPUTS,
+    ),
+    M(
+        "numbers: what is under a mask is used",
+        "matrixbayes/_numbers.py",
+        "if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():",
+        "if False:",
+        INPUTS,
+    ),
+    M(
+        "numbers: whole numbers that no double holds are rounded",
+        "matrixbayes/_numbers.py",
+        "            wrong = np.where(safe, found, 0.0).astype(array.dtype) != array\n",
+        "            pass\n",
+        INPUTS,
+    ),
     # -- how it is said
     M(
         "importing loads what is not needed",
@@ -279,8 +403,8 @@ MUTATIONS = [
     M(
         "C, variation: the first piece of wide rows alone",
         "csrc/core/variation.c",
-        "CHOOSE(minima_of_piece, n, n_tokens, n_a, a + at, n_b, b + at, out);",
-        "CHOOSE(minima_of_piece, n, n_tokens, n_a, a, n_b, b, out);",
+        "minima_of_piece, n, n_tokens, n_a, a + at, n_b, b + at, interrupt",
+        "minima_of_piece, n, n_tokens, n_a, a, n_b, b, interrupt",
         f"{EMBEDDING} -k rows_against",
     ),
     M(
@@ -307,16 +431,65 @@ MUTATIONS = [
     M(
         "C, M-step: a cap that binds is not told",
         "csrc/core/maximization.c",
-        "                *capped = 1;\n",
-        "                *capped = 0;\n",
+        "            *capped = m.asked == bound && m.level >= 0.0;\n",
+        "            *capped = 0;\n",
         f"{EM} -k cap_binds",
     ),
     M(
         "C, M-step: a bound that is crossed on the way holds",
         "csrc/core/maximization.c",
-        "    return m.level >= 0.0;\n",
-        "    return m.level >= -1e300;\n",
+        "*capped = m.asked == bound && m.level >= 0.0;",
+        "*capped = m.asked == bound;",
         f"{EM} -k crossed",
+    ),
+    M(
+        "C, M-step: a step is not held against what it maximises",
+        "csrc/core/maximization.c",
+        "        if (!rises(p, &d, &m, alpha, total, trial, after, spare)) {",
+        "        if (0 && !rises(p, &d, &m, alpha, total, trial, after, spare)) {",
+        BOUNDS,
+    ),
+    M(
+        "C, M-step: where there is no Newton step A doubles, and never halves",
+        "csrc/core/maximization.c",
+        "grown > 0.0 ? 2.0 * total : 0.5 * total",
+        "2.0 * total",
+        f"{BOUNDS} tests/test_kernels.py",
+    ),
+    M(
+        "C, entropy: a large alpha by the formula of a small one",
+        "csrc/core/mixture.c",
+        "sum += (a < FEW ? near : mb_gamma_entropy1(a)) - psi_total;",
+        "sum += near - psi_total;",
+        "tests/test_ranges.py -k entropy",
+    ),
+    M(
+        "C, views: what getters give may be written to",
+        "csrc/bind/support.c",
+        "    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);\n",
+        "",
+        "tests/test_border.py",
+    ),
+    M(
+        "C, whole numbers: above 2^63 - 1 they wrap around",
+        "csrc/bind/support.c",
+        "held = to_whole ? found <= most : is_double",
+        "held = to_whole ? 1 : is_double",
+        f"{INPUTS} tests/test_refusals.py",
+    ),
+    M(
+        "C, divergence: signals are never asked for",
+        "csrc/core/divergence.c",
+        "        MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));\n",
+        "",
+        "tests/test_c_drivers.py -k 'plain and interrupt'",
+    ),
+    M(
+        "C, fading: the older count wins",
+        "csrc/core/fading.c",
+        "own <= least ? r : newest",
+        "own < least ? r : newest",
+        "tests/test_fading.py -k 'twin or merge or changes'",
     ),
     M(
         "C, matrix: what runs have in common is counted from the latest alone",
