@@ -63,19 +63,15 @@ def pairs_of(found):
 
 
 def check(counts, slow, n_tokens):
-    """Every answer, to 1e-12 of itself."""
+    """Every answer, to 1e-12 of itself; of rows first, while updates lie in runs of their own."""
     expected = slow.pairs()
-    contexts, indptr, tokens, _ = found = counts.all()
-    assert pairs_of(found) == pytest.approx(expected, rel=1e-12, abs=1e-299)
-    assert contexts.tolist() == sorted(map(list, slow_rows(slow)))
-    assert counts.sizes() == (len(contexts), len(tokens)) == (len(slow_rows(slow)), len(expected))
-    assert all((np.diff(tokens[a:b]) > 0).all() for a, b in pairwise(indptr))
-    rng = np.random.default_rng(len(tokens))
-    asked = np.concatenate([contexts, rng.integers(0, n_tokens, (3, slow.order))])
+    rng = np.random.default_rng(len(expected))
+    known = sorted(map(list, slow_rows(slow)))
+    asked = np.array(known, dtype=np.int64).reshape(-1, slow.order)
+    asked = np.concatenate([asked, rng.integers(0, n_tokens, (3, slow.order))])
     rows = [slow.rows.get(tuple(context), {}) for context in asked.tolist()]
     totals = [math.fsum(row.values()) for row in rows]
     assert_allclose(counts.totals(asked), totals, rtol=1e-12, atol=1e-299)
-    assert_allclose(counts.n_observed, math.fsum(expected.values()), rtol=1e-12, atol=1e-299)
     starts, some, times = counts.rows(asked)
     for i, row in enumerate(rows):
         cut = slice(starts[i], starts[i + 1])
@@ -88,6 +84,12 @@ def check(counts, slow, n_tokens):
         rtol=1e-12,
         atol=1e-299,
     )
+    assert_allclose(counts.n_observed, math.fsum(expected.values()), rtol=1e-12, atol=1e-299)
+    contexts, indptr, tokens, _ = found = counts.all()
+    assert pairs_of(found) == pytest.approx(expected, rel=1e-12, abs=1e-299)
+    assert contexts.tolist() == known
+    assert counts.sizes() == (len(contexts), len(tokens)) == (len(known), len(expected))
+    assert all((np.diff(tokens[a:b]) > 0).all() for a, b in pairwise(indptr))
 
 
 def slow_rows(slow):
@@ -152,6 +154,21 @@ def test_changes_of_every_kind_are_those_of_dictionaries(steps, order, discount)
             changed.update([0] * 20)
             changed.scale(0.0)
     check(counts, slow, V)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_token_may_lie_in_several_runs(order):
+    """Each update is too short to be merged with the ones before it."""
+    rng, v = np.random.default_rng(order), 40
+    counts, slow = FadingCounts(order, v, 0.8), Slow(order, 0.8)
+    for length in (3000, 300, 40, 6, 3):
+        text = rng.integers(0, v, length)
+        counts.update([text])
+        slow.update([text.tolist()])
+        check(copy.copy(counts), slow, v)
+    counts.scale(0.5)
+    slow.scale(0.5)
+    check(counts, slow, v)
 
 
 @settings(max_examples=60)
