@@ -25,7 +25,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_STEPS = 200, LEVELS = 100, PIECE = 256 };
+enum { MAX_STEPS = 200, LEVELS = 100, PIECE = 256, CLIMBS = 8 };
 enum { READ = 4, GAMMA = 32, STEP = 8 }; /* nanoseconds: a cell, gamma functions, an alpha moved */
 #define MOST_GROWTH 8.0                  /* of A in a step */
 #define ROUNDING 1e-14                   /* of f */
@@ -313,6 +313,25 @@ held_by_rate(const problem *p, double total, const double *alpha, derivatives *d
     return maximize_at_total(&without, bound, trial, d, held);
 }
 
+/* Where A has climbed and climbed: to the bound at once, if f still rises there and is higher.
+ * Newton's steps to a maximum that is far or nowhere grow by less than a half each. */
+static mb_status
+jump(const problem *p, double total, double *alpha, derivatives *d, double *trial, double *spare,
+     int *capped)
+{
+    double bound = p->prior->max_concentration;
+    memcpy(trial, alpha, p->n_tokens * sizeof(double));
+    MB_TRY(maximize_at_total(p, bound, trial, d, capped));
+    if (*capped) {
+        double rise = of_total(p, bound) - of_total(p, total);
+        *capped = rise + of_each(p, trial, spare) - of_each(p, alpha, spare) >= 0.0;
+    }
+    if (*capped) {
+        memcpy(alpha, trial, p->n_tokens * sizeof(double));
+    }
+    return MB_OK;
+}
+
 static mb_status
 maximize(const problem *p, double *alpha, double *scratch, int *capped)
 {
@@ -325,6 +344,7 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
         scale_to(n, bound, p->prior->least, alpha);
     }
     double total = sum_of(n, alpha);
+    int climbs = 0;
     for (int i = 0; i < MAX_STEPS; i++) {
         MB_TRY(derive(p, alpha, total, &d));
         move m;
@@ -339,7 +359,14 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
             break;
         }
         memcpy(alpha, trial, n * sizeof(double));
+        climbs = after > 1.2 * total ? climbs + 1 : 0;
         total = after;
+        if (climbs == CLIMBS) {
+            MB_TRY(jump(p, total, alpha, &d, trial, spare, capped));
+            if (*capped) {
+                return MB_OK;
+            }
+        }
         if (newton && settled(m.size, previous)) {
             *capped = m.asked == bound && m.level >= 0.0;
             return *capped ? MB_OK : held_by_rate(p, total, alpha, &d, trial, capped);
