@@ -173,6 +173,10 @@ static mb_status
 step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
         mb_token_fault *fault)
 {
+    if (n == 0) { /* there may be no tokens to point at */
+        *full = 0;
+        return MB_OK;
+    }
     const mb_key_layout *layout = &u->of.counted.layout;
     const int64_t *tokens = u->documents[c->document].tokens + c->at;
     uint64_t n_tokens = u->of.counted.n_tokens, *window = c->window;
