@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, parallel
-from ._numbers import exact_rows, reals
+from ._numbers import exact_rows, is_named, plain, reals
+from .errors import ArgumentError
 from .mixture import DirichletMixture
 
 __all__ = ["CountData", "CountStatistics", "encode"]
@@ -112,12 +113,17 @@ def encode(X: Any) -> _core.Counts:
     if hasattr(X, "tocsr") or all(hasattr(X, n) for n in ("indptr", "indices", "data", "shape")):
         rows = exact_rows(X, "counts")
         return _core.Counts(rows.indptr, rows.indices, rows.data, rows.shape[1])
-    dense = reals(X, "counts")
-    if dense.ndim != 2:
-        raise ValueError(f"counts have shape {dense.shape}; they need (N, V)")
+    dense = plain(X, "counts")
+    if dense.ndim != 2 or is_named(dense):
+        raise ValueError(f"counts have shape {reals(dense, 'counts').shape}; they need (N, V)")
     where = dense != 0
+    try:
+        values = reals(dense[where], "counts")
+    except ArgumentError:
+        reals(dense, "counts")  # says where it is
+        raise
     indptr = np.concatenate([[0], np.cumsum(where.sum(axis=1))])
-    return _core.Counts(indptr, np.nonzero(where)[1], dense[where], dense.shape[1])
+    return _core.Counts(indptr, np.nonzero(where)[1], values, dense.shape[1])
 
 
 @dataclass(frozen=True)

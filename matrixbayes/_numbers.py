@@ -163,8 +163,12 @@ def exact_rows(given: Any, name: str) -> Any:
     _check_sparse(given, name)
     if given.dtype.kind != "b" and given.dtype != np.float64:
         # before they are summed: the sum of two int8 is an int8
-        coo = given.tocoo()
-        given = type(coo)((_doubles(coo.data, name), (coo.row, coo.col)), shape=coo.shape)
+        if given.format == "csr":
+            parts = _doubles(given.data, name), given.indices, given.indptr
+            given = type(given)(parts, shape=given.shape)
+        else:
+            coo = given.tocoo()
+            given = type(coo)((_doubles(coo.data, name), (coo.row, coo.col)), shape=coo.shape)
     rows = given.tocsr()
     if not rows.has_canonical_format:
         rows = rows.copy()
