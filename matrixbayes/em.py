@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ Data = RowData | CountData | StreamData
 Statistics = _core.SufficientStatistics | CountStatistics
 Floats = NDArray[np.float64]
 
-SEED_CELLS = 1 << 22  # numbers that a start looks at, or SEED_ROWS rows per component
+SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component
 SEED_ROWS = 64
 TRIAL_PASSES = 3  # before starts are compared
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
@@ -369,13 +370,15 @@ def _groupings(
     A row and its repetitions are one point, so that chance treats them as it does a weight.
     """
     weights = np.ones(data.n_rows) if data.weights is None else data.weights
-    for at in data.points():
-        points, together, place = merged(at, weights)
-        if name == "random":
-            yield rng.integers(n_components, size=len(points))[place]
-            return
+    ways = data.points()
+    points, together, place = merged(next(ways), weights)
+    if name == "random":
+        yield rng.integers(n_components, size=len(points))[place]
+        return
+    first = np.unique(place, return_index=True)[1]
+    for at in chain([points], (way[first] for way in ways)):
         with parallel.one_blas_thread:
-            groups = _plus_plus_groups(Points.of(points, together), n_components, rng)
+            groups = _plus_plus_groups(Points.of(at, together), n_components, rng)
         yield groups[place]
 
 
