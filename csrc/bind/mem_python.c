@@ -27,7 +27,8 @@ mb_find_allocator(void)
 {
     void *found[] = {dlsym(RTLD_DEFAULT, "PyMem_RawCalloc"),
                      dlsym(RTLD_DEFAULT, "PyMem_RawRealloc"), dlsym(RTLD_DEFAULT, "PyMem_RawFree")};
-    if (found[0] != NULL && found[1] != NULL && found[2] != NULL) {
+    int all = (found[0] != NULL) & (found[1] != NULL) & (found[2] != NULL);
+    if (all) {
         /* how POSIX makes functions of what dlsym() answers */
         *(void **)&allocator.calloc = found[0];
         *(void **)&allocator.realloc = found[1];
@@ -56,14 +57,14 @@ wish_for_huge_pages(void *memory, size_t n_bytes)
 void *
 mb_calloc(size_t count, size_t size)
 {
-    size_t some = count > 0 ? count : 1, of_some = size > 0 ? size : 1; /* never NULL by right */
-    return wish_for_huge_pages(allocator.calloc(some, of_some), count * size);
+    /* at least a byte: NULL would mean that there is no memory */
+    return wish_for_huge_pages(allocator.calloc(count + !count, size + !size), count * size);
 }
 
 void *
 mb_shrink(void *memory, size_t count, size_t size)
 {
-    void *smaller = allocator.realloc(memory, count * size > 0 ? count * size : 1);
+    void *smaller = allocator.realloc(memory, count * size + !(count * size));
     return smaller == NULL ? memory : smaller;
 }
 
