@@ -64,7 +64,8 @@ mb_calloc(size_t count, size_t size)
 void *
 mb_shrink(void *memory, size_t count, size_t size)
 {
-    void *smaller = allocator.realloc(memory, count * size + !(count * size));
+    size_t n_bytes = count * size;
+    void *smaller = allocator.realloc(memory, n_bytes + !n_bytes);
     return smaller == NULL ? memory : smaller;
 }
 
