@@ -164,7 +164,7 @@ count_entries(const mb_counts *c, mb_interrupt *interrupt, size_t *n)
         for (; i < end; i++) {
             *n += c->token[c->entries[i]] < c->n_tokens;
         }
-        MB_TRY(mb_ask(interrupt, READ * PIECE));
+        MB_TRY(mb_ask(interrupt, (size_t)READ * PIECE));
     }
     return MB_OK;
 }
@@ -182,9 +182,9 @@ write_sparse(const mb_counts *c, mb_interrupt *interrupt, int64_t *starts, int64
                 columns[n] = (int64_t)c->token[cell];
                 values[n++] = c->count[cell];
             }
-            MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, READ * PIECE) : MB_OK);
+            MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, (size_t)READ * PIECE) : MB_OK);
         }
-        MB_TRY(row % PIECE == 0 ? mb_ask(interrupt, READ * PIECE) : MB_OK);
+        MB_TRY(row % PIECE == 0 ? mb_ask(interrupt, (size_t)READ * PIECE) : MB_OK);
     }
     starts[c->n_rows] = n;
     return MB_OK;

@@ -100,7 +100,7 @@ fading_dealloc(PyObject *self)
 }
 
 static PyObject *
-raise(PyObject *self, mb_status status, const mb_token_fault *fault, int of_documents)
+raise_fading(PyObject *self, mb_status status, const mb_token_fault *fault, int of_documents)
 {
     const mb_fading *counts = mb_fading_of(self);
     if (status == MB_INVALID && !of_documents && fault->position == counts->order + 1) {
@@ -127,7 +127,7 @@ fading_update(PyObject *self, PyObject *tokens)
             mb_fading_update(mb_fading_of(self), texts.n, texts.documents, interrupt, &fault);
         mb_end_work(&work);
         end_use(self, 1);
-        result = status == MB_OK ? Py_NewRef(Py_None) : raise(self, status, &fault, 1);
+        result = status == MB_OK ? Py_NewRef(Py_None) : raise_fading(self, status, &fault, 1);
     }
     mb_release_texts(&texts);
     return result;
@@ -154,7 +154,7 @@ add_rows(PyObject *self, PyArrayObject *contexts, PyArrayObject *tokens, PyArray
                                      PyArray_DATA(tokens), mb_data(more), interrupt, &fault);
     mb_end_work(&work);
     end_use(self, 1);
-    return status == MB_OK ? Py_NewRef(Py_None) : raise(self, status, &fault, 0);
+    return status == MB_OK ? Py_NewRef(Py_None) : raise_fading(self, status, &fault, 0);
 }
 
 static PyObject *
@@ -205,7 +205,7 @@ fading_merge(PyObject *self, PyObject *other)
         end_use(other, 0);
     }
     end_use(self, 1);
-    return status == MB_OK ? Py_NewRef(Py_None) : raise(self, status, &fault, 0);
+    return status == MB_OK ? Py_NewRef(Py_None) : raise_fading(self, status, &fault, 0);
 }
 
 static PyObject *
@@ -236,7 +236,7 @@ fading_scale(PyObject *self, PyObject *args)
                                   factor, interrupt, &fault);
         mb_end_work(&work);
         end_use(self, 1);
-        result = status == MB_OK ? Py_NewRef(Py_None) : raise(self, status, &fault, 0);
+        result = status == MB_OK ? Py_NewRef(Py_None) : raise_fading(self, status, &fault, 0);
     }
     mb_release(contexts);
     return result;
@@ -274,7 +274,7 @@ ask(PyObject *self, PyArrayObject *contexts, PyArrayObject *tokens)
     end_use(self, 0);
     if (status != MB_OK) {
         mb_release(out);
-        return raise(self, status, &fault, 0);
+        return raise_fading(self, status, &fault, 0);
     }
     return (PyObject *)out;
 }
@@ -335,7 +335,7 @@ read_rows(PyObject *self, PyArrayObject *contexts)
                                           pass == 0 ? NULL : PyArray_DATA(now), &fault);
         mb_end_work(&work);
         if (status != MB_OK) {
-            raise(self, status, &fault, 0);
+            raise_fading(self, status, &fault, 0);
             goto done;
         }
     }
@@ -510,7 +510,7 @@ score(PyObject *self, const mb_texts *texts, const mb_fading_prior *prior)
                                           interrupt, &found, &fault);
     mb_end_work(&work);
     end_use(self, 0);
-    return status == MB_OK ? PyFloat_FromDouble(found) : raise(self, status, &fault, 1);
+    return status == MB_OK ? PyFloat_FromDouble(found) : raise_fading(self, status, &fault, 1);
 }
 
 static PyObject *

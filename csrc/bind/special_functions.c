@@ -127,7 +127,7 @@ fill_pairs(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArr
         }
         function(run, in[0], in[1], to + start);
         start += run;
-        status = mb_ask(interrupt, 2 * COST * run);
+        status = mb_ask(interrupt, (size_t)2 * COST * run);
     }
     mb_end_work(&work);
     if (outside < n && status == MB_OK) {

@@ -160,7 +160,7 @@ statistics_add(PyObject *left, PyObject *right)
         for (size_t i = at; i < end; i++) {
             z[i] = x[i] + y[i];
         }
-        status = mb_ask(interrupt, 2 * PIECE);
+        status = mb_ask(interrupt, (size_t)2 * PIECE);
     }
     mb_end_work(&work);
     if (status != MB_OK) {

@@ -55,7 +55,7 @@ copy_row(const mb_sparse_rows *rows, size_t row, int64_t *start, workspace *w, u
     size_t first = *n;
     double total = 0.0;
     for (size_t i = (size_t)*start; i < (size_t)end; i++) {
-        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, LOOK_UP * PIECE) : MB_OK);
+        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, (size_t)LOOK_UP * PIECE) : MB_OK);
         int64_t v = rows->columns[i];
         double value = rows->values[i];
         if (v < 0 || (uint64_t)v >= rows->n_tokens) {
@@ -279,7 +279,7 @@ static mb_status
 find_cells(workspace *w, mb_counts *c)
 {
     for (size_t i = 0; i < c->n_entries; i++) {
-        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, LOOK_UP * PIECE) : MB_OK);
+        MB_TRY(i % PIECE == 0 ? mb_ask(w->interrupt, (size_t)LOOK_UP * PIECE) : MB_OK);
         const column *of = &w->columns[c->entries[i]];
         size_t place;
         if (of->n_others == 0) {

@@ -238,7 +238,7 @@ log_normal(double x)
 MB_CLONES static void
 add_entropy(size_t n, const double *p, const double *q, double *sum)
 {
-    double term[PIECE];
+    double term[PIECE] MB_FILLED;
     for (size_t i = 0; i < n; i++) {
         double s = p[i] + q[i];
         term[i] = s * log_normal(s < DBL_MIN ? 1 : s);

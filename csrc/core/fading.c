@@ -100,7 +100,8 @@ faded(double discount, double count, uint64_t age)
     double share = age == 1 ? discount : pow(discount, (double)age), now = count * share;
     if (share < 1e-280 &&
         age > 1) { /* a share that underflows may leave something of a large count */
-        now = count * pow(discount, (double)(age / 2)) * pow(discount, (double)(age - age / 2));
+        uint64_t half = age / 2;
+        now = count * pow(discount, (double)half) * pow(discount, (double)(age - half));
     }
     return now < MB_VANISHED ? 0.0 : now;
 }
@@ -411,7 +412,7 @@ mb_fading_sum(const mb_fading *counts, mb_interrupt *interrupt, double *out)
         for (size_t i = run->starts[row]; i < run->starts[row + 1] && status == MB_OK; i++) {
             mb_exact_add(
                 &sum, mb_fading_now(counts->discount, mb_fading_cell_at(run, i), run->clocks[row]));
-            status = mb_ask(interrupt, 2 * COST);
+            status = mb_ask(interrupt, (size_t)2 * COST);
         }
     }
     mb_fading_run_free(run);

@@ -118,7 +118,7 @@ score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const
         probs[i] = (alpha_of(prior, 0, row->tokens[e]) + seen) / (prior->concentration[0] + total);
         row->cells[e] = mb_fading_tick(counts, row->cells[e], clock + 1);
         row->total = mb_fading_tick(counts, row->total, clock + 1);
-        MB_TRY(mb_ask(interrupt, 4 * COST));
+        MB_TRY(mb_ask(interrupt, (size_t)4 * COST));
     }
     return MB_OK;
 }

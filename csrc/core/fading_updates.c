@@ -288,7 +288,7 @@ length_of_rows(const mb_fading *counts, const mb_fading_texts *texts, mb_interru
         mb_fading_row was;
         mb_fading_find(counts, mb_fading_window(texts, texts->first[row]), &was);
         *n += was.n + 1;
-        MB_TRY(mb_ask(interrupt, 2 * COST));
+        MB_TRY(mb_ask(interrupt, (size_t)2 * COST));
     }
     return MB_OK;
 }

@@ -85,7 +85,7 @@ begin_rows(size_t n, const double *alpha, const double *counts, mb_interrupt *in
         for (size_t i = 0; i < run; i++) {
             mb_exact_add(&own->rows, a[i] * rest[i]);
         }
-        MB_TRY(mb_ask(interrupt, 10 * COST * run));
+        MB_TRY(mb_ask(interrupt, (size_t)10 * COST * run));
     }
     return MB_OK;
 }

@@ -455,7 +455,7 @@ derive_token(const mb_cells *cells, size_t first, size_t end, double a, mb_inter
         double high = cells->count[c], low = c > first ? cells->count[c - 1] : 0.0;
         double gap = high - low;
         tail += cells->weight[c * cells->stride];
-        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, GAMMA * PIECE) : MB_OK);
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, (size_t)GAMMA * PIECE) : MB_OK);
         if (tail == 0.0) {
             continue;
         }

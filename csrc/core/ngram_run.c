@@ -201,7 +201,7 @@ unite(size_t n_words, const mb_run *a, const mb_run *b, mb_interrupt *interrupt,
             i += (size_t)from_a;
             j += (size_t)from_b;
         }
-        MB_TRY(mb_ask(interrupt, COST * PIECE));
+        MB_TRY(mb_ask(interrupt, (size_t)COST * PIECE));
     }
     MB_TRY(append_rest(n_words, a, i, interrupt, to));
     return append_rest(n_words, b, j, interrupt, to);

@@ -222,7 +222,7 @@ NAME(lump)(const mb_groups *groups, const REAL *x, mb_interrupt *interrupt, REAL
         for (size_t j = from; j < end; j++) {
             members[j] = x[order[j]];
         }
-        MB_TRY(mb_ask(interrupt, LOOK_UP * PIECE));
+        MB_TRY(mb_ask(interrupt, (size_t)LOOK_UP * PIECE));
     }
     for (size_t g = 0; g < groups->n_groups; g++) {
         size_t n = starts[g + 1] - starts[g];

@@ -147,7 +147,7 @@ mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *con
                 out[at + i] += mb_run_sum(run, low[i], high[i]);
             }
         }
-        MB_TRY(mb_ask(interrupt, 2 * COST * many * (counts->n_runs + 1)));
+        MB_TRY(mb_ask(interrupt, (size_t)2 * COST * many * (counts->n_runs + 1)));
     }
     return MB_OK;
 }
@@ -239,7 +239,7 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
         for (size_t r = 0; r < counts->n_runs; r++) {
             find_rows(layout, counts->runs[r], many, keys, found.next[r], found.end[r]);
         }
-        MB_TRY(mb_ask(interrupt, 2 * COST * many * (counts->n_runs + 1)));
+        MB_TRY(mb_ask(interrupt, (size_t)2 * COST * many * (counts->n_runs + 1)));
         MB_TRY(read_rows(counts, &found, many, interrupt, starts + at, tokens, times));
     }
     return MB_OK;
@@ -259,7 +259,7 @@ mb_transitions_n_contexts(const mb_transitions *counts, mb_interrupt *interrupt,
     for (size_t i = 0; i < run->n; i++) {
         const uint64_t *key = run->keys + i * n_words;
         *n += i == 0 || !mb_key_same_context(&counts->layout, key, key - n_words);
-        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, PAIR * PIECE) : MB_OK);
+        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, (size_t)PAIR * PIECE) : MB_OK);
     }
     return MB_OK;
 }
@@ -291,7 +291,7 @@ mb_transitions_all(const mb_transitions *counts, size_t n_contexts, mb_interrupt
         }
         tokens[i] = mb_key_token(layout, key, layout->order);
         times[i] = mb_run_count(counts->runs[0], i);
-        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, PAIR * PIECE) : MB_OK);
+        MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, (size_t)PAIR * PIECE) : MB_OK);
     }
     for (; row < n_contexts; row++) { /* borrowed keys have changed */
         memset(contexts + row * layout->order, 0, layout->order * sizeof(uint32_t));

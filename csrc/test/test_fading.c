@@ -16,7 +16,7 @@ static void
 check(int holds, const char *what, double at, double got, double wanted)
 {
     if (!holds && failures++ < 20) {
-        fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
+        (void)fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
     }
 }
 
@@ -64,15 +64,16 @@ compare(const mb_fading *counts, const char *what)
     int64_t contexts[ROWS * V][ORDER], tokens[ROWS * V];
     double found[ROWS * V], total, expected = 0.0;
     mb_token_fault fault;
-    for (size_t i = 0; i < ROWS * V; i++) {
+    for (size_t i = 0; i < (size_t)ROWS * V; i++) {
         contexts[i][0] = (int64_t)(i / V / V);
         contexts[i][1] = (int64_t)(i / V % V);
         tokens[i] = (int64_t)(i % V);
         expected += table[i / V][i % V];
     }
-    mb_status status = mb_fading_counts(counts, ROWS * V, contexts[0], tokens, NULL, found, &fault);
+    mb_status status =
+        mb_fading_counts(counts, (size_t)ROWS * V, contexts[0], tokens, NULL, found, &fault);
     check(status == MB_OK, what, 0, status, MB_OK);
-    for (size_t i = 0; i < ROWS * V; i++) {
+    for (size_t i = 0; i < (size_t)ROWS * V; i++) {
         check_near(what, (double)i, found[i], table[i / V][i % V]);
     }
     for (size_t row = 0; row < ROWS; row++) {
@@ -81,6 +82,7 @@ compare(const mb_fading *counts, const char *what)
             sum += table[row][v];
         }
         status = mb_fading_totals(counts, 1, contexts[row * V], NULL, &total, &fault);
+        check(status == MB_OK, "total", (double)row, status, MB_OK);
         check_near("total", (double)row, total, sum);
     }
     check(mb_fading_sum(counts, NULL, &total) == MB_OK, "sum", 0, 0, 0);
@@ -121,7 +123,7 @@ test_streams(double discount)
     }
     compare(counts, "given and scaled");
     check(mb_fading_merge(counts, counts, NULL) == MB_OK, "merge", 0, 0, 0);
-    for (size_t i = 0; i < ROWS * V; i++) {
+    for (size_t i = 0; i < (size_t)ROWS * V; i++) {
         table[i / V][i % V] *= 2.0;
     }
     compare(counts, "merged with itself");
@@ -170,7 +172,7 @@ test_faults(void)
     const mb_document documents[] = {{4, right}, {5, wrong}};
     mb_fading *counts = NULL;
     mb_token_fault fault;
-    double sum;
+    double sum = 1.0;
     check(mb_fading_new(0, V, 0.5, &counts) == MB_RANGE, "order", 0, 0, 0);
     check(mb_fading_new(1, V, 0.0, &counts) == MB_RANGE, "discount", 0, 0, 0);
     check(mb_fading_new(1, V, (double)NAN, &counts) == MB_RANGE, "discount", NAN, 0, 0);
@@ -229,7 +231,7 @@ main(void)
     test_faults();
     test_memory();
     if (failures > 0) {
-        fprintf(stderr, "%d failures\n", failures);
+        (void)fprintf(stderr, "%d failures\n", failures);
     }
     return failures > 0;
 }

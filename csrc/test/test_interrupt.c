@@ -27,7 +27,7 @@ static void
 check(int holds, const char *what, size_t at, double got, double wanted)
 {
     if (!holds && failures++ < 20) {
-        fprintf(stderr, "%s, shape %zu: %g, not %g\n", what, at, got, wanted);
+        (void)fprintf(stderr, "%s, shape %zu: %g, not %g\n", what, at, got, wanted);
     }
 }
 
@@ -241,13 +241,13 @@ static mb_status
 counts_log_joint(mb_interrupt *interrupt)
 {
     return mb_counts_log_joint(encoded, 0, n, n_components, mixture->log_weights, scratch,
-                               interrupt, more, more + 2 * MOST);
+                               interrupt, more, more + (size_t)2 * MOST);
 }
 
 static mb_status
 count_expectation(mb_interrupt *interrupt)
 {
-    mb_count_sums sums = {out, scratch + 8 * MOST, 0.0};
+    mb_count_sums sums = {out, scratch + (size_t)8 * MOST, 0.0};
     return mb_count_expectation(encoded, 0, n, n_components, mixture->log_weights, scratch, NULL,
                                 interrupt, more, &sums);
 }
@@ -255,7 +255,7 @@ count_expectation(mb_interrupt *interrupt)
 static mb_status
 count_accumulate(mb_interrupt *interrupt)
 {
-    mb_count_sums sums = {out, scratch + 8 * MOST, 0.0};
+    mb_count_sums sums = {out, scratch + (size_t)8 * MOST, 0.0};
     return mb_count_accumulate(encoded, 0, n, n_components, weights, interrupt, more, &sums);
 }
 
@@ -846,8 +846,8 @@ static void
 run_fading(void)
 {
     const test_case cases[] = {
-        {"mb_fading_update", fading_update, 2 * FEW},
-        {"mb_fading_add", fading_add, 2 * FEW},
+        {"mb_fading_update", fading_update, (size_t)2 * FEW},
+        {"mb_fading_add", fading_add, (size_t)2 * FEW},
         {"mb_fading_merge", fading_merge, FEW},
         {"mb_fading_scale", fading_scale, FEW / 2},
         {"mb_fading_scale of all", fading_scale_all, FEW / 2},
@@ -857,7 +857,7 @@ run_fading(void)
         {"mb_fading_totals", fading_ask_totals, FEW},
         {"mb_fading_read", fading_read, FEW},
         {"mb_fading_load", fading_load, FEW / 2},
-        {"mb_fading_evidence", fading_evidence, 2 * FEW},
+        {"mb_fading_evidence", fading_evidence, (size_t)2 * FEW},
     };
     mb_token_fault fault;
     const mb_document document = {FEW, numbers};
@@ -880,9 +880,9 @@ static void
 run_transitions(void)
 {
     const test_case cases[] = {
-        {"mb_transitions_update", update, 2 * (MOST >> 11)},
-        {"mb_update_step and _finish", update_in_parts, 2 * (MOST >> 11)},
-        {"mb_transitions_update_rows", update_rows, 2 * MOST},
+        {"mb_transitions_update", update, (size_t)2 * (MOST >> 11)},
+        {"mb_update_step and _finish", update_in_parts, (size_t)2 * (MOST >> 11)},
+        {"mb_transitions_update_rows", update_rows, (size_t)2 * MOST},
         {"mb_transitions_settle", settle, MOST >> 13},
         {"mb_transitions_merge", merge, MOST >> 13},
         {"mb_transitions_counts", ask_counts, MOST >> 10},

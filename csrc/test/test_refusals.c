@@ -23,7 +23,7 @@ static void
 check(int holds, const char *what, long at)
 {
     if (!holds && failures++ < 20) {
-        fprintf(stderr, "%s, at %ld\n", what, at);
+        (void)fprintf(stderr, "%s, at %ld\n", what, at);
     }
 }
 
