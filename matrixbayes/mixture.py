@@ -644,7 +644,7 @@ def _beta_quantiles(a: Any, b: Any, q: float) -> Any:
     """By SciPy, and by Cornish and Fisher's expansion where its roots lose their digits."""
     from scipy.special import betaincinv, ndtri
 
-    narrow = np.minimum(a, b) > 1e8  # then the expansion is off by 1e-11 standard deviations
+    narrow = np.minimum(a, b) > 1e7  # then the expansion is off by 1e-9 standard deviations
     mean, deviation, skew, bulge = _moments(np.where(narrow, a, 1.0), np.where(narrow, b, 1.0))
     z = ndtri(q)
     far = z + skew * (z * z - 1.0) / 6.0 + bulge * (z**3 - 3.0 * z) / 24.0

@@ -122,8 +122,22 @@ class ManyBlocks:
                 client.run(setattr, parallel, name, size)
 
 
+RAN = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Remembers whether a test ran to its end: one that was skipped cut nothing."""
+    report = yield
+    if report.when == "call":
+        item.stash[RAN] = report.passed
+    return report
+
+
 @pytest.fixture
-def many_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[ManyBlocks]:
+def many_blocks(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[ManyBlocks]:
     """Cuts all work into small pieces, here and in forked workers, and counts the tasks.
 
     A test says which were cut, ``many_blocks.ran("expectation")``, and compares with something
@@ -162,4 +176,5 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[ManyBlocks]:
             monkeypatch.setattr(module, "in_order", counting_in_order)
     monkeypatch.setattr(parallel, "merge", counting_merge)
     yield blocks
-    blocks.ran(max(blocks.tasks, key=blocks.tasks.__getitem__, default="tasks"))
+    if request.node.stash.get(RAN, False):
+        blocks.ran(max(blocks.tasks, key=blocks.tasks.__getitem__, default="tasks"))

@@ -260,8 +260,9 @@ def test_importing_does_next_to_nothing(run_python: Callable[..., str]) -> None:
         print(*(set(sys.modules) - before))
     """
     calls, loaded = run_python(inspect.cleandoc(code)).splitlines()
-    editable = {name for name in loaded.split() if name.startswith("__editable__")}
-    assert set(loaded.split()) - editable == {"matrixbayes", "matrixbayes._core"}
+    # a finder of editable installs; what NumPy loads of its own when its C API is asked for
+    others = {name for name in loaded.split() if name.startswith(("__editable__", "numpy."))}
+    assert set(loaded.split()) - others == {"matrixbayes", "matrixbayes._core"}
     assert int(calls) < 1000  # 366 on Python 3.11, nearly all of them the search for two files
 
 
