@@ -32,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ROOT / "tests" / "coverage_floors.json"
 BUILD = ROOT / "build" / "coverage"
-SLACK = 1.0  # percent
+SLACK = 2.0  # percent: where a signal arrives moves a branch or two of a file
 TESTS = [
     "test_bad_arguments",
     "test_border",
