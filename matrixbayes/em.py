@@ -209,7 +209,9 @@ def fit(
             continue
         if not rise >= 0.0:
             # An M-step lowers nothing but by rounding: there is no more to gain.
-            state = replace(state, outcomes=outcomes, settled=True, n_passes=state.n_passes + 1)
+            # (A bound that is no number says nothing, and is never called settled.)
+            known = not np.isnan(rise)
+            state = replace(state, outcomes=outcomes, settled=known, n_passes=state.n_passes + 1)
             watch(state)
             break
         state = Fit(

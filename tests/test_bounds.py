@@ -7,6 +7,7 @@ digits that matter.
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from unittest import mock
 
 import mpmath
@@ -185,6 +186,23 @@ def test_a_component_that_leaves_rows_behind_does_not_fall():
     shares = quietly(restarted, FELL).predict_proba(FELL)
     again = quietly(DirichletMixtureEstimator(3, kind="counts", init=shares, max_iter=1), FELL)
     assert fitted.lower_bound_ >= again.lower_bound_ - 1e-8
+
+
+def test_a_bound_that_is_no_number_is_never_settled():
+    class Broken(em.RowData):
+        """Rows whose likelihood is NaN."""
+
+        def expectation(self, mixture):
+            s = super().expectation(mixture)
+            return SimpleNamespace(weight=s.weight, log_sums=s.log_sums, log_likelihood=np.nan)
+
+    rows = np.log(np.random.default_rng(0).dirichlet(np.ones(3), 40))
+    data, prior = Broken(rows, None, (None, 1)), em.Prior.of(None, 1e8)
+    start = DirichletMixture([0.5, 0.5], [[1.0, 1.0, 2.0], [2.0, 1.0, 1.0]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(em, "maximization", lambda s, a, p, t: (start, np.zeros(2, np.int8)))
+        patch.setattr(em, "_same", lambda a, b: False)
+        assert not em.fit(data, start, tol=1e-5, max_iter=10, prior=prior).settled
 
 
 def test_a_bound_that_rounding_lowers_is_not_reported(monkeypatch):
