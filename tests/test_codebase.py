@@ -252,6 +252,10 @@ def test_importing_does_next_to_nothing(run_python: Callable[..., str]) -> None:
     """What it costs, on any machine: modules loaded and functions called."""
     code = """
         import sys, numpy
+        try:  # what NumPy 1.26 loads of its own when its C API is asked for
+            import numpy._core._multiarray_umath
+        except ImportError:
+            pass
         before, calls = set(sys.modules), []
         sys.setprofile(lambda frame, event, argument: calls.append(event))
         import matrixbayes
@@ -260,11 +264,9 @@ def test_importing_does_next_to_nothing(run_python: Callable[..., str]) -> None:
         print(*(set(sys.modules) - before))
     """
     calls, loaded = run_python(inspect.cleandoc(code)).splitlines()
-    # a finder of editable installs; what NumPy loads of its own when its C API is asked for
-    others = {name for name in loaded.split() if name.startswith(("__editable__", "numpy."))}
-    assert set(loaded.split()) - others == {"matrixbayes", "matrixbayes._core"}
-    # 366 on Python 3.11, nearly all the search for two files; 1069 where NumPy 1.26 loads its own
-    assert int(calls) < 1500
+    editable = {name for name in loaded.split() if name.startswith("__editable__")}
+    assert set(loaded.split()) - editable == {"matrixbayes", "matrixbayes._core"}
+    assert int(calls) < 1000  # 366 on Python 3.11, nearly all of them the search for two files
 
 
 # --- what the extension shows
