@@ -122,9 +122,9 @@ setup(
     ext_modules=[
         Extension(
             "matrixbayes._core",
-            sources=sorted(set(glob("csrc/core/*.c")) - {"csrc/core/mem_libc.c"})
-            + sorted(glob("csrc/bind/*.c")),
-            depends=["setup.py", *sorted(glob("csrc/*/*.h"))],
+            sources=sorted(set(glob("csrc/core/*/*.c")) - {"csrc/core/base/mem_libc.c"})
+            + sorted(glob("csrc/bind/**/*.c", recursive=True)),
+            depends=["setup.py", *sorted(glob("csrc/**/*.h", recursive=True))],
             include_dirs=["csrc"],
             define_macros=MACROS,
             py_limited_api=LIMITED_API,

@@ -337,7 +337,7 @@ def test_the_number_of_rows_does_not_wrap() -> None:
 
 def test_no_loop_of_the_core_runs_on_a_float() -> None:
     """Steps of a float get lost where it is large; all loops count whole numbers."""
-    files = sorted(CSRC.glob("*/*.[ch]"))
+    files = sorted(CSRC.rglob("*.[ch]"))
     assert files
     header = re.compile(r"\b(?:for|while)\s*\(((?:[^()]|\([^()]*\))*)\)")
     on_a_float = re.compile(r"^\s*(double|float)\b|[-+*/]=\s*\d*\.\d[^;]*$")

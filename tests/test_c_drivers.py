@@ -56,7 +56,7 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "flags").write_text("\n".join(BUILDS[request.param]))
     compile_ = [*BUILDS[request.param], "-std=c11", "-Werror", "-ffp-contract=off", *WARNINGS]
     jobs = []
-    for file in sorted(CSRC.glob("core/*.c")):
+    for file in sorted(CSRC.glob("core/*/*.c")):
         line = [*compile_, f"-I{CSRC}", "-c", str(file), "-o", str(folder / f"{file.stem}.o")]
         jobs.append(subprocess.Popen(line, stderr=subprocess.PIPE, text=True))
     errors = [job.communicate()[1] for job in jobs]

@@ -1,4 +1,4 @@
-"""Print the coefficients of csrc/core/special.c.
+"""Print the coefficients of csrc/core/special/special.c.
 
     python tools/make_coefficients.py
 

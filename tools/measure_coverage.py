@@ -75,7 +75,7 @@ def build() -> Path:
 
 def run_drivers() -> None:
     """Builds and runs the C programs, each with the whole core and the allocator that fails."""
-    core = sorted((ROOT / "csrc/core").glob("*.c"))
+    core = sorted((ROOT / "csrc/core").glob("*/*.c"))
     drivers = sorted((ROOT / "csrc/test").glob("test_*.c"))
     assert core
     assert drivers

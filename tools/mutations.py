@@ -360,98 +360,98 @@ MUTATIONS = [
     # -- C
     M(
         "C, rows: weights of the first tile for all",
-        "csrc/core/expectation.c",
+        "csrc/core/estimator/expectation.c",
         "sample_weight == NULL ? 1.0 : sample_weight[start + i]",
         "sample_weight == NULL ? 1.0 : sample_weight[i]",
         f"{EM} -k slow_twin",
     ),
     M(
         "C, rows: shares of the first tile for all",
-        "csrc/core/expectation.c",
+        "csrc/core/estimator/expectation.c",
         "*r = responsibilities + start * n_components;",
         "*r = responsibilities;",
         f"{EM} -k accumulate",
     ),
     M(
         "C, rows: the log-likelihood of the last tile alone",
-        "csrc/core/expectation.c",
+        "csrc/core/estimator/expectation.c",
         "result->log_likelihood += log_likelihood;",
         "result->log_likelihood = log_likelihood;",
         f"{EM} -k slow_twin",
     ),
     M(
         "C, counts: weights of the first block for all",
-        "csrc/core/count_expectation.c",
+        "csrc/core/estimator/count_expectation.c",
         "sample_weight == NULL ? 1.0 : sample_weight[at + i]",
         "sample_weight == NULL ? 1.0 : sample_weight[i]",
         f"{COUNTS} -k slow_twin",
     ),
     M(
         "C, counts: entries of a token given twice do not add",
-        "csrc/core/counts.c",
+        "csrc/core/estimator/counts.c",
         "w->value[*latest] += value;",
         "w->value[*latest] = value;",
         f"{COUNTS} -k 'equal_columns or come_twice'",
     ),
     M(
         "C, Jensen-Shannon: the first piece of wide rows alone",
-        "csrc/core/distances.c",
+        "csrc/core/rows/distances.c",
         "add_entropy(n, a + i * n_tokens + at, b + j * n_tokens + at, sum);",
         "add_entropy(n, a + i * n_tokens, b + j * n_tokens, sum);",
         f"{EMBEDDING} -k rows_against",
     ),
     M(
         "C, variation: the first piece of wide rows alone",
-        "csrc/core/variation.c",
+        "csrc/core/rows/variation.c",
         "minima_of_piece, n, n_tokens, n_a, a + at, n_b, b + at, interrupt",
         "minima_of_piece, n, n_tokens, n_a, a, n_b, b, interrupt",
         f"{EMBEDDING} -k rows_against",
     ),
     M(
         "C, divergence: the first block of rows alone",
-        "csrc/core/divergence.c",
+        "csrc/core/mixture/divergence.c",
         "row < x->n_rows && status == MB_OK; row += w.n_rows",
         "row < 1 && status == MB_OK; row += w.n_rows",
         FAMILIES + " -k 'twin or kernel or gradient'",
     ),
     M(
         "C, mixture: counts of the last run alone",
-        "csrc/core/mixture.c",
+        "csrc/core/mixture/mixture.c",
         "            total += seen[i];\n",
         "            total = seen[i];\n",
         "tests/test_mixture.py -k evidence",
     ),
     M(
         "C, sampling: a small shape is not boosted",
-        "csrc/core/sample.c",
+        "csrc/core/mixture/sample.c",
         "alpha[v] < 1.0 ? log(uniform(random)) / alpha[v] : 0.0",
         "alpha[v] < 0.0 ? log(uniform(random)) / alpha[v] : 0.0",
         "tests/test_mixture.py -k sampl",
     ),
     M(
         "C, M-step: a cap that binds is not told",
-        "csrc/core/maximization.c",
+        "csrc/core/estimator/maximization.c",
         "            *capped = m.asked == bound && m.level >= 0.0;\n",
         "            *capped = 0;\n",
         f"{EM} -k cap_binds",
     ),
     M(
         "C, M-step: a rate that alone holds A below its bound is not seen",
-        "csrc/core/maximization.c",
+        "csrc/core/estimator/maximization.c",
         "return *capped ? MB_OK : held_by_rate(p, total, alpha, &d, trial, capped);",
         "return MB_OK;",
         f"{COUNTS} -k undetermined",
     ),
     M(
         "C, M-step: a step is not held against what it maximises",
-        "csrc/core/maximization.c",
+        "csrc/core/estimator/maximization.c",
         "        if (!rises(p, &d, &m, alpha, total, trial, after, spare)) {",
         "        if (0 && !rises(p, &d, &m, alpha, total, trial, after, spare)) {",
         BOUNDS,
     ),
     M(
         "C, entropy: a large alpha by the formula of a small one",
-        "csrc/core/mixture.c",
+        "csrc/core/mixture/mixture.c",
         "sum += (a < FEW ? near : mb_gamma_entropy1(a)) - psi_total;",
         "sum += near - psi_total;",
         "tests/test_ranges.py -k entropy",
@@ -472,21 +472,21 @@ MUTATIONS = [
     ),
     M(
         "C, divergence: signals are never asked for",
-        "csrc/core/divergence.c",
+        "csrc/core/mixture/divergence.c",
         "        MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));\n",
         "",
         "tests/test_c_drivers.py -k 'plain and interrupt'",
     ),
     M(
         "C, fading: the older count wins",
-        "csrc/core/fading.c",
+        "csrc/core/matrix/fading.c",
         "own <= least ? r : newest",
         "own < least ? r : newest",
         "tests/test_fading.py -k several_runs",
     ),
     M(
         "C, matrix: what runs have in common is counted from the latest alone",
-        "csrc/core/transitions.c",
+        "csrc/core/matrix/transitions.c",
         "    for (size_t i = counts->n_runs - 1; i-- > 0;) {\n        mb_run *merged;",
         "    for (size_t i = 0; i-- > 0;) {\n        mb_run *merged;",
         "tests/test_transitions.py -k 'cut or merge or arrays'",
@@ -531,7 +531,7 @@ class Copy:
         reached, todo = set(), {Path(name).name}
         while todo:
             header = todo.pop()
-            for file in self.folder.glob("csrc/*/*.[ch]"):
+            for file in self.folder.glob("csrc/**/*.[ch]"):
                 text = file.read_text("utf-8")
                 if re.search(rf'include "(core/)?{re.escape(header)}"', text):
                     if file.suffix == ".h" and file.name not in reached:

@@ -11,8 +11,8 @@
 #endif
 #include <numpy/arrayobject.h>
 
-#include "core/mixture.h"
-#include "core/status.h"
+#include "core/mixture/mixture.h"
+#include "core/base/status.h"
 
 typedef struct {
     PyTypeObject *mixture;

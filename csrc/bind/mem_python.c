@@ -4,8 +4,8 @@
  * Every CPython since 3.5 has it, but the stable ABI only since 3.13: an extension for 3.11 may not
  * be linked with it.  So it is looked for when the module is loaded, and the C library's serves
  * where it is not found. */
-#include "bind.h"
-#include "core/mem.h"
+#include "bind/bind.h"
+#include "core/base/mem.h"
 
 #include <dlfcn.h>
 #include <stdint.h>

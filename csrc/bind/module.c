@@ -1,6 +1,6 @@
 /* The module matrixbayes._core: its parts put together, and the only import_array. */
 #define MB_IMPORTS_ARRAY
-#include "bind.h"
+#include "bind/bind.h"
 
 static int
 add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **slot)

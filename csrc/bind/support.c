@@ -1,7 +1,7 @@
 /* Errors, array converters and signals for the other binding files. */
-#include "bind.h"
+#include "bind/bind.h"
 
-#include "core/ranges.h"
+#include "core/base/ranges.h"
 
 #include <float.h>
 #include <math.h>

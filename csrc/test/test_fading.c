@@ -1,8 +1,8 @@
 /* Checks of core/fading*.c: streams of any order and discount against a table in which every number is
  * touched at every token, cut anywhere; what is given and what is scaled; evidence; wrong tokens;
  * memory that is refused. */
-#include "core/fading.h"
-#include "core/mem_libc.h"
+#include "core/matrix/fading.h"
+#include "core/base/mem_libc.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,20 +1,20 @@
 /* Checks that every function of the core that takes an interrupt asks it often, ends at once where the
  * answer is to stop, wherever that is, and then leaves nothing behind.  (The sanitized build of this
  * sees what is lost.) */
-#include "core/count_expectation.h"
-#include "core/distances.h"
-#include "core/divergence.h"
-#include "core/expectation.h"
-#include "core/fading.h"
-#include "core/learning.h"
-#include "core/maximization.h"
-#include "core/mem.h"
-#include "core/ngram_borrow.h"
-#include "core/rows.h"
-#include "core/sample.h"
-#include "core/tiles.h"
-#include "core/transitions.h"
-#include "core/variation.h"
+#include "core/estimator/count_expectation.h"
+#include "core/rows/distances.h"
+#include "core/mixture/divergence.h"
+#include "core/estimator/expectation.h"
+#include "core/matrix/fading.h"
+#include "core/mixture/learning.h"
+#include "core/estimator/maximization.h"
+#include "core/base/mem.h"
+#include "core/matrix/ngram_borrow.h"
+#include "core/rows/rows.h"
+#include "core/mixture/sample.h"
+#include "core/mixture/tiles.h"
+#include "core/matrix/transitions.h"
+#include "core/rows/variation.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,15 +1,15 @@
 /* Checks what the core refuses, with its status and with everything left as it was: memory that is
  * short at any request, sizes that overflow, numbers out of range.  (The sanitized build of this
  * sees what is lost.) */
-#include "core/counts.h"
-#include "core/divergence.h"
-#include "core/mem.h"
-#include "core/mem_libc.h"
-#include "core/mixture.h"
-#include "core/ngram_borrow.h"
-#include "core/ngram_sort.h"
-#include "core/rows.h"
-#include "core/transitions.h"
+#include "core/estimator/counts.h"
+#include "core/mixture/divergence.h"
+#include "core/base/mem.h"
+#include "core/base/mem_libc.h"
+#include "core/mixture/mixture.h"
+#include "core/matrix/ngram_borrow.h"
+#include "core/matrix/ngram_sort.h"
+#include "core/rows/rows.h"
+#include "core/matrix/transitions.h"
 
 #include <float.h>
 #include <math.h>

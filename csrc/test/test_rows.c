@@ -1,10 +1,10 @@
-/* Checks of core/rows.c and core/half.h: every 16-bit number against arithmetic,
+/* Checks of core/rows/rows.c and core/special/half.h: every 16-bit number against arithmetic,
  * rows of all types, kinds, strides and lengths against long double, each fault,
  * groups, and memory that is refused. */
-#include "core/half.h"
-#include "core/mem.h"
-#include "core/mem_libc.h"
-#include "core/rows.h"
+#include "core/special/half.h"
+#include "core/base/mem.h"
+#include "core/base/mem_libc.h"
+#include "core/rows/rows.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,7 +1,7 @@
-/* Checks of core/special.c: values known to 20 digits, laws between the
+/* Checks of core/special/special.c: values known to 20 digits, laws between the
  * functions on fine grids, the ends of each range, and that an array is its
  * elements whatever its length. */
-#include "core/special.h"
+#include "core/special/special.h"
 
 #include <float.h>
 #include <math.h>

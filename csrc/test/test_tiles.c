@@ -1,7 +1,7 @@
 /* The matrix products of the E-step against plain loops, and the divergences that are made of
  * them: for each width of rows, with the factors of whole vectors only too. */
-#include "core/divergence.h"
-#include "core/tiles.h"
+#include "core/mixture/divergence.h"
+#include "core/mixture/tiles.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,0 +1,441 @@
+/* The halves of EM on rows: expectation() makes SufficientStatistics from a block of
+ * rows, maximization() parameters from them; accumulate() serves the start. */
+#include "bind/bind.h"
+#include "core/estimator/expectation.h"
+#include "core/estimator/maximization.h"
+#include "core/base/mem.h"
+#include "core/base/ranges.h"
+
+#include <math.h>
+
+/* A block of rows on its way into statistics. */
+typedef struct {
+    const mb_mixture *mixture; /* NULL: the responsibilities are given */
+    const double *responsibilities, *sample_weight;
+    size_t n_components, n_tokens;
+    mb_log_rows rows;
+} block;
+
+/* The statistics of the block; NULL with an exception. */
+static PyObject *
+run_block(PyTypeObject *type, const block *b)
+{
+    npy_intp shape[] = {(npy_intp)b->n_components, (npy_intp)b->n_tokens};
+    PyArrayObject *weight = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_DOUBLE, 0);
+    PyArrayObject *log_sums = (PyArrayObject *)PyArray_ZEROS(2, shape, NPY_DOUBLE, 0);
+    double *scratch = mb_calloc(mb_expectation_scratch(b->n_components), sizeof(double));
+    if (weight == NULL || log_sums == NULL || scratch == NULL) {
+        mb_release(weight);
+        mb_release(log_sums);
+        mb_free(scratch);
+        return mb_raise(MB_NOMEM, NULL);
+    }
+    mb_sums sums = {mb_data(weight), mb_data(log_sums), 0.0};
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status =
+        b->mixture != NULL
+            ? mb_expectation(b->mixture, &b->rows, b->sample_weight, interrupt, scratch, &sums)
+            : mb_accumulate(b->n_components, b->n_tokens, &b->rows, b->responsibilities, interrupt,
+                            scratch, &sums);
+    mb_end_work(&work);
+    mb_free(scratch);
+    if (status != MB_OK) {
+        mb_release(weight);
+        mb_release(log_sums);
+        return mb_raise(status, NULL);
+    }
+    return mb_new_statistics(type, weight, log_sums, sums.log_likelihood, (long long)b->rows.n);
+}
+
+static mb_log_rows
+as_rows(PyArrayObject *log_probs)
+{
+    mb_log_rows rows = {PyArray_DATA(log_probs), mb_dim(log_probs, 0),
+                        PyArray_TYPE(log_probs) == NPY_DOUBLE};
+    return rows;
+}
+
+/* `arg` as an array of `ndim` axes with one entry a row, each finite and >= 0. */
+static PyArrayObject *
+per_row(PyObject *arg, int ndim, size_t n_rows, const char *name)
+{
+    PyArrayObject *array = mb_doubles(arg, ndim, name);
+    if (array == NULL) {
+        return NULL;
+    }
+    if (mb_dim(array, 0) != n_rows) {
+        PyErr_Format(PyExc_ValueError, "%s has %zu entries for %zu rows", name, mb_dim(array, 0),
+                     n_rows);
+        mb_release(array);
+        return NULL;
+    }
+    size_t wrong, size = (size_t)PyArray_SIZE(array);
+    if (mb_find_outside(&mb_finite_not_negative, size, mb_data(array), &wrong) < 0) {
+        mb_release(array);
+        return NULL;
+    }
+    if (wrong < size) {
+        PyObject *text = PyFloat_FromDouble(mb_data(array)[wrong]);
+        PyErr_Format(PyExc_ValueError, "%s of row %zu is %S; it must be finite and >= 0", name,
+                     n_rows > 0 ? wrong / (size / n_rows) : 0, text);
+        Py_XDECREF(text);
+        mb_release(array);
+        return NULL;
+    }
+    return array;
+}
+
+static PyObject *
+expectation(PyObject *module, PyObject *args)
+{
+    mb_state *state = mb_module_state(module);
+    PyObject *mixture, *rows_arg, *weight_arg = Py_None;
+    if (!PyArg_ParseTuple(args, "O!O|O:expectation", state->mixture, &mixture, &rows_arg,
+                          &weight_arg)) {
+        return NULL;
+    }
+    const mb_mixture *m = mb_mixture_of(mixture);
+    PyArrayObject *log_probs = mb_log_prob_rows(rows_arg, m->n_tokens), *weight = NULL;
+    PyObject *result = NULL;
+    if (log_probs == NULL) {
+        return NULL;
+    }
+    if (weight_arg == Py_None ||
+        (weight = per_row(weight_arg, 1, mb_dim(log_probs, 0), "sample_weight")) != NULL) {
+        block b = {m,
+                   NULL,
+                   weight == NULL ? NULL : mb_data(weight),
+                   m->n_components,
+                   m->n_tokens,
+                   as_rows(log_probs)};
+        result = run_block(state->statistics, &b);
+    }
+    mb_release(weight);
+    mb_release(log_probs);
+    return result;
+}
+
+static PyObject *
+accumulate(PyObject *module, PyObject *args)
+{
+    PyObject *rows_arg, *shares_arg;
+    if (!PyArg_ParseTuple(args, "O!O:accumulate", &PyArray_Type, &rows_arg, &shares_arg)) {
+        return NULL;
+    }
+    PyArrayObject *rows = (PyArrayObject *)rows_arg;
+    size_t n_tokens = PyArray_NDIM(rows) == 2 ? mb_dim(rows, 1) : 0;
+    PyArrayObject *log_probs = mb_log_prob_rows(rows_arg, n_tokens), *shares = NULL;
+    PyObject *result = NULL;
+    if (log_probs == NULL) {
+        return NULL;
+    }
+    shares = per_row(shares_arg, 2, mb_dim(log_probs, 0), "responsibilities");
+    if (shares != NULL && (mb_dim(shares, 1) == 0 || n_tokens == 0)) {
+        PyErr_SetString(PyExc_ValueError, "there must be at least one component and one token");
+    } else if (shares != NULL) {
+        block b = {NULL, mb_data(shares), NULL, mb_dim(shares, 1), n_tokens, as_rows(log_probs)};
+        result = run_block(mb_module_state(module)->statistics, &b);
+    }
+    mb_release(shares);
+    mb_release(log_probs);
+    return result;
+}
+
+/* ---- the M-step -------------------------------------------------------------------------- */
+
+enum { PIECE = 256 /* cells between two thoughts of stopping */ };
+enum { AS_IT_WAS = -1, SETTLED = 0, CAPPED = 1 };
+
+/* The prior (each, total, rate, max_concentration) of `arg`; -1 with an exception. */
+static int
+read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
+{
+    if (!PyArg_ParseTuple(arg, "dddd;prior must be (each, total, rate, max_concentration)",
+                          &prior->each, &prior->total, &prior->rate, &prior->max_concentration)) {
+        return -1;
+    }
+    if (!(prior->max_concentration > 0.0) || !(prior->rate >= 0.0) || isinf(prior->rate) ||
+        !(prior->each >= 0.0) || isinf(prior->each) || !(prior->total >= 0.0) ||
+        isinf(prior->total)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "a prior's exponents and rate must be finite and >= 0, and "
+                        "max_concentration > 0");
+        return -1;
+    }
+    prior->least = least;
+    if (prior->max_concentration > MB_MOST_CONCENTRATION) {
+        prior->max_concentration = MB_MOST_CONCENTRATION;
+    }
+    return 0;
+}
+
+/* A step of the M-step under way: what each component is maximised from. */
+typedef struct {
+    size_t n_components, n_tokens;
+    const double *weight;   /* of each component's rows; NULL for counts */
+    const double *log_sums; /* of rows */
+    mb_cells cells;         /* of counts: `weight` is that of component 0, the others follow */
+    mb_prior_on_alpha prior;
+} m_step;
+
+/* Component k of rows; one that has (nearly) none of them keeps its alpha. */
+static mb_status
+maximize_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha, double *scratch,
+              int *capped)
+{
+    size_t n_tokens = step->n_tokens;
+    double n_rows = 0.0, weight = step->weight[k];
+    for (size_t j = 0; j < step->n_components; j++) {
+        n_rows += step->weight[j];
+    }
+    MB_TRY(mb_ask(interrupt, step->n_components + 2 * n_tokens));
+    if (!(weight > 1e-12 * n_rows)) {
+        return MB_OK;
+    }
+    double *mean_log = scratch + 4 * n_tokens;
+    for (size_t v = 0; v < n_tokens; v++) {
+        mean_log[v] = step->log_sums[k * n_tokens + v] / weight;
+        if (!isfinite(mean_log[v])) {
+            return MB_INVALID;
+        }
+    }
+    mb_prior_on_alpha prior = step->prior;
+    prior.each /= weight;
+    prior.total /= weight;
+    prior.rate /= weight;
+    return mb_maximize_rows(n_tokens, mean_log, &prior, interrupt, alpha, scratch, capped);
+}
+
+/* Component k of counts; one that no row speaks of keeps its alpha. */
+static mb_status
+maximize_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+                double *scratch, int *capped)
+{
+    mb_cells cells = step->cells;
+    cells.weight += k;
+    double total = 0.0, mine = 0.0;
+    for (size_t c = 0; c < cells.n_cells; c++) {
+        mine += cells.weight[c * cells.stride];
+        for (size_t j = 0; j < step->n_components; j++) {
+            total += step->cells.weight[c * cells.stride + j];
+        }
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (step->n_components + 4)) : MB_OK);
+    }
+    if (!(mine > 1e-12 * total)) {
+        return MB_OK;
+    }
+    return mb_maximize_counts(step->n_tokens, &cells, &step->prior, interrupt, alpha, scratch,
+                              capped);
+}
+
+/* All components from `start_arg`: (alpha, outcomes). */
+static PyObject *
+maximize(const m_step *step, PyObject *start_arg)
+{
+    size_t n_components = step->n_components, n_tokens = step->n_tokens;
+    PyArrayObject *start = mb_doubles(start_arg, 2, "alpha"), *alpha = NULL, *outcomes = NULL;
+    double *scratch = NULL;
+    PyObject *result = NULL;
+    if (start == NULL) {
+        return NULL;
+    }
+    if (mb_dim(start, 0) != n_components || mb_dim(start, 1) != n_tokens) {
+        PyErr_Format(PyExc_ValueError, "alpha has shape (%zu, %zu), the statistics (%zu, %zu)",
+                     mb_dim(start, 0), mb_dim(start, 1), n_components, n_tokens);
+        goto done;
+    }
+    npy_intp shape[] = {(npy_intp)n_components};
+    alpha = (PyArrayObject *)PyArray_NewCopy(start, NPY_CORDER);
+    outcomes = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_INT8, 0);
+    scratch = mb_calloc(n_tokens, 5 * sizeof(double));
+    if (alpha == NULL || outcomes == NULL || scratch == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+        goto done;
+    }
+    size_t wrong, size = n_components * n_tokens;
+    if (mb_find_outside(&mb_finite_positive, size, mb_data(alpha), &wrong) < 0) {
+        goto done;
+    }
+    if (wrong < size) {
+        PyErr_Format(PyExc_ValueError, "alpha[%zu, %zu] is not finite and > 0", wrong / n_tokens,
+                     wrong % n_tokens);
+        goto done;
+    }
+    mb_status status = MB_OK;
+    signed char *outcome = PyArray_DATA(outcomes);
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    for (size_t k = 0; k < n_components && status == MB_OK; k++) {
+        int capped = 0;
+        double *mine = mb_data(alpha) + k * n_tokens;
+        status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, interrupt,
+                                                                            mine, scratch, &capped);
+        for (size_t v = 0; v < n_tokens; v++) { /* a bound on A may have shrunk the least of all */
+            mine[v] = mine[v] < MB_LEAST_ALPHA ? MB_LEAST_ALPHA : mine[v];
+        }
+        outcome[k] = (signed char)(status == MB_NUMERIC ? AS_IT_WAS : capped ? CAPPED : SETTLED);
+        status = status == MB_NUMERIC ? MB_OK : status;
+    }
+    mb_end_work(&work);
+    result = status == MB_OK
+                 ? PyTuple_Pack(2, (PyObject *)alpha, (PyObject *)outcomes)
+                 : mb_raise(status, "the statistics hold a sum that is not finite: a row has an "
+                                    "exact zero");
+done:
+    mb_free(scratch);
+    mb_release(outcomes);
+    mb_release(alpha);
+    mb_release(start);
+    return result;
+}
+
+static PyObject *
+maximization(PyObject *module, PyObject *args)
+{
+    mb_state *state = mb_module_state(module);
+    PyObject *statistics, *alpha, *prior;
+    m_step step = {0};
+    if (!PyArg_ParseTuple(args, "O!OO!:maximization", state->statistics, &statistics, &alpha,
+                          &PyTuple_Type, &prior) ||
+        read_prior(prior, 1e-300, &step.prior) < 0) {
+        return NULL;
+    }
+    const mb_statistics_object *s = (mb_statistics_object *)statistics;
+    step.n_components = mb_dim(s->log_sums, 0);
+    step.n_tokens = mb_dim(s->log_sums, 1);
+    step.weight = mb_data(s->weight);
+    step.log_sums = mb_data(s->log_sums);
+    return maximize(&step, alpha);
+}
+
+/* The first cell that is not in order, n_cells where all are: tokens from 0 to n_tokens, counts
+ * rising within a token, weights >= 0; *weighs where it is the weight. */
+static mb_status
+find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_interrupt *interrupt,
+           size_t *fault, int *weighs)
+{
+    size_t c = 0;
+    *weighs = 0;
+    for (; c < cells->n_cells && !*weighs; c += !*weighs) {
+        uint32_t v = cells->token[c];
+        double count = cells->count[c];
+        int follows = c == 0 || v > cells->token[c - 1] ||
+                      (v == cells->token[c - 1] && count > cells->count[c - 1]);
+        if (v > n_tokens || !(count > 0.0) || isinf(count) || !follows) {
+            break;
+        }
+        const double *weight = cells->weight + c * cells->stride;
+        for (size_t k = 0; k < n_components; k++) {
+            *weighs |= !(weight[k] >= 0.0) || isinf(weight[k]);
+        }
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (n_components + 4)) : MB_OK);
+    }
+    *fault = c;
+    return MB_OK;
+}
+
+/* -1 with an exception set. */
+static int
+check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
+{
+    size_t fault;
+    int weighs;
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = find_fault(cells, n_components, n_tokens, interrupt, &fault, &weighs);
+    mb_end_work(&work);
+    if (status != MB_OK) {
+        mb_raise(status, NULL);
+        return -1;
+    }
+    if (fault < cells->n_cells && weighs) {
+        PyErr_Format(PyExc_ValueError, "the weight of cell %zu is not finite and >= 0", fault);
+    } else if (fault < cells->n_cells) {
+        PyErr_Format(PyExc_ValueError,
+                     "cell %zu is not in order: tokens must rise to at most %zu, and counts, "
+                     "finite and > 0, within a token",
+                     fault, n_tokens);
+    }
+    return fault < cells->n_cells ? -1 : 0;
+}
+
+/* The tokens of cells as a copy: what is checked must not change.  A negative one becomes large,
+ * which no cell may have. */
+static PyArrayObject *
+own_tokens(PyObject *arg)
+{
+    PyArrayObject *whole = mb_whole_numbers(arg, 1, 0, "tokens"), *tokens = NULL;
+    if (whole == NULL) {
+        return NULL;
+    }
+    tokens = (PyArrayObject *)PyArray_SimpleNew(1, PyArray_DIMS(whole), NPY_UINT32);
+    const int64_t *from = PyArray_DATA(whole);
+    size_t n = tokens == NULL ? 0 : mb_dim(tokens, 0);
+    for (size_t i = 0; i < n; i++) {
+        int64_t token = from[i];
+        ((uint32_t *)PyArray_DATA(tokens))[i] =
+            token < 0 || token > UINT32_MAX ? UINT32_MAX : (uint32_t)token;
+    }
+    mb_release(whole);
+    return tokens;
+}
+
+static PyObject *
+count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *tokens_arg, *counts_arg, *weights_arg, *alpha_arg, *prior;
+    m_step step = {0};
+    if (!PyArg_ParseTuple(args, "OOOOO!:count_maximization", &tokens_arg, &counts_arg, &weights_arg,
+                          &alpha_arg, &PyTuple_Type, &prior) ||
+        read_prior(prior, 1e-15, &step.prior) < 0) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    PyArrayObject *tokens = own_tokens(tokens_arg);
+    PyArrayObject *counts = mb_doubles(counts_arg, 1, "counts");
+    PyArrayObject *weights = mb_doubles(weights_arg, 2, "weights");
+    PyArrayObject *alpha = mb_doubles(alpha_arg, 2, "alpha");
+    if (tokens != NULL && counts != NULL && weights != NULL && alpha != NULL) {
+        step.n_components = mb_dim(alpha, 0);
+        step.n_tokens = mb_dim(alpha, 1);
+        step.cells = (mb_cells){mb_dim(tokens, 0), mb_dim(weights, 1), PyArray_DATA(tokens),
+                                mb_data(counts), mb_data(weights)};
+        if (mb_dim(counts, 0) != step.cells.n_cells || mb_dim(weights, 0) != step.cells.n_cells ||
+            mb_dim(weights, 1) < step.n_components) {
+            PyErr_Format(PyExc_ValueError,
+                         "%zu tokens, %zu counts and weights (%zu, %zu) are no statistics of %zu "
+                         "components",
+                         step.cells.n_cells, mb_dim(counts, 0), mb_dim(weights, 0),
+                         mb_dim(weights, 1), step.n_components);
+        } else if (check_cells(&step.cells, step.n_components, step.n_tokens) == 0) {
+            result = maximize(&step, (PyObject *)alpha);
+        }
+    }
+    mb_release(tokens);
+    mb_release(counts);
+    mb_release(weights);
+    mb_release(alpha);
+    return result;
+}
+
+PyMethodDef mb_em_functions[] = {
+    {"expectation", expectation, METH_VARARGS,
+     "expectation($module, mixture, log_probs, sample_weight=None, /)\n--\n\n"
+     "SufficientStatistics of rows (n, V), all finite, under a mixture's responsibilities."},
+    {"accumulate", accumulate, METH_VARARGS,
+     "accumulate($module, log_probs, responsibilities, /)\n--\n\n"
+     "SufficientStatistics of rows (n, V) under given responsibilities (n, K); no likelihood."},
+    {"maximization", maximization, METH_VARARGS,
+     "maximization($module, statistics, alpha, prior, /)\n--\n\n"
+     "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
+     "each * sum(ln alpha) + total * ln A - rate * A, with A = sum(alpha) <= max_concentration\n"
+     "and 2^60, from a start; prior is (each, total, rate, max_concentration).  And an int8 for "
+     "each\n"
+     "component: 1 where the cap holds it, -1 where it did not settle and is as far up as it came, "
+     "else 0."},
+    {"count_maximization", count_maximization, METH_VARARGS,
+     "count_maximization($module, tokens, counts, weights, alpha, prior, /)\n--\n\n"
+     "The same for rows of counts, from the weights (C, at least K) of their cells."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,220 @@
+/* The type TransitionCounts: contexts, the tokens that followed them, and how often. */
+#include "bind/matrix/transition_object.h"
+
+/* ---- making ----------------------------------------------------------------------------- */
+
+PyObject *
+mb_new_transitions(PyTypeObject *type, mb_transitions *counts)
+{
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *self = alloc(type, 0);
+    if (self == NULL) {
+        mb_transitions_free(counts);
+        return NULL;
+    }
+    ((mb_transitions_object *)self)->counts = counts;
+    return self;
+}
+
+int
+mb_check_order(long long order, long long n_tokens)
+{
+    if (order < 0 || order > MB_MAX_ORDER) {
+        PyErr_Format(PyExc_ValueError, "order is %lld; it must be from 0 to %d", order,
+                     MB_MAX_ORDER);
+        return -1;
+    }
+    if (n_tokens < 1 || n_tokens > 1LL << 32) {
+        PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32", n_tokens);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+transitions_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"order", "n_tokens", NULL};
+    long long order, n_tokens;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LL:TransitionCounts", names, &order,
+                                     &n_tokens)) {
+        return NULL;
+    }
+    if (mb_check_order(order, n_tokens) < 0) {
+        return NULL;
+    }
+    mb_transitions *counts;
+    mb_status status = mb_transitions_new((size_t)order, (uint64_t)n_tokens, &counts);
+    if (status != MB_OK) {
+        return mb_raise(status, "order or n_tokens is out of range");
+    }
+    return mb_new_transitions(type, counts);
+}
+
+PyObject *
+mb_transition_counts_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (mb_begin_use(self, 0) < 0) {
+        return NULL;
+    }
+    mb_transitions *copy;
+    mb_status status = mb_transitions_copy(mb_transitions_of(self), &copy);
+    mb_end_use(self, 0);
+    return status == MB_OK ? mb_new_transitions(Py_TYPE(self), copy) : mb_raise(status, NULL);
+}
+
+static int
+transitions_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static void
+transitions_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    mb_transitions_free(mb_transitions_of(self));
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
+    Py_DECREF(type);
+}
+
+/* ---- the type --------------------------------------------------------------------------------- */
+
+static PyObject *
+get_order(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSize_t(mb_transitions_of(self)->layout.order);
+}
+
+static PyObject *
+get_n_tokens(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(mb_transitions_of(self)->n_tokens);
+}
+
+static PyObject *
+get_n_observed(PyObject *self, void *Py_UNUSED(closure))
+{
+    if (mb_begin_use(self, 0) < 0) {
+        return NULL;
+    }
+    unsigned long long n = mb_transitions_of(self)->n_observed;
+    mb_end_use(self, 0);
+    return PyLong_FromUnsignedLongLong(n);
+}
+
+static PyObject *
+get_nbytes(PyObject *self, void *Py_UNUSED(closure))
+{
+    if (mb_begin_use(self, 0) < 0) {
+        return NULL;
+    }
+    size_t n = mb_transitions_bytes(mb_transitions_of(self));
+    mb_end_use(self, 0);
+    return PyLong_FromSize_t(n);
+}
+
+static PyGetSetDef transitions_getset[] = {
+    {"order", get_order, NULL, "Tokens in a context.", NULL},
+    {"n_tokens", get_n_tokens, NULL, "Size of the vocabulary, V.", NULL},
+    {"n_observed", get_n_observed, NULL, "Observations: the sum of all counts.", NULL},
+    {"nbytes", get_nbytes, NULL, "Bytes of memory.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* Runs never change, so that a copy that shares them is as deep as any. */
+static PyObject *
+deepcopy(PyObject *self, PyObject *Py_UNUSED(memo))
+{
+    return mb_transition_counts_copy(self, NULL);
+}
+
+PyDoc_STRVAR(from_arrays_doc,
+             "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
+             "Counts over what `arrays` of others were, perhaps mapped from a file.\n\n"
+             "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
+             "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
+             "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
+             "Parameters\n----------\n"
+             "order, n_tokens : int\n    As the counts had them.\n"
+             "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
+             "latest : object\n    Not looked at: older pickles have something here.\n"
+             "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n\n"
+             "Raises\n------\n"
+             "ValueError\n    Where something is wrong: names the array and the place.");
+
+static PyMethodDef transitions_methods[] = {
+    {"update", mb_transition_counts_update, METH_O,
+     "update($self, tokens, /)\n--\n\n"
+     "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents.\n"
+     "\nNo context crosses from one document to the next."},
+    {"update_rows", mb_transition_counts_update_rows, METH_VARARGS,
+     "update_rows($self, contexts, tokens, counts, /)\n--\n\n"
+     "Add counts (n,) of tokens (n,) after contexts (n, order)."},
+    {"merge", mb_transition_counts_merge, METH_O,
+     "merge($self, other, /)\n--\n\nAdd the counts of another of the same order and n_tokens."},
+    {"copy", mb_transition_counts_copy, METH_NOARGS,
+     "copy($self, /)\n--\n\n"
+     "Counts that begin as these are and change on their own.  Memory is shared until they do."},
+    {"counts", mb_transition_counts_counts, METH_VARARGS,
+     "counts($self, contexts, tokens, /)\n--\n\n"
+     "How often each of tokens (n,) followed each of contexts (n, order); shape (n,)."},
+    {"totals", mb_transition_counts_totals, METH_O,
+     "totals($self, contexts, /)\n--\n\n"
+     "How often each of contexts (n, order) was followed by any token; shape (n,)."},
+    {"rows", mb_transition_counts_rows, METH_O,
+     "rows($self, contexts, /)\n--\n\n"
+     "Rows of contexts (n, order) as (indptr, tokens, counts); tokens rise within a row."},
+    {"all", mb_transition_counts_all, METH_NOARGS,
+     "all($self, /)\n--\n\n"
+     "Every row, as (contexts, indptr, tokens, counts); contexts in an order of their own, which\n"
+     "depends on nothing but which contexts there are."},
+    {"sizes", mb_transition_counts_sizes, METH_NOARGS,
+     "sizes($self, /)\n--\n\nHow many contexts and how many pairs were seen."},
+    {"arrays", mb_transition_counts_arrays, METH_NOARGS,
+     "arrays($self, /)\n--\n\n"
+     "All that is counted, as read-only arrays (keys, counts, large_at, large, index, sums) over\n"
+     "the memory of the counts: nothing is copied, and they stay as they are when counts change."},
+    {"from_arrays", (PyCFunction)(void (*)(void))mb_transition_counts_from_arrays,
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, from_arrays_doc},
+    {"__copy__", mb_transition_counts_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", deepcopy, METH_O, NULL},
+    {"__reduce__", mb_transition_counts_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(transitions_doc,
+             "TransitionCounts(order, n_tokens)\n--\n\n"
+             "How often each token followed each context; it can grow.\n\n"
+             "Used by one thread that changes it, or by many that read it: a clash raises\n"
+             "RuntimeError.  A call that fails leaves it as it was.\n\n"
+             "Parameters\n----------\n"
+             "order : int\n    Tokens in a context, 0 to 16; at 0, all tokens follow the one "
+             "context without any.\n"
+             "n_tokens : int\n    Size of the vocabulary, 1 to 2^32.\n\n"
+             "Examples\n--------\n"
+             ">>> from matrixbayes import _core\n"
+             ">>> counts = _core.TransitionCounts(1, 3)\n"
+             ">>> counts.update([0, 1, 1, 2, 0, 1])\n"
+             ">>> counts.counts([[0], [1]], [1, 0])\n"
+             "array([2, 0], dtype=uint64)\n");
+
+static PyType_Slot transitions_slots[] = {
+    {Py_tp_doc, (void *)transitions_doc},
+    {Py_tp_new, transitions_new},
+    {Py_tp_traverse, transitions_traverse},
+    {Py_tp_dealloc, transitions_dealloc},
+    {Py_tp_getset, transitions_getset},
+    {Py_tp_methods, transitions_methods},
+    {0, NULL},
+};
+
+PyType_Spec mb_transitions_spec = {
+    .name = "matrixbayes._core.TransitionCounts",
+    .basicsize = sizeof(mb_transitions_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = transitions_slots,
+};
