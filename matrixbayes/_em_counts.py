@@ -1,7 +1,7 @@
 """Rows of counts as EM sees them: cells, passes over blocks, and points to start from.
 
-A row is a list of cells (token, count), its total one of them (csrc/core/estimator/counts.h); the weight
-of each cell is all that an M-step needs to know.
+A row is a list of cells (token, count), its total one of them (csrc/core/estimator/counts.h); the
+weight of each cell is all that an M-step needs to know.
 """
 
 from __future__ import annotations

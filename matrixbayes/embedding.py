@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, parallel
+from . import _continuity_distances as distances
+from . import parallel
+from ._continuity_distances import RowBlock, embedding_block, embedding_pairs, row_pairs
 from ._numbers import floats, wholes
 from ._parallel_progress import bar
 from .rows import as_log_probs
@@ -42,14 +44,10 @@ ROW_METRICS = (
 )
 EMBEDDING_METRICS = ("euclidean", "cosine", "angular")
 
-CELLS = 1 << 21  # numbers of a block of rows
-MOST_ROWS = 512  # and rows of it
 KERNEL_ROWS = 128  # where a block is no matrix product: less is done twice along the diagonal
 PRODUCTS = ("hellinger", "fisher_rao", "kl", "reverse_kl", "jeffreys")
 KEPT = 1 << 24  # numbers of all rows, of which copies in double precision are kept
 PAIRS = 1 << 11  # pairs that a task takes, where rows are read one by one
-# Below these a difference of products has lost too many digits: such pairs are done directly.
-SMALL_VARIATION, SMALL_HELLINGER, SMALL_DIVERGENCE, SMALL_DISTANCE = 1e-4, 1e-4, 1e-4, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +141,8 @@ class EmbeddingMap:
         self.log_probs, self.tokens = as_log_probs(rows, kind)
         if len(array) != len(self.log_probs):
             raise ValueError(f"there are {len(array)} embeddings and {len(self.log_probs)} rows")
-        for start in range(0, len(array), MOST_ROWS):
-            wrong = ~np.isfinite(array[start : start + MOST_ROWS])
+        for start in range(0, len(array), distances.MOST_ROWS):
+            wrong = ~np.isfinite(array[start : start + distances.MOST_ROWS])
             if wrong.any():
                 i, j = np.argwhere(wrong)[0]
                 raise ValueError(f"embeddings[{start + i}, {j}] is {array[start + i, j]}")
@@ -226,7 +224,7 @@ class EmbeddingMap:
         n = len(self)
         if not 1 <= n_neighbors < n:
             raise ValueError(f"n_neighbors is {n_neighbors}; it must be from 1 to {n - 1}")
-        step = max(1, min(MOST_ROWS, CELLS // max(n, 1)))
+        step = max(1, min(distances.MOST_ROWS, distances.CELLS // max(n, 1)))
         cuts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
         nearest: list[Numbers] = []
         with (
@@ -358,8 +356,8 @@ class EmbeddingMap:
 
     def _blocks(self, metric: str) -> list[slice]:
         n, width = len(self), max(self.log_probs.shape[1], self.embeddings.shape[1], 1)
-        most = MOST_ROWS if metric in PRODUCTS else min(MOST_ROWS, KERNEL_ROWS)
-        step = min(most, max(1, CELLS // width))
+        most = distances.MOST_ROWS if metric in PRODUCTS else min(distances.MOST_ROWS, KERNEL_ROWS)
+        step = min(most, max(1, distances.CELLS // width))
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
@@ -392,25 +390,25 @@ def _block_of(
     embeddings: NDArray[np.floating], a: RowBlock, b: RowBlock, metric: str, embedding_metric: str
 ) -> tuple[Numbers, Numbers, Floats, Floats]:
     """The pairs of two blocks, or those within one, each once."""
-    distances = embedding_block(embeddings, a.cut, b.cut, embedding_metric)
+    apart = embedding_block(embeddings, a.cut, b.cut, embedding_metric)
     rows = a.distances(b, metric)
     if a.cut == b.cut:
         i, j = np.triu_indices(len(rows), 1)
-        return a.cut.start + i, a.cut.start + j, distances[i, j], rows[i, j]
+        return a.cut.start + i, a.cut.start + j, apart[i, j], rows[i, j]
     first = np.repeat(np.arange(a.cut.start, a.cut.stop), rows.shape[1])
     second = np.tile(np.arange(b.cut.start, b.cut.stop), len(rows))
-    return first, second, distances.ravel(), rows.ravel()
+    return first, second, apart.ravel(), rows.ravel()
 
 
 def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: str) -> Numbers:
     """The nearest of all rows to some, (n, n_neighbors); of equally near ones the first."""
-    distances = embedding_block(map.embeddings, cut, slice(0, len(map)), embedding_metric)
-    distances[np.arange(len(distances)), np.arange(cut.start, cut.stop)] = np.inf
-    reach = np.partition(distances, n_neighbors - 1, axis=1)[:, n_neighbors - 1 : n_neighbors]
-    found = np.empty((len(distances), n_neighbors), dtype=np.int64)
-    for row, near in enumerate(distances <= reach):
+    apart = embedding_block(map.embeddings, cut, slice(0, len(map)), embedding_metric)
+    apart[np.arange(len(apart)), np.arange(cut.start, cut.stop)] = np.inf
+    reach = np.partition(apart, n_neighbors - 1, axis=1)[:, n_neighbors - 1 : n_neighbors]
+    found = np.empty((len(apart), n_neighbors), dtype=np.int64)
+    for row, near in enumerate(apart <= reach):
         candidates = np.flatnonzero(near)
-        order = np.argsort(distances[row, candidates], kind="stable")
+        order = np.argsort(apart[row, candidates], kind="stable")
         found[row] = candidates[order[:n_neighbors]]
     return found
 
@@ -419,159 +417,6 @@ def _directly(
     map: EmbeddingMap, i: Numbers, j: Numbers, metric: str, embedding_metric: str
 ) -> tuple[Floats, Floats]:
     return (
-        _embedding_pairs(map.embeddings, i, j, embedding_metric),
+        embedding_pairs(map.embeddings, i, j, embedding_metric),
         row_pairs(map.log_probs, i, j, metric),
     )
-
-
-# ---------------------------------------------------------------------------
-# Rows
-# ---------------------------------------------------------------------------
-
-
-def row_pairs(log_probs: NDArray[np.floating], i: Numbers, j: Numbers, metric: str) -> Floats:
-    """Distances of pairs of rows."""
-    core = _core.pair_distances
-    if metric == "hellinger":
-        return np.sqrt(core("squared_hellinger", log_probs, i, j))
-    if metric == "fisher_rao":
-        return _angle(core("squared_hellinger", log_probs, i, j))
-    if metric == "jensen_shannon":
-        return np.sqrt(core("jensen_shannon_divergence", log_probs, i, j))
-    if metric == "reverse_kl":
-        return core("kl", log_probs, j, i)
-    if metric == "jeffreys":
-        return core("kl", log_probs, i, j) + core("kl", log_probs, j, i)
-    return core(metric, log_probs, i, j)
-
-
-def _angle(squared_hellinger: Floats) -> Floats:
-    """2 arccos(1 - H^2), exact also where H is small."""
-    return 4.0 * np.arcsin(np.sqrt(np.clip(0.5 * squared_hellinger, 0.0, 1.0)))
-
-
-class RowBlock:
-    """A block of rows, and what distances need of it, each made once."""
-
-    def __init__(self, log_probs: NDArray[np.floating], cut: slice) -> None:
-        self.all, self.cut = log_probs, cut
-        self.log_probs = log_probs[cut].astype(np.float64, copy=False)
-
-    @cached_property
-    def probs(self) -> Floats:
-        return np.exp(self.log_probs)
-
-    @cached_property
-    def roots(self) -> tuple[Floats, Floats]:
-        """sqrt p, and half the sum of p."""
-        roots = np.exp(0.5 * self.log_probs)
-        return roots, 0.5 * np.square(roots).sum(axis=1)
-
-    @cached_property
-    def zeros(self) -> Floats | None:
-        """1 where p is 0; None where it is nowhere."""
-        found = self.log_probs == -np.inf
-        return found.astype(np.float64) if found.any() else None
-
-    @cached_property
-    def finite(self) -> Floats:
-        """ln p, and 0 where p is 0."""
-        zeros = self.zeros
-        return self.log_probs if zeros is None else np.where(zeros > 0.0, 0.0, self.log_probs)
-
-    @cached_property
-    def sums(self) -> tuple[Floats, Floats]:
-        """sum p ln p - p, and sum p."""
-        total = self.probs.sum(axis=1)
-        return np.einsum("iv,iv->i", self.probs, self.finite) - total, total
-
-    def distances(self, other: RowBlock, metric: str) -> Floats:
-        """Of these rows p to the rows q of another block, (n, m)."""
-        if metric == "hilbert":
-            return _core.block_distances("hilbert", self.log_probs, other.log_probs)
-        if metric in ("hellinger", "fisher_rao"):
-            (p, own), (q, its) = self.roots, other.roots
-            squared = own[:, np.newaxis] + its - p @ q.T
-            self._mend(squared, SMALL_HELLINGER, other, "squared_hellinger")
-            return _angle(squared) if metric == "fisher_rao" else np.sqrt(squared, out=squared)
-        if metric == "reverse_kl":
-            return other.distances(self, "kl").T
-        if metric == "jeffreys":
-            return self.distances(other, "kl") + other.distances(self, "kl").T
-        if metric == "kl":
-            return self._kl(other)
-        if metric == "jensen_shannon":
-            found = _core.block_distances("jensen_shannon_divergence", self.probs, other.probs)
-            self._mend(found, SMALL_DIVERGENCE, other, "jensen_shannon_divergence")
-            return np.sqrt(found, out=found)
-        found = _core.block_distances("total_variation", self.probs, other.probs)
-        self._mend(found, SMALL_VARIATION, other, "total_variation")
-        return found
-
-    def _kl(self, other: RowBlock) -> Floats:
-        found = self.sums[0][:, np.newaxis] + other.sums[1] - self.probs @ other.finite.T
-        if other.zeros is not None:  # a token that only q rules out
-            found[self.probs @ other.zeros.T > 0.0] = np.inf
-        self._mend(found, SMALL_DIVERGENCE, other, "kl")
-        return found
-
-    def _mend(self, found: Floats, small: float, other: RowBlock, kind: str) -> None:
-        """Do small entries directly, for a difference has few digits of them."""
-        row, column = np.divmod(np.flatnonzero(found < small), found.shape[1])
-        if len(row):
-            first, second = self.cut.start + row, other.cut.start + column
-            found[row, column] = _core.pair_distances(kind, self.all, first, second)
-
-
-# ---------------------------------------------------------------------------
-# Embeddings
-# ---------------------------------------------------------------------------
-
-
-def _embedding_pairs(
-    embeddings: NDArray[np.floating], i: Numbers, j: Numbers, metric: str
-) -> Floats:
-    found = np.empty(len(i))
-    step = max(1, CELLS // max(embeddings.shape[1], 1))
-    for start in range(0, len(i), step):
-        cut = slice(start, start + step)
-        x, y = (_placed(embeddings[each[cut]], metric) for each in (i, j))
-        found[cut] = np.sqrt(np.square(x - y).sum(axis=1))
-    return _as_metric(found, metric)
-
-
-def embedding_block(embeddings: NDArray[np.floating], a: slice, b: slice, metric: str) -> Floats:
-    """Distances of the embeddings a to the embeddings b."""
-    centre = np.zeros(embeddings.shape[1])
-    if metric == "euclidean" and len(embeddings):
-        centre = np.asarray(embeddings[0], dtype=np.float64)  # smaller numbers lose less
-    x, y = (_placed(embeddings[cut], metric) - centre for cut in (a, b))
-    sides = np.square(x).sum(axis=1)[:, np.newaxis] + np.square(y).sum(axis=1)
-    squared = sides - 2.0 * (x @ y.T)
-    row, column = np.nonzero(squared <= SMALL_DISTANCE * sides)
-    for start in range(0, len(row), MOST_ROWS):
-        r, c = row[start : start + MOST_ROWS], column[start : start + MOST_ROWS]
-        squared[r, c] = np.square(x[r] - y[c]).sum(axis=1)
-    return _as_metric(np.sqrt(squared), metric)
-
-
-def _placed(x: NDArray[Any], metric: str) -> Floats:
-    """In double precision, and on the unit sphere where lengths do not count."""
-    x = x.astype(np.float64, copy=False)
-    if metric == "euclidean":
-        return x
-    lengths = np.sqrt(np.square(x).sum(axis=1, keepdims=True))
-    if (lengths == 0.0).any():
-        raise ValueError(
-            f"an embedding is 0 and has no direction: {metric} knows no distance to it"
-        )
-    return x / lengths
-
-
-def _as_metric(distance: Floats, metric: str) -> Floats:
-    """From the Euclidean distance of what `_placed` gives."""
-    if metric == "cosine":
-        return 0.5 * np.square(distance)
-    if metric == "angular":
-        return 2.0 * np.arcsin(np.clip(0.5 * distance, 0.0, 1.0))
-    return distance

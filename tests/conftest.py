@@ -79,8 +79,8 @@ SMALL = {
     "parallel.BLOCK_COST": 1,
     "parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
     "information.BLOCK_CELLS": 64,
-    "embedding.CELLS": 512,
-    "embedding.MOST_ROWS": 16,
+    "_continuity_distances.CELLS": 512,
+    "_continuity_distances.MOST_ROWS": 16,
     "embedding.KERNEL_ROWS": 8,
     "embedding.PAIRS": 64,
     "transitions.CELLS": 256,
