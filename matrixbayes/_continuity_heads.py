@@ -3,7 +3,6 @@
 Contents
     probe_segment, SegmentProbe    defects of convexity and of log-affinity along a segment
     head_bound, HeadBound          observed distances and a certificate from the head's matrix
-    head_of, embed_of              the callables of a HuggingFace model to probe
     span_of, SoftmaxSpan           the softmax bottleneck: rank of rows, rows outside the span
 """
 
@@ -25,9 +24,7 @@ __all__ = [
     "HeadBound",
     "SegmentProbe",
     "SoftmaxSpan",
-    "embed_of",
     "head_bound",
-    "head_of",
     "probe_segment",
     "span_of",
 ]
@@ -143,91 +140,6 @@ def _called(head: Callable[[Any], Any], states: Floats) -> Any:
     with torch.no_grad():
         found = head(torch.as_tensor(states, **like))
     return found.double().cpu().numpy()
-
-
-def head_of(model: Any, *, norm: bool = True) -> Any:
-    """The head of a HuggingFace causal model, as a torch module: final norm and output embeddings.
-
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-    norm : bool
-        Whether the final norm is part of it.  The hidden states that `collect` keeps are behind the
-        norm: for those, False.
-
-    Raises
-    ------
-    ValueError
-        The model has no output embeddings, or no final norm that is known.
-
-    Examples
-    --------
-    >>> from importlib.resources import files
-    >>> from transformers import AutoModelForCausalLM
-    >>> import matrixbayes as mb
-    >>> model = AutoModelForCausalLM.from_pretrained(str(files("matrixbayes") / "data" / "urns"))
-    >>> head = mb.head_of(model, norm=False)
-    >>> zero, one = [[float(x)] * head.weight.shape[1] for x in (0, 1)]
-    >>> mb.probe_segment(head, zero, one).log_affinity_defect < 1e-6
-    True
-    """
-    import torch
-
-    output = model.get_output_embeddings()
-    if output is None:
-        raise ValueError(f"{type(model).__name__} has no output embeddings")
-    if not norm:
-        return output
-    base = model.base_model
-    places = [base, getattr(base, "decoder", None)]
-    for place in places:
-        for name in ("ln_f", "norm", "final_layer_norm", "final_layernorm", "norm_f"):
-            found = getattr(place, name, None)
-            if isinstance(found, torch.nn.Module):
-                return torch.nn.Sequential(found, output)
-    raise ValueError(f"the final norm of {type(model).__name__} is not known; give norm=False")
-
-
-def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[Floats], Any]:
-    """The whole network as a function of the input embedding of one token.
-
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-    input_ids : array_like of int of shape (n,)
-        The text; its embeddings are kept but for one.
-    position : int
-        The token whose embedding is replaced.
-
-    Returns
-    -------
-    callable
-        From embeddings (n, d) to the logits (n, V) behind the last token, for `probe_segment`.
-
-    Examples
-    --------
-    >>> from importlib.resources import files
-    >>> from transformers import AutoModelForCausalLM
-    >>> import matrixbayes as mb
-    >>> model = AutoModelForCausalLM.from_pretrained(str(files("matrixbayes") / "data" / "urns"))
-    >>> words = model.get_input_embeddings().weight.detach().numpy()
-    >>> found = mb.probe_segment(mb.embed_of(model, [3, 4, 5]), words[5], words[6])
-    >>> found.log_affinity_defect > 1e-6          # the network is no softmax of a linear map
-    True
-    """
-    import torch
-
-    weights = model.get_input_embeddings().weight
-    with torch.no_grad():
-        text = model.get_input_embeddings()(torch.as_tensor(np.asarray(input_ids))[None])
-
-    def network(states: Floats) -> Any:
-        with torch.no_grad():
-            many = text.repeat(len(states), 1, 1)
-            many[:, position] = torch.as_tensor(states, dtype=weights.dtype)
-            return model(inputs_embeds=many).logits[:, -1].double().cpu().numpy()
-
-    return network
 
 
 # ---------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from ._diagnostics_order import (
     order_of_continuations,
     order_of_predictions,
 )
-from ._diagnostics_paths import LEAST_LENGTH, checked_predictor
+from ._diagnostics_paths import LEAST_LENGTH
+from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
 from ._windtunnel_sequences import checked

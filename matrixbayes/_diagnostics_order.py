@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._diagnostics_paths import as_rows, checked_predictor, continuations, drawn
+from ._diagnostics_paths import continuations, drawn
+from ._diagnostics_predictors import as_rows, checked_predictor
 from ._diagnostics_result import (
     SILENT,
     DiagnosticTest,

@@ -1,7 +1,6 @@
 """Paths of a predictor, and the exchangeable model that is nearest to them.
 
 Contents
-    UrnPredictor    exact Bayes under a Dirichlet mixture, as a predictor
     Paths           sampled continuations, and the predictive before and after each token
     continuations   what a predictor samples, checked
     drawn, walk     that after a history, and the predictive all along it
@@ -11,27 +10,24 @@ Contents
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
 from ._windtunnel_sequences import checked, seen
 from ._windtunnel_tasks import Urns
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history
-from .rows import as_log_probs, divergences
+from .rows import divergences
 
 __all__ = [
     "Null",
     "Paths",
-    "Predictor",
-    "UrnPredictor",
     "continuations",
     "drawn",
     "nearest",
@@ -49,78 +45,8 @@ LEAST_LENGTH = 4  # of continuations
 LEAST_ALPHA = 1e-15  # that least squares give
 START_ALPHA = 1e-6  # that a search for a better one starts from
 STILL = 1e-6  # a predictive that moves by no more does not learn: float32 rounds so
-
-
-class Predictor(Protocol):
-    """What a diagnostic asks of a model; a `TokenPredictor` and an `UrnPredictor` have it.
-
-    One that is also callable, from sequences (n, length) to rows (n, length, V) of what it says
-    before each token, is asked that way about all positions at once.
-    """
-
-    @property
-    def n_tokens(self) -> int:
-        """V."""
-
-    def predict(self, histories: Any) -> Floats:
-        """Log-probabilities (N, V) of the token after each history."""
-
-    def sample(self, n: int, length: int, *, history: Any = (), rng: Seed = None) -> Ids:
-        """Continuations (n, length)."""
-
-
-class UrnPredictor:
-    """Exact Bayes for draws from an urn: a Polya urn, or a mixture of them, as a predictor.
-
-    Parameters
-    ----------
-    prior : DirichletMixture
-        Of the urn's row of probabilities.
-
-    Examples
-    --------
-    >>> import numpy as np, matrixbayes as mb
-    >>> urn = mb.UrnPredictor(mb.DirichletMixture([1.0], [[1.0, 1.0]]))
-    >>> np.exp(urn.predict([[], [0], [0, 0]]))[:, 0].round(4)
-    array([0.5   , 0.6667, 0.75  ])
-    >>> urn.sample(2, 4, history=[0, 0], rng=0).shape
-    (2, 4)
-    """
-
-    def __init__(self, prior: DirichletMixture) -> None:
-        self.prior = prior
-
-    @property
-    def n_tokens(self) -> int:
-        """V."""
-        return self.prior.n_tokens
-
-    def __call__(self, sequences: ArrayLike) -> Floats:
-        """Log-probabilities (n, length, V) of each token given those before."""
-        return Urns(self.prior).log_predictive(sequences)
-
-    def predict(self, histories: Sequence[Sequence[int]] | ArrayLike) -> Floats:
-        """Log-probabilities (N, V) of the token after each history."""
-        given = list(histories)  # type: ignore[arg-type]
-        counts = np.zeros((len(given), self.n_tokens))
-        for i, history in enumerate(given):
-            counts[i] = self._counts(history, f"history {i}")
-        return np.log(self.prior.predictive(counts))
-
-    def sample(
-        self, n: int, length: int, *, history: Sequence[int] | ArrayLike = (), rng: Seed = None
-    ) -> Ids:
-        """Continuations (n, length) of one history, each from an urn of its own."""
-        counts = self._counts(history, "history")
-        return Urns(self.prior.posterior(counts)).sample(n, length, rng=rng)
-
-    def _counts(self, history: Any, name: str) -> NDArray[np.int64]:
-        """How often each token was seen."""
-        tokens = checked_history(history, self.n_tokens, name)
-        return np.bincount(tokens, minlength=self.n_tokens)
-
-    def __repr__(self) -> str:
-        return f"UrnPredictor({self.prior!r})"
+# Where pickles of before look for it.
+from ._diagnostics_predictors import UrnPredictor as UrnPredictor  # noqa: E402
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +84,7 @@ def continuations(
     predictor: Any, history: Ids, n: int, length: int, rng: np.random.Generator
 ) -> Ids:
     """What a predictor samples, checked."""
-    found = _at_hand(predictor.sample(n, length, history=history.tolist(), rng=rng))
+    found = at_hand(predictor.sample(n, length, history=history.tolist(), rng=rng))
     tokens = checked(found, int(predictor.n_tokens), "the predictor's samples")
     if tokens.shape != (n, length):
         raise ValueError(
@@ -174,37 +100,11 @@ def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Gener
     if callable(predictor):
         # a last token, whatever it is, so that there is a row after the one before
         longer = np.concatenate([whole, np.zeros((n, 1), dtype=np.int64)], axis=1)
-        found = _at_hand(predictor(longer))[:, len(start) :]
+        found = at_hand(predictor(longer))[:, len(start) :]
     else:
         places = range(len(start), len(start) + length + 1)
         found = predictor.predict([row[:t].tolist() for row in whole for t in places])
     return Paths(tokens, as_rows(found, (n, length + 1, int(predictor.n_tokens))))
-
-
-def checked_predictor(predictor: Any) -> int:
-    """V of something that is a predictor of at least two tokens."""
-    missing = [m for m in ("n_tokens", "predict", "sample") if not hasattr(predictor, m)]
-    if missing:
-        advice = "; wrap a model of HuggingFace in a TokenPredictor, a prior in an UrnPredictor"
-        raise TypeError(f"{type(predictor).__name__} has no {missing[0]}{advice}")
-    width = int(predictor.n_tokens)
-    if width < 2:
-        raise ValueError("the predictor has one token, which is always right: give it two or more")
-    return width
-
-
-def _at_hand(found: Any) -> Any:
-    """What a predictor gave, as an array; or a torch tensor, which may be of bfloat16."""
-    return found.detach().cpu() if hasattr(found, "detach") else np.asarray(found)
-
-
-def as_rows(found: Any, shape: tuple[int, ...]) -> Floats:
-    """Log-probabilities of a predictor as probabilities of a shape."""
-    found = _at_hand(found)
-    if math.prod(found.shape) != math.prod(shape):
-        raise ValueError(f"the predictor gave shape {tuple(found.shape)}; {shape} is needed")
-    rows = as_log_probs(found.reshape(-1, shape[-1]), "log_probs")[0]
-    return np.exp(rows.astype(np.float64)).reshape(shape)
 
 
 # ---------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._diagnostics_paths import Null, Paths, checked_predictor, nearest, walk
+from ._diagnostics_paths import Null, Paths, nearest, walk
+from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import (
     SILENT,
     DiagnosticTest,

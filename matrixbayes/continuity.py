@@ -4,7 +4,7 @@ hypothesis does it meet?
 Contents
     check_continuity      modulus of continuity, ratios, discontinuities, affine test: a report
     affine_test           convexity preservation, with its degrees of freedom
-    probe_segment         a head between two states; head_of, embed_of: heads of HuggingFace models
+    probe_segment         a head between two states
     head_bound            observed distances against what the head allows
     span_of               the softmax bottleneck
 """
@@ -23,9 +23,7 @@ from ._continuity_heads import (
     HeadBound,
     SegmentProbe,
     SoftmaxSpan,
-    embed_of,
     head_bound,
-    head_of,
     probe_segment,
     span_of,
 )
@@ -40,9 +38,7 @@ __all__ = [
     "SoftmaxSpan",
     "affine_test",
     "check_continuity",
-    "embed_of",
     "head_bound",
-    "head_of",
     "probe_segment",
     "span_of",
 ]

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from ._diagnostics_card import ScoreCard, score_card
 from ._diagnostics_order import exchangeability_test
-from ._diagnostics_paths import UrnPredictor
+from ._diagnostics_predictors import UrnPredictor
 from ._diagnostics_result import DiagnosticTest
 from ._diagnostics_tests import forgetting_test, martingale_test, uncertainty_scaling_test
 
