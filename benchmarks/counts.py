@@ -22,12 +22,13 @@ from scipy.special import digamma, gammaln
 from threadpoolctl import threadpool_limits
 
 from matrixbayes import DirichletMixture, em
+from matrixbayes._estimator_penalty import Penalty
 
 # rows, tokens, components, draws a row, and the ratios to reach
 CASES = [(100_000, 1_000, 8, 50, 4.0, 80.0), (20_000, 20, 3, 80, 4.0, 80.0)]
 
 Floats = NDArray[np.float64]
-PRIOR = em.Prior.of(None, 1e8)
+PRIOR = Penalty.of(None, 1e8)
 
 
 def make_case(n: int, v: int, k: int, draws: int) -> tuple[sparse.csr_array, DirichletMixture]:

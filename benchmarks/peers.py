@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from counts import make_case
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, em, read_easel
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, read_easel
+from matrixbayes._estimator_penalty import Penalty
 
 # DirichletMultinomial's: a Gamma(0.1, 0.1) on each alpha, its density taken per unit of ln alpha
 PENALTY = GammaPrior(0.1, 0.1, on="log_alpha")
@@ -195,8 +196,8 @@ def log_likelihood(mixture: DirichletMixture, data: Any, kind: str) -> float:
 
 def penalised(mixture: DirichletMixture, data: Any, kind: str) -> float:
     """The log-likelihood and the logarithm of DirichletMultinomial's prior."""
-    prior = em.Prior.of(PENALTY, 1e10)
-    return log_likelihood(mixture, data, kind) + prior.log_density(mixture)
+    added = Penalty.of(PENALTY, 1e10)
+    return log_likelihood(mixture, data, kind) + added.log_density(mixture)
 
 
 def table(title: str, data: Any, kind: str, fits: dict[str, Callable[[], Outcome]]) -> None:

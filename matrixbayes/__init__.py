@@ -53,7 +53,7 @@ _HOMES = {
     "ElicitationReport": "elicitation",
     "EmbeddingMap": "embedding",
     "FamilyComparison": "elicitation",
-    "GammaPrior": "em",
+    "GammaPrior": "_estimator_penalty",
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",

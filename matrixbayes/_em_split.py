@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import em
+from ._estimator_penalty import Penalty
 from ._weights import n_units
 from .mixture import DirichletMixture
 
@@ -22,13 +23,13 @@ PASSES = 4  # before the ways to split are compared
 def best_split(
     data: em.RowData | em.CountData,
     mixture: DirichletMixture,
-    prior: em.Prior,
+    penalty: Penalty,
     rng: np.random.Generator,
 ) -> DirichletMixture | None:
     """The best mixture of one more component after a few passes; None where none can be split."""
     ended = [
-        em.fit(data, start, tol=0.0, max_iter=PASSES, prior=prior)
-        for start in _splits(data, mixture, prior, rng)
+        em.fit(data, start, tol=0.0, max_iter=PASSES, penalty=penalty)
+        for start in _splits(data, mixture, penalty, rng)
     ]
     return em.best(ended).mixture if ended else None
 
@@ -36,7 +37,7 @@ def best_split(
 def _splits(
     data: em.RowData | em.CountData,
     mixture: DirichletMixture,
-    prior: em.Prior,
+    penalty: Penalty,
     rng: np.random.Generator,
 ) -> Iterator[DirichletMixture]:
     """The mixture with each component in turn replaced by two: by k-means of its own rows."""
@@ -47,7 +48,7 @@ def _splits(
         heavy = 0.0 if data.weights is None else float(data.weights[mine].sum())
         if n_units(len(mine), heavy) < 2.0:
             continue
-        halves = em.start_on(data, mine, 2, prior, mixture.tokens, rng)
+        halves = em.start_on(data, mine, 2, penalty, mixture.tokens, rng)
         weights = np.concatenate(
             [np.delete(mixture.weights, k), mixture.weights[k] * halves.weights]
         )

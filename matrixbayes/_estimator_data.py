@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from . import em, parallel
 from ._em_streams import is_stream
 from ._estimator import numeric, without_zeros
+from ._estimator_penalty import GammaPrior, Penalty
 from ._names import in_order, labels_of, order_of, string_labels
 from ._numbers import plain, whole
 from ._rows_ingest import log_probs_of
 from ._weights import checked_weights, n_units, present, spread, weights_of
-from .em import CountData, GammaPrior, RowData, StreamData
+from .em import CountData, RowData, StreamData
 from .errors import ArgumentError, NotFittedError
 from .mixture import DirichletMixture
 from .rows import NextTokenRows
@@ -59,11 +60,11 @@ class DataMixin:
         if self.zeros not in ("error", "floor", "drop"):
             raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
 
-        self._prior()
+        self._penalty()
 
-    def _prior(self) -> em.Prior:
-        """The prior on concentrations, checked."""
-        return em.Prior.of(self.concentration_prior, self.max_concentration)
+    def _penalty(self) -> Penalty:
+        """What EM adds to the log-likelihood, checked."""
+        return Penalty.of(self.concentration_prior, self.max_concentration)
 
     def _log_probs(self, X: Any) -> NDArray[np.floating]:
         """Log-probabilities; `kind` speaks of bare arrays only."""

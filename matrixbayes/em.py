@@ -20,6 +20,7 @@ from . import _core, parallel
 from ._em_counts import CountData, CountStatistics, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
+from ._estimator_penalty import GammaPrior, Penalty
 from ._weights import merged
 from .mixture import DirichletMixture
 
@@ -27,8 +28,7 @@ __all__ = [
     "CountData",
     "CountStatistics",
     "Fit",
-    "GammaPrior",
-    "Prior",
+    "GammaPrior",  # where pickles from before look for it
     "RowData",
     "StreamData",
     "best",
@@ -48,82 +48,12 @@ CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
 VANISHED = 1e-12  # alphas are held at 1e-15
 
 
-class GammaPrior(NamedTuple):
-    """A Gamma prior of a component's parameters, the same for each component.
-
-    Parameters
-    ----------
-    shape, rate : float
-        Of the density x^(shape - 1) exp(-rate x).
-    on : {"alpha", "log_alpha", "concentration"}
-        What is Gamma distributed: each alpha; each alpha too, but with the density taken per
-        unit of ln alpha, which adds one to the exponent; or the concentration A.
-
-    Notes
-    -----
-    The fit then maximises the posterior density.  ``GammaPrior(0.1, 0.1, on="log_alpha")`` is the
-    objective of the R package DirichletMultinomial (Holmes, Harris & Quince 2012).
-
-    Examples
-    --------
-    >>> import matrixbayes as mb
-    >>> mb.GammaPrior(0.1, 0.1, on="log_alpha")
-    GammaPrior(shape=0.1, rate=0.1, on='log_alpha')
-    """
-
-    shape: float
-    rate: float
-    on: str = "alpha"
-
-
-class Prior(NamedTuple):
-    """The logarithm of a prior, each * sum(ln alpha) + total * ln A - rate * A, and A's bound."""
-
-    each: float
-    total: float
-    rate: float
-    max_concentration: float
-
-    @classmethod
-    def of(cls, gamma: GammaPrior | None, max_concentration: float) -> Prior:
-        """From the user's; a weak exponential prior on each A, that costs 0.0001 nats at the cap,
-        is always on: far below what data of any size say, it bounds the objective where they
-        say nothing.
-        """
-        rate = 1e-4 / max_concentration
-        if gamma is None:
-            return cls(0.0, 0.0, rate, max_concentration)
-        shape, gamma_rate, on = gamma
-        if on not in ("alpha", "log_alpha", "concentration"):
-            raise ValueError(
-                f"a GammaPrior on {on!r} is not one on 'alpha', 'log_alpha' or 'concentration'"
-            )
-        least = 0.0 if on == "log_alpha" else 1.0
-        if not (least <= shape < np.inf and 0.0 <= gamma_rate < np.inf):
-            raise ValueError(
-                f"a GammaPrior on {on} needs shape >= {least:g} and rate >= 0, both finite, not "
-                f"{shape!r} and {gamma_rate!r}: a smaller shape has no maximum"
-            )
-        each = {"alpha": shape - 1.0, "log_alpha": shape, "concentration": 0.0}[on]
-        total = shape - 1.0 if on == "concentration" else 0.0
-        return cls(each, total, rate + gamma_rate, max_concentration)
-
-    def log_density(self, mixture: DirichletMixture) -> float:
-        """Its logarithm at a mixture, up to a constant."""
-        value = -self.rate * float(mixture.concentration.sum())
-        if self.each:
-            value += self.each * float(_core.log(mixture.alpha).sum())
-        if self.total:
-            value += self.total * float(_core.log(mixture.concentration).sum())
-        return value
-
-
 @dataclass
 class Fit:
     """Where EM has got to.
 
     ``bounds[i]`` is the objective per unit of weight at the parameters of pass i, the mean
-    log-likelihood of a row and the prior's; the last one is that of ``mixture``.  ``n_passes``
+    log-likelihood of a row and the penalty; the last one is that of ``mixture``.  ``n_passes``
     counts the passes that led nowhere too; ``statistics`` are those of the last pass.
     """
 
@@ -161,14 +91,14 @@ def best(states: list[Fit]) -> Fit:
 
 
 def maximization(
-    statistics: Statistics, alpha: Floats, prior: Prior, tokens: tuple[str, ...] | None
+    statistics: Statistics, alpha: Floats, penalty: Penalty, tokens: tuple[str, ...] | None
 ) -> tuple[DirichletMixture, NDArray[np.int8]]:
     """The M-step: the mixture that statistics ask for, and how each component fared."""
     if isinstance(statistics, CountStatistics):
         s = statistics
-        alpha, outcomes = _core.count_maximization(s.tokens, s.counts, s.cells, alpha, prior)
+        alpha, outcomes = _core.count_maximization(s.tokens, s.counts, s.cells, alpha, penalty)
     else:
-        alpha, outcomes = _core.maximization(statistics, alpha, prior)
+        alpha, outcomes = _core.maximization(statistics, alpha, penalty)
     weights = statistics.weight / statistics.weight.sum()
     return DirichletMixture(weights, alpha, tokens=tokens), outcomes
 
@@ -179,7 +109,7 @@ def fit(
     *,
     tol: float,
     max_iter: int,
-    prior: Prior,
+    penalty: Penalty,
     accelerate: bool = True,
     watch: Callable[[Fit], None] = lambda state: None,
 ) -> Fit:
@@ -200,7 +130,7 @@ def fit(
             statistics = _same_rows(state.statistics, trial)
         else:
             statistics = data.expectation(trial)
-        bound = (statistics.log_likelihood + prior.log_density(trial)) / total
+        bound = (statistics.log_likelihood + penalty.log_density(trial)) / total
         rise = bound - state.bounds[-1] if state.bounds else np.inf
         if long and not rise >= 0.0:
             # Too long: EM goes on from where it stood.  Nothing is lost but a pass.
@@ -226,7 +156,7 @@ def fit(
         watch(state)
         if state.settled:
             break
-        step, outcomes = maximization(statistics, trial.alpha, prior, mixture.tokens)
+        step, outcomes = maximization(statistics, trial.alpha, penalty, mixture.tokens)
         if _same(step, trial):
             state.settled, state.outcomes = True, outcomes
             watch(state)
@@ -234,7 +164,7 @@ def fit(
         trail = [trial, step] if long else [*trail, step]
         trial, long = step, False
         if accelerate and len(trail) == 3 and not len(np.flatnonzero(outcomes)):
-            longer = _long_step(trail, prior)
+            longer = _long_step(trail, penalty)
             if longer is not None:
                 trial, long = longer, True
             trail = [step]
@@ -263,7 +193,7 @@ def _same(a: DirichletMixture, b: DirichletMixture) -> bool:
     return bool(moved.all() and np.allclose(a.weights, b.weights, rtol=0.0, atol=1e-15))
 
 
-def _long_step(trail: list[DirichletMixture], prior: Prior) -> DirichletMixture | None:
+def _long_step(trail: list[DirichletMixture], penalty: Penalty) -> DirichletMixture | None:
     """Where two steps of EM, along a trail of three, lead to if the next shrink as they did.
 
     SQUAREM's third scheme (Varadhan & Roland 2008), in ln alpha and ln w.  None where it is no
@@ -280,7 +210,7 @@ def _long_step(trail: list[DirichletMixture], prior: Prior) -> DirichletMixture 
     logs = paths[0] + 2.0 * stretch * first + stretch * stretch * bend
     logs = paths[2] + np.clip(logs - paths[2], -2.0, 2.0)
     alpha, weights = np.exp(logs[:, :-1]), np.exp(logs[:, -1])
-    if not alpha.sum(axis=1).max() <= prior.max_concentration:
+    if not alpha.sum(axis=1).max() <= penalty.max_concentration:
         return None
     return DirichletMixture(weights / weights.sum(), alpha, tokens=trail[-1].tokens)
 
@@ -292,7 +222,7 @@ def start(
     data: Data,
     n_components: int,
     init: str | DirichletMixture | Floats,
-    prior: Prior,
+    penalty: Penalty,
     tokens: tuple[str, ...] | None,
     rng: np.random.Generator,
 ) -> DirichletMixture:
@@ -305,16 +235,16 @@ def start(
         data = _part(data, np.arange(data.n_rows), n_components, rng)
     if isinstance(init, str):
         return start_on(
-            data, np.arange(data.n_rows), n_components, prior, tokens, rng, grouping=init
+            data, np.arange(data.n_rows), n_components, penalty, tokens, rng, grouping=init
         )
-    return _from_shares(data, init, prior, tokens)
+    return _from_shares(data, init, penalty, tokens)
 
 
 def start_on(
     data: RowData | CountData,
     rows: NDArray[np.intp],
     n_components: int,
-    prior: Prior,
+    penalty: Penalty,
     tokens: tuple[str, ...] | None,
     rng: np.random.Generator,
     grouping: str = "kmeans++",
@@ -325,29 +255,29 @@ def start_on(
     """
     data = _part(data, rows, n_components, rng)
     if n_components == 1:
-        return _from_shares(data, np.ones((data.n_rows, 1)), prior, tokens)
+        return _from_shares(data, np.ones((data.n_rows, 1)), penalty, tokens)
     starts = []
     for groups in _groupings(data, n_components, grouping, rng):
         # A group of few rows has hardly a spread: each is mixed with all the rows.
         share = np.full((data.n_rows, n_components), 0.1 / n_components)
         share[np.arange(data.n_rows), groups] += 0.9
-        starts.append(_from_shares(data, share, prior, tokens))
+        starts.append(_from_shares(data, share, penalty, tokens))
     if len(starts) == 1:
         return starts[0]
-    tried = [fit(data, m, tol=0.0, max_iter=TRIAL_PASSES, prior=prior) for m in starts]
+    tried = [fit(data, m, tol=0.0, max_iter=TRIAL_PASSES, penalty=penalty) for m in starts]
     return best(tried).mixture
 
 
 def _from_shares(
     data: RowData | CountData,
     share: Floats,
-    prior: Prior,
+    penalty: Penalty,
     tokens: tuple[str, ...] | None,
 ) -> DirichletMixture:
     """The M-step from each row's probability of each component (n, K)."""
     statistics = data.accumulate(share)
-    alpha = data.rough_alpha(statistics, prior.max_concentration)  # type: ignore[arg-type]
-    return maximization(statistics, alpha, prior, tokens)[0]
+    alpha = data.rough_alpha(statistics, penalty.max_concentration)  # type: ignore[arg-type]
+    return maximization(statistics, alpha, penalty, tokens)[0]
 
 
 def _part(

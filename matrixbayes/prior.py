@@ -23,10 +23,10 @@ from ._estimator import (
     generator_of,
 )
 from ._estimator_data import DataMixin
+from ._estimator_penalty import GammaPrior
 from ._estimator_scores import ScoresMixin
 from ._names import order_of
 from ._numbers import reals
-from .em import GammaPrior
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
@@ -226,7 +226,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             rng = generator_of(self.random_state)
             init = self._init(kept, data.n_tokens, tokens)
             if smaller is not None and not isinstance(data, em.StreamData):
-                init = best_split(data, smaller, self._prior(), rng) or init
+                init = best_split(data, smaller, self._penalty(), rng) or init
             # Everything has been checked: a refused call changes nothing.
             self._remember_columns(X, data.n_tokens)
             self.n_rows_, self.total_weight_ = data.n_rows, data.total_weight
@@ -243,7 +243,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
     ) -> em.Fit:
         """The best of the fits from each start, its results learned."""
         n_init = self.n_init if isinstance(init, str) else 1
-        prior = self._prior()
+        penalty = self._penalty()
         ended: list[em.Fit] = []
         under_way: list[em.Fit] = []
 
@@ -254,13 +254,13 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
 
         try:
             for i, stream in enumerate(rng.spawn(n_init)):
-                mixture = em.start(data, self.n_components, init, prior, tokens, stream)
+                mixture = em.start(data, self.n_components, init, penalty, tokens, stream)
                 state = em.fit(
                     data,
                     mixture,
                     tol=self.tol,
                     max_iter=self.max_iter,
-                    prior=prior,
+                    penalty=penalty,
                     accelerate=self.accelerate,
                     watch=watch,
                 )
@@ -409,13 +409,18 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
             batch = self._judged(X, sample_weight, pool).expectation(self.prior_)
-        before, prior, n, bounds = self.prior_, self._prior(), self._n_batches, self.lower_bounds_
+        before, penalty, n, bounds = (
+            self.prior_,
+            self._penalty(),
+            self._n_batches,
+            self.lower_bounds_,
+        )
         weight = float(batch.weight.sum())
         running = blend(self._running, batch, step_size(n))
         seen = self._seen + weight
         statistics = scaled(running, seen)
-        mixture, outcomes = em.maximization(statistics, before.alpha, prior, before.tokens)
-        bound = (batch.log_likelihood + prior.log_density(before) * weight / seen) / weight
+        mixture, outcomes = em.maximization(statistics, before.alpha, penalty, before.tokens)
+        bound = (batch.log_likelihood + penalty.log_density(before) * weight / seen) / weight
         self._learn(
             em.Fit(
                 mixture,
@@ -450,9 +455,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         if isinstance(statistics, (_core.SufficientStatistics, em.CountStatistics)):
             statistics = [statistics]
         merged = parallel.merge(statistics)
-        before, prior = self.prior_, self._prior()
-        mixture, outcomes = em.maximization(merged, before.alpha, prior, before.tokens)
-        bound = (merged.log_likelihood + prior.log_density(before)) / float(merged.weight.sum())
+        before, penalty = self.prior_, self._penalty()
+        mixture, outcomes = em.maximization(merged, before.alpha, penalty, before.tokens)
+        bound = (merged.log_likelihood + penalty.log_density(before)) / float(merged.weight.sum())
         rise = bound - self.lower_bound_ if self.n_iter_ > 0 else np.inf
         bounds = [*self.lower_bounds_, bound]
         settled = 0.0 <= rise < self.tol

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core, em
+from matrixbayes._estimator_penalty import Penalty
 from matrixbayes.errors import ConvergenceWarning
 
 PRIORS = [
@@ -114,7 +115,7 @@ def test_an_m_step_never_lowers_its_objective(seed, prior, whole):
     bound = rng.choice([30.0, 1e8])
     start = np.maximum(start * min(1.0, 0.9 * bound / start.sum()), 1e-15)
     alpha, _ = _core.count_maximization(
-        statistics.tokens, statistics.counts, statistics.cells, start, em.Prior.of(prior, bound)
+        statistics.tokens, statistics.counts, statistics.cells, start, Penalty.of(prior, bound)
     )
 
     def objective(alpha):
@@ -138,7 +139,7 @@ def test_an_m_step_on_rows_never_lowers_its_objective(seed, prior):
     weight, sums = float(len(mean_log)), mean_log.sum(axis=0)
     statistics = _core.SufficientStatistics([weight], [sums], 0.0, len(mean_log))
     start = np.exp(rng.normal(rng.choice([-4.0, 0.0, 5.0]), rng.choice([0.1, 3.0]), (1, v)))
-    alpha, _ = _core.maximization(statistics, start, em.Prior.of(prior, 1e8))
+    alpha, _ = _core.maximization(statistics, start, Penalty.of(prior, 1e8))
 
     def objective(alpha):
         constant = gammaln(alpha.sum()) - gammaln(alpha).sum()
@@ -197,12 +198,12 @@ def test_a_bound_that_is_no_number_is_never_settled():
             return SimpleNamespace(weight=s.weight, log_sums=s.log_sums, log_likelihood=np.nan)
 
     rows = np.log(np.random.default_rng(0).dirichlet(np.ones(3), 40))
-    data, prior = Broken(rows, None, (None, 1)), em.Prior.of(None, 1e8)
+    data, penalty = Broken(rows, None, (None, 1)), Penalty.of(None, 1e8)
     start = DirichletMixture([0.5, 0.5], [[1.0, 1.0, 2.0], [2.0, 1.0, 1.0]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(em, "maximization", lambda s, a, p, t: (start, np.zeros(2, np.int8)))
         patch.setattr(em, "_same", lambda a, b: False)
-        assert not em.fit(data, start, tol=1e-5, max_iter=10, prior=prior).settled
+        assert not em.fit(data, start, tol=1e-5, max_iter=10, penalty=penalty).settled
 
 
 def test_a_bound_that_rounding_lowers_is_not_reported(monkeypatch):
@@ -219,7 +220,7 @@ def test_a_bound_that_rounding_lowers_is_not_reported(monkeypatch):
     monkeypatch.setattr(em.CountData, "expectation", expectation)
     start = DirichletMixture([0.5, 0.5], np.random.default_rng(1).uniform(0.5, 2.0, (2, 4)))
     found = em.fit(
-        data, start, tol=0.0, max_iter=50, prior=em.Prior(0, 0, 0.0, 1e8), accelerate=False
+        data, start, tol=0.0, max_iter=50, penalty=Penalty(0, 0, 0.0, 1e8), accelerate=False
     )
     assert found.bounds == [-100.0 / 30.0, -100.0 / 30.0]
     assert found.mixture == calls[1]

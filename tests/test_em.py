@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from matrixbayes import DirichletMixture, SufficientStatistics, _core, em, parallel
+from matrixbayes._estimator_penalty import Penalty
 
 
 def make(n, v, k, dtype=np.float64, seed=0):
@@ -242,16 +243,16 @@ def test_a_long_step_does_not_settle():
     rows = DirichletMixture([0.5, 0.5], [[2.0, 1.0, 1.5], [1.0, 2.0, 1.5]]).sample(
         400, rng=0, kind="log_probs"
     )
-    data, prior = em.RowData(rows, None, (None, 1)), em.Prior.of(None, 1e8)
+    data, penalty = em.RowData(rows, None, (None, 1)), Penalty.of(None, 1e8)
     start = DirichletMixture([0.5, 0.5], [[1.5, 1.0, 1.2], [1.0, 1.5, 1.2]])
-    plain = em.fit(data, start, tol=1e-6, max_iter=5000, prior=prior, accelerate=False)
+    plain = em.fit(data, start, tol=1e-6, max_iter=5000, penalty=penalty, accelerate=False)
 
     def back(trail, _):
         return DirichletMixture(trail[-2].weights, trail[-2].alpha)  # where EM stands: no rise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(em, "_long_step", back)
-        found = em.fit(data, start, tol=1e-6, max_iter=5000, prior=prior)
+        found = em.fit(data, start, tol=1e-6, max_iter=5000, penalty=penalty)
     assert found.settled
     assert_allclose(found.bounds[-1], plain.bounds[-1], rtol=0.0, atol=1e-4)
 

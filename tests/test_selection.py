@@ -12,6 +12,7 @@ from scipy import sparse
 
 import matrixbayes as mb
 from matrixbayes import _em_split, em
+from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
 ROWS = TRUTH.sample(400, rng=0, kind="log_probs")
@@ -64,9 +65,9 @@ def test_a_split_finds_what_a_start_misses():
 def test_what_a_split_is(kind):
     rows = np.array(ROWS if kind == "log_probs" else COUNTS)
     data = em.RowData(rows, None, (None, 1)) if kind == "log_probs" else em.CountData.of(rows)
-    prior = em.Prior.of(None, 1e8)
+    penalty = Penalty.of(None, 1e8)
     rng = np.random.default_rng(0)
-    mixtures = list(_em_split._splits(data, TRUTH, prior, rng))
+    mixtures = list(_em_split._splits(data, TRUTH, penalty, rng))
     assert len(mixtures) == 2
     for k, mixture in enumerate(mixtures):
         assert_allclose(mixture.weights, [0.5, *mixture.weights[1:]])
@@ -74,7 +75,7 @@ def test_what_a_split_is(kind):
         assert_allclose(mixture.weights[1:].sum(), 0.5)
         assert data.expectation(mixture).log_likelihood > data.n_rows * -20.0
     apart = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1e-3, 1e3, 1e-3]])
-    assert len(list(_em_split._splits(data, apart, prior, rng))) == 1  # nobody is near the other
+    assert len(list(_em_split._splits(data, apart, penalty, rng))) == 1  # nobody is near the other
 
 
 def test_warnings_name_the_size():

@@ -16,6 +16,7 @@ from scipy import sparse
 
 import matrixbayes as mb
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _em_split, _weights, em
+from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = DirichletMixture([0.6, 0.4], [[6.0, 2.0, 1.0], [1.0, 2.0, 6.0]])
 ROWS = TRUTH.sample(40, rng=0)
@@ -539,5 +540,5 @@ def test_a_component_of_one_row_is_split_if_that_row_comes_twice(n, weight, spli
     near = DirichletMixture([1.0], [[90.0, 5.0, 5.0]]).sample(n, rng=0, kind="log_probs")
     mixture = DirichletMixture([0.5, 0.5], [[90.0, 5.0, 5.0], [5.0, 5.0, 90.0]])
     data = em.RowData(near, np.full(n, weight), (None, 1))
-    found = list(_em_split._splits(data, mixture, em.Prior.of(None, 1e8), np.random.default_rng(0)))
+    found = list(_em_split._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0)))
     assert len(found) == splits
