@@ -46,7 +46,7 @@ _HOMES = {
     "Comparison": "comparison",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
-    "CountStatistics": "em",
+    "CountStatistics": "_estimator_statistics",
     "DiagnosticTest": "diagnostics",
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "prior",

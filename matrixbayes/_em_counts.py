@@ -16,84 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, parallel
+from ._estimator_statistics import CountStatistics
 from ._numbers import exact_rows, is_named, plain, reals
 from .errors import ArgumentError
 from .mixture import DirichletMixture
 
-__all__ = ["CountData", "CountStatistics", "encode"]
-
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class CountStatistics:
-    """What an M-step needs to know of any number of rows of counts; ``a + b`` merges.
-
-    Attributes
-    ----------
-    weight : ndarray of shape (K,)
-        Weight of the rows in each component.
-    tokens, counts : ndarray of shape (C,)
-        The cells that occur: a token with how often it was seen in a row; token V is the total.
-        In the order of tokens, then of counts.
-    cells : ndarray of shape (C, K or more)
-        Weight of the rows with each cell, in each component; padded with zeros.
-    log_likelihood : float
-        Of the rows as sequences, in nats.
-    n_rows : int
-
-    Examples
-    --------
-    >>> import matrixbayes as mb
-    >>> fitted = mb.DirichletMixtureEstimator(1, kind="counts").fit([[3, 1], [0, 2], [1, 4]])
-    >>> found = fitted.summarize([[1, 0]]) + fitted.summarize([[2, 1]])
-    >>> found.tokens, found.counts
-    (array([0, 0, 1, 2, 2], dtype=uint32), array([1., 2., 1., 1., 3.]))
-    """
-
-    weight: Floats
-    tokens: NDArray[np.uint32]
-    counts: Floats
-    cells: Floats
-    log_likelihood: float
-    n_rows: int
-
-    def __radd__(self, other: object) -> CountStatistics:
-        return (
-            self if isinstance(other, int) and other == 0 else NotImplemented
-        )  # sum() begins with 0
-
-    def __add__(self, other: object) -> CountStatistics:
-        if not isinstance(other, CountStatistics):
-            return NotImplemented
-        if self.weight.shape != other.weight.shape:
-            raise ValueError(
-                f"statistics of {len(self.weight)} and {len(other.weight)} components do not add"
-            )
-        tokens, counts, cells = self.tokens, self.counts, self.cells
-        same = tokens is other.tokens or (
-            np.array_equal(tokens, other.tokens) and np.array_equal(counts, other.counts)
-        )
-        if same:
-            cells = cells + other.cells
-        else:
-            tokens = np.concatenate([tokens, other.tokens])
-            counts = np.concatenate([counts, other.counts])
-            order = np.lexsort((counts, tokens))
-            tokens, counts = tokens[order], counts[order]
-            first = np.ones(len(order), dtype=bool)
-            first[1:] = (tokens[1:] != tokens[:-1]) | (counts[1:] != counts[:-1])
-            merged = np.zeros((int(first.sum()), cells.shape[1]))
-            np.add.at(merged, np.cumsum(first) - 1, np.concatenate([cells, other.cells])[order])
-            tokens, counts, cells = tokens[first], counts[first], merged
-        return CountStatistics(
-            self.weight + other.weight,
-            tokens,
-            counts,
-            cells,
-            self.log_likelihood + other.log_likelihood,
-            self.n_rows + other.n_rows,
-        )
 
 
 def encode(X: Any) -> _core.Counts:

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._em_counts import CountData, CountStatistics
+from ._em_counts import CountData
 from ._em_rows import RowData
+from ._estimator_statistics import CountStatistics, Statistics
 from .mixture import DirichletMixture
-
-__all__ = ["Evidence", "cholesky", "laplace"]
 
 Floats = NDArray[np.float64]
 Derivatives = Callable[[DirichletMixture], tuple[Floats, Floats]]
@@ -201,9 +200,7 @@ def _solved(curvature: Floats, gradient: Floats, damping: float) -> Floats | Non
     return None if factor is None else cho_solve((factor, True), gradient / scale) / scale
 
 
-def _slopes(
-    mixture: DirichletMixture, statistics: _core.SufficientStatistics | CountStatistics
-) -> Floats:
+def _slopes(mixture: DirichletMixture, statistics: Statistics) -> Floats:
     """Gradient (K, V) of the log-likelihood by alpha, from the statistics of an E-step."""
     alpha, total = mixture.alpha, mixture.concentration
     if isinstance(statistics, CountStatistics):

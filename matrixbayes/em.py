@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, parallel
-from ._em_counts import CountData, CountStatistics, encode
+from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
 from ._estimator_penalty import GammaPrior, Penalty
+from ._estimator_statistics import CountStatistics, Statistics, of_same_rows
 from ._weights import merged
 from .mixture import DirichletMixture
 
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 Data = RowData | CountData | StreamData
-Statistics = _core.SufficientStatistics | CountStatistics
 Floats = NDArray[np.float64]
 
 SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component
@@ -127,7 +127,7 @@ def fit(
     while state.n_passes < max_iter:
         if mixture.n_components == 1 and state.statistics is not None:
             # All rows are its own: no pass is needed to know that.
-            statistics = _same_rows(state.statistics, trial)
+            statistics = of_same_rows(state.statistics, trial)
         else:
             statistics = data.expectation(trial)
         bound = (statistics.log_likelihood + penalty.log_density(trial)) / total
@@ -169,22 +169,6 @@ def fit(
                 trial, long = longer, True
             trail = [step]
     return state
-
-
-def _same_rows(statistics: Statistics, mixture: DirichletMixture) -> Statistics:
-    """Statistics of one component with the likelihood of another alpha."""
-    alpha, total = mixture.alpha[0], mixture.concentration[0]
-    if isinstance(statistics, CountStatistics):
-        s = statistics
-        is_total = s.tokens == mixture.n_tokens
-        a = np.append(alpha, total)[s.tokens]
-        terms = s.cells[:, 0] * _core.lgamma_difference(a, s.counts)
-        log_likelihood = float(terms[~is_total].sum() - terms[is_total].sum())
-        return replace(s, log_likelihood=log_likelihood)
-    constant = float(_core.lgamma(total)) - float(_core.lgamma(alpha).sum())
-    weight, log_sums = statistics.weight, statistics.log_sums
-    log_likelihood = float(weight[0]) * constant + float(((alpha - 1.0) * log_sums[0]).sum())
-    return _core.SufficientStatistics(weight, log_sums, log_likelihood, statistics.n_rows)
 
 
 def _same(a: DirichletMixture, b: DirichletMixture) -> bool:

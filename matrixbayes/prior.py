@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, em, parallel
 from ._em_shortcomings import shortcomings, unidentified
 from ._em_split import best_split
-from ._em_stepwise import blend, permuted, scaled, step_size
 from ._estimator import (
     ParametersMixin,
     generator_of,
@@ -25,6 +24,7 @@ from ._estimator import (
 from ._estimator_data import DataMixin
 from ._estimator_penalty import GammaPrior
 from ._estimator_scores import ScoresMixin
+from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
 from ._names import order_of
 from ._numbers import reals
 from .errors import ConvergenceWarning
@@ -362,7 +362,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
 
     # -- mergeable statistics ---------------------------------------------------------
 
-    def summarize(self, X: Any, sample_weight: ArrayLike | None = None) -> em.Statistics:
+    def summarize(self, X: Any, sample_weight: ArrayLike | None = None) -> Statistics:
         """What an M-step needs to know of rows, under the fitted mixture; ``a + b`` merges.
 
         Parameters
@@ -436,7 +436,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         return self
 
     def from_summaries(
-        self, statistics: em.Statistics | Iterable[em.Statistics]
+        self, statistics: Statistics | Iterable[Statistics]
     ) -> DirichletMixtureEstimator:
         """One M-step from merged statistics: a pass of EM over rows that are elsewhere.
 
@@ -452,7 +452,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             the step, as the statistics hold them.
         """
         self._check_fitted()
-        if isinstance(statistics, (_core.SufficientStatistics, em.CountStatistics)):
+        if isinstance(statistics, (_core.SufficientStatistics, CountStatistics)):
             statistics = [statistics]
         merged = parallel.merge(statistics)
         before, penalty = self.prior_, self._penalty()
