@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_k_means import Points, groups
 from ._elicitation_design import BLOCK_ENTRIES, summed
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Layout, pack_prior
@@ -158,7 +159,7 @@ def _moment_prior(
     rows = known if len(known) <= SAMPLE else rng.choice(known, SAMPLE, replace=False)
     weights = objective.weights[rows]
     q = objective.mass[rows] / weights[:, np.newaxis]
-    group = _grouping(np.sqrt(q), n_components, rng)
+    group = groups(Points.of(np.sqrt(q)), n_components, rng)
     share, alpha = np.empty(n_components), np.empty((n_components, q.shape[1]))
     for k in range(n_components):
         of_group = weights * (group == k)
@@ -168,29 +169,6 @@ def _moment_prior(
     if n_components > 1:  # equal components would stay equal
         alpha *= np.exp(SPREAD * rng.standard_normal(alpha.shape))
     return share / share.sum(), alpha
-
-
-def _grouping(points: Floats, n_groups: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The group of each point: k-means++ seeds and a few rounds of k-means."""
-    centres = points[rng.integers(len(points))][None]
-    for _ in range(n_groups - 1):
-        distance = np.min(_squared_distances(points, centres), axis=1)
-        total = distance.sum()
-        chance = distance / total if total > 0.0 else None
-        centres = np.vstack([centres, points[rng.choice(len(points), p=chance)]])
-    for _ in range(5):
-        group = np.argmin(_squared_distances(points, centres), axis=1)
-        for k in range(n_groups):
-            if np.any(group == k):
-                centres[k] = points[group == k].mean(axis=0)
-    return group
-
-
-def _squared_distances(points: Floats, centres: Floats) -> Floats:
-    """Squared distance of each point to each centre, never negative."""
-    cross = points @ centres.T
-    sizes = np.sum(points**2, axis=1)[:, None] + np.sum(centres**2, axis=1)
-    return np.maximum(sizes - 2.0 * cross, 0.0)
 
 
 def _moments(q: Floats, weights: Floats, totals: Floats) -> Floats:

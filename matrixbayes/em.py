@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, parallel
+from ._base_k_means import Points, groups
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
@@ -241,10 +241,10 @@ def start_on(
     if n_components == 1:
         return _from_shares(data, np.ones((data.n_rows, 1)), penalty, tokens)
     starts = []
-    for groups in _groupings(data, n_components, grouping, rng):
+    for group in _groupings(data, n_components, grouping, rng):
         # A group of few rows has hardly a spread: each is mixed with all the rows.
         share = np.full((data.n_rows, n_components), 0.1 / n_components)
-        share[np.arange(data.n_rows), groups] += 0.9
+        share[np.arange(data.n_rows), group] += 0.9
         starts.append(_from_shares(data, share, penalty, tokens))
     if len(starts) == 1:
         return starts[0]
@@ -294,68 +294,9 @@ def _groupings(
     first = np.unique(place, return_index=True)[1]
     for at in chain([points], (way[first] for way in ways)):
         with parallel.one_blas_thread:
-            groups = _plus_plus_groups(Points.of(at, together), n_components, rng)
-        yield groups[place]
-
-
-class Points(NamedTuple):
-    """Rows as points (n, V) to be grouped, their squared lengths, and their weights."""
-
-    at: NDArray[np.floating]
-    lengths: NDArray[np.floating]
-    weights: Floats
-
-    @classmethod
-    def of(cls, at: NDArray[np.floating], weights: Floats) -> Points:
-        """From points, which are moved to lie around 0: distances then keep their digits."""
-        at -= at.mean(axis=0)
-        return cls(at, np.einsum("ij,ij->i", at, at), weights)
-
-    def squared_distances(self, centres: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Squared distance of each to each of some points (C, V); (n, C), 0 for equal ones."""
-        lengths = self.lengths[:, np.newaxis] + np.einsum("ij,ij->i", centres, centres)
-        distances = lengths - 2.0 * (self.at @ centres.T)
-        distances[distances < 64.0 * np.finfo(distances.dtype).eps * lengths] = 0.0
-        return distances
-
-
-def _plus_plus_groups(
-    points: Points, n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Groups by greedy k-means++ and a few rounds of k-means.
-
-    A centre is a row drawn by its squared distance to the others, the best of several draws
-    (Arthur & Vassilvitskii 2007): many tokens make all distances alike, and a single draw then
-    seldom finds a new group.
-    """
-    weights = points.weights
-    nearest = np.full(len(weights), np.inf)
-    groups = np.zeros(len(weights), dtype=np.intp)
-    chance = weights
-    for k in range(n_components):
-        if not chance.sum() > 0.0:  # fewer different rows than components
-            chance = weights
-        tries = rng.choice(len(weights), size=1 if k == 0 else 8, p=chance / chance.sum())
-        distances = np.minimum(points.squared_distances(points.at[tries]), nearest[:, np.newaxis])
-        distance = distances[:, np.argmin(weights @ distances)]
-        groups[distance < nearest] = k
-        nearest = distance
-        chance = weights * nearest
-    return _k_means(points, groups, n_components)
-
-
-def _k_means(points: Points, groups: NDArray[np.intp], n_components: int) -> NDArray[np.intp]:
-    """A few rounds of k-means from groups; one that has become empty stays so."""
-    for _ in range(5):
-        weight = np.bincount(groups, points.weights, n_components)
-        filled = np.flatnonzero(weight > 0.0)
-        each = (points.weights / np.maximum(weight, 1e-300)[groups]).astype(points.at.dtype)
-        share = np.where(groups[:, np.newaxis] == filled, each[:, np.newaxis], 0.0)
-        closest = filled[points.squared_distances(share.T @ points.at).argmin(axis=1)]
-        if (closest == groups).all():
-            break
-        groups = closest
-    return groups
+            # many tokens make all distances alike: a single draw seldom finds a new group
+            found = groups(Points.of(at, together), n_components, rng, tries=8, rounds=5)
+        yield found[place]
 
 
 INITS = ("kmeans++", "random")

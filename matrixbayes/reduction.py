@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_k_means import seeds
 from ._numbers import whole
 
-__all__ = ["Reduction", "reduce"]
-
 Floats = NDArray[np.float64]
-NO_PRIOR = (0.0, 0.0, 0.0, np.inf)
+NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
 
 
 class Reduction(NamedTuple):
@@ -78,11 +77,17 @@ def _descend(
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats, float]:
     """New weights, new alphas and the bound, from random centres until nothing is matched anew."""
-    new = alpha[_spread(weights, alpha, mean_log, own, n_components, rng)]
+
+    def divergences(new: Floats) -> Floats:
+        return own[:, np.newaxis] - _expected_log_density(alpha, new, mean_log)
+
+    def from_some(places: NDArray[np.intp]) -> Floats:
+        return np.maximum(divergences(alpha[places]), 0.0)
+
+    new = alpha[seeds(len(weights), n_components, from_some, rng, weights)[0]]
     matched = np.full(len(weights), -1)
     for _ in range(1000):
-        divergences = own[:, np.newaxis] - _expected_log_density(alpha, new, mean_log)
-        nearest = divergences.argmin(axis=1)
+        nearest = divergences(new).argmin(axis=1)
         if (nearest == matched).all():
             break
         matched = nearest
@@ -90,32 +95,8 @@ def _descend(
         statistics = _core.SufficientStatistics(
             share.sum(axis=0), share.T @ mean_log, 0.0, len(weights)
         )
-        new, _ = _core.maximization(statistics, new, NO_PRIOR)
-    divergences = own[:, np.newaxis] - _expected_log_density(alpha, new, mean_log)
-    bound = float(weights @ np.maximum(divergences[np.arange(len(weights)), matched], 0.0))
+        new, _ = _core.maximization(statistics, new, NO_PENALTY)
+    lost = np.maximum(divergences(new)[np.arange(len(weights)), matched], 0.0)
+    bound = float(weights @ lost)
     new_weights = np.bincount(matched, weights, minlength=n_components)
     return new_weights / new_weights.sum(), new, bound
-
-
-def _spread(
-    weights: Floats,
-    alpha: Floats,
-    mean_log: Floats,
-    own: Floats,
-    n_components: int,
-    rng: np.random.Generator,
-) -> list[int]:
-    """Old components far from each other: k-means++ by Kullback-Leibler divergence."""
-    chosen: list[int] = []
-    nearest = np.ones(len(weights))
-    for _ in range(n_components):
-        chance = weights * nearest
-        if not chance.sum() > 0.0:  # fewer different components than asked for
-            chance = weights
-        j = int(rng.choice(len(weights), p=chance / chance.sum()))
-        divergence = own - _expected_log_density(alpha, alpha[[j]], mean_log)[:, 0]
-        first = not chosen
-        chosen.append(j)
-        nearest = np.maximum(divergence, 0.0) if first else np.minimum(nearest, divergence)
-        nearest = np.maximum(nearest, 0.0)
-    return chosen

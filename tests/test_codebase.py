@@ -54,7 +54,7 @@ LAYERS = [
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},
-    {"display", "io", "parallel", "names", "weights"},
+    {"base", "display", "io", "parallel", "names", "weights"},
     {"numbers"},
     {"errors"},
     {"core"},
