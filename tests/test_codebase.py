@@ -54,8 +54,7 @@ LAYERS = [
     {"mixture"},
     {"interop", "lattice", "reduction"},
     {"rows"},
-    {"base", "display", "io", "parallel", "names", "weights"},
-    {"numbers"},
+    {"base", "display", "io", "parallel", "names", "weights", "numbers"},
     {"errors"},
     {"core"},
 ]
