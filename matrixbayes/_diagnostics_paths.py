@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
+from ._rows_divergences import divergences
 from ._windtunnel_sequences import checked, seen
 from ._windtunnel_tasks import Urns
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .predictor import checked_history
-from .rows import divergences
 
 __all__ = [
     "Null",

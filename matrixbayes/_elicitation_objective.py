@@ -27,6 +27,7 @@ from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, 
 from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters
 from ._elicitation_rows import PartRows, Slopes, State
+from ._rows_divergences import kl_nats
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -231,7 +232,7 @@ class Objective:
             group = self.predictor.design.group[rows]
             log_p = self.predictor.log_rows(found, parameters.temperature, group)
             p = np.exp(log_p)
-            yield rows, q, p, np.sum(q * (log_q - log_p) - q + p, axis=1)
+            yield rows, q, p, kl_nats(q, log_q, p, log_p)
 
     def reweighted(self, weights: Floats) -> Objective:
         """The same with other weights of the rows."""

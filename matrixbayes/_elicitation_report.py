@@ -19,6 +19,7 @@ from ._elicitation_histories import Histories, checked_histories
 from ._elicitation_identification import Identification
 from ._elicitation_objective import Objective, Predictor
 from ._elicitation_parameters import Parameters
+from ._rows_divergences import kl_nats
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ def scores(
         kl[rows] = divergence
         share = shares[rows]
         log_q = np.log(np.where(q > 0.0, q, 1.0))
-        baseline += float(share @ np.sum(q * (log_q - log_centre), axis=1))
+        baseline += float(share @ kl_nats(q, log_q, centre, log_centre))
         residual += float(share @ np.sum((q - p) ** 2, axis=1))
         spread += float(share @ np.sum((q - centre) ** 2, axis=1))
         absolute += float(share @ np.mean(np.abs(q - p), axis=1))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._report_words import bits_line, range_line, recovery_line
+from ._rows_divergences import divergences
 from ._study_shots import in_order
 from .display import number, percent, show, table_html
 
@@ -258,7 +259,7 @@ def _exact_table(result: StudyResult) -> str:
         return ""
     log_model = shots.rows.log_probs.astype(np.float64)
     model, exact = np.exp(log_model), shots.exact
-    kl = np.sum(exact * (np.log(exact) - log_model), axis=1) / np.log(2.0)
+    kl = divergences(np.log(exact), log_model) / np.log(2.0)
     names = truth.tokens or [str(j) for j in range(truth.n_tokens)]
     chosen = np.argsort(-exact.mean(axis=0), kind="stable")[:3]
     columns = ["shot", "shown last"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import divergences
+from ._rows_divergences import divergences
 
 if TYPE_CHECKING:
     from ._study_inputs import Shots

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._numbers import plain
+from ._rows_divergences import entropy_nats, kl_nats
 from ._windtunnel_sequences import BLOCK_NUMBERS, checked
 from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor
-from .rows import as_log_probs, divergences
+from .rows import as_log_probs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -219,7 +220,10 @@ def _measured(
         raise ValueError(f"the model gave shape {tuple(found.shape)}; it must be {truth.shape}")
     rows = as_log_probs(found.reshape(-1, task.n_tokens), kind)[0]
     log_q = rows.astype(np.float64).reshape(truth.shape)
-    return _entropy(truth), _entropy(log_q), divergences(truth, log_q) / np.log(2.0)
+    p, q = np.exp(truth), np.exp(log_q)
+    nats = entropy_nats(p, truth), entropy_nats(q, log_q), kl_nats(p, truth, q, log_q)
+    bayes, own, apart = (each / np.log(2.0) for each in nats)
+    return bayes, own, apart
 
 
 def _wrapped(task: Task, model: Any, token_ids: ArrayLike, prefix: Sequence[int]) -> TokenPredictor:
@@ -232,10 +236,3 @@ def _wrapped(task: Task, model: Any, token_ids: ArrayLike, prefix: Sequence[int]
             f"token_ids has {predictor.n_tokens} ids and the task {task.n_tokens} tokens"
         )
     return predictor
-
-
-def _entropy(log_probs: Floats) -> Floats:
-    """In bits, along the last axis."""
-    p = np.exp(log_probs)
-    with np.errstate(invalid="ignore"):
-        return -np.where(p > 0.0, p * log_probs, 0.0).sum(axis=-1) / np.log(2.0)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from ._names import in_order, order_of
 from ._numbers import plain, reals
+from ._rows_divergences import entropy_nats, kl_nats
 from ._weights import weighted_mean
 from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
@@ -217,17 +218,13 @@ def _led(matrix: TransitionMatrix, contexts: Ids) -> Ids:
 
 def _divergences(p: Floats, log_q: Floats) -> tuple[Floats, ...]:
     """KL both ways, total variation and Hellinger of rows (n, V), and the entropy of p."""
-    q = np.exp(log_q)
-    log_p = np.log(p)
-    difference = log_p - log_q
-    with np.errstate(invalid="ignore"):
-        backward = np.where(q > 0.0, -q * difference, 0.0)
+    q, log_p = np.exp(log_q), np.log(p)
     return (
-        np.sum(p * difference, axis=1),
-        backward.sum(axis=1),
+        kl_nats(p, log_p, q, log_q),
+        kl_nats(q, log_q, p, log_p),
         0.5 * np.abs(p - q).sum(axis=1),
         np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=1)),
-        -np.sum(p * log_p, axis=1),
+        entropy_nats(p, log_p),
     )
 
 

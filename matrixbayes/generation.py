@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from ._core import posterior_learning
 from ._numbers import plain
+from ._rows_divergences import divergences
 from .matrix import columns_of
 from .mixture import DirichletMixture
-from .rows import as_log_probs, divergences
+from .rows import as_log_probs
 
 if TYPE_CHECKING:
     import pandas as pd

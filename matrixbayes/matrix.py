@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import display
 from ._names import no_such_token
+from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 
@@ -297,10 +298,7 @@ class PosteriorPath:
                 f"column {v} is {tokens[v]!r} in the rows and {self.tokens[v]!r} in the prior; "
                 "bring the tokens into the same order"
             )
-        log_q = log_q.astype(np.float64)
-        q, p = np.exp(log_q), self._predictive
-        ratio = np.where(q > 0.0, log_q, 0.0) - np.log(p)
-        return np.sum(q * ratio - q + p, axis=1) / _unit(base)
+        return divergences(log_q, np.log(self._predictive)) / _unit(base)
 
     def __repr__(self) -> str:
         return display.path_text(self)

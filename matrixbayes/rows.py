@@ -3,7 +3,6 @@
 Contents
     as_log_probs      what a caller hands in (rows, or an array) as log-probabilities
     NextTokenRows     log-probabilities with the tokens, contexts and hidden states they belong to
-    divergences       Kullback-Leibler divergences of rows from others
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ._rows_ingest import flat_logits, log_probs_of, rows_of_generate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextTokenRows", "as_log_probs", "divergences"]
+__all__ = ["NextTokenRows", "as_log_probs"]
 
 FORMAT, VERSION = "matrixbayes.rows", 1
 
@@ -357,19 +356,3 @@ def _named(
     """The names of columns: those given, or the rows' own; and where they are among the rows'."""
     names = string_labels(rows) if tokens is None else tuple(tokens)
     return names, order_of(labels_of(rows), names, "the columns of the rows and tokens")
-
-
-def divergences(log_p: NDArray[np.floating], log_q: NDArray[np.floating]) -> NDArray[np.float64]:
-    """KL(p || q) in nats along the last axis.
-
-    Not below 0, though rows sum to 1 to rounding only: what p and q miss of it is counted.
-
-    Examples
-    --------
-    >>> divergences(np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])).round(4)
-    array([0.1438])
-    """
-    p, q = (np.exp(rows, dtype=np.float64) for rows in (log_p, log_q))
-    with np.errstate(invalid="ignore"):
-        terms = np.where(p > 0.0, p * (log_p - log_q), 0.0)
-    return np.maximum(np.sum(terms - p + q, axis=-1), 0.0)

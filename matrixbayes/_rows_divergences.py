@@ -1,0 +1,45 @@
+"""Numbers of rows in nats: their entropy, and how far others are from them.
+
+Contents
+    divergences    Kullback-Leibler divergences, from logarithms
+    kl_nats        the same, where the probabilities are there too
+    entropy_nats   entropies
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base_typing import Floats
+
+__all__ = ["divergences", "entropy_nats", "kl_nats"]
+
+
+def divergences(log_p: NDArray[np.floating], log_q: NDArray[np.floating]) -> Floats:
+    """KL(p || q) in nats along the last axis.
+
+    Not below 0, though rows sum to 1 to rounding only: what p and q miss of it is counted.
+
+    Examples
+    --------
+    >>> divergences(np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])).round(4)
+    array([0.1438])
+    """
+    p, q = (np.exp(rows, dtype=np.float64) for rows in (log_p, log_q))
+    return kl_nats(p, log_p, q, log_q)
+
+
+def kl_nats(
+    p: Floats, log_p: NDArray[np.floating], q: Floats, log_q: NDArray[np.floating]
+) -> Floats:
+    """`divergences` of probabilities and their logarithms."""
+    with np.errstate(invalid="ignore"):
+        terms = np.where(p > 0.0, p * (log_p - log_q), 0.0)
+    return np.maximum(np.sum(terms - p + q, axis=-1), 0.0)
+
+
+def entropy_nats(p: Floats, log_p: NDArray[np.floating]) -> Floats:
+    """The entropy of each row, along the last axis."""
+    with np.errstate(invalid="ignore"):
+        return np.maximum(-np.where(p > 0.0, p * log_p, 0.0).sum(axis=-1), 0.0)
