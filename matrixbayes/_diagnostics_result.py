@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._base_arguments import probability
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -199,8 +200,7 @@ def no_power(why: str) -> None:
 
 def check_options(n_boot: int, level: float, n_tests: int = 1) -> None:
     """Of every test, and of a card of several whose smallest p-value counts `n_tests` times."""
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; it must be between 0 and 1")
+    probability(level, "level", inside=True)
     least = int(np.ceil(n_tests / level - 1e-9)) - 1
     if n_boot < least:
         of_tests = f" after Holm's correction for {n_tests} tests" if n_tests > 1 else ""

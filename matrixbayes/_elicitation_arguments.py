@@ -18,10 +18,11 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_arguments import probability, whole
 from ._elicitation_design import FAMILIES
 from ._elicitation_parameters import TEMPERATURE_RANGE
 from ._names import difference
-from ._numbers import reals, unmasked, whole
+from ._numbers import reals, unmasked
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -80,16 +81,10 @@ def check_options(options: Options, n_boot: int, cv: int | None, level: float) -
         value = values[name]
         if name == "n_starts" and value is None:
             continue
-        try:
-            whole(value, name, low)
-        except ValueError:
-            raise ValueError(
-                f"{name} must be a whole number of at least {low}, not {value!r}"
-            ) from None
+        whole(value, name, low)
     if not (_is_number(options.tol) and 0.0 < options.tol < np.inf):
         raise ValueError(f"tol must be above 0, not {options.tol!r}")
-    if not (_is_number(level) and 0.0 < level < 1.0):
-        raise ValueError(f"level must be between 0 and 1, not {level!r}")
+    probability(level, "level", inside=True)
     discount, temperature = options.discount, options.temperature
     if discount != "fit" and not (_is_number(discount) and 0.0 < discount <= 1.0):
         raise ValueError(

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_arguments import generator_of as generator_of
 from ._numbers import plain, reals
 
 __all__ = [
     "FLOOR",
     "ParametersMixin",
     "distinct_rows",
-    "generator_of",
     "numeric",
     "without_zeros",
 ]
@@ -117,13 +117,6 @@ def numeric(X: Any) -> Any:
             f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 2 is required."
         )
     return reals(array, "rows") if array.dtype.kind in "biuO" else array
-
-
-def generator_of(random_state: Any) -> np.random.Generator:
-    """The generator of a seed; a Generator as it is, an old RandomState by a draw from it."""
-    if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**31 - 1)
-    return np.random.default_rng(random_state)
 
 
 def without_zeros(

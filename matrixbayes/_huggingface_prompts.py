@@ -20,7 +20,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numbers import plain, whole
+from ._base_arguments import is_whole
+from ._numbers import plain
 from .errors import ArgumentError
 
 __all__ = [
@@ -113,12 +114,12 @@ def positions_of(prompts: Sequence[Any], positions: Positions) -> list[str | Seq
             raise ValueError(f"positions={positions!r} is neither one of {known} nor numbers")
         return [positions] * len(prompts)
     given: list[Any] = list(positions)
-    if given and all(_is_number(p) for p in given):
+    if given and all(is_whole(p) for p in given):
         return [[int(p) for p in given]] * len(prompts)
     if len(given) != len(prompts):
         raise ValueError(f"positions has {len(given)} entries for {len(prompts)} prompts")
     for i, own in enumerate(given):
-        if isinstance(own, str) or not all(_is_number(p) for p in np.atleast_1d(own).tolist()):
+        if isinstance(own, str) or not all(is_whole(p) for p in np.atleast_1d(own).tolist()):
             raise TypeError(f"positions[{i}] is {own!r}; a prompt's positions are whole numbers")
     return [[int(p) for p in np.atleast_1d(own)] for own in given]
 
@@ -165,18 +166,6 @@ def untouched(tokenizer: Any) -> Iterator[None]:
 # ---------------------------------------------------------------------------
 # The forms of a prompt
 # ---------------------------------------------------------------------------
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def checked_batch_size(batch_size: Any) -> int:
-    """How many prompts run at once."""
-    try:
-        return whole(batch_size, "batch_size", 1)
-    except ValueError:
-        raise ValueError(f"batch_size is {batch_size!r}; it is a whole number from 1 on") from None
 
 
 def _as_pair(prompt: Any) -> tuple[str, str] | None:

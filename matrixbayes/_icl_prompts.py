@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._numbers import whole
-from .errors import ArgumentError
+from ._base_arguments import whole
 
 __all__ = ["Sequences", "Template", "strings", "whole_numbers"]
 
@@ -189,12 +188,7 @@ def whole_numbers(values: int | Iterable[int], what: str) -> list[int]:
     """Different whole numbers from 0 on, rising."""
     numbers = set()
     for value in values if np.iterable(values) else [np.asarray(values).item()]:
-        try:
-            numbers.add(whole(value, what, 0))
-        except ArgumentError:
-            raise TypeError(f"{what} has {value!r}; it must be a whole number") from None
-        except ValueError:
-            raise ValueError(f"{what} has {value}; it must not be negative") from None
+        numbers.add(whole(value, what, 0))
     if not numbers:
         raise ValueError(f"{what} is empty")
     return sorted(numbers)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_arguments import is_whole
 from ._numbers import exact_rows, plain, reals
 from .errors import ArgumentError, NoSuchTokenError
 
@@ -183,14 +184,10 @@ def column_of(token: Any, names: Names | None, n_tokens: int, whose: str) -> int
 
 def _number(token: Any) -> int | None:
     """A token's number; None where it is none."""
-    if isinstance(token, (bool, np.bool_)):
-        return None
-    try:
+    if is_whole(token):
         return operator.index(token)
-    except TypeError:
-        pass
-    is_whole = isinstance(token, (float, np.floating)) and float(token).is_integer()
-    return int(token) if is_whole else None
+    rounded = isinstance(token, (float, np.floating)) and float(token).is_integer()
+    return int(token) if rounded else None
 
 
 def numbers_of(labels: Iterable[Any], names: Names | None, whose: str, what: str) -> NDArray[Any]:

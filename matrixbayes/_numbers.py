@@ -5,7 +5,6 @@ Contents
     reals       real numbers, as float64
     floats      real numbers, in float32 where they come so
     wholes      whole numbers, as int64
-    whole       one whole number of a range: a size, a place
     entries     row, column and value of each entry of a sparse matrix
     exact_rows  sparse rows, each entry once
     unmasked    refuse an array with masked entries
@@ -16,13 +15,13 @@ size.  A whole number may be written as a float (682.0) in an array, and not whe
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_arguments import whole as whole
 from .errors import ArgumentError
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "reals",
     "unmasked",
     "where",
-    "whole",
     "wholes",
 ]
 
@@ -127,22 +125,6 @@ def wholes(given: Any, name: str, place: Place | None = None, truth: bool = Fals
         why = f"of type {array.dtype}; {name} must be whole numbers"
         raise ArgumentError(f"{at} is {value}, " + (why if kind == "f" else "above 2**63 - 1"))
     return array.astype(np.int64) if found is None else found
-
-
-def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
-    """One whole number from `least` to `most`: of any type of integers, but no truth value."""
-    try:
-        if isinstance(value, (bool, np.bool_)) or str(getattr(value, "dtype", "")).endswith("bool"):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise ArgumentError(f"{name} is {value!r}; it must be a whole number, an integer") from None
-    if number >= least and (most is None or number <= most):
-        return number
-    span = f"from {least} to {most}" if most is not None else f"{least} at least"
-    if most is None and least == 0:
-        span = "not negative"
-    raise ValueError(f"{name} is {number}; it must be {span}")
 
 
 def exact_rows(given: Any, name: str) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._numbers import entries, exact_rows, plain, reals, whole
+from ._base_arguments import real as real
+from ._base_arguments import whole
+from ._numbers import entries, exact_rows, plain, reals
 from ._transition_prior import Concentration
 from .errors import ArgumentError
 from .mixture import DirichletMixture
@@ -17,7 +19,6 @@ __all__ = [
     "check_counts",
     "checked_prior",
     "concentrations",
-    "real",
     "sparse",
     "vocabulary_size",
 ]
@@ -25,15 +26,6 @@ __all__ = [
 Ids = NDArray[np.int64]
 
 MAX_TOKENS = 2**32
-
-
-def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -> float:
-    """A number above 0, or from `least` on, to `most`."""
-    number = float(value)
-    if not (number > 0.0 if least is None else number >= least) or not number <= most:
-        start = "above 0" if least is None else f"from {least:g}"
-        raise ValueError(f"{name} is {number:g}; it must be {start} and at most {most:g}")
-    return number
 
 
 def checked_prior(prior: Any) -> DirichletMixture | float:

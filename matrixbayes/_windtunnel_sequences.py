@@ -1,11 +1,11 @@
 """What wind tunnels do with sequences: their counts, random places in rows, and log-probabilities.
 
 Contents
-    check_positive, checked, possible    arguments, sequences, and rows that allow them
-    seen, followers                      counts before each position
-    draws, chosen                        tokens from rows
-    components, from_urn                 tokens without rows
-    log_sum_exp, log_product             of numbers that may be too small for a double
+    checked, possible           sequences, and rows that allow them
+    seen, followers             counts before each position
+    draws, chosen               tokens from rows
+    components, from_urn        tokens without rows
+    log_sum_exp, log_product    of numbers that may be too small for a double
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._numbers import plain, whole
+from ._numbers import plain
 from .mixture import DirichletMixture
 
 __all__ = [
     "BLOCK_NUMBERS",
-    "check_positive",
     "checked",
     "chosen",
     "components",
@@ -81,14 +80,6 @@ def log_product(log_x: Floats, matrix: Floats) -> Floats:
             i, j = np.nonzero(small & can_be)
             found[i, j] = log_sum_exp(log_x[i] + np.log(matrix.T[j]), axis=1)[:, 0]
     return found
-
-
-def check_positive(value: int, name: str) -> None:
-    """A positive whole number."""
-    try:
-        whole(value, name, 1)
-    except ValueError:
-        raise ValueError(f"{name} is {value}; it must be a positive whole number") from None
 
 
 def followers(tokens: Ids, n_tokens: int) -> Floats:

@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_arguments import probability, whole
 from ._windtunnel_sequences import (
     BLOCK_NUMBERS,
-    check_positive,
     checked,
     chosen,
     components,
@@ -193,7 +193,7 @@ class Bijection:
     size: int
 
     def __post_init__(self) -> None:
-        check_positive(self.size, "size")
+        whole(self.size, "size", 1)
 
     @property
     def n_tokens(self) -> int:
@@ -341,10 +341,9 @@ class Switch:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(self.n_inputs, "n_inputs")
+        whole(self.n_inputs, "n_inputs", 1)
         for name in ("flipped", "noise"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+            probability(getattr(self, name), name)
 
     @property
     def n_tokens(self) -> int:

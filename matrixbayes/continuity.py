@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_arguments import probability, whole
 from ._continuity_affine import AffineTest, affine_test
 from ._continuity_heads import (
     HeadBound,
@@ -129,10 +130,9 @@ def check_continuity(
     n = len(map)
     if n < 3:
         raise ValueError(f"there are {n} rows; continuity needs at least 3")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; it must be between 0 and 1")
-    if n_boot < 0 or n_permutations < 0:
-        raise ValueError("n_boot and n_permutations must not be negative")
+    level = probability(level, "level", inside=True)
+    n_boot = whole(n_boot, "n_boot", 0)
+    n_permutations = whole(n_permutations, "n_permutations", 0)
     if texts is not None and len(texts) != n:
         raise ValueError(f"there are {len(texts)} texts for {n} rows")
     generator = np.random.default_rng(rng)

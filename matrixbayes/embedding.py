@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _continuity_distances as distances
 from . import parallel
+from ._base_arguments import whole
 from ._continuity_distances import RowBlock, embedding_block, embedding_pairs, row_pairs
 from ._numbers import floats, wholes
 from ._parallel_progress import bar
@@ -222,8 +223,7 @@ class EmbeddingMap:
         """
         _check_metrics(metric, embedding_metric)
         n = len(self)
-        if not 1 <= n_neighbors < n:
-            raise ValueError(f"n_neighbors is {n_neighbors}; it must be from 1 to {n - 1}")
+        n_neighbors = whole(n_neighbors, "n_neighbors", 1, n - 1)
         step = max(1, min(distances.MOST_ROWS, distances.CELLS // max(n, 1)))
         cuts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
         nearest: list[Numbers] = []

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._base_arguments import is_whole
 from ._core import posterior_learning
 from ._numbers import plain
 from ._rows_divergences import divergences
@@ -236,7 +237,7 @@ def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
 
 def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
     """The tokens given, or as many as are asked for from the model."""
-    if not isinstance(tokens, (int, np.integer)) or isinstance(tokens, bool):
+    if not is_whole(tokens):
         if not np.iterable(tokens):
             raise TypeError(f"tokens is {tokens!r}; give tokens, or how many to sample")
         text = _columns(tokens, prior, "tokens")

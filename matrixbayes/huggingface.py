@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._base_arguments import whole
 from ._huggingface_answers import Columns, Other, Vocab, make_columns
 from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes
@@ -23,7 +24,6 @@ from ._huggingface_progress import check_memory
 from ._huggingface_prompts import (
     Positions,
     as_list,
-    checked_batch_size,
     encode_prompts,
     first_of_equals,
     untouched,
@@ -138,7 +138,7 @@ def collect(
     >>> rows[:, ...].probs().argmax(axis=1)
     array([0, 2])
     """
-    batch_size = checked_batch_size(batch_size)
+    batch_size = whole(batch_size, "batch_size", 1)
     prompts = as_list(prompts)
     forward = Forward(model, hidden=hidden)
     with untouched(tokenizer):

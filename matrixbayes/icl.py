@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._base_arguments import probability, whole
 from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
 from ._names import counted
-from ._numbers import reals, whole
+from ._numbers import reals
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -256,8 +257,7 @@ def fit_icl_curve(
     (10.0, 0.8, 6.0)
     """
     points = Points.checked(shots, probabilities, others, weights, groups)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; it must be between 0 and 1")
+    level = probability(level, "level", inside=True)
     n_boot = whole(n_boot, "n_boot", 0)
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")

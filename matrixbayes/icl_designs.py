@@ -14,11 +14,11 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from ._base_arguments import probability
 from ._icl_label_design import LabelCurve, LabelDesign
 from ._icl_prompts import Sequences, Template, strings, whole_numbers
 
@@ -196,10 +196,7 @@ def _fractions(fraction: float | Iterable[float]) -> list[float]:
     if not given:
         raise ValueError("fraction is empty")
     for f in given:
-        if not isinstance(f, Real) or isinstance(f, bool):
-            raise TypeError(f"fraction is {f!r}; it must be a number from 0 to 1")
-        if not 0.0 <= float(f) <= 1.0:
-            raise ValueError(f"fraction is {f}; it must be from 0 to 1")
+        probability(f, "fraction")
     return given
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._base_arguments import is_whole, probability
 from ._names import no_such_token
 from ._rows_divergences import divergences
 from .mixture import DirichletMixture
@@ -86,7 +87,7 @@ def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tupl
                 raise ValueError(f"{what}[{i}]: {no_such_token(item, prior.tokens, 'the prior')}")
             columns.append(number_of[item])
             continue
-        if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
+        if not is_whole(item):
             raise TypeError(
                 f"{what}[{i}] is {item!r} ({type(item).__name__}); "
                 "give the name of a token or a column number"
@@ -226,8 +227,7 @@ class PosteriorPath:
         """
         if isinstance(tokens, (str, bytes)):
             raise TypeError(f"tokens must be a sequence; for a single token write [{tokens!r}]")
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must lie between 0 and 1, not {level!r}")
+        level = probability(level, "level", inside=True)
         if tokens is None:
             columns = tuple(range(self.prior.n_tokens))
         else:

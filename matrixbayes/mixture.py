@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, display, interop, io, lattice
+from ._base_arguments import probability, whole
 from ._names import column_of, counted, in_order, labels_of, order_of, string_labels
-from ._numbers import plain, reals, whole
+from ._numbers import plain, reals
 from ._weights import without_weightless
 from .reduction import Reduction, reduce
 from .rows import as_log_probs
@@ -334,8 +335,7 @@ class DirichletMixture(_core.DirichletMixture):
         >>> round(low, 12), round(high, 12)
         (0.05, 0.95)
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level is {level}; it must be between 0 and 1")
+        level = probability(level, "level", inside=True)
         a, b = self.marginal(token).alpha.T
         tail = 0.5 * (1.0 - level)
         return _quantile(self.weights, a, b, tail), _quantile(self.weights, a, b, 1.0 - tail)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._base_arguments import is_whole
+
 if TYPE_CHECKING:
     from threadpoolctl import threadpool_limits
 
@@ -60,7 +62,7 @@ def job_count(n_jobs: int | None) -> int:
     """How many workers that is."""
     if n_jobs is None:
         return available_cores()
-    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
+    if not is_whole(n_jobs) or n_jobs == 0:
         raise ValueError(
             f"n_jobs is {n_jobs!r}; it must be a whole number, positive or negative (-1: every "
             "core), or None"

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_arguments import whole
 from ._huggingface_forward import Batch, Forward, batches_of
-from ._huggingface_prompts import Prompt, checked_batch_size
+from ._huggingface_prompts import Prompt
 from ._numbers import plain
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class TokenPredictor:
         prefix: Sequence[int] | NDArray[np.integer[Any]] = (),
         batch_size: int = 64,
     ) -> None:
-        self.batch_size = checked_batch_size(batch_size)
+        self.batch_size = whole(batch_size, "batch_size", 1)
         with _evaluating(model):
             self._forward = Forward(model)
         known = min(self._forward.n_ids, self._forward.width)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_arguments import whole
 from ._base_k_means import seeds
-from ._numbers import whole
 
 Floats = NDArray[np.float64]
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)

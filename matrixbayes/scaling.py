@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._numbers import reals, whole
+from ._base_arguments import whole
+from ._numbers import reals
 from ._scaling_search import baseline, bayesian, search
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display, parallel
-from ._estimator import generator_of, without_zeros
+from ._base_arguments import generator_of, is_whole
+from ._estimator import without_zeros
 from ._numbers import exact_rows, plain
 from ._weights import checked_weights, merged, present, weights_of
 from .errors import ConvergenceWarning
@@ -169,7 +170,7 @@ def select_prior(
 def _sizes(n_components: int | Iterable[int]) -> list[int]:
     """The sizes to try, each once."""
     several = isinstance(n_components, Iterable) and getattr(n_components, "ndim", 1) != 0
-    if isinstance(n_components, (str, bytes)) or not (several or _is_whole(n_components)):
+    if isinstance(n_components, (str, bytes)) or not (several or is_whole(n_components)):
         raise TypeError(
             f"n_components is {n_components!r}; give one number of components, such as 3, or "
             "several, such as range(1, 9)"
@@ -178,18 +179,9 @@ def _sizes(n_components: int | Iterable[int]) -> list[int]:
     if not sizes:
         raise ValueError("n_components is empty; give at least one number of components")
     for size in sizes:
-        if not _is_whole(size) or size < 1:
+        if not is_whole(size) or size < 1:
             raise ValueError(f"n_components holds {size!r}; each must be a positive integer")
     return list(dict.fromkeys(operator.index(size) for size in sizes))
-
-
-def _is_whole(number: object) -> bool:
-    """Whether it is an integer of any kind, but no truth value."""
-    try:
-        operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return not isinstance(number, (bool, np.bool_))
 
 
 def _judged(
@@ -287,7 +279,7 @@ def _held(rows: Any, weights: Floats | None, n_folds: int) -> Floats:
         size[np.cumsum(times) - 1] = w - unit * (times - 1)
         n_pieces, what = len(row), "rows"
         piece = np.arange(n_pieces)
-    if not _is_whole(n_folds) or not 2 <= n_folds <= n_pieces:
+    if not is_whole(n_folds) or not 2 <= n_folds <= n_pieces:
         raise ValueError(f"n_folds is {n_folds}; it must be from 2 to the {n_pieces} {what}")
     order = np.random.default_rng(0).permutation(n_pieces)
     fold = np.empty(n_pieces, dtype=np.intp)

@@ -104,7 +104,7 @@ def test_intervals_of_some_tokens(path: PosteriorPath) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 90, float("nan")])
 def test_level_is_a_probability(path: PosteriorPath, level: float) -> None:
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="it must be between 0 and 1"):
         path.interval(level)
 
 
