@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._names import in_order, labels_of, numbers_of, order_of
+from ._names import columns_in, labels_of, numbers_of, order_of
 from ._numbers import exact_rows, is_named, plain, reals
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _from_counts(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
         matrix = exact_rows(histories, "counts")
     else:
         order = order_of(labels_of(histories), names, "the columns of counts and the predictions")
-        matrix = in_order(reals(histories, "counts"), order)
+        matrix = columns_in(reals(histories, "counts"), order)
     if matrix.ndim != 2 or matrix.shape[1] != n_tokens:
         raise ValueError(
             f"counts have shape {matrix.shape}, but the predictions have {n_tokens} tokens; "

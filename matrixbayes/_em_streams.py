@@ -19,7 +19,7 @@ from . import parallel
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._estimator import without_zeros
-from ._names import in_order, labels_of, order_of, string_labels
+from ._names import columns_in, labels_of, order_of, string_labels
 from ._numbers import exact_rows, plain
 from ._weights import weights_of
 from .mixture import DirichletMixture
@@ -275,7 +275,7 @@ def _two_axes(chunk: Any, names: tuple[str, ...] | None) -> Any:
         chunk = chunk[np.newaxis]
     if chunk.ndim != 2:
         raise ValueError(f"a chunk has shape {chunk.shape}; it needs (n, V), or (V,)")
-    return in_order(chunk, order)
+    return columns_in(chunk, order)
 
 
 def _chunks(X: Iterable[Any], names: tuple[str, ...] | None) -> Callable[[int], Iterator[Any]]:

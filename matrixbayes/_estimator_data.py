@@ -13,7 +13,7 @@ from . import em, parallel
 from ._em_streams import is_stream
 from ._estimator import numeric, without_zeros
 from ._estimator_penalty import GammaPrior, Penalty
-from ._names import in_order, labels_of, order_of, string_labels
+from ._names import columns_in, labels_of, order_of, string_labels
 from ._numbers import plain, whole
 from ._rows_ingest import log_probs_of
 from ._weights import checked_weights, n_units, present, spread, weights_of
@@ -98,11 +98,11 @@ class DataMixin:
         order, tokens = self._order(X, wanted), string_labels(X)
         data: em.Data
         if self.kind == "counts" and not isinstance(X, NextTokenRows):
-            rows = em.encode(X if order is None else in_order(plain(X, "counts"), order))
+            rows = em.encode(X if order is None else columns_in(plain(X, "counts"), order))
             kept = np.ones(rows.n_rows, dtype=bool)
             data = CountData(rows, weights_of(weights, kept), pool)
         else:
-            log_probs, kept = without_zeros(in_order(self._log_probs(X), order), policy)
+            log_probs, kept = without_zeros(columns_in(self._log_probs(X), order), policy)
             data = RowData(log_probs, weights_of(weights, kept), pool)
         n_dropped = len(kept) - data.n_rows
         return data, tokens, kept if there is None else spread(kept, there), n_dropped

@@ -3,7 +3,7 @@
 Contents
     labels_of       the names of the columns of what a caller hands in
     order_of        where the columns of one are among those of another
-    in_order        rows with their columns in the order of another's names
+    columns_in      rows with their columns in the order of another's names
     token_names     the names of tokens, checked
     column_of       the column of one token, by name or number
     counted         labels, counted
@@ -26,9 +26,9 @@ from .errors import ArgumentError, NoSuchTokenError
 
 __all__ = [
     "column_of",
+    "columns_in",
     "counted",
     "difference",
-    "in_order",
     "labels_of",
     "near",
     "no_such_token",
@@ -111,7 +111,7 @@ def order_of(
     return np.array([place[name] for name in wanted], dtype=np.intp)
 
 
-def in_order(array: NDArray[Any], order: NDArray[np.intp] | None) -> NDArray[Any]:
+def columns_in(array: NDArray[Any], order: NDArray[np.intp] | None) -> NDArray[Any]:
     """The columns of rows, or the entries of a vector, in an order that `order_of` gave."""
     return array if order is None else np.ascontiguousarray(array[..., order])
 
@@ -242,7 +242,7 @@ def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tupl
     wanted: Any = names
     if names is None and given is not None and set(given) == set(range(n_tokens)):
         wanted = range(n_tokens)  # column numbers, in another order
-    array = in_order(array, order_of(given, wanted, f"the columns of counts and {whose}"))
+    array = columns_in(array, order_of(given, wanted, f"the columns of counts and {whose}"))
     return (array[np.newaxis], True) if array.ndim == 1 else (array, False)
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from ._names import in_order, order_of
+from ._names import columns_in, order_of
 from ._plot_style import (
     COLOURS,
     MARKERS,
@@ -102,7 +102,7 @@ def compare_components(
     spread = np.linspace(-0.24, 0.24, len(mixtures)) if len(mixtures) > 1 else np.zeros(1)
     for i, (name, mixture) in enumerate(mixtures.items()):
         order = order_of(mixture.tokens, first.tokens, f"the tokens of {name!r} and the first")
-        alpha = in_order(np.asarray(mixture.alpha), order)[component]
+        alpha = columns_in(np.asarray(mixture.alpha), order)[component]
         words = f"{name}: weight {mixture.weights[component]:.2f}, A = {alpha.sum():.4g}"
         x, y = np.arange(n) + spread[i], alpha / alpha.sum()
         ax.vlines(x, 0.0, y, color=COLOURS[i], linewidth=1.6, linestyle=STYLES[i])

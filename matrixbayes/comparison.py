@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
-from ._names import in_order, order_of
+from ._names import columns_in, order_of
 from ._numbers import plain, reals
 from ._rows_divergences import entropy_nats, kl_nats
 from ._weights import weighted_mean
@@ -141,7 +141,7 @@ def compare(
     order = order_of(
         names, matrix.tokens, "the names of the rows' tokens are not those of the matrix's"
     )
-    log_probs = in_order(log_probs, order)
+    log_probs = columns_in(log_probs, order)
     if contexts is None:
         if not isinstance(rows, NextTokenRows):
             raise ValueError("give contexts: what each of the rows comes after")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, display, interop, io, lattice
 from ._base_arguments import probability, whole
-from ._names import column_of, counted, in_order, labels_of, order_of, string_labels
+from ._names import column_of, columns_in, counted, labels_of, order_of, string_labels
 from ._numbers import plain, reals
 from ._weights import without_weightless
 from .reduction import Reduction, reduce
@@ -87,7 +87,7 @@ class DirichletMixture(_core.DirichletMixture):
             return super().__new__(cls, weights, alpha, tokens=names)  # the core checks the rest
         order = order_of(labels_of(alpha), names, "the columns of alpha and tokens")
         names = string_labels(alpha) if names is None else names
-        table = in_order(reals(alpha, "alpha"), order)
+        table = columns_in(reals(alpha, "alpha"), order)
         return super().__new__(cls, reals(weights, "weights"), table, tokens=names)
 
     # -- rows -------------------------------------------------------------------
@@ -153,7 +153,7 @@ class DirichletMixture(_core.DirichletMixture):
         if single:
             rows = plain(rows, "rows")[np.newaxis]
         log_probs, _ = as_log_probs(rows, kind)
-        log_probs = in_order(
+        log_probs = columns_in(
             log_probs, order_of(given, self.tokens, "the columns of rows and the mixture's tokens")
         )
         if log_probs.shape[1] != self.n_tokens:
@@ -528,7 +528,7 @@ class DirichletMixture(_core.DirichletMixture):
         sample_weight, rows = without_weightless(sample_weight, rows)
         log_probs, names = as_log_probs(rows, kind)
         tokens = names if tokens is None else tuple(tokens)
-        logs = in_order(
+        logs = columns_in(
             log_probs, order_of(names, tokens, "the columns of rows and tokens")
         ).astype(np.float64)
         shares = lattice.checked_shares(sample_weight, len(logs))

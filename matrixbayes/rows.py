@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _rows_parts as parts
 from . import display, io
-from ._names import in_order, labels_of, order_of, string_labels, token_names
+from ._names import columns_in, labels_of, order_of, string_labels, token_names
 from ._rows_ingest import flat_logits, log_probs_of, rows_of_generate
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
         names, columns = self.tokens, None
         if not isinstance(self.log_probs, np.ndarray):
             names, columns = _named(self.log_probs, names)
-        log_probs = in_order(as_log_probs(self.log_probs, "log_probs")[0], columns)
+        log_probs = columns_in(as_log_probs(self.log_probs, "log_probs")[0], columns)
         n, width = log_probs.shape
         ids, offsets = parts.contexts(self.input_ids, self.offsets, n)
         self._set(
@@ -316,7 +316,7 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
             return cls(tokens=None if tokens is None else tuple(tokens), **found)
         flat = flat_logits(logits)
         names, columns = _named(flat, None if tokens is None else tuple(tokens))
-        log_probs = in_order(as_log_probs(flat, kind)[0], columns)
+        log_probs = columns_in(as_log_probs(flat, kind)[0], columns)
         return cls(log_probs, tokens=names, meta=dict(meta or {}))
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._names import in_order, order_of
+from ._names import columns_in, order_of
 from ._study_inputs import BUNDLED, Shots, UsageError, load_model, read_shots
 from ._study_shots import ShotStudy, follow
 
@@ -295,7 +295,7 @@ def _usable_truth(task: _Task, rows: NextTokenRows) -> tuple[DirichletMixture | 
     names = None if truth is None else truth.tokens
     if truth is not None and names is not None and set(names) == set(rows.tokens or ()):
         order = order_of(names, rows.tokens, "the tokens of the true prior")
-        alpha = in_order(truth.alpha, order)
+        alpha = columns_in(truth.alpha, order)
         truth = type(truth)(truth.weights, alpha, tokens=rows.tokens)
     elif truth is not None and rows.tokens != names:
         truth = None
