@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import plot
-from ._study_shots import in_order
+from ._study_shots import aligned
 from .display import show
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _truth_figure(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
     assert result.truth is not None
     found = {"true": result.truth}
     for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.prior)):
-        ordered = None if mixture is None else in_order(result.truth, mixture)
+        ordered = None if mixture is None else aligned(result.truth, mixture)
         if ordered is not None:
             found[name] = ordered
     if len(found) == 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._report_words import bits_line, range_line, recovery_line
 from ._rows_divergences import divergences
-from ._study_shots import in_order
+from ._study_shots import aligned
 from .display import number, percent, show, table_html
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
     for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.prior)):
         if mixture is None:
             continue
-        ordered = in_order(truth, mixture)
+        ordered = aligned(truth, mixture)
         if ordered is not None:
             priors[name] = ordered
         else:

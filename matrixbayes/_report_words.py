@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._study_shots import Divergence, in_order
+from ._study_shots import Divergence, aligned
 from .display import percent, show
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def recovery_line(result: StudyResult) -> str | None:
     """How far the elicited prior is from the true one, in words."""
     if result.truth is None or result.elicited is None:
         return None
-    true, found = result.truth, in_order(result.truth, result.elicited)
+    true, found = result.truth, aligned(result.truth, result.elicited)
     if found is None:
         return f"{result.elicited.n_components} components were found, {true.n_components} are true"
     weight = float(np.abs(np.asarray(found.weights) - np.asarray(true.weights)).max())

@@ -4,7 +4,7 @@ Contents
     follow                  posterior paths beside the model's own predictions, over sequences
     ShotStudy, Divergence   what that finds
     match_components        which components of two mixtures correspond
-    in_order                one mixture with its components in the order of another
+    aligned                 one mixture with its components in the order of another
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .mixture import DirichletMixture
     from .rows import NextTokenRows
 
-__all__ = ["Divergence", "ShotStudy", "follow", "in_order", "match_components"]
+__all__ = ["Divergence", "ShotStudy", "aligned", "follow", "match_components"]
 
 Floats = NDArray[np.float64]
 Collect = Callable[[Sequence[str], Sequence[Sequence[int]]], "NextTokenRows"]
@@ -182,7 +182,7 @@ def match_components(
     return tuple(pairs.get(k) for k in range(reference.n_components))
 
 
-def in_order(reference: DirichletMixture, mixture: DirichletMixture) -> DirichletMixture | None:
+def aligned(reference: DirichletMixture, mixture: DirichletMixture) -> DirichletMixture | None:
     """`mixture` with its components in the order of `reference`; None if their numbers differ."""
     if mixture.n_components != reference.n_components:
         return None

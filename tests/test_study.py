@@ -26,8 +26,8 @@ from matrixbayes._study_shots import (
     Divergence,
     _average,
     _own_predictions,
+    aligned,
     follow,
-    in_order,
     match_components,
 )
 from matrixbayes.mixture import DirichletMixture
@@ -151,13 +151,13 @@ def test_components_are_matched_by_mean_and_weight() -> None:
     true = DirichletMixture([0.5, 0.3, 0.2], [[6, 1, 1], [1, 6, 1], [1, 1, 6]])
     found = DirichletMixture([0.2, 0.3, 0.5], [[2, 2, 11], [2, 12, 1], [13, 1, 2]])
     assert match_components(true, found) == (2, 1, 0)
-    ordered = in_order(true, found)
+    ordered = aligned(true, found)
     assert ordered is not None
     np.testing.assert_array_equal(ordered.alpha[0], [13, 1, 2])
     np.testing.assert_array_equal(ordered.weights, [0.5, 0.3, 0.2])
     fewer = DirichletMixture([0.6, 0.4], [[1, 7, 1], [9, 1, 1]])
     assert match_components(true, fewer) == (1, 0, None)
-    assert in_order(true, fewer) is None
+    assert aligned(true, fewer) is None
 
 
 def test_divergences_are_in_bits_and_the_right_way_round() -> None:
@@ -288,7 +288,7 @@ def test_the_study_recovers_the_truth(bundled) -> None:
     assert result.truth is not None
     assert result.prior.n_components == result.truth.n_components == 3
     assert result.elicitation.converged
-    found = in_order(result.truth, result.elicited)
+    found = aligned(result.truth, result.elicited)
     np.testing.assert_allclose(found.weights, result.truth.weights, atol=0.03)
     true_mean = result.truth.alpha / np.asarray(result.truth.concentration)[:, None]
     found_mean = found.alpha / np.asarray(found.concentration)[:, None]
@@ -297,7 +297,7 @@ def test_the_study_recovers_the_truth(bundled) -> None:
     assert (ratio > 0.75).all()
     assert (ratio < 1.33).all()
     # The rows are posterior means, so the prior fitted to them is more concentrated than the truth.
-    fitted = in_order(result.truth, result.prior)
+    fitted = aligned(result.truth, result.prior)
     assert (fitted.concentration > 1.2 * np.asarray(result.truth.concentration)).all()
 
 
