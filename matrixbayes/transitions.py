@@ -32,7 +32,6 @@ from ._transition_arguments import (
 from ._transition_backoff import BackoffRows
 from ._transition_counts import Levels
 from ._transition_discount import RealCounts
-from ._transition_evidence import backoff_evidence
 from ._transition_fit import fit_backoff
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
@@ -565,10 +564,7 @@ class TransitionMatrix:
         >>> round(matrix.log_evidence([0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]), 10)
         -13.9412617633
         """
-        rows, documents = self._rows, self._documents(tokens)
-        if isinstance(rows, BackoffRows):
-            return backoff_evidence(rows, documents)
-        return rows.log_evidence(documents)
+        return self._rows.log_evidence(self._documents(tokens))
 
     def perplexity(self, tokens: Any) -> float:
         """``exp(-log_prob / n)`` of text of n tokens: the vocabulary an even guess would have."""
