@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ._core import TransitionCounts
 from ._transition_counts import Levels, count, distinct
+from ._transition_fit import fit_backoff
 from ._transition_prior import (
     Concentration,
     Entries,
@@ -38,6 +39,8 @@ Pool = tuple[Executor | None, int]
 class BackoffRows:
     """Counts of contexts of 0 to m tokens, and their concentrations; it never changes."""
 
+    hierarchical, real = True, False
+
     def __init__(
         self, levels: Levels, prior: SharedPrior, concentrations: tuple[Concentration, ...]
     ) -> None:
@@ -48,6 +51,11 @@ class BackoffRows:
     def longest(self) -> TransitionCounts:
         """Counts of whole contexts."""
         return self.levels.counts[-1]
+
+    @property
+    def begin(self) -> Ids:
+        """What stands before a document: m begin tokens."""
+        return self.levels.begin
 
     @property
     def nbytes(self) -> int:
@@ -63,7 +71,7 @@ class BackoffRows:
 
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents behind begin tokens; `before` is what the first one goes on from."""
-        begin = self.levels.begin
+        begin = self.begin
         lead = begin if before is None or len(before) == 0 else before
         return [
             np.concatenate([lead if i == 0 else begin, each]) for i, each in enumerate(documents)
@@ -77,6 +85,18 @@ class BackoffRows:
     def with_counts(self, more: TransitionCounts) -> BackoffRows:
         """With more counts of whole contexts."""
         return BackoffRows(self.levels.with_more(more), self.prior, self.concentrations)
+
+    def scaled(self, factor: float, contexts: Ids | None) -> BackoffRows:
+        """Refused."""
+        raise ValueError("a hierarchy counts types, which do not fade")
+
+    def fitted(
+        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+    ) -> BackoffRows:
+        """The same counts with the concentrations of highest evidence."""
+        if options:
+            raise TypeError(f"a hierarchy has no option {next(iter(options))!r}")
+        return fit_backoff(self, n_components)
 
     # -- prediction ---------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 Contents
     count                 counts of one order, over any number of workers
     pairs, pair_blocks    what was counted, pair by pair
+    of_pairs              counts of given pairs
     distinct              different contexts, and which is whose
     Levels                counts of orders 0 to m, the shorter ones by types
 """
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 
 from . import parallel
 from ._core import TransitionCounts, TransitionUpdate
+from ._numbers import reals
 from ._transition_discount import RealCounts
 
-__all__ = ["Levels", "count", "distinct", "pair_blocks", "pairs"]
+__all__ = ["Levels", "count", "distinct", "of_pairs", "pair_blocks", "pairs"]
 
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
@@ -112,6 +114,16 @@ def pair_blocks(
         lengths = ends[1:] - ends[:-1]
         each = np.repeat(contexts[first:last].astype(np.int64), lengths, axis=0)
         yield each, tokens[start:end].astype(np.int64), times[start:end]
+
+
+def of_pairs(like: Any, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> Any:
+    """Counts of pairs, of the kind of other counts and over the same tokens; they do not fade."""
+    if isinstance(like, RealCounts):
+        none = RealCounts(like.order, like.n_tokens)
+        return none.with_rows(contexts, tokens, reals(times, "counts"))
+    counts = TransitionCounts(like.order, like.n_tokens)
+    counts.update_rows(contexts, tokens, times.astype(np.int64))
+    return counts
 
 
 def distinct(contexts: Ids) -> tuple[Ids, NDArray[np.intp]]:

@@ -44,14 +44,14 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
     rows = saved.rows
     header: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION if isinstance(rows.longest, RealCounts) else 1,
+        "version": VERSION if rows.real else 1,
         "order": saved.order,
         "n_tokens": saved.n_tokens,
         "tokens": None if saved.tokens is None else list(saved.tokens),
         "discount": saved.discount,
         "latest": saved.latest.tolist(),
-        "hierarchical": isinstance(rows, BackoffRows),
-        "real": isinstance(rows.longest, RealCounts),
+        "hierarchical": rows.hierarchical,
+        "real": rows.real,
         "prior": None,
     }
     arrays: dict[str, NDArray[Any]] = {}

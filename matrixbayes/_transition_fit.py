@@ -1,4 +1,8 @@
-"""Concentrations of a hierarchy, one order after the other, by maximum evidence.
+"""Priors of the rows that were seen, by maximum evidence.
+
+Contents
+    fit_shared     one prior for all rows, as the estimator fits it
+    fit_backoff    concentrations of a hierarchy, one order after the other
 
 With the shorter contexts' predictive m as the mean, the rows of an order have the evidence
 (MacKay & Peto 1995, with counts n)
@@ -12,19 +16,23 @@ weights are a concave problem, whose distance from the optimum is known.
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
 from ._core import TransitionCounts
-from ._transition_backoff import BackoffRows
 from ._transition_counts import BLOCK, pair_blocks
+from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, Entries, SharedPrior, sums
 from .errors import ConvergenceWarning
+from .mixture import DirichletMixture
 
-__all__ = ["fit_backoff"]
+if TYPE_CHECKING:
+    from ._transition_backoff import BackoffRows
+
+__all__ = ["fit_backoff", "fit_shared"]
 
 Floats = NDArray[np.float64]
 
@@ -34,32 +42,58 @@ MAX_ITER = 100
 GAP = 1e-6  # nats a row from the highest evidence
 
 
+class _SparseRows(NamedTuple):
+    """Compressed sparse rows, as an estimator takes them."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[Any]
+    data: NDArray[Any]
+    shape: tuple[int, int]
+
+
+def fit_shared(
+    counts: TransitionCounts | RealCounts,
+    n_components: int,
+    tokens: tuple[str, ...] | None,
+    options: dict[str, Any],
+) -> SharedPrior:
+    """The prior of all rows, fitted to those that were seen."""
+    from .prior import DirichletMixtureEstimator
+
+    _, indptr, columns, times = counts.all()
+    data = _SparseRows(indptr, columns, times, (len(indptr) - 1, counts.n_tokens))
+    estimator = DirichletMixtureEstimator(n_components, kind="counts", **options)
+    found = estimator.fit(data).prior_
+    named = DirichletMixture(found.weights, found.alpha, tokens=tokens)
+    return SharedPrior(named, counts.n_tokens)
+
+
 def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
     """Rows with the concentrations of orders 1 to m fitted.
 
     A mixture that was given as the empty context's prior is kept; a single alpha is fitted.
     """
     levels, prior = rows.levels, rows.prior
-    if isinstance(prior.given, float) and prior.n_tokens > 1:
+    if prior.symmetric and prior.n_tokens > 1:
         data = _Rows.of(levels.counts[0], 1.0 / prior.n_tokens)
         if data.totals.max(initial=0.0) > 1.0:
             concentration = float(_one(0, data).values[0])
             prior = SharedPrior(concentration / prior.n_tokens, prior.n_tokens)
-    found: tuple[Concentration, ...] = ()
+    rows = type(rows)(levels, prior, ())
     for level in range(1, levels.order + 1):
-        data = _Rows.of(levels.counts[level], BackoffRows(levels, prior, found))
+        data = _Rows.of(levels.counts[level], rows)
         if data.totals.max() <= 1.0:
             warnings.warn(
                 f"every context of {level} tokens was seen once, so that no concentration of order "
                 f"{level} is better than another; it is set to 1",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
             best = Concentration(np.ones(1), np.ones(1))
         else:
             best = _one(level, data) if n_components == 1 else _several(level, data, n_components)
-        found += (best,)
-    return BackoffRows(levels, prior, found)
+        rows = type(rows)(levels, prior, (*rows.concentrations, best))
+    return rows
 
 
 class _Rows(NamedTuple):
@@ -73,12 +107,12 @@ class _Rows(NamedTuple):
     def of(cls, counts: TransitionCounts, mean: BackoffRows | float) -> _Rows:
         _, indptr, tokens, times = counts.all()
         row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        if isinstance(mean, BackoffRows):
+        if isinstance(mean, float):
+            means = np.full(len(tokens), mean)
+        else:
             means = np.concatenate(
                 [mean.pair_probs(each[:, 1:], token) for each, token, _ in pair_blocks(counts)]
             )
-        else:
-            means = np.full(len(tokens), mean)
         entries = Entries(row, tokens.astype(np.int64), times.astype(np.float64))
         return cls(entries, sums(row, entries.counts, len(indptr) - 1), means)
 
@@ -111,7 +145,7 @@ def _one(level: int, rows: _Rows) -> Concentration:
                 "no further from their means than draws are" if found.x > 0 else "of one token each"
             ),
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return Concentration(np.ones(1), np.exp([found.x]))
 
@@ -128,7 +162,7 @@ def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
             f"the weights of the concentrations of order {level} may be {gap:.1e} nats a row from "
             "the highest evidence",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return Concentration(weights, values)
 

@@ -40,6 +40,11 @@ class SharedPrior:
             self.weights, self.concentration = np.ones(1), np.array([prior * n_tokens])
 
     @property
+    def symmetric(self) -> bool:
+        """Whether it is a number, the alpha of each token."""
+        return not isinstance(self.given, DirichletMixture)
+
+    @property
     def alpha(self) -> Floats:
         """(K, V), or (1, 1) where all tokens have the same."""
         if isinstance(self.given, DirichletMixture):

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from ._core import TransitionCounts
 from ._transition_counts import count, distinct, pair_blocks, pairs
 from ._transition_discount import RealCounts
-from ._transition_prior import Entries, SharedPrior, log_evidence, posterior_weights, sums
+from ._transition_fit import fit_shared
+from ._transition_prior import (
+    Concentration,
+    Entries,
+    SharedPrior,
+    log_evidence,
+    posterior_weights,
+    sums,
+)
 
 __all__ = ["SharedRows", "scores"]
 
@@ -45,6 +53,9 @@ class SharedRows:
     Counts are whole or, once they fade, real.
     """
 
+    hierarchical = False
+    concentrations: tuple[Concentration, ...] = ()
+
     def __init__(self, counts: TransitionCounts | RealCounts, prior: SharedPrior) -> None:
         self.counts, self.prior = counts, prior
 
@@ -58,6 +69,16 @@ class SharedRows:
     def longest(self) -> TransitionCounts | RealCounts:
         """Counts of whole contexts."""
         return self.counts
+
+    @property
+    def real(self) -> bool:
+        """Whether counts are real numbers."""
+        return isinstance(self.counts, RealCounts)
+
+    @property
+    def begin(self) -> Ids:
+        """What stands before a document: nothing."""
+        return np.zeros(0, dtype=np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -99,9 +120,11 @@ class SharedRows:
         """With the rows of some contexts multiplied, or with all."""
         return self._with(self._real().scaled(factor, contexts))
 
-    def with_prior(self, prior: SharedPrior) -> SharedRows:
-        """The same counts with another prior."""
-        return SharedRows(self.counts, prior)
+    def fitted(
+        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+    ) -> SharedRows:
+        """The same counts with the prior of highest evidence."""
+        return SharedRows(self.counts, fit_shared(self.counts, n_components, tokens, options))
 
     def _with(self, counts: TransitionCounts | RealCounts) -> SharedRows:
         return SharedRows(counts, self.prior)

@@ -12,14 +12,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
 from ._names import counted, order_of
-from ._numbers import is_named, plain, reals, whole
+from ._numbers import is_named, plain, whole
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
@@ -30,9 +30,8 @@ from ._transition_arguments import (
     vocabulary_size,
 )
 from ._transition_backoff import BackoffRows
-from ._transition_counts import Levels
+from ._transition_counts import Levels, of_pairs, pairs
 from ._transition_discount import RealCounts
-from ._transition_fit import fit_backoff
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
 from ._transition_tokens import Vocabulary, contexts_of, documents_of, names_of
@@ -144,11 +143,11 @@ class TransitionMatrix:
         if isinstance(prior, DirichletMixture):
             names = prior.tokens if names is None else names
         self._vocabulary = Vocabulary(vocabulary_size(prior, n_tokens, names), names)
-        self._hierarchical, to_begin_with = concentrations(hierarchical, self._order)
+        is_hierarchical, to_begin_with = concentrations(hierarchical, self._order)
         self._discount = real(discount, "discount")
         shared = SharedPrior(checked_prior(_named(prior, names)), self.n_tokens)
         self._rows: SharedRows | BackoffRows
-        if self._hierarchical:
+        if is_hierarchical:
             if self.n_tokens == MAX_TOKENS:
                 raise ValueError("n_tokens is 2**32; in a hierarchy it is 2**32 - 1 at most")
             if self._discount < 1.0:
@@ -184,7 +183,7 @@ class TransitionMatrix:
     @property
     def hierarchical(self) -> bool:
         """Whether the mean of a row is the predictive of the next shorter context."""
-        return self._hierarchical
+        return self._rows.hierarchical
 
     @property
     def discount(self) -> float:
@@ -199,13 +198,12 @@ class TransitionMatrix:
     @property
     def concentrations(self) -> tuple[Concentration, ...]:
         """Of contexts of 1, 2, ... tokens, in a hierarchy: (weights, values) each."""
-        return self._rows.concentrations if isinstance(self._rows, BackoffRows) else ()
+        return self._rows.concentrations
 
     @property
     def begin(self) -> Ids:
         """What stands before a document: `order` begin tokens in a hierarchy, else nothing."""
-        rows = self._rows
-        return rows.levels.begin if isinstance(rows, BackoffRows) else np.zeros(0, dtype=np.int64)
+        return self._rows.begin
 
     @property
     def n_observed(self) -> int | float:
@@ -305,9 +303,9 @@ class TransitionMatrix:
         ids, _ = self._whole_contexts(contexts)
         row, columns, times = sparse(self._matched(counts), (len(ids), self.n_tokens))
         with self._change():
-            is_real = isinstance(self._rows.longest, RealCounts)
-            check_counts(row, columns, times, "biuf" if is_real else "biu")
-            self._rows = self._rows.with_counts(self._pairs(ids[row], columns, times))
+            check_counts(row, columns, times, "biuf" if self._rows.real else "biu")
+            more = of_pairs(self._rows.longest, ids[row], columns, times)
+            self._rows = self._rows.with_counts(more)
         return self
 
     def _matched(self, counts: Any) -> Any:
@@ -318,15 +316,6 @@ class TransitionMatrix:
         if named or is_named(plain(counts, "counts")):
             return counted(counts, self.tokens, self.n_tokens, "the matrix")[0]
         return counts
-
-    def _pairs(self, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> Any:
-        """Counts of pairs, of the kind that is counted here."""
-        if isinstance(self._rows.longest, RealCounts):
-            none = RealCounts(self._order, self.n_tokens)
-            return none.with_rows(contexts, tokens, reals(times, "counts"))
-        fresh = _core.TransitionCounts(self._order, self._last + 1)
-        fresh.update_rows(contexts, tokens, times.astype(np.int64))
-        return fresh
 
     def merge(self, other: TransitionMatrix) -> Self:
         """Add the counts of another matrix; exact, in 64 bits.
@@ -352,10 +341,9 @@ class TransitionMatrix:
         )
         counts: Any = other._rows.longest
         if order is not None:
-            contexts, indptr, tokens, times = counts.all()
             number = np.append(np.argsort(order), self.n_tokens)  # of each of theirs; begin stays
-            contexts = np.repeat(number[contexts.astype(np.int64)], np.diff(indptr), axis=0)
-            counts = self._pairs(contexts, number[tokens.astype(np.int64)], times)
+            contexts, tokens, times = pairs(counts)
+            counts = of_pairs(counts, number[contexts], number[tokens], times)
         with self._change():
             self._rows = self._rows.with_counts(counts)
         return self
@@ -418,8 +406,6 @@ class TransitionMatrix:
         factor = real(factor, "factor", least=0.0)
         ids = None if contexts is None else self._whole_contexts(contexts)[0]
         with self._change():
-            if isinstance(self._rows, BackoffRows):
-                raise ValueError("a hierarchy counts types, which do not fade")
             self._rows = self._rows.scaled(factor, ids)
         return self
 
@@ -461,25 +447,8 @@ class TransitionMatrix:
         if len(self) == 0:
             raise ValueError("no context was counted yet: update the matrix first")
         with self._change():
-            rows = self._rows
-            if isinstance(rows, SharedRows):
-                self._rows = rows.with_prior(self._fitted(rows, n_components, options))
-            elif options:
-                raise TypeError(f"a hierarchy has no option {next(iter(options))!r}")
-            else:
-                self._rows = fit_backoff(rows, n_components)
+            self._rows = self._rows.fitted(n_components, self.tokens, options)
         return self
-
-    def _fitted(self, rows: SharedRows, n_components: int, options: dict[str, Any]) -> SharedPrior:
-        """The prior of all rows, fitted to those that were seen."""
-        from .prior import DirichletMixtureEstimator
-
-        _, indptr, tokens, times = rows.counts.all()
-        data = _SparseRows(indptr, tokens, times, (len(indptr) - 1, self.n_tokens))
-        estimator = DirichletMixtureEstimator(n_components, kind="counts", **options)
-        found = estimator.fit(data).prior_
-        named = DirichletMixture(found.weights, found.alpha, tokens=self.tokens)
-        return SharedPrior(named, self.n_tokens)
 
     # -- prediction ---------------------------------------------------------------
 
@@ -666,7 +635,7 @@ class TransitionMatrix:
     @property
     def _last(self) -> int:
         """The largest number in a context."""
-        return self.n_tokens if self._hierarchical else self.n_tokens - 1
+        return self._rows.longest.n_tokens - 1
 
     def _whole_contexts(self, contexts: Any) -> tuple[Ids, bool]:
         """Contexts (n, order), and whether one was given."""
@@ -696,7 +665,7 @@ class TransitionMatrix:
         tokens = np.empty((len(contexts), k), dtype=np.int64)
         probs = np.empty((len(contexts), k))
         rows = self._rows
-        if self.n_tokens > CELLS and isinstance(rows.prior.given, float):
+        if self.n_tokens > CELLS and rows.prior.symmetric:
             for i in range(len(contexts)):
                 tokens[i], probs[i] = _top_of_few(rows, contexts[i], k, self.n_tokens)
             return tokens, probs
@@ -760,7 +729,6 @@ class TransitionMatrix:
             {
                 "_order": saved.order,
                 "_vocabulary": Vocabulary(saved.n_tokens, saved.tokens),
-                "_hierarchical": isinstance(saved.rows, BackoffRows),
                 "_discount": saved.discount,
                 "_rows": saved.rows,
                 "_latest": saved.latest,
@@ -773,15 +741,6 @@ class TransitionMatrix:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _writing=threading.Lock())
-
-
-class _SparseRows(NamedTuple):
-    """Compressed sparse rows, as an estimator takes them."""
-
-    indptr: NDArray[np.int64]
-    indices: NDArray[Any]
-    data: NDArray[Any]
-    shape: tuple[int, int]
 
 
 def _named(prior: Any, names: tuple[str, ...] | None) -> Any:

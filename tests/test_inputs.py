@@ -666,6 +666,9 @@ def test_matrices_are_merged_by_name() -> None:
         assert_array_equal(found.contexts(), expected.contexts())
         assert (found.rows() != expected.rows()).nnz == 0
         assert sum([mine, same]).n_observed == expected.n_observed
+        if "hierarchical" not in options:  # half counts stay halves
+            found, expected = mine + other.forget(0.25), mine + same.forget(0.25)
+            assert (found.rows() != expected.rows()).nnz == 0
     with pytest.raises(ValueError, match="do not merge: unexpected are 'nay'"):
         named_matrix().merge(mb.TransitionMatrix(1, tokens=("nay", "yes", "<other>")))
     with pytest.raises(TypeError, match="unsupported"):
