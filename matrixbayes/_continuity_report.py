@@ -218,9 +218,9 @@ class ContinuityReport:
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Distances of all pairs, with the modulus of continuity on them; `plot.continuity`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._continuity_plots import continuity  # needs matplotlib
 
-        return import_module("matrixbayes.plot").continuity(self, ax=ax)
+        return continuity(self, ax=ax)
 
 
 def _end(text: Any) -> Any:

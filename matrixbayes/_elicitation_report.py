@@ -241,9 +241,9 @@ class ElicitationReport:
 
     def plot(self, *, figure: Figure | None = None) -> Figure:
         """Predicted against observed probabilities; `plot.elicitation_figure`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._elicitation_plots import elicitation_figure  # needs matplotlib
 
-        return import_module("matrixbayes.plot").elicitation_figure(self, figure=figure)
+        return elicitation_figure(self, figure=figure)
 
     def _measures(self) -> list[list[Any]]:
         state = "converged" if self.converged else "NOT converged"

@@ -91,9 +91,9 @@ class WindTunnelScore:
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Entropies and KL by position; `plot.wind_tunnel`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._windtunnel_plots import wind_tunnel  # needs matplotlib
 
-        return import_module("matrixbayes.plot").wind_tunnel(self, ax=ax)
+        return wind_tunnel(self, ax=ax)
 
 
 def score(

@@ -135,9 +135,9 @@ class LearningPath:
 
     def plot(self, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes, Axes]:
         """Probabilities, KL and uncertainty along the text; `plot.learning_path`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._icl_plots import learning_path  # needs matplotlib
 
-        return import_module("matrixbayes.plot").learning_path(self, axes=axes)
+        return learning_path(self, axes=axes)
 
 
 def learning_path(

@@ -193,9 +193,9 @@ class IclFit:
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The points, both forms and where they pass 1/2; `plot.icl_curve`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._icl_plots import icl_curve  # needs matplotlib
 
-        return import_module("matrixbayes.plot").icl_curve(self, ax=ax)
+        return icl_curve(self, ax=ax)
 
 
 def fit_icl_curve(

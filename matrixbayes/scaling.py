@@ -173,9 +173,9 @@ class ScalingFit:
 
     def plot(self, *, task: int | None = None, ax: Axes | None = None) -> Axes:
         """What was fitted and held out, with each law; `plot.scaling_laws`."""
-        from importlib import import_module  # pictures stand above reports, and need matplotlib
+        from ._icl_plots import scaling_laws  # needs matplotlib
 
-        return import_module("matrixbayes.plot").scaling_laws(self, task=task, ax=ax)
+        return scaling_laws(self, task=task, ax=ax)
 
 
 def fit_scaling_laws(

@@ -36,7 +36,7 @@ LIBC = re.compile(
 )
 
 # Each module imports modules further down, or of its own layer where that closes no circle.
-# A private module belongs where its first word does: _plot_style to plot.
+# A private module belongs where its first word does: _elicitation_plots to elicitation.
 LAYERS = [
     {"main"},
     {"study", "report"},

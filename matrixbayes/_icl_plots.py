@@ -1,4 +1,4 @@
-"""Pictures of learning: in-context curves, scaling laws, wind tunnels, texts as evidence."""
+"""Pictures of learning: in-context curves, scaling laws, texts as evidence."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from ._plot_style import (
+from ._base_style import (
     COLOURS,
     GREY,
     MARKERS,
     STYLES,
+    WIDE,
     every,
     legend,
     new_axes,
     tidy,
     token_name,
+    whole_numbers,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from .generation import LearningPath
     from .icl import IclCurve, IclFit
     from .scaling import ScalingFit
-    from .windtunnel import WindTunnelScore
-
-__all__ = ["icl_curve", "learning_path", "scaling_laws", "wind_tunnel"]
 
 Floats = NDArray[np.float64]
 
 POINTS = 200  # along a fitted curve
-WIDE = 20.0  # a ratio from which an axis is logarithmic
 NAMED = 40  # tokens whose names are printed
 INK = "#000000"  # of what was observed
 
@@ -170,74 +168,13 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
 def _reaching(ax: Axes, shots: Floats) -> None:
     """The axis of shots, logarithmic where they reach far."""
     if shots[-1] > WIDE:
+        from matplotlib.ticker import ScalarFormatter
+
         ax.set_xscale("symlog", linthresh=1.0)
         ax.set_xlim(-0.1 if shots[0] < 1.0 else 0.9 * shots[0], 1.1 * shots[-1])
         ax.xaxis.set_major_formatter(ScalarFormatter())
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
-    """A model against exact Bayes by position: both entropies, and KL with its standard error.
-
-    Parameters
-    ----------
-    score
-        From `windtunnel.score`.
-    ax
-        Where to draw; a new figure without it.
-
-    Returns
-    -------
-    Axes
-        All are bits; the axis is logarithmic where the KL would vanish beside the entropies.  A KL
-        that is infinite is marked at the upper edge.
-    """
-    at, endless = score.positions, np.isposinf(score.kl[score.positions])
-    ax = new_axes(ax, 7.5, 4.0)
-    kl = np.where(endless, np.nan, score.kl[at])
-    values = (score.bayes_entropy[at], score.model_entropy[at], kl)
-    names = ("entropy of exact Bayes", "entropy of the model", "KL(Bayes || model)")
-    most = kl[~endless].max(initial=0.0)
-    wide = bool(most * WIDE < values[0].max() and most > 0.0)
-    for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
-        shown = np.where(value > 0.0, value, np.nan) if wide else value
-        ax.plot(at, shown, label=name, markersize=4, markevery=_marked(shown, i), **look)
-    error = np.where(endless, 0.0, np.nan_to_num(score.standard_error[at]))
-    low = kl - error
-    if wide:  # a band that reaches 0 ends at a tenth of its middle
-        low = np.maximum(low, 0.1 * kl)
-    ax.fill_between(
-        at,
-        low,
-        kl + error,
-        color=COLOURS[2],
-        alpha=0.2,
-        linewidth=0,
-        label="± one standard error",
-    )
-    if endless.any():
-        edge: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        edge |= {"color": COLOURS[2], "marker": "x", "markersize": 6, "linestyle": "none"}
-        ax.plot(at[endless], np.ones(endless.sum()), label="KL is infinite", **edge)
-    tidy(ax, xlabel="position", ylabel="bits")
-    title = f"Wind tunnel: {score.n_sequences} sequences"
-    ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if wide:
-        ax.set_yscale("log")
-    else:
-        ax.set_ylim(bottom=min(0.0, float(low[~endless].min(initial=0.0))))
-    legend(ax)
-    return ax
-
-
-def _marked(values: Floats, i: int) -> list[int]:
-    """Where the i-th line has markers: at some of its points, and at those that no line reaches."""
-    n, gap = len(values), np.isnan(np.pad(values, 1, constant_values=np.nan))
-    alone = np.flatnonzero(gap[:-2] & ~gap[1:-1] & gap[2:])
-    return sorted({*range(i % n, n, every(n) + 2), *alone.tolist()})
+        whole_numbers(ax.xaxis)
 
 
 def learning_path(
@@ -284,7 +221,7 @@ def learning_path(
             look |= {"marker": MARKERS[i], "markersize": 4, "markevery": every(len(path))}
             ax.plot(np.arange(len(path)), value, label=name, **look)
         tidy(ax, xlabel="", ylabel=ylabel, title=title)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        whole_numbers(ax.xaxis)
         legend(ax)
     top, middle, bottom = axes
     top.set_ylim(-0.02, 1.02)

@@ -10,18 +10,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
 from .display import show
-from .rows import as_log_probs
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
 MOST = len(COLOURS)
+WIDE = 20.0  # a ratio from which an axis is logarithmic
 
 
 def new_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
@@ -91,27 +96,22 @@ def legend(ax: Axes, handles: Sequence[Any] | None = None) -> None:
     )
 
 
+def entry(label: str, **look: Any) -> Line2D:
+    """An entry of a legend by itself."""
+    return Line2D([], [], label=label, **look)
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Ticks at whole numbers only."""
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def shot_axis(ax: Axes, last: int) -> None:
     """Whole numbers of shots along the x axis."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_numbers(ax.xaxis)
     ax.set_xlim(-0.02 * max(last, 1), last * 1.02 + 0.02)
 
 
 def every(n: int) -> int:
     """Of `n` points along a line, each how manieth gets a marker: about 25 in all."""
     return max(1, round(n / 25))
-
-
-def probabilities(
-    rows: Any, kind: str | None, shape: tuple[int, ...], tokens: Sequence[str] | None
-) -> NDArray[np.float64]:
-    """The model's own predictions as probabilities, one row per shot."""
-    log_probs, names = as_log_probs(rows, kind)
-    if log_probs.shape != shape:
-        raise ValueError(
-            f"rows have shape {log_probs.shape}, the path needs {shape}: one row per shot, "
-            "the zero-shot row first, over the prior's tokens"
-        )
-    if names is not None and tokens is not None and tuple(names) != tuple(tokens):
-        raise ValueError("the rows' tokens are not the prior's; bring them into the same order")
-    return np.exp(log_probs.astype(np.float64))

@@ -6,29 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from ._names import columns_in, order_of
-from ._plot_style import (
+from ._base_style import (
     COLOURS,
     MARKERS,
     MOST,
     STYLES,
+    entry,
     legend,
     new_axes,
     tidy,
     token_columns,
     token_name,
 )
+from ._names import columns_in, order_of
 
 if TYPE_CHECKING:
-    from .mixture import DirichletMixture
+    from matplotlib.axes import Axes
 
-__all__ = ["compare_components", "components", "ternary"]
+    from .mixture import DirichletMixture
 
 HELD = (0.95, 0.8, 0.5, 0.25)  # the shares of the mass that a triangle outlines ...
 SHADES = ("#deebf7", "#9ecae1", "#4292c6", "#08519c")  # ... and their colours
@@ -138,6 +135,7 @@ def ternary(
         Ternary axes (`projection="ternary"`, from mpltern); a new figure without it.
     """
     import mpltern  # noqa: F401  (registers the projection)
+    from matplotlib.ticker import PercentFormatter
 
     weights, alpha, corners = _triangle(mixture, tokens)
     if ax is None:
@@ -154,7 +152,7 @@ def ternary(
         m = alpha[k] / alpha[k].sum()
         ax.plot(*m[:, None], **mark)
         words = f"mean of component {k} (weight {weights[k]:.2f})"
-        handles.append(Line2D([], [], label=words, **mark))
+        handles.append(entry(words, **mark))
     for corner, side in zip(corners, "tlr", strict=True):
         getattr(ax, f"set_{side}label")(corner)
         getattr(ax, f"{side}axis").set_major_formatter(PercentFormatter(1.0))
@@ -165,6 +163,8 @@ def ternary(
 
 def _draw_regions(ax: Any, mixture: DirichletMixture, grid: NDArray[np.float64]) -> list[Any]:
     """Shade the regions of highest density; returns their legend entries."""
+    from matplotlib.patches import Patch
+
     log_density = np.asarray(mixture.log_prob(np.log(grid), kind="log_probs"), dtype=np.float64)
     drawn = mixture.sample(SAMPLES, rng=0, kind="log_probs")
     at_drawn = np.asarray(mixture.log_prob(drawn, kind="log_probs"), dtype=np.float64)

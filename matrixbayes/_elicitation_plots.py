@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ._plot_style import COLOURS, GREY, MARKERS, legend, new_axes, tidy, token_name
+from ._base_style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
 
 if TYPE_CHECKING:
-    from .elicitation import ElicitationReport
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["elicitation", "elicitation_figure"]
+    from .elicitation import ElicitationReport
 
 CLASSES = 5  # of history lengths, at most
 TOKENS = 6  # last tokens with a colour of their own
@@ -63,10 +61,9 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         mine = group == i
         ax.scatter(x[mine], y[mine], s=9.0, alpha=0.55, linewidth=0.0, zorder=2, **looks[i])
     keys: list[Any] = [
-        Line2D([], [], linestyle="none", label=name, **look)
-        for name, look in zip(names, looks, strict=False)
+        entry(name, linestyle="none", **look) for name, look in zip(names, looks, strict=False)
     ]
-    keys.append(Line2D([], [], color=GREY, linewidth=1.0, linestyle="--", label="equal"))
+    keys.append(entry("equal", color=GREY, linewidth=1.0, linestyle="--"))
     tidy(ax, xlabel="probability in the model", ylabel="predicted by the elicited prior")
     title = "By length of the history" if by == "length" else "By last token"
     ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")

@@ -1,0 +1,64 @@
+"""A picture of a `PriorSelection`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._base_style import COLOURS, GREY, legend, new_axes, tidy, whole_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .selection import PriorSelection
+
+
+_CRITERIA = {
+    "aic": "AIC (lower is better)",
+    "bic": "BIC (lower is better)",
+    "icl": "ICL (lower is better)",
+    "log_evidence": "log-evidence, nats (higher is better)",
+    "cv": "held-out nats a row (higher is better)",
+}
+
+
+def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
+    """The criterion of a `PriorSelection` against the number of components.
+
+    A held-out score has its standard error.  A size whose fit did not converge is crossed out.
+    """
+    name = str(getattr(selection, "criterion", "bic"))
+    table = [entry for entry in selection.table if entry[name] is not None]
+    sizes = [int(entry["n_components"]) for entry in table]
+    values = [float(entry[name]) for entry in table]
+    best = int(selection.best_.n_components)
+    ax = new_axes(ax, 6.0, 3.4)
+    ax.plot(sizes, values, color=COLOURS[0], marker="o")
+    if name == "cv":
+        errors = [float(entry["cv_se"]) for entry in table]
+        ax.errorbar(sizes, values, yerr=errors, color=COLOURS[0], linestyle="none", capsize=3)
+    unsettled = [i for i, entry in enumerate(table) if not entry.get("converged", True)]
+    if unsettled:
+        ax.plot(
+            [sizes[i] for i in unsettled],
+            [values[i] for i in unsettled],
+            color=GREY,
+            marker="x",
+            markersize=11,
+            markeredgewidth=2.0,
+            linestyle="none",
+            zorder=3,
+            label="did not converge",
+        )
+    at = values[sizes.index(best)]
+    ring: dict[str, Any] = {
+        "markersize": 14,
+        "markeredgewidth": 2.0,
+        "markerfacecolor": "none",
+        "linestyle": "none",
+    }
+    ax.plot([best], [at], marker="o", color=COLOURS[1], label=f"chosen: {best}", **ring)
+    tidy(ax, xlabel="number of components K", ylabel=_CRITERIA[name])
+    whole_numbers(ax.xaxis)
+    ax.set_title("Choice of K", loc="left", fontsize="medium", fontweight="bold")
+    legend(ax)
+    return ax
