@@ -1,4 +1,4 @@
-"""Expectation-maximisation of a Dirichlet mixture: starts, passes, bounds.
+"""Expectation-maximisation of a Dirichlet mixture: passes, bounds.
 
 The arithmetic is the C core's; here is what happens between two of its calls.  A
 pass over the data is an E-step, block by block through the executor; the M-step
@@ -8,21 +8,18 @@ read in blocks (`StreamData`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, parallel
-from ._base_k_means import Points, groups
+from . import _core
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
 from ._em_streams import StreamData
 from ._estimator_penalty import GammaPrior, Penalty
 from ._estimator_statistics import CountStatistics, Statistics, of_same_rows
-from ._weights import merged
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -35,15 +32,11 @@ __all__ = [
     "best",
     "encode",
     "fit",
-    "start",
 ]
 
 Data = RowData | CountData | StreamData
 Floats = NDArray[np.float64]
 
-SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component
-SEED_ROWS = 64
-TRIAL_PASSES = 3  # before starts are compared
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
 VANISHED = 1e-12  # alphas are held at 1e-15
 
@@ -197,106 +190,3 @@ def _long_step(trail: list[DirichletMixture], penalty: Penalty) -> DirichletMixt
     if not alpha.sum(axis=1).max() <= penalty.max_concentration:
         return None
     return DirichletMixture(weights / weights.sum(), alpha, tokens=trail[-1].tokens)
-
-
-# -- where to start ------------------------------
-
-
-def start(
-    data: Data,
-    n_components: int,
-    init: str | DirichletMixture | Floats,
-    penalty: Penalty,
-    tokens: tuple[str, ...] | None,
-    rng: np.random.Generator,
-) -> DirichletMixture:
-    """The mixture that EM starts from."""
-    if isinstance(init, DirichletMixture):
-        return DirichletMixture(init.weights, init.alpha, tokens=tokens)
-    if isinstance(data, StreamData):
-        if not isinstance(init, str):
-            raise ValueError("responsibilities to start from need rows in memory; give a mixture")
-        data = _part(data, np.arange(data.n_rows), n_components, rng)
-    if isinstance(init, str):
-        return start_on(
-            data, np.arange(data.n_rows), n_components, penalty, tokens, rng, grouping=init
-        )
-    return _from_shares(data, init, penalty, tokens)
-
-
-def start_on(
-    data: RowData | CountData,
-    rows: NDArray[np.intp],
-    n_components: int,
-    penalty: Penalty,
-    tokens: tuple[str, ...] | None,
-    rng: np.random.Generator,
-    grouping: str = "kmeans++",
-) -> DirichletMixture:
-    """A mixture of some rows, or a random part of them, in groups.
-
-    Where there are several ways to see the rows, the best of their groupings after a few passes.
-    """
-    data = _part(data, rows, n_components, rng)
-    if n_components == 1:
-        return _from_shares(data, np.ones((data.n_rows, 1)), penalty, tokens)
-    starts = []
-    for group in _groupings(data, n_components, grouping, rng):
-        # A group of few rows has hardly a spread: each is mixed with all the rows.
-        share = np.full((data.n_rows, n_components), 0.1 / n_components)
-        share[np.arange(data.n_rows), group] += 0.9
-        starts.append(_from_shares(data, share, penalty, tokens))
-    if len(starts) == 1:
-        return starts[0]
-    tried = [fit(data, m, tol=0.0, max_iter=TRIAL_PASSES, penalty=penalty) for m in starts]
-    return best(tried).mixture
-
-
-def _from_shares(
-    data: RowData | CountData,
-    share: Floats,
-    penalty: Penalty,
-    tokens: tuple[str, ...] | None,
-) -> DirichletMixture:
-    """The M-step from each row's probability of each component (n, K)."""
-    statistics = data.accumulate(share)
-    alpha = data.rough_alpha(statistics, penalty.max_concentration)  # type: ignore[arg-type]
-    return maximization(statistics, alpha, penalty, tokens)[0]
-
-
-def _part(
-    data: Data, rows: NDArray[np.intp], n_components: int, rng: np.random.Generator
-) -> RowData | CountData:
-    """What a start looks at: the rows, or a random part of them, drawn by weight."""
-    most = max(SEED_CELLS // data.n_tokens, SEED_ROWS * n_components)
-    if len(rows) <= most:
-        return data.some(rows)
-    if data.weights is None:
-        return data.some(np.sort(rng.choice(rows, most, replace=False)))
-    weights = data.weights[rows]
-    drawn, times = np.unique(rng.choice(rows, most, p=weights / weights.sum()), return_counts=True)
-    return replace(data.some(drawn), weights=times.astype(np.float64))
-
-
-def _groupings(
-    data: RowData | CountData, n_components: int, name: str, rng: np.random.Generator
-) -> Iterator[NDArray[np.intp]]:
-    """The group of each row, once or more often.
-
-    A row and its repetitions are one point, so that chance treats them as it does a weight.
-    """
-    weights = np.ones(data.n_rows) if data.weights is None else data.weights
-    ways = data.points()
-    points, together, place = merged(next(ways), weights)
-    if name == "random":
-        yield rng.integers(n_components, size=len(points))[place]
-        return
-    first = np.unique(place, return_index=True)[1]
-    for at in chain([points], (way[first] for way in ways)):
-        with parallel.one_blas_thread:
-            # many tokens make all distances alike: a single draw seldom finds a new group
-            found = groups(Points.of(at, together), n_components, rng, tries=8, rounds=5)
-        yield found[place]
-
-
-INITS = ("kmeans++", "random")

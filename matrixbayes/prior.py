@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
 from ._em_shortcomings import shortcomings, unidentified
-from ._em_split import best_split
 from ._estimator import (
     ParametersMixin,
     generator_of,
@@ -24,6 +23,7 @@ from ._estimator import (
 from ._estimator_data import DataMixin
 from ._estimator_penalty import GammaPrior
 from ._estimator_scores import ScoresMixin
+from ._estimator_starts import INITS, best_split, start
 from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
 from ._names import order_of
 from ._numbers import reals
@@ -254,7 +254,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
 
         try:
             for i, stream in enumerate(rng.spawn(n_init)):
-                mixture = em.start(data, self.n_components, init, penalty, tokens, stream)
+                mixture = start(data, self.n_components, init, penalty, tokens, stream)
                 state = em.fit(
                     data,
                     mixture,
@@ -308,9 +308,9 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         else:
             init = self.init
         if isinstance(init, str):
-            if init not in em.INITS:
+            if init not in INITS:
                 raise ValueError(
-                    f"init={init!r} is not one of {', '.join(map(repr, em.INITS))}, a "
+                    f"init={init!r} is not one of {', '.join(map(repr, INITS))}, a "
                     "DirichletMixture or an array of responsibilities"
                 )
             return init

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import _em_split, em
+from matrixbayes import _estimator_starts, em
 from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
@@ -67,7 +67,7 @@ def test_what_a_split_is(kind):
     data = em.RowData(rows, None, (None, 1)) if kind == "log_probs" else em.CountData.of(rows)
     penalty = Penalty.of(None, 1e8)
     rng = np.random.default_rng(0)
-    mixtures = list(_em_split._splits(data, TRUTH, penalty, rng))
+    mixtures = list(_estimator_starts._splits(data, TRUTH, penalty, rng))
     assert len(mixtures) == 2
     for k, mixture in enumerate(mixtures):
         assert_allclose(mixture.weights, [0.5, *mixture.weights[1:]])
@@ -75,7 +75,9 @@ def test_what_a_split_is(kind):
         assert_allclose(mixture.weights[1:].sum(), 0.5)
         assert data.expectation(mixture).log_likelihood > data.n_rows * -20.0
     apart = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1e-3, 1e3, 1e-3]])
-    assert len(list(_em_split._splits(data, apart, penalty, rng))) == 1  # nobody is near the other
+    assert (
+        len(list(_estimator_starts._splits(data, apart, penalty, rng))) == 1
+    )  # nobody is near the other
 
 
 def test_warnings_name_the_size():

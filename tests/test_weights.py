@@ -15,7 +15,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _em_split, _weights, em
+from matrixbayes import (
+    DirichletMixture,
+    DirichletMixtureEstimator,
+    _estimator_starts,
+    _weights,
+    em,
+)
 from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = DirichletMixture([0.6, 0.4], [[6.0, 2.0, 1.0], [1.0, 2.0, 6.0]])
@@ -179,17 +185,17 @@ def test_one_row_of_weight_two_is_two_rows(kind):
 
 
 def test_a_start_looks_at_rows_by_their_weight(monkeypatch):
-    monkeypatch.setattr(em, "SEED_CELLS", 30)
-    monkeypatch.setattr(em, "SEED_ROWS", 5)
+    monkeypatch.setattr(_estimator_starts, "SEED_CELLS", 30)
+    monkeypatch.setattr(_estimator_starts, "SEED_ROWS", 5)
     weights = np.full(1000, 1e-3)
     weights[:3] = [50.0, 30.0, 20.0]
     data = em.RowData(np.log(TRUTH.sample(1000, rng=2)), weights, (None, 1))
-    part = em._part(data, np.arange(1000), 1, np.random.default_rng(0))
+    part = _estimator_starts._part(data, np.arange(1000), 1, np.random.default_rng(0))
     assert part.total_weight == 10.0
     light = ~np.isin(part.log_probs[:, 0], data.log_probs[:3, 0])
     assert part.weights[light].sum() <= 1.0  # of 0.1 expected
     even = em.RowData(data.log_probs, None, (None, 1))
-    assert em._part(even, np.arange(1000), 1, np.random.default_rng(0)).n_rows == 10
+    assert _estimator_starts._part(even, np.arange(1000), 1, np.random.default_rng(0)).n_rows == 10
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 4), st.booleans())
@@ -540,5 +546,7 @@ def test_a_component_of_one_row_is_split_if_that_row_comes_twice(n, weight, spli
     near = DirichletMixture([1.0], [[90.0, 5.0, 5.0]]).sample(n, rng=0, kind="log_probs")
     mixture = DirichletMixture([0.5, 0.5], [[90.0, 5.0, 5.0], [5.0, 5.0, 90.0]])
     data = em.RowData(near, np.full(n, weight), (None, 1))
-    found = list(_em_split._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0)))
+    found = list(
+        _estimator_starts._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0))
+    )
     assert len(found) == splits
