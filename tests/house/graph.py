@@ -61,8 +61,8 @@ def room(module: str) -> str:
 # --- arrows
 
 
-def imported(file: Path, module: str, known: set[str]) -> Iterator[str]:
-    """The modules of the package, of those `known`, that a file imports at run time."""
+def imported(file: Path, module: str, known: set[str], types: bool = False) -> Iterator[str]:
+    """The modules of the package, of those `known`, that a file imports at run time, or `types`."""
     tree = ast.parse(file.read_text("utf-8"))
     package = module.split(".") if module else []
     if file.stem != "__init__":
@@ -76,7 +76,7 @@ def imported(file: Path, module: str, known: set[str]) -> Iterator[str]:
         if first == PACKAGE:
             yield rest if rest in known or not rest else rest.rpartition(".")[0]
 
-    for node in at_run_time(tree):
+    for node in ast.walk(tree) if types else at_run_time(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from named(alias.name)
@@ -109,11 +109,11 @@ def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
             yield from at_run_time(child)
 
 
-def arrows(root: Path) -> Graph:
-    """Which module imports which; the extension is one of them, and imports nothing."""
+def arrows(root: Path, types: bool = False) -> Graph:
+    """Which module imports which, `types` for type checkers too; the extension imports nothing."""
     files = modules(root)
     known = {*files, "_core"}
-    graph = {name: set(imported(file, name, known)) - {name} for name, file in files.items()}
+    graph = {name: {*imported(file, name, known, types)} - {name} for name, file in files.items()}
     lost = {other for others in graph.values() for other in others} - known
     assert not lost, f"no such modules: {sorted(lost)}"
     return graph | {"_core": set()}
@@ -221,6 +221,10 @@ def report(root: Path) -> str:
         round_ = circles(each)
         lines.append(f"circles of {what}    {len(round_)}, {sum(map(len, round_))} {what}")
         lines += [f"    {', '.join(circle)}" for circle in round_]
+    seen = arrows(root, types=True)
+    rounds = [len(circle) for circle in circles(seen)]
+    counts = f"{sum(map(len, seen.values()))} arrows, {len(rounds)} circles of {sum(rounds)} files"
+    lines.append(f"for type checkers   {counts}")
     texts = [file.read_text("utf-8") for file in files.values()]
     code = sum(map(python_lines, texts))
     total = sum(text.count("\n") for text in texts)

@@ -54,6 +54,10 @@ def test_arrows_are_imports_at_run_time(root: Path) -> None:
     }
 
 
+def test_type_checkers_see_more(root: Path) -> None:
+    assert "plot" in graph.arrows(root, types=True)["rows.rows"]
+
+
 def test_circles_and_floors(root: Path) -> None:
     arrows = graph.arrows(root)
     assert graph.circles(arrows) == [["mixture.mixture", "rows.rows"]]
