@@ -4,11 +4,10 @@
 #include "core/estimator/expectation.h"
 #include "core/base/mem.h"
 #include "core/base/ranges.h"
+#include "core/base/sums.h"
 #include "core/mixture/sample.h"
 
 #include <numpy/random/bitgen.h>
-
-enum { LANES = 8 };
 
 /* ---- rows ------------------------------------------------------------------------ */
 
@@ -82,26 +81,6 @@ mixture_responsibilities(PyObject *self, PyObject *log_probs)
 
 /* ---- counts ------------------------------------------------------------------------ */
 
-/* In LANES partial sums, which do not wait for each other. */
-static double
-sum_of(size_t n, const double *x)
-{
-    double part[LANES] = {0.0}, sum = 0.0;
-    size_t whole = n / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            part[l] += x[i + l];
-        }
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        sum += part[l];
-    }
-    for (size_t i = whole; i < n; i++) {
-        sum += x[i];
-    }
-    return sum;
-}
-
 /* -1 with an exception set where the counts of a row sum to more than is in range. */
 static int
 check_totals(size_t n, size_t n_tokens, const double *counts)
@@ -112,7 +91,7 @@ check_totals(size_t n, size_t n_tokens, const double *counts)
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
     for (; row < n && status == MB_OK; row++) {
-        total = sum_of(n_tokens, counts + row * n_tokens);
+        total = mb_sum(n_tokens, counts + row * n_tokens);
         if (total > MB_MOST_TOTAL) {
             break;
         }

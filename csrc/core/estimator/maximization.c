@@ -20,6 +20,7 @@
  * next to no curvature, and would decide for all the others. */
 #include "core/estimator/maximization.h"
 
+#include "core/base/sums.h"
 #include "core/special/special.h"
 
 #include <math.h>
@@ -47,16 +48,6 @@ typedef struct {
     const void *data;
     mb_interrupt *interrupt;
 } problem;
-
-static double
-sum_of(size_t n, const double *x)
-{
-    double sum = 0.0;
-    for (size_t v = 0; v < n; v++) {
-        sum += x[v];
-    }
-    return sum;
-}
 
 /* Multiplies all but those at their least, so that they sum to `total`. */
 static void
@@ -108,7 +99,7 @@ of_each(const problem *p, const double *alpha, double *scratch)
     double value = p->of_each(p->data, alpha, scratch), logs = 0.0;
     if (p->prior->each > 0.0) {
         mb_log(p->n_tokens, alpha, scratch);
-        logs = sum_of(p->n_tokens, scratch);
+        logs = mb_sum_in_order(p->n_tokens, scratch);
     }
     return value + p->prior->each * logs;
 }
@@ -340,10 +331,10 @@ maximize(const problem *p, double *alpha, double *scratch, int *capped)
     double *trial = scratch + 2 * n, *spare = scratch + 3 * n;
     double bound = p->prior->max_concentration, previous = INFINITY;
     *capped = 0;
-    if (sum_of(n, alpha) > bound) {
+    if (mb_sum_in_order(n, alpha) > bound) {
         scale_to(n, bound, p->prior->least, alpha);
     }
-    double total = sum_of(n, alpha);
+    double total = mb_sum_in_order(n, alpha);
     int climbs = 0;
     for (int i = 0; i < MAX_STEPS; i++) {
         MB_TRY(derive(p, alpha, total, &d));
@@ -539,7 +530,7 @@ static mb_status
 drop_unseen(size_t n_tokens, const mb_cells *cells, double least, mb_interrupt *interrupt,
             double *alpha)
 {
-    double total = sum_of(n_tokens, alpha), all = 0.0;
+    double total = mb_sum_in_order(n_tokens, alpha), all = 0.0;
     for (size_t i = 0; i < cells->n_cells; i++) {
         all += cells->weight[i * cells->stride];
         MB_TRY(mb_ask(interrupt, READ));
@@ -584,7 +575,7 @@ mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alp
             derivatives d = {scratch, scratch + n_tokens, 0.0, 0.0};
             int rises_on;
             *capped = 0;
-            return maximize_at_total(&p, sum_of(n_tokens, alpha), alpha, &d, &rises_on);
+            return maximize_at_total(&p, mb_sum_in_order(n_tokens, alpha), alpha, &d, &rises_on);
         }
     }
     return maximize(&p, alpha, scratch, capped);

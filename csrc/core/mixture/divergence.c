@@ -7,13 +7,10 @@
 #include "core/mixture/divergence.h"
 
 /* Fused multiply-adds, in the logarithm too, which is as accurate. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
+#include "core/base/contract.h"
 
 #include "core/base/mem.h"
+#include "core/base/sums.h"
 #include "core/special/special.h"
 #include "core/special/special_log.h"
 #include "core/mixture/tiles.h"
@@ -126,47 +123,6 @@ fill(const mb_predictives *x, size_t row, size_t n, const double *share, const w
     return MB_OK;
 }
 
-/* ---- sums ------------------------------------------------------------------------- */
-
-MB_INLINE double
-sum(size_t n, const double *x)
-{
-    double sums[LANES] = {0.0}, total = 0.0;
-    size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < whole; v += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            sums[l] += x[v + l];
-        }
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        total += sums[l];
-    }
-    for (size_t v = whole; v < n; v++) {
-        total += x[v];
-    }
-    return total;
-}
-
-/* sum x y */
-MB_INLINE double
-product(size_t n, const double *x, const double *y)
-{
-    double sums[LANES] = {0.0}, total = 0.0;
-    size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < whole; v += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            sums[l] += x[v + l] * y[v + l];
-        }
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        total += sums[l];
-    }
-    for (size_t v = whole; v < n; v++) {
-        total += x[v] * y[v];
-    }
-    return total;
-}
-
 /* ---- powers ----------------------------------------------------------------------- */
 
 /* power (ln p - the largest) into q; returns the largest. */
@@ -199,7 +155,7 @@ raise_to(size_t n, double power, const double *log_p, double *q)
 MB_CLONES static double
 normalize(size_t n, double *q)
 {
-    double total = sum(n, q), factor = 1.0 / total;
+    double total = mb_sum(n, q), factor = 1.0 / total;
     for (size_t v = 0; v < n; v++) {
         q[v] *= factor;
     }
@@ -225,7 +181,7 @@ slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, m
 {
     size_t whole = n_tokens / LANES * LANES, row_bytes = n_tokens * sizeof(double);
     for (size_t i = 0; i < n; i++, mass += n_tokens, p += width) {
-        double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = sum(n_tokens, mass);
+        double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = mb_sum(n_tokens, mass);
         for (size_t v = 0; v < whole; v += LANES) {
             /* The next row, be it of the next strip; an integer, as no pointer may go behind the
              * last. */
@@ -238,11 +194,7 @@ slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, m
                 p[v + l] = total - m * inverse;
             }
         }
-        double cross = 0.0, own = 0.0;
-        for (size_t l = 0; l < LANES; l++) {
-            cross += crosses[l];
-            own += owns[l];
-        }
+        double cross = mb_sum_in_order(LANES, crosses), own = mb_sum_in_order(LANES, owns);
         for (size_t v = whole; v < n_tokens; v++) {
             double inverse, log_own = log_and_inverse(p[v], &inverse);
             cross += mass[v] * log_own;
@@ -263,7 +215,7 @@ tempered_slopes(size_t n_tokens, size_t width, double power, const double *mass,
                 const double *log_p, const double *q, double log_norm, double *p,
                 mb_divergence *out)
 {
-    double total = sum(n_tokens, mass), cross = product(n_tokens, mass, log_p);
+    double total = mb_sum(n_tokens, mass), cross = mb_dot(n_tokens, mass, log_p);
     for (size_t v = 0; v < n_tokens; v++) {
         p[v] = power * (total * q[v] - mass[v]) / p[v];
     }
@@ -271,7 +223,7 @@ tempered_slopes(size_t n_tokens, size_t width, double power, const double *mass,
         p[v] = 0.0;
     }
     out->value -= power * cross - total * log_norm;
-    out->by_power -= cross - total * product(n_tokens, q, log_p);
+    out->by_power -= cross - total * mb_dot(n_tokens, q, log_p);
 }
 
 /* From G of the rows `row` .. `row` + n: the slopes by shares, entries and alpha. */

@@ -59,12 +59,6 @@ others(const component *own, double a)
     return rest > 0.0 ? rest : 0.0;
 }
 
-static double
-value(mb_exact_sum sum)
-{
-    return sum.sum + sum.rest;
-}
-
 /* A and D of a component. */
 static mb_status
 begin_rows(size_t n, const double *alpha, const double *counts, mb_interrupt *interrupt,
@@ -125,7 +119,7 @@ predict(const mb_mixture *mixture, const state *s, mb_interrupt *interrupt, doub
         size_t run = n_tokens - start < RUN ? n_tokens - start : RUN;
         memset(p + start, 0, run * sizeof(double));
         for (size_t k = 0; k < mixture->n_components; k++) {
-            add_component(run, s->weights[k] / value(s->known[k].total),
+            add_component(run, s->weights[k] / mb_exact_value(s->known[k].total),
                           mixture->alpha + k * n_tokens + start, s->counts + start, p + start);
         }
         mb_log(run, p + start, logs);
@@ -145,13 +139,13 @@ look(const mb_mixture *mixture, state *s, mb_interrupt *interrupt, double *p, mb
     double log_evidence;
     mb_uncertainty u = {0.0, 0.0, 0.0};
     for (size_t k = 0; k < mixture->n_components; k++) {
-        s->weights[k] = value(s->known[k].joint);
+        s->weights[k] = mb_exact_value(s->known[k].joint);
     }
     MB_TRY(mb_normalize_log_joint(1, mixture->n_components, interrupt, s->weights, &log_evidence));
     MB_TRY(predict(mixture, s, interrupt, p, &u.total));
     for (size_t k = 0; k < mixture->n_components; k++) {
         const component *own = s->known + k;
-        u.aleatoric += s->weights[k] * (value(own->rows) / value(own->total));
+        u.aleatoric += s->weights[k] * (mb_exact_value(own->rows) / mb_exact_value(own->total));
     }
     u.epistemic = u.total > u.aleatoric ? u.total - u.aleatoric : 0.0;
     *out = u;
@@ -165,7 +159,7 @@ learn(const mb_mixture *mixture, size_t v, state *s)
         component *own = s->known + k;
         double a = mixture->alpha[k * mixture->n_tokens + v] + s->counts[v];
         mb_exact_add(&own->rows, mb_digamma_difference(a + 1.0, others(own, a)));
-        s->logs[k] = a / value(own->total);
+        s->logs[k] = a / mb_exact_value(own->total);
         mb_exact_add(&own->total, 1.0);
     }
     mb_log(mixture->n_components, s->logs, s->logs);

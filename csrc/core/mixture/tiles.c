@@ -6,11 +6,7 @@
 enum { MAX_TILE = 24, MAX_SIDE = 8, AHEAD = 4096, AHEAD_COLUMNS = 64 };
 
 /* Fused multiply-adds: these are plain sums of products. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
+#include "core/base/contract.h"
 
 /* Keeps gcc from loading a vector again for each of its uses; a third faster with
  * AVX-512, where loads are the limit. */

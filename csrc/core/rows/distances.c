@@ -1,17 +1,14 @@
 /* Distances between rows, a piece of their tokens after the other. */
 #include "core/rows/distances.h"
 
+#include "core/base/sums.h"
 #include "core/special/special_log.h"
 #include "core/rows/variation.h"
 
 #include <string.h>
 
 /* Fused multiply-adds, which are no less accurate. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
+#include "core/base/contract.h"
 
 enum {
     LANES = 16, /* sums that run side by side */
@@ -129,16 +126,6 @@ add_hilbert(size_t n, const double *log_p, const double *log_q, totals *t)
 }
 
 static double
-sum_of(const double *lanes)
-{
-    double sum = 0.0;
-    for (size_t l = 0; l < LANES; l++) {
-        sum += lanes[l];
-    }
-    return sum;
-}
-
-static double
 range_of(const totals *t)
 {
     double high = -INFINITY, low = INFINITY;
@@ -195,8 +182,8 @@ pair_distance(mb_distance kind, size_t n_tokens, int is_double, const void *log_
         }
     }
     return kind == MB_HILBERT    ? range_of(&t)
-           : kind == MB_KULLBACK ? sum_of(t.sum)
-                                 : 0.5 * sum_of(t.sum);
+           : kind == MB_KULLBACK ? mb_sum_in_order(LANES, t.sum)
+                                 : 0.5 * mb_sum_in_order(LANES, t.sum);
 }
 
 mb_status
@@ -262,7 +249,7 @@ own_entropy(size_t n_tokens, const double *p)
         size_t n = n_tokens - at < PIECE ? n_tokens - at : PIECE;
         add_entropy(n, p + at, p + at, sum);
     }
-    return 0.5 * sum_of(sum);
+    return 0.5 * mb_sum_in_order(LANES, sum);
 }
 
 static mb_status
@@ -284,7 +271,7 @@ block_jensen_shannon(size_t n_tokens, size_t n_a, const double *a, size_t n_b, c
                 size_t n = n_tokens - at < PIECE ? n_tokens - at : PIECE;
                 add_entropy(n, a + i * n_tokens + at, b + j * n_tokens + at, sum);
             }
-            double found = 0.5 * ((out[i * n_b + j] - sum_of(sum)) + own);
+            double found = 0.5 * ((out[i * n_b + j] - mb_sum_in_order(LANES, sum)) + own);
             out[i * n_b + j] = found > 0 ? found : 0.0;
             MB_TRY(mb_ask(interrupt, 2 * (n_tokens + LANES)));
         }

@@ -9,11 +9,7 @@
 
 /* Fused multiply-adds: a tenth of the time of a row, and nothing here needs its
  * products rounded. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=fast")
-#endif
+#include "core/base/contract.h"
 
 enum { LANES = 32, PIECE = 1024 };
 enum { LOOK_UP = 8 /* nanoseconds of a number that is far from the one before */ };

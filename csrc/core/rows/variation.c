@@ -17,11 +17,7 @@ enum {
 /* A sum is taken as x * 1 + sum, which is the same: a product goes through other units of the
  * processor than a minimum, so that neither waits for the other; a quarter faster.  The compiler is
  * not to know that it is 1. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
+#include "core/base/contract.h"
 #if defined(__x86_64__)
 #define OPAQUE(vector) __asm__("" : "+v"(vector))
 #else
