@@ -109,7 +109,7 @@ EACH = printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c
 analyze: $(VENV)/.created
 	@if command -v clang-tidy >/dev/null; then \
 	    echo 'clang-tidy'; \
-	    $(EACH) 'said=$$(clang-tidy --quiet $$0 -- $(C_FLAGS) -DMB_NO_CLONES 2>&1) \
+	    $(EACH) 'said=$$(clang-tidy --quiet $$0 -- $(C_FLAGS) -DMB_ONE_INSTRUCTION_SET 2>&1) \
 	        || { echo "$$said"; exit 1; }'; \
 	else echo 'no clang-tidy here: csrc is not read by it'; fi
 	@if gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1; then \

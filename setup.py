@@ -56,7 +56,7 @@ SANITIZERS = [
     "-fno-omit-frame-pointer",
     "-fno-wrapv",
     "-UNDEBUG",
-    "-DMB_NO_CLONES",
+    "-DMB_ONE_INSTRUCTION_SET",
     "-U_FORTIFY_SOURCE",
     "-O1",
     "-g",
@@ -67,7 +67,7 @@ SANITIZERS = [
 COUNTERS = [
     "--coverage",
     "-fprofile-update=atomic",
-    "-DMB_NO_CLONES",
+    "-DMB_ONE_INSTRUCTION_SET",
     "-U_FORTIFY_SOURCE",
     "-O0",
 ]

@@ -18,13 +18,13 @@ BUILDS = {
     "plain": ["gcc", "-O2"],
     "sanitized": [
         "gcc",
-        *("-O1", "-g", "-DMB_NO_CLONES", "-fno-omit-frame-pointer"),
+        *("-O1", "-g", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
         *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     ],
     # clang's also sees NULL + 8, which gcc's calls well
     "clang": [
         "clang",
-        *("-O1", "-g", "-DMB_NO_CLONES", "-fno-omit-frame-pointer"),
+        *("-O1", "-g", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
         *("-fsanitize=address,undefined,pointer-overflow,implicit-conversion,local-bounds",),
         "-fno-sanitize-recover=all",
     ],

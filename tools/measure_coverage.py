@@ -83,7 +83,7 @@ def run_drivers() -> None:
         folder = BUILD / driver.stem
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        flags = ["-std=c11", "-O0", "--coverage", "-DMB_NO_CLONES", "-ffp-contract=off"]
+        flags = ["-std=c11", "-O0", "--coverage", "-DMB_ONE_INSTRUCTION_SET", "-ffp-contract=off"]
         program = folder / driver.stem
         run("gcc", *flags, f"-I{ROOT / 'csrc'}", driver, *core, "-lm", "-o", program)
         run(program)

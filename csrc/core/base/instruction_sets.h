@@ -1,16 +1,14 @@
 /* Includes the file KERNEL once for each instruction set; CHOOSE calls the best at hand.
  *
- * For kernels in the compiler's portable vectors, because no compiler keeps arrays of
- * accumulators in registers by itself; included rather than cloned (MB_CLONES), because
- * gcc lowers portable vectors before it clones.  KERNEL sees LANES, the doubles of a
- * vector register, and NAME(x), x with a suffix, for all that it defines. */
+ * A kernel is a file of loops, branch-free or in the compiler's portable vectors.  It sees LANES, the
+ * doubles of a vector register, and NAME(x), x with a suffix, for all that it defines: static
+ * functions, of which CHOOSE(x, ...) calls one.  (Included, not cloned by target_clones: gcc lowers
+ * portable vectors before it clones, and a clone is resolved before a sanitizer has started.) */
 #include "core/base/status.h"
 
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define UNROLL _Pragma("GCC unroll 32")
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NAME(order)){__VA_ARGS__})
 #endif
 
@@ -20,7 +18,7 @@
 #undef NAME
 #undef LANES
 
-#if defined(MB_HAVE_CLONES)
+#if defined(MB_HAVE_INSTRUCTION_SETS)
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

@@ -1,4 +1,4 @@
-/* What a function of the core can answer, and the two attributes it is compiled with. */
+/* What a function of the core can answer, and how the compiler is told what it needs. */
 #ifndef MB_STATUS_H
 #define MB_STATUS_H
 
@@ -55,11 +55,15 @@ mb_ask(mb_interrupt *interrupt, size_t work)
         }                                                                                          \
     } while (0)
 
-/* A kernel is one branch-free loop body, compiled once for each instruction
- * set and chosen when the library is loaded.  Sanitizer and coverage builds set
- * MB_NO_CLONES, because resolvers run before the sanitizer's own start. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(MB_NO_CLONES)
-#define MB_HAVE_CLONES 1
+/* Builds that count branches or look for errors set MB_ONE_INSTRUCTION_SET, see
+ * instruction_sets.h. */
+#if defined(__x86_64__) && !defined(MB_ONE_INSTRUCTION_SET)
+#define MB_HAVE_INSTRUCTION_SETS 1
+#endif
+
+/* A function that is compiled for each instruction set and chosen when the library is loaded; a
+ * kernel is included for each instead (instruction_sets.h). */
+#if defined(MB_HAVE_INSTRUCTION_SETS) && defined(__GLIBC__)
 #define MB_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define MB_CLONES
@@ -71,6 +75,14 @@ mb_ask(mb_interrupt *interrupt, size_t work)
 #define MB_INLINE static inline __attribute__((always_inline))
 #else
 #define MB_INLINE static inline
+#endif
+
+/* Stands before a loop of few turns that has to go: before the loop around it becomes vectors, or
+ * for its array to become registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
 #endif
 
 #endif

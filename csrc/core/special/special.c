@@ -246,45 +246,19 @@ gamma_entropy_value(double x)
 
 /* ---- Arrays ---- */
 
-/* `out` may be `x`, which no loop here minds, but the compiler has to be told;
- * clang warns where it was and makes no vectors, as in a sanitizer build. */
-#if defined(__clang__) && defined(MB_NO_CLONES)
-#define ELEMENTWISE
-#elif defined(__clang__)
-#define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define ELEMENTWISE _Pragma("GCC ivdep")
-#else
-#define ELEMENTWISE
-#endif
+#define KERNEL "core/special/special_kernel.h"
+#include "core/base/instruction_sets.h"
 
-/* mb_name() over arrays of one argument or two: a loop over the body
- * name_value(), inside a function of its own because clang clones no other
- * than static ones. */
 #define ARRAY_FUNCTION(name)                                                                       \
-    MB_CLONES static void name##_loop(size_t n, const double *x, double *out)                      \
-    {                                                                                              \
-        ELEMENTWISE                                                                                \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            out[i] = name##_value(x[i]);                                                           \
-        }                                                                                          \
-    }                                                                                              \
     void mb_##name(size_t n, const double *x, double *out)                                         \
     {                                                                                              \
-        name##_loop(n, x, out);                                                                    \
+        CHOOSE(name##_loop, n, x, out);                                                            \
     }
 
 #define ARRAY_FUNCTION_OF_TWO(name)                                                                \
-    MB_CLONES static void name##_loop(size_t n, const double *a, const double *count, double *out) \
-    {                                                                                              \
-        ELEMENTWISE                                                                                \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            out[i] = name##_value(a[i], count[i]);                                                 \
-        }                                                                                          \
-    }                                                                                              \
     void mb_##name##s(size_t n, const double *a, const double *count, double *out)                 \
     {                                                                                              \
-        name##_loop(n, a, count, out);                                                             \
+        CHOOSE(name##_loop, n, a, count, out);                                                     \
     }
 
 ARRAY_FUNCTION(log)

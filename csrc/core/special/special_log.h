@@ -36,16 +36,6 @@ static const double exp_c[] = {
 
 /* ---- Pieces ---- */
 
-/* Stands before a loop of few turns that has to go before the loop around it
- * becomes vectors. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 32")
-#else
-#define UNROLL
-#endif
-
 /* c[0] + c[1] x + ... + c[degree] x^degree, the terms of even and of odd degree
  * side by side; degree >= 2 */
 MB_INLINE double
