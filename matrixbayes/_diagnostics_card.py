@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,10 +31,11 @@ Seed = np.random.Generator | int | None
 
 LONGEST = 32  # continuations by default, where the model takes so many
 N_TESTS = 5
+COLUMNS = ["test", "statistic", "p", "p (Holm)", "verdict"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ScoreCard:
+class ScoreCard(display.Shown):
     """What all diagnostics say of one model; made by `score_card`.
 
     Attributes
@@ -86,24 +86,19 @@ class ScoreCard:
             f"correction {'are' if failed[1:] else 'is'} {names}."
         )
 
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
+        lines = self._lines()
+        words = [f"{line[0]}: {line[-1]}" for line in lines]
+        short = [line[:-1] for line in lines]
+        return display.Table(self.verdict, COLUMNS[:-1], short, sentence=True, words=words)
+
+    def _lines(self) -> list[list[Any]]:
+        """The cells of `COLUMNS` for each test."""
         lines: list[list[Any]] = []
         for test, p in zip(self.tests, self.adjusted, strict=True):
             alone = " (Not after the correction.)" if test.rejected and p > self.level else ""
             lines.append([test.name, test.statistic, test.p_value, float(p), test.verdict + alone])
-        return ["test", "statistic", "p", "p (Holm)", "verdict"], lines
-
-    def __repr__(self) -> str:
-        columns, lines = self._table()
-        text = display.table_text(columns[:-1], [line[:-1] for line in lines], title=self.verdict)
-        return "\n".join([text, *(f"{line[0]}: {line[-1]}" for line in lines)])
-
-    def _repr_html_(self) -> str:
-        columns, lines = self._table()
-        short = [line[:-1] for line in lines]
-        title = f'<div style="font-weight:600">{html.escape(self.verdict)}</div>'  # it may be long
-        said = (f"<div>{html.escape(f'{line[0]}: {line[-1]}')}</div>" for line in lines)
-        return title + display.table_html(columns[:-1], short) + "".join(said)
+        return lines
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each test.
@@ -117,8 +112,7 @@ class ScoreCard:
             import pandas
         except ImportError as error:
             raise ImportError("this needs pandas: pip install pandas") from error
-        columns, lines = self._table()
-        return pandas.DataFrame(lines, columns=columns).set_index("test")
+        return pandas.DataFrame(self._lines(), columns=COLUMNS).set_index("test")
 
 
 def score_card(

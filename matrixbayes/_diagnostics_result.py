@@ -8,7 +8,6 @@ Contents
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DiagnosticTest:
+class DiagnosticTest(display.Shown):
     """One test of whether a predictor is Bayesian.
 
     Attributes
@@ -97,7 +96,7 @@ class DiagnosticTest:
         """A quantile of the statistic under the null."""
         return float(np.quantile(self.null_statistics, q))
 
-    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         title = f"{self.name}: p = {display.number(self.p_value)}. {self.verdict}"
         lines: list[list[Any]] = [
             [name, float(v), float(low), float(high)]
@@ -108,16 +107,8 @@ class DiagnosticTest:
         outside = np.maximum(self.low - self.values, self.values - self.high)
         width = np.where(self.high > self.low, self.high - self.low, 1.0)
         order = np.argsort(-outside / width, kind="stable")  # what is amiss comes first
-        return title, ["", "value", "95% of null from", "to"], [lines[i] for i in order]
-
-    def __repr__(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_text(columns, lines, title=title)
-
-    def _repr_html_(self) -> str:
-        title, columns, lines = self._table()
-        head = f'<div style="font-weight:600">{html.escape(title)}</div>'  # it may be long
-        return head + display.table_html(columns, lines)
+        columns = ["", "value", "95% of null from", "to"]
+        return display.Table(title, columns, [lines[i] for i in order], sentence=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -292,9 +292,9 @@ class ElicitationReport:
                 caption=f"Elicited prior, family {self.family}",
             )
         ]
-        parts += [
-            display.mixture_html(prior, name=f"rows, {part}") for part, prior in self.priors.items()
-        ]
+        for part, prior in self.priors.items():
+            table = prior._table()
+            parts.append(table._replace(title=f"rows, {part}: {table.title}").html())
         if self.comparison is not None:
             parts.append(self.comparison._repr_html_())
         return "".join(parts)

@@ -103,7 +103,7 @@ def held_out(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FamilyComparison:
+class FamilyComparison(display.Shown):
     """Families of priors by the KL of predictions that they were not fitted to.
 
     Attributes
@@ -143,7 +143,7 @@ class FamilyComparison:
         near = _nearest(self.held_out_kl, self.standard_error)
         return tuple(self.families[i] for i in near if self.families[i] != self.best)
 
-    def _table(self) -> tuple[list[str], list[list[Any]], str]:
+    def _table(self) -> display.Table:
         columns = ["family", "parameters", "mean KL", "held out", "above the lowest", "std. error"]
         above = self.held_out_kl - self.held_out_kl.min()
         lines = [
@@ -161,22 +161,14 @@ class FamilyComparison:
         title = f"{self.n_folds}-fold cross-validation, in nats: {self.best!r}"
         if self.undecided:
             title += f", not told from {' and '.join(map(repr, self.undecided))}"
-        return columns, lines, title
+        return display.Table(title, columns, lines)
 
     def to_pandas(self) -> Any:
         """The table as a pandas data frame, a row for each family."""
         import pandas as pd
 
-        columns, lines, _ = self._table()
-        return pd.DataFrame(lines, columns=columns)
-
-    def __repr__(self) -> str:
-        columns, lines, title = self._table()
-        return display.table_text(columns, lines, title=title)
-
-    def _repr_html_(self) -> str:
-        columns, lines, title = self._table()
-        return display.table_html(columns, lines, caption=title)
+        table = self._table()
+        return pd.DataFrame(table.rows, columns=table.columns)
 
 
 def compare_families(

@@ -49,7 +49,7 @@ class LabelCurve(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelDesign:
+class LabelDesign(display.Shown):
     """Prompts, each of demonstrations and a query; made by the functions here.
 
     A sequence is a query and an order of demonstrations; its prompts show the first few of them.
@@ -210,16 +210,8 @@ class LabelDesign:
 
         return pd.DataFrame({**self._columns(), "prompt": self.prompts})
 
-    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         columns = self._columns()
         words = ", ".join(display.show(word) for word in self.words)
         title = f"LabelDesign: {len(self)} prompts of {self.sequence.max() + 1} sequences: {words}"
-        return title, list(columns), [list(line) for line in zip(*columns.values(), strict=True)]
-
-    def __repr__(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_text(columns, lines, title=title)
-
-    def _repr_html_(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_html(columns, lines, caption=title)
+        return display.Table(title, list(columns), list(zip(*columns.values(), strict=True)))

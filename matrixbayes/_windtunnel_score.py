@@ -33,7 +33,7 @@ Seed = np.random.Generator | int | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WindTunnelScore:
+class WindTunnelScore(display.Shown):
     """A model against exact Bayes; made by `score`.
 
     Attributes
@@ -69,7 +69,7 @@ class WindTunnelScore:
         """Mean KL(Bayes || model) in bits."""
         return float(self.kl[self.positions].mean())
 
-    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         title = (
             f"WindTunnelScore: {self.n_sequences} sequences, mean |H_model - H_Bayes| "
             f"{display.number(self.mean_entropy_error)} bits, mean KL(Bayes || model) "
@@ -79,15 +79,7 @@ class WindTunnelScore:
         values = [self.bayes_entropy, self.model_entropy, self.entropy_error]
         values += [self.kl, self.standard_error]
         lines = [[int(t), *(float(v[t]) for v in values)] for t in self.positions]
-        return title, columns, lines
-
-    def __repr__(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_text(columns, lines, title=title)
-
-    def _repr_html_(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_html(columns, lines, caption=title)
+        return display.Table(title, columns, lines)
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Entropies and KL by position; `plot.wind_tunnel`."""

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
-class ApproximationReport:
+class ApproximationReport(display.Shown):
     """How far Bernstein's mixture is from a density; see `approximation_report`.
 
     Attributes
@@ -51,7 +51,7 @@ class ApproximationReport:
     predictive_error: float | None
     predictive_se: float | None
 
-    def _table(self) -> list[list[Any]]:
+    def _table(self) -> display.Table:
         rows: list[list[Any]] = [
             ["components", self.n_components],
             ["raw mass", self.raw_mass],
@@ -63,15 +63,7 @@ class ApproximationReport:
         if self.predictive_error is not None:
             shown = f"{self.predictive_error:.3g} +- {self.predictive_se:.1g}"
             rows.append(["error of the predictive", shown])
-        return rows
-
-    def __repr__(self) -> str:
-        title = f"ApproximationReport: degree {self.degree}"
-        return display.table_text(["", ""], self._table(), title=title)
-
-    def _repr_html_(self) -> str:
-        caption = f"ApproximationReport: degree {self.degree}"
-        return display.table_html(["", ""], self._table(), caption=caption)
+        return display.Table(f"ApproximationReport: degree {self.degree}", ["", ""], rows)
 
 
 def approximation_report(

@@ -33,7 +33,7 @@ EDGES = np.concatenate([[0.0], np.logspace(-6.0, 0.0, 25)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(display.Shown):
     """How far a model's rows are from the matrix's; made by `compare`.
 
     Attributes
@@ -83,11 +83,24 @@ class Comparison:
         there = np.flatnonzero(self.weights)
         return there[np.argsort(-self.kl[there], kind="stable")[:n]]
 
-    def __repr__(self) -> str:
-        return display.comparison_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.comparison_html(self)
+    def _table(self) -> display.Table:
+        n = len(self)
+        title = (
+            f"Comparison of {n} row{'' if n == 1 else 's'}: cross-entropy "
+            f"{display.number(self.model_bits)} bits where the matrix has "
+            f"{display.number(self.matrix_bits)}, a gap of {display.number(self.gap_bits)}"
+        )
+        lines = []
+        for name, values in (
+            ("KL(matrix || model), bits", self.kl / np.log(2.0)),
+            ("KL(model || matrix), bits", self.reverse_kl / np.log(2.0)),
+            ("total variation", self.total_variation),
+            ("Hellinger", self.hellinger),
+        ):
+            there = values[self.weights > 0.0]
+            mean = weighted_mean(values, self.weights)
+            lines.append([name, mean, float(np.median(there)), float(there.max())])
+        return display.Table(title, ["", "mean", "median", "largest"], lines)
 
 
 def compare(

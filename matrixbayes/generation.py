@@ -40,7 +40,7 @@ Seed = np.random.Generator | int | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LearningPath:
+class LearningPath(display.Shown):
     """A text as evidence; made by `learning_path`.
 
     Attributes
@@ -107,7 +107,7 @@ class LearningPath:
         names = self.tokens if self.names is None else [self.names[j] for j in self.tokens]
         return pd.DataFrame({"token": names, **self._columns()})
 
-    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         plural = "" if len(self) == 1 else "s"
         title = (
             f"LearningPath: {len(self)} token{plural} after {len(self.history)}, mean "
@@ -121,17 +121,8 @@ class LearningPath:
             ]
             for t, j in enumerate(self.tokens)
         ]
-        return title, ["token", *("KL" if name == "kl" else name for name in values)], lines
-
-    def __repr__(self) -> str:
-        title, columns, lines = self._table()
-        if len(lines) > display.MAX_TEXT_LINES - 2:
-            lines = [*lines[:4], ["..."] + [""] * (len(columns) - 1), *lines[-3:]]
-        return display.table_text(columns, lines, title=title)
-
-    def _repr_html_(self) -> str:
-        title, columns, lines = self._table()
-        return display.table_html(columns, lines, caption=title, max_rows=60)
+        columns = ["token", *("KL" if name == "kl" else name for name in values)]
+        return display.Table(title, columns, lines, series=True)
 
     def plot(self, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes, Axes]:
         """Probabilities, KL and uncertainty along the text; `plot.learning_path`."""

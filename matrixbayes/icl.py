@@ -16,7 +16,7 @@ Contents
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,7 +112,7 @@ class IclCurve:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class IclFit:
+class IclFit(display.Shown):
     """Both forms of a learning curve; made by `fit_icl_curve`.
 
     Attributes
@@ -173,7 +173,7 @@ class IclFit:
             return f"Slow learning from one Dirichlet: {told}."
         return "The data do not tell a switch from slow learning: their BIC differ by less than 6."
 
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         lines = []
         for name, curve in (("one Dirichlet", self.dirichlet), ("switch", self.switch)):
             if curve is not None:
@@ -181,15 +181,8 @@ class IclFit:
                 lines.append([name, curve.mean_kl, curve.bic, curve.crossover, low, high])
         lines.append(["constant", self.constant_kl, self.constant_bic, "", "", ""])
         percent = f"{100 * self.level:g}%"
-        return ["", "mean KL", "BIC", "crossover", f"{percent} from", "to"], lines
-
-    def __repr__(self) -> str:
-        columns, lines = self._table()
-        return display.table_text(columns, lines, title=self.verdict())
-
-    def _repr_html_(self) -> str:
-        columns, lines = self._table()
-        return display.table_html(columns, lines, caption=self.verdict())
+        columns = ["", "mean KL", "BIC", "crossover", f"{percent} from", "to"]
+        return display.Table(self.verdict(), columns, lines)
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The points, both forms and where they pass 1/2; `plot.icl_curve`."""

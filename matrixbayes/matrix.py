@@ -103,7 +103,7 @@ def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tupl
 
 
 @dataclass(frozen=True, repr=False)
-class PosteriorPath:
+class PosteriorPath(display.Shown):
     """A prior and its posteriors after each demonstration; made by `posterior_path`.
 
     With S demonstrations every method returns S + 1 values along its first axis: entry s is
@@ -300,11 +300,16 @@ class PosteriorPath:
             )
         return divergences(log_q, np.log(self._predictive)) / _unit(base)
 
-    def __repr__(self) -> str:
-        return display.path_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.path_html(self)
+    def _table(self) -> display.Table:
+        mean, total = np.asarray(self.mean()), np.asarray(self.concentration())
+        n = len(mean) - 1
+        plural = "" if n == 1 else "s"
+        title = f"PosteriorPath: {n} demonstration{plural} over {mean.shape[1]} tokens"
+        columns = ["shot", "demonstrated", "concentration", "most probable"]
+        names = range(mean.shape[1]) if self.tokens is None else self.tokens
+        seen = ["(prior)", *(display.show(names[j]) for j in self.demonstrations)]
+        cells = [[t, seen[t], total[t], display.top(mean[t], self.tokens)] for t in range(n + 1)]
+        return display.Table(title, columns, cells, series=True)
 
 
 def _unit(base: float | None) -> float:

@@ -37,7 +37,7 @@ class Uncertainty(NamedTuple):
     epistemic: float
 
 
-class DirichletMixture(_core.DirichletMixture):
+class DirichletMixture(display.Shown, _core.DirichletMixture):
     r"""A finite mixture of Dirichlets over V tokens; it never changes.
 
     .. math:: u(p) = \sum_k w_k \, \mathrm{Dir}(p; \alpha_k), \qquad A_k = \sum_v \alpha_{kv}
@@ -628,11 +628,18 @@ class DirichletMixture(_core.DirichletMixture):
     def __hash__(self) -> int:
         return hash((self.tokens, self.weights.tobytes(), self.alpha.tobytes()))
 
-    def __repr__(self) -> str:
-        return display.mixture_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.mixture_html(self)
+    def _table(self) -> display.Table:
+        weights, alpha = self.weights, self.alpha
+        total = alpha.sum(axis=1)
+        order = np.argsort(-weights, kind="stable")  # the heaviest come first
+        plural = "" if len(order) == 1 else "s"
+        title = f"DirichletMixture: {len(order)} component{plural} over {self.n_tokens} tokens"
+        columns = ["component", "weight", "concentration", "most probable"]
+        shown = order[: display.MAX_HTML_ROWS + 1]
+        words = [display.top(alpha[k] / total[k], self.tokens) for k in shown]
+        words += [""] * (len(order) - len(shown))
+        cells = [[int(k), weights[k], total[k], w] for k, w in zip(order, words, strict=True)]
+        return display.Table(title, columns, cells)
 
 
 def _is_token(given: Any) -> bool:

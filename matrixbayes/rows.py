@@ -77,7 +77,7 @@ def as_log_probs(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NextTokenRows(Sequence[NDArray[np.floating]]):
+class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     """Next-token distributions of a model, one row per context.
 
     A row is the log-probability of every token after one context.  The container
@@ -254,11 +254,25 @@ class NextTokenRows(Sequence[NDArray[np.floating]]):
             data, columns=None if self.tokens is None else list(self.tokens), index=index
         )
 
-    def __repr__(self) -> str:
-        return display.rows_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.rows_html(self)
+    def _table(self) -> display.Table:
+        n, width = self.log_probs.shape
+        size: float = self.log_probs.nbytes
+        for unit in ("bytes", "kB", "MB", "GB", "TB"):  # noqa: B007
+            if size < 1000:
+                break
+            size /= 1000
+        shape = f"{n} row{'' if n == 1 else 's'} over {width} tokens"
+        amount = f"{size:.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:.1f} {unit}"
+        title = f"NextTokenRows: {shape}, {self.log_probs.dtype}, {amount}"
+        cells: list[list[Any]] = []
+        for i in range(min(n, display.MAX_HTML_ROWS + 1)):
+            log_row = np.asarray(self.log_probs[i], dtype=np.float64)
+            row = np.exp(log_row)
+            terms = np.where(row > 0.0, row * np.where(row > 0.0, log_row, 0.0), 0.0)
+            bits = abs(float(terms.sum() / np.log(2.0)))
+            cells.append([i, bits, display.top(row, self.tokens)])
+        cells += [[i, 0.0, ""] for i in range(len(cells), n)]
+        return display.Table(title, ["row", "entropy (bits)", "most probable"], cells)
 
     # -- from elsewhere, to and from files ------------------------------------
 

@@ -127,7 +127,7 @@ class LawFit:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ScalingFit:
+class ScalingFit(display.Shown):
     """Laws fitted to the same curves; made by `fit_scaling_laws`.
 
     Attributes
@@ -155,21 +155,13 @@ class ScalingFit:
         told = not np.isnan(fits[0].extrapolation_nrmse)
         return min(fits, key=lambda fit: fit.extrapolation_nrmse if told else fit.nrmse)
 
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         lines = [
             [fit.law, fit.n_parameters, fit.nrmse, fit.extrapolation_nrmse, fit.n_agreeing]
             for fit in self.laws.values()
         ]
         columns = ["law", "parameters", "NRMSE", "NRMSE, extrapolated", "searches agreeing"]
-        return columns, lines
-
-    def __repr__(self) -> str:
-        columns, lines = self._table()
-        return display.table_text(columns, lines, title="ScalingFit")
-
-    def _repr_html_(self) -> str:
-        columns, lines = self._table()
-        return display.table_html(columns, lines, caption="ScalingFit")
+        return display.Table("ScalingFit", columns, lines)
 
     def plot(self, *, task: int | None = None, ax: Axes | None = None) -> Axes:
         """What was fitted and held out, with each law; `plot.scaling_laws`."""

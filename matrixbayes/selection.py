@@ -26,11 +26,13 @@ __all__ = ["PriorSelection", "select_prior"]
 Floats = NDArray[np.float64]
 
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
+COLUMNS = ["n_components", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
+COLUMNS += ["log_evidence", "cv", "cv_se", "converged"]
 CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
 
 
 @dataclass(frozen=True, repr=False)
-class PriorSelection:
+class PriorSelection(display.Shown):
     """Fits of several sizes; see `select_prior`.
 
     Attributes
@@ -63,11 +65,17 @@ class PriorSelection:
         best = min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
         return self.estimators[best["n_components"]]
 
-    def __repr__(self) -> str:
-        return display.selection_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.selection_html(self)
+    def _table(self) -> display.Table:
+        names = [name for name in COLUMNS if any(e.get(name) is not None for e in self.table)]
+        cells = [["-" if (x := e.get(name)) is None else x for name in names] for e in self.table]
+        best = self.best_.n_components
+        chosen = {"log_evidence": "log-evidence", "cv": "cross-validation"}
+        by = chosen.get(self.criterion, self.criterion.upper())
+        title = f"PriorSelection: {best} component(s) chosen by {by}"
+        sizes = [entry["n_components"] for entry in self.table]
+        at = sizes.index(best) if best in sizes else None
+        marks = ["" if entry["converged"] else "did not converge" for entry in self.table]
+        return display.Table(title, names, cells, best=at, marks=marks)
 
 
 def select_prior(

@@ -50,7 +50,7 @@ MAX_ORDER = 16
 CELLS = 1 << 22  # entries of dense rows made at a time
 
 
-class TransitionMatrix:
+class TransitionMatrix(display.Shown):
     r"""Contexts of `order` tokens, what followed them, and a posterior over each row.
 
     After Dalal & Misra (2024): a language is a matrix with a row for each context, the
@@ -224,11 +224,29 @@ class TransitionMatrix:
         """How many different (context, token) pairs were seen."""
         return self._rows.longest.sizes()[1]
 
-    def __repr__(self) -> str:
-        return display.matrix_text(self)
-
-    def _repr_html_(self) -> str:
-        return display.matrix_html(self)
+    def _table(self) -> display.Table:
+        kind = "hierarchical" if self.hierarchical else "one prior for all rows"
+        title = f"TransitionMatrix, order {self.order}, {self.n_tokens} tokens, {kind}"
+        lines: list[list[Any]] = [
+            ["contexts", len(self)],
+            ["(context, token) pairs", self.n_pairs],
+            ["tokens counted", self.n_observed],
+            ["memory, MB", self.nbytes / 1e6],
+        ]
+        prior = self.prior
+        if isinstance(prior, float):
+            what = f"alpha {display.number(prior)}"
+        else:
+            what = f"{prior.n_components} Dirichlet{'' if prior.n_components == 1 else 's'}"
+        lines.append(["prior of the empty context" if self.hierarchical else "prior", what])
+        if self.hierarchical:
+            means = [np.exp(weights @ np.log(values)) for weights, values in self.concentrations]
+            several = max(len(weights) for weights, _ in self.concentrations)
+            name = "concentrations" + (f", on average ({several})" if several > 1 else "")
+            lines.append([name, ", ".join(f"{mean:.3g}" for mean in means)])
+        if self.discount < 1.0:
+            lines.append(["discount", self.discount])
+        return display.Table(title, ["", ""], lines)
 
     # -- learning -----------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +14,7 @@ from matrixbayes import display
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
+from matrixbayes.selection import PriorSelection
 
 NASTY = ("<script>alert(1)</script>", "a\nb", "\x1b[31mred", "\u202eabc", '"><img src=x>', " yes ")
 
@@ -28,7 +30,7 @@ def rows(n: int = 3) -> NextTokenRows:
     return NextTokenRows(np.log(probs), tokens=NASTY)
 
 
-def selection(n: int = 3) -> SimpleNamespace:
+def selection(n: int = 3) -> PriorSelection:
     table = [
         {
             "n_components": k,
@@ -40,7 +42,8 @@ def selection(n: int = 3) -> SimpleNamespace:
         }
         for k in range(1, n + 1)
     ]
-    return SimpleNamespace(table=table, criterion="bic", best_=SimpleNamespace(n_components=2))
+    fits: Any = {k: SimpleNamespace(n_components=k) for k in range(1, n + 1)}
+    return PriorSelection(fits, table, "bic")
 
 
 def path(n: int = 3):
@@ -83,11 +86,11 @@ def test_figures() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        display.mixture_text(mixture(40)),
-        display.mixture_text(mixture(40, tokens=None)),
-        display.rows_text(rows(500)),
-        display.path_text(path(200)),
-        display.selection_text(selection(40)),
+        repr(mixture(40)),
+        repr(mixture(40, tokens=None)),
+        repr(rows(500)),
+        repr(path(200)),
+        repr(selection(40)),
     ],
 )
 def test_text_is_at_most_ten_printable_lines(text: str) -> None:
@@ -99,10 +102,10 @@ def test_text_is_at_most_ten_printable_lines(text: str) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        display.mixture_html(mixture(40)),
-        display.rows_html(rows(500)),
-        display.path_html(path(200)),
-        display.selection_html(selection(40)),
+        mixture(40)._repr_html_(),
+        rows(500)._repr_html_(),
+        path(200)._repr_html_(),
+        selection(40)._repr_html_(),
         display.table_html(list(NASTY), [list(NASTY)], caption=NASTY[0]),
     ],
 )
@@ -120,7 +123,7 @@ def test_html_is_static_and_escaped(page: str) -> None:
 
 def test_a_mixture_is_shown_by_weight() -> None:
     m = DirichletMixture([0.2, 0.8], [[1.0, 3.0], [9.0, 1.0]], tokens=("no", "yes"))
-    lines = display.mixture_text(m).split("\n")
+    lines = repr(m).split("\n")
     assert lines[0] == "DirichletMixture: 2 components over 2 tokens"
     assert lines[2].split() == ["1", "0.8000", "10.00", "no", "0.900,", "yes", "0.100"]
     assert lines[3].split() == ["0", "0.2000", "4.000", "yes", "0.750,", "no", "0.250"]
@@ -128,22 +131,22 @@ def test_a_mixture_is_shown_by_weight() -> None:
 
 def test_rows_show_their_entropy_in_bits() -> None:
     r = NextTokenRows(np.array([[0.0, -np.inf], [np.log(0.5), np.log(0.5)]]), tokens=("a", "b"))
-    lines = display.rows_text(r).split("\n")
+    lines = repr(r).split("\n")
     assert lines[0] == "NextTokenRows: 2 rows over 2 tokens, float64, 32 bytes"
     assert lines[2].split() == ["0", "0.000", "a", "1.000,", "b", "0.000"]
     assert lines[3].split() == ["1", "1.000", "a", "0.500,", "b", "0.500"]
 
 
 def test_a_long_path_shows_its_beginning_and_its_end() -> None:
-    lines = display.path_text(path(100)).split("\n")
+    lines = repr(path(100)).split("\n")
     assert [line.split()[0] for line in lines[2:]] == ["0", "1", "2", "3", "...", "98", "99", "100"]
     assert "(prior)" in lines[2]
 
 
 def test_the_chosen_number_of_components_is_marked() -> None:
-    lines = display.selection_text(selection()).split("\n")
+    lines = repr(selection()).split("\n")
     assert [line.endswith("<- best") for line in lines[2:]] == [False, True, False]
-    bold = [row for row in display.selection_html(selection()).split("<tr>") if "600" in row]
+    bold = [row for row in selection()._repr_html_().split("<tr>") if "600" in row]
     assert len([row for row in bold if "<td" in row]) == 1
 
 
@@ -151,7 +154,6 @@ def test_the_objects_show_themselves_this_way() -> None:
     for thing in (mixture(), rows(), path()):
         assert len(repr(thing).split("\n")) <= 10
         ElementTree.fromstring(thing._repr_html_())
-    assert repr(rows()) == display.rows_text(rows())
 
 
 def test_what_is_left_out_is_said() -> None:
