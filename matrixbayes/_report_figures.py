@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from .study import StudyResult
+    from ._study_result import StudyResult
 
 __all__ = ["Picture", "pictures"]
 

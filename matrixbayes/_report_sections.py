@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._report_words import bits_line, range_line, recovery_line
 from ._rows_divergences import divergences
+from ._study_result import bits_line, range_line, recovery_line
 from ._study_shots import aligned
 from .display import number, percent, show, table_html
 
 if TYPE_CHECKING:
     from ._report_figures import Picture
+    from ._study_result import StudyResult
     from .mixture import DirichletMixture
     from .rows import NextTokenRows
-    from .study import StudyResult
 
 __all__ = ["sections_of"]
 

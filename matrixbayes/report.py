@@ -13,56 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ._report_page import page
 from ._report_sections import sections_of
-from ._report_words import bits_line, component_line, range_line, recovery_line
+from ._study_result import summary
 from .display import show
 
 if TYPE_CHECKING:
     from ._report_figures import Picture
-    from .study import StudyResult
+    from ._study_result import StudyResult
 
 __all__ = ["report_html", "save_study", "summary"]
-
-
-def summary(result: StudyResult) -> str:
-    """The findings in plain text, for a terminal.
-
-    Parameters
-    ----------
-    result
-        What `matrixbayes.study.study` returned.
-
-    Returns
-    -------
-    str
-        Some ten to thirty lines.
-    """
-    n, width = result.rows.log_probs.shape
-    sizes = result.settings.get("components", [])
-    lines = [
-        f"model       {show(result.model, width=70)}",
-        f"rows        {n} prompts, {width} columns",
-        f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}",
-    ]
-    named = [("fitted to the rows", result.prior)]
-    if result.elicited is not None:
-        named.append(("elicited from predictions in context", result.elicited))
-    if result.truth is not None:
-        named.append(("true (what the model was trained on)", result.truth))
-    for name, mixture in named:
-        lines.append(f"prior {name}:")
-        heavy = np.argsort(-np.asarray(mixture.weights), kind="stable")[:6]
-        lines += [f"  {component_line(mixture, int(k))}" for k in heavy]
-    recovery = recovery_line(result)
-    if recovery:
-        lines.append(f"elicited against true: {recovery}")
-    if result.shots is not None:
-        lines += [f"{d.name}: {bits_line(d)}" for d in result.shots.divergences]
-    lines += [f"warning: {show(note, width=300)}" for note in result.notes]
-    return "\n".join(lines)
 
 
 def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) -> str:

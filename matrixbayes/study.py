@@ -2,7 +2,7 @@
 
 Contents
     study         from a model to a `StudyResult`
-    StudyResult   what was found; `matrixbayes.report` makes it readable
+    StudyResult   what was found, and says so; `matrixbayes.report` makes a page of it
 
 Without prompts the model must come with the prior that it was trained on, as the bundled one does
 (``training.json`` in its folder): the study then draws fresh sequences from that prior, and says
@@ -15,7 +15,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ import numpy as np
 
 from ._names import columns_in, order_of
 from ._study_inputs import BUNDLED, Shots, UsageError, load_model, read_shots
-from ._study_shots import ShotStudy, follow
+from ._study_result import StudyResult
+from ._study_shots import follow
 
 if TYPE_CHECKING:
     from ._huggingface_answers import Other
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .elicitation import ElicitationReport
     from .mixture import DirichletMixture
     from .rows import NextTokenRows
-    from .selection import PriorSelection
 
 __all__ = ["StudyResult", "study"]
 
@@ -42,53 +42,6 @@ ELICIT_SEQUENCES = 80  # the prior is elicited from the rows after every draw of
 SHOT_SEQUENCES = 100  # and both are judged on these, which neither has seen
 DEFAULT_COMPONENTS = range(1, 7)
 NEGLIGIBLE = 1e-3
-
-
-@dataclass(frozen=True, repr=False)
-class StudyResult:
-    """What a study found.
-
-    Attributes
-    ----------
-    model
-        The model's name.
-    rows
-        The rows that the prior was fitted to.
-    selection
-        The fits of every number of components tried.
-    prior
-        The prior fitted to the rows.
-    elicitation
-        The report of `elicit_prior`: the prior that explains the model's predictions in context.
-    truth
-        The prior that the model was trained on, where it is known.
-    shots
-        What demonstrations do, where there are any.
-    settings
-        How the study was made; JSON can hold it.
-    notes
-        Warnings met on the way.
-    """
-
-    model: str
-    rows: NextTokenRows
-    selection: PriorSelection
-    prior: DirichletMixture
-    elicitation: ElicitationReport | None = None
-    truth: DirichletMixture | None = None
-    shots: ShotStudy | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def elicited(self) -> DirichletMixture | None:
-        """The elicited prior."""
-        return None if self.elicitation is None else self.elicitation.prior
-
-    def __repr__(self) -> str:
-        from .report import summary
-
-        return summary(self)
 
 
 def study(

@@ -512,7 +512,9 @@ class Copy:
                 shutil.copy(ROOT / name, folder / name)
         # Quickly compiled, for one instruction set: what is looked for is no rounding.
         setup = folder / "setup.py"
-        setup.write_text(setup.read_text("utf-8").replace('"-O3"', '"-O1", "-DMB_ONE_INSTRUCTION_SET"'))
+        setup.write_text(
+            setup.read_text("utf-8").replace('"-O3"', '"-O1", "-DMB_ONE_INSTRUCTION_SET"')
+        )
         # What the compiler and the linker were called with, to be called again for one file.
         line = [sys.executable, "setup.py", "build_ext", "--inplace"]
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)

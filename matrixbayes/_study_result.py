@@ -1,0 +1,152 @@
+"""What a study found, in data and in words.
+
+Contents
+    StudyResult   what was found
+    summary       the findings in plain text
+    component_line, bits_line, recovery_line, range_line
+                  findings in words, for the terminal and the page alike
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._study_shots import Divergence, ShotStudy, aligned
+from .display import percent, show
+
+if TYPE_CHECKING:
+    from .elicitation import ElicitationReport
+    from .mixture import DirichletMixture
+    from .rows import NextTokenRows
+    from .selection import PriorSelection
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResult:
+    """What a study found.
+
+    Attributes
+    ----------
+    model
+        The model's name.
+    rows
+        The rows that the prior was fitted to.
+    selection
+        The fits of every number of components tried.
+    prior
+        The prior fitted to the rows.
+    elicitation
+        The report of `elicit_prior`: the prior that explains the model's predictions in context.
+    truth
+        The prior that the model was trained on, where it is known.
+    shots
+        What demonstrations do, where there are any.
+    settings
+        How the study was made; JSON can hold it.
+    notes
+        Warnings met on the way.
+    """
+
+    model: str
+    rows: NextTokenRows
+    selection: PriorSelection
+    prior: DirichletMixture
+    elicitation: ElicitationReport | None = None
+    truth: DirichletMixture | None = None
+    shots: ShotStudy | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def elicited(self) -> DirichletMixture | None:
+        """The elicited prior."""
+        return None if self.elicitation is None else self.elicitation.prior
+
+    def __repr__(self) -> str:
+        return summary(self)
+
+
+def summary(result: StudyResult) -> str:
+    """The findings in plain text, for a terminal.
+
+    Parameters
+    ----------
+    result
+        What `matrixbayes.study.study` returned.
+
+    Returns
+    -------
+    str
+        Some ten to thirty lines.
+    """
+    n, width = result.rows.log_probs.shape
+    sizes = result.settings.get("components", [])
+    lines = [
+        f"model       {show(result.model, width=70)}",
+        f"rows        {n} prompts, {width} columns",
+        f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}",
+    ]
+    named = [("fitted to the rows", result.prior)]
+    if result.elicited is not None:
+        named.append(("elicited from predictions in context", result.elicited))
+    if result.truth is not None:
+        named.append(("true (what the model was trained on)", result.truth))
+    for name, mixture in named:
+        lines.append(f"prior {name}:")
+        heavy = np.argsort(-np.asarray(mixture.weights), kind="stable")[:6]
+        lines += [f"  {component_line(mixture, int(k))}" for k in heavy]
+    recovery = recovery_line(result)
+    if recovery:
+        lines.append(f"elicited against true: {recovery}")
+    if result.shots is not None:
+        lines += [f"{d.name}: {bits_line(d)}" for d in result.shots.divergences]
+    lines += [f"warning: {show(note, width=300)}" for note in result.notes]
+    return "\n".join(lines)
+
+
+def component_line(mixture: DirichletMixture, k: int) -> str:
+    """One component in words."""
+    alpha = np.asarray(mixture.alpha)[k]
+    mean = alpha / alpha.sum()
+    names = mixture.tokens
+    order = np.argsort(-mean, kind="stable")[:3]
+    top = ", ".join(f"{show(j if names is None else names[j])} {percent(mean[j])}" for j in order)
+    return f"weight {mixture.weights[k]:.3f}, A = {alpha.sum():.4g}: {top}"
+
+
+def bits_line(divergence: Divergence) -> str:
+    """A divergence at its first shot, its last, and on average, in words."""
+    mean = divergence.mean
+    last = len(mean) - 1
+    return (
+        f"{float(np.mean(mean)):.5f} bits on average over shots 0 to {last} "
+        f"({mean[0]:.5f} at 0, {mean[-1]:.5f} at {last})"
+    )
+
+
+def recovery_line(result: StudyResult) -> str | None:
+    """How far the elicited prior is from the true one, in words."""
+    if result.truth is None or result.elicited is None:
+        return None
+    true, found = result.truth, aligned(result.truth, result.elicited)
+    if found is None:
+        return f"{result.elicited.n_components} components were found, {true.n_components} are true"
+    weight = float(np.abs(np.asarray(found.weights) - np.asarray(true.weights)).max())
+    means = [np.asarray(m.alpha) / np.asarray(m.concentration)[:, None] for m in (found, true)]
+    variation = float(0.5 * np.abs(means[0] - means[1]).sum(axis=1).max())
+    ratio = np.asarray(found.concentration) / np.asarray(true.concentration)
+    return (
+        f"weights within {weight:.3f}, means within {variation:.3f} (total variation), "
+        f"concentrations {ratio.min():.2f} to {ratio.max():.2f} times the true ones"
+    )
+
+
+def range_line(sizes: Sequence[int]) -> str:
+    """Numbers of components in words."""
+    if len(sizes) > 2 and list(sizes) == list(range(sizes[0], sizes[-1] + 1)):
+        return f"{sizes[0]} to {sizes[-1]}"
+    return ", ".join(map(str, sizes)) or "those given"
