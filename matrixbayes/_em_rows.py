@@ -1,4 +1,4 @@
-"""Rows of log-probabilities as EM sees them: passes over blocks, and points to start from."""
+"""Rows of log-probabilities as EM sees them: zeros, passes over blocks, points to start from."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from . import _core, parallel
 from .mixture import DirichletMixture
 
-__all__ = ["RowData"]
-
 Floats = NDArray[np.float64]
+
+FLOOR = 1e-12  # what zeros="floor" puts in the place of a smaller probability
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,34 @@ class RowData:
         total = np.clip(total, 1e-6, max_concentration)
         alpha = _core.inverse_digamma(_core.digamma(total)[:, np.newaxis] + mean_log)
         return np.maximum(alpha, 1e-300)
+
+
+def without_zeros(
+    log_probs: NDArray[np.floating], policy: str
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Rows without exact zeros, and which rows they are.
+
+    Parameters
+    ----------
+    log_probs : ndarray of shape (N, V)
+    policy : {"error", "floor", "drop"}
+        See `DirichletMixtureEstimator`.
+    """
+    count, row, column = _core.check_log_probs(log_probs)
+    kept = np.ones(len(log_probs), dtype=bool)
+    if count == 0:
+        return log_probs, kept
+    if policy == "error":
+        raise ValueError(
+            f"{count} of {len(log_probs)} rows hold an exact zero, where a Dirichlet has no "
+            f"likelihood; the first is row {row}, column {column}.  Give log-probabilities from "
+            "before they underflowed, or a coarser vocabulary; or choose zeros='floor' (at least "
+            f"{FLOOR:g} for every token) or zeros='drop' (those rows left out)"
+        )
+    hit = np.asarray(np.isneginf(log_probs).any(axis=1))
+    if policy == "drop":
+        return log_probs[~hit], np.logical_not(hit)
+    floored = np.array(log_probs)
+    raised = np.maximum(floored[hit].astype(np.float64), np.log(FLOOR))
+    floored[hit] = raised - np.log(np.exp(raised).sum(axis=1, keepdims=True))
+    return floored, kept

@@ -5,20 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ._em_counts import CountData
-from ._em_rows import RowData
-from ._em_streams import StreamData
-from ._estimator import distinct_rows
+from ._em_streams import Data, StreamData
 from .em import Fit
 
-__all__ = ["shortcomings", "unidentified"]
 
-
-def unidentified(data: RowData | CountData | StreamData) -> bool:
+def unidentified(data: Data) -> bool:
     """Whether the data say nothing of concentrations: no row has more than one draw."""
     return isinstance(data, CountData) and not (len(data.totals) and data.totals[-1] > 1.0)
 
 
-def shortcomings(state: Fit, data: RowData | CountData | StreamData, has_prior: bool) -> list[str]:
+def shortcomings(state: Fit, data: Data, has_prior: bool) -> list[str]:
     """Sentences on what a fit to data found no maximum for; `has_prior`: a GammaPrior was on."""
     found = []
     n_components = state.mixture.n_components
@@ -54,12 +50,12 @@ def shortcomings(state: Fit, data: RowData | CountData | StreamData, has_prior: 
     return found
 
 
-def _single_tokens(data: RowData | CountData | StreamData) -> bool:
+def _single_tokens(data: Data) -> bool:
     """Whether no row of counts holds several tokens."""
     return isinstance(data, CountData) and bool((np.diff(data.rows.sparse()[0]) <= 1).all())
 
 
-def _cause(data: RowData | CountData | StreamData) -> str:
+def _cause(data: Data) -> str:
     """What makes a concentration grow without end."""
     if isinstance(data, CountData) or (isinstance(data, StreamData) and data.kind == "counts"):
         return (
@@ -68,7 +64,7 @@ def _cause(data: RowData | CountData | StreamData) -> str:
         )
     if isinstance(data, StreamData):
         return "it has closed in on (nearly) equal rows"
-    distinct = distinct_rows(data.log_probs)
+    distinct = len({row.tobytes() for row in data.log_probs})
     return (
         f"it has closed in on (nearly) equal rows ({distinct} of the {data.n_rows} rows are "
         "distinct)"

@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 
 from . import parallel
 from ._em_counts import CountData, encode
-from ._em_rows import RowData
-from ._estimator import without_zeros
+from ._em_rows import RowData, without_zeros
 from ._names import columns_in, labels_of, order_of, string_labels
 from ._numbers import exact_rows, plain
 from ._weights import weights_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
-
-__all__ = ["StreamData", "is_stream"]
 
 Floats = NDArray[np.float64]
 
@@ -175,6 +172,9 @@ class StreamData:
                 )
 
         return parallel.in_order(self.pool, task, arguments())
+
+
+Data = RowData | CountData | StreamData
 
 
 def _read_once(X: Any) -> bool:

@@ -13,10 +13,10 @@ from . import parallel
 from ._base_k_means import Points, groups
 from ._em_counts import CountData
 from ._em_rows import RowData
-from ._em_streams import StreamData
+from ._em_streams import Data, StreamData
 from ._estimator_penalty import Penalty
 from ._weights import merged, n_units
-from .em import Data, best, fit, maximization
+from .em import best, fit, maximization
 from .mixture import DirichletMixture
 
 Floats = NDArray[np.float64]

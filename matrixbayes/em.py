@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._em_counts import CountData, encode
 from ._em_rows import RowData
-from ._em_streams import StreamData
+from ._em_streams import Data, StreamData
 from ._estimator_penalty import GammaPrior, Penalty
 from ._estimator_statistics import CountStatistics, Statistics, of_same_rows
 from .mixture import DirichletMixture
@@ -34,7 +34,6 @@ __all__ = [
     "fit",
 ]
 
-Data = RowData | CountData | StreamData
 Floats = NDArray[np.float64]
 
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component

@@ -6,6 +6,7 @@ learned ends in an underscore.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -15,27 +16,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
+from ._base_arguments import generator_of
 from ._em_shortcomings import shortcomings, unidentified
-from ._estimator import (
-    ParametersMixin,
-    generator_of,
-)
-from ._estimator_data import DataMixin
-from ._estimator_penalty import GammaPrior
-from ._estimator_scores import ScoresMixin
+from ._em_streams import Data, StreamData
+from ._estimator import Parameters
+from ._estimator_data import check_shape, data_of
+from ._estimator_penalty import GammaPrior, Penalty
 from ._estimator_starts import INITS, best_split, start
 from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
-from ._names import order_of
-from ._numbers import reals
-from .errors import ConvergenceWarning
+from ._names import labels_of, order_of, string_labels
+from ._numbers import reals, whole
+from .errors import ConvergenceWarning, NotFittedError
+from .information import Information, information
 from .mixture import DirichletMixture
-
-__all__ = ["DirichletMixtureEstimator"]
 
 Floats = NDArray[np.float64]
 
 
-class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
+class DirichletMixtureEstimator(Parameters):
     """A Dirichlet mixture fitted to rows or counts by EM; `fit` forgets what was learned before.
 
     Parameters
@@ -221,11 +219,13 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         """
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
-            data, tokens, kept, n_dropped = self._data(X, sample_weight, pool)
-            self._check_shape(data)
+            data, tokens, kept, n_dropped = data_of(
+                X, sample_weight, pool, kind=self.kind, zeros=self.zeros
+            )
+            check_shape(data, self.n_components)
             rng = generator_of(self.random_state)
             init = self._init(kept, data.n_tokens, tokens)
-            if smaller is not None and not isinstance(data, em.StreamData):
+            if smaller is not None and not isinstance(data, StreamData):
                 init = best_split(data, smaller, self._penalty(), rng) or init
             # Everything has been checked: a refused call changes nothing.
             self._remember_columns(X, data.n_tokens)
@@ -236,7 +236,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
 
     def _best_start(
         self,
-        data: em.Data,
+        data: Data,
         tokens: tuple[str, ...] | None,
         init: str | DirichletMixture | Floats,
         rng: np.random.Generator,
@@ -299,6 +299,23 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             stacklevel=5,
         )
 
+    def _check_parameters(self) -> None:
+        for name in ("n_components", "max_iter", "n_init"):
+            whole(getattr(self, name), name, 1)
+        if not self.tol >= 0.0:
+            raise ValueError(f"tol={self.tol!r} must be >= 0")
+        if not 0.0 < self.max_concentration <= 2.0**60:
+            raise ValueError(
+                f"max_concentration={self.max_concentration!r} must be positive and 2**60 at most"
+            )
+        if self.zeros not in ("error", "floor", "drop"):
+            raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
+        self._penalty()
+
+    def _penalty(self) -> Penalty:
+        """What EM adds to the log-likelihood, checked."""
+        return Penalty.of(self.concentration_prior, self.max_concentration)
+
     def _init(
         self, kept: NDArray[np.bool_], width: int, tokens: tuple[str, ...] | None
     ) -> str | DirichletMixture | Floats:
@@ -350,7 +367,7 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
             self._running = permuted(scaled(state.statistics, 1.0 / total), order)
             self._seen = total
 
-    def _reasons(self, state: em.Fit, data: em.Data) -> list[str]:
+    def _reasons(self, state: em.Fit, data: Data) -> list[str]:
         """Why a fit is not what it seems."""
         found = shortcomings(state, data, self.concentration_prior is not None)
         if not state.settled:
@@ -359,6 +376,24 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
                 f"{self.max_iter} passes; raise max_iter, or fit again with warm_start=True"
             )
         return found
+
+    def _remember_names(self, X: Any) -> None:
+        """The columns' names, of a mixture that was fitted to the numbers of X alone."""
+        self._remember_columns(X, self.n_features_in_)
+        tokens = string_labels(X)
+        if tokens is not None and self.prior_.tokens is None:
+            self.prior_ = DirichletMixture(self.weights_, self.alpha_, tokens=tokens)
+            self.weights_, self.alpha_ = self.prior_.weights, self.prior_.alpha
+
+    def _remember_columns(self, X: Any, width: int) -> None:
+        self.n_features_in_ = width
+        columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") else None
+        self._columns_in = labels_of(X) if columns is None else tuple(columns)
+        names = string_labels(X)
+        if columns is not None and names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     # -- mergeable statistics ---------------------------------------------------------
 
@@ -409,12 +444,8 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
             batch = self._judged(X, sample_weight, pool).expectation(self.prior_)
-        before, penalty, n, bounds = (
-            self.prior_,
-            self._penalty(),
-            self._n_batches,
-            self.lower_bounds_,
-        )
+        before, n, bounds = self.prior_, self._n_batches, self.lower_bounds_
+        penalty = self._penalty()
         weight = float(batch.weight.sum())
         running = blend(self._running, batch, step_size(n))
         seen = self._seen + weight
@@ -465,3 +496,129 @@ class DirichletMixtureEstimator(DataMixin, ScoresMixin, ParametersMixin):
         self._learn(state)
         self.n_rows_, self.total_weight_ = merged.n_rows, float(merged.weight.sum())
         return self
+
+    # -- what the mixture says of rows ---------------------------------------------------
+
+    def score_samples(self, X: Any) -> Floats:
+        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
+        return self._log_joint(X)[1]
+
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-density of a row, in nats; by weight, if rows have one."""
+        log_likelihood, total_weight = self._scored(X, sample_weight)
+        return log_likelihood / total_weight
+
+    def _scored(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Log-likelihood of rows, each as often as its weight says, and how many they are."""
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            data = self._judged(X, sample_weight, pool)
+            scores = data.posterior(self.prior_)[1]
+        if data.weights is None:
+            return float(scores.sum()), float(len(scores))
+        return float(data.weights @ scores), data.total_weight
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each component given each row; shape (N, K)."""
+        return self._log_joint(X)[0]
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """The most probable component of each row; shape (N,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
+        """Random rows of probabilities, and the component most probable for each."""
+        self._check_fitted()
+        rows = self.prior_.sample(n_samples, rng=generator_of(self.random_state), kind="log_probs")
+        labels = self.prior_.responsibilities(rows, kind="log_probs").argmax(axis=1)
+        return np.exp(rows), labels
+
+    @property
+    def n_parameters_(self) -> int:
+        """Free parameters: K - 1 weights and K V alphas."""
+        self._check_fitted()
+        return self.prior_.n_components - 1 + self.prior_.alpha.size
+
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike's criterion of the fitted mixture on rows; lower is better."""
+        return 2.0 * self.n_parameters_ - 2.0 * self._scored(X, sample_weight)[0]
+
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion of the fitted mixture on rows; lower is better.
+
+        With weights there are as many rows as they sum to.
+        """
+        log_likelihood, total_weight = self._scored(X, sample_weight)
+        return self.n_parameters_ * float(np.log(total_weight)) - 2.0 * log_likelihood
+
+    def information(self, X: Any, sample_weight: ArrayLike | None = None) -> Information:
+        """Standard errors, and Laplace's approximation of the evidence, at the fitted mixture.
+
+        Parameters
+        ----------
+        X : array_like of shape (N, V), NextTokenRows, or sparse counts
+            The rows that the mixture was fitted to, in memory.
+        sample_weight : array_like of shape (N,), optional
+
+        Returns
+        -------
+        Information
+            ``alpha_se`` (K, V), ``weights_se`` (K,), ``log_evidence``, ``hessian``, and
+            ``is_maximum``: whether the parameters are identified.  With weights, of rows repeated
+            as often.
+
+        Raises
+        ------
+        ValueError
+            There are more than 4,000 parameters, or the rows are not in memory.
+
+        Notes
+        -----
+        The Hessian is that of the whole mixture, responsibilities included (Louis 1982).  The
+        evidence is under normal priors of ln alpha, mean 0 and standard deviation 3, and a uniform
+        prior of the weights, by Laplace's method at the mode of that posterior; of counts as
+        sequences, without multinomial coefficients.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> rows = mb.DirichletMixture([1.0], [[8.0, 2.0]]).sample(400, rng=0)
+        >>> fitted = mb.DirichletMixtureEstimator(1, kind="probs").fit(rows)
+        >>> fitted.information(rows).alpha_se.round(1)
+        array([[0.5, 0.1]])
+        """
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            data = self._judged(X, sample_weight, pool)
+            if isinstance(data, StreamData):
+                raise ValueError("the information needs rows in memory; give some of them")
+            return information(self.prior_, data)
+
+    def _judged(
+        self, X: Any, sample_weight: ArrayLike | None, pool: tuple[Executor | None, int]
+    ) -> Data:
+        """Data to judge by the fitted mixture."""
+        self._check_fitted()
+        # Dropping rows here would tear results and rows apart.
+        policy = "floor" if self.zeros == "floor" else "error"
+        wanted = getattr(self, "_columns_in", self.prior_.tokens)
+        data, *_ = data_of(X, sample_weight, pool, kind=self.kind, zeros=policy, wanted=wanted)
+        if data.n_tokens != self.n_features_in_:
+            raise ValueError(
+                f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        return data
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "prior_"):
+            # both ours and scikit-learn's, where that is loaded, whoever loaded it
+            known = sys.modules.get("sklearn.exceptions")
+            both = (NotFittedError,) if known is None else (NotFittedError, known.NotFittedError)
+            raise type("NotFittedError", both, {})(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with "
+                "appropriate arguments before using this estimator."
+            )
+
+    def _log_joint(self, X: Any) -> tuple[Floats, Floats]:
+        """Probability of each component given each row (N, K), and the row's log-score (N,)."""
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            return self._judged(X, None, pool).posterior(self.prior_)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import display, parallel
 from ._base_arguments import generator_of, is_whole
-from ._estimator import without_zeros
+from ._em_rows import without_zeros
 from ._numbers import exact_rows, plain
 from ._weights import checked_weights, merged, present, weights_of
 from .errors import ConvergenceWarning

@@ -351,9 +351,9 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch, many_blocks):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_components": 0}, "n_components=0 must be a positive integer"),
-        ({"n_components": 2.0}, "n_components=2.0"),
-        ({"max_iter": 0}, "max_iter=0"),
+        ({"n_components": 0}, "n_components is 0; it must be 1 at least"),
+        ({"n_components": 2.0}, "n_components is 2.0; it must be a whole number"),
+        ({"max_iter": 0}, "max_iter is 0; it must be 1 at least"),
         ({"tol": -1.0}, "tol=-1.0"),
         ({"max_concentration": np.inf}, "max_concentration=inf"),
         ({"zeros": "ignore"}, "zeros='ignore'"),
