@@ -396,8 +396,8 @@ MUTATIONS = [
     M(
         "C, Jensen-Shannon: the first piece of wide rows alone",
         "csrc/core/rows/distances.c",
-        "add_entropy(n, a + i * n_tokens + at, b + j * n_tokens + at, sum);",
-        "add_entropy(n, a + i * n_tokens, b + j * n_tokens, sum);",
+        "CHOOSE(add_entropy, n, a + i * n_tokens + at, b + j * n_tokens + at, sum);",
+        "CHOOSE(add_entropy, n, a + i * n_tokens, b + j * n_tokens, sum);",
         f"{EMBEDDING} -k rows_against",
     ),
     M(

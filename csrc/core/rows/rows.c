@@ -11,7 +11,7 @@
  * products rounded. */
 #include "core/base/contract.h"
 
-enum { LANES = 32, PIECE = 1024 };
+enum { CHAINS = 32, PIECE = 1024 };
 enum { LOOK_UP = 8 /* nanoseconds of a number that is far from the one before */ };
 
 /* Below every sum of probabilities but 0, and what exp_float() makes of 2^64 zeros. */
@@ -50,55 +50,19 @@ fault_of(double value)
     return value < 0 ? MB_ROW_NEGATIVE : MB_ROW_POSITIVE;
 }
 
+#define KERNEL "core/rows/rows_kernel.h"
+#include "core/base/instruction_sets.h"
+
 /* ---- Loading, at most PIECE numbers --------------------------------------- */
-
-/* Whether the exponent of any is 0 or 31: zero, subnormal, infinite or NaN. */
-MB_CLONES static int
-any_special(size_t n, const uint16_t *bits)
-{
-    int16_t lowest = INT16_MAX;
-    for (size_t i = 0; i < n; i++) {
-        int16_t wrapped = (int16_t)((bits[i] + 0x0400) & 0x7800);
-        if (wrapped < lowest) {
-            lowest = wrapped;
-        }
-    }
-    return lowest == 0;
-}
-
-MB_CLONES static void
-widen_normal(size_t n, const uint16_t *bits, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t spread = (uint32_t)(int16_t)bits[i] << 13; /* exponent in place, and the sign */
-        out[i] = mb_float_of_bits((spread & 0x8fffe000) + (112u << 23));
-    }
-}
-
-MB_CLONES static void
-widen_any(size_t n, const uint16_t *bits, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        out[i] = mb_half_to_float(bits[i]);
-    }
-}
 
 /* Hardly a logit is special, and the others take half the work. */
 static void
 widen_half(size_t n, const uint16_t *bits, float *out)
 {
-    if (any_special(n, bits)) {
-        widen_any(n, bits, out);
+    if (CHOOSE(any_special, n, bits)) {
+        CHOOSE(widen_any, n, bits, out);
     } else {
-        widen_normal(n, bits, out);
-    }
-}
-
-MB_CLONES static void
-widen_bfloat16(size_t n, const uint16_t *bits, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        out[i] = mb_bfloat16_to_float(bits[i]);
+        CHOOSE(widen_normal, n, bits, out);
     }
 }
 
@@ -155,7 +119,7 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
     if (rows->type == MB_FLOAT16) {
         widen_half(n, bits, out);
     } else {
-        widen_bfloat16(n, bits, out);
+        CHOOSE(widen_bfloat16, n, bits, out);
     }
 }
 
@@ -163,21 +127,21 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
 
 #define REAL float
 #define REAL_MAX FLT_MAX
-#define EXP exp_float
 #define NAME(x) x##_float
-#include "core/rows/rows_kernel.h"
+#define RUN(x, ...) CHOOSE(x##_float, __VA_ARGS__)
+#include "core/rows/row_of_type.h"
+#undef RUN
 #undef NAME
-#undef EXP
 #undef REAL_MAX
 #undef REAL
 
 #define REAL double
 #define REAL_MAX DBL_MAX
-#define EXP exp_value
 #define NAME(x) x##_double
-#include "core/rows/rows_kernel.h"
+#define RUN(x, ...) CHOOSE(x##_double, __VA_ARGS__)
+#include "core/rows/row_of_type.h"
+#undef RUN
 #undef NAME
-#undef EXP
 #undef REAL_MAX
 #undef REAL
 

@@ -1,244 +1,61 @@
-/* The body of rows.c, included for float and for double (hence no guard).
- *
- * The includer defines REAL, its largest number REAL_MAX, EXP(x), and NAME(x), x
- * with a suffix.  A reduction runs in LANES at once, which no compiler would do
- * with floating-point numbers by itself; more of them than it unrolls. */
+/* The loops of rows.c, included once for each instruction set (hence no guard), see
+ * instruction_sets.h. */
 
-/* ---- Loops over a row --------------------------------------------------- */
-
-/* The largest of x, but at least -REAL_MAX; NaN is passed over. */
-MB_CLONES static REAL
-NAME(highest)(size_t n, const REAL *x)
+/* Whether the exponent of any is 0 or 31: zero, subnormal, infinite or NaN. */
+static int
+NAME(any_special)(size_t n, const uint16_t *bits)
 {
-    REAL lanes[LANES];
-    size_t i = 0;
-    for (size_t l = 0; l < LANES; l++) {
-        lanes[l] = -REAL_MAX;
-    }
-    for (; n - i >= LANES; i += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+    int16_t lowest = INT16_MAX;
+    for (size_t i = 0; i < n; i++) {
+        int16_t wrapped = (int16_t)((bits[i] + 0x0400) & 0x7800);
+        if (wrapped < lowest) {
+            lowest = wrapped;
         }
     }
-    for (; i < n; i++) {
-        lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-    }
-    for (size_t l = 1; l < LANES; l++) {
-        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
-    }
-    return lanes[0];
+    return lowest == 0;
 }
 
-/* Four at a time in REAL, the rest in double. */
-MB_CLONES static double
-NAME(sum)(size_t n, const REAL *x)
-{
-    double lanes[LANES] = {0};
-    const size_t step = (size_t)4 * LANES;
-    size_t i = 0;
-    for (; n - i >= step; i += step) {
-        const REAL *y = x + i, *z = y + (size_t)2 * LANES;
-        for (size_t l = 0; l < LANES; l++) {
-            lanes[l] += (double)((y[l] + y[l + LANES]) + (z[l] + z[l + LANES]));
-        }
-    }
-    for (; i < n; i++) {
-        lanes[0] += (double)x[i];
-    }
-    for (size_t half = LANES / 2; half > 0; half /= 2) {
-        for (size_t l = 0; l < half; l++) {
-            lanes[l] += lanes[l + half];
-        }
-    }
-    return lanes[0];
-}
-
-MB_CLONES static void
-NAME(exponentials)(size_t n, const REAL *x, REAL shift, REAL *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        out[i] = EXP(x[i] - shift);
-    }
-}
-
-MB_CLONES static void
-NAME(subtract)(size_t n, REAL *x, REAL high, REAL low)
-{
-    for (size_t i = 0; i < n; i++) {
-        x[i] = (x[i] - high) - low;
-    }
-}
-
-MB_CLONES static void
-NAME(logarithms)(size_t n, REAL *x)
-{
-    for (size_t i = 0; i < n; i++) {
-        x[i] = (REAL)log_value((double)x[i]);
-    }
-}
-
-MB_CLONES static int
-NAME(any_outside)(size_t n, const REAL *x, REAL low, REAL high)
-{
-    int any = 0;
-    for (size_t i = 0; i < n; i++) {
-        any |= !((x[i] >= low) & (x[i] <= high));
-    }
-    return any;
-}
-
-/* The first of x that is not in [low, high], so NaN too; n where there is none. */
-static size_t
-NAME(first_outside)(size_t n, const REAL *x, REAL low, REAL high)
-{
-    size_t i = NAME(any_outside)(n, x, low, high) ? 0 : n;
-    while (i < n && x[i] >= low && x[i] <= high) {
-        i++;
-    }
-    return i;
-}
-
-/* ---- Sums of exponentials ----------------------------------------------- */
-
-/* The sum of e^(x - high), high the largest x so far but at least -REAL_MAX. */
-typedef struct {
-    REAL high;
-    double sum;
-} NAME(exp_sum);
-
-/* Adds what x holds, at most PIECE numbers. */
 static void
-NAME(add)(NAME(exp_sum) * total, size_t n, const REAL *x)
+NAME(widen_normal)(size_t n, const uint16_t *bits, float *out)
 {
-    REAL high = NAME(highest)(n, x), exponentials[PIECE];
-    if (high > total->high) {
-        total->sum *= exp_value((double)total->high - (double)high);
-        total->high = high;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t spread = (uint32_t)(int16_t)bits[i] << 13; /* exponent in place, and the sign */
+        out[i] = mb_float_of_bits((spread & 0x8fffe000) + (112u << 23));
     }
-    NAME(exponentials)(n, x, total->high, exponentials);
-    total->sum += NAME(sum)(n, exponentials);
 }
 
-/* ---- A row -------------------------------------------------------------- */
-
-/* x less the logarithm of its total, and less what rounding takes from that,
- * which may be much where x is large. */
 static void
-NAME(normalise)(size_t n, REAL *x, NAME(exp_sum) total)
+NAME(widen_any)(size_t n, const uint16_t *bits, float *out)
 {
-    double high = (double)total.high, log_sum = log_value(total.sum);
-    REAL rounded = (REAL)(high + log_sum);
-    NAME(subtract)(n, x, rounded, (REAL)((high - (double)rounded) + log_sum));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = mb_half_to_float(bits[i]);
+    }
 }
 
-/* Refuses a row x whose probabilities have this sum. */
-static mb_status
-NAME(examine)(size_t n, const REAL *x, mb_row_kind kind, double sum, mb_row_fault *fault)
+static void
+NAME(widen_bfloat16)(size_t n, const uint16_t *bits, float *out)
 {
-    REAL low = kind == MB_PROBS ? 0 : -(REAL)INFINITY;
-    REAL high = kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX;
-    /* NaN and infinite logits are in the sum; looking for them takes time. */
-    int suspect = kind != MB_LOGITS || !(sum < INFINITY);
-    size_t column = suspect ? NAME(first_outside)(n, x, low, high) : n;
-    if (column < n) {
-        fault->column = column;
-        fault->value = (double)x[column];
-        fault->kind = fault_of(fault->value);
-        return MB_INVALID;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = mb_bfloat16_to_float(bits[i]);
     }
-    if (sum < NOTHING || (kind != MB_LOGITS && fabs(sum - 1) > MB_ROW_TOLERANCE)) {
-        fault->column = 0;
-        fault->value = sum;
-        fault->kind = sum < NOTHING ? MB_ROW_EMPTY : MB_ROW_SUM;
-        return MB_INVALID;
-    }
-    return MB_OK;
 }
 
-static mb_status
-NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, mb_interrupt *interrupt,
-                REAL *out, mb_row_fault *fault)
-{
-    size_t n = rows->n_columns;
-    NAME(exp_sum) total = {-REAL_MAX, 0};
-    for (size_t from = 0; from < n; from += PIECE) {
-        size_t size = n - from < PIECE ? n - from : PIECE;
-        NAME(load)(rows, row, from, size, out + from);
-        if (kind == MB_PROBS) {
-            total.sum += NAME(sum)(size, out + from);
-        } else {
-            NAME(add)(&total, size, out + from);
-        }
-        MB_TRY(mb_ask(interrupt, LOOK_UP * size));
-    }
-    double sum = kind == MB_LOG_PROBS ? total.sum * exp_value((double)total.high) : total.sum;
-    fault->row = row;
-    MB_TRY(NAME(examine)(n, out, kind, sum, fault));
-    if (kind == MB_LOGITS) {
-        NAME(normalise)(n, out, total);
-    } else if (kind == MB_PROBS) {
-        NAME(logarithms)(n, out);
-    }
-    return MB_OK;
-}
+#define REAL float
+#define REAL_MAX FLT_MAX
+#define EXP exp_float
+#define LOOP(x) NAME(x##_float)
+#include "core/rows/row_loops.h"
+#undef LOOP
+#undef EXP
+#undef REAL_MAX
+#undef REAL
 
-static mb_status
-NAME(check)(const mb_row_view *rows, size_t row, mb_interrupt *interrupt, REAL *scratch,
-            mb_row_zeros *zeros, mb_row_fault *fault)
-{
-    MB_TRY(NAME(log_probs)(rows, MB_LOG_PROBS, row, interrupt, scratch, fault));
-    size_t column = NAME(first_outside)(rows->n_columns, scratch, -REAL_MAX, REAL_MAX);
-    if (column < rows->n_columns && zeros->n_rows++ == 0) {
-        zeros->row = row;
-        zeros->column = column;
-    }
-    return MB_OK;
-}
-
-/* ---- Groups ------------------------------------------------------------- */
-
-static REAL
-NAME(log_sum_exp)(size_t n, const REAL *x)
-{
-    if (n == 1) { /* as it would be anyway, but at once */
-        return x[0];
-    }
-    NAME(exp_sum) total = {-REAL_MAX, 0};
-    for (size_t from = 0; from < n; from += PIECE) {
-        NAME(add)(&total, n - from < PIECE ? n - from : PIECE, x + from);
-    }
-    return total.sum < NOTHING ? -(REAL)INFINITY
-                               : (REAL)((double)total.high + log_value(total.sum));
-}
-
-static mb_status
-NAME(lump)(const mb_groups *groups, const REAL *x, mb_interrupt *interrupt, REAL *members,
-           REAL *out, mb_row_fault *fault)
-{
-    const size_t *starts = groups->starts;
-    const uint32_t *order = groups->order;
-    for (size_t from = 0; from < groups->n_columns; from += PIECE) {
-        size_t end = groups->n_columns - from < PIECE ? groups->n_columns : from + PIECE;
-        for (size_t j = from; j < end; j++) {
-            members[j] = x[order[j]];
-        }
-        MB_TRY(mb_ask(interrupt, (size_t)LOOK_UP * PIECE));
-    }
-    for (size_t g = 0; g < groups->n_groups; g++) {
-        size_t n = starts[g + 1] - starts[g];
-        out[g] = NAME(log_sum_exp)(n, members + starts[g]);
-        MB_TRY(mb_ask(interrupt, LOOK_UP * (n + 1)));
-    }
-    if (!NAME(any_outside)(groups->n_groups, out, -(REAL)INFINITY, REAL_MAX)) {
-        return MB_OK;
-    }
-    fault->column = SIZE_MAX;
-    for (size_t j = 0; j < groups->n_columns; j++) {
-        if (!(members[j] <= REAL_MAX) && order[j] < fault->column) {
-            fault->column = order[j];
-            fault->value = (double)members[j];
-        }
-    }
-    fault->kind = fault_of(fault->value);
-    return MB_INVALID;
-}
+#define REAL double
+#define REAL_MAX DBL_MAX
+#define EXP exp_value
+#define LOOP(x) NAME(x##_double)
+#include "core/rows/row_loops.h"
+#undef LOOP
+#undef EXP
+#undef REAL_MAX
+#undef REAL

@@ -1,0 +1,86 @@
+/* Loops over floats or doubles, included by rows_kernel.h for both (hence no guard).
+ *
+ * The includer defines REAL, its largest number REAL_MAX, EXP(x), and LOOP(x), x with a suffix.  A
+ * reduction runs in CHAINS at once, which no compiler would do with floating-point numbers by
+ * itself; more of them than it unrolls. */
+
+/* The largest of x, but at least -REAL_MAX; NaN is passed over. */
+static REAL
+LOOP(highest)(size_t n, const REAL *x)
+{
+    REAL lanes[CHAINS];
+    size_t i = 0;
+    for (size_t l = 0; l < CHAINS; l++) {
+        lanes[l] = -REAL_MAX;
+    }
+    for (; n - i >= CHAINS; i += CHAINS) {
+        for (size_t l = 0; l < CHAINS; l++) {
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+        }
+    }
+    for (; i < n; i++) {
+        lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+    }
+    for (size_t l = 1; l < CHAINS; l++) {
+        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    }
+    return lanes[0];
+}
+
+/* Four at a time in REAL, the rest in double. */
+static double
+LOOP(sum)(size_t n, const REAL *x)
+{
+    double lanes[CHAINS] = {0};
+    const size_t step = (size_t)4 * CHAINS;
+    size_t i = 0;
+    for (; n - i >= step; i += step) {
+        const REAL *y = x + i, *z = y + (size_t)2 * CHAINS;
+        for (size_t l = 0; l < CHAINS; l++) {
+            lanes[l] += (double)((y[l] + y[l + CHAINS]) + (z[l] + z[l + CHAINS]));
+        }
+    }
+    for (; i < n; i++) {
+        lanes[0] += (double)x[i];
+    }
+    for (size_t half = CHAINS / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++) {
+            lanes[l] += lanes[l + half];
+        }
+    }
+    return lanes[0];
+}
+
+static void
+LOOP(exponentials)(size_t n, const REAL *x, REAL shift, REAL *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = EXP(x[i] - shift);
+    }
+}
+
+static void
+LOOP(subtract)(size_t n, REAL *x, REAL high, REAL low)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (x[i] - high) - low;
+    }
+}
+
+static void
+LOOP(logarithms)(size_t n, REAL *x)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (REAL)log_value((double)x[i]);
+    }
+}
+
+static int
+LOOP(any_outside)(size_t n, const REAL *x, REAL low, REAL high)
+{
+    int any = 0;
+    for (size_t i = 0; i < n; i++) {
+        any |= !((x[i] >= low) & (x[i] <= high));
+    }
+    return any;
+}
