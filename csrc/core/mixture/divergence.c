@@ -17,7 +17,11 @@
 
 #include <string.h>
 
-enum { LANES = MB_LANES, MAX_BLOCK = 64, MIN_BLOCK = 8, BLOCK_ENTRIES = 1 << 16 };
+enum { CHAINS = 8 /* sums that run side by side */ };
+#define KERNEL "core/mixture/divergence_kernel.h"
+#include "core/base/instruction_sets.h"
+
+enum { MAX_BLOCK = 64, MIN_BLOCK = 8, BLOCK_ENTRIES = 1 << 16 };
 enum { STRIP_ENTRIES = 1 << 11 /* what goes from p to G at once */ };
 
 typedef struct {
@@ -38,10 +42,10 @@ at_most(size_t x, size_t limit)
 static mb_status
 workspace_new(const mb_predictives *x, workspace *w)
 {
-    if (x->n_tokens > SIZE_MAX - LANES) {
+    if (x->n_tokens > SIZE_MAX - MB_LANES) {
         return MB_NOMEM;
     }
-    w->width = (x->n_tokens + LANES - 1) / LANES * LANES;
+    w->width = (x->n_tokens + MB_LANES - 1) / MB_LANES * MB_LANES;
     w->n_rows = at_most(BLOCK_ENTRIES / w->width, MAX_BLOCK);
     w->n_rows = at_most(w->n_rows < MIN_BLOCK ? MIN_BLOCK : w->n_rows, x->n_rows);
     w->strip = at_most(STRIP_ENTRIES / w->width + 1, w->n_rows);
@@ -72,23 +76,6 @@ workspace_new(const mb_predictives *x, workspace *w)
 
 /* ---- predictives ---------------------------------------------------------------- */
 
-/* p [n][width] = share alpha */
-MB_CLONES static void
-mix(size_t n, size_t n_components, size_t width, const double *share, const double *alpha,
-    double *p)
-{
-    for (size_t i = 0; i < n; i++, share += n_components, p += width) {
-        for (size_t v = 0; v < width; v++) {
-            p[v] = share[0] * alpha[v];
-        }
-        for (size_t j = 1; j < n_components; j++) {
-            for (size_t v = 0; v < width; v++) {
-                p[v] += share[j] * alpha[j * width + v];
-            }
-        }
-    }
-}
-
 /* The entries of a row; MB_INVALID where they are not all there.  The numbers are the caller's
  * and may change meanwhile: each is read once. */
 static mb_status
@@ -108,7 +95,7 @@ static mb_status
 fill(const mb_predictives *x, size_t row, size_t n, const double *share, const workspace *w,
      double *p)
 {
-    mix(n, x->n_components, w->width, share, w->alpha, p);
+    CHOOSE(mix_components, n, x->n_components, w->width, share, w->alpha, p);
     for (size_t i = 0; i < n; i++, p += w->width) {
         size_t start, end;
         MB_TRY(row_entries(x, row + i, &start, &end));
@@ -125,106 +112,18 @@ fill(const mb_predictives *x, size_t row, size_t n, const double *share, const w
 
 /* ---- powers ----------------------------------------------------------------------- */
 
-/* power (ln p - the largest) into q; returns the largest. */
-MB_CLONES static double
-raise_to(size_t n, double power, const double *log_p, double *q)
-{
-    double tops[LANES], top = log_p[0];
-    for (size_t l = 0; l < LANES; l++) {
-        tops[l] = top;
-    }
-    size_t whole = n / LANES * LANES;
-    for (size_t v = 0; v < whole; v += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            tops[l] = log_p[v + l] > tops[l] ? log_p[v + l] : tops[l];
-        }
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        top = tops[l] > top ? tops[l] : top;
-    }
-    for (size_t v = whole; v < n; v++) {
-        top = log_p[v] > top ? log_p[v] : top;
-    }
-    for (size_t v = 0; v < n; v++) {
-        q[v] = power * (log_p[v] - top);
-    }
-    return top;
-}
-
-/* q over its sum; returns the sum. */
-MB_CLONES static double
-normalize(size_t n, double *q)
-{
-    double total = mb_sum(n, q), factor = 1.0 / total;
-    for (size_t v = 0; v < n; v++) {
-        q[v] *= factor;
-    }
-    return total;
-}
-
 /* q from ln p; returns the logarithm of what normalises it. */
 static double
 temper(size_t n, double power, const double *log_p, double *q)
 {
-    double log_sum, top = raise_to(n, power, log_p, q);
+    double log_sum, top = CHOOSE(scale_logs, n, power, log_p, q);
     mb_exp(n, q, q);
-    double total = normalize(n, q);
+    double total = CHOOSE(divide_by_sum, n, q);
     mb_log(1, &total, &log_sum);
     return log_sum + power * top;
 }
 
 /* ---- slopes ---------------------------------------------------------------------- */
-
-/* n rows p [n][width] become G, of a power of 1; adds to the value and its slope by the power. */
-MB_CLONES static void
-slopes(size_t n, size_t n_tokens, size_t width, const double *mass, double *p, mb_divergence *out)
-{
-    size_t whole = n_tokens / LANES * LANES, row_bytes = n_tokens * sizeof(double);
-    for (size_t i = 0; i < n; i++, mass += n_tokens, p += width) {
-        double crosses[LANES] = {0.0}, owns[LANES] = {0.0}, total = mb_sum(n_tokens, mass);
-        for (size_t v = 0; v < whole; v += LANES) {
-            /* The next row, be it of the next strip; an integer, as no pointer may go behind the
-             * last. */
-            __builtin_prefetch((const void *)((uintptr_t)(mass + v) + row_bytes));
-            for (size_t l = 0; l < LANES; l++) {
-                double m = mass[v + l], own = p[v + l], inverse;
-                double log_own = log_and_inverse(own, &inverse);
-                crosses[l] += m * log_own;
-                owns[l] += own * log_own;
-                p[v + l] = total - m * inverse;
-            }
-        }
-        double cross = mb_sum_in_order(LANES, crosses), own = mb_sum_in_order(LANES, owns);
-        for (size_t v = whole; v < n_tokens; v++) {
-            double inverse, log_own = log_and_inverse(p[v], &inverse);
-            cross += mass[v] * log_own;
-            own += p[v] * log_own;
-            p[v] = total - mass[v] * inverse;
-        }
-        for (size_t v = n_tokens; v < width; v++) {
-            p[v] = 0.0;
-        }
-        out->value -= cross;
-        out->by_power -= cross - total * own;
-    }
-}
-
-/* The same for one row of any power, with ln p, q, and what normalises q. */
-MB_CLONES static void
-tempered_slopes(size_t n_tokens, size_t width, double power, const double *mass,
-                const double *log_p, const double *q, double log_norm, double *p,
-                mb_divergence *out)
-{
-    double total = mb_sum(n_tokens, mass), cross = mb_dot(n_tokens, mass, log_p);
-    for (size_t v = 0; v < n_tokens; v++) {
-        p[v] = power * (total * q[v] - mass[v]) / p[v];
-    }
-    for (size_t v = n_tokens; v < width; v++) {
-        p[v] = 0.0;
-    }
-    out->value -= power * cross - total * log_norm;
-    out->by_power -= cross - total * mb_dot(n_tokens, q, log_p);
-}
 
 /* From G of the rows `row` .. `row` + n: the slopes by shares, entries and alpha. */
 static mb_status
@@ -271,13 +170,13 @@ add_block(const mb_predictives *x, const double *mass, size_t row, size_t n, wor
         MB_TRY(fill(x, row + i, many, w->share + i * n_components, w, p));
         MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));
         if (x->power == 1.0) {
-            slopes(many, n_tokens, width, m, p, out);
+            CHOOSE(slopes_of_rows, many, n_tokens, width, m, p, out);
             continue;
         }
         for (size_t r = 0; r < many; r++, p += width, m += n_tokens) {
             mb_log(n_tokens, p, w->log_p);
             double log_norm = temper(n_tokens, x->power, w->log_p, w->q);
-            tempered_slopes(n_tokens, width, x->power, m, w->log_p, w->q, log_norm, p, out);
+            CHOOSE(slopes_of_power, n_tokens, width, x->power, m, w->log_p, w->q, log_norm, p, out);
         }
     }
     return spread(x, row, n, w, interrupt, out);
