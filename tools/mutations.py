@@ -479,7 +479,7 @@ MUTATIONS = [
     ),
     M(
         "C, fading: the older count wins",
-        "csrc/core/matrix/fading.c",
+        "csrc/core/matrix/fading_row.c",
         "own <= least ? r : newest",
         "own < least ? r : newest",
         "tests/test_fading.py -k several_runs",

@@ -1,4 +1,4 @@
-/* Checks of core/fading*.c: streams of any order and discount against a table in which every number is
+/* Checks of core/matrix/fading*.c: streams of any order and discount against a table in which every number is
  * touched at every token, cut anywhere; what is given and what is scaled; evidence; wrong tokens;
  * memory that is refused. */
 #include "core/matrix/fading.h"

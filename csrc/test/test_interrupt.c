@@ -678,7 +678,7 @@ fading_scale_all(mb_interrupt *interrupt)
     return change(scale_all_own, interrupt);
 }
 
-/* A copy, which nobody has settled. */
+/* A copy, whose runs nobody has merged. */
 static mb_status
 fading_all(mb_interrupt *interrupt)
 {
@@ -688,7 +688,7 @@ fading_all(mb_interrupt *interrupt)
     mb_fading_run *all = NULL;
     mb_status status = mb_fading_copy(fading, &own);
     if (status == MB_OK) {
-        status = mb_fading_settle(own, interrupt, &all);
+        status = mb_fading_compact(own, interrupt, &all);
     }
     if (status == MB_OK) {
         status = mb_fading_write(own, all, interrupt, &arrays);
@@ -851,7 +851,7 @@ run_fading(void)
         {"mb_fading_merge", fading_merge, FEW},
         {"mb_fading_scale", fading_scale, FEW / 2},
         {"mb_fading_scale of all", fading_scale_all, FEW / 2},
-        {"mb_fading_settle and _write", fading_all, FEW / 4},
+        {"mb_fading_compact and _write", fading_all, FEW / 4},
         {"mb_fading_sum", fading_sum, FEW / 4},
         {"mb_fading_counts", fading_ask_counts, FEW},
         {"mb_fading_totals", fading_ask_totals, FEW},

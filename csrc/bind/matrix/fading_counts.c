@@ -372,7 +372,7 @@ settled(PyObject *self)
     mb_fading_run *run = NULL;
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = mb_fading_settle(mb_fading_of(self), interrupt, &run);
+    mb_status status = mb_fading_compact(mb_fading_of(self), interrupt, &run);
     mb_end_work(&work);
     if (status != MB_OK) {
         mb_raise(status, NULL);

@@ -1,17 +1,8 @@
 /* Fading counts: before a token of a row is counted, the counts of its row are multiplied by the
- * discount.  A row has a clock, the tokens that it was given, and a count stands for what it would
- * have been at its own time; what faded since is asked for, never written.  So a token costs the same
- * in a long row and in a short one.
+ * discount.  A row has a clock, the tokens that it was given, and a count stands for what it was at a
+ * time of its own (fading_cell.h).  So a token costs the same in a long row and in a short one.
  *
- *     now   = count * discount^(clock - time)
- *     token : count += discount^-(clock - time)
- *
- * Each token adds a power that is rounded once, and the sum keeps what rounding takes off it: a million
- * of them are as exact as one.  Before the power is large the count moves on to a later time; when that
- * is follows from the clock alone, and nothing underflows before it is nothing.  What fades below
- * MB_VANISHED is no count any more.
- *
- * Counts are kept in runs of rows in rising order, each at least twice as long as the next.  A run has
+ * Counts are kept in sorted runs (fading_run.h), each at least twice as long as the next.  A run has
  * what changed after the runs before it were made, and stands for what they say of the same row and
  * token.  Runs never change, so that copies share them; and as merging them computes nothing, a
  * stream gives the same bits wherever it is cut into updates.
@@ -22,37 +13,18 @@
 #ifndef MB_FADING_H
 #define MB_FADING_H
 
+#include "core/matrix/fading_run.h"
 #include "core/matrix/transitions.h"
-
-#define MB_VANISHED 1e-300
-
-/* A count at a time, with the rest that its sum keeps. */
-typedef struct {
-    double count, rest;
-    uint64_t time;
-} mb_fading_cell;
-
-typedef struct {
-    size_t n_users; /* references, changed by atomic operations only */
-    size_t n_rows, n_pairs;
-    size_t *starts;     /* [n_rows + 1] */
-    uint64_t *clocks;   /* [n_rows], of the rows */
-    double *counts;     /* [n_pairs], 0 where there is none any more */
-    double *rests;      /* [n_pairs] */
-    uint64_t *times;    /* [n_pairs], at most the row's clock */
-    uint32_t *contexts; /* [n_rows][order], rising */
-    uint32_t *tokens;   /* [n_pairs], rising within a row */
-} mb_fading_run;
 
 typedef struct {
     size_t order;
     uint64_t n_tokens;
     double discount;
-    uint64_t span; /* counts move on to times that are multiples of it */
+    uint64_t span; /* mb_fading_span() */
     double bound;  /* the sum of all counts is at most this */
     size_t n_runs;
     mb_fading_run *runs[MB_MAX_RUNS]; /* [n_runs], the oldest and longest first */
-    mb_fading_run *settled;           /* all of them merged, once somebody has asked; or NULL */
+    mb_fading_run *compacted;         /* all of them merged, once somebody has asked; or NULL */
 } mb_fading;
 
 /* Order from 1 to MB_MAX_ORDER, tokens below n_tokens, from 1 to 2^32, discount above 0 and at most
@@ -64,6 +36,45 @@ void mb_fading_free(mb_fading *counts);
 mb_status mb_fading_copy(const mb_fading *counts, mb_fading **out);
 
 size_t mb_fading_bytes(const mb_fading *counts);
+
+/* Copies tokens [n] that the caller gave, the first of which is at `position`: each is read once.
+ * MB_INVALID where one is none. */
+static inline mb_status
+mb_fading_copy_tokens(uint64_t n_tokens, size_t n, const int64_t *given, size_t position,
+                      uint32_t *out, mb_token_fault *fault)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t token = given[i];
+        if ((uint64_t)token >= n_tokens) {
+            fault->position = position + i;
+            fault->value = token;
+            return MB_INVALID;
+        }
+        out[i] = (uint32_t)token;
+    }
+    return MB_OK;
+}
+
+/* ---- runs -------------------------------------------------------------------------------- */
+
+/* Adds a run, taken in any case. */
+mb_status mb_fading_add_run(mb_fading *counts, mb_fading_run *run, mb_interrupt *interrupt);
+
+/* Ends all runs. */
+void mb_fading_clear(mb_fading *counts);
+
+/* Makes sure that the sum of all counts can grow by this. */
+mb_status mb_fading_reserve(mb_fading *counts, double more, mb_interrupt *interrupt);
+
+/* Ends a change that was made to a copy: that becomes the counts where all went well, and ends in any
+ * case.  Returns the status. */
+mb_status mb_fading_commit(mb_status status, mb_fading *counts, mb_fading *changed);
+
+/* All runs as one, whose pairs all count now; the caller frees it. */
+mb_status mb_fading_compact(const mb_fading *counts, mb_interrupt *interrupt, mb_fading_run **out);
+
+/* The sum of all counts. */
+mb_status mb_fading_sum(const mb_fading *counts, mb_interrupt *interrupt, double *out);
 
 /* ---- changes -------------------------------------------------------------------------- */
 
@@ -84,26 +95,7 @@ mb_status mb_fading_merge(mb_fading *counts, const mb_fading *other, mb_interrup
 mb_status mb_fading_scale(mb_fading *counts, size_t n, const int64_t *contexts, double factor,
                           mb_interrupt *interrupt, mb_token_fault *fault);
 
-/* Rows from elsewhere: contexts [n_rows][order], starts [n_rows + 1] from 0 to n_pairs, clocks
- * [n_rows], and tokens, counts > 0, rests and times of each pair; clocks, rests and times are all 0
- * where they are NULL.  MB_INVALID where one is not in order: what it is says *wrong. */
-typedef struct {
-    size_t n_rows, n_pairs;
-    const int64_t *contexts, *starts, *clocks, *tokens, *times;
-    const double *counts, *rests;
-} mb_fading_rows;
-mb_status mb_fading_load(size_t order, uint64_t n_tokens, double discount,
-                         const mb_fading_rows *rows, mb_interrupt *interrupt, mb_fading **out,
-                         const char **wrong);
-
 /* ---- questions -------------------------------------------------------------------------- */
-
-/* All runs as one, whose pairs all count now; the caller frees it. */
-mb_status mb_fading_settle(const mb_fading *counts, mb_interrupt *interrupt, mb_fading_run **out);
-void mb_fading_run_free(mb_fading_run *run);
-
-/* What a count is now; 0 below MB_VANISHED unless it is of now. */
-double mb_fading_now(double discount, mb_fading_cell cell, uint64_t clock);
 
 /* The count now of each of tokens [n] after contexts [n][order]. */
 mb_status mb_fading_counts(const mb_fading *counts, size_t n, const int64_t *contexts,
@@ -119,8 +111,11 @@ mb_status mb_fading_read(const mb_fading *counts, size_t n, const int64_t *conte
                          mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, double *now,
                          mb_token_fault *fault);
 
-/* Writes a run that is settled: contexts [n_rows][order], starts [n_rows + 1], and of each pair its token
- * and count; as it is now where `clocks` are NULL, else with its rest and time, and clocks [n_rows]. */
+/* ---- arrays ---------------------------------------------------------------------------- */
+
+/* Writes a run that mb_fading_compact() gave: contexts [n_rows][order], starts [n_rows + 1], and of each
+ * pair its token and count; as it is now where `clocks` are NULL, else with its rest and time, and
+ * clocks [n_rows]. */
 typedef struct {
     int64_t *contexts, *starts, *clocks, *tokens, *times;
     double *counts, *rests;
@@ -128,8 +123,17 @@ typedef struct {
 mb_status mb_fading_write(const mb_fading *counts, const mb_fading_run *run,
                           mb_interrupt *interrupt, const mb_fading_arrays *out);
 
-/* The sum of all counts. */
-mb_status mb_fading_sum(const mb_fading *counts, mb_interrupt *interrupt, double *out);
+/* Rows from elsewhere: contexts [n_rows][order], starts [n_rows + 1] from 0 to n_pairs, clocks
+ * [n_rows], and tokens, counts > 0, rests and times of each pair; clocks, rests and times are all 0
+ * where they are NULL.  MB_INVALID where one is not in order: what it is says *wrong. */
+typedef struct {
+    size_t n_rows, n_pairs;
+    const int64_t *contexts, *starts, *clocks, *tokens, *times;
+    const double *counts, *rests;
+} mb_fading_rows;
+mb_status mb_fading_load(size_t order, uint64_t n_tokens, double discount,
+                         const mb_fading_rows *rows, mb_interrupt *interrupt, mb_fading **out,
+                         const char **wrong);
 
 /* ---- evidence ------------------------------------------------------------------------- */
 

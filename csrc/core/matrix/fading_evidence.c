@@ -3,8 +3,10 @@
  * Rows do not know of each other, so a row at a time has all its tokens scored, in their order.  With one
  * component a token costs the same in any row; with several, their weights are those of the whole row
  * as it is then: what has faded changes every term of their evidence. */
-#include "core/matrix/fading_runs.h"
+#include "core/matrix/fading_ngrams.h"
+#include "core/matrix/fading_row.h"
 
+#include "core/base/exact_sum.h"
 #include "core/base/mem.h"
 #include "core/special/special.h"
 
@@ -62,27 +64,27 @@ alpha_of(const mb_fading_prior *prior, size_t k, uint32_t token)
 /* Fills a row with the tokens that it has and those that it will have; entry_of[place - first] tells
  * which are whose. */
 static mb_status
-open_row(const mb_fading *counts, const mb_fading_texts *texts, size_t which,
+open_row(const mb_fading *counts, const mb_fading_ngrams *ngrams, size_t which,
          const mb_fading_prior *prior, uint32_t *entry_of, mb_interrupt *interrupt, scored_row *row,
          mb_fading_row *was)
 {
-    size_t first = texts->first[which], end = texts->first[which + 1], next = first, n = 0;
+    size_t first = ngrams->first[which], end = ngrams->first[which + 1], next = first, n = 0;
     uint32_t own = 0;
     double now = 0.0;
     mb_fading_cell cell = {0};
     mb_exact_sum total = {0};
-    mb_fading_find(counts, mb_fading_window(texts, first), was);
+    mb_fading_find(counts, mb_fading_ngram(ngrams, first), was);
     MB_TRY(reserve(row, prior, was->n + (end - first)));
     int is_left = mb_fading_next(counts, was, &own, &now, &cell);
     while (is_left || next < end) {
-        size_t place = next < end ? texts->by_pair[next] : 0;
-        uint32_t token = next < end ? mb_fading_window(texts, place)[texts->order] : 0;
+        size_t place = next < end ? ngrams->by_pair[next] : 0;
+        uint32_t token = next < end ? mb_fading_ngram(ngrams, place)[ngrams->order] : 0;
         int is_own = is_left && (next == end || own <= token);
         row->tokens[n] = is_own ? own : token;
         row->cells[n] = is_own ? cell : (mb_fading_cell){.time = was->clock};
         while (next < end &&
-               mb_fading_window(texts, texts->by_pair[next])[texts->order] == row->tokens[n]) {
-            entry_of[texts->by_pair[next++] - first] = (uint32_t)n;
+               mb_fading_ngram(ngrams, ngrams->by_pair[next])[ngrams->order] == row->tokens[n]) {
+            entry_of[ngrams->by_pair[next++] - first] = (uint32_t)n;
         }
         if (is_own) {
             mb_exact_add(&total, now);
@@ -97,7 +99,7 @@ open_row(const mb_fading *counts, const mb_fading_texts *texts, size_t which,
 }
 
 static double
-sum_of(size_t n, const double *values)
+exact_sum_of(size_t n, const double *values)
 {
     mb_exact_sum sum = {0};
     for (size_t i = 0; i < n; i++) {
@@ -116,8 +118,8 @@ score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const
         double seen = mb_fading_now(counts->discount, row->cells[e], clock);
         double total = mb_fading_now(counts->discount, row->total, clock);
         probs[i] = (alpha_of(prior, 0, row->tokens[e]) + seen) / (prior->concentration[0] + total);
-        row->cells[e] = mb_fading_tick(counts, row->cells[e], clock + 1);
-        row->total = mb_fading_tick(counts, row->total, clock + 1);
+        row->cells[e] = mb_fading_tick(counts->discount, counts->span, row->cells[e], clock + 1);
+        row->total = mb_fading_tick(counts->discount, counts->span, row->total, clock + 1);
         MB_TRY(mb_ask(interrupt, (size_t)4 * COST));
     }
     return MB_OK;
@@ -125,12 +127,12 @@ score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const
 
 /* The probability of an entry: its components in proportion to what the row is to them. */
 static double
-mix(const mb_fading_prior *prior, size_t e, scored_row *row)
+mixture_predictive(const mb_fading_prior *prior, size_t e, scored_row *row)
 {
-    double total = sum_of(row->n, row->now), most = -INFINITY, share = 0.0, prob = 0.0;
+    double total = exact_sum_of(row->n, row->now), most = -INFINITY, share = 0.0, prob = 0.0;
     for (size_t k = 0; k < prior->n_components; k++) {
         mb_lgamma_differences(row->n, row->alpha + k * row->n, row->now, row->terms);
-        row->joint[k] = log(prior->weights[k]) + sum_of(row->n, row->terms) -
+        row->joint[k] = log(prior->weights[k]) + exact_sum_of(row->n, row->terms) -
                         mb_lgamma_difference(prior->concentration[k], total);
         most = row->joint[k] > most ? row->joint[k] : most;
     }
@@ -157,23 +159,24 @@ score_several(const mb_fading *counts, const mb_fading_prior *prior, size_t n,
         for (size_t e = 0; e < row->n; e++) {
             row->now[e] = mb_fading_now(counts->discount, row->cells[e], clock);
         }
-        probs[i] = mix(prior, own, row);
-        row->cells[own] = mb_fading_tick(counts, row->cells[own], clock + 1);
+        probs[i] = mixture_predictive(prior, own, row);
+        row->cells[own] =
+            mb_fading_tick(counts->discount, counts->span, row->cells[own], clock + 1);
         MB_TRY(mb_ask(interrupt, COST * row->n * (prior->n_components + 1)));
     }
     return MB_OK;
 }
 
-/* Adds the log-probabilities of sorted texts to a sum. */
+/* Adds the log-probabilities of sorted ngrams to a sum. */
 static mb_status
-score_texts(const mb_fading *counts, const mb_fading_texts *texts, const mb_fading_prior *prior,
-            uint32_t *entry_of, double *probs, scored_row *row, mb_interrupt *interrupt,
-            mb_exact_sum *sum)
+score_ngrams(const mb_fading *counts, const mb_fading_ngrams *ngrams, const mb_fading_prior *prior,
+             uint32_t *entry_of, double *probs, scored_row *row, mb_interrupt *interrupt,
+             mb_exact_sum *sum)
 {
-    for (size_t which = 0; which < texts->n_rows; which++) {
-        size_t n = texts->first[which + 1] - texts->first[which];
+    for (size_t which = 0; which < ngrams->n_rows; which++) {
+        size_t n = ngrams->first[which + 1] - ngrams->first[which];
         mb_fading_row was;
-        MB_TRY(open_row(counts, texts, which, prior, entry_of, interrupt, row, &was));
+        MB_TRY(open_row(counts, ngrams, which, prior, entry_of, interrupt, row, &was));
         MB_TRY(prior->n_components == 1
                    ? score_one(counts, prior, n, entry_of, was.clock, row, interrupt, probs)
                    : score_several(counts, prior, n, entry_of, was.clock, row, interrupt, probs));
@@ -189,17 +192,17 @@ score_texts(const mb_fading *counts, const mb_fading_texts *texts, const mb_fadi
 /* What a walk through documents needs beside them. */
 typedef struct {
     mb_fading *counts;
-    mb_fading_texts *texts;
+    mb_fading_ngrams *ngrams;
     uint32_t *entry_of;
     double *probs;
     scored_row row;
 } scorer;
 
 static mb_status
-begin(const mb_fading *counts, size_t n, scorer *s)
+begin_scorer(const mb_fading *counts, size_t n, scorer *s)
 {
     MB_TRY(mb_fading_copy(counts, &s->counts));
-    MB_TRY(mb_fading_texts_new(counts->order, n, &s->texts));
+    MB_TRY(mb_fading_ngrams_new(counts->order, n, &s->ngrams));
     s->entry_of = mb_calloc(n, sizeof(uint32_t));
     s->probs = mb_calloc(n, sizeof(double));
     return s->entry_of == NULL || s->probs == NULL ? MB_NOMEM : MB_OK;
@@ -213,21 +216,22 @@ mb_fading_evidence(const mb_fading *counts, size_t n_documents, const mb_documen
     scorer s = {0};
     mb_exact_sum sum = {0};
     mb_fading_cursor cursor = {0};
-    mb_status status = begin(counts, mb_fading_section(counts, n_documents, documents), &s);
+    mb_status status =
+        begin_scorer(counts, mb_fading_ngrams_first(counts->order, n_documents, documents), &s);
     while (status == MB_OK) {
-        status =
-            mb_fading_gather(counts, n_documents, documents, &cursor, s.texts, interrupt, fault);
+        status = mb_fading_ngrams_read(s.ngrams, counts->n_tokens, n_documents, documents, &cursor,
+                                       interrupt, fault);
         if (status == MB_OK) {
-            status =
-                score_texts(s.counts, s.texts, prior, s.entry_of, s.probs, &s.row, interrupt, &sum);
+            status = score_ngrams(s.counts, s.ngrams, prior, s.entry_of, s.probs, &s.row, interrupt,
+                                  &sum);
         }
-        if (status != MB_OK || s.texts->n < MB_FADING_SECTION) {
+        if (status != MB_OK || s.ngrams->n < MB_FADING_BATCH) {
             break;
         }
-        status = mb_fading_count(s.counts, s.texts, interrupt);
+        status = mb_fading_ngrams_count(s.ngrams, s.counts, interrupt);
     }
     mb_fading_free(s.counts);
-    mb_free(s.texts);
+    mb_free(s.ngrams);
     mb_free(s.entry_of);
     mb_free(s.probs);
     mb_free(s.row.memory);

@@ -1,16 +1,19 @@
 /* Fading counts: questions. */
-#include "core/matrix/fading_runs.h"
+#include "core/matrix/fading_row.h"
+
+#include "core/base/exact_sum.h"
 
 enum { COST = 256 /* of a context that is looked for, in units of mb_ask() */ };
 
 /* Finds the i-th of the caller's contexts. */
 static mb_status
-find(const mb_fading *counts, size_t i, const int64_t *contexts, mb_interrupt *interrupt,
-     mb_fading_row *row, mb_token_fault *fault)
+find_given(const mb_fading *counts, size_t i, const int64_t *contexts, mb_interrupt *interrupt,
+           mb_fading_row *row, mb_token_fault *fault)
 {
     uint32_t context[MB_MAX_ORDER];
     fault->row = i;
-    MB_TRY(mb_fading_context(counts, contexts + i * counts->order, context, fault));
+    MB_TRY(mb_fading_copy_tokens(counts->n_tokens, counts->order, contexts + i * counts->order, 0,
+                                 context, fault));
     mb_fading_find(counts, context, row);
     return mb_ask(interrupt, COST);
 }
@@ -22,7 +25,7 @@ mb_fading_counts(const mb_fading *counts, size_t n, const int64_t *contexts, con
     for (size_t i = 0; i < n; i++) {
         mb_fading_row row;
         int64_t token = tokens[i];
-        MB_TRY(find(counts, i, contexts, interrupt, &row, fault));
+        MB_TRY(find_given(counts, i, contexts, interrupt, &row, fault));
         if ((uint64_t)token >= counts->n_tokens) {
             fault->position = counts->order;
             fault->value = token;
@@ -44,7 +47,7 @@ mb_fading_totals(const mb_fading *counts, size_t n, const int64_t *contexts,
         mb_fading_cell cell;
         uint32_t token;
         double now;
-        MB_TRY(find(counts, i, contexts, interrupt, &row, fault));
+        MB_TRY(find_given(counts, i, contexts, interrupt, &row, fault));
         while (mb_fading_next(counts, &row, &token, &now, &cell)) {
             mb_exact_add(&sum, now);
             MB_TRY(mb_ask(interrupt, COST / 4));
@@ -65,7 +68,7 @@ mb_fading_read(const mb_fading *counts, size_t n, const int64_t *contexts, mb_in
         double count;
         mb_fading_cell cell;
         int64_t at = starts[i];
-        MB_TRY(find(counts, i, contexts, interrupt, &row, fault));
+        MB_TRY(find_given(counts, i, contexts, interrupt, &row, fault));
         for (; mb_fading_next(counts, &row, &token, &count, &cell); at++) {
             if (tokens != NULL) {
                 tokens[at] = token;
@@ -74,43 +77,6 @@ mb_fading_read(const mb_fading *counts, size_t n, const int64_t *contexts, mb_in
             MB_TRY(mb_ask(interrupt, COST / 4));
         }
         starts[i + 1] = at;
-    }
-    return MB_OK;
-}
-
-static void
-write_pair(const mb_fading *counts, const mb_fading_run *run, size_t row, size_t i,
-           const mb_fading_arrays *out)
-{
-    const mb_fading_cell cell = mb_fading_cell_at(run, i);
-    out->tokens[i] = run->tokens[i];
-    if (out->clocks == NULL) {
-        out->counts[i] = mb_fading_now(counts->discount, cell, run->clocks[row]);
-    } else {
-        out->counts[i] = cell.count;
-        out->rests[i] = cell.rest;
-        out->times[i] = (int64_t)cell.time;
-    }
-}
-
-mb_status
-mb_fading_write(const mb_fading *counts, const mb_fading_run *run, mb_interrupt *interrupt,
-                const mb_fading_arrays *out)
-{
-    size_t order = counts->order;
-    out->starts[0] = 0;
-    for (size_t row = 0; row < run->n_rows; row++) {
-        for (size_t i = row * order; i < (row + 1) * order; i++) {
-            out->contexts[i] = run->contexts[i];
-        }
-        for (size_t i = run->starts[row]; i < run->starts[row + 1]; i++) {
-            write_pair(counts, run, row, i, out);
-            MB_TRY(mb_ask(interrupt, COST / 4));
-        }
-        out->starts[row + 1] = (int64_t)run->starts[row + 1];
-        if (out->clocks != NULL) {
-            out->clocks[row] = (int64_t)run->clocks[row];
-        }
     }
     return MB_OK;
 }
