@@ -5,10 +5,11 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
-import pkgutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from house import graph
 
 import matrixbayes as mb
 
@@ -17,14 +18,13 @@ RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport"
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("DiagnosticTest", "LearningPath", "ScalingFit", "ScoreCard")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
-NEEDS_MODELS = ("_huggingface", "huggingface", "_continuity_heads", "predictor")
 TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
-MODULES = sorted(module.name for module in pkgutil.iter_modules(mb.__path__))
+MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_moved")])
 def test_examples_run(name: str) -> None:
-    if any(name.startswith(prefix) for prefix in NEEDS_MODELS):
+    if "huggingface" in name:
         pytest.importorskip("transformers")
     if name == "dask":
         pytest.importorskip("dask.array")

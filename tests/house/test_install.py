@@ -1,23 +1,38 @@
-"""The wheel: what it is called, what is in it, and that it needs no more than it says."""
+"""The wheel: what it is called, what is in it, and that it needs no more than it says.
+
+And an installed checkout, as type checkers see it.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
+from house import graph
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+# What modules may ask for that a bare environment does not have.
+OPTIONAL = {"arviz_base", "dask", "distributed", "matplotlib", "mpltern", "pandas", "torch"}
+OPTIONAL |= {"tqdm", "transformers"}
+
 pytestmark = [pytest.mark.no_sanitizer]  # an ordinary build is what is looked at
-if not os.environ.get("MATRIXBAYES_WHEEL"):
-    pytestmark.append(pytest.mark.slow)  # one is built
+
+
+def needs_wheel(test: Callable[..., None]) -> Callable[..., None]:
+    """Slow where a wheel has to be built."""
+    return test if os.environ.get("MATRIXBAYES_WHEEL") else pytest.mark.slow(test)
 
 
 def pip(python: Path | str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -47,10 +62,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@needs_wheel
 def test_wheel_is_for_every_python_from_3_11(wheel: Path) -> None:
     assert "-cp311-abi3-" in wheel.name
 
 
+@needs_wheel
 def test_wheel_holds_the_package_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
@@ -73,17 +90,47 @@ def test_wheel_holds_the_package_only(wheel: Path) -> None:
     }
 
 
-def test_core_works_without_the_extras(
-    wheel: Path, tmp_path: Path, run_python: Callable[..., str]
-) -> None:
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    folder = "Scripts" if sys.platform == "win32" else "bin"
-    python = tmp_path / "venv" / folder / "python"
+@pytest.fixture(scope="session")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and what it says it needs alone."""
+    place = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    python = place / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     done = pip(python, "install", "numpy", "scipy", "safetensors", "threadpoolctl")
     if done.returncode != 0:
         pytest.skip("what the package needs cannot be installed from here")
     done = pip(python, "install", "--no-index", wheel)
     assert done.returncode == 0, done.stderr
+    return python
+
+
+@needs_wheel
+def test_every_room_is_there_and_imports(bare: Path, run_python: Callable[..., str]) -> None:
+    code = """
+        import importlib, json, pkgutil
+        import matrixbayes
+        names = ["matrixbayes"]
+        failed = {}
+        walk = pkgutil.walk_packages(matrixbayes.__path__, "matrixbayes.", names.append)
+        names += [module.name for module in walk]
+        for name in set(names):
+            try:
+                importlib.import_module(name)
+            except ImportError as error:  # with a sentence of ours, or as it came
+                failed[name] = (error.__cause__ or error).name
+        print(json.dumps([sorted(set(names)), failed]))
+    """
+    names, failed = json.loads(run_python(inspect.cleandoc(code), "-I", python=bare))
+    wanted = {f"matrixbayes.{name}".strip(".") for name in graph.modules(ROOT)}
+    old = {name for name in wanted if name.startswith("matrixbayes._moved.")}
+    wanted = (wanted - old) | {name.replace("._moved", "") for name in old}
+    assert len(wanted) > 50
+    assert not wanted - {*names}
+    assert {str(name).split(".")[0] for name in failed.values()} <= OPTIONAL
+
+
+@needs_wheel
+def test_core_works_without_the_extras(bare: Path, run_python: Callable[..., str]) -> None:
     code = """
         import sys
         import numpy as np
@@ -98,4 +145,20 @@ def test_core_works_without_the_extras(
         assert mb.DirichletMixture.load("posterior.safetensors") == posterior
         print("torch" in sys.modules, mb.__version__)
     """
-    assert run_python(inspect.cleandoc(code), python=python).split()[0] == "False"
+    assert run_python(inspect.cleandoc(code), "-I", python=bare).split()[0] == "False"
+
+
+def test_type_checkers_find_an_installed_checkout() -> None:
+    """They run nothing: they look along the folders of site-packages and of its .pth files."""
+    try:
+        told = distribution("matrixbayes").read_text("direct_url.json")
+    except PackageNotFoundError:
+        told = None
+    url = json.loads(told or "{}")
+    source = Path(url2pathname(urlparse(url.get("url", "")).path))
+    if not url.get("dir_info", {}).get("editable") or source != ROOT:
+        pytest.skip("this checkout is not installed here as one to edit")
+    site = Path(str(distribution("matrixbayes").locate_file("")))
+    lines = [line for file in site.glob("*.pth") for line in file.read_text().splitlines()]
+    folders = [Path(line) for line in lines if line and not line.startswith(("import ", "#"))]
+    assert any((folder / "matrixbayes" / "__init__.py").is_file() for folder in folders)
