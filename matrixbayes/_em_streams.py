@@ -87,15 +87,7 @@ class StreamData:
         ValueError
             It holds no rows, or they are not of one width.
         """
-        if kind is None:
-            raise ValueError(
-                "say what the rows hold: kind='logits', 'log_probs', 'probs', 'counts'"
-            )
-        if zeros == "drop":
-            raise ValueError(
-                "zeros='drop' needs rows in memory, where it can be counted which they are; give "
-                "zeros='floor', or leave those rows out yourself"
-            )
+        kind = stated(kind, zeros)
         if _read_once(X):
             raise TypeError(
                 f"a {type(X).__name__} can be read once, and a fit makes many passes.  Give "
@@ -112,11 +104,9 @@ class StreamData:
         else:
             n_rows, n_tokens, names = _measure(X, wanted)
             read = _chunks(X, names)
-        there = np.ones(n_rows, dtype=bool)
-        weights = weights_of(weights, there)
-        if weights is not None and not weights.all():
-            there = weights > 0.0
-            read, weights = _present(read, there), weights[there]
+        there, weights = there_of(n_rows, weights)
+        if not there.all():
+            read = _present(read, there)
         n_rows = int(np.count_nonzero(there))
         return cls(read, n_rows, n_tokens, kind, zeros, weights, pool, there, names)
 
@@ -175,6 +165,27 @@ class StreamData:
 
 
 Data = RowData | CountData | StreamData
+
+
+def stated(kind: str | None, zeros: str) -> str:
+    """What rows that are read in blocks hold: it is to be said, and none can be left out."""
+    if kind is None:
+        raise ValueError("say what the rows hold: kind='logits', 'log_probs', 'probs', 'counts'")
+    if zeros == "drop":
+        raise ValueError(
+            "zeros='drop' needs rows in memory, where it can be counted which they are; give "
+            "zeros='floor', or leave those rows out yourself"
+        )
+    return kind
+
+
+def there_of(n_rows: int, weights: Floats | None) -> tuple[NDArray[np.bool_], Floats | None]:
+    """Which of some rows are there, those of weight 0 being not, and their weights."""
+    there = np.ones(n_rows, dtype=bool)
+    weights = weights_of(weights, there)
+    if weights is None:
+        return there, None
+    return weights > 0.0, weights[weights > 0.0]
 
 
 def _read_once(X: Any) -> bool:

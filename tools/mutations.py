@@ -159,21 +159,21 @@ MUTATIONS = [
     ),
     M(
         "dask: the first block of a chunk alone",
-        "matrixbayes/dask.py",
+        "matrixbayes/_estimator_chunks.py",
         "    return results\n",
         "    return results[:1]\n",
         f"{DASK} -k 'cluster_gives'",
     ),
     M(
         "dask: weights of a chunk's first block for all",
-        "matrixbayes/dask.py",
+        "matrixbayes/_estimator_chunks.py",
         "else weights[cut]\n",
         "else weights[: cut.stop - cut.start]\n",
         f"{DASK} -k 'cluster_gives or uneven'",
     ),
     M(
         "dask: weights of the first chunk for all",
-        "matrixbayes/dask.py",
+        "matrixbayes/_estimator_chunks.py",
         "else self.weights[first:end]\n",
         "else self.weights[:length]\n",
         f"{DASK} -k 'cluster_gives or counts_on'",
@@ -252,7 +252,7 @@ MUTATIONS = [
     M(
         "partial_fit: the bound without its prior",
         "matrixbayes/prior.py",
-        "(batch.log_likelihood + prior.log_density(before) * weight / seen) / weight",
+        "(batch.log_likelihood + penalty.log_density(before) * weight / seen) / weight",
         "batch.log_likelihood / weight",
         BOUNDS,
     ),
