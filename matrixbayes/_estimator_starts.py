@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from ._em_counts import CountData
 from ._em_rows import RowData
 from ._em_streams import Data, StreamData
 from ._estimator_penalty import Penalty
+from ._names import order_of
+from ._numbers import reals
 from ._weights import merged, n_units
 from .em import best, fit, maximization
 from .mixture import DirichletMixture
@@ -26,6 +29,37 @@ SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per com
 SEED_ROWS = 64
 TRIAL_PASSES = 3  # before starts are compared
 SPLIT_PASSES = 4  # before the ways to split are compared
+
+
+def checked_init(
+    init: Any,
+    n_components: int,
+    n_tokens: int,
+    kept: NDArray[np.bool_],
+    tokens: tuple[str, ...] | None,
+) -> str | DirichletMixture | Floats:
+    """What a caller wants EM to start from, checked against the data: of shares those kept."""
+    if isinstance(init, str):
+        if init not in INITS:
+            raise ValueError(
+                f"init={init!r} is not one of {', '.join(map(repr, INITS))}, a "
+                "DirichletMixture or an array of responsibilities"
+            )
+        return init
+    if isinstance(init, DirichletMixture):
+        if (init.n_components, init.n_tokens) != (n_components, n_tokens):
+            raise ValueError(
+                f"the mixture to start from has {init.n_components} components over "
+                f"{init.n_tokens} tokens, not {n_components} over {n_tokens}"
+            )
+        order = order_of(init.tokens, tokens, "the tokens of init and the columns")
+        return init if order is None else DirichletMixture(init.weights, init.alpha[:, order])
+    share = reals(init, "init")
+    if share.shape != (len(kept), n_components):
+        raise ValueError(
+            f"init has shape {share.shape}; responsibilities need ({len(kept)}, {n_components})"
+        )
+    return share[kept]
 
 
 def start(

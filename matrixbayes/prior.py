@@ -22,10 +22,10 @@ from ._em_streams import Data, StreamData
 from ._estimator import Parameters
 from ._estimator_data import check_shape, data_of
 from ._estimator_penalty import GammaPrior, Penalty
-from ._estimator_starts import INITS, best_split, start
+from ._estimator_starts import best_split, checked_init, start
 from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
-from ._names import labels_of, order_of, string_labels
-from ._numbers import reals, whole
+from ._names import labels_of, string_labels
+from ._numbers import whole
 from .errors import ConvergenceWarning, NotFittedError
 from .information import Information, information
 from .mixture import DirichletMixture
@@ -224,7 +224,8 @@ class DirichletMixtureEstimator(Parameters):
             )
             check_shape(data, self.n_components)
             rng = generator_of(self.random_state)
-            init = self._init(kept, data.n_tokens, tokens)
+            given: Any = self.prior_ if self.warm_start and hasattr(self, "prior_") else self.init
+            init = checked_init(given, self.n_components, data.n_tokens, kept, tokens)
             if smaller is not None and not isinstance(data, StreamData):
                 init = best_split(data, smaller, self._penalty(), rng) or init
             # Everything has been checked: a refused call changes nothing.
@@ -315,37 +316,6 @@ class DirichletMixtureEstimator(Parameters):
     def _penalty(self) -> Penalty:
         """What EM adds to the log-likelihood, checked."""
         return Penalty.of(self.concentration_prior, self.max_concentration)
-
-    def _init(
-        self, kept: NDArray[np.bool_], width: int, tokens: tuple[str, ...] | None
-    ) -> str | DirichletMixture | Floats:
-        """Where to start, checked against the data."""
-        if self.warm_start and hasattr(self, "prior_"):
-            init: Any = self.prior_
-        else:
-            init = self.init
-        if isinstance(init, str):
-            if init not in INITS:
-                raise ValueError(
-                    f"init={init!r} is not one of {', '.join(map(repr, INITS))}, a "
-                    "DirichletMixture or an array of responsibilities"
-                )
-            return init
-        if isinstance(init, DirichletMixture):
-            if (init.n_components, init.n_tokens) != (self.n_components, width):
-                raise ValueError(
-                    f"the mixture to start from has {init.n_components} components over "
-                    f"{init.n_tokens} tokens, not {self.n_components} over {width}"
-                )
-            order = order_of(init.tokens, tokens, "the tokens of init and the columns")
-            return init if order is None else DirichletMixture(init.weights, init.alpha[:, order])
-        share = reals(init, "init")
-        if share.shape != (len(kept), self.n_components):
-            raise ValueError(
-                f"init has shape {share.shape}; responsibilities need ({len(kept)}, "
-                f"{self.n_components})"
-            )
-        return share[kept]
 
     def _learn(self, state: em.Fit) -> None:
         """Keep a state of EM, its components by falling weight."""
@@ -442,8 +412,7 @@ class DirichletMixtureEstimator(Parameters):
             self.converged_ = False
             return self
         self._check_parameters()
-        with parallel.workers(self.executor, self.n_jobs) as pool:
-            batch = self._judged(X, sample_weight, pool).expectation(self.prior_)
+        batch = self.summarize(X, sample_weight)
         before, n, bounds = self.prior_, self._n_batches, self.lower_bounds_
         penalty = self._penalty()
         weight = float(batch.weight.sum())
