@@ -66,7 +66,7 @@ class Points(NamedTuple):
     def squared_distances(self, centres: NDArray[np.floating]) -> NDArray[np.floating]:
         """Squared distance of each to each of some points (C, V); (n, C), 0 for equal ones."""
         lengths = self.lengths[:, np.newaxis] + np.einsum("ij,ij->i", centres, centres)
-        distances = lengths - 2.0 * (self.at @ centres.T)
+        distances: NDArray[np.floating] = lengths - 2.0 * (self.at @ centres.T)
         distances[distances < 64.0 * np.finfo(distances.dtype).eps * lengths] = 0.0
         return distances
 

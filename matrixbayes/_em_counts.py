@@ -93,7 +93,8 @@ class CountData:
     def totals(self) -> Floats:
         """The different totals of rows that are not empty, rising."""
         tokens, counts = self.cells
-        return counts[tokens == self.n_tokens]
+        totals: Floats = counts[tokens == self.n_tokens]
+        return totals
 
     def blocks(self, n_components: int) -> list[slice]:
         """Blocks of rows, by the shape of the data alone.
@@ -173,4 +174,5 @@ class CountData:
         pooled /= pooled.sum(axis=1, keepdims=True)
         rows = max(float(statistics.weight.sum()), 1e-300)
         mean_total = float(everyone.sum()) / rows
-        return np.maximum(pooled * np.clip(mean_total, 1.0, max_concentration), 1e-15)
+        alpha: Floats = pooled * np.clip(mean_total, 1.0, max_concentration)
+        return np.maximum(alpha, 1e-15)

@@ -212,6 +212,7 @@ def _slopes(mixture: DirichletMixture, statistics: Statistics) -> Floats:
         )
         result = np.zeros((v + 1, k))
         np.add.at(result, tokens, bends)
-        return (result[:-1] - result[-1]).T
+        result = result[:-1] - result[-1]
+        return result.T
     level = _core.digamma(total)[:, np.newaxis] - _core.digamma(alpha)
     return statistics.log_sums + statistics.weight[:, np.newaxis] * level

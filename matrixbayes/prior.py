@@ -492,7 +492,8 @@ class DirichletMixtureEstimator(Parameters):
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row; shape (N,)."""
-        return self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[np.intp] = self.predict_proba(X).argmax(axis=1)
+        return labels
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
         """Random rows of probabilities, and the component most probable for each."""
