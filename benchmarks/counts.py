@@ -22,7 +22,9 @@ from scipy.special import digamma, gammaln
 from threadpoolctl import threadpool_limits
 
 from matrixbayes import DirichletMixture, em
+from matrixbayes._em_counts import CountData
 from matrixbayes._estimator_penalty import Penalty
+from matrixbayes._estimator_statistics import CountStatistics
 
 # rows, tokens, components, draws a row, and the ratios to reach
 CASES = [(100_000, 1_000, 8, 50, 4.0, 80.0), (20_000, 20, 3, 80, 4.0, 80.0)]
@@ -104,7 +106,7 @@ def direct(counts: sparse.csr_array, mixture: DirichletMixture) -> tuple[float, 
     return float(evidence.sum()), gradient
 
 
-def gradient_of(found: em.CountStatistics, mixture: DirichletMixture) -> Floats:
+def gradient_of(found: CountStatistics, mixture: DirichletMixture) -> Floats:
     """The same gradient, from statistics."""
     k, v = mixture.alpha.shape
     alpha = np.column_stack([mixture.alpha, mixture.concentration])[:, found.tokens]
@@ -126,7 +128,7 @@ def main() -> None:
     with threadpool_limits(1):
         for n, v, k, draws, goal, direct_goal in CASES:
             counts, mixture = make_case(n // 10 if quick else n, v, k, draws)
-            data, cells = em.CountData.of(counts), Cells(counts)
+            data, cells = CountData.of(counts), Cells(counts)
             weight, cell_weight, log_likelihood = cells.expectation(mixture)
             found = data.expectation(mixture)
             np.testing.assert_allclose(found.log_likelihood, log_likelihood, rtol=1e-11)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from matrixbayes import DirichletMixture, em, parallel
+from matrixbayes import DirichletMixture, parallel
+from matrixbayes._em_rows import RowData
 
 # rows, tokens, components, and the ratio to reach
 CASES = [
@@ -90,7 +91,7 @@ def best_chunk(rows: NDArray[np.float32], mixture: DirichletMixture) -> int:
 def measure(n: int, v: int, k: int, goal: float, seconds: float) -> str:
     """A line of the table: one pass of ours against one of NumPy's."""
     rows, mixture = make_case(n, v, k)
-    data = em.RowData(rows, None, (None, 1))
+    data = RowData(rows, None, (None, 1))
     ours, theirs = data.expectation(mixture), baseline_pass(rows, mixture, 256)
     assert np.allclose(ours.log_sums, theirs[1], rtol=1e-9)
     assert np.isclose(ours.log_likelihood, theirs[2], rtol=1e-12)
@@ -106,9 +107,9 @@ def measure(n: int, v: int, k: int, goal: float, seconds: float) -> str:
 def two_threads(n: int, v: int, k: int, seconds: float) -> float:
     """How many times as fast two threads are as one."""
     rows, mixture = make_case(n, v, k)
-    alone = em.RowData(rows, None, (None, 1))
+    alone = RowData(rows, None, (None, 1))
     with parallel.workers(None, 2) as pool:
-        both = em.RowData(rows, None, pool)
+        both = RowData(rows, None, pool)
         two, one = paired(
             lambda: both.expectation(mixture), lambda: alone.expectation(mixture), seconds
         )

@@ -15,24 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._em_counts import CountData, encode
-from ._em_rows import RowData
-from ._em_streams import Data, StreamData
-from ._estimator_penalty import GammaPrior, Penalty
+from ._em_streams import Data
+from ._estimator_penalty import GammaPrior as GammaPrior  # pickles from before look here
+from ._estimator_penalty import Penalty
 from ._estimator_statistics import CountStatistics, Statistics, of_same_rows
 from .mixture import DirichletMixture
-
-__all__ = [
-    "CountData",
-    "CountStatistics",
-    "Fit",
-    "GammaPrior",  # where pickles from before look for it
-    "RowData",
-    "StreamData",
-    "best",
-    "encode",
-    "fit",
-]
 
 Floats = NDArray[np.float64]
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core, em
+from matrixbayes._em_counts import CountData
+from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 from matrixbayes.errors import ConvergenceWarning
 
@@ -105,7 +107,7 @@ def test_an_m_step_never_lowers_its_objective(seed, prior, whole):
     counts = sparse_table(rng, whole)
     # Of a component that has all but left some rows: their weights underflow.
     weight = np.exp(rng.normal(0.0, rng.choice([0.0, 1.0, 30.0, 150.0]), len(counts)))
-    statistics = em.CountData.of(counts, weight).accumulate(np.ones((len(counts), 1)))
+    statistics = CountData.of(counts, weight).accumulate(np.ones((len(counts), 1)))
     if rng.random() < 0.5:
         centre, spread = rng.choice([-4.0, 0.0, 5.0, 12.0]), rng.choice([0.1, 1.0, 8.0])
         start = np.exp(rng.normal(centre, spread, (1, counts.shape[1])))
@@ -190,7 +192,7 @@ def test_a_component_that_leaves_rows_behind_does_not_fall():
 
 
 def test_a_bound_that_is_no_number_is_never_settled():
-    class Broken(em.RowData):
+    class Broken(RowData):
         """Rows whose likelihood is NaN."""
 
         def expectation(self, mixture):
@@ -209,15 +211,15 @@ def test_a_bound_that_is_no_number_is_never_settled():
 def test_a_bound_that_rounding_lowers_is_not_reported(monkeypatch):
     """The state before is returned, and it has settled."""
     counts = np.random.default_rng(0).poisson(3.0, (30, 4))
-    data, calls = em.CountData.of(counts), []
-    plain = em.CountData.expectation
+    data, calls = CountData.of(counts), []
+    plain = CountData.expectation
 
     def expectation(self, mixture):
         calls.append(mixture)
         found = plain(self, mixture)
         return em.replace(found, log_likelihood=-100.0 - (len(calls) == 3) * 1e-13)
 
-    monkeypatch.setattr(em.CountData, "expectation", expectation)
+    monkeypatch.setattr(CountData, "expectation", expectation)
     start = DirichletMixture([0.5, 0.5], np.random.default_rng(1).uniform(0.5, 2.0, (2, 4)))
     found = em.fit(
         data, start, tol=0.0, max_iter=50, penalty=Penalty(0, 0, 0.0, 1e8), accelerate=False

@@ -21,7 +21,8 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core, em
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core
+from matrixbayes._em_counts import CountData, encode
 from matrixbayes.errors import ConvergenceWarning
 
 WEAK = (0.0, 0.0, 0.0, 1e8)
@@ -52,7 +53,7 @@ def dense(rows):
     )
 )
 def test_encoding_loses_nothing(counts):
-    rows = em.encode(counts)
+    rows = encode(counts)
     assert_array_equal(dense(rows), counts)
     tokens, values = rows.tokens.astype(int), rows.counts
     assert (np.diff(tokens) >= 0).all()
@@ -80,7 +81,7 @@ def test_every_sparse_form_is_the_same(index, dtype):
         bare,
         matrix.toarray(),
     ):
-        assert_array_equal(dense(em.encode(form)), counts)
+        assert_array_equal(dense(encode(form)), counts)
 
 
 def test_equal_columns_of_a_row_add_and_zeros_are_left_out():
@@ -90,7 +91,7 @@ def test_equal_columns_of_a_row_add_and_zeros_are_left_out():
 
 def test_counts_are_pickled_by_value():
     _, counts, _ = make(20, 5, 2)
-    rows = pickle.loads(pickle.dumps(em.encode(counts)))
+    rows = pickle.loads(pickle.dumps(encode(counts)))
     assert_array_equal(dense(rows), counts)
 
 
@@ -108,7 +109,7 @@ def test_counts_are_pickled_by_value():
 )
 def test_wrong_counts_are_named(counts, message):
     with pytest.raises(ValueError, match=message):
-        em.encode(counts)
+        encode(counts)
 
 
 @given(
@@ -131,7 +132,7 @@ def test_entries_of_a_token_that_come_twice_add(rows):
     values = np.array([count for row in rows for _, count in row], dtype=np.float64)
     found = _core.Counts(indptr, tokens, values, 5)
     assert_array_equal(dense(found), counts)
-    whole = em.encode(counts)
+    whole = encode(counts)
     assert_array_equal(found.tokens, whole.tokens)
     assert_array_equal(found.counts, whole.counts)
 
@@ -143,7 +144,7 @@ def test_entries_of_a_token_that_come_twice_add(rows):
 @pytest.mark.parametrize(("n", "v"), [(1, 2), (64, 3), (131, 40)])
 def test_expectation_is_its_slow_twin(n, v, k):
     mixture, counts, weight = make(n, v, k)
-    found = em.CountData.of(counts, weight).expectation(mixture)
+    found = CountData.of(counts, weight).expectation(mixture)
     joint = reference.count_log_joint(counts, mixture.weights, mixture.alpha)
     log_likelihood = np.logaddexp.reduce(joint, axis=1)
     shares = np.exp(joint - log_likelihood[:, np.newaxis]) * weight[:, np.newaxis]
@@ -160,11 +161,11 @@ def test_real_counts_and_huge_ones():
     mixture, _, _ = make(1, 6, 3)
     counts = rng.gamma(0.7, 3.0, (40, 6)) * rng.integers(0, 2, (40, 6))
     counts[0, 0] = 1e4
-    _, evidence = em.CountData.of(counts).posterior(mixture)
+    _, evidence = CountData.of(counts).posterior(mixture)
     joint = reference.count_log_joint(counts, mixture.weights, mixture.alpha)
     assert_allclose(evidence, np.logaddexp.reduce(joint, axis=1), rtol=1e-9, atol=1e-12)
     counts[0, 0] = 1e9  # where the twin loses digits
-    posterior, evidence = em.CountData.of(counts).posterior(mixture)
+    posterior, evidence = CountData.of(counts).posterior(mixture)
     terms = np.where(counts > 1.0, counts * np.log(np.maximum(counts, 1.0)), 1.0).sum(axis=1)
     assert (np.abs(evidence - mixture.log_evidence(counts)) <= 1e-13 * (1.0 + terms)).all()
     assert_allclose(posterior, mixture.responsibilities(counts, kind="counts"), rtol=1e-4)
@@ -172,11 +173,11 @@ def test_real_counts_and_huge_ones():
 
 def test_any_number_of_workers_gives_the_same_bits(many_blocks):
     mixture, counts, weight = make(2000, 12, 4)
-    alone = em.CountData.of(counts, weight)
+    alone = CountData.of(counts, weight)
     statistics, posterior = alone.expectation(mixture), alone.posterior(mixture)
     with ThreadPoolExecutor(5) as threads, ProcessPoolExecutor(2) as processes:
         for pool in ((threads, 5), (processes, 2)):
-            data = em.CountData.of(sparse.csr_array(counts), weight, pool)
+            data = CountData.of(sparse.csr_array(counts), weight, pool)
             found = data.expectation(mixture)
             assert_array_equal(found.cells, statistics.cells)
             assert_array_equal(found.weight, statistics.weight)
@@ -201,15 +202,15 @@ def test_any_number_of_workers_gives_the_same_bits(many_blocks):
 
 def test_statistics_of_parts_merge():
     mixture, counts, _ = make(300, 7, 3)
-    whole = em.CountData.of(counts).expectation(mixture)
-    parts = [em.CountData.of(part).expectation(mixture) for part in np.array_split(counts, 3)]
+    whole = CountData.of(counts).expectation(mixture)
+    parts = [CountData.of(part).expectation(mixture) for part in np.array_split(counts, 3)]
     merged = pickle.loads(pickle.dumps(parts[0])) + parts[1] + parts[2]
     assert_array_equal(merged.tokens, whole.tokens)
     assert_array_equal(merged.counts, whole.counts)
     assert_allclose(merged.cells, whole.cells, rtol=1e-12, atol=1e-14)
     assert merged.n_rows == 300
     with pytest.raises(ValueError, match="do not add"):
-        merged + em.CountData.of(counts).expectation(DirichletMixture([1.0], [np.ones(7)]))
+        merged + CountData.of(counts).expectation(DirichletMixture([1.0], [np.ones(7)]))
 
 
 # -- the M-step ------------------------------------------------
@@ -219,7 +220,7 @@ def test_statistics_of_parts_merge():
 @pytest.mark.parametrize("start", [1e-3, 1.0, 1e4])
 def test_the_gradient_vanishes_at_the_maximum(v, most, seed, start):
     mixture, counts, weight = make(400, v, 2, seed, most)
-    statistics = em.CountData.of(counts, weight).expectation(mixture)
+    statistics = CountData.of(counts, weight).expectation(mixture)
     alpha, outcome = _core.count_maximization(
         statistics.tokens, statistics.counts, statistics.cells, np.full((2, v), start), WEAK
     )

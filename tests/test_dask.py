@@ -24,7 +24,7 @@ import dask.array as da
 from distributed import Client, LocalCluster
 
 from matrixbayes import dask as on_dask
-from matrixbayes.em import CountData
+from matrixbayes._em_counts import CountData
 
 pytestmark = [
     pytest.mark.slow,  # a cluster has to come up

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from matrixbayes import DirichletMixture, SufficientStatistics, _core, em, parallel
+from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 
 
@@ -141,11 +142,11 @@ def test_same_bits_for_any_number_of_workers(many_blocks):
     passes, sums = [], []
     for n_jobs in (1, 2, 5):
         with parallel.workers(None, n_jobs) as pool:
-            data = em.RowData(rows, weight, pool)
+            data = RowData(rows, weight, pool)
             passes.append(data.expectation(mixture))
             sums.append(data.accumulate(share))
     with ThreadPoolExecutor(3) as executor, parallel.workers(executor, None) as pool:
-        passes.append(em.RowData(rows, weight, pool).expectation(mixture))
+        passes.append(RowData(rows, weight, pool).expectation(mixture))
     many_blocks.ran("expectation", "accumulate")
     same_bits(passes)
     same_bits(sums)
@@ -161,9 +162,9 @@ def test_same_bits_for_any_number_of_workers(many_blocks):
 @pytest.mark.no_sanitizer
 def test_same_bits_in_processes(many_blocks):
     mixture, rows, weight = make(1200, 9, 3)
-    alone = em.RowData(rows, weight, (None, 1)).expectation(mixture)
+    alone = RowData(rows, weight, (None, 1)).expectation(mixture)
     with ProcessPoolExecutor(2) as executor:
-        apart = em.RowData(rows, weight, (executor, 2)).expectation(mixture)
+        apart = RowData(rows, weight, (executor, 2)).expectation(mixture)
     many_blocks.ran("expectation")
     same_bits([alone, apart])
     whole = _core.expectation(mixture, rows, weight)
@@ -243,7 +244,7 @@ def test_a_long_step_does_not_settle():
     rows = DirichletMixture([0.5, 0.5], [[2.0, 1.0, 1.5], [1.0, 2.0, 1.5]]).sample(
         400, rng=0, kind="log_probs"
     )
-    data, penalty = em.RowData(rows, None, (None, 1)), Penalty.of(None, 1e8)
+    data, penalty = RowData(rows, None, (None, 1)), Penalty.of(None, 1e8)
     start = DirichletMixture([0.5, 0.5], [[1.5, 1.0, 1.2], [1.0, 1.5, 1.2]])
     plain = em.fit(data, start, tol=1e-6, max_iter=5000, penalty=penalty, accelerate=False)
 

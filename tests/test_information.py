@@ -17,10 +17,11 @@ from matrixbayes import (
     DirichletMixture,
     DirichletMixtureEstimator,
     _information_evidence,
-    em,
     information,
     select_prior,
 )
+from matrixbayes._em_counts import CountData
+from matrixbayes._em_rows import RowData
 
 EXPECTED = reference.load("synthetic_expected")
 
@@ -389,9 +390,9 @@ def test_value_slopes_and_curvature_are_those_of_the_posterior(kind, k):
     weights = rng.integers(1, 4, len(rows)).astype(float)
     repeated = np.repeat(rows, weights.astype(int), axis=0)
     data = (
-        em.CountData.of(rows, weights)
+        CountData.of(rows, weights)
         if kind == "counts"
-        else em.RowData(np.log(rows), weights, (None, 1))
+        else RowData(np.log(rows), weights, (None, 1))
     )
     posterior = _information_evidence._Posterior(
         data, like, lambda at: information.derivatives(at, data)

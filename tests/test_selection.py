@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import _estimator_starts, em
+from matrixbayes import _estimator_starts
+from matrixbayes._em_counts import CountData
+from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
@@ -64,7 +66,7 @@ def test_a_split_finds_what_a_start_misses():
 @pytest.mark.parametrize("kind", ["log_probs", "counts"])
 def test_what_a_split_is(kind):
     rows = np.array(ROWS if kind == "log_probs" else COUNTS)
-    data = em.RowData(rows, None, (None, 1)) if kind == "log_probs" else em.CountData.of(rows)
+    data = RowData(rows, None, (None, 1)) if kind == "log_probs" else CountData.of(rows)
     penalty = Penalty.of(None, 1e8)
     rng = np.random.default_rng(0)
     mixtures = list(_estimator_starts._splits(data, TRUTH, penalty, rng))

@@ -10,6 +10,8 @@ from scipy.spatial.distance import cdist
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em, parallel
 from matrixbayes._base_k_means import Points, groups
+from matrixbayes._em_counts import CountData
+from matrixbayes._em_rows import RowData
 
 
 def separated(seed, n, v, k):
@@ -109,7 +111,7 @@ def test_each_block_has_its_own_shares_and_weights(many_blocks, n_jobs):
     truth, rows = separated(0, 500, 5, 3)
     share, weight = rng.dirichlet(np.ones(3), 500), rng.uniform(0.0, 2.0, 500)
     with parallel.workers(None, n_jobs) as pool:
-        data = em.RowData(rows, weight, pool)
+        data = RowData(rows, weight, pool)
         given, passed = data.accumulate(share), data.expectation(truth)
     assert many_blocks.tasks == 16
     mine = share * weight[:, np.newaxis]
@@ -127,7 +129,7 @@ def test_each_block_of_counts_has_its_own_weights(many_blocks, n_jobs):
     truth, rows = separated(0, 700, 5, 3)
     counts, weight = rng.multinomial(9, np.exp(rows)), rng.uniform(0.0, 2.0, 700)
     with parallel.workers(None, n_jobs) as pool:
-        found = em.CountData.of(counts, weight, pool).expectation(truth)
+        found = CountData.of(counts, weight, pool).expectation(truth)
     assert many_blocks.tasks > 2
     joint = reference.count_log_joint(counts, truth.weights, truth.alpha)
     evidence = np.logaddexp.reduce(joint, axis=1)

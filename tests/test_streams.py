@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.special import logsumexp
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em, parallel
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, parallel
+from matrixbayes._em_streams import StreamData
 
 TRUTH = DirichletMixture([0.6, 0.4], [[8.0, 1.0, 2.0, 1.0], [0.5, 3.0, 1.0, 4.0]])
 ROWS = TRUTH.sample(5000, rng=0, kind="log_probs")
@@ -129,9 +130,7 @@ def test_weights_give_the_same_bits_as_in_memory(many_blocks):
 @pytest.mark.parametrize("source", [Sliced(ROWS), Chunked(*np.split(ROWS, [1, 17, 2049, 2050]))])
 def test_a_start_finds_its_rows_wherever_they_are(source, many_blocks):
     weights = np.arange(1.0, len(ROWS) + 1.0)
-    data = em.StreamData.of(
-        source, kind="log_probs", zeros="error", weights=weights, pool=(None, 1)
-    )
+    data = StreamData.of(source, kind="log_probs", zeros="error", weights=weights, pool=(None, 1))
     for rows in (np.arange(len(ROWS)), np.array([0, 63, 64, 2048, 4999]), np.array([4999])):
         some = data.some(rows)
         assert_array_equal(some.log_probs, ROWS[rows])
@@ -178,7 +177,7 @@ def test_a_bad_row_is_said_to_be_where_it_is(many_blocks):
     rows[4000] = np.nan
     with pytest.raises(ValueError, match="in the rows from"):
         fit(Sliced(rows))
-    data = em.StreamData.of(
+    data = StreamData.of(
         Sliced(rows), kind="log_probs", zeros="error", weights=None, pool=(None, 1)
     )
     with pytest.raises(ValueError, match="in the rows from 3968 on"):

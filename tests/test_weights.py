@@ -20,8 +20,8 @@ from matrixbayes import (
     DirichletMixtureEstimator,
     _estimator_starts,
     _weights,
-    em,
 )
+from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 
 TRUTH = DirichletMixture([0.6, 0.4], [[6.0, 2.0, 1.0], [1.0, 2.0, 6.0]])
@@ -189,12 +189,12 @@ def test_a_start_looks_at_rows_by_their_weight(monkeypatch):
     monkeypatch.setattr(_estimator_starts, "SEED_ROWS", 5)
     weights = np.full(1000, 1e-3)
     weights[:3] = [50.0, 30.0, 20.0]
-    data = em.RowData(np.log(TRUTH.sample(1000, rng=2)), weights, (None, 1))
+    data = RowData(np.log(TRUTH.sample(1000, rng=2)), weights, (None, 1))
     part = _estimator_starts._part(data, np.arange(1000), 1, np.random.default_rng(0))
     assert part.total_weight == 10.0
     light = ~np.isin(part.log_probs[:, 0], data.log_probs[:3, 0])
     assert part.weights[light].sum() <= 1.0  # of 0.1 expected
-    even = em.RowData(data.log_probs, None, (None, 1))
+    even = RowData(data.log_probs, None, (None, 1))
     assert _estimator_starts._part(even, np.arange(1000), 1, np.random.default_rng(0)).n_rows == 10
 
 
@@ -545,7 +545,7 @@ def test_histories_of_no_weight_are_not_there(family):
 def test_a_component_of_one_row_is_split_if_that_row_comes_twice(n, weight, splits):
     near = DirichletMixture([1.0], [[90.0, 5.0, 5.0]]).sample(n, rng=0, kind="log_probs")
     mixture = DirichletMixture([0.5, 0.5], [[90.0, 5.0, 5.0], [5.0, 5.0, 90.0]])
-    data = em.RowData(near, np.full(n, weight), (None, 1))
+    data = RowData(near, np.full(n, weight), (None, 1))
     found = list(
         _estimator_starts._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0))
     )
