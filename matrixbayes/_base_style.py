@@ -19,6 +19,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
+from ._names import column_of
 from .display import show
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -57,19 +58,8 @@ def token_columns(
         return [int(j) for j in np.argsort(-np.asarray(score), kind="stable")[: min(4, len(score))]]
     if isinstance(chosen, str):
         chosen = [chosen]
-    found = []
-    for token in chosen:
-        if isinstance(token, str):
-            if tokens is None or token not in tokens:
-                known = (
-                    "it has no names" if tokens is None else f"tokens start {list(tokens[:8])!r}"
-                )
-                raise ValueError(f"no token {token!r} to draw: {known}")
-            found.append(list(tokens).index(token))
-        else:
-            if not 0 <= int(token) < len(score):
-                raise ValueError(f"no column {token} to draw: there are {len(score)}")
-            found.append(int(token))
+    names = None if tokens is None else tuple(tokens)
+    found = [column_of(token, names, len(score), "what is drawn") for token in chosen]
     if not 1 <= len(found) <= MOST:
         raise ValueError(
             f"asked to draw {len(found)} tokens: between 1 and {MOST} can be told apart"

@@ -6,6 +6,9 @@ Contents
     columns_in      rows with their columns in the order of another's names
     token_names     the names of tokens, checked
     column_of       the column of one token, by name or number
+    columns_of      those of several
+    numbers_of      those of several names
+    Vocabulary      the numbers of tokens in arrays of any shape
     counted         labels, counted
     near            what may have been meant
 """
@@ -21,12 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base_arguments import is_whole
-from ._numbers import exact_rows, plain, reals
+from ._base_typing import Floats, Ids, Place
+from ._numbers import exact_rows, is_named, plain, reals, wholes
 from .errors import ArgumentError, NoSuchTokenError
 
 __all__ = [
+    "Vocabulary",
     "column_of",
     "columns_in",
+    "columns_of",
     "counted",
     "difference",
     "labels_of",
@@ -39,17 +45,19 @@ __all__ = [
 ]
 
 Names = tuple[str, ...]
-Floats = NDArray[np.float64]
 
 LOOKED_AT = 10_000  # names that a near miss is looked for among
 SHOWN = 5  # names in a sentence
 
 
-def token_names(tokens: Iterable[str] | None, width: int | None = None) -> Names | None:
-    """The names of tokens: strings, all different, as many as there are columns."""
+def token_names(
+    tokens: Iterable[str] | None, width: int | None = None, text: bool = True
+) -> Names | None:
+    """The names of tokens: strings, all different, as many as there are columns; with `text` also
+    the letters of one string."""
     if tokens is None:
         return None
-    if isinstance(tokens, bytes) or not np.iterable(tokens):
+    if isinstance(tokens, bytes if text else (str, bytes)) or not np.iterable(tokens):
         raise TypeError("tokens must be a sequence of str, one name for each token")
     names = tuple(str(name) if isinstance(name, str) else name for name in tokens)
     if not all(isinstance(name, str) for name in names):
@@ -190,9 +198,9 @@ def _number(token: Any) -> int | None:
     return int(token) if rounded else None
 
 
-def numbers_of(labels: Iterable[Any], names: Names | None, whose: str, what: str) -> NDArray[Any]:
+def numbers_of(labels: Iterable[Any], names: Names | None, whose: str, what: str) -> Ids:
     """The column of each of many names; `what` says what they are."""
-    number = {name: v for v, name in enumerate(names or ())}
+    number = _numbers_by(names)
     found = []
     for i, label in enumerate(labels):
         v = number.get(label) if isinstance(label, str) else None
@@ -200,6 +208,78 @@ def numbers_of(labels: Iterable[Any], names: Names | None, whose: str, what: str
             raise NoSuchTokenError(f"{what}[{i}]: {no_such_token(str(label), names, whose)}")
         found.append(v)
     return np.array(found, dtype=np.int64)
+
+
+def columns_of(
+    items: Iterable[Any], names: Names | None, n_tokens: int, whose: str, what: str
+) -> tuple[int, ...]:
+    """Names and column numbers from 0 to V - 1 as column numbers, checked."""
+    number = _numbers_by(names)
+    columns = []
+    for i, item in enumerate(items):
+        if not isinstance(item, str) and not is_whole(item):
+            raise TypeError(
+                f"{what}[{i}] is {item!r} ({type(item).__name__}); "
+                "give the name of a token or a column number"
+            )
+        column = number.get(item, -1) if isinstance(item, str) else operator.index(item)
+        if not 0 <= column < n_tokens:
+            raise NoSuchTokenError(
+                f"{what}[{i}]: {no_such_token(item, names, whose)}"
+                if isinstance(item, str)
+                else f"{what}[{i}] is column {column}, but {whose} has columns 0 to {n_tokens - 1}"
+            )
+        columns.append(column)
+    return tuple(columns)
+
+
+def _numbers_by(names: Names | None) -> dict[str, int]:
+    return {name: v for v, name in enumerate(names or ())}
+
+
+class Vocabulary:
+    """V tokens, perhaps with names; turns what users write into their numbers."""
+
+    def __init__(self, n_tokens: int, names: tuple[str, ...] | None) -> None:
+        self.n_tokens, self.names = n_tokens, names
+        self._number = _numbers_by(names)
+
+    def ids(self, tokens: Any, what: str, place: Place, last: int | None = None) -> Ids:
+        """Names or whole numbers from 0 to V - 1, or to `last`, as int64 in the same shape.
+
+        `what` they are, and where the i-th of them is, in words.
+        """
+        array = plain(tokens, what)
+        if array.size == 0:
+            return np.zeros(array.shape, dtype=np.int64)
+        if is_named(array):
+            named = [self._named(name, place(i)) for i, name in enumerate(array.ravel().tolist())]
+            return np.array(named, dtype=np.int64).reshape(array.shape)
+        numbers = wholes(array, what, place)
+        last = self.n_tokens - 1 if last is None else last
+        # one pass, not two: a negative number is a huge one without its sign
+        if numbers.view(np.uint64).max() > last:
+            flat = numbers.ravel()
+            i = int(np.flatnonzero((flat < 0) | (flat > last))[0])
+            raise ValueError(f"{place(i)} is {int(flat[i])}; tokens are 0 to {self.n_tokens - 1}")
+        return numbers
+
+    def _named(self, name: Any, where: str) -> int:
+        if self.names is None:
+            raise ValueError(
+                f"{where} is {name!r}, but these tokens have no names: give numbers, or make the "
+                "matrix with tokens=(...)"
+            )
+        number = self._number.get(name) if isinstance(name, str) else None
+        if number is None:
+            meant = near(str(name), self.names)
+            raise NoSuchTokenError(
+                f"{where} is {name!r}, which is not one of the {self.n_tokens} tokens"
+                + (f" (did you mean {meant!r}?)" if meant is not None else "")
+                + ".  For words that may be unknown make the matrix with a token that stands for "
+                "them, tokens=(..., '<unk>'), and write it in their place"
+            )
+        return number
 
 
 def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tuple[Floats, bool]:
@@ -254,7 +334,7 @@ def _by_token(
     values = reals(counts, "counts", (len(labels),))
     row = np.zeros((1, n_tokens))
     seen: dict[int, Any] = {}
-    known = {name: v for v, name in enumerate(names or ())}
+    known = _numbers_by(names)
     for label, value in zip(labels, values, strict=True):
         v = known.get(label) if isinstance(label, str) else None
         v = column_of(label, names, n_tokens, whose) if v is None else v

@@ -3,79 +3,22 @@
 Contents
     documents_of    one document, or several
     contexts_of     one context, or a batch of equal length
-    names_of        the names of tokens, checked
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._names import near, token_names
-from ._numbers import is_named, plain, wholes
-from .errors import NoSuchTokenError
+from ._names import Vocabulary
+from ._numbers import plain
 
-__all__ = ["Vocabulary", "contexts_of", "documents_of", "names_of"]
+__all__ = ["contexts_of", "documents_of"]
 
 Ids = NDArray[np.int64]
-Place = Callable[[int], str]
-
-
-def names_of(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
-    """The names of tokens, all different."""
-    if tokens is None:
-        return None
-    if isinstance(tokens, str):
-        raise TypeError("tokens must be a sequence of str, one name for each token")
-    return token_names(tokens)
-
-
-class Vocabulary:
-    """V tokens, perhaps with names; turns what users write into their numbers."""
-
-    def __init__(self, n_tokens: int, names: tuple[str, ...] | None) -> None:
-        self.n_tokens, self.names = n_tokens, names
-        self._number = None if names is None else {name: v for v, name in enumerate(names)}
-
-    def ids(self, tokens: Any, what: str, place: Place, last: int | None = None) -> Ids:
-        """Names or whole numbers from 0 to V - 1, or to `last`, as int64 in the same shape.
-
-        `what` they are, and where the i-th of them is, in words.
-        """
-        array = plain(tokens, what)
-        if array.size == 0:
-            return np.zeros(array.shape, dtype=np.int64)
-        if is_named(array):
-            named = [self._named(name, place(i)) for i, name in enumerate(array.ravel().tolist())]
-            return np.array(named, dtype=np.int64).reshape(array.shape)
-        numbers = wholes(array, what, place)
-        last = self.n_tokens - 1 if last is None else last
-        # one pass, not two: a negative number is a huge one without its sign
-        if numbers.view(np.uint64).max() > last:
-            flat = numbers.ravel()
-            i = int(np.flatnonzero((flat < 0) | (flat > last))[0])
-            raise ValueError(f"{place(i)} is {int(flat[i])}; tokens are 0 to {self.n_tokens - 1}")
-        return numbers
-
-    def _named(self, name: Any, where: str) -> int:
-        if self._number is None:
-            raise ValueError(
-                f"{where} is {name!r}, but these tokens have no names: give numbers, or make the "
-                "matrix with tokens=(...)"
-            )
-        number = self._number.get(name) if isinstance(name, str) else None
-        if number is None:
-            meant = near(str(name), self.names or ())
-            raise NoSuchTokenError(
-                f"{where} is {name!r}, which is not one of the {self.n_tokens} tokens"
-                + (f" (did you mean {meant!r}?)" if meant is not None else "")
-                + ".  For words that may be unknown make the matrix with a token that stands for "
-                "them, tokens=(..., '<unk>'), and write it in their place"
-            )
-        return number
 
 
 def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import display
 from ._base_arguments import is_whole
 from ._core import posterior_learning
+from ._names import columns_of
 from ._numbers import plain
 from ._rows_divergences import divergences
-from .matrix import columns_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 
@@ -223,7 +223,9 @@ def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
         raise TypeError(f"{what} is one string; for a single token write [{items!r}]")
     if not np.iterable(items):
         raise TypeError(f"{what} is {items!r}; give a sequence of tokens")
-    return np.array(columns_of(items, prior, what), dtype=np.int64)
+    return np.array(
+        columns_of(items, prior.tokens, prior.n_tokens, "the prior", what), dtype=np.int64
+    )
 
 
 def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:

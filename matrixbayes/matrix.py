@@ -7,8 +7,7 @@ Contents
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
-from ._base_arguments import is_whole, probability
-from ._names import no_such_token
+from ._base_arguments import probability
+from ._names import columns_of
 from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs
@@ -74,32 +73,10 @@ def posterior_path(
             f"demonstrations must be a sequence of tokens, not one string; for a single "
             f"demonstration write [{demonstrations!r}]"
         )
-    return PosteriorPath(prior, columns_of(demonstrations, prior, "demonstrations"))
-
-
-def columns_of(items: Iterable[Any], prior: DirichletMixture, what: str) -> tuple[int, ...]:
-    """Names and column numbers of a prior's tokens as column numbers, checked."""
-    number_of = {name: v for v, name in enumerate(prior.tokens or ())}
-    columns = []
-    for i, item in enumerate(items):
-        if isinstance(item, str):
-            if item not in number_of:
-                raise ValueError(f"{what}[{i}]: {no_such_token(item, prior.tokens, 'the prior')}")
-            columns.append(number_of[item])
-            continue
-        if not is_whole(item):
-            raise TypeError(
-                f"{what}[{i}] is {item!r} ({type(item).__name__}); "
-                "give the name of a token or a column number"
-            )
-        column = operator.index(item)
-        if not 0 <= column < prior.n_tokens:
-            raise ValueError(
-                f"{what}[{i}] is column {column}, but the prior has columns "
-                f"0 to {prior.n_tokens - 1}"
-            )
-        columns.append(column)
-    return tuple(columns)
+    columns = columns_of(
+        demonstrations, prior.tokens, prior.n_tokens, "the prior", "demonstrations"
+    )
+    return PosteriorPath(prior, columns)
 
 
 @dataclass(frozen=True, repr=False)
@@ -231,7 +208,7 @@ class PosteriorPath(display.Shown):
         if tokens is None:
             columns = tuple(range(self.prior.n_tokens))
         else:
-            columns = columns_of(tokens, self.prior, "tokens")
+            columns = columns_of(tokens, self.tokens, self.prior.n_tokens, "the prior", "tokens")
         ends = [[p.interval(v, level) for v in columns] for p in self.posteriors]
         return np.array(ends, dtype=np.float64).reshape(len(self), len(columns), 2)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
-from ._names import counted, order_of
+from ._names import Vocabulary, counted, order_of, token_names
 from ._numbers import is_named, plain, whole
 from ._transition_arguments import (
     MAX_TOKENS,
@@ -34,7 +34,7 @@ from ._transition_counts import Levels, of_pairs, pairs
 from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
-from ._transition_tokens import Vocabulary, contexts_of, documents_of, names_of
+from ._transition_tokens import contexts_of, documents_of
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class TransitionMatrix(display.Shown):
         discount: float = 1.0,
     ) -> None:
         self._order = whole(order, "order", 1, MAX_ORDER)
-        names = names_of(tokens)
+        names = token_names(tokens, text=False)
         if isinstance(prior, DirichletMixture):
             names = prior.tokens if names is None else names
         self._vocabulary = Vocabulary(vocabulary_size(prior, n_tokens, names), names)

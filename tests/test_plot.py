@@ -453,8 +453,8 @@ def test_a_wind_tunnel_marks_an_infinite_kl() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: plot.concentration(PATH, tokens=["no"]), "no token 'no'"),
-        (lambda: plot.concentration(PATH, tokens=[9]), "no column 9"),
+        (lambda: plot.concentration(PATH, tokens=["no"]), "'no' is not among the"),
+        (lambda: plot.concentration(PATH, tokens=[9]), "9 is not one of the"),
         (lambda: plot.concentration(PATH, tokens=[]), "0 tokens"),
         (
             lambda: plot.concentration(PATH, rows=OWN[:3]),
