@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._base_sequences import checked
 from ._diagnostics_order import (
     check_permutations,
     order_of_continuations,
@@ -20,7 +21,6 @@ from ._diagnostics_paths import LEAST_LENGTH
 from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
-from ._windtunnel_sequences import checked
 from .mixture import DirichletMixture
 from .predictor import TokenPredictor
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_sequences import checked, checked_history
 from ._diagnostics_paths import continuations, drawn
 from ._diagnostics_predictors import as_rows, checked_predictor
 from ._diagnostics_result import (
@@ -19,8 +20,6 @@ from ._diagnostics_result import (
     result,
 )
 from ._diagnostics_statistics import order_figures
-from ._windtunnel_sequences import checked
-from .predictor import checked_history
 
 __all__ = [
     "check_permutations",

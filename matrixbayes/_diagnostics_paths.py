@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_sequences import checked, checked_history, seen
 from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
 from ._rows_divergences import divergences
-from ._windtunnel_sequences import checked, seen
 from ._windtunnel_tasks import Urns
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
-from .predictor import checked_history
 
 __all__ = [
     "Null",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_sequences import seen
 from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
-from ._windtunnel_sequences import seen
 from .mixture import DirichletMixture
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._windtunnel_sequences import checked, chosen, log_sum_exp
+from ._base_sequences import checked, chosen, log_sum_exp
 from ._windtunnel_tasks import Task
 
 __all__ = ["Mixture"]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._base_sequences import BLOCK_NUMBERS, checked
 from ._numbers import plain
 from ._rows_divergences import entropy_nats, kl_nats
-from ._windtunnel_sequences import BLOCK_NUMBERS, checked
 from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor
 from .rows import as_log_probs

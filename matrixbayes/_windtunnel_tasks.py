@@ -14,19 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base_arguments import probability, whole
-from ._windtunnel_sequences import (
+from ._base_sequences import (
     BLOCK_NUMBERS,
     checked,
     chosen,
-    components,
     draws,
     followers,
-    from_urn,
     log_product,
     log_sum_exp,
-    possible,
     seen,
 )
+from ._windtunnel_draws import components, from_urn, possible
 from .mixture import DirichletMixture
 
 __all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns"]

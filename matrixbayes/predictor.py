@@ -2,7 +2,6 @@
 
 Contents
     TokenPredictor     the model, V of its tokens, and what stands before every sequence
-    checked_history    a sequence of column numbers
 
 What holds a model against Bayes (`windtunnel.score`, `diagnostics`) speaks of sequences of column
 numbers 0 to V - 1 and of rows of V log-probabilities.  Here they become token ids and back.
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base_arguments import whole
+from ._base_sequences import checked_history
 from ._huggingface_forward import Batch, Forward, batches_of
 from ._huggingface_prompts import Prompt
 from ._numbers import plain
@@ -25,7 +25,7 @@ from ._numbers import plain
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["TokenPredictor", "checked_history"]
+__all__ = ["TokenPredictor"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -256,23 +256,6 @@ class TokenPredictor:
                 f"{name} needs {length} tokens behind a prefix of {len(self._prefix)}, and the "
                 f"model takes {self.max_history + len(self._prefix)} in all: make it shorter"
             )
-
-
-def checked_history(given: Any, n_tokens: int, name: str) -> Ids:
-    """One history as column numbers; errors call it `name`."""
-    history = plain(given, name)
-    if history.ndim != 1 or (history.size and history.dtype.kind not in "iu"):
-        raise ValueError(
-            f"{name} has shape {history.shape} and type {history.dtype}; it needs column "
-            f"numbers from 0 to {n_tokens - 1}"
-        )
-    outside = np.flatnonzero((history < 0) | (history >= n_tokens))
-    if len(outside):
-        raise ValueError(
-            f"token {outside[0]} of {name} is {history[outside[0]]}; columns are 0 to "
-            f"{n_tokens - 1}"
-        )
-    return history.astype(np.int64)
 
 
 def _checked_ids(given: Any, name: str, n_ids: int) -> Ids:

@@ -1,37 +1,33 @@
-"""What wind tunnels do with sequences: their counts, random places in rows, and log-probabilities.
+"""Sequences of tokens: their counts, random places in rows, and log-probabilities.
 
 Contents
-    checked, possible           sequences, and rows that allow them
+    checked, checked_history    sequences, and one of them
     seen, followers             counts before each position
     draws, chosen               tokens from rows
-    components, from_urn        tokens without rows
     log_sum_exp, log_product    of numbers that may be too small for a double
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._base_typing import Floats, Ids
 from ._numbers import plain
-from .mixture import DirichletMixture
 
 __all__ = [
     "BLOCK_NUMBERS",
     "checked",
+    "checked_history",
     "chosen",
-    "components",
     "draws",
     "followers",
-    "from_urn",
     "log_product",
     "log_sum_exp",
-    "possible",
     "seen",
 ]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 BLOCK_NUMBERS = 1 << 24  # worked on at a time
 
@@ -50,13 +46,21 @@ def checked(sequences: ArrayLike, n_tokens: int, what: str = "sequences") -> Ids
     return array.astype(np.int64)
 
 
-def possible(tokens: Ids, rows: Floats) -> Floats:
-    """The rows, if no token has the probability 0 in its own."""
-    own = np.take_along_axis(rows, tokens[:, :, np.newaxis], axis=2)[:, :, 0]
-    if np.isneginf(own).any():
-        i, t = np.argwhere(np.isneginf(own))[0]
-        raise ValueError(f"token {t} of sequence {i} is {tokens[i, t]}, which cannot come there")
-    return rows
+def checked_history(given: Any, n_tokens: int, name: str) -> Ids:
+    """One history as column numbers; errors call it `name`."""
+    history = plain(given, name)
+    if history.ndim != 1 or (history.size and history.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{name} has shape {history.shape} and type {history.dtype}; it needs column "
+            f"numbers from 0 to {n_tokens - 1}"
+        )
+    outside = np.flatnonzero((history < 0) | (history >= n_tokens))
+    if len(outside):
+        raise ValueError(
+            f"token {outside[0]} of {name} is {history[outside[0]]}; columns are 0 to "
+            f"{n_tokens - 1}"
+        )
+    return history.astype(np.int64)
 
 
 def log_sum_exp(values: Floats, axis: int) -> Floats:
@@ -113,29 +117,6 @@ def chosen(ends: Floats, place: Floats) -> Ids:
     """A place for each row of running sums (n, V), with the probability of its step."""
     found = (place[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
     return np.minimum(found, ends.shape[1] - 1)
-
-
-def components(
-    prior: DirichletMixture, shape: int | tuple[int, ...], rng: np.random.Generator
-) -> Ids:
-    """Which component each row is of."""
-    return rng.choice(prior.n_components, shape, p=prior.weights)
-
-
-def from_urn(many: Ids, ends: Floats, component: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
-    """The next token from each row: Polya's urn, which is the row integrated out.
-
-    A row's next token is one of the `many` that were drawn from it with probability N / (N + A), A
-    being the concentration of its component, and else a draw from that component's mean; `ends` are
-    the running sums of alpha.  Returns the tokens, and which of those before is drawn again or -1.
-    """
-    place = rng.random(len(many)) * (many + ends[component, -1])
-    again = np.where(place < many, place, -1.0).astype(np.int64)
-    tokens = np.zeros(len(many), dtype=np.int64)
-    for k, own in enumerate(ends):
-        new = (again < 0) & (component == k)
-        tokens[new] = np.searchsorted(own, (place - many)[new], side="right")
-    return np.minimum(tokens, ends.shape[1] - 1), again
 
 
 def draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
