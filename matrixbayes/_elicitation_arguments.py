@@ -4,8 +4,6 @@ Contents
     checked_families          which families
     Options, check_options    what every family is searched with
     checked_start             where searches begin, part by part
-    row_weights               weights of the rows
-    group_numbers             which rows belong together
     check_n_groups            whether there are enough to resample
     fold_numbers              in which fold each row is
 """
@@ -16,13 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ._base_arguments import probability, whole
 from ._elicitation_design import FAMILIES
 from ._elicitation_parameters import TEMPERATURE_RANGE
 from ._names import difference
-from ._numbers import reals, unmasked
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -33,8 +30,6 @@ __all__ = [
     "checked_families",
     "checked_start",
     "fold_numbers",
-    "group_numbers",
-    "row_weights",
 ]
 
 Floats = NDArray[np.float64]
@@ -135,49 +130,11 @@ def checked_start(
     return dict(starts), tokens
 
 
-def group_numbers(groups: ArrayLike | None, n_rows: int) -> Ids:
-    """The number of each row's group."""
-    if groups is None:
-        return np.arange(n_rows)
-    labels = np.asarray(unmasked(groups, "groups"))
-    if labels.shape != (n_rows,):
-        raise ValueError(f"groups have shape {labels.shape}, but there are {n_rows} histories")
-    none = labels != labels  # NaN: which rows belong together is not known
-    if labels.dtype == object:
-        none |= np.array([label is None for label in labels], dtype=bool)
-    if np.any(none):
-        raise ValueError(f"groups[{int(np.argmax(none))}] is missing; every history needs a group")
-    try:
-        return np.unique(labels, return_inverse=True)[1]
-    except TypeError:
-        raise TypeError("groups must be all numbers or all strings") from None
-
-
 def fold_numbers(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
     """The fold of each row: whole groups, about as many of those with weight in each."""
     place = rng.permutation(int(groups.max()) + 1)
     place[np.bincount(groups, shares) == 0.0] += len(place)  # the last to be dealt
     return (np.argsort(np.argsort(place)) % n_folds)[groups]
-
-
-def row_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
-    """Weights of the rows, summing to one."""
-    if n_rows == 0:
-        raise ValueError("there are no histories: a prior needs at least one prediction")
-    if weights is None:
-        return np.full(n_rows, 1.0 / n_rows)
-    shares = reals(weights, "weights")
-    if shares.shape != (n_rows,):
-        raise ValueError(f"weights have shape {shares.shape}, but there are {n_rows} histories")
-    bad = np.flatnonzero(~(shares >= 0.0) | np.isinf(shares))
-    if len(bad):
-        raise ValueError(
-            f"weights[{bad[0]}] is {shares[bad[0]]}; weights are finite and not below 0"
-        )
-    if not np.any(shares > 0.0):
-        raise ValueError("all weights are 0")
-    shares = shares / shares.max()
-    return shares / shares.sum()
 
 
 def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> int:

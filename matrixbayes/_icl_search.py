@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._numbers import reals, unmasked
-from ._weights import n_units
+from ._numbers import reals
+from ._weights import group_numbers, n_units, shares_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
@@ -80,13 +80,9 @@ class Points:
         rest = np.zeros(len(n)) if others is None else reals(others, "others")
         if rest.shape != n.shape:
             raise ValueError(f"others have shape {rest.shape}; shots have {n.shape}")
-        w = np.ones(len(n)) if weights is None else reals(weights, "weights")
-        if w.shape != n.shape or not (np.isfinite(w) & (w >= 0.0)).all() or not w.any():
-            raise ValueError("weights must be one for each point, finite, >= 0, and not all 0")
-        names = np.arange(len(n)) if groups is None else np.asarray(unmasked(groups, "groups"))
-        if names.shape != n.shape:
-            raise ValueError(f"groups have shape {names.shape}; shots have {n.shape}")
-        there = w > 0.0
+        share = shares_of(weights, len(n), "points")
+        most = 1.0 if weights is None else float(reals(weights, "weights").max())
+        there = share > 0.0
         for name, counts in (("shots", n), ("others", rest)):
             good = np.isfinite(counts) & (counts >= 0.0) | ~there
             if not good.all():
@@ -96,14 +92,9 @@ class Points:
         if not good.all():
             i = int(np.argmin(good))
             raise ValueError(f"probabilities[{i}] is {p[i]}; it must be from 0 to 1")
-        n, p, rest, w = n[there], p[there], rest[there], w[there]
-        try:
-            group = np.unique(names[there], return_inverse=True)[1].reshape(n.shape)
-        except TypeError:
-            raise TypeError("groups must be all numbers or all strings") from None
-        share = w / w.max()
-        share /= share.sum()
-        total = min(1.0 / share.max(), MOST / w.max()) * w.max()
+        group = group_numbers(groups, len(n), "points", there)
+        n, p, rest, share = n[there], p[there], rest[there], share[there]
+        total = min(1.0 / share.max(), MOST / most) * most
         both = np.column_stack([n, rest])
         place = np.unique(both, axis=0, return_inverse=True)[1].reshape(n.shape)
         return cls(n, rest, p, share, n_units(len(n), float(total)), group, place)

@@ -2,6 +2,8 @@
 
 Contents
     checked_weights    what a caller handed in, as floats
+    shares_of          what each row has of all weight
+    group_numbers      which rows belong together
     weights_of         those of some rows
     present            rows without those of weight 0, whatever holds them
     without_weightless the same of several things that go together
@@ -15,23 +17,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ._numbers import plain, reals
+from ._base_typing import Floats, Ids
+from ._numbers import plain, reals, unmasked
+from .errors import ArgumentError
 
 __all__ = [
     "checked_weights",
+    "group_numbers",
     "merged",
     "n_units",
     "present",
+    "shares_of",
     "spread",
     "taken",
     "weighted_mean",
     "weights_of",
     "without_weightless",
 ]
-
-Floats = NDArray[np.float64]
 
 FEW = 16
 
@@ -53,16 +57,57 @@ def checked_weights(sample_weight: Any, name: str = "sample_weight") -> Floats |
     weights = reals(sample_weight, name)
     if weights.ndim > 1:
         raise ValueError(f"{name} has shape {weights.shape}; it needs one for each row")
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
-    if len(wrong):
-        raise ValueError(
-            f"{name} of row {wrong[0]} is {weights.ravel()[wrong[0]]}; it must be finite and >= 0"
-        )
-    if weights.size and not weights.any():
-        raise ValueError("all sample weights are zero")
+    _check(weights.ravel(), f"{name} of row {{}}", "all sample weights are zero")
     if weights.size and not weights.max() <= np.finfo(np.float64).max / weights.size:
         raise ValueError("the sum of the sample weights is beyond a double's range")
     return weights
+
+
+def _check(weights: Floats, place: str, none: str) -> None:
+    """Refuse what is no weight, by its place, and where there is `none` above 0."""
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(wrong):
+        i = int(wrong[0])
+        raise ValueError(f"{place.format(i)} is {weights[i]}; it must be finite and >= 0")
+    if weights.size and not weights.any():
+        raise ValueError(none)
+
+
+def shares_of(weights: ArrayLike | None, n: int, whose: str = "rows") -> Floats:
+    """What each of n rows, or of `whose` else, has of all weight; the same where none is given."""
+    if n == 0:
+        raise ValueError(f"there are no {whose}; one at least is needed")
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    found = reals(weights, "weights")
+    if found.shape != (n,):
+        raise ValueError(f"weights have shape {found.shape}, but there are {n} {whose}")
+    _check(found, "weights[{}]", "all weights are 0")
+    found = found / found.max()  # the sum of the largest doubles is none
+    return found / found.sum()
+
+
+def group_numbers(
+    groups: ArrayLike | None, n: int, whose: str, there: NDArray[np.bool_] | None = None
+) -> Ids:
+    """The number of the group of each of n histories, or of `whose` else, that are `there`."""
+    place = np.arange(n) if there is None else np.flatnonzero(there)
+    if groups is None:
+        return np.arange(len(place))
+    labels = np.asarray(unmasked(groups, "groups"))
+    if labels.shape != (n,):
+        raise ValueError(f"groups have shape {labels.shape}, but there are {n} {whose}")
+    labels = labels[place]
+    none = labels != labels  # NaN: which rows belong together is not known
+    if labels.dtype == object:
+        none |= np.array([label is None for label in labels], dtype=bool)
+    if np.any(none):
+        i = place[int(np.argmax(none))]
+        raise ArgumentError(f"groups[{i}] is missing; all {whose} need a group")
+    try:
+        return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    except TypeError:
+        raise TypeError("groups must be all numbers or all strings") from None
 
 
 def weights_of(weights: Floats | None, kept: NDArray[np.bool_]) -> Floats | None:

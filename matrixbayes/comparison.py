@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._names import columns_in, order_of
-from ._numbers import plain, reals
+from ._numbers import plain
 from ._rows_divergences import entropy_nats, kl_nats
-from ._weights import weighted_mean
+from ._weights import shares_of, weighted_mean
 from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
 
@@ -161,7 +161,7 @@ def compare(
         contexts = [rows.context(i) for i in range(n)]
     if len(contexts) != n:
         raise ValueError(f"there are {len(contexts)} contexts and {n} rows")
-    shares = _shares(weights, n)
+    shares = shares_of(weights, n)
     whole = tuple(plain(each, f"context {i}") for i, each in enumerate(contexts))
     found, bins = np.zeros((5, n)), np.zeros((len(EDGES) - 1, 3))
     seen = np.zeros(n, dtype=np.asarray(matrix.n_observed).dtype)
@@ -196,17 +196,6 @@ def compare(
         bins=bins,
         tokens=matrix.tokens,
     )
-
-
-def _shares(weights: ArrayLike | None, n: int) -> Floats:
-    if n == 0:
-        raise ValueError("there are no rows to compare")
-    shares = np.ones(n) if weights is None else reals(weights, "weights")
-    if shares.shape != (n,):
-        raise ValueError(f"weights have shape {shares.shape} for {n} rows")
-    if not (np.isfinite(shares) & (shares >= 0.0)).all() or shares.sum() == 0.0:
-        raise ValueError("weights must be finite, >= 0, and not all 0")
-    return shares / shares.sum()
 
 
 def _by_length(

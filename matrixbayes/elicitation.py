@@ -27,8 +27,6 @@ from ._elicitation_arguments import (
     checked_families,
     checked_start,
     fold_numbers,
-    group_numbers,
-    row_weights,
 )
 from ._elicitation_design import FAMILIES, design
 from ._elicitation_histories import Histories, checked_histories
@@ -44,7 +42,7 @@ from ._elicitation_resampling import (
     held_out,
 )
 from ._elicitation_search import Search, search, starting_points
-from ._weights import without_weightless
+from ._weights import group_numbers, shares_of, without_weightless
 from .mixture import DirichletMixture
 from .parallel import in_order, job_count, one_blas_thread, workers
 from .rows import as_log_probs
@@ -217,8 +215,8 @@ def elicit_prior(
     for name in families:
         check_kind(known, name, options.discount)
     starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
-    shares = row_weights(weights, known.n)
-    members = group_numbers(groups, known.n)
+    shares = shares_of(weights, known.n, "histories")
+    members = group_numbers(groups, known.n, "histories")
     generator = np.random.default_rng(rng)
     n_folds = cv if cv is not None else FOLDS if len(families) > 1 else 0
     n_groups = check_n_groups(members, shares, n_boot, n_folds)

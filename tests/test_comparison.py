@@ -84,7 +84,7 @@ def test_a_model_that_rules_a_token_out():
         ({"contexts": [[[0]]] * 40}, "context 0 has shape"),
         ({"contexts": [[9, 9]] * 40}, "is 9; tokens are 0 to 5"),
         ({"weights": [1.0]}, "weights have shape"),
-        ({"weights": [-1.0] * 40}, "finite, >= 0"),
+        ({"weights": [-1.0] * 40}, "finite and >= 0"),
         ({"rows": np.zeros((0, V)), "contexts": []}, "no rows"),
     ],
 )
