@@ -4,9 +4,8 @@
 
 The baseline packs a context and its next token into the smallest integer that holds them and asks
 np.unique for counts; where 64 bits are too few, it numbers the first tokens by np.unique and packs
-again.  One thread each, but for two columns, how many times as fast as one two threads are: `two`
-that count together, and `merged`, which count halves and merge them.  Where a goal has a ratio,
-more is better; bytes and milliseconds are to stay below theirs.
+again.  One thread each.  Where a goal has a ratio, more is better; bytes and milliseconds are to
+stay below theirs.
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matrixbayes._core import TransitionCounts
-from matrixbayes._transition_counts import count as count_documents
 
 V = 50_257
 ORDERS = (1, 2, 3, 5)
@@ -79,20 +76,6 @@ def best(call: Callable[[], object], times: int) -> float:
     return min(taken)
 
 
-def two_together(tokens: Tokens, order: int) -> None:
-    """Counted by two threads into the same memory."""
-    with ThreadPoolExecutor(2) as pool:
-        count_documents(order, V, [tokens], (pool, 2))
-
-
-def two_merged(tokens: Tokens, order: int) -> None:
-    """Halves counted in two threads and merged."""
-    cut = len(tokens) // 2
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda part: count(part, order), (tokens[:cut], tokens[cut:]))
-    first.merge(second)
-
-
 def small_updates(counts: TransitionCounts, tokens: Tokens) -> tuple[float, float]:
     """Milliseconds that an update by 1,000 tokens takes: the mean, and the longest."""
     taken = []
@@ -111,7 +94,7 @@ def main() -> None:
     rng = np.random.default_rng(2)
     print(
         f"{'stream':>8}{'order':>6}{'pairs':>10}{'Mtok/s':>8}{'np.unique':>10}{'ratio':>7}{'goal':>6}"
-        f"{'bytes':>7}{'goal':>6}{'M look-ups/s':>14}{'goal':>6}{'two':>6}{'goal':>6}{'merged':>8}"
+        f"{'bytes':>7}{'goal':>6}{'M look-ups/s':>14}{'goal':>6}"
     )
     for name, tokens in (("zipf", zipf_stream(n)), ("markov", markov_stream(n))):
         for order in ORDERS:
@@ -120,8 +103,6 @@ def main() -> None:
             np.testing.assert_array_equal(np.sort(counts.all()[3]), np.sort(expected))
             ours = best(lambda t=tokens, m=order: count(t, m), times)
             theirs = best(lambda t=tokens, m=order: baseline(t, m), 1 if order > 3 else 2)
-            two = best(lambda t=tokens, m=order: two_together(t, m), times)
-            merged = best(lambda t=tokens, m=order: two_merged(t, m), times)
             places = rng.integers(0, len(tokens) - order, 1_000_000)
             contexts = tokens[places[:, np.newaxis] + np.arange(order)]
             following = tokens[places + order]
@@ -131,8 +112,7 @@ def main() -> None:
             print(
                 f"{name:>8}{order:6}{pairs:10}{1e-6 * n / ours:8.1f}{1e-6 * n / theirs:10.1f}"
                 f"{theirs / ours:7.2f}{4.5:6.1f}{counts.nbytes / pairs:7.1f}{limit:>6}"
-                f"{1.0 / look:14.1f}{5 if order == 1 else 10:6}{ours / two:6.2f}{1.7:6.1f}"
-                f"{ours / merged:8.2f}",
+                f"{1.0 / look:14.1f}{5 if order == 1 else 10:6}",
                 flush=True,
             )
     counts = count(tokens, 3)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import parallel
-from ._core import TransitionCounts, TransitionUpdate
+from ._core import TransitionCounts
 from ._numbers import reals
 from ._transition_discount import RealCounts
 
@@ -28,8 +28,6 @@ Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
 LEAST, MOST = 1 << 20, 1 << 25  # tokens that a worker counts at a time
-TOGETHER = 1 << 26  # words of keys that threads count at a time, 64 bits each
-PARTS = 4  # that there are for each thread
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 
 
@@ -39,10 +37,8 @@ def count(
     """How often each token followed each context of `order` tokens in its document."""
     total = sum(map(len, documents))
     size = min(max(-(-total // pool[1]), LEAST), MOST)
-    if pool[0] is None or total <= LEAST:
+    if pool[0] is None or isinstance(pool[0], ThreadPoolExecutor) or total <= LEAST:
         return _count(order, n_tokens, list(documents))
-    if isinstance(pool[0], ThreadPoolExecutor):
-        return _count_together(order, n_tokens, documents, pool)
     arguments = ((order, n_tokens, part) for part in _parts(documents, size, order))
     merged: TransitionCounts | None = None
     for part in parallel.in_order(pool, _count, arguments):
@@ -57,22 +53,6 @@ def count(
 def _count(order: int, n_tokens: int, documents: list[Ids]) -> TransitionCounts:
     counts = TransitionCounts(order, n_tokens)
     counts.update(documents)
-    return counts
-
-
-def _count_together(
-    order: int, n_tokens: int, documents: Documents, pool: tuple[Executor | None, int]
-) -> TransitionCounts:
-    """By threads that write into the same memory, so that there is nothing to merge."""
-    counts = TransitionCounts(order, n_tokens)
-    n_parts = min(PARTS * pool[1], 1024)
-    words = -(-(order + 1) * max((n_tokens - 1).bit_length(), 1) // 64)
-    for some in _parts(documents, TOGETHER // words, order):
-        update = TransitionUpdate(counts, some, n_parts)
-        for step in (update.measure, update.place, update.count):
-            for _ in parallel.in_order(pool, step, ((part,) for part in range(n_parts))):
-                pass
-        update.finish()
     return counts
 
 

@@ -85,7 +85,6 @@ SMALL = {
     "embedding.PAIRS": 64,
     "transitions.CELLS": 256,
     "_transition_counts.LEAST": 100,
-    "_transition_counts.TOGETHER": 200,
     "_transition_counts.BLOCK": 64,
     "_elicitation_design.BLOCK_ENTRIES": 64,
 }

@@ -640,61 +640,6 @@ def fading_counts() -> Cases:
     yield "raises, prior", lambda: fails(OSError, old.log_evidence, tokens, *prior[:2], Bad())
 
 
-def transition_update() -> Cases:
-    new, counts = _core.TransitionUpdate, _core.TransitionCounts(2, 4)
-    tokens, other = np.array([0, 1, 2, 3, 0, 1, 2, 2]), object()
-
-    def begun(texts: Any = tokens, steps: tuple[str, ...] = ()) -> Any:
-        made = new(_core.TransitionCounts(2, 4), texts, 3)
-        for step in steps:
-            for part in range(3):
-                getattr(made, step)(part)
-        return made
-
-    steps = ("measure", "place", "count")
-    yield "whole", lambda: begun([tokens, tokens.tolist()], steps).finish()
-    for n in range(3):
-        yield f"left after {n}", partial(begun, tokens, steps[:n])
-        yield (
-            f"twice after {n}",
-            lambda n=n: fails(RuntimeError, getattr(begun(tokens, steps[: n + 1]), steps[n]), 2),
-        )
-        yield f"finish after {n}", lambda n=n: fails(RuntimeError, begun(tokens, steps[:n]).finish)
-    yield (
-        "finish twice",
-        lambda: (made := begun(tokens, steps)).finish() or fails(RuntimeError, made.finish),
-    )
-    yield "place first", lambda: fails(RuntimeError, begun().place, 0)
-
-    def failed() -> None:
-        made = begun([tokens, np.array([0, 4])])
-        made.measure(0)
-        fails(ValueError, made.measure, 2)
-        fails(RuntimeError, made.measure, 1)
-
-    yield "token", failed
-
-    def clash() -> None:
-        first = new(counts, tokens, 1)
-        fails(RuntimeError, new, counts, tokens, 1)
-        fails(RuntimeError, counts.update, tokens)
-        del first
-
-    yield "clash", clash
-    yield "part", lambda: fails(ValueError, begun().measure, 3)
-    yield "part, negative", lambda: fails(ValueError, begun().place, -1)
-    yield "part, text", lambda: fails(TypeError, begun().count, "a")
-    yield "part, raises", lambda: fails(OSError, begun().measure, Bad())
-    yield "no parts", lambda: fails(ValueError, new, counts, tokens, 0)
-    yield "too many", lambda: fails(ValueError, new, counts, tokens, 1025)
-    yield "number", lambda: fails(TypeError, new, counts, tokens, "a")
-    yield "counts", lambda: fails(TypeError, new, other, tokens, 1)
-    yield "floats", lambda: fails(TypeError, new, counts, tokens * 0.5, 1)
-    yield "raises", lambda: fails(OSError, new, counts, [tokens, Bad()], 1)
-    yield "few", lambda: fails(TypeError, new, counts)
-    yield "argument", lambda: fails(TypeError, begun(tokens, steps).finish, 1)
-
-
 SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
 GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
@@ -741,11 +686,6 @@ CASES: dict[str, Callable[[], Cases]] = {
     "posterior_learning": posterior_learning,
     "FadingCounts": fading_counts,
     **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
-    "TransitionUpdate": transition_update,
-    **{
-        f"TransitionUpdate.{name}": transition_update
-        for name in ("measure", "place", "count", "finish")
-    },
     "DirichletMixture": new_mixture,
     **{f"DirichletMixture.{name}": partial(of_mixture, name) for name in GETTERS + MOMENTS},
     **{

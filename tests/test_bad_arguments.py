@@ -22,20 +22,6 @@ MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
 STATISTICS = _core.SufficientStatistics([1.0, 2.0], -np.ones((2, 3)), -1.0, 3)
 TRANSITIONS = _core.TransitionCounts(2, 6)
 FADING = _core.FadingCounts(2, 6, 0.5)
-STEPS = ("measure", "place", "count", "finish")
-
-
-def in_turn(name: str) -> Callable[..., Any]:
-    """A step of an update in parts whose steps before have been done."""
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        update = _core.TransitionUpdate(_core.TransitionCounts(2, 6), [0, 1, 2, 3], 2)
-        for before in STEPS[: STEPS.index(name)]:
-            for part in range(2):
-                getattr(update, before)(part)
-        return getattr(update, name)(*arguments, **options)
-
-    return call
 
 
 def public_callables() -> dict[str, Callable[..., Any]]:
@@ -48,7 +34,6 @@ def public_callables() -> dict[str, Callable[..., Any]]:
         for name in dir(instance):
             if not name.startswith("_") and callable(getattr(instance, name)):
                 found[f"{type(instance).__name__}.{name}"] = getattr(instance, name)
-    found.update((f"TransitionUpdate.{name}", in_turn(name)) for name in STEPS)
     return found
 
 

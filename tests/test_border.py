@@ -112,16 +112,6 @@ def updated_rows(*arguments: Any) -> Any:
     return counts.all()
 
 
-def updated_in_parts(tokens: Any, n_parts: Any) -> Any:
-    counts = _core.TransitionCounts(1, 4)
-    update = _core.TransitionUpdate(counts, tokens, n_parts)
-    for step in (update.measure, update.place, update.count):
-        for part in range(2):
-            step(part)
-    update.finish()
-    return counts.all()
-
-
 def array(*values: Any) -> np.ndarray:
     return np.array(values)
 
@@ -185,7 +175,6 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     ),
     "update": (updated, ([array(0, 1, 2), array(3, 3, 1, 0)],), set()),
     "update_rows": (updated_rows, (CONTEXTS, array(0, 1, 2), array(5, 6, 7)), set()),
-    "update in parts": (updated_in_parts, ([array(0, 1, 2), array(3, 3, 1)], 2), set()),
     "counts of": (transitions().counts, (CONTEXTS, array(1, 1, 3)), set()),
     "totals of": (transitions().totals, (CONTEXTS,), set()),
     "rows of": (transitions().rows, (CONTEXTS,), set()),

@@ -101,7 +101,6 @@ MAKERS = {
     "SufficientStatistics": {"arrays"},
     "SufficientStatistics.__add__": {"sum"},
     "TransitionCounts": {"arrays", "rows", "copy", "__reduce__"},
-    "TransitionUpdate": {"whole", "left after 1"},
     "count_expectation": {"weighted"},
     "divergence": {"plain"},
     "expectation": {"float32, weights"},
@@ -135,20 +134,11 @@ def some_counts() -> Any:
     return counts
 
 
-def in_parts(counts: Any) -> None:
-    update = _core.TransitionUpdate(counts, [TOKENS, TOKENS[::-1].copy()], 2)
-    for step in (update.measure, update.place, update.count):
-        step(0)
-        step(1)
-    update.finish()
-
-
 CHANGES: dict[str, Callable[[Any], object]] = {
     "update": lambda counts: counts.update([TOKENS, TOKENS[1:].copy()]),
     "update_rows": lambda counts: counts.update_rows(CONTEXTS, [3, 1, 2], [7, 2**33, 1]),
     "merge": lambda counts: counts.merge(some_counts()),
     "merge itself": lambda counts: counts.merge(counts),
-    "in parts": in_parts,
 }
 
 

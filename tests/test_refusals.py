@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -314,7 +315,6 @@ USES: dict[str, Callable[[Any], object]] = {
     "merge": lambda counts: counts.merge(TRANSITIONS),
     "merge into another": lambda counts: _core.TransitionCounts(2, 4).merge(counts),
     "merge itself": lambda counts: counts.merge(counts),
-    "in parts": lambda counts: _core.TransitionUpdate(counts, [0, 1, 2], 1),
     "counts": lambda counts: counts.counts([[0, 1]], [2]),
     "totals": lambda counts: counts.totals([[0, 1]]),
     "rows": lambda counts: counts.rows([[0, 1]]),
@@ -328,16 +328,29 @@ USES: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 @pytest.mark.parametrize("use", USES)
 def test_counts_are_no_one_elses_while_they_change(use: str) -> None:
-    counts = _core.TransitionCounts(2, 4)
-    update = _core.TransitionUpdate(counts, [0, 1, 2, 3], 1)
-    with pytest.raises(RuntimeError, match="another thread is changing these counts"):
-        USES[use](counts)
-    for step in (update.measure, update.place, update.count):
-        step(0)
-    update.finish()
-    assert counts.n_observed == 2
+    """Asked by a signal's handler, which runs while they are being changed."""
+    counts, errors = _core.TransitionCounts(2, 4), set()
+    tokens = np.random.default_rng(0).integers(0, 4, 2_000_000)
+
+    def ask(*_: object) -> None:
+        try:
+            USES[use](counts)
+        except RuntimeError as error:
+            errors.add(str(error).partition(";")[0])
+
+    old = signal.signal(signal.SIGALRM, ask)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for _ in range(20):
+            if not errors:
+                counts.update(tokens)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, old)
+    assert errors == {"another thread is changing these counts"}
     USES[use](counts)
 
 
@@ -348,12 +361,10 @@ def test_the_collector_sees_what_objects_hold() -> None:
     counts = _core.TransitionCounts(2, 4)
     names = tuple(f"token {i}" for i in range(3))
     named = _core.DirichletMixture(WEIGHTS, ALPHA, tokens=names)
-    update = _core.TransitionUpdate(counts, [0, 1, 2], 1)
-    for holder in (named, STATISTICS, COUNTS, counts, update):
+    for holder in (named, STATISTICS, COUNTS, counts):
         assert any(found is holder for found in gc.get_referrers(type(holder))), type(holder)
         assert any(found is _core for found in gc.get_referrers(type(holder))), type(holder)
     assert any(found is named for found in gc.get_referrers(named.tokens))
-    assert any(found is update for found in gc.get_referrers(counts))
 
 
 # --- arrays of counts that no counts have

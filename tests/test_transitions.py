@@ -11,7 +11,6 @@ import time
 import tracemalloc
 import weakref
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import starmap
 
@@ -22,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from matrixbayes._core import TransitionCounts, TransitionUpdate
+from matrixbayes._core import TransitionCounts
 
 VOCABULARIES = [1, 2, 3, 255, 256, 257, 50257, 2**21 + 1, 2**31, 2**32]
 
@@ -200,131 +199,6 @@ def test_totals_at_the_ends_of_blocks(n):
         counts.update_rows(np.full((n, 1), 7), np.arange(n), np.arange(1, n + 1))
         counts.sizes()
         assert counts.totals([[0], [7], [8]]).tolist() == [start, n * (n + 1) // 2, 0]
-
-
-# -- updates in parts ------------------------------------------------------------------
-
-PARTS = [1, 2, 3, 7, 64]
-
-
-def update_in_parts(counts, tokens, n_parts, *, run=map):
-    update = TransitionUpdate(counts, tokens, n_parts)
-    for step in (update.measure, update.place, update.count):
-        assert list(run(step, range(n_parts))) == [None] * n_parts
-    assert update.finish() is None
-
-
-def same_counts(counts, other):
-    for mine, its in zip(counts.arrays(), other.arrays(), strict=True):
-        assert_array_equal(mine, its)
-    assert counts.n_observed == other.n_observed
-
-
-@pytest.mark.parametrize("n_parts", PARTS)
-@pytest.mark.parametrize("order", [0, 1, 2, 3, 5, 16])
-@pytest.mark.parametrize("n_tokens", [2, 50257, 2**32])
-def test_any_number_of_parts_counts_the_same(n_parts, order, n_tokens):
-    rng = np.random.default_rng(order)
-    sizes = [700, 0, order, order + 1, 0, 0, 300, 1, 1, 1, 0]
-    for lengths in (sizes, sizes[::-1], [], [0], [0, 0], [1], [order + 1], [20, 20]):
-        documents = [stream(rng, n, n_tokens) for n in lengths]
-        one, several = TransitionCounts(order, n_tokens), TransitionCounts(order, n_tokens)
-        one.update(documents)
-        update_in_parts(several, documents, n_parts)
-        same_counts(several, one)
-        assert as_dictionary(several) == reference.transitions(documents, order)
-
-
-@pytest.mark.parametrize("n_parts", PARTS)
-@pytest.mark.parametrize(
-    ("order", "n_tokens"), [(0, 50257), (1, 50257), (2, 300), (3, 65536), (5, 9), (7, 999)]
-)
-def test_threads_that_share_many_buckets(order, n_tokens, n_parts):
-    rng = np.random.default_rng(1)
-    tokens = np.minimum(rng.zipf(1.2, 300_000), n_tokens) - 1
-    documents = np.split(tokens, [100_000, 100_003, 250_000])
-    counts = counted(order, n_tokens, tokens[:1000])
-    expected = counted(order, n_tokens, tokens[:1000], *documents)
-    with ThreadPoolExecutor(3) as pool:
-        update_in_parts(counts, documents, n_parts, run=pool.map)
-    same_counts(counts, expected)
-
-
-def test_a_part_out_of_turn_is_an_error_and_harms_nothing():
-    counts = TransitionCounts(1, 3)
-    update = TransitionUpdate(counts, [0, 1, 1, 2, 0, 1], 2)
-    steps = (update.measure, update.place, update.count)
-    for i, step in enumerate(steps):
-        step(1)
-        with pytest.raises(RuntimeError, match=f"{step.__name__}\\(1\\) was called before"):
-            step(1)
-        for later in steps[i + 1 :]:
-            with pytest.raises(RuntimeError, match=f"every part must {step.__name__} before"):
-                later(1)
-        with pytest.raises(RuntimeError, match="before the update is finished"):
-            update.finish()
-        step(0)
-    with pytest.raises(RuntimeError, match="measure\\(0\\) was called before"):
-        update.measure(0)
-    for use in (counts.sizes, lambda: counts.update([0]), lambda: counts.n_observed):
-        with pytest.raises(RuntimeError, match="another thread is changing these counts"):
-            use()
-    with pytest.raises(RuntimeError, match="another thread is changing these counts"):
-        TransitionUpdate(counts, [0], 1)
-    update.finish()
-    for call in (update.finish, lambda: update.measure(0), lambda: update.count(1)):
-        with pytest.raises(RuntimeError, match="this update is finished"):
-            call()
-    same_counts(counts, counted(1, 3, [0, 1, 1, 2, 0, 1]))
-
-
-def test_an_update_that_is_never_finished_changes_nothing():
-    counts = counted(1, 3, [0, 1, 2])
-    before = counts.copy()
-    for n in range(4):
-        update = TransitionUpdate(counts, [2, 2, 1, 0], 2)
-        for step in (update.measure, update.place, update.count)[:n]:
-            step(0)
-            step(1)
-        with pytest.raises(RuntimeError, match="another thread is changing"):
-            counts.copy()
-        update = step = None
-        same_counts(counts, before)
-
-
-@pytest.mark.parametrize("n_parts", PARTS)
-def test_a_wrong_token_in_any_part_changes_nothing(n_parts):
-    counts = counted(2, 3, [0, 1, 2, 0, 1])
-    before = counts.copy()
-    for position in range(40):
-        documents = [np.zeros(25, dtype=int), np.zeros(15, dtype=int)]
-        documents[position // 25][position % 25] = 3
-        update = TransitionUpdate(counts, documents, n_parts)
-        where = f"token {position % 25} of document {position // 25} is 3; tokens are 0 to 2"
-        with pytest.raises(ValueError, match=where):
-            list(map(update.measure, range(n_parts)))
-        with pytest.raises(RuntimeError, match="this update has failed"):
-            update.measure(n_parts - 1)
-        with pytest.raises(RuntimeError, match="this update has failed"):
-            update.finish()
-        same_counts(counts, before)  # though the update is still there
-        counts.update([0, 1, 2])
-        counts = before.copy()
-
-
-def test_wrong_arguments_of_an_update_in_parts():
-    counts = TransitionCounts(1, 3)
-    for n_parts in (0, -1, 1025):
-        with pytest.raises(ValueError, match=f"n_parts is {n_parts}; it must be from 1 to 1024"):
-            TransitionUpdate(counts, [0], n_parts)
-    update = TransitionUpdate(counts, [0], 3)
-    for part in (-1, 3, 2**80):
-        with pytest.raises(ValueError, match=r"part is|cannot fit"):
-            update.measure(part)
-    with pytest.raises(TypeError):
-        TransitionUpdate([], [0], 3)
-    with pytest.raises(TypeError, match="each document must be whole numbers"):
-        TransitionUpdate(TransitionCounts(1, 3), [np.array([0.5])], 3)
 
 
 # -- copies ------------------------------------------------------------------------------
@@ -725,7 +599,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, error, message):
 
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize(
-    "what", ["update", "update_rows", "merge", "all", "rows", "counts", "totals", "copy", "parts"]
+    "what", ["update", "update_rows", "merge", "all", "rows", "counts", "totals", "copy"]
 )
 def test_every_allocation_may_fail(what):
     _testcapi = pytest.importorskip("_testcapi")
@@ -748,7 +622,6 @@ def test_every_allocation_may_fail(what):
                 "copy": counts.copy,
                 "arrays": counts.arrays,
                 "from_arrays": lambda: TransitionCounts.from_arrays(2, 5, arrays),
-                "parts": lambda c=counts: update_in_parts(c, part, 3),
             }
             call, failed = calls[what], False
             _testcapi.set_nomemory(n, 0 if from_here_on else n + 1)
@@ -766,7 +639,7 @@ def test_every_allocation_may_fail(what):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-@pytest.mark.parametrize("what", ["update", "update_rows", "merge", "all", "from_arrays", "count"])
+@pytest.mark.parametrize("what", ["update", "update_rows", "merge", "all", "from_arrays"])
 def test_signals_stop_it_and_change_nothing(what):
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 50_000, 2_000_000)
@@ -791,11 +664,6 @@ def test_signals_stop_it_and_change_nothing(what):
         "all": (counts.all,),
         "from_arrays": (TransitionCounts.from_arrays, 2, 50_000, many.arrays()),
     }
-    if what == "count":
-        update = TransitionUpdate(counts, tokens, 1)
-        update.measure(0)
-        update.place(0)
-        calls[what] = (update.count, 0)
     call, *arguments = calls[what]
     kept = []
     old = signal.signal(signal.SIGALRM, stop)
@@ -815,7 +683,7 @@ def test_signals_stop_it_and_change_nothing(what):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_signals_are_left_to_the_main_thread():
-    """What a handler raises there is nothing to the threads that count."""
+    """What a handler raises there is nothing to a thread that counts."""
     tokens = np.random.default_rng(0).integers(0, 50_000, 3_000_000)
     counts, errors = TransitionCounts(2, 50_000), []
 
@@ -827,7 +695,7 @@ def test_signals_are_left_to_the_main_thread():
 
     def work():
         try:
-            update_in_parts(counts, tokens, 2)
+            counts.update(tokens)
         except BaseException as error:
             errors.append(error)
 
@@ -847,7 +715,7 @@ def test_signals_are_left_to_the_main_thread():
     worker.join()
     assert stopped > 0
     assert not errors
-    same_counts(counts, counted(2, 50_000, tokens))
+    assert_same_arrays(counts, counted(2, 50_000, tokens))
 
 
 # -- threads ---------------------------------------------------------------------------
@@ -896,7 +764,7 @@ def test_readers_do_not_disturb_each_other():
         assert not errors
 
 
-@pytest.mark.parametrize("what", ["update", "update_rows", "parts"])
+@pytest.mark.parametrize("what", ["update", "update_rows"])
 def test_tokens_that_change_while_they_are_counted(what):
     """They are read twice: what was counted is of one state of them, or it is an error."""
     tokens, done = np.zeros(300_000, dtype=np.int64), threading.Event()
@@ -916,8 +784,6 @@ def test_tokens_that_change_while_they_are_counted(what):
             try:
                 if what == "update":
                     counts.update(tokens)
-                elif what == "parts":
-                    update_in_parts(counts, tokens, 4)
                 else:
                     counts.update_rows(*pairs, pairs[1])
             except RuntimeError as error:

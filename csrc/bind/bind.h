@@ -19,7 +19,6 @@ typedef struct {
     PyTypeObject *statistics;
     PyTypeObject *counts;
     PyTypeObject *transitions;
-    PyTypeObject *transition_update;
     PyTypeObject *fading;
 } mb_state;
 
@@ -156,7 +155,6 @@ extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;
 extern PyType_Spec mb_transitions_spec;
-extern PyType_Spec mb_transition_update_spec;
 extern PyType_Spec mb_fading_spec;
 
 #endif

@@ -27,7 +27,6 @@ module_exec(PyObject *module)
         add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
         add_type(module, &mb_counts_spec, &state->counts) < 0 ||
         add_type(module, &mb_transitions_spec, &state->transitions) < 0 ||
-        add_type(module, &mb_transition_update_spec, &state->transition_update) < 0 ||
         add_type(module, &mb_fading_spec, &state->fading) < 0) {
         return -1;
     }
@@ -42,7 +41,6 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->statistics);
     Py_VISIT(state->counts);
     Py_VISIT(state->transitions);
-    Py_VISIT(state->transition_update);
     Py_VISIT(state->fading);
     return 0;
 }
@@ -55,7 +53,6 @@ module_clear(PyObject *module)
     Py_CLEAR(state->statistics);
     Py_CLEAR(state->counts);
     Py_CLEAR(state->transitions);
-    Py_CLEAR(state->transition_update);
     Py_CLEAR(state->fading);
     return 0;
 }

@@ -481,36 +481,6 @@ update(mb_interrupt *interrupt)
 }
 
 static mb_status
-update_in_parts(mb_interrupt *interrupt)
-{
-    enum { N_PARTS = 3 };
-    mb_token_fault fault;
-    mb_document document = text();
-    mb_transitions *own = NULL;
-    mb_update *u = NULL;
-    mb_status status = mb_transitions_copy(transitions, &own);
-    if (status == MB_OK) {
-        status = mb_update_new(own, 1, &document, N_PARTS, &u);
-    }
-    for (mb_update_steps step = MB_MEASURE; step < MB_N_STEPS && status == MB_OK; step++) {
-        for (size_t part = 0; part < N_PARTS && status == MB_OK; part++) {
-            status = mb_update_step(u, step, part, interrupt, &fault);
-        }
-        if (status == MB_OK) {
-            status = mb_update_end_step(u, step, &fault);
-        }
-    }
-    if (status == MB_OK) {
-        status = mb_update_finish(u, own, interrupt);
-    }
-    check(status == MB_OK || own->n_observed == transitions->n_observed, "observed after a stop", 0,
-          (double)own->n_observed, 0);
-    mb_update_free(u);
-    mb_transitions_free(own);
-    return status;
-}
-
-static mb_status
 settle(mb_interrupt *interrupt)
 {
     mb_transitions *own = NULL;
@@ -881,7 +851,6 @@ run_transitions(void)
 {
     const test_case cases[] = {
         {"mb_transitions_update", update, (size_t)2 * (MOST >> 11)},
-        {"mb_update_step and _finish", update_in_parts, (size_t)2 * (MOST >> 11)},
         {"mb_transitions_update_rows", update_rows, (size_t)2 * MOST},
         {"mb_transitions_settle", settle, MOST >> 13},
         {"mb_transitions_merge", merge, MOST >> 13},

@@ -130,29 +130,6 @@ update_rows(void)
 }
 
 static mb_status
-update_in_parts(void)
-{
-    const mb_document documents[] = {{N - 7, tokens}, {7, tokens + N - 7}};
-    mb_token_fault fault;
-    mb_update *made = NULL;
-    mb_status status = mb_update_new(counts, 2, documents, 3, &made);
-    check((made != NULL) == (status == MB_OK), "an update", status);
-    for (int step = MB_MEASURE; step < MB_N_STEPS && status == MB_OK; step++) {
-        for (size_t part = 0; part < 3 && status == MB_OK; part++) {
-            status = mb_update_step(made, (mb_update_steps)step, part, NULL, &fault);
-        }
-        if (status == MB_OK) {
-            status = mb_update_end_step(made, (mb_update_steps)step, &fault);
-        }
-    }
-    if (status == MB_OK) {
-        status = mb_update_finish(made, counts, NULL);
-    }
-    mb_update_free(made);
-    return status;
-}
-
-static mb_status
 merge_itself(void)
 {
     return mb_transitions_merge(counts, counts, NULL);
@@ -249,7 +226,6 @@ test_all_memory(void)
     for (int again = 0; again < 2; again++) {
         test_memory("update", update, 1, 5);
         test_memory("update_rows", update_rows, 1, 5);
-        test_memory("update in parts", update_in_parts, 1, 5);
         test_memory("merge", merge_itself, 1, 5);
     }
     test_memory("copy", copy, 0, 1);
@@ -307,13 +283,10 @@ test_sizes(void)
     mb_transitions_free(made);
     mb_run_free(NULL);
 
-    mb_update *begun = NULL;
+    mb_token_fault wrong;
     const mb_document endless[] = {{SIZE_MAX, NULL}, {2, NULL}};
-    const mb_document many[] = {{(size_t)MB_DEAL_LIMIT + 1, NULL}};
     check(mb_transitions_new(2, 3, &made) == MB_OK, "new", 0);
-    check(mb_update_new(made, 2, endless, 2, &begun) == MB_RANGE, "tokens overflow", 0);
-    check(mb_update_new(made, 1, many, 2, &begun) == MB_RANGE, "too many tokens", 0);
-    check(begun == NULL, "nothing is begun", 0);
+    check(mb_transitions_update(made, 2, endless, NULL, &wrong) == MB_RANGE, "tokens overflow", 0);
     mb_transitions_free(made);
 }
 

@@ -80,16 +80,13 @@ from_on(shape s, void *elements, size_t i)
 
 /* ---- dealing ------------------------------------------------------------------------ */
 
-mb_status
-mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, size_t n_parts,
-              mb_deal *deal)
+void
+mb_deal_begin(const mb_key_layout *layout, size_t stride, size_t about, mb_deal *deal)
 {
-    *deal = (mb_deal){.layout = layout, .stride = stride, .n_parts = n_parts};
+    *deal = (mb_deal){.layout = layout, .stride = stride};
     while (deal->bits < MB_DEAL_BITS && about >> deal->bits > BUCKET_SIZE) {
         deal->bits++;
     }
-    deal->parts = mb_calloc(n_parts, sizeof(mb_deal_part));
-    return deal->parts == NULL ? MB_NOMEM : MB_OK;
 }
 
 void
@@ -97,7 +94,6 @@ mb_deal_end(mb_deal *deal)
 {
     mb_run_free(deal->run);
     mb_free(deal->elements);
-    mb_free(deal->parts);
     *deal = (mb_deal){0};
 }
 
@@ -108,31 +104,24 @@ bucket_of(unsigned bits, const uint64_t *element)
 }
 
 void
-mb_deal_measure(mb_deal *deal, size_t part, size_t n, const uint64_t *elements)
+mb_deal_measure(mb_deal *deal, size_t n, const uint64_t *elements)
 {
-    uint32_t *many = deal->parts[part].places;
     const unsigned bits = deal->bits;
     for (size_t i = 0; i < n; i++) {
-        many[bucket_of(bits, elements + i * deal->stride)]++;
+        deal->places[bucket_of(bits, elements + i * deal->stride)]++;
     }
-    deal->parts[part].n += n;
+    deal->n += n;
 }
 
-/* In each bucket, the parts one after the other. */
 mb_status
 mb_deal_place(mb_deal *deal)
 {
     uint32_t sum = 0;
-    for (size_t part = 0; part < deal->n_parts; part++) {
-        deal->n += deal->parts[part].n;
-    }
     for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
-        for (size_t part = 0; part < deal->n_parts; part++) {
-            uint32_t many = deal->parts[part].places[bucket];
-            deal->parts[part].places[bucket] = sum;
-            sum += many;
-            deal->parts[part].ends[bucket] = sum;
-        }
+        uint32_t many = deal->places[bucket];
+        deal->places[bucket] = sum;
+        sum += many;
+        deal->ends[bucket] = sum;
     }
     /* one at least, for what was never measured */
     deal->elements = mb_calloc(deal->n > 0 ? deal->n : 1, element_size(deal));
@@ -140,14 +129,14 @@ mb_deal_place(mb_deal *deal)
 }
 
 MB_INLINE void
-take(const mb_deal *deal, shape s, uint32_t *places, size_t n, const uint64_t *elements)
+take(mb_deal *deal, shape s, size_t n, const uint64_t *elements)
 {
     void *to = deal->elements;
     const unsigned bits = deal->bits;
     const size_t most = deal->n;
     for (size_t i = 0; i < n; i++) {
         const uint64_t *element = elements + i * s.stride;
-        size_t bucket = bucket_of(bits, element), place = places[bucket]++;
+        size_t bucket = bucket_of(bits, element), place = deal->places[bucket]++;
         if (place >= most) { /* never measured; the count finds out */
             place = 0;
         }
@@ -156,17 +145,16 @@ take(const mb_deal *deal, shape s, uint32_t *places, size_t n, const uint64_t *e
 }
 
 void
-mb_deal_take(mb_deal *deal, size_t part, size_t n, const uint64_t *elements)
+mb_deal_take(mb_deal *deal, size_t n, const uint64_t *elements)
 {
-    uint32_t *places = deal->parts[part].places;
     if (is_narrow(deal)) {
-        take(deal, (shape){1, 1, 1}, places, n, elements);
+        take(deal, (shape){1, 1, 1}, n, elements);
     } else if (deal->stride == 1) {
-        take(deal, (shape){1, 1, 0}, places, n, elements);
+        take(deal, (shape){1, 1, 0}, n, elements);
     } else if (deal->stride == 2) {
-        take(deal, (shape){2, 2, 0}, places, n, elements);
+        take(deal, (shape){2, 2, 0}, n, elements);
     } else {
-        take(deal, (shape){deal->stride, deal->stride, 0}, places, n, elements);
+        take(deal, (shape){deal->stride, deal->stride, 0}, n, elements);
     }
 }
 
@@ -311,7 +299,7 @@ sort_digits(shape s, size_t n, const unsigned *low, const unsigned *high, void *
 
 /* What a count writes to, and its tables. */
 typedef struct {
-    mb_run *run; /* a part of one */
+    mb_run *run;
     mb_interrupt *interrupt;
     uint32_t ends[1 << DIGIT], place[1 << DIGIT], next[1 << DIGIT];
 } counter;
@@ -378,20 +366,13 @@ count_bucket(counter *c, shape s, size_t n, void *elements, void *room)
     return MB_OK;
 }
 
-/* Where a bucket ends. */
-static inline size_t
-end_of(const mb_deal *deal, size_t bucket)
-{
-    return deal->parts[deal->n_parts - 1].ends[bucket];
-}
-
 MB_INLINE mb_status
-count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, shape s, void *room)
+count_elements(counter *c, const mb_deal *deal, shape s, void *room)
 {
     void *elements = deal->elements != NULL ? deal->elements : deal->run->keys;
-    size_t start = part->start;
-    for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
-        size_t many = end_of(deal, bucket) - start;
+    size_t start = 0;
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        size_t many = deal->ends[bucket] - start;
         MB_TRY(count_bucket(c, s, many, from_on(s, elements, start), room));
         start += many;
         MB_TRY(mb_ask(c->interrupt, COST * many));
@@ -400,129 +381,75 @@ count_elements(counter *c, const mb_deal *deal, const mb_deal_part *part, shape 
 }
 
 static mb_status
-count_all(counter *c, const mb_deal *deal, const mb_deal_part *part, void *room)
+count_all(counter *c, const mb_deal *deal, void *room)
 {
     size_t stride = deal->stride, n_words = deal->layout->n_words;
     if (is_narrow(deal)) {
-        return count_elements(c, deal, part, (shape){1, 1, 1}, room);
+        return count_elements(c, deal, (shape){1, 1, 1}, room);
     }
     if (n_words == 1 && stride == 1) {
-        return count_elements(c, deal, part, (shape){1, 1, 0}, room);
+        return count_elements(c, deal, (shape){1, 1, 0}, room);
     }
     if (n_words == 1) {
-        return count_elements(c, deal, part, (shape){2, 1, 0}, room);
+        return count_elements(c, deal, (shape){2, 1, 0}, room);
     }
     if (n_words == 2 && stride == 2) {
-        return count_elements(c, deal, part, (shape){2, 2, 0}, room);
+        return count_elements(c, deal, (shape){2, 2, 0}, room);
     }
-    return count_elements(c, deal, part, (shape){stride, n_words, 0}, room);
+    return count_elements(c, deal, (shape){stride, n_words, 0}, room);
 }
 
-/* Whether each part has taken as many elements of each bucket as it has measured. */
+/* Whether as many elements of each bucket were taken as were measured. */
 static int
 all_taken(const mb_deal *deal)
 {
-    for (size_t i = 0; i < deal->n_parts; i++) {
-        const mb_deal_part *part = deal->parts + i;
-        if (memcmp(part->places, part->ends, sizeof(uint32_t) << deal->bits) != 0) {
-            return 0;
-        }
-    }
-    return 1;
+    return memcmp(deal->places, deal->ends, sizeof(uint32_t) << deal->bits) == 0;
 }
 
-/* Buckets that follow each other, with about as many elements for each part. */
-static void
-divide_buckets(mb_deal *deal)
+/* Elements of the largest bucket. */
+static size_t
+largest_bucket(const mb_deal *deal)
 {
-    size_t bucket = 0, start = 0, left = deal->n;
-    for (size_t i = 0; i < deal->n_parts; i++) {
-        mb_deal_part *part = deal->parts + i;
-        size_t share = left / (deal->n_parts - i), n = 0;
-        part->first_bucket = bucket;
-        part->start = start;
-        while (bucket < (size_t)1 << deal->bits && (n < share || i + 1 == deal->n_parts)) {
-            size_t end = end_of(deal, bucket++);
-            n += end - start;
-            start = end;
-        }
-        part->end_bucket = bucket;
-        left -= n;
+    size_t most = 0, start = 0;
+    for (size_t bucket = 0; bucket < (size_t)1 << deal->bits; bucket++) {
+        size_t many = deal->ends[bucket] - start;
+        most = many > most ? many : most;
+        start += many;
     }
+    return most;
 }
 
-mb_status
-mb_deal_begin_count(mb_deal *deal, uint64_t total)
+/* A run with room for all elements, which it takes as its keys where it can. */
+static mb_status
+begin_run(mb_deal *deal, uint64_t total)
 {
-    if (!all_taken(deal)) {
-        return MB_INVALID;
-    }
-    divide_buckets(deal);
-    if (is_narrow(deal)) {
-        deal->run = mb_run_begin(deal->layout, deal->n, total, NULL);
-    } else {
-        deal->run = mb_run_begin(deal->layout, deal->n, total, deal->elements);
-        deal->elements = NULL; /* the run has taken them */
+    void *keys = is_narrow(deal) ? NULL : deal->elements;
+    deal->run = mb_run_begin(deal->layout, deal->n, total, keys);
+    if (keys != NULL) {
+        deal->elements = NULL;
     }
     return deal->run == NULL ? MB_NOMEM : MB_OK;
 }
 
 mb_status
-mb_deal_count(mb_deal *deal, size_t which, mb_interrupt *interrupt)
+mb_deal_count(mb_deal *deal, uint64_t total, mb_interrupt *interrupt, mb_run **out)
 {
-    mb_deal_part *part = deal->parts + which;
-    size_t n_words = deal->layout->n_words, most = 0, start = part->start;
-    for (size_t bucket = part->first_bucket; bucket < part->end_bucket; bucket++) {
-        size_t many = end_of(deal, bucket) - start;
-        most = many > most ? many : most;
-        start += many;
+    if (!all_taken(deal)) {
+        return MB_INVALID;
     }
+    MB_TRY(begin_run(deal, total));
     counter *c = mb_calloc(1, sizeof(counter));
-    void *room = mb_calloc(most, element_size(deal));
+    void *room = mb_calloc(largest_bucket(deal), element_size(deal));
     mb_status status = MB_NOMEM;
     if (c != NULL && room != NULL) {
-        mb_run mine = *deal->run;
-        mine.keys += part->start * n_words;
-        mine.counts += part->start;
-        c->run = &mine;
+        c->run = deal->run;
         c->interrupt = interrupt;
-        status = count_all(c, deal, part, room);
-        part->n_different = mine.n;
-        if (deal->n_parts == 1) {
-            deal->run->n_large = mine.n_large;
-        }
+        status = count_all(c, deal, room);
     }
     mb_free(room);
     mb_free(c);
-    return status;
-}
-
-/* Moves what a part has counted to the end of what stands before. */
-static mb_status
-append_part(mb_run *run, size_t n_words, const mb_deal_part *part, mb_interrupt *interrupt)
-{
-    for (size_t at = 0; at < part->n_different;) {
-        size_t left = part->n_different - at, n = left < PIECE ? left : PIECE;
-        size_t from = part->start + at;
-        if (from != run->n) {
-            memmove(run->keys + run->n * n_words, run->keys + from * n_words,
-                    n * n_words * sizeof(uint64_t));
-            memmove(run->counts + run->n, run->counts + from, n * sizeof(uint32_t));
-        }
-        run->n += n;
-        at += n;
-        MB_TRY(mb_ask(interrupt, COST * n));
-    }
-    return MB_OK;
-}
-
-mb_status
-mb_deal_finish(mb_deal *deal, mb_interrupt *interrupt, mb_run **out)
-{
+    MB_TRY(status);
     mb_run *run = deal->run;
-    for (size_t i = 0; i < deal->n_parts; i++) {
-        MB_TRY(append_part(run, deal->layout->n_words, deal->parts + i, interrupt));
-    }
     deal->run = NULL;
     return mb_run_finish(deal->layout, MB_OK, run, interrupt, out);
 }

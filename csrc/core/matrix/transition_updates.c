@@ -39,7 +39,7 @@ end_deal(update *u, uint64_t total, mb_interrupt *interrupt)
     if (__builtin_add_overflow(u->counted.n_observed, total, &u->counted.n_observed)) {
         return MB_RANGE;
     }
-    MB_TRY(mb_deal_finish(&u->deal, interrupt, &run));
+    MB_TRY(mb_deal_count(&u->deal, total, interrupt, &run));
     mb_deal_end(&u->deal);
     if (run->n == 0) {
         mb_run_free(run);
@@ -90,7 +90,9 @@ take_tokens(const mb_key_layout *layout, size_t n_words, size_t n, const int64_t
             missing--;
             continue;
         }
-        memcpy(next, key, n_words * sizeof(uint64_t));
+        for (size_t w = 0; w < n_words; w++) { /* memcpy() would look at how long `keys` is */
+            next[w] = key[w];
+        }
         mb_key_mix(&own, n_words, next);
         next += n_words;
     }
@@ -126,21 +128,6 @@ typedef struct {
     uint64_t window[MB_MAX_WORDS];
 } cursor;
 
-/* Some tokens of the documents: where they begin, and the walk through them. */
-typedef struct {
-    size_t n;
-    cursor first, now;
-} section;
-
-struct mb_update {
-    update of;
-    size_t n_documents;
-    const mb_document *documents;
-    cursor next; /* where the tokens begin that no section has */
-    size_t n_parts;
-    section *parts; /* [n_parts] */
-};
-
 /* The same where the window is full and keys are of one word: first all tokens are looked at, then
  * keys are made of what was seen.  0 where one of them is wrong. */
 static int
@@ -170,16 +157,16 @@ take_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, u
 
 /* take_tokens() at a cursor, WORDS / n_words of them at most. */
 static mb_status
-step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
-        mb_token_fault *fault)
+step_on(const update *u, const mb_document *documents, size_t n, cursor *c, uint64_t *keys,
+        size_t *full, mb_token_fault *fault)
 {
     if (n == 0) { /* there may be no tokens to point at */
         *full = 0;
         return MB_OK;
     }
-    const mb_key_layout *layout = &u->of.counted.layout;
-    const int64_t *tokens = u->documents[c->document].tokens + c->at;
-    uint64_t n_tokens = u->of.counted.n_tokens, *window = c->window;
+    const mb_key_layout *layout = &u->counted.layout;
+    const int64_t *tokens = documents[c->document].tokens + c->at;
+    uint64_t n_tokens = u->counted.n_tokens, *window = c->window;
     size_t n_words = layout->n_words, good;
     if (n_words == 1 && c->filled == layout->order &&
         take_good_tokens(layout, n, tokens, n_tokens, window, keys)) {
@@ -202,203 +189,82 @@ step_on(const mb_update *u, size_t n, cursor *c, uint64_t *keys, size_t *full,
     return MB_OK;
 }
 
-static void
-go_to_next_document(cursor *c)
-{
-    c->document++;
-    c->at = 0;
-    c->filled = 0;
-}
-
-/* Fills the window of a cursor with the tokens before it. */
+/* Shows the keys of the next `left` tokens to the deal, to be measured or taken. */
 static mb_status
-look_back(const mb_update *u, cursor *c, mb_token_fault *fault)
+walk(update *u, const mb_document *documents, size_t left, int takes, cursor *c,
+     mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    size_t order = u->of.counted.layout.order, back = c->at < order ? c->at : order, none;
-    uint64_t key[MB_MAX_WORDS];
-    c->at -= back;
-    c->filled = 0;
-    return step_on(u, back, c, key, &none, fault);
-}
-
-/* Shows the keys of a part to the deal, to be measured or taken. */
-static mb_status
-walk(mb_update *u, size_t part, int take, mb_interrupt *interrupt, mb_token_fault *fault)
-{
-    section *s = u->parts + part;
-    size_t n_words = u->of.counted.layout.n_words, left = s->n;
+    size_t n_words = u->counted.layout.n_words;
     uint64_t keys[WORDS];
-    cursor now = s->first;
-    MB_TRY(part > 0 && u->n_documents > 0 ? look_back(u, &now, fault) : MB_OK);
     while (left > 0) {
-        size_t step = u->documents[now.document].n - now.at, full;
+        size_t step = documents[c->document].n - c->at, full;
         step = step < WORDS / n_words ? step : WORDS / n_words;
         step = step < left ? step : left;
         if (step == 0) {
-            go_to_next_document(&now);
+            *c = (cursor){.document = c->document + 1};
         }
-        MB_TRY(step_on(u, step, &now, keys, &full, fault));
-        if (take) {
-            mb_deal_take(&u->of.deal, part, full, keys);
+        MB_TRY(step_on(u, documents, step, c, keys, &full, fault));
+        if (takes) {
+            mb_deal_take(&u->deal, full, keys);
         } else {
-            mb_deal_measure(&u->of.deal, part, full, keys);
+            mb_deal_measure(&u->deal, full, keys);
         }
         left -= step;
         MB_TRY(mb_ask(interrupt, TOKEN * (step + 1)));
     }
-    s->now = now;
     return MB_OK;
 }
 
-/* Gives each part about as many of the next `many` tokens. */
-static void
-divide(mb_update *u, size_t many)
-{
-    cursor c = u->next;
-    for (size_t i = 0; i < u->n_parts; i++) {
-        section *part = u->parts + i;
-        size_t left = part->n = many / u->n_parts + (i < many % u->n_parts);
-        part->first = c;
-        while (left > 0) {
-            size_t step = u->documents[c.document].n - c.at;
-            step = step < left ? step : left;
-            c.at += step;
-            left -= step;
-            if (step == 0) {
-                go_to_next_document(&c);
-            }
-        }
-    }
-}
-
 static mb_status
-count_tokens(const mb_update *u, size_t *n)
+count_tokens(size_t n_documents, const mb_document *documents, size_t *n)
 {
     *n = 0;
-    for (size_t i = 0; i < u->n_documents; i++) {
-        if (__builtin_add_overflow(*n, u->documents[i].n, n)) {
+    for (size_t i = 0; i < n_documents; i++) {
+        if (__builtin_add_overflow(*n, documents[i].n, n)) {
             return MB_RANGE;
         }
     }
     return MB_OK;
 }
 
-/* Begins to count the next `many` tokens. */
+/* Counts the next `many` tokens. */
 static mb_status
-begin_section(mb_update *u, size_t many)
+count_section(update *u, const mb_document *documents, size_t many, cursor *c,
+              mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    const mb_key_layout *layout = &u->of.counted.layout;
-    divide(u, many);
-    return mb_deal_begin(layout, layout->n_words, many, u->n_parts, &u->of.deal);
-}
-
-static mb_status
-end_section(mb_update *u, mb_interrupt *interrupt)
-{
-    u->next = u->parts[u->n_parts - 1].now;
-    return end_deal(&u->of, u->of.deal.n, interrupt);
-}
-
-static mb_update *
-new_update(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
-           size_t n_parts)
-{
-    mb_update *u = mb_calloc(1, sizeof(mb_update));
-    section *parts = mb_calloc(n_parts, sizeof(section));
-    if (u == NULL || parts == NULL) {
-        mb_free(u);
-        mb_free(parts);
-        u = NULL;
-    } else {
-        begin_update(&u->of, counts);
-        u->parts = parts;
-        u->n_documents = n_documents;
-        u->documents = documents;
-        u->n_parts = n_parts;
-    }
-    return u;
-}
-
-void
-mb_update_free(mb_update *u)
-{
-    if (u != NULL) {
-        end_update(&u->of);
-        mb_free(u->parts);
-        mb_free(u);
-    }
-}
-
-mb_status
-mb_update_new(const mb_transitions *counts, size_t n_documents, const mb_document *documents,
-              size_t n_parts, mb_update **out)
-{
-    mb_update *u = new_update(counts, n_documents, documents, n_parts);
-    size_t n;
-    mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &n);
-    if (status == MB_OK) {
-        status = n > MB_DEAL_LIMIT ? MB_RANGE : begin_section(u, n);
-    }
-    if (status == MB_OK) {
-        *out = u;
-    } else {
-        mb_update_free(u);
-    }
-    return status;
-}
-
-mb_status
-mb_update_step(mb_update *u, mb_update_steps step, size_t part, mb_interrupt *interrupt,
-               mb_token_fault *fault)
-{
-    return step == MB_COUNT ? mb_deal_count(&u->of.deal, part, interrupt)
-                            : walk(u, part, step == MB_PLACE, interrupt, fault);
-}
-
-mb_status
-mb_update_end_step(mb_update *u, mb_update_steps step, mb_token_fault *fault)
-{
+    const mb_key_layout *layout = &u->counted.layout;
+    cursor first = *c;
+    mb_deal_begin(layout, layout->n_words, many, &u->deal);
+    MB_TRY(walk(u, documents, many, 0, &first, interrupt, fault));
+    MB_TRY(mb_deal_place(&u->deal));
+    MB_TRY(walk(u, documents, many, 1, c, interrupt, fault));
     fault->row = MB_CHANGED;
-    return step == MB_MEASURE ? mb_deal_place(&u->of.deal)
-           : step == MB_PLACE ? mb_deal_begin_count(&u->of.deal, u->of.deal.n)
-                              : MB_OK;
-}
-
-mb_status
-mb_update_finish(mb_update *u, mb_transitions *counts, mb_interrupt *interrupt)
-{
-    MB_TRY(end_section(u, interrupt));
-    return commit(counts, &u->of, interrupt);
-}
-
-/* Counts the next `many` tokens in one part. */
-static mb_status
-count_section(mb_update *u, size_t many, mb_interrupt *interrupt, mb_token_fault *fault)
-{
-    MB_TRY(begin_section(u, many));
-    for (mb_update_steps step = MB_MEASURE; step <= MB_COUNT; step++) {
-        MB_TRY(mb_update_step(u, step, 0, interrupt, fault));
-        MB_TRY(mb_update_end_step(u, step, fault));
-    }
-    return end_section(u, interrupt);
+    return end_deal(u, u->deal.n, interrupt);
 }
 
 mb_status
 mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_document *documents,
                       mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    size_t most = MB_SORT_LIMIT / counts->layout.n_words, left = 0;
-    mb_update *u = new_update(counts, n_documents, documents, 1);
-    mb_status status = u == NULL ? MB_NOMEM : count_tokens(u, &left);
+    size_t most = MB_SORT_LIMIT / counts->layout.n_words, left;
+    cursor next = {0};
+    MB_TRY(count_tokens(n_documents, documents, &left));
+    update *u = mb_calloc(1, sizeof(update));
+    if (u == NULL) {
+        return MB_NOMEM;
+    }
+    mb_status status = MB_OK;
+    begin_update(u, counts);
     while (status == MB_OK && left > 0) {
         size_t many = left < most ? left : most;
-        status = count_section(u, many, interrupt, fault);
+        status = count_section(u, documents, many, &next, interrupt, fault);
         left -= many;
     }
     if (status == MB_OK) {
-        status = commit(counts, &u->of, interrupt);
+        status = commit(counts, u, interrupt);
     }
-    mb_update_free(u);
+    end_update(u);
+    mb_free(u);
     return status;
 }
 
@@ -446,9 +312,9 @@ walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *c
         }
         element[n_words] = (uint64_t)many;
         if (many > 0 && deal->elements == NULL) {
-            mb_deal_measure(deal, 0, 1, element);
+            mb_deal_measure(deal, 1, element);
         } else if (many > 0) {
-            mb_deal_take(deal, 0, 1, element);
+            mb_deal_take(deal, 1, element);
         }
         MB_TRY(mb_ask(interrupt, ROW));
     }
@@ -462,13 +328,11 @@ count_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *
 {
     mb_deal *deal = &u->deal;
     uint64_t total;
-    MB_TRY(mb_deal_begin(&u->counted.layout, counts->layout.n_words + 1, n, 1, deal));
+    mb_deal_begin(&u->counted.layout, counts->layout.n_words + 1, n, deal);
     MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
     MB_TRY(mb_deal_place(deal));
     MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
     fault->row = MB_CHANGED;
-    MB_TRY(mb_deal_begin_count(deal, total));
-    MB_TRY(mb_deal_count(deal, 0, interrupt));
     return end_deal(u, total, interrupt);
 }
 

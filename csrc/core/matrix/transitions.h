@@ -48,28 +48,6 @@ mb_status mb_transitions_update(mb_transitions *counts, size_t n_documents,
                                 const mb_document *documents, mb_interrupt *interrupt,
                                 mb_token_fault *fault);
 
-/* The same in parts, each of which has some of the documents' tokens.  Different parts may be worked
- * on at once: every part does a step before any does the next, and in between somebody, alone, ends
- * the step.  After the last one the update is added to the counts, which until then are as they were
- * and must stay so.  Whatever fails: what remains to be done is mb_update_free(), which ends an
- * update in any case.  The documents are borrowed for its length.
- *
- *     mb_update_new()
- *     for each step: mb_update_step() for each part, mb_update_end_step()
- *     mb_update_finish(), mb_update_free()
- *
- * MB_RANGE for more tokens than MB_DEAL_LIMIT (ngram_sort.h) allows at once. */
-typedef struct mb_update mb_update;
-typedef enum { MB_MEASURE, MB_PLACE, MB_COUNT, MB_N_STEPS } mb_update_steps;
-
-mb_status mb_update_new(const mb_transitions *counts, size_t n_documents,
-                        const mb_document *documents, size_t n_parts, mb_update **out);
-mb_status mb_update_step(mb_update *update, mb_update_steps step, size_t part,
-                         mb_interrupt *interrupt, mb_token_fault *fault);
-mb_status mb_update_end_step(mb_update *update, mb_update_steps step, mb_token_fault *fault);
-mb_status mb_update_finish(mb_update *update, mb_transitions *counts, mb_interrupt *interrupt);
-void mb_update_free(mb_update *update);
-
 /* Adds given counts: row i is contexts [n][order], tokens [n], times [n] >= 0. A fault at
  * position `order` is the token, at order + 1 the count. */
 mb_status mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *contexts,
