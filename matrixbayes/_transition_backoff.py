@@ -8,7 +8,6 @@ empty context has the shared prior.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ __all__ = ["BackoffRows"]
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
-Pool = tuple[Executor | None, int]
 
 
 class BackoffRows:
@@ -77,10 +75,10 @@ class BackoffRows:
             np.concatenate([lead if i == 0 else begin, each]) for i, each in enumerate(documents)
         ]
 
-    def with_documents(self, documents: Documents, pool: Pool) -> BackoffRows:
+    def with_documents(self, documents: Documents) -> BackoffRows:
         """After more text."""
         levels = self.levels
-        return self.with_counts(count(levels.order, levels.n_tokens + 1, documents, pool))
+        return self.with_counts(count(levels.order, levels.n_tokens + 1, documents))
 
     def with_counts(self, more: TransitionCounts) -> BackoffRows:
         """With more counts of whole contexts."""

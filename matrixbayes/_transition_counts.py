@@ -1,7 +1,7 @@
-"""Counting of documents by several workers, and the levels of a hierarchy of contexts.
+"""Counting of documents, and the levels of a hierarchy of contexts.
 
 Contents
-    count                 counts of one order, over any number of workers
+    count                 counts of one order
     pairs, pair_blocks    what was counted, pair by pair
     of_pairs              counts of given pairs
     distinct              different contexts, and which is whose
@@ -11,13 +11,11 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import parallel
 from ._core import TransitionCounts
 from ._numbers import reals
 from ._transition_discount import RealCounts
@@ -27,51 +25,14 @@ __all__ = ["Levels", "count", "distinct", "of_pairs", "pair_blocks", "pairs"]
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
-LEAST, MOST = 1 << 20, 1 << 25  # tokens that a worker counts at a time
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 
 
-def count(
-    order: int, n_tokens: int, documents: Documents, pool: tuple[Executor | None, int] = (None, 1)
-) -> TransitionCounts:
+def count(order: int, n_tokens: int, documents: Documents) -> TransitionCounts:
     """How often each token followed each context of `order` tokens in its document."""
-    total = sum(map(len, documents))
-    size = min(max(-(-total // pool[1]), LEAST), MOST)
-    if pool[0] is None or isinstance(pool[0], ThreadPoolExecutor) or total <= LEAST:
-        return _count(order, n_tokens, list(documents))
-    arguments = ((order, n_tokens, part) for part in _parts(documents, size, order))
-    merged: TransitionCounts | None = None
-    for part in parallel.in_order(pool, _count, arguments):
-        if merged is None:
-            merged = part
-        else:
-            merged.merge(part)
-    assert merged is not None
-    return merged
-
-
-def _count(order: int, n_tokens: int, documents: list[Ids]) -> TransitionCounts:
     counts = TransitionCounts(order, n_tokens)
-    counts.update(documents)
+    counts.update(list(documents))
     return counts
-
-
-def _parts(documents: Documents, size: int, order: int) -> Any:
-    """The documents in parts of about `size` tokens; where one is cut, its context goes along."""
-    part: list[Ids] = []
-    room = size
-    for document in documents:
-        start = 0
-        while start < len(document):
-            end = min(start + room, len(document))
-            part.append(document[max(0, start - order) : end])
-            room -= end - start
-            start = end
-            if room == 0:
-                yield part
-                part, room = [], size
-    if part:
-        yield part
 
 
 def pairs(counts: TransitionCounts | RealCounts) -> tuple[Ids, Ids, NDArray[Any]]:

@@ -8,7 +8,6 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +31,6 @@ __all__ = ["SharedRows", "scores"]
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
-Pool = tuple[Executor | None, int]
 
 
 class _Rows(Protocol):
@@ -100,11 +98,11 @@ class SharedRows:
             return documents
         return [np.concatenate([before, documents[0]]), *documents[1:]]
 
-    def with_documents(self, documents: Documents, pool: Pool) -> SharedRows:
+    def with_documents(self, documents: Documents) -> SharedRows:
         """After more text."""
         if isinstance(self.counts, RealCounts):
             return self._with(self.counts.with_documents(documents))
-        return self.with_counts(count(self.counts.order, self.counts.n_tokens, documents, pool))
+        return self.with_counts(count(self.counts.order, self.counts.n_tokens, documents))
 
     def with_counts(self, more: TransitionCounts | RealCounts) -> SharedRows:
         """With the counts of others; real where either are."""

@@ -270,9 +270,10 @@ class TransitionMatrix(display.Shown):
             The first document goes on where the last one of the last update ended: a stream may be
             cut anywhere.
         executor : concurrent.futures.Executor, optional
-            Who counts parts of the text: threads, processes, or a cluster's.
         n_jobs : int, optional
-            Threads where there is no executor; None or -1 for every core.
+            Taken as elsewhere, and of no consequence: the calling thread counts.  To send text to
+            others and to merge what they found takes longer.  Text that lies on a cluster is
+            counted there by `matrixbayes.dask.update`.
 
         Returns
         -------
@@ -293,11 +294,11 @@ class TransitionMatrix(display.Shown):
         Cost: a sort of the new pairs, and a share of the merging of sorted runs, each at least
         twice as long as the next: a pair is copied about log2(all / new) times in its life.
         """
+        parallel.job_count(n_jobs)
         with self._change():
             documents = self._documents(tokens, self._latest if continued else None)
             if documents:
-                with parallel.workers(executor, n_jobs) as pool:
-                    self._rows = self._rows.with_documents(documents, pool)
+                self._rows = self._rows.with_documents(documents)
                 self._latest = documents[-1][-self._order :].copy()
         return self
 

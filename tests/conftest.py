@@ -83,9 +83,6 @@ SMALL = {
     "_continuity_distances.MOST_ROWS": 16,
     "embedding.KERNEL_ROWS": 8,
     "embedding.PAIRS": 64,
-    "transitions.CELLS": 256,
-    "_transition_counts.LEAST": 100,
-    "_transition_counts.BLOCK": 64,
     "_elicitation_design.BLOCK_ENTRIES": 64,
 }
 # Who else takes these names from there, or `in_order` from parallel.

@@ -211,9 +211,13 @@ def test_a_stream_may_be_cut_anywhere(kind, text, cuts):
 def test_blocks_of_pairs_are_of_no_consequence(hierarchical, monkeypatch):
     options = {"n_tokens": V, "hierarchical": hierarchical}
     whole = mb.TransitionMatrix(2, **options).update(stream(500))
-    score = whole.log_prob(stream(100, 3))
+    score, probs = whole.log_prob(stream(100, 3)), whole.predict(whole.contexts())
+    top = whole.predict(whole.contexts(), top=2)[1]
     for size in (1, 7):
         monkeypatch.setattr("matrixbayes._transition_counts.BLOCK", size)
+        monkeypatch.setattr("matrixbayes.transitions.CELLS", V * size)
+        assert_array_equal(whole.predict(whole.contexts()), probs)
+        assert_array_equal(whole.predict(whole.contexts(), top=2)[1], top)
         same(mb.TransitionMatrix(2, **options).update(stream(500)), whole)
         assert_allclose(whole.log_prob(stream(100, 3)), score, rtol=1e-12)
 
@@ -486,7 +490,7 @@ def test_names():
 
 
 @pytest.mark.parametrize("hierarchical", [False, True])
-def test_any_number_of_workers_counts_the_same(hierarchical, many_blocks):
+def test_any_number_of_workers_counts_the_same(hierarchical):
     texts = [stream(n, n) for n in (1000, 3, 0, 450)]
     options = {"n_tokens": V, "hierarchical": hierarchical}
     expected = mb.TransitionMatrix(3, **options).update(texts)
@@ -494,10 +498,11 @@ def test_any_number_of_workers_counts_the_same(hierarchical, many_blocks):
     for (*context, token), times in reference.transitions(led, 3).items():
         assert expected.counts(context)[token] == times
     same(mb.TransitionMatrix(3, **options).update(texts, n_jobs=2), expected)
+    with pytest.raises(ValueError, match="n_jobs is 0"):
+        expected.update(texts, n_jobs=0)
     for pool in (ThreadPoolExecutor(2), ProcessPoolExecutor(2)):
         with pool as executor:
             same(mb.TransitionMatrix(3, **options).update(texts, executor=executor), expected)
-    many_blocks.ran("_count")
 
 
 def test_readers_see_the_matrix_as_it_was_and_a_second_writer_is_refused():

@@ -38,7 +38,7 @@ class Mutation(NamedTuple):
 M = Mutation
 EM, STREAMS, COUNTS = "tests/test_em.py", "tests/test_streams.py", "tests/test_counts.py"
 DASK, SPECIAL = "tests/test_dask.py", "tests/test_special.py"
-EMBEDDING, MATRIX = "tests/test_embedding.py", "tests/test_transition_matrix.py"
+EMBEDDING = "tests/test_embedding.py"
 FAMILIES = "tests/test_elicitation_families.py"
 BOUNDS, STARTS, WEIGHTS = "tests/test_bounds.py", "tests/test_starts.py", "tests/test_weights.py"
 INPUTS, ERRORS = "tests/test_inputs.py", "tests/test_standard_errors.py"
@@ -191,27 +191,6 @@ MUTATIONS = [
         "arguments = ((self, i[cut], j[cut], metric, embedding_metric) for cut in cuts)",
         "arguments = ((self, i[cut], j[: len(i[cut])], metric, embedding_metric) for cut in cuts)",
         f"{EMBEDDING} tests/test_continuity.py -k 'workers or sample_looks'",
-    ),
-    M(
-        "matrix: parts after the first not merged",
-        "matrixbayes/_transition_counts.py",
-        "            merged.merge(part)\n",
-        "            pass\n",
-        f"{MATRIX} -k workers",
-    ),
-    M(
-        "matrix: no context goes along with a part",
-        "matrixbayes/_transition_counts.py",
-        "part.append(document[max(0, start - order) : end])",
-        "part.append(document[start:end])",
-        f"{MATRIX} -k workers",
-    ),
-    M(
-        "matrix: an executor is not asked",
-        "matrixbayes/_transition_counts.py",
-        "if pool[0] is None or total <= LEAST:",
-        "if pool[0] is None or pool[0] or total <= LEAST:",
-        f"{MATRIX} -k workers",
     ),
     M(
         "elicitation: the model's rows of the first block alone",
