@@ -395,7 +395,7 @@ MUTATIONS = [
     ),
     M(
         "C, mixture: counts of the last run alone",
-        "csrc/core/mixture/mixture.c",
+        "csrc/core/mixture/posterior.c",
         "            total += seen[i];\n",
         "            total = seen[i];\n",
         "tests/test_mixture.py -k evidence",
@@ -430,7 +430,7 @@ MUTATIONS = [
     ),
     M(
         "C, entropy: a large alpha by the formula of a small one",
-        "csrc/core/mixture/mixture.c",
+        "csrc/core/mixture/moments.c",
         "sum += (a < FEW ? near : mb_gamma_entropy1(a)) - psi_total;",
         "sum += near - psi_total;",
         "tests/test_ranges.py -k entropy",

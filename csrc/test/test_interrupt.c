@@ -7,6 +7,7 @@
 #include "core/estimator/expectation.h"
 #include "core/matrix/fading.h"
 #include "core/mixture/learning.h"
+#include "core/mixture/posterior.h"
 #include "core/estimator/maximization.h"
 #include "core/base/mem.h"
 #include "core/matrix/ngram_borrow.h"
@@ -136,7 +137,16 @@ static mb_status
 log_joint_rows(mb_interrupt *interrupt)
 {
     mb_log_rows rows = log_rows();
-    return mb_mixture_log_joint_rows(mixture, &rows, interrupt, more, scratch);
+    return mb_mixture_log_joint_rows(mixture, &rows, interrupt, more);
+}
+
+static mb_status
+block_log_joint(mb_interrupt *interrupt)
+{
+    mb_log_rows rows = log_rows();
+    mb_short_rows room;
+    mb_block x = mb_next_block(&rows, n_tokens, 0, &room);
+    return mb_block_log_joint(mixture, &x, interrupt, more);
 }
 
 static mb_status
@@ -773,6 +783,7 @@ run_all(size_t shape)
         {"mb_mixture_new", new_mixture, n_components * n_pieces},
         {"mb_mixture_log_joint_counts", log_joint_counts, n * larger(n_tokens / 128, 1)},
         {"mb_mixture_log_joint_rows", log_joint_rows, of_tiles},
+        {"mb_block_log_joint", block_log_joint, larger(n_components / 8, 1)},
         {"mb_normalize_log_joint", normalize, n / 64},
         {"mb_mixture_posterior", posterior, n_components},
         {"mb_mixture_predictive", predictive, n * n_components},

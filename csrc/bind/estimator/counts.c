@@ -2,6 +2,7 @@
 #include "bind/bind.h"
 #include "core/estimator/count_expectation.h"
 #include "core/base/mem.h"
+#include "core/mixture/posterior.h"
 
 #include <math.h>
 #include <string.h>

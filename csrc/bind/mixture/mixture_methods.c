@@ -1,10 +1,12 @@
 /* What a DirichletMixture computes.  Arrays in, arrays out: names of tokens, kinds
  * of rows and other courtesies are the Python class's. */
 #include "bind/bind.h"
-#include "core/estimator/expectation.h"
 #include "core/base/mem.h"
 #include "core/base/ranges.h"
 #include "core/base/sums.h"
+#include "core/mixture/densities.h"
+#include "core/mixture/moments.h"
+#include "core/mixture/posterior.h"
 #include "core/mixture/sample.h"
 
 #include <numpy/random/bitgen.h>
@@ -50,19 +52,14 @@ rows_method(PyObject *self, PyObject *arg, int want_totals)
         return NULL;
     }
     mb_log_rows rows = {PyArray_DATA(log_probs), n, PyArray_TYPE(log_probs) == NPY_DOUBLE};
-    double *scratch = mb_calloc(mb_expectation_scratch(n_components), sizeof(double));
-    mb_status status = scratch == NULL ? MB_NOMEM : MB_OK;
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    if (status == MB_OK) {
-        status = mb_mixture_log_joint_rows(mixture, &rows, interrupt, mb_data(shares), scratch);
-    }
+    mb_status status = mb_mixture_log_joint_rows(mixture, &rows, interrupt, mb_data(shares));
     if (status == MB_OK) {
         status =
             mb_normalize_log_joint(n, n_components, interrupt, mb_data(shares), mb_data(totals));
     }
     mb_end_work(&work);
-    mb_free(scratch);
     mb_release(log_probs);
     return choose(status, shares, totals, want_totals);
 }

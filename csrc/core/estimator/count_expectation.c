@@ -6,6 +6,7 @@
  * result is the same bits on every instruction set. */
 #include "core/estimator/count_expectation.h"
 
+#include "core/mixture/posterior.h"
 #include "core/special/special.h"
 
 #include <math.h>

@@ -2,10 +2,7 @@
 #ifndef MB_EXPECTATION_H
 #define MB_EXPECTATION_H
 
-#include "core/mixture/mixture.h"
-#include "core/base/status.h"
-
-#include <stddef.h>
+#include "core/mixture/densities.h"
 
 /* What an M-step needs to know of any number of rows.  They add. */
 typedef struct {
@@ -14,7 +11,7 @@ typedef struct {
     double log_likelihood;
 } mb_sums;
 
-/* Doubles of scratch that the next two functions and mb_mixture_log_joint_rows() need. */
+/* Doubles of scratch that the next two functions need. */
 size_t mb_expectation_scratch(size_t n_components);
 
 /* Adds the sums of `rows`, weighted by `sample_weight` [n] (NULL: ones), under the

@@ -118,7 +118,7 @@ temper(size_t n, double power, const double *log_p, double *q)
 {
     double log_sum, top = CHOOSE(scale_logs, n, power, log_p, q);
     mb_exp(n, q, q);
-    double total = CHOOSE(divide_by_sum, n, q);
+    double total = CHOOSE(normalize_powers, n, q);
     mb_log(1, &total, &log_sum);
     return log_sum + power * top;
 }

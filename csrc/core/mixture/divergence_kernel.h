@@ -46,7 +46,7 @@ NAME(scale_logs)(size_t n, double power, const double *log_p, double *q)
 
 /* q over its sum; returns the sum. */
 static double
-NAME(divide_by_sum)(size_t n, double *q)
+NAME(normalize_powers)(size_t n, double *q)
 {
     double total = mb_sum(n, q), factor = 1.0 / total;
     for (size_t v = 0; v < n; v++) {

@@ -9,6 +9,7 @@
 #include "core/mixture/learning.h"
 
 #include "core/base/exact_sum.h"
+#include "core/mixture/posterior.h"
 #include "core/special/special.h"
 
 #include <string.h>
@@ -98,15 +99,6 @@ begin(const mb_mixture *mixture, const double *counts, mb_interrupt *interrupt, 
     return MB_OK;
 }
 
-/* p[i] += scale (alpha[i] + counts[i]). */
-MB_CLONES static void
-add_component(size_t n, double scale, const double *alpha, const double *counts, double *p)
-{
-    for (size_t i = 0; i < n; i++) {
-        p[i] += scale * (alpha[i] + counts[i]);
-    }
-}
-
 /* The predictive, and its entropy; the weights are those of now. */
 static mb_status
 predict(const mb_mixture *mixture, const state *s, mb_interrupt *interrupt, double *p,
@@ -119,8 +111,8 @@ predict(const mb_mixture *mixture, const state *s, mb_interrupt *interrupt, doub
         size_t run = n_tokens - start < RUN ? n_tokens - start : RUN;
         memset(p + start, 0, run * sizeof(double));
         for (size_t k = 0; k < mixture->n_components; k++) {
-            add_component(run, s->weights[k] / mb_exact_value(s->known[k].total),
-                          mixture->alpha + k * n_tokens + start, s->counts + start, p + start);
+            mb_add_predictive(run, s->weights[k] / mb_exact_value(s->known[k].total),
+                              mixture->alpha + k * n_tokens + start, s->counts + start, p + start);
         }
         mb_log(run, p + start, logs);
         double part = 0.0;

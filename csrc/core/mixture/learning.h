@@ -2,7 +2,7 @@
 #ifndef MB_LEARNING_H
 #define MB_LEARNING_H
 
-#include "core/mixture/mixture.h"
+#include "core/mixture/moments.h"
 
 /* Of the posterior given counts [V] (real, >= 0) and then the first t of tokens [n], each below V, for
  * t = 0, ..., n: its predictive, into [n + 1][V], and its uncertainty, into parts [n + 1].  `scratch` has
