@@ -6,8 +6,8 @@ typedef double NAME(lanes) __attribute__((vector_size(STRIP * 8), aligned(8)));
 
 /* out[0 .. size) += the sum of the table's rows `cells`, `size` of their components. */
 MB_INLINE void
-NAME(add_up)(size_t size, size_t n, const uint32_t *cells, const double *table, size_t width,
-             double *out)
+NAME(add_evidence)(size_t size, size_t n, const uint32_t *cells, const double *table, size_t width,
+                   double *out)
 {
     NAME(lanes) even[WIDE / STRIP] = {{0.0}}, odd[WIDE / STRIP] = {{0.0}};
     size_t i = 0;
@@ -35,8 +35,8 @@ NAME(add_up)(size_t size, size_t n, const uint32_t *cells, const double *table, 
 
 /* The sums of each of the `cells` += share[0 .. size). */
 MB_INLINE void
-NAME(add_to)(size_t size, size_t n, const uint32_t *cells, const double *share, size_t width,
-             double *sums)
+NAME(add_share)(size_t size, size_t n, const uint32_t *cells, const double *share, size_t width,
+                double *sums)
 {
     NAME(lanes) mine[WIDE / STRIP] = {{0.0}};
     UNROLL
@@ -62,12 +62,12 @@ NAME(block_joint)(const mb_counts *counts, size_t start, size_t n, size_t width,
         const uint32_t *cells = counts->entries + from;
         double *row = joint + i * width;
         if (width == NARROW) {
-            NAME(add_up)(NARROW, many, cells, table, width, row);
+            NAME(add_evidence)(NARROW, many, cells, table, width, row);
         } else if (width == WIDE) {
-            NAME(add_up)(WIDE, many, cells, table, WIDE, row);
+            NAME(add_evidence)(WIDE, many, cells, table, WIDE, row);
         }
         for (size_t l = 0; width > WIDE && l < width; l += WIDE) {
-            NAME(add_up)(WIDE, many, cells, table + l, width, row + l);
+            NAME(add_evidence)(WIDE, many, cells, table + l, width, row + l);
         }
         MB_TRY(mb_ask(interrupt, (many + 1) * width));
     }
@@ -84,12 +84,12 @@ NAME(block_sums)(const mb_counts *counts, size_t start, size_t n, size_t width,
         const uint32_t *cells = counts->entries + from;
         const double *row = shares + i * width;
         if (width == NARROW) {
-            NAME(add_to)(NARROW, many, cells, row, width, sums);
+            NAME(add_share)(NARROW, many, cells, row, width, sums);
         } else if (width == WIDE) {
-            NAME(add_to)(WIDE, many, cells, row, WIDE, sums);
+            NAME(add_share)(WIDE, many, cells, row, WIDE, sums);
         }
         for (size_t l = 0; width > WIDE && l < width; l += WIDE) {
-            NAME(add_to)(WIDE, many, cells, row + l, width, sums + l);
+            NAME(add_share)(WIDE, many, cells, row + l, width, sums + l);
         }
         MB_TRY(mb_ask(interrupt, (many + 1) * width));
     }
