@@ -1,13 +1,13 @@
-/* TransitionCounts: its users, its arguments, and what is wrong with them. */
+/* TransitionCounts and FadingCounts: their users, their arguments, and what is wrong with them. */
 #include "bind/matrix/transition_object.h"
 #include "core/base/mem.h"
 
 /* ---- one writer or many readers ------------------------------------------------------ */
 
 int
-mb_begin_use_of(Py_ssize_t *users, int writes)
+mb_begin_use(PyObject *self, int writes)
 {
-    Py_ssize_t now = 0;
+    Py_ssize_t *users = &mb_transition_object_of(self)->users, now = 0;
     __atomic_load(users, &now, __ATOMIC_ACQUIRE);
     while (writes ? now == 0 : now >= 0) {
         if (__atomic_compare_exchange_n(users, &now, writes ? -1 : now + 1, 0, __ATOMIC_ACQ_REL,
@@ -24,69 +24,68 @@ mb_begin_use_of(Py_ssize_t *users, int writes)
 }
 
 void
-mb_end_use_of(Py_ssize_t *users, int writes)
+mb_end_use(PyObject *self, int writes)
 {
-    __atomic_fetch_add(users, writes ? 1 : -1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&mb_transition_object_of(self)->users, writes ? 1 : -1, __ATOMIC_ACQ_REL);
 }
 
 int
-mb_begin_use(PyObject *self, int writes)
+mb_begin_job(mb_job *job, PyObject *self, int writes)
 {
-    return mb_begin_use_of(&((mb_transitions_object *)self)->users, writes);
-}
-
-void
-mb_end_use(PyObject *self, int writes)
-{
-    mb_end_use_of(&((mb_transitions_object *)self)->users, writes);
-}
-
-mb_transitions *
-mb_settled_copy(PyObject *self)
-{
-    mb_transitions *mine = mb_transitions_of(self), *copy;
-    Py_ssize_t *users = &((mb_transitions_object *)self)->users, alone = 1;
-    if (mb_begin_use(self, 0) < 0) {
-        return NULL;
+    if (mb_begin_use(self, writes) < 0) {
+        return -1;
     }
-    mb_status status = mb_transitions_copy(mine, &copy);
+    *job = (mb_job){.self = self, .writes = writes};
+    job->interrupt = mb_begin_work(&job->work);
+    return 0;
+}
+
+int
+mb_end_job(mb_job *job, mb_status status, int of_documents)
+{
+    mb_end_work(&job->work);
+    mb_end_use(job->self, job->writes);
     if (status == MB_OK) {
-        mb_work work;
-        mb_interrupt *interrupt = mb_begin_work(&work);
-        status = mb_transitions_settle(copy, interrupt);
-        mb_end_work(&work);
-        if (status != MB_OK) {
-            mb_transitions_free(copy);
-        }
+        return 0;
     }
-    int changes =
-        status == MB_OK && mine->n_runs > 1 &&
-        __atomic_compare_exchange_n(users, &alone, -1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    if (changes) {
-        mb_transitions_adopt(mine, copy);
-    }
-    mb_end_use(self, changes);
-    if (status != MB_OK) {
-        mb_raise(status, NULL);
-        return NULL;
-    }
-    return copy;
+    mb_raise_transitions(job->self, status, &job->fault, of_documents);
+    return -1;
+}
+
+PyObject *
+mb_finish_job(mb_job *job, mb_status status, int of_documents)
+{
+    return mb_end_job(job, status, of_documents) == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 /* ---- arguments ----------------------------------------------------------------------- */
 
 int
-mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
-                  PyArrayObject **contexts, PyArrayObject **tokens)
+mb_check_order(long long least, long long order, long long n_tokens)
 {
-    return mb_parse_contexts_of(mb_transitions_of(self)->layout.order, contexts_arg, tokens_arg,
-                                requirements, contexts, tokens);
+    if (order < least || order > MB_MAX_ORDER) {
+        PyErr_Format(PyExc_ValueError, "order is %lld; it must be from %lld to %d", order, least,
+                     MB_MAX_ORDER);
+    } else if (n_tokens < 1 || n_tokens > 1LL << 32) {
+        PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32", n_tokens);
+    } else {
+        return 0;
+    }
+    return -1;
+}
+
+PyArrayObject *
+mb_new_array(size_t n, size_t columns, int type)
+{
+    npy_intp shape[] = {(npy_intp)n, (npy_intp)columns};
+    return (PyArrayObject *)PyArray_SimpleNew(columns == MB_NO_COLUMNS ? 1 : 2, shape, type);
 }
 
 int
-mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
-                     PyArrayObject **contexts, PyArrayObject **tokens)
+mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
+                  PyArrayObject **contexts, PyArrayObject **tokens)
 {
+    const size_t order = mb_order_of(self);
     *contexts = mb_whole_numbers(contexts_arg, 2, requirements, "contexts");
     *tokens = NULL;
     if (*contexts == NULL) {
@@ -169,47 +168,50 @@ mb_release_texts(mb_texts *texts)
     *texts = (mb_texts){0};
 }
 
-PyObject *
-mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
-                     int of_documents)
-{
-    const mb_transitions *counts = mb_transitions_of(self);
-    if (status != MB_INVALID) {
-        return mb_raise(status, "there would be more than 2^64 - 1 observations");
-    }
-    return mb_raise_fault(counts->layout.order, counts->n_tokens, status, fault, of_documents);
-}
+/* ---- faults ---------------------------------------------------------------------------- */
 
-PyObject *
-mb_raise_fault(size_t order, uint64_t n_tokens, mb_status status, const mb_token_fault *fault,
-               int of_documents)
+static PyObject *
+raise_token_fault(PyObject *self, const mb_token_fault *fault, int of_documents)
 {
     long long value = fault->value;
-    if (status != MB_INVALID) {
-        return mb_raise(status, "the sum of all counts would be infinite");
-    }
-    if (fault->row == MB_CHANGED) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "another thread has changed the numbers that were being counted");
-        return NULL;
-    }
-    PyObject *last = PyLong_FromUnsignedLongLong(n_tokens - 1);
+    PyObject *last = PyLong_FromUnsignedLongLong(mb_n_tokens_of(self) - 1);
     if (last == NULL) {
         return NULL;
     }
     if (of_documents) {
         PyErr_Format(PyExc_ValueError, "token %zu of document %zu is %lld; tokens are 0 to %S",
                      fault->position, fault->row, value, last);
-    } else if (fault->position < order) {
+    } else if (fault->position < mb_order_of(self)) {
         PyErr_Format(PyExc_ValueError, "contexts[%zu, %zu] is %lld; tokens are 0 to %S", fault->row,
                      fault->position, value, last);
-    } else if (fault->position == order) {
+    } else {
         PyErr_Format(PyExc_ValueError, "tokens[%zu] is %lld; tokens are 0 to %S", fault->row, value,
                      last);
-    } else {
-        PyErr_Format(PyExc_ValueError, "counts[%zu] is %lld; a count must be >= 0", fault->row,
-                     value);
     }
     Py_DECREF(last);
     return NULL;
+}
+
+PyObject *
+mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
+                     int of_documents)
+{
+    const int is_fading = mb_fading_of(self) != NULL;
+    if (status != MB_INVALID) {
+        return mb_raise(status, is_fading ? "the sum of all counts would be infinite"
+                                          : "there would be more than 2^64 - 1 observations");
+    }
+    if (fault->row == MB_CHANGED) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread has changed the numbers that were being counted");
+        return NULL;
+    }
+    if (of_documents || fault->position <= mb_order_of(self)) {
+        return raise_token_fault(self, fault, of_documents);
+    }
+    if (is_fading) {
+        return PyErr_Format(PyExc_ValueError, "counts[%zu] must be finite and >= 0", fault->row);
+    }
+    return PyErr_Format(PyExc_ValueError, "counts[%zu] is %lld; a count must be >= 0", fault->row,
+                        (long long)fault->value);
 }

@@ -50,7 +50,7 @@ view_run(const mb_key_layout *layout, mb_run *run)
 PyObject *
 mb_transition_counts_arrays(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    mb_transitions *counts = mb_settled_copy(self);
+    mb_transitions *counts = mb_compacted_copy(self);
     mb_run *run;
     if (counts == NULL) {
         return NULL;
@@ -59,22 +59,6 @@ mb_transition_counts_arrays(PyObject *self, PyObject *Py_UNUSED(ignored))
     PyObject *arrays = status == MB_OK ? view_run(&counts->layout, run) : mb_raise(status, NULL);
     mb_transitions_free(counts);
     return arrays;
-}
-
-PyObject *
-mb_transition_counts_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    const mb_transitions *counts = mb_transitions_of(self);
-    PyObject *make = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "from_arrays");
-    PyObject *arrays = make == NULL ? NULL : mb_transition_counts_arrays(self, NULL);
-    PyObject *result = NULL;
-    if (arrays != NULL) {
-        result = Py_BuildValue("O(nKO)", make, (Py_ssize_t)counts->layout.order,
-                               (unsigned long long)counts->n_tokens, arrays);
-    }
-    Py_XDECREF(make);
-    Py_XDECREF(arrays);
-    return result;
 }
 
 /* ---- a run of arrays --------------------------------------------------------------------- */
@@ -90,7 +74,7 @@ release_arrays(void *arrays)
 
 /* Whether an item can be read in place. */
 static int
-check_array(PyObject *object, int which, size_t n_words)
+check_run_array(PyObject *object, int which, size_t n_words)
 {
     PyArrayObject *array = (PyArrayObject *)object;
     int ndim = which == KEYS ? 2 : 1, type = type_of(which);
@@ -131,7 +115,7 @@ parse_run(const mb_key_layout *layout, PyObject *arrays, mb_run *run)
     }
     for (int i = 0; i < N_ARRAYS; i++) {
         PyObject *item = PyTuple_GetItem(arrays, i);
-        if (check_array(item, i, layout->n_words) < 0) {
+        if (check_run_array(item, i, layout->n_words) < 0) {
             return -1;
         }
         data[i] = PyArray_DATA((PyArrayObject *)item);
@@ -160,7 +144,7 @@ parse_run(const mb_key_layout *layout, PyObject *arrays, mb_run *run)
 }
 
 static void
-raise_fault(mb_status status, const mb_run_fault *fault)
+raise_run_fault(mb_status status, const mb_run_fault *fault)
 {
     static const char *const sentences[] = {
         [MB_FAULT_ORDER] = "keys[%zu] does not stand behind the one before it",
@@ -182,7 +166,7 @@ raise_fault(mb_status status, const mb_run_fault *fault)
 
 /* A run over a tuple of arrays, or NULL with an exception set. */
 static mb_run *
-borrow(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int verify)
+borrow_arrays(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int verify)
 {
     mb_run fields, *run;
     if (parse_run(layout, arrays, &fields) < 0) {
@@ -201,7 +185,7 @@ borrow(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int ver
         status = mb_run_check(layout, n_tokens, run, interrupt, &fault);
         mb_end_work(&work);
         if (status != MB_OK) {
-            raise_fault(status, &fault);
+            raise_run_fault(status, &fault);
             mb_run_free(run);
             return NULL;
         }
@@ -214,7 +198,7 @@ from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run)
 {
     mb_transitions *counts;
     mb_status status = mb_transitions_from_run(order, n_tokens, run, &counts);
-    return status == MB_OK ? mb_new_transitions((PyTypeObject *)type, counts)
+    return status == MB_OK ? mb_new_transition_object((PyTypeObject *)type, counts, NULL)
                            : mb_raise(status, NULL);
 }
 
@@ -253,14 +237,14 @@ mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwarg
     int verify = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLO|O$p:from_arrays", keywords, &order,
                                      &n_tokens, &arrays_arg, &ignored, &verify) ||
-        mb_check_order(order, n_tokens) < 0) {
+        mb_check_order(0, order, n_tokens) < 0) {
         return NULL;
     }
     PyObject *arrays = aligned_items(arrays_arg);
     mb_key_layout layout = mb_layout((size_t)order, (uint64_t)n_tokens);
     mb_run *run = NULL;
     if (arrays != NULL) {
-        run = borrow(&layout, (uint64_t)n_tokens, arrays, verify);
+        run = borrow_arrays(&layout, (uint64_t)n_tokens, arrays, verify);
     }
     if (run != NULL) {
         result = from_run(type, (size_t)order, (uint64_t)n_tokens, run);

@@ -1,102 +1,50 @@
 /* The type TransitionCounts: contexts, the tokens that followed them, and how often. */
 #include "bind/matrix/transition_object.h"
 
-/* ---- making ----------------------------------------------------------------------------- */
-
-PyObject *
-mb_new_transitions(PyTypeObject *type, mb_transitions *counts)
-{
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *self = alloc(type, 0);
-    if (self == NULL) {
-        mb_transitions_free(counts);
-        return NULL;
-    }
-    ((mb_transitions_object *)self)->counts = counts;
-    return self;
-}
-
-int
-mb_check_order(long long order, long long n_tokens)
-{
-    if (order < 0 || order > MB_MAX_ORDER) {
-        PyErr_Format(PyExc_ValueError, "order is %lld; it must be from 0 to %d", order,
-                     MB_MAX_ORDER);
-        return -1;
-    }
-    if (n_tokens < 1 || n_tokens > 1LL << 32) {
-        PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32", n_tokens);
-        return -1;
-    }
-    return 0;
-}
-
 static PyObject *
 transitions_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"order", "n_tokens", NULL};
     long long order, n_tokens;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LL:TransitionCounts", names, &order,
-                                     &n_tokens)) {
-        return NULL;
-    }
-    if (mb_check_order(order, n_tokens) < 0) {
+                                     &n_tokens) ||
+        mb_check_order(0, order, n_tokens) < 0) {
         return NULL;
     }
     mb_transitions *counts;
     mb_status status = mb_transitions_new((size_t)order, (uint64_t)n_tokens, &counts);
-    if (status != MB_OK) {
-        return mb_raise(status, "order or n_tokens is out of range");
-    }
-    return mb_new_transitions(type, counts);
+    return status == MB_OK ? mb_new_transition_object(type, counts, NULL)
+                           : mb_raise(status, "order or n_tokens is out of range");
 }
 
-PyObject *
-mb_transition_counts_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+static PyObject *
+transitions_update_rows(PyObject *self, PyObject *args)
 {
-    if (mb_begin_use(self, 0) < 0) {
+    PyObject *contexts_arg, *tokens_arg, *counts_arg, *result = NULL;
+    PyArrayObject *contexts, *tokens;
+    mb_job job;
+    if (!PyArg_ParseTuple(args, "OOO:update_rows", &contexts_arg, &tokens_arg, &counts_arg) ||
+        mb_parse_contexts(self, contexts_arg, tokens_arg, 0, &contexts, &tokens) < 0) {
         return NULL;
     }
-    mb_transitions *copy;
-    mb_status status = mb_transitions_copy(mb_transitions_of(self), &copy);
-    mb_end_use(self, 0);
-    return status == MB_OK ? mb_new_transitions(Py_TYPE(self), copy) : mb_raise(status, NULL);
-}
-
-static int
-transitions_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return 0;
-}
-
-static void
-transitions_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    mb_transitions_free(mb_transitions_of(self));
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF(type);
-}
-
-/* ---- the type --------------------------------------------------------------------------------- */
-
-static PyObject *
-get_order(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromSize_t(mb_transitions_of(self)->layout.order);
+    PyArrayObject *times = mb_whole_numbers(counts_arg, 1, 0, "counts");
+    if (times != NULL && mb_dim(times, 0) != mb_dim(tokens, 0)) {
+        PyErr_Format(PyExc_ValueError, "there are %zu tokens and %zu counts", mb_dim(tokens, 0),
+                     mb_dim(times, 0));
+    } else if (times != NULL && mb_begin_job(&job, self, 1) == 0) {
+        mb_status status = mb_transitions_update_rows(
+            mb_transitions_of(self), mb_dim(tokens, 0), PyArray_DATA(contexts),
+            PyArray_DATA(tokens), PyArray_DATA(times), job.interrupt, &job.fault);
+        result = mb_finish_job(&job, status, 0);
+    }
+    mb_release(contexts);
+    mb_release(tokens);
+    mb_release(times);
+    return result;
 }
 
 static PyObject *
-get_n_tokens(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(mb_transitions_of(self)->n_tokens);
-}
-
-static PyObject *
-get_n_observed(PyObject *self, void *Py_UNUSED(closure))
+transitions_n_observed(PyObject *self, void *Py_UNUSED(closure))
 {
     if (mb_begin_use(self, 0) < 0) {
         return NULL;
@@ -106,33 +54,17 @@ get_n_observed(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(n);
 }
 
-static PyObject *
-get_nbytes(PyObject *self, void *Py_UNUSED(closure))
-{
-    if (mb_begin_use(self, 0) < 0) {
-        return NULL;
-    }
-    size_t n = mb_transitions_bytes(mb_transitions_of(self));
-    mb_end_use(self, 0);
-    return PyLong_FromSize_t(n);
-}
+/* ---- the type ----------------------------------------------------------------------------- */
 
 static PyGetSetDef transitions_getset[] = {
-    {"order", get_order, NULL, "Tokens in a context.", NULL},
-    {"n_tokens", get_n_tokens, NULL, "Size of the vocabulary, V.", NULL},
-    {"n_observed", get_n_observed, NULL, "Observations: the sum of all counts.", NULL},
-    {"nbytes", get_nbytes, NULL, "Bytes of memory.", NULL},
+    {"order", mb_getter_order, NULL, "Tokens in a context.", NULL},
+    {"n_tokens", mb_getter_n_tokens, NULL, "Size of the vocabulary, V.", NULL},
+    {"n_observed", transitions_n_observed, NULL, "Observations: the sum of all counts.", NULL},
+    {"nbytes", mb_getter_nbytes, NULL, "Bytes of memory.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-/* Runs never change, so that a copy that shares them is as deep as any. */
-static PyObject *
-deepcopy(PyObject *self, PyObject *Py_UNUSED(memo))
-{
-    return mb_transition_counts_copy(self, NULL);
-}
-
-PyDoc_STRVAR(from_arrays_doc,
+PyDoc_STRVAR(transitions_from_arrays_doc,
              "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
              "Counts over what `arrays` of others were, perhaps mapped from a file.\n\n"
              "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
@@ -147,25 +79,25 @@ PyDoc_STRVAR(from_arrays_doc,
              "ValueError\n    Where something is wrong: names the array and the place.");
 
 static PyMethodDef transitions_methods[] = {
-    {"update", mb_transition_counts_update, METH_O,
+    {"update", mb_method_update, METH_O,
      "update($self, tokens, /)\n--\n\n"
      "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents.\n"
      "\nNo context crosses from one document to the next."},
-    {"update_rows", mb_transition_counts_update_rows, METH_VARARGS,
+    {"update_rows", transitions_update_rows, METH_VARARGS,
      "update_rows($self, contexts, tokens, counts, /)\n--\n\n"
      "Add counts (n,) of tokens (n,) after contexts (n, order)."},
-    {"merge", mb_transition_counts_merge, METH_O,
+    {"merge", mb_method_merge, METH_O,
      "merge($self, other, /)\n--\n\nAdd the counts of another of the same order and n_tokens."},
-    {"copy", mb_transition_counts_copy, METH_NOARGS,
+    {"copy", mb_method_copy, METH_NOARGS,
      "copy($self, /)\n--\n\n"
      "Counts that begin as these are and change on their own.  Memory is shared until they do."},
-    {"counts", mb_transition_counts_counts, METH_VARARGS,
+    {"counts", mb_method_counts, METH_VARARGS,
      "counts($self, contexts, tokens, /)\n--\n\n"
      "How often each of tokens (n,) followed each of contexts (n, order); shape (n,)."},
-    {"totals", mb_transition_counts_totals, METH_O,
+    {"totals", mb_method_totals, METH_O,
      "totals($self, contexts, /)\n--\n\n"
      "How often each of contexts (n, order) was followed by any token; shape (n,)."},
-    {"rows", mb_transition_counts_rows, METH_O,
+    {"rows", mb_method_rows, METH_O,
      "rows($self, contexts, /)\n--\n\n"
      "Rows of contexts (n, order) as (indptr, tokens, counts); tokens rise within a row."},
     {"all", mb_transition_counts_all, METH_NOARGS,
@@ -179,10 +111,10 @@ static PyMethodDef transitions_methods[] = {
      "All that is counted, as read-only arrays (keys, counts, large_at, large, index, sums) over\n"
      "the memory of the counts: nothing is copied, and they stay as they are when counts change."},
     {"from_arrays", (PyCFunction)(void (*)(void))mb_transition_counts_from_arrays,
-     METH_CLASS | METH_VARARGS | METH_KEYWORDS, from_arrays_doc},
-    {"__copy__", mb_transition_counts_copy, METH_NOARGS, NULL},
-    {"__deepcopy__", deepcopy, METH_O, NULL},
-    {"__reduce__", mb_transition_counts_reduce, METH_NOARGS, NULL},
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, transitions_from_arrays_doc},
+    {"__copy__", mb_method_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", mb_method_deepcopy, METH_O, NULL},
+    {"__reduce__", mb_method_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -205,8 +137,8 @@ PyDoc_STRVAR(transitions_doc,
 static PyType_Slot transitions_slots[] = {
     {Py_tp_doc, (void *)transitions_doc},
     {Py_tp_new, transitions_new},
-    {Py_tp_traverse, transitions_traverse},
-    {Py_tp_dealloc, transitions_dealloc},
+    {Py_tp_traverse, mb_traverse_transition_object},
+    {Py_tp_dealloc, mb_free_transition_object},
     {Py_tp_getset, transitions_getset},
     {Py_tp_methods, transitions_methods},
     {0, NULL},
@@ -214,7 +146,7 @@ static PyType_Slot transitions_slots[] = {
 
 PyType_Spec mb_transitions_spec = {
     .name = "matrixbayes._core.TransitionCounts",
-    .basicsize = sizeof(mb_transitions_object),
+    .basicsize = sizeof(mb_transition_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = transitions_slots,
 };

@@ -1,4 +1,4 @@
-/* What the files of TransitionCounts share: the object, its users, its arguments. */
+/* What TransitionCounts and FadingCounts share: the object, its users, its arguments and methods. */
 #ifndef MB_TRANSITION_OBJECT_H
 #define MB_TRANSITION_OBJECT_H
 
@@ -6,46 +6,97 @@
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 
-/* It changes, so its users are counted: readers, or -1 for one writer.  The count is read and
- * written with the GIL, or by atomic operations where there is none. */
+/* Counts of one of the two kinds; the other is NULL.  They change, so their users are counted: readers,
+ * or -1 for one writer.  The count is read and written with the GIL, or by atomic operations where
+ * there is none. */
 typedef struct {
-    PyObject_HEAD mb_transitions *counts;
+    PyObject_HEAD mb_transitions *plain;
+    mb_fading *fading;
     Py_ssize_t users;
-} mb_transitions_object;
+} mb_transition_object;
+
+static inline mb_transition_object *
+mb_transition_object_of(PyObject *self)
+{
+    return (mb_transition_object *)self;
+}
 
 static inline mb_transitions *
 mb_transitions_of(PyObject *self)
 {
-    return ((mb_transitions_object *)self)->counts;
+    return mb_transition_object_of(self)->plain;
 }
-
-/* A copy of counts whose runs have become one, for a reader, who ends it by mb_transitions_free(); NULL
- * with an exception set.  Where nobody else reads, the object has the same run from then on. */
-mb_transitions *mb_settled_copy(PyObject *self);
-
-/* FadingCounts, the same for counts that fade. */
-typedef struct {
-    PyObject_HEAD mb_fading *counts;
-    Py_ssize_t users;
-} mb_fading_object;
 
 static inline mb_fading *
 mb_fading_of(PyObject *self)
 {
-    return ((mb_fading_object *)self)->counts;
+    return mb_transition_object_of(self)->fading;
 }
+
+static inline size_t
+mb_order_of(PyObject *self)
+{
+    const mb_transition_object *object = mb_transition_object_of(self);
+    return object->fading != NULL ? object->fading->order : object->plain->layout.order;
+}
+
+static inline uint64_t
+mb_n_tokens_of(PyObject *self)
+{
+    const mb_transition_object *object = mb_transition_object_of(self);
+    return object->fading != NULL ? object->fading->n_tokens : object->plain->n_tokens;
+}
+
+/* A new object of `type` with counts that it takes, also on failure. */
+PyObject *mb_new_transition_object(PyTypeObject *type, mb_transitions *plain, mb_fading *fading);
+int mb_traverse_transition_object(PyObject *self, visitproc visit, void *arg);
+void mb_free_transition_object(PyObject *self);
+
+/* -1 with ValueError unless there are counts of such an order, `least` or more, and so many tokens. */
+int mb_check_order(long long least, long long order, long long n_tokens);
+
+/* ---- users -------------------------------------------------------------------------------- */
 
 /* Begins a use of an object by a writer or a reader: -1 with RuntimeError where others use it in
  * a way that does not go together.  Every use that has begun ends. */
-int mb_begin_use_of(Py_ssize_t *users, int writes);
-void mb_end_use_of(Py_ssize_t *users, int writes);
 int mb_begin_use(PyObject *self, int writes);
 void mb_end_use(PyObject *self, int writes);
 
+/* A use for one function of the core, without the GIL:
+ *
+ *     mb_job job;
+ *     if (mb_begin_job(&job, self, writes) < 0) { ... }
+ *     mb_status status = mb_x(..., job.interrupt, &job.fault);
+ *     if (mb_end_job(&job, status, of_documents) < 0) { ... }
+ *
+ * Both answer -1 with an exception set; where the first does, nothing has begun. */
+typedef struct {
+    PyObject *self;
+    int writes;
+    mb_work work;
+    mb_interrupt *interrupt;
+    mb_token_fault fault;
+} mb_job;
+
+int mb_begin_job(mb_job *job, PyObject *self, int writes);
+int mb_end_job(mb_job *job, mb_status status, int of_documents);
+
+/* The same for a method without an answer: None or NULL. */
+PyObject *mb_finish_job(mb_job *job, mb_status status, int of_documents);
+
+/* Raises what a function of the core answered and returns NULL.  A fault is of documents, or of
+ * contexts, tokens and counts. */
+PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
+                               int of_documents);
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+/* A new array of one axis, or of two where `columns` is not MB_NO_COLUMNS. */
+#define MB_NO_COLUMNS SIZE_MAX
+PyArrayObject *mb_new_array(size_t n, size_t columns, int type);
+
 /* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
  * `requirements` of NumPy: new references, or -1 with an exception set. */
-int mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg,
-                         int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
                       int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 
@@ -61,31 +112,36 @@ typedef struct {
 int mb_parse_texts(PyObject *arg, mb_texts *texts);
 void mb_release_texts(mb_texts *texts);
 
-/* Raises what a function of the core answered and returns NULL.  A fault is of documents, or of
- * contexts, tokens and counts. */
-PyObject *mb_raise_fault(size_t order, uint64_t n_tokens, mb_status status,
-                         const mb_token_fault *fault, int of_documents);
-PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fault,
-                               int of_documents);
+/* ---- methods ------------------------------------------------------------------------------ */
 
-/* A new TransitionCounts of `type` with counts that it takes, also on failure. */
-PyObject *mb_new_transitions(PyTypeObject *type, mb_transitions *counts);
+PyObject *mb_method_update(PyObject *self, PyObject *tokens);
+PyObject *mb_method_merge(PyObject *self, PyObject *other);
+PyObject *mb_method_copy(PyObject *self, PyObject *ignored);
+PyObject *mb_method_deepcopy(PyObject *self, PyObject *memo);
+PyObject *mb_method_reduce(PyObject *self, PyObject *ignored);
+PyObject *mb_method_counts(PyObject *self, PyObject *args);
+PyObject *mb_method_totals(PyObject *self, PyObject *contexts_arg);
+PyObject *mb_method_rows(PyObject *self, PyObject *contexts_arg);
+PyObject *mb_getter_order(PyObject *self, void *closure);
+PyObject *mb_getter_n_tokens(PyObject *self, void *closure);
+PyObject *mb_getter_nbytes(PyObject *self, void *closure);
 
-/* -1 with ValueError unless there are such counts. */
-int mb_check_order(long long order, long long n_tokens);
-
-/* The methods. */
-PyObject *mb_transition_counts_update(PyObject *self, PyObject *tokens);
-PyObject *mb_transition_counts_update_rows(PyObject *self, PyObject *args);
-PyObject *mb_transition_counts_merge(PyObject *self, PyObject *other);
-PyObject *mb_transition_counts_copy(PyObject *self, PyObject *ignored);
-PyObject *mb_transition_counts_counts(PyObject *self, PyObject *args);
-PyObject *mb_transition_counts_totals(PyObject *self, PyObject *contexts_arg);
-PyObject *mb_transition_counts_rows(PyObject *self, PyObject *contexts_arg);
+/* TransitionCounts alone.  The copy has its runs merged into one, for a reader, who ends it by
+ * mb_transitions_free(); NULL with an exception set.  Where nobody else reads, the object has the same
+ * run from then on. */
+mb_transitions *mb_compacted_copy(PyObject *self);
 PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_arrays(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs);
-PyObject *mb_transition_counts_reduce(PyObject *self, PyObject *ignored);
+
+/* FadingCounts alone. */
+PyObject *mb_fading_counts_all(PyObject *self, PyObject *ignored);
+PyObject *mb_fading_counts_sizes(PyObject *self, PyObject *ignored);
+PyObject *mb_fading_counts_arrays(PyObject *self, PyObject *ignored);
+PyObject *mb_fading_counts_from_arrays(PyObject *type, PyObject *args);
+
+/* -1 with ValueError unless it is above 0 and at most 1. */
+int mb_check_discount(double discount);
 
 #endif

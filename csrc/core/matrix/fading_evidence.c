@@ -127,7 +127,7 @@ score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const
 
 /* The probability of an entry: its components in proportion to what the row is to them. */
 static double
-mixture_predictive(const mb_fading_prior *prior, size_t e, scored_row *row)
+predictive_of_entry(const mb_fading_prior *prior, size_t e, scored_row *row)
 {
     double total = exact_sum_of(row->n, row->now), most = -INFINITY, share = 0.0, prob = 0.0;
     for (size_t k = 0; k < prior->n_components; k++) {
@@ -159,7 +159,7 @@ score_several(const mb_fading *counts, const mb_fading_prior *prior, size_t n,
         for (size_t e = 0; e < row->n; e++) {
             row->now[e] = mb_fading_now(counts->discount, row->cells[e], clock);
         }
-        probs[i] = mixture_predictive(prior, own, row);
+        probs[i] = predictive_of_entry(prior, own, row);
         row->cells[own] =
             mb_fading_tick(counts->discount, counts->span, row->cells[own], clock + 1);
         MB_TRY(mb_ask(interrupt, COST * row->n * (prior->n_components + 1)));
