@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from ._base_arguments import real as real
 from ._base_arguments import whole
-from ._numbers import entries, exact_rows, plain, reals
+from ._names import Vocabulary, counted, order_of, token_names
+from ._numbers import entries, exact_rows, is_named, plain, reals
 from ._transition_prior import Concentration
 from .errors import ArgumentError
 from .mixture import DirichletMixture
@@ -20,7 +22,7 @@ __all__ = [
     "checked_prior",
     "concentrations",
     "sparse",
-    "vocabulary_size",
+    "vocabulary",
 ]
 
 Ids = NDArray[np.int64]
@@ -28,9 +30,15 @@ Ids = NDArray[np.int64]
 MAX_TOKENS = 2**32
 
 
-def checked_prior(prior: Any) -> DirichletMixture | float:
+def checked_prior(prior: Any, names: tuple[str, ...] | None) -> DirichletMixture | float:
+    """A number, or a mixture with its tokens in the order of names."""
     if isinstance(prior, DirichletMixture):
-        return prior
+        order = order_of(prior.tokens, names, "the tokens of prior and those of the matrix")
+        return (
+            prior
+            if order is None
+            else DirichletMixture(prior.weights, prior.alpha[:, order], tokens=names)
+        )
     if isinstance(prior, (bool, str)) or not isinstance(prior, (int, float, np.number)):
         raise TypeError(f"prior must be a DirichletMixture or a number, not {prior!r}")
     if not (prior > 0.0 and math.isfinite(prior)):
@@ -38,8 +46,12 @@ def checked_prior(prior: Any) -> DirichletMixture | float:
     return float(prior)
 
 
-def vocabulary_size(prior: Any, n_tokens: Any, names: tuple[str, ...] | None) -> int:
-    """V, on which all that tell it must agree."""
+def vocabulary(prior: Any, n_tokens: Any, tokens: Iterable[str] | None) -> Vocabulary:
+    """The tokens, on whose number all that tell it must agree; their names are those of `tokens`,
+    or else those of the prior."""
+    names = token_names(tokens, text=False)
+    if names is None and isinstance(prior, DirichletMixture):
+        names = prior.tokens
     told = {}
     if n_tokens is not None:
         told["n_tokens"] = whole(n_tokens, "n_tokens", 1, MAX_TOKENS)
@@ -52,7 +64,7 @@ def vocabulary_size(prior: Any, n_tokens: Any, names: tuple[str, ...] | None) ->
     if len(set(told.values())) > 1:
         said = ", ".join(f"{name} says {n}" for name, n in told.items())
         raise ValueError(f"the size of the vocabulary differs: {said}")
-    return next(iter(told.values()))
+    return Vocabulary(next(iter(told.values())), names)
 
 
 def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, ...]]:
@@ -80,8 +92,17 @@ def _concentration(given: Any) -> Concentration | None:
     return Concentration(w, a) if good and abs(w.sum() - 1.0) < 1e-9 else None
 
 
-def sparse(counts: Any, shape: tuple[int, int]) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:
-    """Row, column and value of each count that is not 0."""
+def sparse(
+    counts: Any, n_rows: int, vocabulary: Vocabulary
+) -> tuple[NDArray[np.intp], Ids, NDArray[Any]]:
+    """Row, column and value of each count that is not 0; what has names is matched by them."""
+    shape = n_rows, vocabulary.n_tokens
+    if not hasattr(counts, "tocoo") and (
+        isinstance(counts, Mapping)
+        or hasattr(counts, "to_numpy")
+        or is_named(plain(counts, "counts"))
+    ):
+        counts = counted(counts, vocabulary.names, vocabulary.n_tokens, "the matrix")[0]
     if hasattr(counts, "tocoo"):
         # halves may add up to a count
         summed = exact_rows(counts, "counts") if counts.dtype.kind == "f" else counts

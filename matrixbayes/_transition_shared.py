@@ -2,12 +2,13 @@
 
 Contents
     SharedRows    counts and their prior: learning, prediction, scores of text
-    scores        the log-probability of counted text under any rows
+    dense_blocks, most_probable, scores    predictions and scores of any rows
+    tempered      a token of a row at another temperature
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,18 +27,68 @@ from ._transition_prior import (
     sums,
 )
 
-__all__ = ["SharedRows", "scores"]
+__all__ = ["SharedRows", "dense_blocks", "most_probable", "scores", "tempered"]
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
 
-class _Rows(Protocol):
+CELLS = 1 << 22  # entries of dense rows made at a time
+
+
+class Rows(Protocol):
+    """What can be asked for predictions."""
+
+    prior: SharedPrior
+
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats: ...
+    def dense(self, contexts: Ids) -> Floats: ...
+    def seen(self, context: Ids) -> Ids: ...
 
 
-def scores(rows: _Rows, text: TransitionCounts) -> float:
+def dense_blocks(rows: Rows, contexts: Ids) -> Iterator[tuple[slice, Floats]]:
+    """The predictive after each context, (n, V), some rows at a time."""
+    size = max(CELLS // rows.prior.n_tokens, 1)
+    for start in range(0, len(contexts), size):
+        cut = slice(start, start + size)
+        yield cut, rows.dense(contexts[cut])
+
+
+def most_probable(rows: Rows, contexts: Ids, k: int) -> tuple[Ids, Floats]:
+    """The k most probable tokens after each context, and their probabilities, (n, k)."""
+    tokens = np.empty((len(contexts), k), dtype=np.int64)
+    probs = np.empty((len(contexts), k))
+    if rows.prior.n_tokens > CELLS and rows.prior.symmetric:
+        for i, context in enumerate(contexts):
+            tokens[i], probs[i] = _most_probable_of_few(rows, context, k)
+        return tokens, probs
+    for cut, dense in dense_blocks(rows, contexts):
+        best = np.argsort(-dense, axis=1, kind="stable")[:, :k]
+        tokens[cut], probs[cut] = best, np.take_along_axis(dense, best, axis=1)
+    return tokens, probs
+
+
+def _most_probable_of_few(rows: Rows, context: Ids, k: int) -> tuple[Ids, Floats]:
+    """Where all tokens that were never seen are equally probable."""
+    seen = rows.seen(context)
+    some = np.arange(min(k + len(seen), rows.prior.n_tokens))
+    tokens = np.union1d(seen, some)
+    probs = rows.pair_probs(np.repeat(context[np.newaxis], len(tokens), axis=0), tokens)
+    best = np.argsort(-probs, kind="stable")[:k]
+    return tokens[best], probs[best]
+
+
+def tempered(row: Floats, temperature: float, rng: np.random.Generator) -> int:
+    """A token drawn from a row at another temperature."""
+    if temperature == 0.0:
+        return int(row.argmax())
+    scores = np.log(row) / temperature
+    shares = np.cumsum(np.exp(scores - scores.max()))
+    return int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
+
+
+def scores(rows: Rows, text: TransitionCounts) -> float:
     """The log-probability of text that was counted."""
     total = 0.0
     for contexts, tokens, times in pair_blocks(text):

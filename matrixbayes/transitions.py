@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
-from ._names import Vocabulary, counted, order_of, token_names
-from ._numbers import is_named, plain, whole
+from ._names import Vocabulary, order_of
+from ._numbers import whole
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
@@ -27,13 +27,13 @@ from ._transition_arguments import (
     concentrations,
     real,
     sparse,
-    vocabulary_size,
+    vocabulary,
 )
 from ._transition_backoff import BackoffRows
 from ._transition_counts import Levels, of_pairs, pairs
 from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, SharedPrior
-from ._transition_shared import SharedRows
+from ._transition_shared import SharedRows, dense_blocks, most_probable, tempered
 from ._transition_tokens import contexts_of, documents_of
 from .mixture import DirichletMixture
 
@@ -47,7 +47,6 @@ Ids = NDArray[np.int64]
 Documents = Sequence[Ids]
 
 MAX_ORDER = 16
-CELLS = 1 << 22  # entries of dense rows made at a time
 
 
 class TransitionMatrix(display.Shown):
@@ -139,13 +138,10 @@ class TransitionMatrix(display.Shown):
         discount: float = 1.0,
     ) -> None:
         self._order = whole(order, "order", 1, MAX_ORDER)
-        names = token_names(tokens, text=False)
-        if isinstance(prior, DirichletMixture):
-            names = prior.tokens if names is None else names
-        self._vocabulary = Vocabulary(vocabulary_size(prior, n_tokens, names), names)
+        self._vocabulary = vocabulary(prior, n_tokens, tokens)
         is_hierarchical, to_begin_with = concentrations(hierarchical, self._order)
         self._discount = real(discount, "discount")
-        shared = SharedPrior(checked_prior(_named(prior, names)), self.n_tokens)
+        shared = SharedPrior(checked_prior(prior, self.tokens), self.n_tokens)
         self._rows: SharedRows | BackoffRows
         if is_hierarchical:
             if self.n_tokens == MAX_TOKENS:
@@ -320,21 +316,12 @@ class TransitionMatrix(display.Shown):
             A count is negative or not whole; its row and column are named.
         """
         ids, _ = self._whole_contexts(contexts)
-        row, columns, times = sparse(self._matched(counts), (len(ids), self.n_tokens))
+        row, columns, times = sparse(counts, len(ids), self._vocabulary)
         with self._change():
             check_counts(row, columns, times, "biuf" if self._rows.real else "biu")
             more = of_pairs(self._rows.longest, ids[row], columns, times)
             self._rows = self._rows.with_counts(more)
         return self
-
-    def _matched(self, counts: Any) -> Any:
-        """Counts with their columns in the order of the tokens."""
-        if hasattr(counts, "tocoo"):
-            return counts
-        named = isinstance(counts, Mapping) or hasattr(counts, "to_numpy")
-        if named or is_named(plain(counts, "counts")):
-            return counted(counts, self.tokens, self.n_tokens, "the matrix")[0]
-        return counts
 
     def merge(self, other: TransitionMatrix) -> Self:
         """Add the counts of another matrix; exact, in 64 bits.
@@ -488,13 +475,13 @@ class TransitionMatrix(display.Shown):
             Or with `top` two arrays of shape (n, top) or (top,): tokens, the most probable first,
             and their probabilities.
         """
-        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        ids, single = self._contexts(contexts)
         if top is not None:
-            tokens, probs = self._top(ids, whole(top, "top", 1, self.n_tokens))
+            tokens, probs = most_probable(self._rows, ids, whole(top, "top", 1, self.n_tokens))
             return (tokens[0], probs[0]) if single else (tokens, probs)
         rows = np.empty((len(ids), self.n_tokens))
-        for cut in _blocks(len(ids), CELLS // self.n_tokens):
-            rows[cut] = self._rows.dense(ids[cut])
+        for cut, dense in dense_blocks(self._rows, ids):
+            rows[cut] = dense
         return rows[0] if single else rows
 
     def __getitem__(self, context: Any) -> Floats:
@@ -511,10 +498,7 @@ class TransitionMatrix(display.Shown):
         >>> matrix.posterior([0]).alpha
         array([[1., 3.]])
         """
-        ids, single = contexts_of(context, self._vocabulary, self._order, self._last)
-        if not single:
-            raise ValueError(f"posterior takes one context, not shape {ids.shape}")
-        weights, alpha = self._rows.posterior(ids[0])
+        weights, alpha = self._rows.posterior(self._context(context, "posterior"))
         return DirichletMixture(weights, alpha, tokens=self.tokens)
 
     def log_prob(self, tokens: Any) -> float:
@@ -596,19 +580,13 @@ class TransitionMatrix(display.Shown):
         temperature = real(temperature, "temperature", math.inf, least=0.0)
         generator = np.random.default_rng(rng)
         rows = self._rows
-        if context is None:
-            text = self.begin
-        else:
-            ids, single = contexts_of(context, self._vocabulary, self._order, self._last)
-            if not single:
-                raise ValueError(f"generate takes one context, not shape {ids.shape}")
-            text = ids[0]
+        text = self.begin if context is None else self._context(context, "generate")
         drawn = np.empty(n, dtype=np.int64)
         for i in range(n):
             if temperature == 1.0:
                 drawn[i] = rows.draw(text, generator)
             else:
-                drawn[i] = _tempered(rows.dense(text[np.newaxis])[0], temperature, generator)
+                drawn[i] = tempered(rows.dense(text[np.newaxis])[0], temperature, generator)
             text = np.append(text, drawn[i])[-self._order :]
         return drawn
 
@@ -635,7 +613,7 @@ class TransitionMatrix(display.Shown):
 
         Contexts too short were never counted: 0.
         """
-        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        ids, single = self._contexts(contexts)
         counts: Any = self._rows.longest
         whole_ones = ids.shape[1] == self._order
         found = counts.totals(ids) if whole_ones else np.zeros(len(ids), dtype=np.uint64)
@@ -651,14 +629,21 @@ class TransitionMatrix(display.Shown):
 
     # -- inside ---------------------------------------------------------------------
 
-    @property
-    def _last(self) -> int:
-        """The largest number in a context."""
-        return self._rows.longest.n_tokens - 1
+    def _contexts(self, contexts: Any) -> tuple[Ids, bool]:
+        """Contexts (n, length), and whether one was given."""
+        last = self._rows.longest.n_tokens - 1
+        return contexts_of(contexts, self._vocabulary, self._order, last)
+
+    def _context(self, context: Any, who: str) -> Ids:
+        """One context, (length,), for whoever takes no more."""
+        ids, single = self._contexts(context)
+        if not single:
+            raise ValueError(f"{who} takes one context, not shape {ids.shape}")
+        return ids[0]
 
     def _whole_contexts(self, contexts: Any) -> tuple[Ids, bool]:
         """Contexts (n, order), and whether one was given."""
-        ids, single = contexts_of(contexts, self._vocabulary, self._order, self._last)
+        ids, single = self._contexts(contexts)
         if ids.shape[1] != self._order:
             raise ValueError(f"a context has {ids.shape[1]} tokens; it needs {self._order}")
         return ids, single
@@ -679,20 +664,6 @@ class TransitionMatrix(display.Shown):
         """Documents as the rows count them, checked; `before` stands in front of the first."""
         documents = documents_of(tokens, self._vocabulary)
         return self._rows.led(documents, before)
-
-    def _top(self, contexts: Ids, k: int) -> tuple[Ids, Floats]:
-        tokens = np.empty((len(contexts), k), dtype=np.int64)
-        probs = np.empty((len(contexts), k))
-        rows = self._rows
-        if self.n_tokens > CELLS and rows.prior.symmetric:
-            for i in range(len(contexts)):
-                tokens[i], probs[i] = _top_of_few(rows, contexts[i], k, self.n_tokens)
-            return tokens, probs
-        for cut in _blocks(len(contexts), CELLS // self.n_tokens):
-            dense = rows.dense(contexts[cut])
-            best = np.argsort(-dense, axis=1, kind="stable")[:, :k]
-            tokens[cut], probs[cut] = best, np.take_along_axis(dense, best, axis=1)
-        return tokens, probs
 
     # -- files ------------------------------------------------------------------------
 
@@ -760,39 +731,3 @@ class TransitionMatrix(display.Shown):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _writing=threading.Lock())
-
-
-def _named(prior: Any, names: tuple[str, ...] | None) -> Any:
-    """A prior with its tokens in the order of names."""
-    if not isinstance(prior, DirichletMixture):
-        return prior
-    order = order_of(prior.tokens, names, "the tokens of prior and those of the matrix")
-    if order is None:
-        return prior
-    return DirichletMixture(prior.weights, prior.alpha[:, order], tokens=names)
-
-
-def _blocks(n: int, size: int) -> Iterator[slice]:
-    size = max(size, 1)
-    return (slice(start, start + size) for start in range(0, n, size))
-
-
-def _top_of_few(
-    rows: SharedRows | BackoffRows, context: Ids, k: int, n_tokens: int
-) -> tuple[Ids, Floats]:
-    """The k most probable tokens where all that were never seen are equally probable."""
-    seen = rows.seen(context)
-    some = np.arange(min(k + len(seen), n_tokens))
-    tokens = np.union1d(seen, some)
-    probs = rows.pair_probs(np.repeat(context[np.newaxis], len(tokens), axis=0), tokens)
-    best = np.argsort(-probs, kind="stable")[:k]
-    return tokens[best], probs[best]
-
-
-def _tempered(row: Floats, temperature: float, rng: np.random.Generator) -> int:
-    """A token drawn from a row at another temperature."""
-    if temperature == 0.0:
-        return int(row.argmax())
-    scores = np.log(row) / temperature
-    shares = np.cumsum(np.exp(scores - scores.max()))
-    return int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))

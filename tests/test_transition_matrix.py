@@ -215,7 +215,7 @@ def test_blocks_of_pairs_are_of_no_consequence(hierarchical, monkeypatch):
     top = whole.predict(whole.contexts(), top=2)[1]
     for size in (1, 7):
         monkeypatch.setattr("matrixbayes._transition_counts.BLOCK", size)
-        monkeypatch.setattr("matrixbayes.transitions.CELLS", V * size)
+        monkeypatch.setattr("matrixbayes._transition_shared.CELLS", V * size)
         assert_array_equal(whole.predict(whole.contexts()), probs)
         assert_array_equal(whole.predict(whole.contexts(), top=2)[1], top)
         same(mb.TransitionMatrix(2, **options).update(stream(500)), whole)
