@@ -1,0 +1,82 @@
+"""The papers of the house: what cites a page cites one that is there, and versions agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from house.graph import found
+
+import matrixbayes as mb
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/model.md", "docs/architecture.md"]
+CODE = [
+    *found(ROOT / "csrc", "**/*.[ch]"),
+    *found(ROOT / "matrixbayes", "**/*.py*"),
+    *found(ROOT / "tools", "*.py"),
+    *found(ROOT / "tests", "**/*.py"),
+]
+
+
+def headings(page: Path) -> set[str]:
+    return set(re.findall(r"^## ([0-9]+)\. ", page.read_text("utf-8"), re.MULTILINE))
+
+
+def test_sections_that_are_cited_are_there() -> None:
+    sections = headings(ROOT / "docs/model.md")
+    assert sections == {str(n) for n in range(1, 11)}
+    cited = re.compile(r"model\.md,? sections? ([0-9]+)(?:(?: and|,|,? to) ([0-9]+))*")
+    seen = set()
+    for file in CODE:
+        if file.suffix == ".pyc":
+            continue
+        text = re.sub(r"\n[ \t]*[*#]?[ \t]*", " ", file.read_text("utf-8"))
+        numbers = {n for match in cited.finditer(text) for n in match.groups() if n}
+        assert numbers <= sections, file
+        seen |= numbers
+    assert {"3", "4", "5", "10"} <= seen
+
+
+def test_pages_that_are_named_are_there() -> None:
+    named = re.compile(r"(?<![\w/])((?:[\w-]+/)*[\w-]+\.md)\b")
+    for file in CODE:
+        if file.suffix == ".pyc":
+            continue
+        for name in named.findall(file.read_text("utf-8")):
+            places = [ROOT, ROOT / "docs", ROOT / "csrc", ROOT / "benchmarks", file.parent]
+            assert any((place / name).is_file() for place in places), f"{file}: {name}"
+
+
+@pytest.mark.parametrize("page", PAPERS)
+def test_links_lead_somewhere(page: str) -> None:
+    file = ROOT / page
+    text = file.read_text("utf-8")
+    for link in re.findall(r"\]\(([^)#\s]+)\)", text):
+        assert link.startswith("https://") or (file.parent / link).exists(), link
+
+
+def test_pages_carry_no_paths_of_a_machine() -> None:
+    for page in PAPERS:
+        assert not re.search(r"(?<![\w.])/(?:home|work|root|tmp|Users)/", (ROOT / page).read_text())
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["version"] == mb.__version__
+    assert f"\nversion: {mb.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    pinned = re.findall(
+        r'"([\w-]+==[\w.]+)"', (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    )
+    assert {name.partition("==")[0] for name in pinned} == {"ruff", "clang-format"}
+    assert {*pinned} <= {*project["dependency-groups"]["lint"]}
+
+
+def test_papers_come_with_the_source() -> None:
+    manifest = (ROOT / "MANIFEST.in").read_text("utf-8").split()
+    for page in PAPERS:
+        assert page in manifest or (page.startswith("docs/") and "docs" in manifest), page
+    for name in ("CITATION.cff", ".editorconfig", ".pre-commit-config.yaml"):
+        assert name in manifest, name
