@@ -36,12 +36,18 @@ class Mutation(NamedTuple):
 
 
 M = Mutation
-EM, STREAMS, COUNTS = "tests/test_em.py", "tests/test_streams.py", "tests/test_counts.py"
-DASK, SPECIAL = "tests/test_dask.py", "tests/test_special.py"
+EM = "tests/test_em.py"
+STREAMS = "tests/test_streams.py"
+COUNTS = "tests/test_counts.py"
+DASK = "tests/test_dask.py"
+SPECIAL = "tests/test_special.py"
 EMBEDDING = "tests/test_embedding.py"
 FAMILIES = "tests/test_elicitation_families.py"
-BOUNDS, STARTS, WEIGHTS = "tests/test_bounds.py", "tests/test_starts.py", "tests/test_weights.py"
-INPUTS, ERRORS = "tests/test_inputs.py", "tests/test_standard_errors.py"
+BOUNDS = "tests/test_bounds.py"
+STARTS = "tests/test_starts.py"
+WEIGHTS = "tests/test_weights.py"
+INPUTS = "tests/test_inputs.py"
+ERRORS = "tests/test_standard_errors.py"
 
 MUTATIONS = [
     # -- what comes after the first block
