@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import plot
+from ._estimator_plots import criterion
+from ._mixture_path_plots import concentration_figure, curves
+from ._mixture_plots import compare_components, components, ternary
 from ._study_shots import aligned
 from .display import show
 
@@ -64,7 +66,7 @@ def _figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]:
     prior, n = result.prior, result.prior.n_components
     if len(result.selection.table) > 1:
         figure = _figure(6.6, 3.4)
-        plot.criterion(result.selection, ax=figure.add_subplot())
+        criterion(result.selection, ax=figure.add_subplot())
         yield (
             "criterion",
             figure,
@@ -73,7 +75,7 @@ def _figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]:
             f"against how many parameters they take; it is lowest at K = {n}.",
         )
     figure = _figure(9.0, 1.6 + 0.5 * n)
-    plot.components(prior, ax=figure.add_subplot())
+    components(prior, ax=figure.add_subplot())
     yield (
         "components",
         figure,
@@ -101,7 +103,7 @@ def _triangle(result: StudyResult) -> tuple[str, Figure, str, str]:
     import mpltern  # noqa: F401  (registers the projection)
 
     figure = _figure(8.0, 4.8)
-    plot.ternary(result.prior, ax=figure.add_subplot(projection="ternary"))
+    ternary(result.prior, ax=figure.add_subplot(projection="ternary"))
     three = result.prior.n_tokens == 3
     names = "the three tokens" if three else "the two most probable tokens, and all others pooled"
     return (
@@ -119,7 +121,7 @@ def _shot_figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
     shots = result.shots
     assert shots is not None
     figure = _figure(9.0, 8.6)
-    plot.concentration_figure(shots.path, rows=shots.rows, figure=figure)
+    concentration_figure(shots.path, rows=shots.rows, figure=figure)
     which = "elicited" if result.elicited is not None else "fitted"
     yield (
         "concentration",
@@ -131,9 +133,9 @@ def _shot_figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
         "posterior weighs, in demonstrations. Bottom: which component it believes in.",
     )
     figure = _figure(9.0, 3.8)
-    curves = {d.name: d.mean for d in shots.divergences}
+    means = {d.name: d.mean for d in shots.divergences}
     errors = {d.name: d.stderr for d in shots.divergences if np.isfinite(d.stderr).any()}
-    plot.curves(curves, errors=errors, ax=figure.add_subplot())
+    curves(means, errors=errors, ax=figure.add_subplot())
     many = shots.n_sequences > 1
     mean = f"Averages over {shots.n_sequences} sequences with one standard error" if many else ""
     yield (
@@ -158,7 +160,7 @@ def _truth_figure(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
     n = result.truth.n_components
     figure = _figure(9.0, 2.5 * n)
     for k, ax in enumerate(figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]):
-        plot.compare_components(found, component=k, ax=ax)
+        compare_components(found, component=k, ax=ax)
     tokens = ", ".join(show(token) for token in (result.truth.tokens or ())[:3])
     yield (
         "truth",
