@@ -173,19 +173,19 @@ class ContinuityReport:
             words.append(f"Convexity preservation was not tested: {self.affine}.")
         return words
 
-    def _table(self) -> tuple[str, list[str], list[list[Any]]]:
+    def _table(self) -> display.Table:
         columns = ["", "ratio", "embeddings", "rows", "first", "second"]
         lines = []
         for k, entry in enumerate(self.worst(10)):
             names = [_end(entry.get(f"{side}_text", entry[side])) for side in ("first", "second")]
             distances = [entry["ratio"], entry["embedding_distance"], entry["row_distance"]]
             lines.append([k + 1, *distances, *names])
-        return "the steepest pairs", columns, lines
+        return display.Table("the steepest pairs", columns, lines)
 
     def __repr__(self) -> str:
-        title, columns, lines = self._table()
-        text = display.table_text(columns, lines[:5], title=title)
-        return "ContinuityReport\n" + "\n".join(self.verdict()) + "\n\n" + text
+        table = self._table()
+        text = table._replace(rows=table.rows[:5]).text()
+        return "\n".join(["ContinuityReport", *self.verdict(), "", text])
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.verdict())
@@ -193,14 +193,8 @@ class ContinuityReport:
             [k + 1, entry["first_top"], entry["second_top"]]
             for k, entry in enumerate(self.worst(10))
         ]
-        title, columns, lines = self._table()
-        return (
-            words
-            + display.table_html(columns, lines, caption=title)
-            + display.table_html(
-                ["", "first", "second"], tops, caption="their most probable tokens"
-            )
-        )
+        beside = display.Table("their most probable tokens", ["", "first", "second"], tops)
+        return words + self._table().html() + beside.html()
 
     def to_pandas(self) -> pd.DataFrame:
         """Every pair that was looked at, a line each, the nearest embeddings first."""

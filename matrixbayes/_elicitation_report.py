@@ -285,13 +285,8 @@ class ElicitationReport:
         return "\n".join([title, *lines])
 
     def _repr_html_(self) -> str:
-        parts = [
-            display.table_html(
-                ["measure", "value"],
-                self._measures(),
-                caption=f"Elicited prior, family {self.family}",
-            )
-        ]
+        title = f"Elicited prior, family {self.family}"
+        parts = [display.Table(title, ["measure", "value"], self._measures()).html()]
         for part, prior in self.priors.items():
             table = prior._table()
             parts.append(table._replace(title=f"rows, {part}: {table.title}").html())

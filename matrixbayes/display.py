@@ -115,9 +115,8 @@ def table_text(
     rows: Sequence[Sequence[Any]],
     *,
     title: str | None = None,
-    max_lines: int = MAX_TEXT_LINES,
 ) -> str:
-    """A table in plain text of at most `max_lines` lines; figures to the right, words to the left.
+    """A table in plain text of at most ten lines; figures to the right, words to the left.
 
     Parameters
     ----------
@@ -127,8 +126,11 @@ def table_text(
         The cells, row by row: figures or words.
     title
         A first line.
-    max_lines
-        The most lines to return; a last line says how many rows were left out.
+
+    Returns
+    -------
+    str
+        A last line says how many rows were left out.
 
     Examples
     --------
@@ -137,7 +139,7 @@ def table_text(
     red     3
     blue   12
     """
-    room = max(max_lines - 1 - (title is not None), 1)
+    room = MAX_TEXT_LINES - 1 - (title is not None)
     shown = list(rows) if len(rows) <= room else list(rows)[: room - 1]
     cells = [[number(value) for value in row] for row in shown]
     right = [all(_is_figure(row[j]) for row in shown) for j in range(len(columns))]

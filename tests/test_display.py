@@ -157,6 +157,6 @@ def test_the_objects_show_themselves_this_way() -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    text = display.table_text(["a"], [[i] for i in range(100)], title="t", max_lines=6)
-    assert text.split("\n") == ["t", "a", "0", "1", "2", "... and 97 more"]
+    text = display.table_text(["a"], [[i] for i in range(100)], title="t")
+    assert text.split("\n") == ["t", "a", *map(str, range(7)), "... and 93 more"]
     assert "and 80 more" in display.table_html(["a"], [[i] for i in range(100)])
