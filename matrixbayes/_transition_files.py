@@ -18,6 +18,7 @@ from ._transition_counts import Levels
 from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
+from ._transition_tokens import Vocabulary
 from .io import require
 from .mixture import DirichletMixture
 
@@ -32,8 +33,7 @@ class Saved(NamedTuple):
     """What a file holds of a matrix."""
 
     order: int
-    n_tokens: int
-    tokens: tuple[str, ...] | None
+    vocabulary: Vocabulary
     discount: float
     latest: NDArray[np.int64]
     rows: SharedRows | BackoffRows
@@ -46,8 +46,8 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         "format": FORMAT,
         "version": VERSION if rows.real else 1,
         "order": saved.order,
-        "n_tokens": saved.n_tokens,
-        "tokens": None if saved.tokens is None else list(saved.tokens),
+        "n_tokens": saved.vocabulary.n_tokens,
+        "tokens": None if saved.vocabulary.names is None else list(saved.vocabulary.names),
         "discount": saved.discount,
         "latest": saved.latest.tolist(),
         "hierarchical": rows.hierarchical,
@@ -129,7 +129,7 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         rows = SharedRows(RealCounts.from_arrays(order, n_tokens, discount, parts), shared)
     else:
         rows = SharedRows(counts(order, n_tokens), shared)
-    return Saved(order, n_tokens, names, discount, latest, rows)
+    return Saved(order, Vocabulary(n_tokens, names), discount, latest, rows)
 
 
 def _integer(value: Any, least: int, most: int) -> int:

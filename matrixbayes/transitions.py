@@ -677,11 +677,10 @@ class TransitionMatrix(display.Shown):
         OSError
             The folder cannot be written.  An old file is as it was.
         """
-        rows = self._rows
         _transition_files.write(
             path,
             _transition_files.Saved(
-                self._order, self.n_tokens, self.tokens, self._discount, self._latest, rows
+                self._order, self._vocabulary, self._discount, self._latest, self._rows
             ),
         )
 
@@ -715,15 +714,7 @@ class TransitionMatrix(display.Shown):
         """
         saved = _transition_files.read(path, verify)
         new = object.__new__(cls)
-        new.__setstate__(
-            {
-                "_order": saved.order,
-                "_vocabulary": Vocabulary(saved.n_tokens, saved.tokens),
-                "_discount": saved.discount,
-                "_rows": saved.rows,
-                "_latest": saved.latest,
-            }
-        )
+        new.__setstate__({f"_{name}": value for name, value in saved._asdict().items()})
         return new
 
     def __getstate__(self) -> dict[str, Any]:
