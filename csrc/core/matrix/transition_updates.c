@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define KERNEL "core/matrix/ngram_kernel.h"
+#include "core/base/instruction_sets.h"
+
 enum { WORDS = 1 << 11 /* of the keys that are shown at once */ };
 enum { TOKEN = 8, ROW = 32 /* nanoseconds of one */ };
 
@@ -102,26 +105,6 @@ take_tokens(const mb_key_layout *layout, size_t n_words, size_t n, const int64_t
     return i;
 }
 
-/* The keys, mixed, of tokens [order + n] that each fit into a key of one word. */
-MB_CLONES static void
-make_keys(const mb_key_layout *layout, size_t n, const uint32_t *tokens, uint64_t *keys)
-{
-    const size_t order = layout->order;
-    const uint64_t mask = layout->of_context[0];
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = (uint64_t)tokens[i + order] << layout->padding;
-    }
-    for (size_t back = 1; back <= order; back++) {
-        const unsigned shift = layout->padding + (unsigned)back * layout->token_bits;
-        for (size_t i = 0; i < n; i++) {
-            keys[i] |= (uint64_t)tokens[i + order - back] << shift;
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = (keys[i] & mask) * MB_MIX | (keys[i] & ~mask);
-    }
-}
-
 /* Where a walk through documents is: the tokens before fill the window. */
 typedef struct {
     size_t document, at, filled;
@@ -148,7 +131,7 @@ take_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, u
     if (wrong >> 63 != 0) {
         return 0;
     }
-    make_keys(layout, n, seen, keys);
+    CHOOSE(keys_of_ngrams, layout, n, seen, keys);
     for (size_t i = n > order ? n - order - 1 : 0; i < n; i++) {
         mb_key_append(layout, 1, seen[order + i], window);
     }
