@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ._base_typing import Floats
+
 Places = NDArray[np.intp]
 
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_typing import Floats
 from .embedding import EmbeddingMap
 
 __all__ = ["AffineTest", "affine_test"]
-
-Floats = NDArray[np.float64]
 
 EXACT = 1e-10  # share of the rows' spread that rounding may leave unexplained
 COLUMNS = 1 << 12  # tokens whose rows are in double precision at a time

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-
-Floats = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+from ._base_typing import Floats, Ids
 
 CELLS = 1 << 21  # numbers of a block of rows
 MOST_ROWS = 512  # and rows of it
@@ -27,7 +25,7 @@ MOST_ROWS = 512  # and rows of it
 SMALL_VARIATION, SMALL_HELLINGER, SMALL_DIVERGENCE, SMALL_DISTANCE = 1e-4, 1e-4, 1e-4, 1e-5
 
 
-def row_pairs(log_probs: NDArray[np.floating], i: Numbers, j: Numbers, metric: str) -> Floats:
+def row_pairs(log_probs: NDArray[np.floating], i: Ids, j: Ids, metric: str) -> Floats:
     """Distances of pairs of rows."""
     core = _core.pair_distances
     if metric == "hellinger":
@@ -121,9 +119,7 @@ class RowBlock:
             found[row, column] = _core.pair_distances(kind, self.all, first, second)
 
 
-def embedding_pairs(
-    embeddings: NDArray[np.floating], i: Numbers, j: Numbers, metric: str
-) -> Floats:
+def embedding_pairs(embeddings: NDArray[np.floating], i: Ids, j: Ids, metric: str) -> Floats:
     """Distances of pairs of embeddings."""
     found = np.empty(len(i))
     step = max(1, CELLS // max(embeddings.shape[1], 1))

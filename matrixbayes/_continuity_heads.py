@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._base_typing import Floats
 from ._numbers import plain, reals
 from .rows import as_log_probs
 
@@ -28,8 +29,6 @@ __all__ = [
     "probe_segment",
     "span_of",
 ]
-
-Floats = NDArray[np.float64]
 
 BLOCK = 1 << 10  # rows of the head's matrix held against others at a time
 MOST_PAIRS = 1 << 28  # of rows of the head's matrix that are looked at for its diameter

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._base_typing import Floats
 from ._continuity_affine import AffineTest
 from .embedding import Pairs
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["ContinuityReport"]
-
-Floats = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.99)
 TOP = 4

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import display
 from ._base_sequences import checked
+from ._base_typing import Floats, Seed
 from ._diagnostics_order import (
     check_permutations,
     order_of_continuations,
@@ -25,9 +26,6 @@ from .mixture import DirichletMixture
 from .predictor import TokenPredictor
 
 __all__ = ["ScoreCard", "score_card"]
-
-Floats = NDArray[np.float64]
-Seed = np.random.Generator | int | None
 
 LONGEST = 32  # continuations by default, where the model takes so many
 N_TESTS = 5

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ._base_sequences import checked, checked_history
+from ._base_typing import Floats, Ids, Seed
 from ._diagnostics_paths import continuations, drawn
 from ._diagnostics_predictors import as_rows, checked_predictor
 from ._diagnostics_result import (
@@ -27,10 +28,6 @@ __all__ = [
     "order_of_continuations",
     "order_of_predictions",
 ]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 LAGS = 3
 AT_ONCE = 2_000_000  # tokens that are permuted at a time

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._base_sequences import checked, checked_history, seen
+from ._base_typing import Floats, Ids
 from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
 from ._rows_divergences import divergences
 from ._windtunnel_tasks import Urns
@@ -32,10 +32,6 @@ __all__ = [
     "nearest",
     "walk",
 ]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions to rounding
 MOST_ROWS = 2000  # that a mixture is elicited from

@@ -14,14 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_sequences import checked_history
+from ._base_typing import Floats, Ids, Seed
 from ._windtunnel_tasks import Urns
 from .mixture import DirichletMixture
-from .predictor import checked_history
 from .rows import as_log_probs
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 class Predictor(Protocol):

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import display
 from ._base_arguments import probability
+from ._base_typing import Floats
 from .mixture import DirichletMixture
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
     "no_power",
     "result",
 ]
-
-Floats = NDArray[np.float64]
 
 ROUNDING = 1e-7  # of a figure, as a share of it: predictions and their urn agree to rounding only
 SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at

@@ -12,14 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._base_sequences import seen
+from ._base_typing import Floats, Ids
 from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 GAMMAS = (0.98, 0.95, 0.9, 0.8, 0.6)  # alternatives to 1
 LEAST_GAMMA = 0.05

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ._base_typing import Floats, Ids, Seed
 from ._diagnostics_paths import Null, Paths, nearest, walk
 from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import (
@@ -43,9 +44,6 @@ __all__ = [
     "uncertainty_scaling_test",
 ]
 
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 Sampled = tuple[Paths, Null, np.random.Generator]
 
 LAGS = 3

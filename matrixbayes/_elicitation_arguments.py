@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._base_arguments import probability, whole
+from ._base_typing import Floats, Ids
 from ._elicitation_design import FAMILIES
 from ._elicitation_parameters import TEMPERATURE_RANGE
 from ._names import difference
@@ -32,8 +32,6 @@ __all__ = [
     "fold_numbers",
 ]
 
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 Start = DirichletMixture | Mapping[str, DirichletMixture] | None
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_typing import Floats, Ids
 from ._elicitation_histories import Histories
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ __all__ = [
     "spread",
     "summed",
 ]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
 FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}

@@ -8,14 +8,11 @@ an evaluation costs what the entries cost, not rows times tokens.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._base_typing import Floats, Ids
 from ._elicitation_design import BLOCK_ENTRIES, row_sums, spread, summed
 
 __all__ = ["FactoredDivergence"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 
 class FactoredDivergence:

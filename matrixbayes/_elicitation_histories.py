@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_typing import Floats, Ids
 from ._names import columns_in, labels_of, numbers_of, order_of
 from ._numbers import exact_rows, is_named, plain, reals
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = ["Histories", "checked_histories"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 MOST_VISITS = 2.0**53  # of a history given as counts: beyond, a double does not hold one more
 

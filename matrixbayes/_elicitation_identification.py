@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_typing import Floats
 from ._elicitation_parameters import Layout
 
 __all__ = ["Identification", "PriorWidths", "identify"]
 
-Floats = NDArray[np.float64]
 Gradient = Callable[[Floats], Floats]
 Flags = NDArray[np.bool_]
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats, Ids
 from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
 from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = ["Forward", "Objective", "Predictor", "Stopped"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TEMPERATURE_RANGE", "Layout", "Parameters", "pack_prior", "unpack_prior"]
+from ._base_typing import Floats
 
-Floats = NDArray[np.float64]
+__all__ = ["TEMPERATURE_RANGE", "Layout", "Parameters", "pack_prior", "unpack_prior"]
 
 LOG_ALPHA_RANGE = (np.log(1e-8), np.log(1e8))
 LOGIT_RANGE = (-40.0, 40.0)

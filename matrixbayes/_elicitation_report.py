@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._base_typing import Floats, Ids
 from ._elicitation_design import design
 from ._elicitation_histories import Histories, checked_histories
 from ._elicitation_identification import Identification
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ._elicitation_resampling import FamilyComparison
 
 __all__ = ["ElicitationPoints", "ElicitationReport", "KLByLength", "scores"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 POINTS = 4000  # predictions that a report keeps, at most
 

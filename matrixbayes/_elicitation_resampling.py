@@ -17,21 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
+from ._base_typing import Floats, Ids, Pool
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Parameters
 from ._elicitation_search import Search, search
 from .parallel import in_order
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from ._elicitation_report import ElicitationReport
 
 __all__ = ["FamilyComparison", "bootstrap", "compare_families", "held_out", "row_kl"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Pool = tuple["Executor | None", int]
 
 ROUNDING = 1e-8  # nats that tell no family from another
 

@@ -16,15 +16,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats, Ids
 from ._elicitation_design import Rows, summed
 
 __all__ = ["PartRows", "Slopes", "State"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 
 class State(NamedTuple):

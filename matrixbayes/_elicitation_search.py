@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base_k_means import Points, groups
+from ._base_typing import Floats
 from ._elicitation_design import BLOCK_ENTRIES, summed
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Layout, pack_prior
 
 __all__ = ["Search", "search", "starting_points"]
-
-Floats = NDArray[np.float64]
 
 SAMPLE = 2000  # rows that a starting point is made from, at most
 SPREAD = 0.5  # of logarithms, that starting points are moved by

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, parallel
+from ._base_typing import Floats
 from ._estimator_statistics import CountStatistics
 from ._numbers import exact_rows, is_named, plain, reals
 from .errors import ArgumentError
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
 
 
 def encode(X: Any) -> _core.Counts:

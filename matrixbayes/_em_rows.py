@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, parallel
+from ._base_typing import Floats
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
 
 FLOOR = 1e-12  # what zeros="floor" puts in the place of a smaller probability
 

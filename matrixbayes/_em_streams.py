@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import parallel
+from ._base_typing import Floats
 from ._em_counts import CountData, encode
 from ._em_rows import RowData, without_zeros
 from ._names import columns_in, labels_of, order_of, string_labels
@@ -23,8 +24,6 @@ from ._numbers import exact_rows, plain
 from ._weights import weights_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
-
-Floats = NDArray[np.float64]
 
 
 def is_stream(X: Any) -> bool:

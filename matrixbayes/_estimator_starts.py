@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import parallel
 from ._base_k_means import Points, groups
+from ._base_typing import Floats
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._em_streams import Data, StreamData
@@ -21,8 +22,6 @@ from ._numbers import reals
 from ._weights import merged, n_units
 from .em import best, fit, maximization
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
 
 INITS = ("kmeans++", "random")
 SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component

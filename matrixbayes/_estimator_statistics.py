@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

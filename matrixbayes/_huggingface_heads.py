@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from ._base_typing import Floats
 
 __all__ = ["embed_of", "head_of"]
-
-Floats = NDArray[np.float64]
 
 
 def head_of(model: Any, *, norm: bool = True) -> Any:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import display
+from ._base_typing import Floats, Ids, Seed
 from .icl import IclFit, fit_icl_curve
 from .rows import as_log_probs
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelCurve", "LabelDesign"]
 
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 Query = tuple[str, str]
 
 

@@ -22,6 +22,7 @@ from ._base_style import (
     token_name,
     whole_numbers,
 )
+from ._base_typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .generation import LearningPath
     from .icl import IclCurve, IclFit
     from .scaling import ScalingFit
-
-Floats = NDArray[np.float64]
 
 POINTS = 200  # along a fitted curve
 NAMED = 40  # tokens whose names are printed

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._base_typing import Floats
 from ._numbers import reals
 from ._weights import group_numbers, n_units, shares_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 
 __all__ = ["Points", "crossing", "curve", "kl", "mixture", "percentiles", "search", "starts"]
-
-Floats = NDArray[np.float64]
 
 LOG_RANGE = (-9.0, 14.0)  # of the logarithm of an alpha
 STARTS = 12  # of the search for a switch

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._estimator_statistics import CountStatistics, Statistics
 from .mixture import DirichletMixture
 
-Floats = NDArray[np.float64]
 Derivatives = Callable[[DirichletMixture], tuple[Floats, Floats]]
 
 SPREAD = 3.0  # standard deviation of ln alpha

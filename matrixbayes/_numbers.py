@@ -15,13 +15,13 @@ size.  A whole number may be written as a float (682.0) in an array, and not whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_arguments import whole as whole
+from ._base_typing import Floats, Ids, Place
 from .errors import ArgumentError
 
 __all__ = [
@@ -35,10 +35,6 @@ __all__ = [
     "where",
     "wholes",
 ]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Place = Callable[[int], str]
 
 PYTHONS = {bool, int, float, str}
 SCALARS = (bool, int, float, complex, str, np.number, np.bool_)

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ._base_typing import Floats
 
 __all__ = ["Law", "baseline", "bayesian", "search"]
-
-Floats = NDArray[np.float64]
 
 DRAWS, SEARCHES = 256, 64  # starting points that are drawn, and the best that are searched from
 STEPS = 400  # of a search; the best may go on for 20 times as many

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._base_typing import Floats
 from ._rows_divergences import divergences
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Divergence", "ShotStudy", "aligned", "follow", "match_components"]
 
-Floats = NDArray[np.float64]
 Collect = Callable[[Sequence[str], Sequence[Sequence[int]]], "NextTokenRows"]
 
 

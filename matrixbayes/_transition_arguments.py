@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_arguments import real as real
 from ._base_arguments import whole
+from ._base_typing import Ids
 from ._names import Vocabulary, counted, order_of, token_names
 from ._numbers import entries, exact_rows, is_named, plain, reals
 from ._transition_prior import Concentration
@@ -24,8 +24,6 @@ __all__ = [
     "sparse",
     "vocabulary",
 ]
-
-Ids = NDArray[np.int64]
 
 MAX_TOKENS = 2**32
 

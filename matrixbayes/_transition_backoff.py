@@ -7,13 +7,13 @@ empty context has the shared prior.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ._base_typing import Documents, Floats, Ids
 from ._core import TransitionCounts
 from ._transition_counts import Levels, count, distinct
 from ._transition_fit import fit_backoff
@@ -28,10 +28,6 @@ from ._transition_prior import (
 from ._transition_shared import SharedRows, scores
 
 __all__ = ["BackoffRows"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Documents = Sequence[Ids]
 
 
 class BackoffRows:

@@ -10,20 +10,18 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_typing import Documents, Ids
 from ._core import TransitionCounts
 from ._numbers import reals
 from ._transition_discount import RealCounts
 
 __all__ = ["Levels", "count", "distinct", "of_pairs", "pair_blocks", "pairs"]
-
-Ids = NDArray[np.int64]
-Documents = Sequence[Ids]
 
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base_typing import Floats, Ids
 from ._core import FadingCounts, TransitionCounts
 
 __all__ = ["RealCounts"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 
 class RealCounts:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ._core import TransitionCounts
 from ._io_mapped import open_mapped, write_mapped
+from ._names import Vocabulary
 from ._transition_backoff import BackoffRows
 from ._transition_counts import Levels
 from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
-from ._transition_tokens import Vocabulary
 from .io import require
 from .mixture import DirichletMixture
 

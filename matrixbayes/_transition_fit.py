@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats
 from ._core import TransitionCounts
 from ._transition_counts import BLOCK, pair_blocks
 from ._transition_discount import RealCounts
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from ._transition_backoff import BackoffRows
 
 __all__ = ["fit_backoff", "fit_shared"]
-
-Floats = NDArray[np.float64]
 
 SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
 GRID = (0.125, 8192.0)  # and where several stand

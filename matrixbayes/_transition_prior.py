@@ -21,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats, Ids
 from .mixture import DirichletMixture
 
 __all__ = ["Concentration", "Entries", "SharedPrior", "log_evidence", "posterior_weights", "sums"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 
 class SharedPrior:

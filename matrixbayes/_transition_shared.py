@@ -8,12 +8,12 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._base_typing import Documents, Floats, Ids
 from ._core import TransitionCounts
 from ._transition_counts import count, distinct, pair_blocks, pairs
 from ._transition_discount import RealCounts
@@ -28,10 +28,6 @@ from ._transition_prior import (
 )
 
 __all__ = ["SharedRows", "dense_blocks", "most_probable", "scores", "tempered"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Documents = Sequence[Ids]
 
 
 CELLS = 1 << 22  # entries of dense rows made at a time

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._base_typing import Ids
 from ._names import Vocabulary
 from ._numbers import plain
 
 __all__ = ["contexts_of", "documents_of"]
-
-Ids = NDArray[np.int64]
 
 
 def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ._base_sequences import checked, chosen, log_sum_exp
+from ._base_typing import Floats, Ids, Seed
 from ._windtunnel_tasks import Task
 
 __all__ = ["Mixture"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 @dataclass(frozen=True, eq=False)

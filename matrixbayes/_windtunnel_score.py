@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._base_sequences import BLOCK_NUMBERS, checked
+from ._base_typing import Floats, Ids, Seed
 from ._numbers import plain
 from ._rows_divergences import entropy_nats, kl_nats
 from ._windtunnel_tasks import Task
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["WindTunnelScore", "score"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ._base_arguments import probability, whole
 from ._base_sequences import (
@@ -24,14 +24,11 @@ from ._base_sequences import (
     log_sum_exp,
     seen,
 )
+from ._base_typing import Floats, Ids, Seed
 from ._windtunnel_draws import components, from_urn, possible
 from .mixture import DirichletMixture
 
 __all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 class Task(Protocol):

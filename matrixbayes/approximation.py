@@ -7,16 +7,15 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import display
+from ._base_typing import Floats
 from ._numbers import reals
 from .lattice import MOST_POINTS, Density, bernstein, evaluated, lattice
 from .mixture import DirichletMixture
 
 __all__ = ["ApproximationReport", "approximation_report"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import display
+from ._base_typing import Floats, Ids
 from ._names import columns_in, order_of
 from ._numbers import plain
 from ._rows_divergences import entropy_nats, kl_nats
@@ -23,9 +24,6 @@ from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
 
 __all__ = ["Comparison", "compare"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 CELLS = 1 << 22  # entries of dense rows worked on at a time
 # Bins of the model's probabilities, four to a factor of ten; the first begins at 0.

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base_arguments import probability, whole
+from ._base_typing import Floats
 from ._continuity_affine import AffineTest, affine_test
 from ._continuity_heads import (
     HeadBound,
@@ -43,8 +44,6 @@ __all__ = [
     "probe_segment",
     "span_of",
 ]
-
-Floats = NDArray[np.float64]
 
 MOST_PAIRS = 2_000_000  # looked at without being asked for more
 STEPS = 40  # of the curve

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_typing import Floats, Ids, Pool
 from ._elicitation_arguments import (
     Options,
     Start,
@@ -34,13 +35,7 @@ from ._elicitation_identification import identify
 from ._elicitation_objective import Objective, Predictor
 from ._elicitation_parameters import Layout, pack_prior
 from ._elicitation_report import ElicitationReport, check_kind, scores
-from ._elicitation_resampling import (
-    FamilyComparison,
-    Pool,
-    bootstrap,
-    compare_families,
-    held_out,
-)
+from ._elicitation_resampling import FamilyComparison, bootstrap, compare_families, held_out
 from ._elicitation_search import Search, search, starting_points
 from ._weights import group_numbers, shares_of, without_weightless
 from .mixture import DirichletMixture
@@ -48,9 +43,6 @@ from .parallel import in_order, job_count, one_blas_thread, workers
 from .rows import as_log_probs
 
 __all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits

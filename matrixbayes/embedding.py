@@ -22,16 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 from . import _continuity_distances as distances
 from . import parallel
 from ._base_arguments import whole
+from ._base_typing import Floats, Ids
 from ._continuity_distances import RowBlock, embedding_block, embedding_pairs, row_pairs
 from ._numbers import floats, wholes
 from ._parallel_progress import bar
 from .rows import as_log_probs
 
 __all__ = ["EMBEDDING_METRICS", "ROW_METRICS", "EmbeddingMap", "Pairs"]
-
-Floats = NDArray[np.float64]
-Numbers = NDArray[np.int64]
-Pool = tuple[Executor | None, int]
 
 ROW_METRICS = (
     "total_variation",
@@ -64,8 +61,8 @@ class Pairs:
         Which distances these are.
     """
 
-    first: Numbers
-    second: Numbers
+    first: Ids
+    second: Ids
     embedding_distance: Floats
     row_distance: Floats
     metric: str
@@ -226,7 +223,7 @@ class EmbeddingMap:
         n_neighbors = whole(n_neighbors, "n_neighbors", 1, n - 1)
         step = max(1, min(distances.MOST_ROWS, distances.CELLS // max(n, 1)))
         cuts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-        nearest: list[Numbers] = []
+        nearest: list[Ids] = []
         with (
             parallel.workers(executor, n_jobs) as pool,
             bar(n, progress, name="neighbours", unit="row") as advance,
@@ -370,7 +367,7 @@ def _check_metrics(metric: str, embedding_metric: str) -> None:
             raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, known))}")
 
 
-def _distinct_below(total: int, n: int, rng: np.random.Generator) -> Numbers:
+def _distinct_below(total: int, n: int, rng: np.random.Generator) -> Ids:
     """n different numbers below `total`, rising."""
     if n > total // 2:
         return np.sort(rng.permutation(total)[:n])
@@ -388,7 +385,7 @@ def _distinct_below(total: int, n: int, rng: np.random.Generator) -> Numbers:
 
 def _block_of(
     embeddings: NDArray[np.floating], a: RowBlock, b: RowBlock, metric: str, embedding_metric: str
-) -> tuple[Numbers, Numbers, Floats, Floats]:
+) -> tuple[Ids, Ids, Floats, Floats]:
     """The pairs of two blocks, or those within one, each once."""
     apart = embedding_block(embeddings, a.cut, b.cut, embedding_metric)
     rows = a.distances(b, metric)
@@ -400,7 +397,7 @@ def _block_of(
     return first, second, apart.ravel(), rows.ravel()
 
 
-def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: str) -> Numbers:
+def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: str) -> Ids:
     """The nearest of all rows to some, (n, n_neighbors); of equally near ones the first."""
     apart = embedding_block(map.embeddings, cut, slice(0, len(map)), embedding_metric)
     apart[np.arange(len(apart)), np.arange(cut.start, cut.stop)] = np.inf
@@ -414,7 +411,7 @@ def _nearest(map: EmbeddingMap, cut: slice, n_neighbors: int, embedding_metric: 
 
 
 def _directly(
-    map: EmbeddingMap, i: Numbers, j: Numbers, metric: str, embedding_metric: str
+    map: EmbeddingMap, i: Ids, j: Ids, metric: str, embedding_metric: str
 ) -> tuple[Floats, Floats]:
     return (
         embedding_pairs(map.embeddings, i, j, embedding_metric),

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import display
 from ._base_arguments import is_whole
+from ._base_typing import Floats, Ids, Seed
 from ._core import posterior_learning
 from ._names import columns_of
 from ._numbers import plain
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from .elicitation import ElicitationReport
 
 __all__ = ["LearningPath", "learning_path"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

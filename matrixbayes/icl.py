@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import display
 from ._base_arguments import probability, whole
+from ._base_typing import Floats, Seed
 from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
 from ._names import counted
 from ._numbers import reals
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["IclCurve", "IclFit", "fit_icl_curve", "icl_curve"]
-
-Floats = NDArray[np.float64]
-Seed = np.random.Generator | int | None
 
 EXACT = 1e-10  # a mean KL that is none: logits in float32, and a concentration at its limit
 LEAST_UNIT = 1e-14  # nats below which a mean KL is rounding

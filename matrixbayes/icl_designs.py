@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from ._base_arguments import probability
+from ._base_typing import Seed
 from ._icl_label_design import LabelCurve, LabelDesign
 from ._icl_prompts import Sequences, Template, strings, whole_numbers
 
 __all__ = ["LabelCurve", "LabelDesign", "flipped_label_design", "unrelated_label_design"]
 
-Seed = np.random.Generator | int | None
 Query = tuple[str, str]
 
 TEMPLATE = "Input: {input}\nLabel: {label}"

@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core
+from ._base_typing import Floats
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._information_evidence import cholesky, laplace
 from .mixture import DirichletMixture
 
 __all__ = ["Information", "information"]
-
-Floats = NDArray[np.float64]
 
 MOST_PARAMETERS = 4000  # a Hessian of 128 MB
 BLOCK_CELLS = 1 << 21

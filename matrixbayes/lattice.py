@@ -13,11 +13,11 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base_typing import Floats
 from ._numbers import reals
 
 __all__ = ["MOST_POINTS", "bernstein", "checked_shares", "durrmeyer", "evaluated", "lattice"]
 
-Floats = NDArray[np.float64]
 Density = Callable[[Floats], ArrayLike]
 
 MOST_POINTS = 200_000

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from . import display
 from ._base_arguments import probability
+from ._base_typing import Floats
 from ._names import columns_of
 from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 
 __all__ = ["PosteriorPath", "posterior_path"]
-
-Floats = NDArray[np.float64]
 
 
 def posterior_path(

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._base_arguments import whole
 from ._base_sequences import checked_history
+from ._base_typing import Floats, Ids, Seed
 from ._huggingface_forward import Batch, Forward, batches_of
 from ._huggingface_prompts import Prompt
 from ._numbers import plain
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["TokenPredictor"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Seed = np.random.Generator | int | None
 
 
 class TokenPredictor:

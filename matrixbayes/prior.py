@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, em, parallel
-from ._base_arguments import generator_of
+from ._base_arguments import generator_of, whole
+from ._base_typing import Floats
 from ._em_shortcomings import shortcomings, unidentified
 from ._em_streams import Data, StreamData
 from ._estimator import Parameters
@@ -25,12 +26,9 @@ from ._estimator_penalty import GammaPrior, Penalty
 from ._estimator_starts import best_split, checked_init, start
 from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
 from ._names import labels_of, string_labels
-from ._numbers import whole
 from .errors import ConvergenceWarning, NotFittedError
 from .information import Information, information
 from .mixture import DirichletMixture
-
-Floats = NDArray[np.float64]
 
 
 class DirichletMixtureEstimator(Parameters):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from . import _core
 from ._base_arguments import whole
 from ._base_k_means import seeds
+from ._base_typing import Floats
 
-Floats = NDArray[np.float64]
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
 
 

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import display
 from ._base_arguments import whole
+from ._base_typing import Floats, Seed
 from ._numbers import reals
 from ._scaling_search import baseline, bayesian, search
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["LAWS", "LawFit", "ScalingFit", "bayesian_law", "fit_scaling_laws"]
-
-Floats = NDArray[np.float64]
-Seed = np.random.Generator | int | None
 
 LAWS = ("original", "sampling", "scoring", "power", "bounded", "logistic")
 BAYESIAN = LAWS[:3]

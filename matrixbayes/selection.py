@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import display, parallel
 from ._base_arguments import generator_of, is_whole
+from ._base_typing import Floats
 from ._em_rows import without_zeros
 from ._numbers import exact_rows, plain
 from ._weights import checked_weights, merged, present, weights_of
@@ -22,8 +22,6 @@ from .prior import DirichletMixtureEstimator
 from .rows import NextTokenRows, as_log_probs
 
 __all__ = ["PriorSelection", "select_prior"]
-
-Floats = NDArray[np.float64]
 
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 COLUMNS = ["n_components", "log_likelihood", "n_parameters", "aic", "bic", "icl"]

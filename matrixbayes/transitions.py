@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _transition_files, display, parallel
-from ._names import Vocabulary, order_of
-from ._numbers import whole
+from ._base_arguments import real, whole
+from ._base_typing import Documents, Floats, Ids
+from ._names import order_of
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,
     checked_prior,
     concentrations,
-    real,
     sparse,
     vocabulary,
 )
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = ["TransitionMatrix"]
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Documents = Sequence[Ids]
 
 MAX_ORDER = 16
 
