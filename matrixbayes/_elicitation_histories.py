@@ -173,3 +173,13 @@ def _from_counts(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
         i = int(np.argmax(totals > MOST_VISITS))
         raise ValueError(f"counts[{i}] sum to {totals[i]:g}; they may sum to 2**53 at most")
     return counts
+
+
+def check_kind(histories: Histories, family: str, discount: float | str) -> None:
+    """Raise where counts are given and the family needs to know the order of the tokens."""
+    if histories.counts is None:
+        return
+    if family != "iid":
+        raise ValueError(f"family {family!r} needs histories of tokens: counts have no order")
+    if discount != 1.0:
+        raise ValueError("a discount needs histories of tokens: counts have no order")

@@ -30,12 +30,14 @@ from ._elicitation_arguments import (
     fold_numbers,
 )
 from ._elicitation_design import FAMILIES, design
-from ._elicitation_histories import Histories, checked_histories
+from ._elicitation_families import FamilyComparison, compare_families
+from ._elicitation_histories import Histories, check_kind, checked_histories
 from ._elicitation_identification import identify
+from ._elicitation_measures import scores
 from ._elicitation_objective import Objective, Predictor
 from ._elicitation_parameters import Layout, pack_prior
-from ._elicitation_report import ElicitationReport, check_kind, scores
-from ._elicitation_resampling import FamilyComparison, bootstrap, compare_families, held_out
+from ._elicitation_report import ElicitationReport
+from ._elicitation_resampling import bootstrap, held_out
 from ._elicitation_search import Search, search, starting_points
 from ._weights import group_numbers, shares_of, without_weightless
 from .mixture import DirichletMixture

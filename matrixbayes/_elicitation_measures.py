@@ -1,0 +1,103 @@
+"""How well a family of priors explains predictions: the measures of a report.
+
+Contents
+    scores                           all of them
+    KLByLength, ElicitationPoints    those that are more than a number
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base_typing import Floats, Ids
+from ._elicitation_histories import Histories
+from ._elicitation_objective import Objective
+from ._elicitation_parameters import Parameters
+from ._rows_divergences import kl_nats
+
+POINTS = 4000  # predictions that a report keeps, at most
+
+
+class KLByLength(NamedTuple):
+    """Mean KL(model || predictive) in nats for each length of history, shortest first."""
+
+    length: Floats
+    n_rows: NDArray[np.int64]
+    mean_kl: Floats
+
+
+class ElicitationPoints(NamedTuple):
+    """Single probabilities, of the model and of the predictive, chosen at random, the same always.
+
+    `last` is the last token of the history: -1 where it is empty, or known by its counts alone.
+    """
+
+    observed: Floats
+    predicted: Floats
+    token: Ids
+    length: Floats
+    last: Ids
+
+
+def scores(
+    objective: Objective, parameters: Parameters, histories: Histories, shares: Floats
+) -> dict[str, Any]:
+    """The measures of fit of an `ElicitationReport`."""
+    n_rows, width = objective.log_probs.shape
+    centre = objective.mass.sum(axis=0)
+    log_centre = np.log(np.where(centre > 0.0, centre, 1.0))
+    many = n_rows * width
+    # at random: an even step would pick the same few tokens of every row where it is whole rows
+    chosen = np.random.default_rng(0).choice(many, min(many, POINTS), replace=False)
+    chosen.sort()
+    kl, points = np.empty(n_rows), []
+    baseline = residual = spread = absolute = 0.0
+    for rows, q, p, divergence in objective.predictions(parameters):
+        kl[rows] = divergence
+        share = shares[rows]
+        log_q = np.log(np.where(q > 0.0, q, 1.0))
+        baseline += float(share @ kl_nats(q, log_q, centre, log_centre))
+        residual += float(share @ np.sum((q - p) ** 2, axis=1))
+        spread += float(share @ np.sum((q - centre) ** 2, axis=1))
+        absolute += float(share @ np.mean(np.abs(q - p), axis=1))
+        first, last = np.searchsorted(chosen, [rows.start * width, rows.stop * width])
+        here = chosen[first:last] - rows.start * width
+        points.append(np.stack([q.ravel()[here], p.ravel()[here]]))
+    r2 = 1.0 - residual / spread if spread > 1e-24 else float(residual <= 1e-12)
+    observed, predicted = np.concatenate(points, axis=1)
+    lengths = histories.lengths
+    return {
+        "mean_kl": max(float(shares @ kl), 0.0),
+        "baseline_kl": max(baseline, 0.0),
+        "r2": r2,
+        "mae": absolute,
+        "kl_by_length": _by_length(lengths, kl, shares),
+        "points": ElicitationPoints(
+            observed,
+            predicted,
+            chosen % width,
+            lengths[chosen // width],
+            _last_tokens(histories)[chosen // width],
+        ),
+    }
+
+
+def _last_tokens(histories: Histories) -> Ids:
+    """The last token of each history, or -1."""
+    last = np.full(histories.n, -1)
+    if histories.tokens is not None and histories.offsets is not None:
+        some = np.diff(histories.offsets) > 0
+        last[some] = histories.tokens[histories.offsets[1:][some] - 1]
+    return last
+
+
+def _by_length(totals: Floats, kl: Floats, shares: Floats) -> KLByLength:
+    """Weighted mean KL of the rows of each length; lengths whose rows all weigh 0 are left out."""
+    length, group, n_rows = np.unique(np.floor(totals), return_inverse=True, return_counts=True)
+    weight = np.bincount(group, shares)
+    known = weight > 0.0
+    mean = np.bincount(group, shares * kl)[known] / weight[known]
+    return KLByLength(length[known], n_rows[known], np.maximum(mean, 0.0))
