@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import display
+from ._base_arguments import whole
 from ._base_sequences import checked
 from ._base_typing import Floats, Seed
 from ._diagnostics_order import (
@@ -185,8 +186,7 @@ def score_card(
     width = checked_predictor(predictor)
     if width != task.n_tokens:
         raise ValueError(f"the model has {width} tokens and the task {task.n_tokens}")
-    if shots < 0:
-        raise ValueError(f"shots is {shots}; it must not be negative")
+    shots = whole(shots, "shots", 0)
     check_options(n_boot, level, N_TESTS)
     generator = np.random.default_rng(rng)
     length = _room(predictor, shots) if length is None else length

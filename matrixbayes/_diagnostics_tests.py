@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._base_arguments import whole
 from ._base_typing import Floats, Ids, Seed
 from ._diagnostics_paths import Null, Paths, nearest, walk
 from ._diagnostics_predictors import checked_predictor
@@ -349,8 +350,7 @@ def sampled(
 ) -> Sampled:
     """The model's paths, the urn nearest to them, and a generator for the rest."""
     check_options(n_boot, level)
-    if max_components < 1:
-        raise ValueError(f"max_components is {max_components}; a prior has one or more")
+    max_components = whole(max_components, "max_components", 1)
     width = checked_predictor(predictor)
     if null is not None and not isinstance(null, DirichletMixture):
         raise TypeError(f"null is a {type(null).__name__}; it must be a DirichletMixture")

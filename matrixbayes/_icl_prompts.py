@@ -104,9 +104,7 @@ class Sequences:
         }
         if len(pools) < 2:
             raise ValueError(f"labels are {list(pools)}; two different ones are needed")
-        (many,) = whole_numbers([n_sequences], "n_sequences")
-        if many < 1:
-            raise ValueError(f"n_sequences is {many}; it must be 1 at least")
+        many = whole(n_sequences, "n_sequences", 1)
         asked = None if queries is None else _asked(queries, pools)
         if not isinstance(balanced, (bool, np.bool_)):
             raise TypeError(f"balanced is {balanced!r}; it must be True or False")

@@ -178,8 +178,7 @@ class TokenPredictor:
         ndarray of int of shape (n, length)
             Column numbers, without the history.
         """
-        if n < 0 or length < 0:
-            raise ValueError(f"n is {n} and length {length}; they must not be negative")
+        n, length = whole(n, "n", 0), whole(length, "length", 0)
         seen = checked_history(history, self.n_tokens, "history")
         draws = np.random.default_rng(rng).random((n, length))
         if draws.size == 0:
