@@ -443,14 +443,14 @@ MUTATIONS = [
     ),
     M(
         "C, views: what getters give may be written to",
-        "csrc/bind/support.c",
+        "csrc/bind/arrays.c",
         "    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);\n",
         "",
         "tests/test_border.py",
     ),
     M(
         "C, whole numbers: above 2^63 - 1 they wrap around",
-        "csrc/bind/support.c",
+        "csrc/bind/arrays.c",
         "held = to_whole ? found <= most : is_double",
         "held = to_whole ? 1 : is_double",
         f"{INPUTS} tests/test_refusals.py",

@@ -61,17 +61,6 @@ PyArrayObject *mb_log_prob_rows(PyObject *object, size_t n_columns);
 /* A new float64 array; its memory is not initialised. */
 PyArrayObject *mb_new_doubles(int ndim, const npy_intp *shape);
 
-/* A new DirichletMixture of `type` with what mb_mixture_new() answers for these
- * arrays, and `tokens`, a checked tuple or None. */
-PyObject *mb_new_mixture(PyTypeObject *type, size_t n_components, size_t n_tokens,
-                         const double *weights, const double *alpha, PyObject *tokens);
-
-/* DirichletMixture.__getnewargs_ex__: what pickle and copy rebuild it from. */
-PyObject *mb_mixture_getnewargs_ex(PyObject *self, PyObject *ignored);
-
-/* The tokens of a DirichletMixture, borrowed: a tuple or None. */
-PyObject *mb_mixture_tokens(PyObject *object);
-
 /* Ends a reference; NULL is ignored.  (Py_XDECREF takes no arrays in the limited API.) */
 static inline void
 mb_release(PyArrayObject *array)
@@ -130,27 +119,15 @@ int mb_find_outside(const mb_range *allowed, size_t n, const double *x, size_t *
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);
 
-/* SufficientStatistics: arrays that nobody else ever holds. */
-typedef struct {
-    PyObject_HEAD PyArrayObject *weight; /* (K,), N_k */
-    PyArrayObject *log_sums;             /* (K, V), S_kv */
-    double log_likelihood;
-    long long n_rows; /* >= 0 */
-} mb_statistics_object;
-
-/* New statistics of `type` with these arrays (stolen, also on failure). */
-PyObject *mb_new_statistics(PyTypeObject *type, PyArrayObject *weight, PyArrayObject *log_sums,
-                            double log_likelihood, long long n_rows);
-
 /* The parts of the module, each in its own file. */
 extern PyMethodDef mb_special_functions[];
 extern PyMethodDef mb_row_functions[];
-extern PyMethodDef mb_em_functions[];
+extern PyMethodDef mb_expectation_functions[];
+extern PyMethodDef mb_maximization_functions[];
 extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_learning_functions[];
-extern PyMethodDef mb_mixture_methods[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;

@@ -16,7 +16,8 @@ module_exec(PyObject *module)
     import_array1(-1);
     if (PyModule_AddFunctions(module, mb_special_functions) < 0 ||
         PyModule_AddFunctions(module, mb_row_functions) < 0 ||
-        PyModule_AddFunctions(module, mb_em_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_expectation_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_maximization_functions) < 0 ||
         PyModule_AddFunctions(module, mb_count_functions) < 0 ||
         PyModule_AddFunctions(module, mb_distance_functions) < 0 ||
         PyModule_AddFunctions(module, mb_divergence_functions) < 0 ||

@@ -1,5 +1,5 @@
 /* The type SufficientStatistics: what an M-step needs to know of any number of rows. */
-#include "bind/bind.h"
+#include "bind/estimator/estimator.h"
 
 #include <limits.h>
 #include <math.h>
@@ -173,14 +173,14 @@ statistics_add(PyObject *left, PyObject *right)
 }
 
 static PyObject *
-get_weight(PyObject *object, void *Py_UNUSED(closure))
+statistics_get_weight(PyObject *object, void *Py_UNUSED(closure))
 {
     PyArrayObject *weight = ((statistics_object *)object)->weight;
     return mb_view(object, 1, PyArray_DIMS(weight), NPY_DOUBLE, mb_data(weight));
 }
 
 static PyObject *
-get_log_sums(PyObject *object, void *Py_UNUSED(closure))
+statistics_get_log_sums(PyObject *object, void *Py_UNUSED(closure))
 {
     PyArrayObject *log_sums = ((statistics_object *)object)->log_sums;
     return mb_view(object, 2, PyArray_DIMS(log_sums), NPY_DOUBLE, mb_data(log_sums));
@@ -190,7 +190,8 @@ static PyObject *
 statistics_reduce(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     statistics_object *self = (statistics_object *)object;
-    PyObject *weight = get_weight(object, NULL), *log_sums = get_log_sums(object, NULL);
+    PyObject *weight = statistics_get_weight(object, NULL),
+             *log_sums = statistics_get_log_sums(object, NULL);
     if (weight == NULL || log_sums == NULL) {
         Py_XDECREF(weight);
         Py_XDECREF(log_sums);
@@ -201,25 +202,25 @@ statistics_reduce(PyObject *object, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-get_log_likelihood(PyObject *self, void *Py_UNUSED(closure))
+statistics_get_log_likelihood(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyFloat_FromDouble(((statistics_object *)self)->log_likelihood);
 }
 
 static PyObject *
-get_n_rows(PyObject *self, void *Py_UNUSED(closure))
+statistics_get_n_rows(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromLongLong(((statistics_object *)self)->n_rows);
 }
 
 static PyGetSetDef statistics_getset[] = {
-    {"weight", get_weight, NULL, "Weight of the rows in each component, shape (K,), read-only.",
-     NULL},
-    {"log_sums", get_log_sums, NULL, "Weighted sums of log-probabilities, shape (K, V), read-only.",
-     NULL},
-    {"log_likelihood", get_log_likelihood, NULL, "Weighted log-likelihood of the rows, nats.",
-     NULL},
-    {"n_rows", get_n_rows, NULL, "Number of rows.", NULL},
+    {"weight", statistics_get_weight, NULL,
+     "Weight of the rows in each component, shape (K,), read-only.", NULL},
+    {"log_sums", statistics_get_log_sums, NULL,
+     "Weighted sums of log-probabilities, shape (K, V), read-only.", NULL},
+    {"log_likelihood", statistics_get_log_likelihood, NULL,
+     "Weighted log-likelihood of the rows, nats.", NULL},
+    {"n_rows", statistics_get_n_rows, NULL, "Number of rows.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -1,6 +1,6 @@
 /* The type DirichletMixture: making, attributes and pickling.  What it computes
- * stands in mixture_methods.c. */
-#include "bind/bind.h"
+ * stands in mixture_methods.c, count_methods.c and sampling.c. */
+#include "bind/mixture/mixture.h"
 #include "core/base/ranges.h"
 
 #include <math.h>
@@ -179,7 +179,7 @@ mixture_dealloc(PyObject *object)
 /* ---- attributes ---------------------------------------------------------------- */
 
 static PyObject *
-get_weights(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_weights(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components};
@@ -187,7 +187,7 @@ get_weights(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-get_alpha(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_alpha(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components, (npy_intp)mixture->n_tokens};
@@ -195,7 +195,7 @@ get_alpha(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-get_concentration(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_concentration(PyObject *self, void *Py_UNUSED(closure))
 {
     mb_mixture *mixture = mb_mixture_of(self);
     npy_intp shape[] = {(npy_intp)mixture->n_components};
@@ -203,19 +203,19 @@ get_concentration(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-get_n_components(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_n_components(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromSize_t(mb_mixture_of(self)->n_components);
 }
 
 static PyObject *
-get_n_tokens(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_n_tokens(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromSize_t(mb_mixture_of(self)->n_tokens);
 }
 
 static PyObject *
-get_tokens(PyObject *self, void *Py_UNUSED(closure))
+mixture_get_tokens(PyObject *self, void *Py_UNUSED(closure))
 {
     return Py_NewRef(mb_mixture_tokens(self));
 }
@@ -223,7 +223,7 @@ get_tokens(PyObject *self, void *Py_UNUSED(closure))
 PyObject *
 mb_mixture_getnewargs_ex(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *weights = get_weights(self, NULL), *alpha = get_alpha(self, NULL);
+    PyObject *weights = mixture_get_weights(self, NULL), *alpha = mixture_get_alpha(self, NULL);
     PyObject *result = NULL;
     if (weights != NULL && alpha != NULL) {
         result = Py_BuildValue("(OO){sO}", weights, alpha, "tokens", mb_mixture_tokens(self));
@@ -262,13 +262,14 @@ mixture_richcompare(PyObject *self, PyObject *other, int op)
 /* ---- the type ------------------------------------------------------------------- */
 
 static PyGetSetDef mixture_getset[] = {
-    {"weights", get_weights, NULL, "Weights of the components, shape (K,), read-only.", NULL},
-    {"alpha", get_alpha, NULL, "Dirichlet parameters, shape (K, V), read-only.", NULL},
-    {"concentration", get_concentration, NULL,
+    {"weights", mixture_get_weights, NULL, "Weights of the components, shape (K,), read-only.",
+     NULL},
+    {"alpha", mixture_get_alpha, NULL, "Dirichlet parameters, shape (K, V), read-only.", NULL},
+    {"concentration", mixture_get_concentration, NULL,
      "Sum of each component's alpha, shape (K,), read-only.", NULL},
-    {"n_components", get_n_components, NULL, "Number of components, K.", NULL},
-    {"n_tokens", get_n_tokens, NULL, "Number of tokens, V.", NULL},
-    {"tokens", get_tokens, NULL, "Names of the V tokens, a tuple, or None.", NULL},
+    {"n_components", mixture_get_n_components, NULL, "Number of components, K.", NULL},
+    {"n_tokens", mixture_get_n_tokens, NULL, "Number of tokens, V.", NULL},
+    {"tokens", mixture_get_tokens, NULL, "Names of the V tokens, a tuple, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

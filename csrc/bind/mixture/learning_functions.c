@@ -5,7 +5,7 @@
 
 /* -1 with ValueError unless counts [V] are finite and >= 0 and tokens [n] are below V. */
 static int
-check(const mb_mixture *mixture, PyArrayObject *counts, PyArrayObject *tokens)
+check_text(const mb_mixture *mixture, PyArrayObject *counts, PyArrayObject *tokens)
 {
     size_t n_tokens = mixture->n_tokens, n = mb_dim(tokens, 0);
     const double *count = mb_data(counts);
@@ -33,7 +33,7 @@ check(const mb_mixture *mixture, PyArrayObject *counts, PyArrayObject *tokens)
 
 /* The two results, (n + 1, V) and (n + 1, 3). */
 static PyObject *
-learn(const mb_mixture *mixture, PyArrayObject *counts, PyArrayObject *tokens)
+learn_text(const mb_mixture *mixture, PyArrayObject *counts, PyArrayObject *tokens)
 {
     size_t n = mb_dim(tokens, 0);
     const npy_intp rows[] = {(npy_intp)n + 1, (npy_intp)mixture->n_tokens};
@@ -72,8 +72,8 @@ posterior_learning(PyObject *module, PyObject *args)
         /* a copy: what was checked is what is read */
         tokens = mb_whole_numbers(tokens_arg, 1, NPY_ARRAY_ENSURECOPY, "tokens");
     }
-    if (tokens != NULL && check(mb_mixture_of(mixture), counts, tokens) == 0) {
-        result = learn(mb_mixture_of(mixture), counts, tokens);
+    if (tokens != NULL && check_text(mb_mixture_of(mixture), counts, tokens) == 0) {
+        result = learn_text(mb_mixture_of(mixture), counts, tokens);
     }
     mb_release(counts);
     mb_release(tokens);

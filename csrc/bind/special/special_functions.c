@@ -99,7 +99,7 @@ typedef void array_function_of_two(size_t n, const double *a, const double *coun
 
 /* Fills `out` from the broadcast pairs; -1 with an exception set. */
 static int
-fill_pairs(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArrayObject *out)
+fill_broadcast(array_function_of_two *function, PyArrayMultiIterObject *pairs, PyArrayObject *out)
 {
     static const mb_range *const allowed[] = {&mb_finite_positive, &mb_finite_not_negative};
     static const char *const names[] = {"a", "n"};
@@ -150,7 +150,7 @@ apply_to_pairs(array_function_of_two *function, const char *name, PyObject *argu
     if (pairs != NULL) {
         PyArrayMultiIterObject *iterator = (PyArrayMultiIterObject *)pairs;
         out = mb_new_doubles(iterator->nd, iterator->dimensions);
-        if (out != NULL && fill_pairs(function, iterator, out) < 0) {
+        if (out != NULL && fill_broadcast(function, iterator, out) < 0) {
             Py_CLEAR(out);
         }
     }

@@ -1,148 +1,10 @@
-/* The halves of EM on rows: expectation() makes SufficientStatistics from a block of
- * rows, maximization() parameters from them; accumulate() serves the start. */
-#include "bind/bind.h"
-#include "core/estimator/expectation.h"
-#include "core/estimator/maximization.h"
+/* The M-step: parameters from statistics of rows or of counts. */
+#include "bind/estimator/estimator.h"
 #include "core/base/mem.h"
 #include "core/base/ranges.h"
+#include "core/estimator/maximization.h"
 
 #include <math.h>
-
-/* A block of rows on its way into statistics. */
-typedef struct {
-    const mb_mixture *mixture; /* NULL: the responsibilities are given */
-    const double *responsibilities, *sample_weight;
-    size_t n_components, n_tokens;
-    mb_log_rows rows;
-} block;
-
-/* The statistics of the block; NULL with an exception. */
-static PyObject *
-run_block(PyTypeObject *type, const block *b)
-{
-    npy_intp shape[] = {(npy_intp)b->n_components, (npy_intp)b->n_tokens};
-    PyArrayObject *weight = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_DOUBLE, 0);
-    PyArrayObject *log_sums = (PyArrayObject *)PyArray_ZEROS(2, shape, NPY_DOUBLE, 0);
-    double *scratch = mb_calloc(mb_expectation_scratch(b->n_components), sizeof(double));
-    if (weight == NULL || log_sums == NULL || scratch == NULL) {
-        mb_release(weight);
-        mb_release(log_sums);
-        mb_free(scratch);
-        return mb_raise(MB_NOMEM, NULL);
-    }
-    mb_sums sums = {mb_data(weight), mb_data(log_sums), 0.0};
-    mb_work work;
-    mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status =
-        b->mixture != NULL
-            ? mb_expectation(b->mixture, &b->rows, b->sample_weight, interrupt, scratch, &sums)
-            : mb_accumulate(b->n_components, b->n_tokens, &b->rows, b->responsibilities, interrupt,
-                            scratch, &sums);
-    mb_end_work(&work);
-    mb_free(scratch);
-    if (status != MB_OK) {
-        mb_release(weight);
-        mb_release(log_sums);
-        return mb_raise(status, NULL);
-    }
-    return mb_new_statistics(type, weight, log_sums, sums.log_likelihood, (long long)b->rows.n);
-}
-
-static mb_log_rows
-as_rows(PyArrayObject *log_probs)
-{
-    mb_log_rows rows = {PyArray_DATA(log_probs), mb_dim(log_probs, 0),
-                        PyArray_TYPE(log_probs) == NPY_DOUBLE};
-    return rows;
-}
-
-/* `arg` as an array of `ndim` axes with one entry a row, each finite and >= 0. */
-static PyArrayObject *
-per_row(PyObject *arg, int ndim, size_t n_rows, const char *name)
-{
-    PyArrayObject *array = mb_doubles(arg, ndim, name);
-    if (array == NULL) {
-        return NULL;
-    }
-    if (mb_dim(array, 0) != n_rows) {
-        PyErr_Format(PyExc_ValueError, "%s has %zu entries for %zu rows", name, mb_dim(array, 0),
-                     n_rows);
-        mb_release(array);
-        return NULL;
-    }
-    size_t wrong, size = (size_t)PyArray_SIZE(array);
-    if (mb_find_outside(&mb_finite_not_negative, size, mb_data(array), &wrong) < 0) {
-        mb_release(array);
-        return NULL;
-    }
-    if (wrong < size) {
-        PyObject *text = PyFloat_FromDouble(mb_data(array)[wrong]);
-        PyErr_Format(PyExc_ValueError, "%s of row %zu is %S; it must be finite and >= 0", name,
-                     n_rows > 0 ? wrong / (size / n_rows) : 0, text);
-        Py_XDECREF(text);
-        mb_release(array);
-        return NULL;
-    }
-    return array;
-}
-
-static PyObject *
-expectation(PyObject *module, PyObject *args)
-{
-    mb_state *state = mb_module_state(module);
-    PyObject *mixture, *rows_arg, *weight_arg = Py_None;
-    if (!PyArg_ParseTuple(args, "O!O|O:expectation", state->mixture, &mixture, &rows_arg,
-                          &weight_arg)) {
-        return NULL;
-    }
-    const mb_mixture *m = mb_mixture_of(mixture);
-    PyArrayObject *log_probs = mb_log_prob_rows(rows_arg, m->n_tokens), *weight = NULL;
-    PyObject *result = NULL;
-    if (log_probs == NULL) {
-        return NULL;
-    }
-    if (weight_arg == Py_None ||
-        (weight = per_row(weight_arg, 1, mb_dim(log_probs, 0), "sample_weight")) != NULL) {
-        block b = {m,
-                   NULL,
-                   weight == NULL ? NULL : mb_data(weight),
-                   m->n_components,
-                   m->n_tokens,
-                   as_rows(log_probs)};
-        result = run_block(state->statistics, &b);
-    }
-    mb_release(weight);
-    mb_release(log_probs);
-    return result;
-}
-
-static PyObject *
-accumulate(PyObject *module, PyObject *args)
-{
-    PyObject *rows_arg, *shares_arg;
-    if (!PyArg_ParseTuple(args, "O!O:accumulate", &PyArray_Type, &rows_arg, &shares_arg)) {
-        return NULL;
-    }
-    PyArrayObject *rows = (PyArrayObject *)rows_arg;
-    size_t n_tokens = PyArray_NDIM(rows) == 2 ? mb_dim(rows, 1) : 0;
-    PyArrayObject *log_probs = mb_log_prob_rows(rows_arg, n_tokens), *shares = NULL;
-    PyObject *result = NULL;
-    if (log_probs == NULL) {
-        return NULL;
-    }
-    shares = per_row(shares_arg, 2, mb_dim(log_probs, 0), "responsibilities");
-    if (shares != NULL && (mb_dim(shares, 1) == 0 || n_tokens == 0)) {
-        PyErr_SetString(PyExc_ValueError, "there must be at least one component and one token");
-    } else if (shares != NULL) {
-        block b = {NULL, mb_data(shares), NULL, mb_dim(shares, 1), n_tokens, as_rows(log_probs)};
-        result = run_block(mb_module_state(module)->statistics, &b);
-    }
-    mb_release(shares);
-    mb_release(log_probs);
-    return result;
-}
-
-/* ---- the M-step -------------------------------------------------------------------------- */
 
 enum { PIECE = 256 /* cells between two thoughts of stopping */ };
 enum { AS_IT_WAS = -1, SETTLED = 0, CAPPED = 1 };
@@ -181,8 +43,8 @@ typedef struct {
 
 /* Component k of rows; one that has (nearly) none of them keeps its alpha. */
 static mb_status
-maximize_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha, double *scratch,
-              int *capped)
+maximize_component_of_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+                           double *scratch, int *capped)
 {
     size_t n_tokens = step->n_tokens;
     double n_rows = 0.0, weight = step->weight[k];
@@ -209,8 +71,8 @@ maximize_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alp
 
 /* Component k of counts; one that no row speaks of keeps its alpha. */
 static mb_status
-maximize_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
-                double *scratch, int *capped)
+maximize_component_of_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+                             double *scratch, int *capped)
 {
     mb_cells cells = step->cells;
     cells.weight += k;
@@ -231,7 +93,7 @@ maximize_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *a
 
 /* All components from `start_arg`: (alpha, outcomes). */
 static PyObject *
-maximize(const m_step *step, PyObject *start_arg)
+maximize_all(const m_step *step, PyObject *start_arg)
 {
     size_t n_components = step->n_components, n_tokens = step->n_tokens;
     PyArrayObject *start = mb_doubles(start_arg, 2, "alpha"), *alpha = NULL, *outcomes = NULL;
@@ -269,8 +131,9 @@ maximize(const m_step *step, PyObject *start_arg)
     for (size_t k = 0; k < n_components && status == MB_OK; k++) {
         int capped = 0;
         double *mine = mb_data(alpha) + k * n_tokens;
-        status = (step->log_sums != NULL ? maximize_rows : maximize_counts)(step, k, interrupt,
-                                                                            mine, scratch, &capped);
+        status = (step->log_sums != NULL
+                      ? maximize_component_of_rows
+                      : maximize_component_of_counts)(step, k, interrupt, mine, scratch, &capped);
         for (size_t v = 0; v < n_tokens; v++) { /* a bound on A may have shrunk the least of all */
             mine[v] = mine[v] < MB_LEAST_ALPHA ? MB_LEAST_ALPHA : mine[v];
         }
@@ -306,7 +169,7 @@ maximization(PyObject *module, PyObject *args)
     step.n_tokens = mb_dim(s->log_sums, 1);
     step.weight = mb_data(s->weight);
     step.log_sums = mb_data(s->log_sums);
-    return maximize(&step, alpha);
+    return maximize_all(&step, alpha);
 }
 
 /* The first cell that is not in order, n_cells where all are: tokens from 0 to n_tokens, counts
@@ -409,7 +272,7 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
                          step.cells.n_cells, mb_dim(counts, 0), mb_dim(weights, 0),
                          mb_dim(weights, 1), step.n_components);
         } else if (check_cells(&step.cells, step.n_components, step.n_tokens) == 0) {
-            result = maximize(&step, (PyObject *)alpha);
+            result = maximize_all(&step, (PyObject *)alpha);
         }
     }
     mb_release(tokens);
@@ -419,13 +282,7 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-PyMethodDef mb_em_functions[] = {
-    {"expectation", expectation, METH_VARARGS,
-     "expectation($module, mixture, log_probs, sample_weight=None, /)\n--\n\n"
-     "SufficientStatistics of rows (n, V), all finite, under a mixture's responsibilities."},
-    {"accumulate", accumulate, METH_VARARGS,
-     "accumulate($module, log_probs, responsibilities, /)\n--\n\n"
-     "SufficientStatistics of rows (n, V) under given responsibilities (n, K); no likelihood."},
+PyMethodDef mb_maximization_functions[] = {
     {"maximization", maximization, METH_VARARGS,
      "maximization($module, statistics, alpha, prior, /)\n--\n\n"
      "The alpha (K, V) that maximise the expected log-likelihood plus, for each component,\n"
