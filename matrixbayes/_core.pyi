@@ -1,7 +1,7 @@
 """Types of the C core; `help` on each name tells the rest."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,14 @@ def digamma_difference(a: ArrayLike, n: ArrayLike, /) -> _Floats: ...
 
 # -- rows ------------------------------------------------------------------------
 
-def log_probs(rows: ArrayLike, *, kind: str, bfloat16: bool = False) -> _Rows: ...
+@overload
+def log_probs(
+    rows: ArrayLike, *, kind: str, bfloat16: bool = False, zeros: Literal[False] = False
+) -> _Rows: ...
+@overload
+def log_probs(
+    rows: ArrayLike, *, kind: str, bfloat16: bool = False, zeros: Literal[True]
+) -> tuple[_Rows, tuple[int, int, int]]: ...
 def check_log_probs(log_probs: _Rows, /) -> tuple[int, int, int]: ...
 def lump_log_probs(log_probs: _Rows, groups: ArrayLike, n_groups: int, /) -> _Rows: ...
 def block_distances(kind: str, a: ArrayLike, b: ArrayLike, /) -> _Floats: ...

@@ -278,6 +278,7 @@ def log_probs() -> Cases:
     yield "log_probs", lambda: function(ROWS, kind="log_probs")
     yield "probs", lambda: function(probs.astype(np.float32), kind="probs")
     yield "strides", lambda: function(probs[::-1, ::1], kind="probs")
+    yield "zeros", lambda: function(probs, kind="probs", zeros=True)
     yield "no rows", lambda: function(probs[:0], kind="probs")
     yield "nan", lambda: fails(ValueError, function, bad, kind="probs")
     yield "infinite", lambda: fails(ValueError, function, logits + np.inf, kind="logits")

@@ -148,6 +148,10 @@ def test_probabilities_and_their_logarithms(
     holes = np.isneginf(np.array(again))
     first = np.argwhere(holes)[0] if holes.any() else (-1, -1)
     assert check_log_probs(again) == (holes.any(axis=1).sum(), *first)
+    for array, kind in ((rows, "probs"), (again, "log_probs"), (again, "logits")):
+        whole, found = log_probs(array, kind=kind, zeros=True)
+        np.testing.assert_array_equal(whole, log_probs(array, kind=kind))
+        assert found == check_log_probs(whole)
 
 
 def test_no_rows() -> None:

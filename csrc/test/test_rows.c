@@ -141,7 +141,8 @@ test_logits(mb_float_type type, size_t n, ptrdiff_t items, size_t offset, double
     }
     mb_row_view view = {first, type, 1, n, 0, stride};
     mb_row_fault fault;
-    mb_status status = mb_log_probs(&view, MB_LOGITS, NULL, out, &fault);
+    mb_row_zeros zeros = {0, 0, 0};
+    mb_status status = mb_log_probs(&view, MB_LOGITS, NULL, out, &zeros, &fault);
     if (items == 0 && !(stored[0] > -INFINITY)) {
         check(status == MB_INVALID && fault.kind == MB_ROW_EMPTY, "empty", (double)n, status, 0);
         return;
@@ -153,6 +154,8 @@ test_logits(mb_float_type type, size_t n, ptrdiff_t items, size_t offset, double
         double tolerance = ulp * (2 + 2 * fabs((double)wanted) + (double)fabsl(high) * 0x1p-20);
         check_near("log-softmax", (double)n, real_at(type, out, v), (double)wanted, tolerance);
     }
+    check(zeros.n_rows == (items != 0 && n > 4) && zeros.column == (zeros.n_rows > 0 ? 3 : 0),
+          "zeros of logits", (double)n, (double)zeros.column, 3);
 }
 
 static void
@@ -200,26 +203,32 @@ test_kinds(mb_float_type type)
             store(type, entry((mb_row_kind)kind, (size_t)i % V), memory + i * size);
         }
         memset(out, 0xff, sizeof out);
-        mb_status status = mb_log_probs(&view, (mb_row_kind)kind, NULL, out, &fault);
+        zeros = (mb_row_zeros){0, 0, 0};
+        mb_status status = mb_log_probs(&view, (mb_row_kind)kind, NULL, out, &zeros, &fault);
         check(status == MB_OK, "kinds", kind, status, MB_OK);
         for (size_t i = 0; i < (size_t)N * V; i++) {
             double wanted = entry((mb_row_kind)kind, i % V);
             wanted = kind == MB_PROBS ? log(wanted) : wanted;
             check_near("kinds", (double)i, real_at(type, out, i), wanted, 1e-6);
         }
+        check(zeros.n_rows == N && zeros.row == 0 && zeros.column == (kind == MB_PROBS ? 4 : 7),
+              "zeros of kinds", kind, (double)zeros.column, 4);
     }
+    zeros = (mb_row_zeros){0, 0, 0};
     view.data = memory;
     for (int i = 0; i < N * V; i++) {
         double p = i / V == 1 ? -1.9453125 : 0; /* row 0 is certain of column 0 */
         store(type, i % V < (i / V == 1 ? 7 : 1) ? p : -INFINITY, memory + i * size);
     }
     view.row_stride = V * size;
-    check(mb_check_log_probs(&view, NULL, out, &zeros, &fault) == MB_OK, "check", type, 0, 0);
+    check(mb_log_probs(&view, MB_LOG_PROBS, NULL, NULL, &zeros, &fault) == MB_OK, "check", type, 0,
+          0);
     check(zeros.n_rows == 3 && zeros.row == 0 && zeros.column == 1, "zeros", type,
           (double)zeros.row, 0);
     view.n_rows = 1;
     view.data = memory + V * size;
-    check(mb_check_log_probs(&view, NULL, out, &zeros, &fault) == MB_OK, "check", type, 0, 0);
+    check(mb_log_probs(&view, MB_LOG_PROBS, NULL, NULL, &zeros, &fault) == MB_OK, "check", type, 0,
+          0);
     check(zeros.n_rows == 4 && zeros.row == 0 && zeros.column == 1, "more zeros", type,
           (double)zeros.row, 0);
 }
@@ -247,7 +256,7 @@ test_fault(mb_float_type type, mb_row_kind kind, double value, mb_row_fault_kind
             store(type, value, memory + ((size_t)2 * V + v) * size);
         }
     }
-    mb_status status = mb_log_probs(&view, kind, NULL, out, &fault);
+    mb_status status = mb_log_probs(&view, kind, NULL, out, &zeros, &fault);
     size_t column = wanted == MB_ROW_EMPTY || wanted == MB_ROW_SUM ? 0 : 33;
     check(status == MB_INVALID, "status of a fault", value, status, MB_INVALID);
     check(fault.kind == wanted, "kind of a fault", value, fault.kind, wanted);
@@ -257,7 +266,7 @@ test_fault(mb_float_type type, mb_row_kind kind, double value, mb_row_fault_kind
               fault.value, value);
     }
     if (kind == MB_LOG_PROBS) {
-        status = mb_check_log_probs(&view, NULL, out, &zeros, &fault);
+        status = mb_log_probs(&view, MB_LOG_PROBS, NULL, NULL, &zeros, &fault);
         check(status == MB_INVALID && fault.kind == wanted, "check", value, status, MB_INVALID);
     }
 }
@@ -293,11 +302,14 @@ test_extremes(void)
     double y[3] = {-DBL_MAX, -DBL_MAX, -INFINITY}, out64[3];
     mb_row_view view = {x, MB_FLOAT32, 1, 3, 0, 4}, view64 = {y, MB_FLOAT64, 1, 3, 0, 8};
     mb_row_fault fault;
+    mb_row_zeros zeros = {0, 0, 0};
 
-    check(mb_log_probs(&view, MB_LOGITS, NULL, out, &fault) == MB_OK, "extremes", 0, 0, 0);
+    check(mb_log_probs(&view, MB_LOGITS, NULL, out, &zeros, &fault) == MB_OK, "extremes", 0, 0, 0);
     check_near("largest", 0, (double)out[0], 0, 0);
     check_near("smallest", 1, (double)out[1], -INFINITY, 0);
-    check(mb_log_probs(&view64, MB_LOGITS, NULL, out64, &fault) == MB_OK, "extremes", 0, 0, 0);
+    check(zeros.n_rows == 1 && zeros.column == 1, "its zero", 1, (double)zeros.column, 1);
+    check(mb_log_probs(&view64, MB_LOGITS, NULL, out64, &zeros, &fault) == MB_OK, "extremes", 0, 0,
+          0);
     check_near("two alike", 0, out64[0], -log(2.0), 1e-15);
     check_near("none", 2, out64[2], -INFINITY, 0);
 }

@@ -162,16 +162,15 @@ raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
 
 /* ---- log_probs and check_log_probs ---------------------------------------- */
 
-/* Goes through the rows: into `out`, which has room for all of them, or,
- * where `zeros` is not NULL, into *zeros with room for one; -1 with an exception set. */
+/* Goes through the rows; `out` has room for all of them, or is NULL where they are only to be
+ * checked.  -1 with an exception set. */
 static int
 run_rows(const mb_row_view *view, mb_row_kind kind, void *out, mb_row_zeros *zeros)
 {
     mb_row_fault fault;
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = zeros == NULL ? mb_log_probs(view, kind, interrupt, out, &fault)
-                                     : mb_check_log_probs(view, interrupt, out, zeros, &fault);
+    mb_status status = mb_log_probs(view, kind, interrupt, out, zeros, &fault);
     mb_end_work(&work);
     if (status == MB_INVALID) {
         raise_fault(&fault, kind, view->type);
@@ -179,8 +178,16 @@ run_rows(const mb_row_view *view, mb_row_kind kind, void *out, mb_row_zeros *zer
     return status != MB_OK ? -1 : 0;
 }
 
+static PyObject *
+zeros_tuple(const mb_row_zeros *zeros)
+{
+    return zeros->n_rows == 0 ? Py_BuildValue("(iii)", 0, -1, -1)
+                              : Py_BuildValue("(nnn)", (Py_ssize_t)zeros->n_rows,
+                                              (Py_ssize_t)zeros->row, (Py_ssize_t)zeros->column);
+}
+
 PyDoc_STRVAR(log_probs_doc,
-             "log_probs($module, rows, *, kind, bfloat16=False)\n--\n\n"
+             "log_probs($module, rows, *, kind, bfloat16=False, zeros=False)\n--\n\n"
              "Log-probabilities of next-token rows.\n\n"
              "Logits get a log-softmax, probabilities a logarithm; log-probabilities are copied.\n"
              "Every row is checked and none is renormalised. Exact zeros become -inf.\n\n"
@@ -190,10 +197,13 @@ PyDoc_STRVAR(log_probs_doc,
              "kind : {'logits', 'log_probs', 'probs'}\n"
              "    What the rows hold; never guessed.\n"
              "bfloat16 : bool\n"
-             "    Whether `rows` are the bits of bfloat16 numbers, as uint16.\n\n"
+             "    Whether `rows` are the bits of bfloat16 numbers, as uint16.\n"
+             "zeros : bool\n"
+             "    Whether to say what `check_log_probs` would say of the result, too.\n\n"
              "Returns\n-------\n"
              "ndarray of shape (N, V)\n"
-             "    A new array in C order, in nats: float64 where `rows` are, else float32.\n\n"
+             "    A new array in C order, in nats: float64 where `rows` are, else float32.  With\n"
+             "    `zeros` a tuple, of it and those three numbers.\n\n"
              "Raises\n------\n"
              "ValueError\n"
              "    At the first row that holds NaN, +inf, a negative probability or a positive\n"
@@ -208,14 +218,15 @@ PyDoc_STRVAR(log_probs_doc,
 static PyObject *
 log_probs(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"rows", "kind", "bfloat16", NULL};
+    static char *names[] = {"rows", "kind", "bfloat16", "zeros", NULL};
     PyObject *object, *kind_name = NULL;
-    int bfloat16 = 0;
+    int bfloat16 = 0, with_zeros = 0;
     mb_row_view view;
     mb_row_kind kind;
+    mb_row_zeros zeros = {0, 0, 0};
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Op:log_probs", names, &object, &kind_name,
-                                     &bfloat16) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Opp:log_probs", names, &object, &kind_name,
+                                     &bfloat16, &with_zeros) ||
         as_kind(kind_name, &kind) < 0) {
         return NULL;
     }
@@ -225,11 +236,12 @@ log_probs(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     out = (PyArrayObject *)PyArray_SimpleNew(2, PyArray_DIMS(rows),
                                              view.type == MB_FLOAT64 ? NPY_DOUBLE : NPY_FLOAT);
-    if (out != NULL && run_rows(&view, kind, PyArray_DATA(out), NULL) < 0) {
+    if (out != NULL && run_rows(&view, kind, PyArray_DATA(out), &zeros) < 0) {
         Py_CLEAR(out);
     }
     mb_release(rows);
-    return (PyObject *)out;
+    return out == NULL || !with_zeros ? (PyObject *)out
+                                      : Py_BuildValue("(NN)", out, zeros_tuple(&zeros));
 }
 
 PyDoc_STRVAR(check_log_probs_doc,
@@ -258,19 +270,9 @@ check_log_probs(PyObject *module, PyObject *object)
     if (rows == NULL) {
         return NULL;
     }
-    void *scratch = mb_calloc(view.n_columns, mb_real_size(view.type));
-    int failed = scratch == NULL || run_rows(&view, MB_LOG_PROBS, scratch, &zeros) < 0;
-    if (scratch == NULL) {
-        mb_raise(MB_NOMEM, NULL);
-    }
-    mb_free(scratch);
+    int failed = run_rows(&view, MB_LOG_PROBS, NULL, &zeros) < 0;
     mb_release(rows);
-    if (failed) {
-        return NULL;
-    }
-    return zeros.n_rows == 0 ? Py_BuildValue("(iii)", 0, -1, -1)
-                             : Py_BuildValue("(nnn)", (Py_ssize_t)zeros.n_rows,
-                                             (Py_ssize_t)zeros.row, (Py_ssize_t)zeros.column);
+    return failed ? NULL : zeros_tuple(&zeros);
 }
 
 /* ---- lump_log_probs -------------------------------------------------------- */

@@ -4,27 +4,30 @@
  * reduction runs in CHAINS at once, which no compiler would do with floating-point numbers by
  * itself; more of them than it unrolls. */
 
-/* The largest of x, but at least -REAL_MAX; NaN is passed over. */
-static REAL
-LOOP(highest)(size_t n, const REAL *x)
+/* Lowers *low to the smallest of x and raises *high to its largest; NaN is passed over. */
+static void
+LOOP(stretch)(size_t n, const REAL *x, REAL *low, REAL *high)
 {
-    REAL lanes[CHAINS];
+    REAL lows[CHAINS], highs[CHAINS];
     size_t i = 0;
     for (size_t l = 0; l < CHAINS; l++) {
-        lanes[l] = -REAL_MAX;
+        lows[l] = *low;
+        highs[l] = *high;
     }
     for (; n - i >= CHAINS; i += CHAINS) {
         for (size_t l = 0; l < CHAINS; l++) {
-            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+            lows[l] = x[i + l] < lows[l] ? x[i + l] : lows[l];
+            highs[l] = x[i + l] > highs[l] ? x[i + l] : highs[l];
         }
     }
     for (; i < n; i++) {
-        lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+        lows[0] = x[i] < lows[0] ? x[i] : lows[0];
+        highs[0] = x[i] > highs[0] ? x[i] : highs[0];
     }
-    for (size_t l = 1; l < CHAINS; l++) {
-        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    for (size_t l = 0; l < CHAINS; l++) {
+        *low = lows[l] < *low ? lows[l] : *low;
+        *high = highs[l] > *high ? highs[l] : *high;
     }
-    return lanes[0];
 }
 
 /* Four at a time in REAL, the rest in double. */

@@ -1,35 +1,24 @@
 /* One row of floats or doubles, included by rows.c for both (hence no guard).
  *
- * The includer defines REAL, its largest number REAL_MAX, NAME(x), x with a suffix, and
- * RUN(x, ...), which calls the loop x of rows_kernel.h for that type. */
-
-/* The first of x that is not in [low, high], so NaN too; n where there is none. */
-static size_t
-NAME(first_outside)(size_t n, const REAL *x, REAL low, REAL high)
-{
-    size_t i = RUN(any_outside, n, x, low, high) ? 0 : n;
-    while (i < n && x[i] >= low && x[i] <= high) {
-        i++;
-    }
-    return i;
-}
+ * The includer defines REAL, its type as a row's REAL_TYPE, its largest number REAL_MAX, NAME(x),
+ * x with a suffix, and RUN(x, ...), which calls the loop x of rows_kernel.h for that type. */
 
 /* ---- Sums of exponentials ----------------------------------------------- */
 
-/* The sum of e^(x - high), high the largest x so far but at least -REAL_MAX. */
+/* What was found in the numbers so far, NaN passed over. */
 typedef struct {
-    REAL high;
-    double sum;
-} NAME(exp_sum);
+    REAL low, high; /* of numbers and the ends of what is finite */
+    double sum;     /* of e^(x - high), or of x where these are probabilities; of NaN, NaN */
+} NAME(summary);
 
-/* Adds what x holds, at most PIECE numbers. */
+/* Adds the exponentials of x, at most PIECE numbers. */
 static void
-NAME(add)(NAME(exp_sum) * total, size_t n, const REAL *x)
+NAME(add)(NAME(summary) * total, size_t n, const REAL *x)
 {
-    REAL high = RUN(highest, n, x), exponentials[PIECE];
-    if (high > total->high) {
-        total->sum *= exp_value((double)total->high - (double)high);
-        total->high = high;
+    REAL before = total->high, exponentials[PIECE];
+    RUN(stretch, n, x, &total->low, &total->high);
+    if (total->high > before) {
+        total->sum *= exp_value((double)before - (double)total->high);
     }
     RUN(exponentials, n, x, total->high, exponentials);
     total->sum += RUN(sum, n, exponentials);
@@ -37,76 +26,107 @@ NAME(add)(NAME(exp_sum) * total, size_t n, const REAL *x)
 
 /* ---- A row -------------------------------------------------------------- */
 
+/* Numbers of a row, at most PIECE: where they are if they are so there, else loaded. */
+static const REAL *
+NAME(numbers)(const mb_row_view *rows, size_t row, size_t from, size_t n, REAL *loaded)
+{
+    const void *data = place(rows, row, from);
+    if (rows->type == REAL_TYPE && rows->column_stride == sizeof(REAL) &&
+        (uintptr_t)data % sizeof(REAL) == 0) {
+        return data;
+    }
+    NAME(load)(rows, row, from, n, loaded);
+    return loaded;
+}
+
+/* The first column of a row that is not in [low, high], so NaN too, and its number; the row's
+ * length where there is none.  The row is x, or where that is NULL still the caller's. */
+static size_t
+NAME(find)(const mb_row_view *rows, size_t row, const REAL *x, REAL low, REAL high, REAL *value)
+{
+    size_t n = rows->n_columns;
+    for (size_t from = 0; from < n; from += PIECE) {
+        size_t size = n - from < PIECE ? n - from : PIECE;
+        REAL loaded[PIECE];
+        const REAL *piece = x != NULL ? x + from : NAME(numbers)(rows, row, from, size, loaded);
+        size_t end = RUN(any_outside, size, piece, low, high) ? size : 0;
+        for (size_t i = 0; i < end; i++) {
+            if (!(piece[i] >= low && piece[i] <= high)) {
+                *value = piece[i];
+                return from + i;
+            }
+        }
+    }
+    return n;
+}
+
 /* x less the logarithm of its total, and less what rounding takes from that,
  * which may be much where x is large. */
 static void
-NAME(normalise)(size_t n, REAL *x, NAME(exp_sum) total)
+NAME(normalise)(size_t n, REAL *x, const NAME(summary) * total)
 {
-    double high = (double)total.high, log_sum = log_value(total.sum);
+    double high = (double)total->high, log_sum = log_value(total->sum);
     REAL rounded = (REAL)(high + log_sum);
     RUN(subtract, n, x, rounded, (REAL)((high - (double)rounded) + log_sum));
 }
 
-/* Refuses a row x whose probabilities have this sum. */
+/* Refuses a row of which this was found, and whose probabilities have this sum. */
 static mb_status
-NAME(examine)(size_t n, const REAL *x, mb_row_kind kind, double sum, mb_row_fault *fault)
+NAME(examine)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x,
+              const NAME(summary) * found, double sum, mb_row_fault *fault)
 {
     REAL low = kind == MB_PROBS ? 0 : -(REAL)INFINITY;
-    REAL high = kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX;
-    /* NaN and infinite logits are in the sum; looking for them takes time. */
-    int suspect = kind != MB_LOGITS || !(sum < INFINITY);
-    size_t column = suspect ? NAME(first_outside)(n, x, low, high) : n;
-    if (column < n) {
-        fault->column = column;
-        fault->value = (double)x[column];
-        fault->kind = fault_of(fault->value);
+    REAL high = kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX, value = 0;
+    *fault = (mb_row_fault){MB_ROW_SUM, row, 0, sum};
+    if (isnan(sum) || found->low < low || found->high > high) {
+        size_t column = NAME(find)(rows, row, x, low, high, &value);
+        if (column < rows->n_columns) { /* unless it was changed meanwhile */
+            *fault = (mb_row_fault){fault_of((double)value), row, column, (double)value};
+        }
         return MB_INVALID;
     }
-    if (sum < NOTHING || (kind != MB_LOGITS && fabs(sum - 1) > MB_ROW_TOLERANCE)) {
-        fault->column = 0;
-        fault->value = sum;
-        fault->kind = sum < NOTHING ? MB_ROW_EMPTY : MB_ROW_SUM;
+    if (sum < NOTHING) {
+        fault->kind = MB_ROW_EMPTY;
         return MB_INVALID;
     }
-    return MB_OK;
+    return kind != MB_LOGITS && fabs(sum - 1) > MB_ROW_TOLERANCE ? MB_INVALID : MB_OK;
 }
 
+/* Into out, unless that is NULL: then log-probabilities are only looked at. */
 static mb_status
 NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, mb_interrupt *interrupt,
-                REAL *out, mb_row_fault *fault)
+                REAL *out, mb_row_zeros *zeros, mb_row_fault *fault)
 {
     size_t n = rows->n_columns;
-    NAME(exp_sum) total = {-REAL_MAX, 0};
+    NAME(summary) total = {REAL_MAX, -REAL_MAX, 0};
     for (size_t from = 0; from < n; from += PIECE) {
         size_t size = n - from < PIECE ? n - from : PIECE;
-        NAME(load)(rows, row, from, size, out + from);
+        REAL loaded[PIECE];
+        const REAL *x = out != NULL ? out + from : NAME(numbers)(rows, row, from, size, loaded);
+        if (out != NULL) {
+            NAME(load)(rows, row, from, size, out + from);
+        }
         if (kind == MB_PROBS) {
-            total.sum += RUN(sum, size, out + from);
+            RUN(stretch, size, x, &total.low, &total.high);
+            total.sum += RUN(sum, size, x);
         } else {
-            NAME(add)(&total, size, out + from);
+            NAME(add)(&total, size, x);
         }
         MB_TRY(mb_ask(interrupt, LOOK_UP * size));
     }
     double sum = kind == MB_LOG_PROBS ? total.sum * exp_value((double)total.high) : total.sum;
-    fault->row = row;
-    MB_TRY(NAME(examine)(n, out, kind, sum, fault));
+    MB_TRY(NAME(examine)(rows, row, kind, out, &total, sum, fault));
+    REAL least = total.low, value; /* what becomes of it says whether there is a zero */
     if (kind == MB_LOGITS) {
-        NAME(normalise)(n, out, total);
+        NAME(normalise)(n, out, &total);
+        NAME(normalise)(1, &least, &total);
     } else if (kind == MB_PROBS) {
         RUN(logarithms, n, out);
+        RUN(logarithms, 1, &least);
     }
-    return MB_OK;
-}
-
-static mb_status
-NAME(check)(const mb_row_view *rows, size_t row, mb_interrupt *interrupt, REAL *scratch,
-            mb_row_zeros *zeros, mb_row_fault *fault)
-{
-    MB_TRY(NAME(log_probs)(rows, MB_LOG_PROBS, row, interrupt, scratch, fault));
-    size_t column = NAME(first_outside)(rows->n_columns, scratch, -REAL_MAX, REAL_MAX);
-    if (column < rows->n_columns && zeros->n_rows++ == 0) {
+    if (least < -REAL_MAX && zeros->n_rows++ == 0) {
         zeros->row = row;
-        zeros->column = column;
+        zeros->column = NAME(find)(rows, row, out, -REAL_MAX, REAL_MAX, &value);
     }
     return MB_OK;
 }
@@ -119,7 +139,7 @@ NAME(log_sum_exp)(size_t n, const REAL *x)
     if (n == 1) { /* as it would be anyway, but at once */
         return x[0];
     }
-    NAME(exp_sum) total = {-REAL_MAX, 0};
+    NAME(summary) total = {REAL_MAX, -REAL_MAX, 0};
     for (size_t from = 0; from < n; from += PIECE) {
         NAME(add)(&total, n - from < PIECE ? n - from : PIECE, x + from);
     }

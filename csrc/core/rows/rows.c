@@ -1,6 +1,7 @@
 /* Rows of any float type and strides, one at a time: loaded in pieces into the
  * result's own row, where they are checked and normalised while the cache holds
- * them.  What is checked is what is kept, even if the caller's memory changes. */
+ * them.  What is checked is what is kept, even if the caller's memory changes.
+ * A row is read once; where a fault is, is looked for only if there is one. */
 #include "core/rows/rows.h"
 
 #include "core/special/half.h"
@@ -126,6 +127,7 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
 /* ---- One row, in float and in double -------------------------------------- */
 
 #define REAL float
+#define REAL_TYPE MB_FLOAT32
 #define REAL_MAX FLT_MAX
 #define NAME(x) x##_float
 #define RUN(x, ...) CHOOSE(x##_float, __VA_ARGS__)
@@ -133,9 +135,11 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
 #undef RUN
 #undef NAME
 #undef REAL_MAX
+#undef REAL_TYPE
 #undef REAL
 
 #define REAL double
+#define REAL_TYPE MB_FLOAT64
 #define REAL_MAX DBL_MAX
 #define NAME(x) x##_double
 #define RUN(x, ...) CHOOSE(x##_double, __VA_ARGS__)
@@ -143,30 +147,24 @@ load_float(const mb_row_view *rows, size_t row, size_t from, size_t n, float *ou
 #undef RUN
 #undef NAME
 #undef REAL_MAX
+#undef REAL_TYPE
 #undef REAL
 
 /* ---- Many rows ------------------------------------------------------------ */
 
 mb_status
 mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt, void *out,
-             mb_row_fault *fault)
+             mb_row_zeros *zeros, mb_row_fault *fault)
 {
     for (size_t row = 0; row < rows->n_rows; row++) {
         size_t at = row * rows->n_columns;
-        MB_TRY(rows->type == MB_FLOAT64
-                   ? log_probs_double(rows, kind, row, interrupt, (double *)out + at, fault)
-                   : log_probs_float(rows, kind, row, interrupt, (float *)out + at, fault));
-    }
-    return MB_OK;
-}
-
-mb_status
-mb_check_log_probs(const mb_row_view *rows, mb_interrupt *interrupt, void *scratch,
-                   mb_row_zeros *zeros, mb_row_fault *fault)
-{
-    for (size_t row = 0; row < rows->n_rows; row++) {
-        MB_TRY(rows->type == MB_FLOAT64 ? check_double(rows, row, interrupt, scratch, zeros, fault)
-                                        : check_float(rows, row, interrupt, scratch, zeros, fault));
+        if (rows->type == MB_FLOAT64) {
+            double *to = out == NULL ? NULL : (double *)out + at;
+            MB_TRY(log_probs_double(rows, kind, row, interrupt, to, zeros, fault));
+        } else {
+            float *to = out == NULL ? NULL : (float *)out + at;
+            MB_TRY(log_probs_float(rows, kind, row, interrupt, to, zeros, fault));
+        }
     }
     return MB_OK;
 }

@@ -10,14 +10,6 @@ typedef enum { MB_FLOAT16, MB_BFLOAT16, MB_FLOAT32, MB_FLOAT64 } mb_float_type;
 
 typedef enum { MB_LOGITS, MB_LOG_PROBS, MB_PROBS } mb_row_kind;
 
-/* What log-probabilities of rows of this type are stored in: double for
- * MB_FLOAT64, float for every other; a *real* below. */
-static inline size_t
-mb_real_size(mb_float_type type)
-{
-    return type == MB_FLOAT64 ? sizeof(double) : sizeof(float);
-}
-
 /* rows [n_rows][n_columns] at any strides (in bytes; also zero, negative or
  * unaligned), n_columns >= 1. */
 typedef struct {
@@ -46,24 +38,22 @@ typedef struct {
     double value;
 } mb_row_fault;
 
-/* The log-probabilities of the rows into out [n_rows][n_columns], C order, reals.  Logits get a log-softmax, whose sum
- * is accumulated in double: floats are at most 1 ulp + 5e-7 off, doubles 1 ulp +
- * 2e-15.  Probabilities get a logarithm, at most 1 ulp off, and exact zeros
- * -inf; log-probabilities are copied.  Nothing is renormalised.
- * MB_INVALID: *fault says why; the rows of out are then partly written. */
-mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt,
-                       void *out, mb_row_fault *fault);
-
 /* Exact zeros: how many rows hold one, and the first row and column with one
  * (of no meaning where there is none). */
 typedef struct {
     size_t n_rows, row, column;
 } mb_row_zeros;
 
-/* Checks the same rows as log-probabilities and adds to *zeros what they hold;
- * scratch is one row of reals.  MB_INVALID as in mb_log_probs(). */
-mb_status mb_check_log_probs(const mb_row_view *rows, mb_interrupt *interrupt, void *scratch,
-                             mb_row_zeros *zeros, mb_row_fault *fault);
+/* The log-probabilities of the rows into out [n_rows][n_columns], C order, doubles
+ * of MB_FLOAT64 and floats of every other type;
+ * what they hold is added to *zeros.  Logits get a log-softmax, whose sum
+ * is accumulated in double: floats are at most 1 ulp + 5e-7 off, doubles 1 ulp +
+ * 2e-15.  Probabilities get a logarithm, at most 1 ulp off, and exact zeros
+ * -inf; log-probabilities are copied, or only checked where out is NULL, as it
+ * may be for them alone.  Nothing is renormalised.
+ * MB_INVALID: *fault says why; the rows of out are then partly written. */
+mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt,
+                       void *out, mb_row_zeros *zeros, mb_row_fault *fault);
 
 /* A partition of columns into groups 0..n_groups, some perhaps empty. */
 typedef struct {
