@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from matrixbayes import DirichletMixture, parallel
+from matrixbayes import DirichletMixture
+from matrixbayes._base import parallel
 from matrixbayes._em_rows import RowData
 
 # rows, tokens, components, and the ratio to reach

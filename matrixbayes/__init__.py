@@ -4,6 +4,7 @@ Names are loaded when they are first used: importing the package costs NumPy and
 the C core, nothing else.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -180,3 +181,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _MovedModules:
+    """Finds modules by names that they once had, after all other finders: old pickles ask."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if name.rpartition(".")[0] != __name__:
+            return None
+        from ._moved import spec_of
+
+        return spec_of(name)
+
+
+sys.meta_path.append(_MovedModules)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 from .embedding import EmbeddingMap
 
 __all__ = ["AffineTest", "affine_test"]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 
 CELLS = 1 << 21  # numbers of a block of rows
 MOST_ROWS = 512  # and rows of it

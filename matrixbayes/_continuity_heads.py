@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._base_typing import Floats
-from ._numbers import plain, reals
+from ._base.numbers import plain, reals
+from ._base.typing import Floats
 from .rows import as_log_probs
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display
-from ._base_typing import Floats
+from ._base import display
+from ._base.typing import Floats
 from ._continuity_affine import AffineTest
 from .embedding import Pairs
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import display
-from ._base_arguments import whole
-from ._base_sequences import checked
-from ._base_typing import Floats, Seed
+from ._base import display
+from ._base.arguments import whole
+from ._base.sequences import checked
+from ._base.typing import Floats, Seed
 from ._diagnostics_order import (
     check_permutations,
     order_of_continuations,

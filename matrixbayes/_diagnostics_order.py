@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base_sequences import checked, checked_history
-from ._base_typing import Floats, Ids, Seed
+from ._base.sequences import checked, checked_history
+from ._base.typing import Floats, Ids, Seed
 from ._diagnostics_paths import continuations, drawn
 from ._diagnostics_predictors import as_rows, checked_predictor
 from ._diagnostics_result import (

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base_sequences import checked, checked_history, seen
-from ._base_typing import Floats, Ids
+from ._base.sequences import checked, checked_history, seen
+from ._base.typing import Floats, Ids
 from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
 from ._rows_divergences import divergences
 from ._windtunnel_tasks import Urns

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_sequences import checked_history
-from ._base_typing import Floats, Ids, Seed
+from ._base.sequences import checked_history
+from ._base.typing import Floats, Ids, Seed
 from ._windtunnel_tasks import Urns
 from .mixture import DirichletMixture
 from .rows import as_log_probs

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from . import display
-from ._base_arguments import probability
-from ._base_typing import Floats
+from ._base import display
+from ._base.arguments import probability
+from ._base.typing import Floats
 from .mixture import DirichletMixture
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base_sequences import seen
-from ._base_typing import Floats, Ids
+from ._base.sequences import seen
+from ._base.typing import Floats, Ids
 from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
 from .mixture import DirichletMixture
 

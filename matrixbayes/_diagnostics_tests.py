@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base_arguments import whole
-from ._base_typing import Floats, Ids, Seed
+from ._base.arguments import whole
+from ._base.numbers import reals
+from ._base.typing import Floats, Ids, Seed
 from ._diagnostics_paths import Null, Paths, nearest, walk
 from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import (
@@ -32,7 +33,6 @@ from ._diagnostics_statistics import (
     learning_figures,
     martingale_figures,
 )
-from ._numbers import reals
 from .mixture import DirichletMixture
 
 __all__ = [

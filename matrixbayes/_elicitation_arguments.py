@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from ._base_arguments import probability, whole
-from ._base_typing import Floats, Ids
+from ._base.arguments import probability, whole
+from ._base.tokens import difference
+from ._base.typing import Floats, Ids
 from ._elicitation_design import FAMILIES
 from ._elicitation_parameters import TEMPERATURE_RANGE
-from ._names import difference
 from .mixture import DirichletMixture
 
 __all__ = [

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._elicitation_histories import Histories
 
 if TYPE_CHECKING:

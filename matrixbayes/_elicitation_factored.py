@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._elicitation_design import BLOCK_ENTRIES, row_sums, spread, summed
 
 __all__ = ["FactoredDivergence"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display
-from ._base_typing import Floats, Ids
+from ._base import display
+from ._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
     from ._elicitation_report import ElicitationReport

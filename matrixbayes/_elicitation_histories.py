@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats, Ids
-from ._names import columns_in, labels_of, numbers_of, order_of
-from ._numbers import exact_rows, is_named, plain, reals
+from ._base.numbers import exact_rows, is_named, plain, reals
+from ._base.tokens import columns_in, labels_of, numbers_of, order_of
+from ._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

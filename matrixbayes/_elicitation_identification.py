@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._elicitation_parameters import Layout
 
 __all__ = ["Identification", "PriorWidths", "identify"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._elicitation_histories import Histories
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Parameters

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
 from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 
 __all__ = ["TEMPERATURE_RANGE", "Layout", "Parameters", "pack_prior", "unpack_prior"]
 

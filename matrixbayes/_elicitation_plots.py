@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
+from ._base.style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

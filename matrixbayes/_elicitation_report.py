@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import display
-from ._base_typing import Floats
+from ._base import display
+from ._base.typing import Floats
 from ._elicitation_design import design
 from ._elicitation_histories import Histories, check_kind, checked_histories
 from ._elicitation_identification import Identification

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._elicitation_design import Rows, summed
 
 __all__ = ["PartRows", "Slopes", "State"]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_k_means import Points, groups
-from ._base_typing import Floats
+from ._base.k_means import Points, groups
+from ._base.typing import Floats
 from ._elicitation_design import BLOCK_ENTRIES, summed
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Layout, pack_prior

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, parallel
-from ._base_typing import Floats
+from . import _core
+from ._base import parallel
+from ._base.numbers import exact_rows, is_named, plain, reals
+from ._base.typing import Floats
 from ._estimator_statistics import CountStatistics
-from ._numbers import exact_rows, is_named, plain, reals
 from .errors import ArgumentError
 from .mixture import DirichletMixture
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, parallel
-from ._base_typing import Floats
+from . import _core
+from ._base import parallel
+from ._base.typing import Floats
 from .mixture import DirichletMixture
 
 FLOOR = 1e-12  # what zeros="floor" puts in the place of a smaller probability

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import parallel
-from ._base_typing import Floats
+from ._base import parallel
+from ._base.numbers import exact_rows, plain
+from ._base.tokens import columns_in, labels_of, order_of, string_labels
+from ._base.typing import Floats
+from ._base.weights import weights_of
 from ._em_counts import CountData, encode
 from ._em_rows import RowData, without_zeros
-from ._names import columns_in, labels_of, order_of, string_labels
-from ._numbers import exact_rows, plain
-from ._weights import weights_of
 from .mixture import DirichletMixture
 from .rows import as_log_probs
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import parallel
+from ._base import parallel
+from ._base.weights import checked_weights
 from ._em_streams import StreamData, stated, there_of
-from ._weights import checked_weights
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:

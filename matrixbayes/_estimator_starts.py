@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import parallel
-from ._base_k_means import Points, groups
-from ._base_typing import Floats
+from ._base import parallel
+from ._base.k_means import Points, groups
+from ._base.numbers import reals
+from ._base.tokens import order_of
+from ._base.typing import Floats
+from ._base.weights import merged, n_units
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._em_streams import Data, StreamData
 from ._estimator_penalty import Penalty
-from ._names import order_of
-from ._numbers import reals
-from ._weights import merged, n_units
 from .em import best, fit, maximization
 from .mixture import DirichletMixture
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats
+from ._base.typing import Floats
 from .mixture import DirichletMixture
 
 

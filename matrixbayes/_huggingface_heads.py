@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 
 __all__ = ["embed_of", "head_of"]
 

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_arguments import is_whole
-from ._numbers import plain
+from ._base.arguments import is_whole
+from ._base.numbers import plain
 from .errors import ArgumentError
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import display
-from ._base_typing import Floats, Ids, Seed
+from ._base import display
+from ._base.typing import Floats, Ids, Seed
 from .icl import IclFit, fit_icl_curve
 from .rows import as_log_probs
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_style import (
+from ._base.style import (
     COLOURS,
     GREY,
     MARKERS,
@@ -22,7 +22,7 @@ from ._base_style import (
     token_name,
     whole_numbers,
 )
-from ._base_typing import Floats
+from ._base.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._base_arguments import whole
+from ._base.arguments import whole
 
 __all__ = ["Sequences", "Template", "strings", "whole_numbers"]
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._base_typing import Floats
-from ._numbers import reals
-from ._weights import group_numbers, n_units, shares_of
+from ._base.numbers import reals
+from ._base.typing import Floats
+from ._base.weights import group_numbers, n_units, shares_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 

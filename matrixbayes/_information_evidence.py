@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._estimator_statistics import CountStatistics, Statistics

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_style import (
+from ._base.numbers import reals
+from ._base.style import (
     COLOURS,
     GREY,
     MARKERS,
@@ -29,7 +30,6 @@ from ._base_style import (
     token_columns,
     token_name,
 )
-from ._numbers import reals
 from .rows import as_log_probs
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 
 __all__ = ["divergences", "entropy_nats", "kl_nats"]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._base.numbers import plain, reals, wholes
+from ._base.tokens import string_labels
 from ._core import log_probs
-from ._names import string_labels
-from ._numbers import plain, reals, wholes
 
 __all__ = ["as_floats", "flat_logits", "log_probs_of", "rows_of_generate"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._numbers import floats, wholes
+from ._base.numbers import floats, wholes
 
 __all__ = [
     "PER_ROW",

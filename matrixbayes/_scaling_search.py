@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 
 __all__ = ["Law", "baseline", "bayesian", "search"]
 

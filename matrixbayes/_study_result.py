@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._base.display import percent, show
 from ._study_shots import Divergence, ShotStudy, aligned
-from .display import percent, show
 
 if TYPE_CHECKING:
     from .elicitation import ElicitationReport

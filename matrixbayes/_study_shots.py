@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._rows_divergences import divergences
 
 if TYPE_CHECKING:

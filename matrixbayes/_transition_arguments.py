@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_arguments import whole
-from ._base_typing import Ids
-from ._names import Vocabulary, counted, order_of, token_names
-from ._numbers import entries, exact_rows, is_named, plain, reals
+from ._base.arguments import whole
+from ._base.numbers import entries, exact_rows, is_named, plain, reals
+from ._base.tokens import Vocabulary, counted, order_of, token_names
+from ._base.typing import Ids
 from ._transition_prior import Concentration
 from .errors import ArgumentError
 from .mixture import DirichletMixture

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ._base_typing import Documents, Floats, Ids
+from ._base.typing import Documents, Floats, Ids
 from ._core import TransitionCounts
 from ._transition_counts import Levels, count, distinct
 from ._transition_fit import fit_backoff

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Documents, Ids
+from ._base.numbers import reals
+from ._base.typing import Documents, Ids
 from ._core import TransitionCounts
-from ._numbers import reals
 from ._transition_discount import RealCounts
 
 __all__ = ["Levels", "count", "distinct", "of_pairs", "pair_blocks", "pairs"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from ._core import FadingCounts, TransitionCounts
 
 __all__ = ["RealCounts"]

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base.files import require
+from ._base.mapped import open_mapped, write_mapped
+from ._base.tokens import Vocabulary
 from ._core import TransitionCounts
-from ._io_mapped import open_mapped, write_mapped
-from ._names import Vocabulary
 from ._transition_backoff import BackoffRows
 from ._transition_counts import Levels
 from ._transition_discount import RealCounts
 from ._transition_prior import Concentration, SharedPrior
 from ._transition_shared import SharedRows
-from .io import require
 from .mixture import DirichletMixture
 
 __all__ = ["Saved", "read", "write"]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._core import TransitionCounts
 from ._transition_counts import BLOCK, pair_blocks
 from ._transition_discount import RealCounts

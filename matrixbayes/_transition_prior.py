@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from .mixture import DirichletMixture
 
 __all__ = ["Concentration", "Entries", "SharedPrior", "log_evidence", "posterior_weights", "sums"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._base_typing import Documents, Floats, Ids
+from ._base.typing import Documents, Floats, Ids
 from ._core import TransitionCounts
 from ._transition_counts import count, distinct, pair_blocks, pairs
 from ._transition_discount import RealCounts

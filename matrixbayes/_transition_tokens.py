@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._base_typing import Ids
-from ._names import Vocabulary
-from ._numbers import plain
+from ._base.numbers import plain
+from ._base.tokens import Vocabulary
+from ._base.typing import Ids
 
 __all__ = ["contexts_of", "documents_of"]
 

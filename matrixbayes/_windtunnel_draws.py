@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._base_typing import Floats, Ids
+from ._base.typing import Floats, Ids
 from .mixture import DirichletMixture
 
 __all__ = ["components", "from_urn", "possible"]

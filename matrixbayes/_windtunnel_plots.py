@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_style import (
+from ._base.style import (
     COLOURS,
     MARKERS,
     STYLES,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import display
-from ._base_sequences import BLOCK_NUMBERS, checked
-from ._base_typing import Floats, Ids, Seed
-from ._numbers import plain
+from ._base import display
+from ._base.numbers import plain
+from ._base.sequences import BLOCK_NUMBERS, checked
+from ._base.typing import Floats, Ids, Seed
 from ._rows_divergences import entropy_nats, kl_nats
 from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor

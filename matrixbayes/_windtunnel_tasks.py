@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base_arguments import probability, whole
-from ._base_sequences import (
+from ._base.arguments import probability, whole
+from ._base.sequences import (
     BLOCK_NUMBERS,
     checked,
     chosen,
@@ -24,7 +24,7 @@ from ._base_sequences import (
     log_sum_exp,
     seen,
 )
-from ._base_typing import Floats, Ids, Seed
+from ._base.typing import Floats, Ids, Seed
 from ._windtunnel_draws import components, from_urn, possible
 from .mixture import DirichletMixture
 

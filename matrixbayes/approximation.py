@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import display
-from ._base_typing import Floats
-from ._numbers import reals
+from ._base import display
+from ._base.numbers import reals
+from ._base.typing import Floats
 from .lattice import MOST_POINTS, Density, bernstein, evaluated, lattice
 from .mixture import DirichletMixture
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import display
-from ._base_typing import Floats, Ids
-from ._names import columns_in, order_of
-from ._numbers import plain
+from ._base import display
+from ._base.numbers import plain
+from ._base.tokens import columns_in, order_of
+from ._base.typing import Floats, Ids
+from ._base.weights import shares_of, weighted_mean
 from ._rows_divergences import entropy_nats, kl_nats
-from ._weights import shares_of, weighted_mean
 from .rows import NextTokenRows, as_log_probs
 from .transitions import TransitionMatrix
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_arguments import probability, whole
-from ._base_typing import Floats
+from ._base.arguments import probability, whole
+from ._base.typing import Floats
 from ._continuity_affine import AffineTest, affine_test
 from ._continuity_heads import (
     HeadBound,

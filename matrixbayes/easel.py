@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import io
+from ._base import files
 from .mixture import DirichletMixture
 
 __all__ = ["read_easel", "write_easel"]
@@ -91,7 +91,7 @@ def write_easel(mixture: DirichletMixture, path: str | os.PathLike[str]) -> None
         lines.insert(0, "# " + " ".join(ascii(token)[1:-1] for token in mixture.tokens))
     for weight, alpha in zip(mixture.weights, mixture.alpha, strict=True):
         lines.append(" ".join(repr(float(x)) for x in (weight, *alpha)))
-    io.write_text(path, "\n".join(lines) + "\n")
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 def _words(name: str) -> Iterator[tuple[int, str]]:

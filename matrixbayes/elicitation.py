@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_typing import Floats, Ids, Pool
+from ._base.parallel import in_order, job_count, one_blas_thread, workers
+from ._base.typing import Floats, Ids, Pool
+from ._base.weights import group_numbers, shares_of, without_weightless
 from ._elicitation_arguments import (
     Options,
     Start,
@@ -39,9 +41,7 @@ from ._elicitation_parameters import Layout, pack_prior
 from ._elicitation_report import ElicitationReport
 from ._elicitation_resampling import bootstrap, held_out
 from ._elicitation_search import Search, search, starting_points
-from ._weights import group_numbers, shares_of, without_weightless
 from .mixture import DirichletMixture
-from .parallel import in_order, job_count, one_blas_thread, workers
 from .rows import as_log_probs
 
 __all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._em_streams import Data
 from ._estimator_penalty import GammaPrior as GammaPrior  # pickles from before look here
 from ._estimator_penalty import Penalty

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _continuity_distances as distances
-from . import parallel
-from ._base_arguments import whole
-from ._base_typing import Floats, Ids
+from ._base import parallel
+from ._base.arguments import whole
+from ._base.numbers import floats, wholes
+from ._base.progress import bar
+from ._base.typing import Floats, Ids
 from ._continuity_distances import RowBlock, embedding_block, embedding_pairs, row_pairs
-from ._numbers import floats, wholes
-from ._parallel_progress import bar
 from .rows import as_log_probs
 
 __all__ = ["EMBEDDING_METRICS", "ROW_METRICS", "EmbeddingMap", "Pairs"]

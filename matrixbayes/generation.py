@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import display
-from ._base_arguments import is_whole
-from ._base_typing import Floats, Ids, Seed
+from ._base import display
+from ._base.arguments import is_whole
+from ._base.numbers import plain
+from ._base.tokens import columns_of
+from ._base.typing import Floats, Ids, Seed
 from ._core import posterior_learning
-from ._names import columns_of
-from ._numbers import plain
 from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base_arguments import whole
+from ._base.arguments import whole
+from ._base.progress import bar
 from ._huggingface_answers import Columns, Other, Vocab, make_columns
 from ._huggingface_forward import Forward, batches_of
 from ._huggingface_kept import Kept, kept_sizes
@@ -28,7 +29,6 @@ from ._huggingface_prompts import (
     first_of_equals,
     untouched,
 )
-from ._parallel_progress import bar
 from .rows import NextTokenRows
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import display
-from ._base_arguments import probability, whole
-from ._base_typing import Floats, Seed
+from ._base import display
+from ._base.arguments import probability, whole
+from ._base.numbers import reals
+from ._base.tokens import counted
+from ._base.typing import Floats, Seed
 from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
-from ._names import counted
-from ._numbers import reals
 from .mixture import DirichletMixture
 
 if TYPE_CHECKING:

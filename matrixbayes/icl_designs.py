@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base_arguments import probability
-from ._base_typing import Seed
+from ._base.arguments import probability
+from ._base.typing import Seed
 from ._icl_label_design import LabelCurve, LabelDesign
 from ._icl_prompts import Sequences, Template, strings, whole_numbers
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _core
-from ._base_typing import Floats
+from ._base.typing import Floats
 from ._em_counts import CountData
 from ._em_rows import RowData
 from ._information_evidence import cholesky, laplace

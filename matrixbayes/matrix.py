@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display
-from ._base_arguments import probability
-from ._base_typing import Floats
-from ._names import columns_of
+from ._base import display
+from ._base.arguments import probability
+from ._base.tokens import columns_of
+from ._base.typing import Floats
 from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, display, interop, io, lattice
-from ._base_arguments import probability, whole
-from ._names import column_of, columns_in, counted, labels_of, order_of, string_labels
-from ._numbers import plain, reals
-from ._weights import without_weightless
+from . import _core, interop, lattice
+from ._base import display, files
+from ._base.arguments import probability, whole
+from ._base.numbers import plain, reals
+from ._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
+from ._base.weights import without_weightless
 from .reduction import Reduction, reduce
 from .rows import as_log_probs
 
@@ -431,7 +432,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         """Write the mixture to one safetensors file, all or nothing."""
         tokens = None if self.tokens is None else list(self.tokens)
         header = {"format": FORMAT, "version": VERSION, "tokens": tokens}
-        io.write(path, {"weights": self.weights, "alpha": self.alpha}, header)
+        files.write(path, {"weights": self.weights, "alpha": self.alpha}, header)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DirichletMixture:
@@ -442,8 +443,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         ValueError
             The file is damaged, or does not hold a mixture.
         """
-        arrays, header = io.read(path, FORMAT)
-        io.require(path, header, VERSION)
+        arrays, header = files.read(path, FORMAT)
+        files.require(path, header, VERSION)
         if set(arrays) != {"weights", "alpha"}:
             raise ValueError(f"{os.fspath(path)} does not hold a mixture")
         try:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._base_arguments import whole
-from ._base_k_means import seeds
-from ._base_typing import Floats
+from ._base.arguments import whole
+from ._base.k_means import seeds
+from ._base.typing import Floats
 
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
 

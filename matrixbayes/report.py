@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._base.display import show
 from ._report_page import page
 from ._report_sections import sections_of
 from ._study_result import summary
-from .display import show
 
 if TYPE_CHECKING:
     from ._report_figures import Picture

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _rows_parts as parts
-from . import display, io
-from ._names import columns_in, labels_of, order_of, string_labels, token_names
+from ._base import display, files
+from ._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
 from ._rows_ingest import flat_logits, log_probs_of, rows_of_generate
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         tokens = None if self.tokens is None else list(self.tokens)
         header = {"format": FORMAT, "version": VERSION, "tokens": tokens, "meta": self.meta}
-        io.write(path, arrays, header)
+        files.write(path, arrays, header)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NextTokenRows:
@@ -350,8 +350,8 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         ValueError
             The file is damaged, or is not one of rows.
         """
-        arrays, header = io.read(path, FORMAT)
-        io.require(path, header, VERSION)
+        arrays, header = files.read(path, FORMAT)
+        files.require(path, header, VERSION)
         names = {"log_probs", "token_ids", "input_ids", "offsets", "hidden"}
         tokens, meta = header.get("tokens"), header.get("meta")
         if "log_probs" not in arrays or set(arrays) - names or not isinstance(meta, dict):

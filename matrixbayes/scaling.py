@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import display
-from ._base_arguments import whole
-from ._base_typing import Floats, Seed
-from ._numbers import reals
+from ._base import display
+from ._base.arguments import whole
+from ._base.numbers import reals
+from ._base.typing import Floats, Seed
 from ._scaling_search import baseline, bayesian, search
 
 if TYPE_CHECKING:

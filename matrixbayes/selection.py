@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import display, parallel
-from ._base_arguments import generator_of, is_whole
-from ._base_typing import Floats
+from ._base import display, parallel
+from ._base.arguments import generator_of, is_whole
+from ._base.numbers import exact_rows, plain
+from ._base.typing import Floats
+from ._base.weights import checked_weights, merged, present, weights_of
 from ._em_rows import without_zeros
-from ._numbers import exact_rows, plain
-from ._weights import checked_weights, merged, present, weights_of
 from .errors import ConvergenceWarning
 from .mixture import DirichletMixture
 from .prior import DirichletMixtureEstimator

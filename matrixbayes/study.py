@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._names import columns_in, order_of
+from ._base.tokens import columns_in, order_of
 from ._study_inputs import BUNDLED, Shots, UsageError, load_model, read_shots
 from ._study_result import StudyResult
 from ._study_shots import follow

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, _transition_files, display, parallel
-from ._base_arguments import real, whole
-from ._base_typing import Documents, Floats, Ids
-from ._names import order_of
+from . import _core, _transition_files
+from ._base import display, parallel
+from ._base.arguments import real, whole
+from ._base.tokens import order_of
+from ._base.typing import Documents, Floats, Ids
 from ._transition_arguments import (
     MAX_TOKENS,
     check_counts,

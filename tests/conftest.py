@@ -76,8 +76,8 @@ def run_python(tmp_path: Path) -> Callable[..., str]:
 
 # Where work is cut, and sizes at which a test of some hundred rows has many pieces.
 SMALL = {
-    "parallel.BLOCK_COST": 1,
-    "parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
+    "_base.parallel.BLOCK_COST": 1,
+    "_base.parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
     "information.BLOCK_CELLS": 64,
     "_continuity_distances.CELLS": 512,
     "_continuity_distances.MOST_ROWS": 16,
@@ -106,9 +106,11 @@ class ManyBlocks:
     @contextmanager
     def on(self, client: Any) -> Iterator[None]:
         """The same sizes in the worker processes of a Dask cluster."""
-        from matrixbayes import parallel
+        from matrixbayes._base import parallel
 
-        whole = {name: self.whole[f"parallel.{name}"] for name in ("BLOCK_COST", "LEAST_ROWS")}
+        whole = {
+            name: self.whole[f"_base.parallel.{name}"] for name in ("BLOCK_COST", "LEAST_ROWS")
+        }
         try:
             for name in whole:
                 client.run(setattr, parallel, name, getattr(parallel, name))
@@ -141,18 +143,16 @@ def many_blocks(
     comes after the first block agree to the last bit.
     """
     blocks = ManyBlocks()
-    names = {name.split(".")[0] for name in SMALL} | set(USERS)
+    names = {name.rpartition(".")[0] for name in SMALL} | set(USERS)
     modules = [importlib.import_module(f"matrixbayes.{name}") for name in sorted(names)]
     for place, size in SMALL.items():
-        home, name = place.split(".")
+        home, _, name = place.rpartition(".")
         whole = getattr(importlib.import_module(f"matrixbayes.{home}"), name)
         blocks.whole[place] = whole
         for module in modules:
-            if module.__name__ == f"matrixbayes.{home}" or (
-                home.startswith("_") and getattr(module, name, None) is whole
-            ):
+            if getattr(module, name, None) is whole:
                 monkeypatch.setattr(module, name, size)
-    from matrixbayes import parallel
+    from matrixbayes._base import parallel
 
     in_order, merge = parallel.in_order, parallel.merge
 

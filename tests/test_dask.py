@@ -12,12 +12,8 @@ import pytest
 import reference
 from scipy.special import logsumexp
 
-from matrixbayes import (
-    DirichletMixture,
-    DirichletMixtureEstimator,
-    TransitionMatrix,
-    parallel,
-)
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, TransitionMatrix
+from matrixbayes._base import parallel
 
 pytest.importorskip("distributed")
 import dask.array as da

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from scipy.special import gammaln, softmax
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from matrixbayes._base.parallel import one_blas_thread
 from matrixbayes._elicitation_design import design
 from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._elicitation_identification import identify
@@ -21,7 +22,6 @@ from matrixbayes._elicitation_parameters import Layout, pack_prior, unpack_prior
 from matrixbayes._elicitation_search import search, starting_points
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.mixture import DirichletMixture
-from matrixbayes.parallel import one_blas_thread
 from matrixbayes.rows import NextTokenRows
 
 PRIORS = {

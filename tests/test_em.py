@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from matrixbayes import DirichletMixture, SufficientStatistics, _core, em, parallel
+from matrixbayes import DirichletMixture, SufficientStatistics, _core, em
+from matrixbayes._base import parallel
 from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 

@@ -18,7 +18,7 @@ from toy_models import (
 )
 
 from matrixbayes import _huggingface_progress as progress_module
-from matrixbayes import _parallel_progress as bar_module
+from matrixbayes._base import progress as bar_module
 from matrixbayes._huggingface_forward import Forward
 from matrixbayes.huggingface import collect, preflight
 

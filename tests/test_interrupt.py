@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from matrixbayes import _core
-from matrixbayes.parallel import workers
+from matrixbayes._base.parallel import workers
 
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 

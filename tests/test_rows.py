@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from scipy.special import log_softmax
 
-from matrixbayes import io
+from matrixbayes._base import files
 from matrixbayes.rows import NextTokenRows, as_log_probs
 
 P = np.array([[0.1, 0.2, 0.7], [0.25, 0.25, 0.5], [0.0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]])
@@ -329,10 +329,10 @@ def test_files(rows: NextTokenRows, tmp_path: Path) -> None:
 
 def break_file(path: Path, **changes: Any) -> None:
     """The file of rows with some of its parts changed."""
-    arrays, header = io.read(path, "matrixbayes.rows")
+    arrays, header = files.read(path, "matrixbayes.rows")
     for name, value in changes.items():
         (arrays if isinstance(value, np.ndarray) else header)[name] = value
-    io.write(path, arrays, header)
+    files.write(path, arrays, header)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import reference
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em, parallel
-from matrixbayes._base_k_means import Points, groups
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em
+from matrixbayes._base import parallel
+from matrixbayes._base.k_means import Points, groups
 from matrixbayes._em_counts import CountData
 from matrixbayes._em_rows import RowData
 

@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.special import logsumexp
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, parallel
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator
+from matrixbayes._base import parallel
 from matrixbayes._em_streams import StreamData
 
 TRUTH = DirichletMixture([0.6, 0.4], [[8.0, 1.0, 2.0, 1.0], [0.5, 3.0, 1.0, 4.0]])

@@ -15,12 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import (
-    DirichletMixture,
-    DirichletMixtureEstimator,
-    _estimator_starts,
-    _weights,
-)
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _estimator_starts
+from matrixbayes._base import weights as _weights
 from matrixbayes._em_rows import RowData
 from matrixbayes._estimator_penalty import Penalty
 

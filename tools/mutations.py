@@ -46,49 +46,49 @@ FAMILIES = "tests/test_elicitation_families.py"
 BOUNDS = "tests/test_bounds.py"
 STARTS = "tests/test_starts.py"
 WEIGHTS = "tests/test_weights.py"
-INPUTS = "tests/test_inputs.py"
+INPUTS = "tests/base/test_inputs.py"
 ERRORS = "tests/test_standard_errors.py"
 
 MUTATIONS = [
     # -- what comes after the first block
     M(
         "merge: the first part alone",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "    total = stack.pop()[1]\n",
         "    return stack[0][1]\n    total = stack.pop()[1]\n",
         f"{EM} -k same_bits_for",
     ),
     M(
         "blocks: the first slice alone",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "for start in range(0, n_rows, size)]",
         "for start in range(0, min(n_rows, size), size)]",
         f"{EM} -k same_bits",
     ),
     M(
         "blocks: the last rows left out",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "for start in range(0, n_rows, size)]",
         "for start in range(0, max(n_rows - size + 1, 1), size)]",
         f"{EM} {COUNTS} -k workers",
     ),
     M(
         "in_order: what is under way at the end is lost",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "        while under_way:\n            yield under_way.popleft().result()\n",
         "        if under_way:\n            yield under_way.popleft().result()\n",
         f"{EM} -k 'same_bits or order'",
     ),
     M(
         "in_order: the latest first",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "        while under_way:\n            yield under_way.popleft().result()\n",
         "        while under_way:\n            yield under_way.pop().result()\n",
         f"{EM} -k order_whoever",
     ),
     M(
         "in_order: futures not cancelled after an error",
-        "matrixbayes/parallel.py",
+        "matrixbayes/_base/parallel.py",
         "        for future in under_way:\n            future.cancel()\n",
         "        pass\n",
         f"{EM} -k cancelled",
@@ -244,7 +244,7 @@ MUTATIONS = [
     # -- weights and criteria
     M(
         "weights: rows of weight 0 are there",
-        "matrixbayes/_weights.py",
+        "matrixbayes/_base/weights.py",
         "    there = weights > 0.0\n    return taken(X,",
         "    there = weights >= 0.0\n    return taken(X,",
         f"{WEIGHTS} -k no_weight",
@@ -315,21 +315,21 @@ MUTATIONS = [
     # -- what goes in
     M(
         "names: columns in another order are taken as they stand",
-        "matrixbayes/_names.py",
+        "matrixbayes/_base/tokens.py",
         "    return np.array([place[name] for name in wanted], dtype=np.intp)",
         "    return None",
         INPUTS,
     ),
     M(
         "numbers: what is under a mask is used",
-        "matrixbayes/_numbers.py",
+        "matrixbayes/_base/numbers.py",
         "if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():",
         "if False:",
         INPUTS,
     ),
     M(
         "numbers: whole numbers that no double holds are rounded",
-        "matrixbayes/_numbers.py",
+        "matrixbayes/_base/numbers.py",
         "            wrong = np.where(safe, found, 0.0).astype(array.dtype) != array\n",
         "            pass\n",
         INPUTS,

@@ -23,26 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_arguments import is_whole
-from ._base_typing import Floats, Ids, Place
-from ._numbers import exact_rows, is_named, plain, reals, wholes
-from .errors import ArgumentError, NoSuchTokenError
-
-__all__ = [
-    "Vocabulary",
-    "column_of",
-    "columns_in",
-    "columns_of",
-    "counted",
-    "difference",
-    "labels_of",
-    "near",
-    "no_such_token",
-    "numbers_of",
-    "order_of",
-    "string_labels",
-    "token_names",
-]
+from ..errors import ArgumentError, NoSuchTokenError
+from .arguments import is_whole
+from .numbers import exact_rows, is_named, plain, reals, wholes
+from .typing import Floats, Ids, Place
 
 Names = tuple[str, ...]
 

@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read", "write", "write_text"]
-
 # The one entry of the file's metadata: with several, their order would differ from run to run.
 KEY = "matrixbayes"
 
@@ -65,10 +63,10 @@ def write(
     Examples
     --------
     >>> import numpy as np, os, tempfile
-    >>> from matrixbayes import io
+    >>> from matrixbayes._base import files
     >>> path = os.path.join(tempfile.mkdtemp(), "numbers.safetensors")
-    >>> io.write(path, {"x": np.arange(3)}, {"format": "numbers", "version": 1})
-    >>> arrays, header = io.read(path, "numbers")
+    >>> files.write(path, {"x": np.arange(3)}, {"format": "numbers", "version": 1})
+    >>> arrays, header = files.read(path, "numbers")
     >>> arrays["x"], header["version"]
     (array([0, 1, 2]), 1)
     """

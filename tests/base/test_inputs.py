@@ -19,11 +19,11 @@ from numpy.testing import assert_array_equal
 
 import matrixbayes as mb
 from matrixbayes import _core
-from matrixbayes._base_arguments import whole
+from matrixbayes._base.arguments import whole
+from matrixbayes._base.numbers import floats, plain, reals, wholes
+from matrixbayes._base.tokens import near
 from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._icl_search import Points
-from matrixbayes._names import near
-from matrixbayes._numbers import floats, plain, reals, wholes
 from matrixbayes.errors import ArgumentError
 
 pd = pytest.importorskip("pandas")

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["bar", "watched"]
-
 DELAY = 2.0  # seconds before a bar shows by itself
 
 

@@ -19,23 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base_typing import Floats, Ids
-from ._numbers import plain, reals, unmasked
-from .errors import ArgumentError
-
-__all__ = [
-    "checked_weights",
-    "group_numbers",
-    "merged",
-    "n_units",
-    "present",
-    "shares_of",
-    "spread",
-    "taken",
-    "weighted_mean",
-    "weights_of",
-    "without_weightless",
-]
+from ..errors import ArgumentError
+from .numbers import plain, reals, unmasked
+from .typing import Floats, Ids
 
 FEW = 16
 

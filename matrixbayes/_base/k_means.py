@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats
+from .typing import Floats
 
 Places = NDArray[np.intp]
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from matrixbayes import display
+from matrixbayes._base import display
 from matrixbayes.matrix import posterior_path
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from safetensors.numpy import save_file
 
-from matrixbayes import io
+from matrixbayes._base import files
 
 HEADER = {"format": "test", "version": 1}
 
@@ -41,7 +41,7 @@ def raw(path: Path, header: Any, data: bytes = b"") -> None:
 
 @given(
     hnp.arrays(
-        st.sampled_from(list(io.DTYPES)),
+        st.sampled_from(list(files.DTYPES)),
         hnp.array_shapes(min_dims=0, min_side=0),
         elements=None,
         fill=st.nothing(),
@@ -53,8 +53,8 @@ def test_round_trip_of_any_array(
     if array.dtype.kind == "f":
         array = np.nan_to_num(array, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
-    io.write(path, {"x": array}, HEADER)
-    arrays, header = io.read(path, "test")
+    files.write(path, {"x": array}, HEADER)
+    arrays, header = files.read(path, "test")
     assert arrays["x"].dtype == array.dtype
     assert arrays["x"].shape == array.shape
     np.testing.assert_array_equal(arrays["x"], array)
@@ -67,19 +67,19 @@ def test_round_trip_of_any_array(
     ids=["transposed", "reversed", "big-endian"],
 )
 def test_round_trip_of_any_memory_order(path: Path, array: np.ndarray) -> None:
-    io.write(path, {"x": array}, HEADER)
-    np.testing.assert_array_equal(io.read(path, "test")[0]["x"], array)
+    files.write(path, {"x": array}, HEADER)
+    np.testing.assert_array_equal(files.read(path, "test")[0]["x"], array)
 
 
 def test_round_trip_of_the_header(path: Path) -> None:
     header = {**HEADER, "tokens": ["é", "\ud800", "\n", "<other>"], "deep": {"n": [1, 2.5, None]}}
-    io.write(path, {}, header)
-    assert io.read(path, "test") == ({}, header)
+    files.write(path, {}, header)
+    assert files.read(path, "test") == ({}, header)
 
 
 def test_name_as_string_or_path(path: Path) -> None:
-    io.write(str(path), {"x": np.zeros(2)}, HEADER)
-    assert io.read(str(path), "test")[0]["x"].tolist() == [0.0, 0.0]
+    files.write(str(path), {"x": np.zeros(2)}, HEADER)
+    assert files.read(str(path), "test")[0]["x"].tolist() == [0.0, 0.0]
 
 
 # --- all or nothing
@@ -87,7 +87,7 @@ def test_name_as_string_or_path(path: Path) -> None:
 
 def test_only_the_file_is_left(path: Path) -> None:
     for _ in range(2):
-        io.write(path, {"x": np.zeros(3)}, HEADER)
+        files.write(path, {"x": np.zeros(3)}, HEADER)
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -96,7 +96,7 @@ def test_only_the_file_is_left(path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(
     path: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    io.write(path, {"x": np.zeros(3)}, HEADER)
+    files.write(path, {"x": np.zeros(3)}, HEADER)
     before = path.read_bytes()
 
     def fail(*_: Any, **__: Any) -> None:
@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file(
     target = "safetensors.numpy.save_file" if step == "save_file" else f"os.{step}"
     monkeypatch.setattr(target, fail)
     with pytest.raises(type(error)):
-        io.write(path, {"x": np.ones(3)}, HEADER)
+        files.write(path, {"x": np.ones(3)}, HEADER)
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
@@ -115,7 +115,7 @@ def test_a_failed_write_leaves_the_old_file(
 def test_permissions_follow_the_umask(path: Path) -> None:
     old = os.umask(0o027)
     try:
-        io.write(path, {}, HEADER)
+        files.write(path, {}, HEADER)
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -125,27 +125,27 @@ def test_permissions_follow_the_umask(path: Path) -> None:
 def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     real = tmp_path / "real"
     path.symlink_to(real)
-    io.write(path, {"x": np.zeros(1)}, HEADER)
+    files.write(path, {"x": np.zeros(1)}, HEADER)
     assert path.is_symlink()
     assert real.is_file()
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        io.write(tmp_path / "nowhere" / "file", {}, HEADER)
+        files.write(tmp_path / "nowhere" / "file", {}, HEADER)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a folder"):
-        io.write(tmp_path, {}, HEADER)
+        files.write(tmp_path, {}, HEADER)
     with pytest.raises(ValueError, match="not a regular file"):
-        io.read(tmp_path, "test")
+        files.read(tmp_path, "test")
 
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(2, "f2"), 1j])
 def test_types_that_no_file_holds(path: Path, array: Any) -> None:
     with pytest.raises(TypeError, match=r"array 'x' is .*; a file holds bool"):
-        io.write(path, {"x": np.asarray(array)}, HEADER)
+        files.write(path, {"x": np.asarray(array)}, HEADER)
     assert not path.exists()
 
 
@@ -154,7 +154,7 @@ def test_types_that_no_file_holds(path: Path, array: Any) -> None:
 )
 def test_headers_that_no_file_holds(path: Path, header: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="header"):
-        io.write(path, {}, header)
+        files.write(path, {}, header)
     assert not path.exists()
 
 
@@ -163,27 +163,27 @@ def test_headers_that_no_file_holds(path: Path, header: dict[str, Any]) -> None:
 
 def test_no_such_file(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_a_pipe_does_not_hang(path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(ValueError, match="not a regular file"):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 def test_every_truncation_is_an_error(path: Path) -> None:
-    io.write(path, {"x": np.arange(3)}, HEADER)
+    files.write(path, {"x": np.arange(3)}, HEADER)
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=re.escape(str(path))):
-            io.read(path, "test")
+            files.read(path, "test")
 
 
 def test_every_changed_byte_of_the_header_is_read_or_refused(path: Path) -> None:
-    io.write(path, {"x": np.arange(3)}, {**HEADER, "tokens": ["a", "b"]})
+    files.write(path, {"x": np.arange(3)}, {**HEADER, "tokens": ["a", "b"]})
     whole = bytearray(path.read_bytes())
     for i in range(len(whole) - 24):
         for flip in (0x01, 0x20, 0x80):
@@ -191,7 +191,7 @@ def test_every_changed_byte_of_the_header_is_read_or_refused(path: Path) -> None
             changed[i] ^= flip
             path.write_bytes(changed)
             with contextlib.suppress(ValueError):
-                io.read(path, "test")
+                files.read(path, "test")
 
 
 TENSOR = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -213,28 +213,28 @@ TENSOR = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 def test_containers_that_are_damaged(path: Path, header: Any) -> None:
     raw(path, header, bytes(4))
     with pytest.raises(ValueError, match="not a complete safetensors file"):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 def test_header_length_beyond_the_file(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", 2**63) + b"{}")
     with pytest.raises(ValueError, match="not a complete safetensors file"):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16"])
 def test_types_that_are_never_written(path: Path, dtype: str) -> None:
     raw(path, {"x": {"dtype": dtype, "shape": [2], "data_offsets": [0, 4]}}, bytes(4))
     with pytest.raises(ValueError, match=f"array 'x' has type {dtype}"):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 def test_nan_is_named(path: Path) -> None:
     array = np.zeros((2, 3))
     array[1, 2] = np.nan
-    io.write(path, {"x": array}, HEADER)
+    files.write(path, {"x": array}, HEADER)
     with pytest.raises(ValueError, match=r"array 'x' holds NaN at \(1, 2\)"):
-        io.read(path, "test")
+        files.read(path, "test")
 
 
 @pytest.mark.parametrize(
@@ -242,31 +242,31 @@ def test_nan_is_named(path: Path) -> None:
     [
         (None, "has no header of this package"),
         ({"format": "pt"}, "has no header of this package"),
-        ({io.KEY: "{"}, "the header is damaged"),
-        ({io.KEY: "[" * 100_000}, "the header is damaged"),
-        ({io.KEY: "[]"}, "not an object"),
-        ({io.KEY: '{"format": "other", "version": 1}'}, "its format is 'other'"),
-        ({io.KEY: '{"format": "test"}'}, "version is None"),
-        ({io.KEY: '{"format": "test", "version": true}'}, "version is True"),
-        ({io.KEY: '{"format": "test", "version": "1"}'}, "version is '1'"),
-        ({io.KEY: '{"format": "test", "version": NaN}'}, "NaN is not JSON"),
-        ({io.KEY: '{"x": 1e999}'}, "1e999 is not JSON"),
-        ({io.KEY: '{"x": ' + "9" * 5000 + "}"}, "the header is damaged"),
+        ({files.KEY: "{"}, "the header is damaged"),
+        ({files.KEY: "[" * 100_000}, "the header is damaged"),
+        ({files.KEY: "[]"}, "not an object"),
+        ({files.KEY: '{"format": "other", "version": 1}'}, "its format is 'other'"),
+        ({files.KEY: '{"format": "test"}'}, "version is None"),
+        ({files.KEY: '{"format": "test", "version": true}'}, "version is True"),
+        ({files.KEY: '{"format": "test", "version": "1"}'}, "version is '1'"),
+        ({files.KEY: '{"format": "test", "version": NaN}'}, "NaN is not JSON"),
+        ({files.KEY: '{"x": 1e999}'}, "1e999 is not JSON"),
+        ({files.KEY: '{"x": ' + "9" * 5000 + "}"}, "the header is damaged"),
     ],
 )
 def test_headers_that_are_not_ours(path: Path, metadata: Any, message: str) -> None:
     save_file({"x": np.zeros(1)}, path, metadata=metadata)
     with pytest.raises(ValueError, match=message) as caught:
-        io.read(path, "test")
+        files.read(path, "test")
     assert str(path) in str(caught.value)
 
 
 def test_files_of_a_later_release(path: Path) -> None:
-    io.write(path, {}, {"format": "test", "version": 7})
-    _, header = io.read(path, "test")
+    files.write(path, {}, {"format": "test", "version": 7})
+    _, header = files.read(path, "test")
     with pytest.raises(ValueError, match="format version 7, and this release reads up to 1"):
-        io.require(path, header, 1)
-    io.require(path, header, 7)
+        files.require(path, header, 1)
+    files.require(path, header, 7)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of a process")
@@ -275,12 +275,12 @@ def test_a_disk_without_room_is_an_oserror(run_python: Callable[..., str], tmp_p
     code = """
         import os, resource
         import numpy as np
-        from matrixbayes import io
-        io.write("file", {"x": np.zeros(3)}, {"format": "test", "version": 1})
+        from matrixbayes._base import files
+        files.write("file", {"x": np.zeros(3)}, {"format": "test", "version": 1})
         before = open("file", "rb").read()
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         try:
-            io.write("file", {"x": np.zeros(10_000)}, {"format": "test", "version": 1})
+            files.write("file", {"x": np.zeros(10_000)}, {"format": "test", "version": 1})
         except OSError as error:
             print(error)
         assert open("file", "rb").read() == before

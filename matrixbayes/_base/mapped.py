@@ -18,9 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import io
-
-__all__ = ["open_mapped", "write_mapped"]
+from . import files
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,7 +26,7 @@ ALIGNMENT = 64  # bytes, of the first array
 MAX_HEADER = 1 << 28
 NO_CHECKSUM = "0" * 8  # stands in the header while its checksum is made
 PIECE = 1 << 24  # bytes to a step of a checksum, so that it stops on Ctrl-C
-DTYPES = {name: code for name, code in io.DTYPES.items() if name != "bool"} | {"uint64": "U64"}
+DTYPES = {name: code for name, code in files.DTYPES.items() if name != "bool"} | {"uint64": "U64"}
 
 
 def write_mapped(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[str, Any]) -> None:
@@ -37,7 +35,7 @@ def write_mapped(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     Parameters
     ----------
     path, header
-        As for `io.write`.
+        As for `files.write`.
     arrays
         Numbers of 64, 32 or 8 bits, in C order.
 
@@ -59,7 +57,7 @@ def write_mapped(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
             for array in flat.values():
                 file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
 
-    io._write(path, save)
+    files._write(path, save)
 
 
 def open_mapped(
@@ -98,7 +96,7 @@ def open_mapped(
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
         raise ValueError(f"{path}: the header is damaged: its metadata are no texts")
-    header = io._header(path, metadata, format)
+    header = files._header(path, metadata, format)
     found = metadata.get("checksum", "")
     if found != _header_checksum(text, found):
         raise ValueError(f"{path}: the header is damaged: its checksum is wrong")
@@ -113,7 +111,7 @@ def open_mapped(
 
 def _header_of(arrays: Arrays, told: str) -> bytes:
     """The header of a safetensors file, padded, with its own checksum in it."""
-    table: dict[str, Any] = {"__metadata__": {io.KEY: told, "checksum": NO_CHECKSUM}}
+    table: dict[str, Any] = {"__metadata__": {files.KEY: told, "checksum": NO_CHECKSUM}}
     start = 0
     for name, array in arrays.items():
         end = start + array.nbytes
@@ -149,7 +147,7 @@ def _checksum(array: NDArray[Any]) -> str:
 
 def _table(path: str, text: bytes) -> dict[str, Any]:
     try:
-        table = json.loads(text, parse_constant=io._refuse, parse_float=io._finite)
+        table = json.loads(text, parse_constant=files._refuse, parse_float=files._finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: the header is damaged: {error}") from error
     if not isinstance(table, dict):

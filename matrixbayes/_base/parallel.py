@@ -15,21 +15,11 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._base_arguments import is_whole
+from .arguments import is_whole
 
 if TYPE_CHECKING:
     from threadpoolctl import threadpool_limits
 
-__all__ = [
-    "available_cores",
-    "block_size",
-    "blocks",
-    "in_order",
-    "job_count",
-    "merge",
-    "one_blas_thread",
-    "workers",
-]
 
 T = TypeVar("T")
 

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
-
-__all__ = ["generator_of", "is_whole", "probability", "real", "whole"]
+from ..errors import ArgumentError
 
 
 def is_whole(value: Any) -> bool:

@@ -21,20 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base_typing import Floats, Ids, Place
-from .errors import ArgumentError
-
-__all__ = [
-    "entries",
-    "exact_rows",
-    "floats",
-    "is_named",
-    "plain",
-    "reals",
-    "unmasked",
-    "where",
-    "wholes",
-]
+from ..errors import ArgumentError
+from .typing import Floats, Ids, Place
 
 PYTHONS = {bool, int, float, str}
 SCALARS = (bool, int, float, complex, str, np.number, np.bool_)

@@ -14,20 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base_typing import Floats, Ids
-from ._numbers import plain
-
-__all__ = [
-    "BLOCK_NUMBERS",
-    "checked",
-    "checked_history",
-    "chosen",
-    "draws",
-    "followers",
-    "log_product",
-    "log_sum_exp",
-    "seen",
-]
+from .numbers import plain
+from .typing import Floats, Ids
 
 BLOCK_NUMBERS = 1 << 24  # worked on at a time
 

@@ -1,0 +1,1 @@
+"""What every room stands on: types, arguments, names, weights, display, files, workers."""

@@ -1,0 +1,37 @@
+"""Modules under the names that they had in version 0.1.0, before the rooms.
+
+A pickle names the module of each class in it.  What was written then is read by this table of
+where they are now; what is written now names the rooms.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+PACKAGE = __name__.rpartition(".")[0]
+
+HOMES: dict[str, str] = {}
+
+
+class _Loader(Loader):
+    """Fills a module of an old name with what was in it."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The usual one."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        old = module.__name__.rpartition(".")[2]
+        for name, home in HOMES.items():
+            if name.rpartition(".")[0] == old:
+                name = name.rpartition(".")[2]
+                setattr(module, name, getattr(import_module(f"{PACKAGE}.{home}"), name))
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """How to load the module of an old name, or None where there never was one."""
+    old = name.rpartition(".")[2]
+    is_known = any(each.rpartition(".")[0] == old for each in HOMES)
+    return ModuleSpec(name, _Loader()) if is_known else None
