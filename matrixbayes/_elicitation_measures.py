@@ -16,7 +16,7 @@ from ._base.typing import Floats, Ids
 from ._elicitation_histories import Histories
 from ._elicitation_objective import Objective
 from ._elicitation_parameters import Parameters
-from ._rows_divergences import kl_nats
+from .rows.divergences import kl_nats
 
 POINTS = 4000  # predictions that a report keeps, at most
 

@@ -28,7 +28,7 @@ from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, 
 from ._elicitation_factored import FactoredDivergence
 from ._elicitation_parameters import Layout, Parameters
 from ._elicitation_rows import PartRows, Slopes, State
-from ._rows_divergences import kl_nats
+from .rows.divergences import kl_nats
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -14,9 +14,9 @@ from ._base.weights import checked_weights, n_units, present, spread, weights_of
 from ._em_counts import CountData, encode
 from ._em_rows import RowData, without_zeros
 from ._em_streams import Data, StreamData, is_stream
-from ._rows_ingest import log_probs_of
 from .errors import ArgumentError
 from .rows import NextTokenRows
+from .rows.ingest import log_probs_of
 
 
 def data_of(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ._core import log_probs
 from ._huggingface_prompts import Prompt
-from ._rows_ingest import as_floats
+from .rows.ingest import as_floats
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base.display import number, percent, show, table_html
-from ._rows_divergences import divergences
 from ._study_result import bits_line, range_line, recovery_line
 from ._study_shots import aligned
+from .rows.divergences import divergences
 
 if TYPE_CHECKING:
     from ._report_figures import Picture

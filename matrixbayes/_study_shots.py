@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._base.typing import Floats
-from ._rows_divergences import divergences
+from .rows.divergences import divergences
 
 if TYPE_CHECKING:
     from ._study_inputs import Shots

@@ -18,10 +18,10 @@ from ._base import display
 from ._base.numbers import plain
 from ._base.sequences import BLOCK_NUMBERS, checked
 from ._base.typing import Floats, Ids, Seed
-from ._rows_divergences import entropy_nats, kl_nats
 from ._windtunnel_tasks import Task
 from .predictor import TokenPredictor
 from .rows import as_log_probs
+from .rows.divergences import entropy_nats, kl_nats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

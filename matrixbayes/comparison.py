@@ -19,8 +19,8 @@ from ._base.numbers import plain
 from ._base.tokens import columns_in, order_of
 from ._base.typing import Floats, Ids
 from ._base.weights import shares_of, weighted_mean
-from ._rows_divergences import entropy_nats, kl_nats
 from .rows import NextTokenRows, as_log_probs
+from .rows.divergences import entropy_nats, kl_nats
 from .transitions import TransitionMatrix
 
 __all__ = ["Comparison", "compare"]

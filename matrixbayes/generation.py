@@ -23,9 +23,9 @@ from ._base.numbers import plain
 from ._base.tokens import columns_of
 from ._base.typing import Floats, Ids, Seed
 from ._core import posterior_learning
-from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs
+from .rows.divergences import divergences
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,9 +19,9 @@ from ._base import display
 from ._base.arguments import probability
 from ._base.tokens import columns_of
 from ._base.typing import Floats
-from ._rows_divergences import divergences
 from .mixture import DirichletMixture
 from .rows import as_log_probs
+from .rows.divergences import divergences
 
 __all__ = ["PosteriorPath", "posterior_path"]
 

@@ -48,9 +48,9 @@ TESTS = [
     "test_out_of_memory",
     "test_ranges",
     "test_refusals",
-    "test_row_ingest",
-    "test_rows",
-    "test_rows_logits",
+    "rows/test_row_ingest",
+    "rows/test_rows",
+    "rows/test_rows_logits",
     "test_special",
     "test_transitions",
 ]

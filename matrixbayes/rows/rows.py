@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _rows_parts as parts
-from ._base import display, files
-from ._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
-from ._rows_ingest import flat_logits, log_probs_of, rows_of_generate
+from .._base import display, files
+from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
+from . import parts
+from .ingest import flat_logits, log_probs_of, rows_of_generate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextTokenRows", "as_log_probs"]
 
 FORMAT, VERSION = "matrixbayes.rows", 1
 

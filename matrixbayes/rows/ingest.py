@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.numbers import plain, reals, wholes
-from ._base.tokens import string_labels
-from ._core import log_probs
-
-__all__ = ["as_floats", "flat_logits", "log_probs_of", "rows_of_generate"]
+from .._base.numbers import plain, reals, wholes
+from .._base.tokens import string_labels
+from .._core import log_probs
 
 KINDS = ("logits", "log_probs", "probs")
 BLOCK = 1 << 20  # numbers checked in one piece

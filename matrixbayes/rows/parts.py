@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.numbers import floats, wholes
-
-__all__ = [
-    "PER_ROW",
-    "contexts",
-    "frozen",
-    "hidden_states",
-    "integers",
-    "plain_meta",
-    "row_numbers",
-]
+from .._base.numbers import floats, wholes
 
 PER_ROW = ("prompt", "position")  # the entries of `meta` that hold one value per row
 

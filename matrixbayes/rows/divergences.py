@@ -11,9 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.typing import Floats
-
-__all__ = ["divergences", "entropy_nats", "kl_nats"]
+from .._base.typing import Floats
 
 
 def divergences(log_p: NDArray[np.floating], log_q: NDArray[np.floating]) -> Floats:

@@ -1,0 +1,8 @@
+"""Next-token rows: how they come in, what they hold, how far they are from each other."""
+
+from .rows import NextTokenRows, as_log_probs
+
+__all__ = [
+    "NextTokenRows",
+    "as_log_probs",
+]
