@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from .huggingface import collect, preflight
     from .icl import fit_icl_curve, icl_curve
     from .icl_designs import flipped_label_design, unrelated_label_design
-    from .matrix import PosteriorPath, posterior_path
-    from .mixture import DirichletMixture
+    from .mixture import DirichletMixture, PosteriorPath, posterior_path
     from .predictor import TokenPredictor
     from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
@@ -43,7 +42,7 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "AffineTest": "continuity",
-    "ApproximationReport": "approximation",
+    "ApproximationReport": "mixture",
     "Comparison": "comparison",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
@@ -63,7 +62,7 @@ _HOMES = {
     "LearningPath": "generation",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
-    "PosteriorPath": "matrix",
+    "PosteriorPath": "mixture",
     "PriorSelection": "selection",
     "ScalingFit": "scaling",
     "ScoreCard": "diagnostics",
@@ -73,7 +72,7 @@ _HOMES = {
     "TransitionMatrix": "transitions",
     "UrnPredictor": "diagnostics",
     "affine_test": "continuity",
-    "approximation_report": "approximation",
+    "approximation_report": "mixture",
     "bayesian_law": "scaling",
     "check_continuity": "continuity",
     "collect": "huggingface",
@@ -90,16 +89,16 @@ _HOMES = {
     "icl_curve": "icl",
     "learning_path": "generation",
     "martingale_test": "diagnostics",
-    "posterior_path": "matrix",
+    "posterior_path": "mixture",
     "preflight": "huggingface",
     "probe_segment": "continuity",
-    "read_easel": "easel",
+    "read_easel": "mixture",
     "score_card": "diagnostics",
     "select_prior": "selection",
     "span_of": "continuity",
     "uncertainty_scaling_test": "diagnostics",
     "unrelated_label_design": "icl_designs",
-    "write_easel": "easel",
+    "write_easel": "mixture",
 }
 _MODULES = ("plot", "windtunnel")
 

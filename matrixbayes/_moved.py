@@ -13,7 +13,11 @@ from types import ModuleType
 
 PACKAGE = __name__.rpartition(".")[0]
 
-HOMES: dict[str, str] = {}
+HOMES: dict[str, str] = {
+    "approximation.ApproximationReport": "mixture.approximation",
+    "matrix.PosteriorPath": "mixture.path",
+    "reduction.Reduction": "mixture.reduction",
+}
 
 
 class _Loader(Loader):

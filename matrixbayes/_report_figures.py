@@ -11,9 +11,9 @@ import numpy as np
 
 from ._base.display import show
 from ._estimator_plots import criterion
-from ._mixture_path_plots import concentration_figure, curves
-from ._mixture_plots import compare_components, components, ternary
 from ._study_shots import aligned
+from .mixture.path_plots import concentration_figure, curves
+from .mixture.plots import compare_components, components, ternary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,8 +21,7 @@ from .rows.divergences import divergences
 
 if TYPE_CHECKING:
     from ._study_inputs import Shots
-    from .matrix import PosteriorPath
-    from .mixture import DirichletMixture
+    from .mixture import DirichletMixture, PosteriorPath
     from .rows import NextTokenRows
 
 __all__ = ["Divergence", "ShotStudy", "aligned", "follow", "match_components"]
@@ -94,7 +93,7 @@ def follow(
     truth
         The prior of exact Bayes, where it is known.
     """
-    from .matrix import posterior_path
+    from .mixture import posterior_path
 
     own = _own_predictions(collect, encode, shots)
     names = [f"KL(model || {name}'s predictive)" for name in priors]

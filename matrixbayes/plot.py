@@ -24,7 +24,8 @@ from ._elicitation_plots import elicitation, elicitation_figure
 from ._estimator_plots import criterion
 from ._icl_plots import icl_curve, learning_path, scaling_laws
 from ._matrix_plots import calibration
-from ._mixture_path_plots import (
+from ._windtunnel_plots import wind_tunnel
+from .mixture.path_plots import (
     component_weights,
     concentration,
     concentration_figure,
@@ -32,8 +33,7 @@ from ._mixture_path_plots import (
     kl,
     total_concentration,
 )
-from ._mixture_plots import compare_components, components, ternary
-from ._windtunnel_plots import wind_tunnel
+from .mixture.plots import compare_components, components, ternary
 
 __all__ = [
     "calibration",

@@ -17,14 +17,13 @@ from matplotlib import colors, pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrixbayes import _mixture_plots, plot, windtunnel
+from matrixbayes import plot, windtunnel
 from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.generation import learning_path
 from matrixbayes.icl import fit_icl_curve
-from matrixbayes.matrix import posterior_path
-from matrixbayes.mixture import DirichletMixture
+from matrixbayes.mixture import DirichletMixture, plots, posterior_path
 from matrixbayes.rows import NextTokenRows
 from matrixbayes.scaling import fit_scaling_laws
 from matrixbayes.transitions import TransitionMatrix
@@ -252,7 +251,7 @@ def test_components_pools_what_it_does_not_show() -> None:
 
 @pytest.mark.parametrize("tokens", [None, [" yes", "blue"], [0, 3, 4]])
 def test_a_triangle_is_of_a_mixture_that_is_exact(tokens) -> None:
-    weights, alpha, names = _mixture_plots._triangle(PRIOR, tokens)
+    weights, alpha, names = plots._triangle(PRIOR, tokens)
     np.testing.assert_array_equal(weights, PRIOR.weights)
     full = np.asarray(PRIOR.alpha)
     columns = {None: [0, 3], (" yes", "blue"): [0, 4], (0, 3, 4): [0, 3, 4]}[
@@ -270,7 +269,7 @@ def test_regions_hold_the_mass_that_they_name() -> None:
     # Dir(1, 1, 4): the density is 20 p_3^3, so a region is {p_3 > c}, and p_3 is Beta(4, 2).
     mixture = DirichletMixture([1.0], [[1.0, 1.0, 4.0]])
     draws = mixture.sample(50_000, rng=1, kind="log_probs")
-    levels, held = _mixture_plots._regions(mixture.log_prob(draws, kind="log_probs"), 3.0)
+    levels, held = plots._regions(mixture.log_prob(draws, kind="log_probs"), 3.0)
     assert held == [0.95, 0.8, 0.5, 0.25]
     for level, share in zip(levels, held, strict=False):
         cut = np.exp((level - np.log(20.0)) / 3.0)

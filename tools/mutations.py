@@ -404,14 +404,14 @@ MUTATIONS = [
         "csrc/core/mixture/posterior.c",
         "            total += seen[i];\n",
         "            total = seen[i];\n",
-        "tests/test_mixture.py -k evidence",
+        "tests/mixture/test_mixture.py -k evidence",
     ),
     M(
         "C, sampling: a small shape is not boosted",
         "csrc/core/mixture/sample.c",
         "alpha[v] < 1.0 ? log(uniform(random)) / alpha[v] : 0.0",
         "alpha[v] < 0.0 ? log(uniform(random)) / alpha[v] : 0.0",
-        "tests/test_mixture.py -k sampl",
+        "tests/mixture/test_mixture.py -k sampl",
     ),
     M(
         "C, M-step: a cap that binds is not told",

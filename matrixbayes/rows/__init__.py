@@ -1,8 +1,10 @@
 """Next-token rows: how they come in, what they hold, how far they are from each other."""
 
+from .divergences import divergences
 from .rows import NextTokenRows, as_log_probs
 
 __all__ = [
     "NextTokenRows",
     "as_log_probs",
+    "divergences",
 ]

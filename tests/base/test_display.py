@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from matrixbayes._base import display
-from matrixbayes.matrix import posterior_path
-from matrixbayes.mixture import DirichletMixture
+from matrixbayes.mixture import DirichletMixture, posterior_path
 from matrixbayes.rows import NextTokenRows
 from matrixbayes.selection import PriorSelection
 

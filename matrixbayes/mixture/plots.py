@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.style import (
+from .._base.style import (
     COLOURS,
     MARKERS,
     MOST,
@@ -20,7 +20,7 @@ from ._base.style import (
     token_columns,
     token_name,
 )
-from ._base.tokens import columns_in, order_of
+from .._base.tokens import columns_in, order_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

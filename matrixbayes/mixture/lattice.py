@@ -13,10 +13,8 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.numbers import reals
-from ._base.typing import Floats
-
-__all__ = ["MOST_POINTS", "bernstein", "checked_shares", "durrmeyer", "evaluated", "lattice"]
+from .._base.numbers import reals
+from .._base.typing import Floats
 
 Density = Callable[[Floats], ArrayLike]
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betainc, gammaln, logsumexp
 
-from matrixbayes.matrix import PosteriorPath, posterior_path
-from matrixbayes.mixture import DirichletMixture
+from matrixbayes.mixture import DirichletMixture, PosteriorPath, posterior_path
 from matrixbayes.rows import NextTokenRows
 
 TOKENS = ("red", "green", "blue")

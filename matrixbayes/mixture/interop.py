@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["to_arviz", "to_pandas", "to_scipy"]
-
 
 def to_scipy(mixture: Any) -> Any:
     """See `DirichletMixture.to_scipy`."""

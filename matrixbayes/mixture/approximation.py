@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import display
-from ._base.numbers import reals
-from ._base.typing import Floats
+from .._base import display
+from .._base.numbers import reals
+from .._base.typing import Floats
 from .lattice import MOST_POINTS, Density, bernstein, evaluated, lattice
 from .mixture import DirichletMixture
-
-__all__ = ["ApproximationReport", "approximation_report"]
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base import files
+from .._base import files
 from .mixture import DirichletMixture
-
-__all__ = ["read_easel", "write_easel"]
 
 
 def read_easel(path: str | os.PathLike[str], *, tokens: Any = None) -> DirichletMixture:

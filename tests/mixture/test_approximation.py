@@ -12,7 +12,7 @@ from scipy.special import digamma, gammaln
 
 import matrixbayes as mb
 from matrixbayes import DirichletMixture
-from matrixbayes.lattice import bernstein, lattice
+from matrixbayes.mixture.lattice import bernstein, lattice
 
 
 @pytest.mark.parametrize(("v", "n", "size"), [(2, 5, 6), (3, 32, 561), (10, 10, 92_378)])

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.numbers import reals
-from ._base.style import (
+from .._base.numbers import reals
+from .._base.style import (
     COLOURS,
     GREY,
     MARKERS,
@@ -30,13 +30,13 @@ from ._base.style import (
     token_columns,
     token_name,
 )
-from .rows import as_log_probs
+from ..rows import as_log_probs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .matrix import PosteriorPath
+    from .path import PosteriorPath
 
 
 def concentration(

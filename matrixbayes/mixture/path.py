@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import display
-from ._base.arguments import probability
-from ._base.tokens import columns_of
-from ._base.typing import Floats
+from .._base import display
+from .._base.arguments import probability
+from .._base.tokens import columns_of
+from .._base.typing import Floats
+from ..rows import as_log_probs
+from ..rows.divergences import divergences
 from .mixture import DirichletMixture
-from .rows import as_log_probs
-from .rows.divergences import divergences
-
-__all__ = ["PosteriorPath", "posterior_path"]
 
 
 def posterior_path(
@@ -58,7 +56,7 @@ def posterior_path(
 
     Examples
     --------
-    >>> from matrixbayes.matrix import posterior_path
+    >>> from matrixbayes.mixture import posterior_path
     >>> from matrixbayes.mixture import DirichletMixture
     >>> prior = DirichletMixture([1.0], [[3.0, 1.0]], tokens=("positive", "negative"))
     >>> path = posterior_path(prior, ["negative", "negative", "negative", "negative"])
@@ -105,7 +103,7 @@ class PosteriorPath(display.Shown):
 
     Examples
     --------
-    >>> from matrixbayes.matrix import posterior_path
+    >>> from matrixbayes.mixture import posterior_path
     >>> from matrixbayes.mixture import DirichletMixture
     >>> prior = DirichletMixture([0.9, 0.1], [[8.0, 2.0], [2.0, 8.0]])
     >>> path = posterior_path(prior, [1, 1, 1])

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, interop, lattice
-from ._base import display, files
-from ._base.arguments import probability, whole
-from ._base.numbers import plain, reals
-from ._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
-from ._base.weights import without_weightless
+from .. import _core
+from .._base import display, files
+from .._base.arguments import probability, whole
+from .._base.numbers import plain, reals
+from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
+from .._base.weights import without_weightless
+from ..rows import as_log_probs
+from . import interop, lattice
 from .reduction import Reduction, reduce
-from .rows import as_log_probs
-
-__all__ = ["DirichletMixture", "Uncertainty"]
 
 FORMAT, VERSION = "matrixbayes.prior", 1
 OTHER, REST = "<other>", "<rest>"  # the tokens in no group; the same where one is called <other>

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.arguments import whole
-from ._base.k_means import seeds
-from ._base.typing import Floats
+from .. import _core
+from .._base.arguments import whole
+from .._base.k_means import seeds
+from .._base.typing import Floats
 
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
 

@@ -1,0 +1,17 @@
+"""Mixtures of Dirichlets: priors and posteriors over rows, and what is made of them."""
+
+from .approximation import ApproximationReport, approximation_report
+from .easel import read_easel, write_easel
+from .mixture import DirichletMixture, Uncertainty
+from .path import PosteriorPath, posterior_path
+
+__all__ = [
+    "ApproximationReport",
+    "DirichletMixture",
+    "PosteriorPath",
+    "Uncertainty",
+    "approximation_report",
+    "posterior_path",
+    "read_easel",
+    "write_easel",
+]
