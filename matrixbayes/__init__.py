@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
     from .generation import learning_path
-    from .huggingface import collect, preflight
+    from .huggingface import TokenPredictor, collect, preflight
     from .icl import fit_icl_curve, icl_curve
     from .icl_designs import flipped_label_design, unrelated_label_design
     from .mixture import DirichletMixture, PosteriorPath, posterior_path
-    from .predictor import TokenPredictor
     from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
     from .scaling import fit_scaling_laws
@@ -68,7 +67,7 @@ _HOMES = {
     "ScoreCard": "diagnostics",
     "SegmentProbe": "continuity",
     "SoftmaxSpan": "continuity",
-    "TokenPredictor": "predictor",
+    "TokenPredictor": "huggingface",
     "TransitionMatrix": "transitions",
     "UrnPredictor": "diagnostics",
     "affine_test": "continuity",
@@ -78,14 +77,14 @@ _HOMES = {
     "collect": "huggingface",
     "compare": "comparison",
     "elicit_prior": "elicitation",
-    "embed_of": "_huggingface_heads",
+    "embed_of": "huggingface",
     "exchangeability_test": "diagnostics",
     "fit_icl_curve": "icl",
     "fit_scaling_laws": "scaling",
     "flipped_label_design": "icl_designs",
     "forgetting_test": "diagnostics",
     "head_bound": "continuity",
-    "head_of": "_huggingface_heads",
+    "head_of": "huggingface",
     "icl_curve": "icl",
     "learning_path": "generation",
     "martingale_test": "diagnostics",

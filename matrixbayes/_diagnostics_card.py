@@ -23,8 +23,8 @@ from ._diagnostics_paths import LEAST_LENGTH
 from ._diagnostics_predictors import checked_predictor
 from ._diagnostics_result import DiagnosticTest, check_options
 from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
+from .huggingface import TokenPredictor
 from .mixture import DirichletMixture
-from .predictor import TokenPredictor
 
 __all__ = ["ScoreCard", "score_card"]
 
@@ -226,7 +226,7 @@ def _predictor(
                 "tokens and prefix are of a language model; this is a predictor, which has its own"
             )
         return model
-    from ._huggingface_answers import make_columns
+    from .huggingface.answers import make_columns
 
     names = getattr(getattr(task, "prior", None), "tokens", None) if tokens is None else tokens
     if names is None:

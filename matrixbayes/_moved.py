@@ -14,6 +14,8 @@ from types import ModuleType
 PACKAGE = __name__.rpartition(".")[0]
 
 HOMES: dict[str, str] = {
+    "_huggingface_preflight.Finding": "huggingface.preflight",
+    "_huggingface_preflight.PreflightReport": "huggingface.preflight",
     "approximation.ApproximationReport": "mixture.approximation",
     "matrix.PosteriorPath": "mixture.path",
     "reduction.Reduction": "mixture.reduction",

@@ -19,7 +19,7 @@ from ._base.numbers import plain
 from ._base.sequences import BLOCK_NUMBERS, checked
 from ._base.typing import Floats, Ids, Seed
 from ._windtunnel_tasks import Task
-from .predictor import TokenPredictor
+from .huggingface import TokenPredictor
 from .rows import as_log_probs
 from .rows.divergences import entropy_nats, kl_nats
 

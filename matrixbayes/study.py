@@ -27,9 +27,9 @@ from ._study_result import StudyResult
 from ._study_shots import follow
 
 if TYPE_CHECKING:
-    from ._huggingface_answers import Other
-    from ._huggingface_prompts import Positions
     from .elicitation import ElicitationReport
+    from .huggingface.answers import Other
+    from .huggingface.prompts import Positions
     from .mixture import DirichletMixture
     from .rows import NextTokenRows
 
@@ -160,7 +160,7 @@ class _Task:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text; none where `collect` will say what is wrong with it."""
-        from ._huggingface_prompts import untouched
+        from .huggingface.prompts import untouched
 
         try:
             with untouched(self.tokenizer):

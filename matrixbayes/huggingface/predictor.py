@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.arguments import whole
-from ._base.numbers import plain
-from ._base.sequences import checked_history
-from ._base.typing import Floats, Ids, Seed
-from ._huggingface_forward import Batch, Forward, batches_of
-from ._huggingface_prompts import Prompt
+from .._base.arguments import whole
+from .._base.numbers import plain
+from .._base.sequences import checked_history
+from .._base.typing import Floats, Ids, Seed
+from .forward import Batch, Forward, batches_of
+from .prompts import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-__all__ = ["TokenPredictor"]
 
 
 class TokenPredictor:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ._huggingface_answers import Columns, Other, Vocab, make_columns, token_names
-from ._huggingface_forward import Forward, batches_of
-from ._huggingface_kept import kept_sizes
-from ._huggingface_progress import available_memory, size_text
-from ._huggingface_prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
+from .answers import Columns, Other, Vocab, make_columns, token_names
+from .forward import Forward, batches_of
+from .kept import kept_sizes
+from .memory import available_memory, size_text
+from .prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Finding", "PreflightReport", "preflight"]
 
 # By how much a log-probability may change in company, by the type of the model's weights.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base.typing import Floats
-
-__all__ = ["embed_of", "head_of"]
+from .._base.typing import Floats
 
 
 def head_of(model: Any, *, norm: bool = True) -> Any:

@@ -20,20 +20,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.arguments import is_whole
-from ._base.numbers import plain
-from .errors import ArgumentError
-
-__all__ = [
-    "Positions",
-    "Prompt",
-    "as_list",
-    "encode_prompt",
-    "encode_prompts",
-    "first_of_equals",
-    "positions_of",
-    "untouched",
-]
+from .._base.arguments import is_whole
+from .._base.numbers import plain
+from ..errors import ArgumentError
 
 Positions = Literal["last", "all", "continuation"] | Sequence[int] | Sequence[Sequence[int]]
 WORDS = ("last", "all", "continuation")

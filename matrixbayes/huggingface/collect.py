@@ -15,26 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base.arguments import whole
-from ._base.progress import bar
-from ._huggingface_answers import Columns, Other, Vocab, make_columns
-from ._huggingface_forward import Forward, batches_of
-from ._huggingface_kept import Kept, kept_sizes
-from ._huggingface_preflight import Finding, PreflightReport, preflight
-from ._huggingface_progress import check_memory
-from ._huggingface_prompts import (
-    Positions,
-    as_list,
-    encode_prompts,
-    first_of_equals,
-    untouched,
-)
-from .rows import NextTokenRows
+from .._base.arguments import whole
+from .._base.progress import bar
+from ..rows import NextTokenRows
+from .answers import Columns, Other, Vocab, make_columns
+from .forward import Forward, batches_of
+from .kept import Kept, kept_sizes
+from .memory import check_memory
+from .prompts import Positions, as_list, encode_prompts, first_of_equals, untouched
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-__all__ = ["Finding", "PreflightReport", "collect", "preflight"]
 
 
 def collect(

@@ -18,8 +18,8 @@ from toy_models import (
     make_tokenizer,
 )
 
-from matrixbayes._huggingface_prompts import encode_prompts
 from matrixbayes.huggingface import collect
+from matrixbayes.huggingface.prompts import encode_prompts
 
 torch = pytest.importorskip("torch")
 

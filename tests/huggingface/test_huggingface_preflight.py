@@ -17,10 +17,10 @@ from toy_models import (
     make_tokenizer,
 )
 
-from matrixbayes import _huggingface_progress as progress_module
 from matrixbayes._base import progress as bar_module
-from matrixbayes._huggingface_forward import Forward
 from matrixbayes.huggingface import collect, preflight
+from matrixbayes.huggingface import memory as progress_module
+from matrixbayes.huggingface.forward import Forward
 
 torch = pytest.importorskip("torch")
 

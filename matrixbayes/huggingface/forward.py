@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import log_probs
-from ._huggingface_prompts import Prompt
-from .rows.ingest import as_floats
+from .._core import log_probs
+from ..rows.ingest import as_floats
+from .prompts import Prompt
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "Forward", "batches_of", "check_model"]
 
 LOGITS_AT_ONCE = 256 << 20  # bytes of logits that one batch may need, where it has a choice
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len")

@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_memory", "check_memory", "size_text"]
-
 LARGE = 1 << 30  # bytes of rows from which on their size is told
 
 

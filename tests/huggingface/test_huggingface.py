@@ -17,9 +17,9 @@ from toy_models import (
     make_tokenizer,
 )
 
-from matrixbayes._huggingface_forward import Batch, Forward, batches_of
-from matrixbayes._huggingface_prompts import Prompt
 from matrixbayes.huggingface import collect, preflight
+from matrixbayes.huggingface.forward import Batch, Forward, batches_of
+from matrixbayes.huggingface.prompts import Prompt
 from matrixbayes.rows import NextTokenRows
 
 torch = pytest.importorskip("torch")
@@ -121,7 +121,7 @@ def test_the_way_of_a_model_without_logits_to_keep(
 
     monkeypatch.setattr(type(model), "forward", forward)
     if not known:
-        monkeypatch.setattr("matrixbayes._huggingface_forward.SCALES", ())
+        monkeypatch.setattr("matrixbayes.huggingface.forward.SCALES", ())
     assert Forward(model).route == route
     rows = collect(model, make_tokenizer(), PROMPTS, positions="all", hidden=True)
     np.testing.assert_allclose(rows.log_probs, expected.log_probs, atol=1e-5)

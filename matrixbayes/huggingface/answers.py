@@ -14,9 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import log_probs, lump_log_probs
-
-__all__ = ["OTHER", "UNUSED", "Columns", "Other", "Vocab", "make_columns", "token_names"]
+from .._core import log_probs, lump_log_probs
 
 Spelling = str | int
 Vocab = Mapping[str, Spelling | Sequence[Spelling]] | Sequence[Spelling]

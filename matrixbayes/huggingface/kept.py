@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._huggingface_answers import Columns
-from ._huggingface_forward import Batch, Forward
-from ._huggingface_prompts import Prompt
-from .rows import NextTokenRows
-
-__all__ = ["Kept", "kept_sizes"]
+from ..rows import NextTokenRows
+from .answers import Columns
+from .forward import Batch, Forward
+from .prompts import Prompt
 
 
 class Kept:

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 FOLDER = Path(str(files("matrixbayes") / "data" / "urns"))
-SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "train_urns.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "train_urns.py"
 COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "white", "black"]
 HISTORY = 48
 
