@@ -22,7 +22,7 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 from transitions import best
 
-from matrixbayes.embedding import EmbeddingMap
+from matrixbayes.continuity import EmbeddingMap
 
 Floats = NDArray[np.float64]
 

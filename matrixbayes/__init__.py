@@ -13,7 +13,7 @@ from ._core import SufficientStatistics
 if TYPE_CHECKING:
     from . import plot, windtunnel
     from .comparison import compare
-    from .continuity import check_continuity, head_bound, probe_segment
+    from .continuity import EmbeddingMap, check_continuity, head_bound, probe_segment
     from .diagnostics import (
         UrnPredictor,
         exchangeability_test,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         uncertainty_scaling_test,
     )
     from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
-    from .embedding import EmbeddingMap
     from .errors import ConvergenceWarning, NotFittedError
     from .generation import learning_path
     from .huggingface import TokenPredictor, collect, preflight
@@ -50,7 +49,7 @@ _HOMES = {
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "prior",
     "ElicitationReport": "elicitation",
-    "EmbeddingMap": "embedding",
+    "EmbeddingMap": "continuity",
     "FamilyComparison": "elicitation",
     "GammaPrior": "_estimator_penalty",
     "HeadBound": "continuity",

@@ -14,9 +14,16 @@ from types import ModuleType
 PACKAGE = __name__.rpartition(".")[0]
 
 HOMES: dict[str, str] = {
+    "_continuity_affine.AffineTest": "continuity.affine",
+    "_continuity_heads.HeadBound": "continuity.heads",
+    "_continuity_heads.SegmentProbe": "continuity.heads",
+    "_continuity_heads.SoftmaxSpan": "continuity.heads",
+    "_continuity_report.ContinuityReport": "continuity.report",
     "_huggingface_preflight.Finding": "huggingface.preflight",
     "_huggingface_preflight.PreflightReport": "huggingface.preflight",
     "approximation.ApproximationReport": "mixture.approximation",
+    "embedding.EmbeddingMap": "continuity.embedding",
+    "embedding.Pairs": "continuity.embedding",
     "matrix.PosteriorPath": "mixture.path",
     "reduction.Reduction": "mixture.reduction",
 }

@@ -19,12 +19,12 @@ line styles, markers and printed figures carry the same distinctions, so that th
 grey.
 """
 
-from ._continuity_plots import continuity
 from ._elicitation_plots import elicitation, elicitation_figure
 from ._estimator_plots import criterion
 from ._icl_plots import icl_curve, learning_path, scaling_laws
 from ._matrix_plots import calibration
 from ._windtunnel_plots import wind_tunnel
+from .continuity.plots import continuity
 from .mixture.path_plots import (
     component_weights,
     concentration,

@@ -79,10 +79,10 @@ SMALL = {
     "_base.parallel.BLOCK_COST": 1,
     "_base.parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
     "information.BLOCK_CELLS": 64,
-    "_continuity_distances.CELLS": 512,
-    "_continuity_distances.MOST_ROWS": 16,
-    "embedding.KERNEL_ROWS": 8,
-    "embedding.PAIRS": 64,
+    "continuity.distances.CELLS": 512,
+    "continuity.distances.MOST_ROWS": 16,
+    "continuity.embedding.KERNEL_ROWS": 8,
+    "continuity.embedding.PAIRS": 64,
     "_elicitation_design.BLOCK_ENTRIES": 64,
 }
 # Who else takes these names from there, or `in_order` from parallel.

@@ -41,7 +41,7 @@ STREAMS = "tests/test_streams.py"
 COUNTS = "tests/test_counts.py"
 DASK = "tests/test_dask.py"
 SPECIAL = "tests/test_special.py"
-EMBEDDING = "tests/test_embedding.py"
+EMBEDDING = "tests/continuity/test_embedding.py"
 FAMILIES = "tests/test_elicitation_families.py"
 BOUNDS = "tests/test_bounds.py"
 STARTS = "tests/test_starts.py"
@@ -186,17 +186,17 @@ MUTATIONS = [
     ),
     M(
         "pairs: of the first block again and again",
-        "matrixbayes/embedding.py",
+        "matrixbayes/continuity/embedding.py",
         "                    to[at : at + many] = values\n",
         "                    to[:many] = values\n",
         f"{EMBEDDING} -k workers",
     ),
     M(
         "continuity: direct pairs of the first cut for all",
-        "matrixbayes/embedding.py",
+        "matrixbayes/continuity/embedding.py",
         "arguments = ((self, i[cut], j[cut], metric, embedding_metric) for cut in cuts)",
         "arguments = ((self, i[cut], j[: len(i[cut])], metric, embedding_metric) for cut in cuts)",
-        f"{EMBEDDING} tests/test_continuity.py -k 'workers or sample_looks'",
+        f"{EMBEDDING} tests/continuity/test_continuity.py -k 'workers or sample_looks'",
     ),
     M(
         "elicitation: the model's rows of the first block alone",

@@ -309,11 +309,11 @@ def test_a_diameter_that_takes_too_long_is_bounded(monkeypatch):
     w = RNG.normal(size=(300, 30))
     w /= np.linalg.norm(w - w.mean(axis=0), axis=1, keepdims=True)  # nothing can be left out
     exact = head_bound(w, RNG.normal(size=(3, 30)))
-    monkeypatch.setattr("matrixbayes._continuity_heads.BLOCK", 16)
+    monkeypatch.setattr("matrixbayes.continuity.heads.BLOCK", 16)
     again = head_bound(w, RNG.normal(size=(3, 30)))
     assert again.diameter_is_exact
     assert_allclose(again.diameter, exact.diameter, rtol=1e-12)
-    monkeypatch.setattr("matrixbayes._continuity_heads.MOST_PAIRS", 500)
+    monkeypatch.setattr("matrixbayes.continuity.heads.MOST_PAIRS", 500)
     bounded = head_bound(w, RNG.normal(size=(3, 30)))
     assert not bounded.diameter_is_exact
     assert bounded.diameter >= exact.diameter

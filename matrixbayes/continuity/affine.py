@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.typing import Floats
+from .._base.typing import Floats
 from .embedding import EmbeddingMap
-
-__all__ = ["AffineTest", "affine_test"]
 
 EXACT = 1e-10  # share of the rows' spread that rounding may leave unexplained
 COLUMNS = 1 << 12  # tokens whose rows are in double precision at a time

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import display
-from ._base.typing import Floats
-from ._continuity_affine import AffineTest
+from .._base import display
+from .._base.typing import Floats
+from .affine import AffineTest
 from .embedding import Pairs
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["ContinuityReport"]
 
 QUANTILES = (0.5, 0.9, 0.99)
 TOP = 4
@@ -211,7 +210,7 @@ class ContinuityReport:
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Distances of all pairs, with the modulus of continuity on them; `plot.continuity`."""
-        from ._continuity_plots import continuity  # needs matplotlib
+        from .plots import continuity  # needs matplotlib
 
         return continuity(self, ax=ax)
 

@@ -16,19 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._base.numbers import plain, reals
-from ._base.typing import Floats
-from .rows import as_log_probs
-
-__all__ = [
-    "HeadBound",
-    "SegmentProbe",
-    "SoftmaxSpan",
-    "head_bound",
-    "probe_segment",
-    "span_of",
-]
+from .. import _core
+from .._base.numbers import plain, reals
+from .._base.typing import Floats
+from ..rows import as_log_probs
 
 BLOCK = 1 << 10  # rows of the head's matrix held against others at a time
 MOST_PAIRS = 1 << 28  # of rows of the head's matrix that are looked at for its diameter

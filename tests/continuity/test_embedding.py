@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import kl_div
 
 from matrixbayes import _core
-from matrixbayes.embedding import EMBEDDING_METRICS, ROW_METRICS, EmbeddingMap
+from matrixbayes.continuity import EMBEDDING_METRICS, ROW_METRICS, EmbeddingMap
 
 RNG = np.random.default_rng(0)
 
@@ -130,7 +130,7 @@ def test_embeddings_against_scipy(embedding_metric, dtype):
 
 
 def test_every_pair_is_there_once(monkeypatch):
-    monkeypatch.setattr("matrixbayes._continuity_distances.MOST_ROWS", 7)
+    monkeypatch.setattr("matrixbayes.continuity.distances.MOST_ROWS", 7)
     embedding = EmbeddingMap(RNG.normal(size=(31, 2)), RNG.dirichlet([1.0] * 4, 31), kind="probs")
     pairs = embedding.all_pairs()
     wanted = [(i, j) for i in range(31) for j in range(i + 1, 31)]
@@ -142,7 +142,7 @@ def test_every_pair_is_there_once(monkeypatch):
 
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_neighbours_are_the_nearest(k, monkeypatch):
-    monkeypatch.setattr("matrixbayes._continuity_distances.MOST_ROWS", 7)
+    monkeypatch.setattr("matrixbayes.continuity.distances.MOST_ROWS", 7)
     e = np.round(RNG.normal(size=(31, 2)), 1)  # some equally near, some equal
     embedding = EmbeddingMap(e, RNG.dirichlet([1.0] * 4, 31), kind="probs")
     distances = embedding.embedding_distances()

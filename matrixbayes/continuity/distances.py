@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats, Ids
+from .. import _core
+from .._base.typing import Floats, Ids
 
 CELLS = 1 << 21  # numbers of a block of rows
 MOST_ROWS = 512  # and rows of it

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base.style import COLOURS, new_axes, tidy
+from .._base.style import COLOURS, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ._continuity_report import ContinuityReport
+    from .report import ContinuityReport
 
 
 def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:

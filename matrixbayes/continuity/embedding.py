@@ -19,16 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _continuity_distances as distances
-from ._base import parallel
-from ._base.arguments import whole
-from ._base.numbers import floats, wholes
-from ._base.progress import bar
-from ._base.typing import Floats, Ids
-from ._continuity_distances import RowBlock, embedding_block, embedding_pairs, row_pairs
-from .rows import as_log_probs
-
-__all__ = ["EMBEDDING_METRICS", "ROW_METRICS", "EmbeddingMap", "Pairs"]
+from .._base import parallel
+from .._base.arguments import whole
+from .._base.numbers import floats, wholes
+from .._base.progress import bar
+from .._base.typing import Floats, Ids
+from ..rows import as_log_probs
+from . import distances
+from .distances import RowBlock, embedding_block, embedding_pairs, row_pairs
 
 ROW_METRICS = (
     "total_variation",
@@ -122,7 +120,7 @@ class EmbeddingMap:
     Examples
     --------
     >>> import numpy as np
-    >>> from matrixbayes.embedding import EmbeddingMap
+    >>> from matrixbayes.continuity import EmbeddingMap
     >>> rows = [[0.5, 0.5], [0.4, 0.6], [0.1, 0.9]]
     >>> pairs = EmbeddingMap([[0.0], [1.0], [3.0]], rows, kind="probs").all_pairs()
     >>> pairs.embedding_distance, pairs.row_distance.round(6)

@@ -18,32 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.arguments import probability, whole
-from ._base.typing import Floats
-from ._continuity_affine import AffineTest, affine_test
-from ._continuity_heads import (
-    HeadBound,
-    SegmentProbe,
-    SoftmaxSpan,
-    head_bound,
-    probe_segment,
-    span_of,
-)
-from ._continuity_report import ContinuityReport
+from .._base.arguments import probability, whole
+from .._base.typing import Floats
+from .affine import AffineTest, affine_test
 from .embedding import EmbeddingMap, Pairs
-
-__all__ = [
-    "AffineTest",
-    "ContinuityReport",
-    "HeadBound",
-    "SegmentProbe",
-    "SoftmaxSpan",
-    "affine_test",
-    "check_continuity",
-    "head_bound",
-    "probe_segment",
-    "span_of",
-]
+from .report import ContinuityReport
 
 MOST_PAIRS = 2_000_000  # looked at without being asked for more
 STEPS = 40  # of the curve

@@ -1,0 +1,24 @@
+"""Is the map from embeddings to rows continuous, and where does it tear?"""
+
+from .affine import AffineTest, affine_test
+from .check import check_continuity
+from .embedding import EMBEDDING_METRICS, ROW_METRICS, EmbeddingMap, Pairs
+from .heads import HeadBound, SegmentProbe, SoftmaxSpan, head_bound, probe_segment, span_of
+from .report import ContinuityReport
+
+__all__ = [
+    "EMBEDDING_METRICS",
+    "ROW_METRICS",
+    "AffineTest",
+    "ContinuityReport",
+    "EmbeddingMap",
+    "HeadBound",
+    "Pairs",
+    "SegmentProbe",
+    "SoftmaxSpan",
+    "affine_test",
+    "check_continuity",
+    "head_bound",
+    "probe_segment",
+    "span_of",
+]
