@@ -19,10 +19,10 @@ import numpy as np
 from ._base.sequences import checked, checked_history, seen
 from ._base.typing import Floats, Ids
 from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
-from ._windtunnel_tasks import Urns
 from .elicitation import elicit_prior
 from .mixture import DirichletMixture
 from .rows.divergences import divergences
+from .windtunnel import Urns
 
 __all__ = [
     "Null",

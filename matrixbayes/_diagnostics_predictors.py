@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._base.sequences import checked_history
 from ._base.typing import Floats, Ids, Seed
-from ._windtunnel_tasks import Urns
 from .mixture import DirichletMixture
 from .rows import as_log_probs
+from .windtunnel import Urns
 
 
 class Predictor(Protocol):

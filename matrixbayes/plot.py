@@ -23,7 +23,6 @@ from ._elicitation_plots import elicitation, elicitation_figure
 from ._estimator_plots import criterion
 from ._icl_plots import icl_curve, learning_path, scaling_laws
 from ._matrix_plots import calibration
-from ._windtunnel_plots import wind_tunnel
 from .continuity.plots import continuity
 from .mixture.path_plots import (
     component_weights,
@@ -34,6 +33,7 @@ from .mixture.path_plots import (
     total_concentration,
 )
 from .mixture.plots import compare_components, components, ternary
+from .windtunnel.plots import wind_tunnel
 
 __all__ = [
     "calibration",

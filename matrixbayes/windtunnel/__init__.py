@@ -15,9 +15,9 @@ Every task has ``n_tokens``, ``sample(n, length, rng=)`` for sequences (n, lengt
 0 to t - 1 and nothing else.
 """
 
-from ._windtunnel_mixture import Mixture
-from ._windtunnel_score import WindTunnelScore, score
-from ._windtunnel_tasks import HMM, Bijection, MarkovChains, Switch, Task, Urns
+from .mixture import Mixture
+from .score import WindTunnelScore, score
+from .tasks import HMM, Bijection, MarkovChains, Switch, Task, Urns
 
 __all__ = [
     "HMM",

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._base.typing import Floats, Ids
-from .mixture import DirichletMixture
-
-__all__ = ["components", "from_urn", "possible"]
+from .._base.typing import Floats, Ids
+from ..mixture import DirichletMixture
 
 
 def possible(tokens: Ids, rows: Floats) -> Floats:

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base.arguments import probability, whole
-from ._base.sequences import (
+from .._base.arguments import probability, whole
+from .._base.sequences import (
     BLOCK_NUMBERS,
     checked,
     chosen,
@@ -24,11 +24,9 @@ from ._base.sequences import (
     log_sum_exp,
     seen,
 )
-from ._base.typing import Floats, Ids, Seed
-from ._windtunnel_draws import components, from_urn, possible
-from .mixture import DirichletMixture
-
-__all__ = ["HMM", "Bijection", "MarkovChains", "Switch", "Task", "Urns"]
+from .._base.typing import Floats, Ids, Seed
+from ..mixture import DirichletMixture
+from .draws import components, from_urn, possible
 
 
 class Task(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.style import (
+from .._base.style import (
     COLOURS,
     MARKERS,
     STYLES,
@@ -22,7 +22,7 @@ from ._base.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .windtunnel import WindTunnelScore
+    from . import WindTunnelScore
 
 
 def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base.sequences import checked, chosen, log_sum_exp
-from ._base.typing import Floats, Ids, Seed
-from ._windtunnel_tasks import Task
-
-__all__ = ["Mixture"]
+from .._base.sequences import checked, chosen, log_sum_exp
+from .._base.typing import Floats, Ids, Seed
+from .tasks import Task
 
 
 @dataclass(frozen=True, eq=False)

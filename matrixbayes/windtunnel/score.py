@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import display
-from ._base.numbers import plain
-from ._base.sequences import BLOCK_NUMBERS, checked
-from ._base.typing import Floats, Ids, Seed
-from ._windtunnel_tasks import Task
-from .huggingface import TokenPredictor
-from .rows import as_log_probs
-from .rows.divergences import entropy_nats, kl_nats
+from .._base import display
+from .._base.numbers import plain
+from .._base.sequences import BLOCK_NUMBERS, checked
+from .._base.typing import Floats, Ids, Seed
+from ..huggingface import TokenPredictor
+from ..rows import as_log_probs
+from ..rows.divergences import entropy_nats, kl_nats
+from .tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-__all__ = ["WindTunnelScore", "score"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +78,7 @@ class WindTunnelScore(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Entropies and KL by position; `plot.wind_tunnel`."""
-        from ._windtunnel_plots import wind_tunnel  # needs matplotlib
+        from .plots import wind_tunnel  # needs matplotlib
 
         return wind_tunnel(self, ax=ax)
 
