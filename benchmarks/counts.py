@@ -21,10 +21,10 @@ from scipy import sparse
 from scipy.special import digamma, gammaln
 from threadpoolctl import threadpool_limits
 
-from matrixbayes import DirichletMixture, em
-from matrixbayes._em_counts import CountData
-from matrixbayes._estimator_penalty import Penalty
-from matrixbayes._estimator_statistics import CountStatistics
+from matrixbayes import DirichletMixture
+from matrixbayes.estimator import CountStatistics, em
+from matrixbayes.estimator.count_data import CountData
+from matrixbayes.estimator.penalty import Penalty
 
 # rows, tokens, components, draws a row, and the ratios to reach
 CASES = [(100_000, 1_000, 8, 50, 4.0, 80.0), (20_000, 20, 3, 80, 4.0, 80.0)]

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from matrixbayes import DirichletMixture
 from matrixbayes._base import parallel
-from matrixbayes._em_rows import RowData
+from matrixbayes.estimator.row_data import RowData
 
 # rows, tokens, components, and the ratio to reach
 CASES = [

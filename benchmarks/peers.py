@@ -26,7 +26,7 @@ import numpy as np
 from counts import make_case
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, read_easel
-from matrixbayes._estimator_penalty import Penalty
+from matrixbayes.estimator.penalty import Penalty
 
 # DirichletMultinomial's: a Gamma(0.1, 0.1) on each alpha, its density taken per unit of ln alpha
 PENALTY = GammaPrior(0.1, 0.1, on="log_alpha")

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     )
     from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
     from .errors import ConvergenceWarning, NotFittedError
+    from .estimator import DirichletMixtureEstimator, PriorSelection, select_prior
     from .generation import learning_path
     from .huggingface import TokenPredictor, collect, preflight
     from .icl import fit_icl_curve, icl_curve
     from .icl_designs import flipped_label_design, unrelated_label_design
     from .mixture import DirichletMixture, PosteriorPath, posterior_path
-    from .prior import DirichletMixtureEstimator
     from .rows import NextTokenRows
     from .scaling import fit_scaling_laws
-    from .selection import PriorSelection, select_prior
     from .transitions import TransitionMatrix
 
 __version__ = "0.1.0"
@@ -44,14 +43,14 @@ _HOMES = {
     "Comparison": "comparison",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
-    "CountStatistics": "_estimator_statistics",
+    "CountStatistics": "estimator",
     "DiagnosticTest": "diagnostics",
     "DirichletMixture": "mixture",
-    "DirichletMixtureEstimator": "prior",
+    "DirichletMixtureEstimator": "estimator",
     "ElicitationReport": "elicitation",
     "EmbeddingMap": "continuity",
     "FamilyComparison": "elicitation",
-    "GammaPrior": "_estimator_penalty",
+    "GammaPrior": "estimator",
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
@@ -61,7 +60,7 @@ _HOMES = {
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "mixture",
-    "PriorSelection": "selection",
+    "PriorSelection": "estimator",
     "ScalingFit": "scaling",
     "ScoreCard": "diagnostics",
     "SegmentProbe": "continuity",
@@ -92,7 +91,7 @@ _HOMES = {
     "probe_segment": "continuity",
     "read_easel": "mixture",
     "score_card": "diagnostics",
-    "select_prior": "selection",
+    "select_prior": "estimator",
     "span_of": "continuity",
     "uncertainty_scaling_test": "diagnostics",
     "unrelated_label_design": "icl_designs",

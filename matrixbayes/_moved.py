@@ -19,6 +19,7 @@ HOMES: dict[str, str] = {
     "_continuity_heads.SegmentProbe": "continuity.heads",
     "_continuity_heads.SoftmaxSpan": "continuity.heads",
     "_continuity_report.ContinuityReport": "continuity.report",
+    "_em_counts.CountStatistics": "estimator.statistics",
     "_huggingface_preflight.Finding": "huggingface.preflight",
     "_huggingface_preflight.PreflightReport": "huggingface.preflight",
     "_windtunnel_mixture.Mixture": "windtunnel.mixture",
@@ -29,10 +30,14 @@ HOMES: dict[str, str] = {
     "_windtunnel_tasks.Switch": "windtunnel.tasks",
     "_windtunnel_tasks.Urns": "windtunnel.tasks",
     "approximation.ApproximationReport": "mixture.approximation",
+    "em.GammaPrior": "estimator.penalty",
     "embedding.EmbeddingMap": "continuity.embedding",
     "embedding.Pairs": "continuity.embedding",
+    "information.Information": "estimator.information",
     "matrix.PosteriorPath": "mixture.path",
+    "prior.DirichletMixtureEstimator": "estimator.estimator",
     "reduction.Reduction": "mixture.reduction",
+    "selection.PriorSelection": "estimator.selection",
 }
 
 

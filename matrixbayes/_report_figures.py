@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._base.display import show
-from ._estimator_plots import criterion
 from ._study_shots import aligned
+from .estimator.plots import criterion
 from .mixture.path_plots import concentration_figure, curves
 from .mixture.plots import compare_components, components, ternary
 

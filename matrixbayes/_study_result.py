@@ -20,9 +20,9 @@ from ._study_shots import Divergence, ShotStudy, aligned
 
 if TYPE_CHECKING:
     from .elicitation import ElicitationReport
+    from .estimator import PriorSelection
     from .mixture import DirichletMixture
     from .rows import NextTokenRows
-    from .selection import PriorSelection
 
 
 @dataclass(frozen=True, repr=False)

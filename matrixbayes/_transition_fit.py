@@ -57,7 +57,7 @@ def fit_shared(
     options: dict[str, Any],
 ) -> SharedPrior:
     """The prior of all rows, fitted to those that were seen."""
-    from .prior import DirichletMixtureEstimator
+    from .estimator import DirichletMixtureEstimator
 
     _, indptr, columns, times = counts.all()
     data = _SparseRows(indptr, columns, times, (len(indptr) - 1, counts.n_tokens))

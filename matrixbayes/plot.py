@@ -20,10 +20,10 @@ grey.
 """
 
 from ._elicitation_plots import elicitation, elicitation_figure
-from ._estimator_plots import criterion
 from ._icl_plots import icl_curve, learning_path, scaling_laws
 from ._matrix_plots import calibration
 from .continuity.plots import continuity
+from .estimator.plots import criterion
 from .mixture.path_plots import (
     component_weights,
     concentration,

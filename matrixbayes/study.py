@@ -177,7 +177,7 @@ def _run(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The steps of a study; returns the fields of its result."""
-    from .selection import select_prior
+    from .estimator import select_prior
 
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(task.seed).spawn(3)]
     designed = prompts is None

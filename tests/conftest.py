@@ -78,7 +78,7 @@ def run_python(tmp_path: Path) -> Callable[..., str]:
 SMALL = {
     "_base.parallel.BLOCK_COST": 1,
     "_base.parallel.LEAST_ROWS": 64,  # a tile of the kernels: what rows are cut by is never less
-    "information.BLOCK_CELLS": 64,
+    "estimator.information.BLOCK_CELLS": 64,
     "continuity.distances.CELLS": 512,
     "continuity.distances.MOST_ROWS": 16,
     "continuity.embedding.KERNEL_ROWS": 8,

@@ -20,7 +20,7 @@ import dask.array as da
 from distributed import Client, LocalCluster
 
 from matrixbayes import dask as on_dask
-from matrixbayes._em_counts import CountData
+from matrixbayes.estimator.count_data import CountData
 
 pytestmark = [
     pytest.mark.slow,  # a cluster has to come up

@@ -36,9 +36,9 @@ SLACK = 2.0  # percent: where a signal arrives moves a branch or two of a file
 TESTS = [
     "test_bad_arguments",
     "test_border",
-    "test_bounds",
-    "test_counts",
-    "test_em",
+    "estimator/test_bounds",
+    "estimator/test_counts",
+    "estimator/test_em",
     "test_fading",
     "test_interrupt",
     "test_kernels",

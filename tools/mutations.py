@@ -36,16 +36,16 @@ class Mutation(NamedTuple):
 
 
 M = Mutation
-EM = "tests/test_em.py"
-STREAMS = "tests/test_streams.py"
-COUNTS = "tests/test_counts.py"
+EM = "tests/estimator/test_em.py"
+STREAMS = "tests/estimator/test_streams.py"
+COUNTS = "tests/estimator/test_counts.py"
 DASK = "tests/test_dask.py"
 SPECIAL = "tests/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
 FAMILIES = "tests/test_elicitation_families.py"
-BOUNDS = "tests/test_bounds.py"
-STARTS = "tests/test_starts.py"
-WEIGHTS = "tests/test_weights.py"
+BOUNDS = "tests/estimator/test_bounds.py"
+STARTS = "tests/estimator/test_starts.py"
+WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
 ERRORS = "tests/test_standard_errors.py"
 
@@ -95,91 +95,91 @@ MUTATIONS = [
     ),
     M(
         "rows: weights of the first block for all",
-        "matrixbayes/_em_rows.py",
+        "matrixbayes/estimator/row_data.py",
         "else self.weights[cut]\n",
         "else self.weights[: cut.stop - cut.start]\n",
         f"{EM} -k same_bits_for",
     ),
     M(
         "rows: shares of the first block for all",
-        "matrixbayes/_em_rows.py",
+        "matrixbayes/estimator/row_data.py",
         "yield np.ascontiguousarray(self.log_probs[cut]), share[cut]",
         "yield np.ascontiguousarray(self.log_probs[cut]), share[: cut.stop - cut.start]",
         f"{EM} -k same_bits_for",
     ),
     M(
         "counts: the first block again and again",
-        "matrixbayes/_em_counts.py",
+        "matrixbayes/estimator/count_data.py",
         "(mixture, self.rows, table, cut.start, cut.stop, self.weights) for cut in blocks",
         "(mixture, self.rows, table, 0, cut.stop - cut.start, self.weights) for cut in blocks",
         f"{COUNTS} -k workers",
     ),
     M(
         "counts: posterior of the first block alone",
-        "matrixbayes/_em_counts.py",
+        "matrixbayes/estimator/count_data.py",
         "return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])",
         "return parts[0]",
         f"{COUNTS} -k workers",
     ),
     M(
         "streams: weights of the first block for all",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "self.weights[start:end]\n",
         "self.weights[: end - start]\n",
         f"{STREAMS} -k weights",
     ),
     M(
         "streams: posterior of the first block alone",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])",
         "return parts[0]",
         f"{STREAMS} -k 'from_disk or workers'",
     ),
     M(
         "streams: rows after the first block not read",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "        for start in range(0, X.shape[0], size):\n",
         "        for start in [0] * -(-X.shape[0] // size):\n",
         f"{STREAMS} -k 'from_disk or workers'",
     ),
     M(
         "streams: a start looks at the first block alone",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "            start = end\n        return _stacked(picked)",
         "            break\n        return _stacked(picked)",
         f"{STREAMS} -k 'start_finds'",
     ),
     M(
         "streams: the last rows of a chunk that is cut, not the first",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "            chunk = chunk[:size]\n",
         "            chunk = chunk[-size:]\n",
         f"{STREAMS} -k 'from_disk or start_finds'",
     ),
     M(
         "streams: an error names the first block",
-        "matrixbayes/_em_streams.py",
+        "matrixbayes/estimator/streams.py",
         "yield mixture, block, start, self.kind",
         "yield mixture, block, 0, self.kind",
         f"{STREAMS} -k bad_row",
     ),
     M(
         "dask: the first block of a chunk alone",
-        "matrixbayes/_estimator_chunks.py",
+        "matrixbayes/estimator/chunks.py",
         "    return results\n",
         "    return results[:1]\n",
         f"{DASK} -k 'cluster_gives'",
     ),
     M(
         "dask: weights of a chunk's first block for all",
-        "matrixbayes/_estimator_chunks.py",
+        "matrixbayes/estimator/chunks.py",
         "else weights[cut]\n",
         "else weights[: cut.stop - cut.start]\n",
         f"{DASK} -k 'cluster_gives or uneven'",
     ),
     M(
         "dask: weights of the first chunk for all",
-        "matrixbayes/_estimator_chunks.py",
+        "matrixbayes/estimator/chunks.py",
         "else self.weights[first:end]\n",
         "else self.weights[:length]\n",
         f"{DASK} -k 'cluster_gives or counts_on'",
@@ -207,36 +207,36 @@ MUTATIONS = [
     ),
     M(
         "information: the rows of the first block alone",
-        "matrixbayes/information.py",
+        "matrixbayes/estimator/information.py",
         "    for start in range(0, data.n_rows, step):\n",
         "    for start in range(0, step, step):\n",
-        "tests/test_information.py -k numerical",
+        "tests/estimator/test_information.py -k numerical",
     ),
     # -- fits
     M(
         "starts: one whose concentrations are at the cap wins",
-        "matrixbayes/em.py",
+        "matrixbayes/estimator/em.py",
         "return max(bounded or states, key",
         "return max(states, key",
         STARTS,
     ),
     M(
         "em: a long step of the acceleration settles",
-        "matrixbayes/em.py",
+        "matrixbayes/estimator/em.py",
         "settled=rise < tol and not long,",
         "settled=rise < tol,",
         f"{EM} -k long_step",
     ),
     M(
         "em: a bound that falls is reported",
-        "matrixbayes/em.py",
+        "matrixbayes/estimator/em.py",
         "        if not rise >= 0.0:\n            # An M-step",
         "        if rise < -np.inf:\n            # An M-step",
         BOUNDS,
     ),
     M(
         "partial_fit: the bound without its prior",
-        "matrixbayes/prior.py",
+        "matrixbayes/estimator/estimator.py",
         "(batch.log_likelihood + penalty.log_density(before) * weight / seen) / weight",
         "batch.log_likelihood / weight",
         BOUNDS,
@@ -251,38 +251,38 @@ MUTATIONS = [
     ),
     M(
         "cross-validation: fits without weights",
-        "matrixbayes/selection.py",
+        "matrixbayes/estimator/selection.py",
         "sample_weight=np.delete(held, f, axis=0).sum(axis=0)",
         "sample_weight=np.sign(np.delete(held, f, axis=0).sum(axis=0))",
         f"{WEIGHTS} -k held_out",
     ),
     M(
         "cross-validation: scores without weights",
-        "matrixbayes/selection.py",
+        "matrixbayes/estimator/selection.py",
         "sample_weight=held[f])",
         "sample_weight=np.sign(held[f]))",
         f"{WEIGHTS} -k held_out",
     ),
     M(
         "ICL: without weights",
-        "matrixbayes/selection.py",
+        "matrixbayes/estimator/selection.py",
         "entropy.sum() if weights is None else weights @ entropy",
         "entropy.sum()",
         f"{WEIGHTS} -k icl",
     ),
     M(
         "evidence: without the K! modes",
-        "matrixbayes/_information_evidence.py",
+        "matrixbayes/estimator/evidence.py",
         "modes = float(gammaln(mode.n_components + 1.0))",
         "modes = 0.0 * float(gammaln(mode.n_components + 1.0))",
-        "tests/test_information.py -k 'quadrature'",
+        "tests/estimator/test_information.py -k 'quadrature'",
     ),
     M(
         "evidence: without the curvature of its prior",
-        "matrixbayes/_information_evidence.py",
+        "matrixbayes/estimator/evidence.py",
         "result[place, place] += SPREAD**-2 - alpha * gradient",
         "result[place, place] += -alpha * gradient",
-        "tests/test_information.py",
+        "tests/estimator/test_information.py",
     ),
     M(
         "scaling: the law best in the fit taken for the best in extrapolation",
@@ -293,10 +293,10 @@ MUTATIONS = [
     ),
     M(
         "cross-validation: a standard error without n / (n - 1)",
-        "matrixbayes/selection.py",
+        "matrixbayes/estimator/selection.py",
         "spread.sum() * n_folds / (n_folds - 1)",
         "spread.sum()",
-        f"{WEIGHTS} tests/test_selection.py -k 'held_out or fold'",
+        f"{WEIGHTS} tests/estimator/test_selection.py -k 'held_out or fold'",
     ),
     *(
         M(

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from matrixbayes._base import display
+from matrixbayes.estimator import PriorSelection
 from matrixbayes.mixture import DirichletMixture, posterior_path
 from matrixbayes.rows import NextTokenRows
-from matrixbayes.selection import PriorSelection
 
 NASTY = ("<script>alert(1)</script>", "a\nb", "\x1b[31mred", "\u202eabc", '"><img src=x>', " yes ")
 

@@ -8,11 +8,12 @@ import reference
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, em
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator
 from matrixbayes._base import parallel
 from matrixbayes._base.k_means import Points, groups
-from matrixbayes._em_counts import CountData
-from matrixbayes._em_rows import RowData
+from matrixbayes.estimator import em
+from matrixbayes.estimator.count_data import CountData
+from matrixbayes.estimator.row_data import RowData
 
 
 def separated(seed, n, v, k):

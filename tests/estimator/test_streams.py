@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator
 from matrixbayes._base import parallel
-from matrixbayes._em_streams import StreamData
+from matrixbayes.estimator.streams import StreamData
 
 TRUTH = DirichletMixture([0.6, 0.4], [[8.0, 1.0, 2.0, 1.0], [0.5, 3.0, 1.0, 4.0]])
 ROWS = TRUTH.sample(5000, rng=0, kind="log_probs")

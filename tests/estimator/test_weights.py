@@ -15,10 +15,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, _estimator_starts
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator
 from matrixbayes._base import weights as _weights
-from matrixbayes._em_rows import RowData
-from matrixbayes._estimator_penalty import Penalty
+from matrixbayes.estimator import starts
+from matrixbayes.estimator.penalty import Penalty
+from matrixbayes.estimator.row_data import RowData
 
 TRUTH = DirichletMixture([0.6, 0.4], [[6.0, 2.0, 1.0], [1.0, 2.0, 6.0]])
 ROWS = TRUTH.sample(40, rng=0)
@@ -130,7 +131,7 @@ def test_icl_adds_the_entropy_of_as_many_rows():
 
 def test_copies_of_a_row_of_probabilities_lie_in_one_fold():
     """Else a fit knows what it is scored by: components close in on what is held out."""
-    from matrixbayes.selection import _held
+    from matrixbayes.estimator.selection import _held
 
     rows = mb.NextTokenRows(np.log(np.tile(ROWS[:6], (3, 1))))
     held = _held(rows, np.arange(1.0, 19.0), 3)
@@ -145,7 +146,7 @@ def test_copies_of_a_row_of_probabilities_lie_in_one_fold():
 
 @given(st.lists(st.floats(0.01, 6.0), min_size=3, max_size=20), st.integers(2, 3))
 def test_units_of_the_weight_of_counts_are_dealt_out(weights, n_folds):
-    from matrixbayes.selection import _held
+    from matrixbayes.estimator.selection import _held
 
     w = np.array(weights)
     held = _held(np.ones((len(w), 2)), w, n_folds)
@@ -160,7 +161,7 @@ def test_units_of_the_weight_of_counts_are_dealt_out(weights, n_folds):
 
 
 def test_heavy_counts_are_dealt_out_in_larger_units():
-    from matrixbayes.selection import _held
+    from matrixbayes.estimator.selection import _held
 
     held = _held(np.ones((2, 2)), np.array([1e12, 3.0]), 4)
     assert_allclose(held.sum(axis=0), [1e12, 3.0])
@@ -181,17 +182,17 @@ def test_one_row_of_weight_two_is_two_rows(kind):
 
 
 def test_a_start_looks_at_rows_by_their_weight(monkeypatch):
-    monkeypatch.setattr(_estimator_starts, "SEED_CELLS", 30)
-    monkeypatch.setattr(_estimator_starts, "SEED_ROWS", 5)
+    monkeypatch.setattr(starts, "SEED_CELLS", 30)
+    monkeypatch.setattr(starts, "SEED_ROWS", 5)
     weights = np.full(1000, 1e-3)
     weights[:3] = [50.0, 30.0, 20.0]
     data = RowData(np.log(TRUTH.sample(1000, rng=2)), weights, (None, 1))
-    part = _estimator_starts._part(data, np.arange(1000), 1, np.random.default_rng(0))
+    part = starts._part(data, np.arange(1000), 1, np.random.default_rng(0))
     assert part.total_weight == 10.0
     light = ~np.isin(part.log_probs[:, 0], data.log_probs[:3, 0])
     assert part.weights[light].sum() <= 1.0  # of 0.1 expected
     even = RowData(data.log_probs, None, (None, 1))
-    assert _estimator_starts._part(even, np.arange(1000), 1, np.random.default_rng(0)).n_rows == 10
+    assert starts._part(even, np.arange(1000), 1, np.random.default_rng(0)).n_rows == 10
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 4), st.booleans())
@@ -542,7 +543,5 @@ def test_a_component_of_one_row_is_split_if_that_row_comes_twice(n, weight, spli
     near = DirichletMixture([1.0], [[90.0, 5.0, 5.0]]).sample(n, rng=0, kind="log_probs")
     mixture = DirichletMixture([0.5, 0.5], [[90.0, 5.0, 5.0], [5.0, 5.0, 90.0]])
     data = RowData(near, np.full(n, weight), (None, 1))
-    found = list(
-        _estimator_starts._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0))
-    )
+    found = list(starts._splits(data, mixture, Penalty.of(None, 1e8), np.random.default_rng(0)))
     assert len(found) == splits

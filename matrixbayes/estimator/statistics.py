@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats
-from .mixture import DirichletMixture
+from .. import _core
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _core
-from .mixture import DirichletMixture
+from .. import _core
+from ..mixture import DirichletMixture
 
 
 class GammaPrior(NamedTuple):

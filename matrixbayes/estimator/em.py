@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats
-from ._em_streams import Data
-from ._estimator_penalty import GammaPrior as GammaPrior  # pickles from before look here
-from ._estimator_penalty import Penalty
-from ._estimator_statistics import CountStatistics, Statistics, of_same_rows
-from .mixture import DirichletMixture
+from .. import _core
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
+from .penalty import GammaPrior as GammaPrior  # pickles from before look here
+from .penalty import Penalty
+from .statistics import CountStatistics, Statistics, of_same_rows
+from .streams import Data
 
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
 VANISHED = 1e-12  # alphas are held at 1e-15

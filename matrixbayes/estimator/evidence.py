@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _core
-from ._base.typing import Floats
-from ._em_counts import CountData
-from ._em_rows import RowData
-from ._estimator_statistics import CountStatistics, Statistics
-from .mixture import DirichletMixture
+from .. import _core
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
+from .count_data import CountData
+from .row_data import RowData
+from .statistics import CountStatistics, Statistics
 
 Derivatives = Callable[[DirichletMixture], tuple[Floats, Floats]]
 

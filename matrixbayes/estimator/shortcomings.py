@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._em_counts import CountData
-from ._em_streams import Data, StreamData
+from .count_data import CountData
 from .em import Fit
+from .streams import Data, StreamData
 
 
 def unidentified(data: Data) -> bool:

@@ -13,13 +13,8 @@ import reference
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
-from matrixbayes import (
-    ConvergenceWarning,
-    DirichletMixture,
-    DirichletMixtureEstimator,
-    _core,
-    _em_rows,
-)
+from matrixbayes import ConvergenceWarning, DirichletMixture, DirichletMixtureEstimator, _core
+from matrixbayes.estimator import row_data
 
 EXPECTED = reference.load("synthetic_expected")
 ROWS = [name for name in EXPECTED if name.startswith("probs_")]
@@ -327,7 +322,7 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch, many_blocks):
     assert threading.current_thread() is threading.main_thread()
     old = signal.signal(signal.SIGALRM, interrupt)
     monkeypatch.setattr(
-        _em_rows, "_core", SimpleNamespace(**vars(_core) | {"expectation": expectation})
+        row_data, "_core", SimpleNamespace(**vars(_core) | {"expectation": expectation})
     )
     try:
         with (

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._base import parallel
-from ._base.numbers import exact_rows, is_named, plain, reals
-from ._base.typing import Floats
-from ._estimator_statistics import CountStatistics
-from .errors import ArgumentError
-from .mixture import DirichletMixture
+from .. import _core
+from .._base import parallel
+from .._base.numbers import exact_rows, is_named, plain, reals
+from .._base.typing import Floats
+from ..errors import ArgumentError
+from ..mixture import DirichletMixture
+from .statistics import CountStatistics
 
 
 def encode(X: Any) -> _core.Counts:

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import parallel
-from ._base.k_means import Points, groups
-from ._base.numbers import reals
-from ._base.tokens import order_of
-from ._base.typing import Floats
-from ._base.weights import merged, n_units
-from ._em_counts import CountData
-from ._em_rows import RowData
-from ._em_streams import Data, StreamData
-from ._estimator_penalty import Penalty
+from .._base import parallel
+from .._base.k_means import Points, groups
+from .._base.numbers import reals
+from .._base.tokens import order_of
+from .._base.typing import Floats
+from .._base.weights import merged, n_units
+from ..mixture import DirichletMixture
+from .count_data import CountData
 from .em import best, fit, maximization
-from .mixture import DirichletMixture
+from .penalty import Penalty
+from .row_data import RowData
+from .streams import Data, StreamData
 
 INITS = ("kmeans++", "random")
 SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from matrixbayes import DirichletMixture, SufficientStatistics, _core, em
+from matrixbayes import DirichletMixture, SufficientStatistics, _core
 from matrixbayes._base import parallel
-from matrixbayes._em_rows import RowData
-from matrixbayes._estimator_penalty import Penalty
+from matrixbayes.estimator import em
+from matrixbayes.estimator.penalty import Penalty
+from matrixbayes.estimator.row_data import RowData
 
 
 def make(n, v, k, dtype=np.float64, seed=0):

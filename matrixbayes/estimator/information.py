@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _core
-from ._base.typing import Floats
-from ._em_counts import CountData
-from ._em_rows import RowData
-from ._information_evidence import cholesky, laplace
-from .mixture import DirichletMixture
-
-__all__ = ["Information", "information"]
+from .. import _core
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
+from .count_data import CountData
+from .evidence import cholesky, laplace
+from .row_data import RowData
 
 MOST_PARAMETERS = 4000  # a Hessian of 128 MB
 BLOCK_CELLS = 1 << 21

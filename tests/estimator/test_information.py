@@ -16,12 +16,11 @@ from matrixbayes import (
     ConvergenceWarning,
     DirichletMixture,
     DirichletMixtureEstimator,
-    _information_evidence,
-    information,
     select_prior,
 )
-from matrixbayes._em_counts import CountData
-from matrixbayes._em_rows import RowData
+from matrixbayes.estimator import evidence, information
+from matrixbayes.estimator.count_data import CountData
+from matrixbayes.estimator.row_data import RowData
 
 EXPECTED = reference.load("synthetic_expected")
 
@@ -353,22 +352,22 @@ def test_no_evidence_without_a_reason(monkeypatch):
     counts = planted_counts([1.0], [[2.0, 3.0]], 30, 10, 0)
     fitted = settled(1, "counts", counts)
     assert fitted.information(counts).why_no_evidence == ""
-    monkeypatch.setattr(_information_evidence, "STEPS", 0)
+    monkeypatch.setattr(evidence, "STEPS", 0)
     found = fitted.information(counts)
     assert found.log_evidence is None
     assert "did not settle" in found.why_no_evidence
     monkeypatch.undo()
-    monkeypatch.setattr(_information_evidence, "cholesky", lambda matrix: None)
+    monkeypatch.setattr(evidence, "cholesky", lambda matrix: None)
     monkeypatch.setattr(
-        _information_evidence._Posterior,
+        evidence._Posterior,
         "climb",
-        lambda self, start: _information_evidence._End(start, 0.0, True),
+        lambda self, start: evidence._End(start, 0.0, True),
     )
     found = fitted.information(counts)
     assert found.log_evidence is None
     assert "not negative definite" in found.why_no_evidence
     monkeypatch.undo()
-    monkeypatch.setattr(_information_evidence, "LOG_RANGE", (-34.0, 0.5))
+    monkeypatch.setattr(evidence, "LOG_RANGE", (-34.0, 0.5))
     found = fitted.information(counts)
     assert found.log_evidence is None
     assert "beyond alphas" in found.why_no_evidence
@@ -394,9 +393,7 @@ def test_value_slopes_and_curvature_are_those_of_the_posterior(kind, k):
         if kind == "counts"
         else RowData(np.log(rows), weights, (None, 1))
     )
-    posterior = _information_evidence._Posterior(
-        data, like, lambda at: information.derivatives(at, data)
-    )
+    posterior = evidence._Posterior(data, like, lambda at: information.derivatives(at, data))
     theta = np.append(np.log(like.alpha), np.log(like.weights[:-1] / like.weights[-1]))
 
     def expected(x):

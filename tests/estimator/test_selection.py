@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes import _estimator_starts
-from matrixbayes._em_counts import CountData
-from matrixbayes._em_rows import RowData
-from matrixbayes._estimator_penalty import Penalty
+from matrixbayes.estimator import starts
+from matrixbayes.estimator.count_data import CountData
+from matrixbayes.estimator.penalty import Penalty
+from matrixbayes.estimator.row_data import RowData
 
 TRUTH = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1.0, 1.0, 9.0]])
 ROWS = TRUTH.sample(400, rng=0, kind="log_probs")
@@ -69,7 +69,7 @@ def test_what_a_split_is(kind):
     data = RowData(rows, None, (None, 1)) if kind == "log_probs" else CountData.of(rows)
     penalty = Penalty.of(None, 1e8)
     rng = np.random.default_rng(0)
-    mixtures = list(_estimator_starts._splits(data, TRUTH, penalty, rng))
+    mixtures = list(starts._splits(data, TRUTH, penalty, rng))
     assert len(mixtures) == 2
     for k, mixture in enumerate(mixtures):
         assert_allclose(mixture.weights, [0.5, *mixture.weights[1:]])
@@ -77,9 +77,7 @@ def test_what_a_split_is(kind):
         assert_allclose(mixture.weights[1:].sum(), 0.5)
         assert data.expectation(mixture).log_likelihood > data.n_rows * -20.0
     apart = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0, 1.0], [1e-3, 1e3, 1e-3]])
-    assert (
-        len(list(_estimator_starts._splits(data, apart, penalty, rng))) == 1
-    )  # nobody is near the other
+    assert len(list(starts._splits(data, apart, penalty, rng))) == 1  # nobody is near the other
 
 
 def test_warnings_name_the_size():

@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ._base import display, parallel
-from ._base.arguments import generator_of, is_whole
-from ._base.numbers import exact_rows, plain
-from ._base.typing import Floats
-from ._base.weights import checked_weights, merged, present, weights_of
-from ._em_rows import without_zeros
-from .errors import ConvergenceWarning
-from .mixture import DirichletMixture
-from .prior import DirichletMixtureEstimator
-from .rows import NextTokenRows, as_log_probs
-
-__all__ = ["PriorSelection", "select_prior"]
+from .._base import display, parallel
+from .._base.arguments import generator_of, is_whole
+from .._base.numbers import exact_rows, plain
+from .._base.typing import Floats
+from .._base.weights import checked_weights, merged, present, weights_of
+from ..errors import ConvergenceWarning
+from ..mixture import DirichletMixture
+from ..rows import NextTokenRows, as_log_probs
+from .estimator import DirichletMixtureEstimator
+from .row_data import without_zeros
 
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 COLUMNS = ["n_components", "log_likelihood", "n_parameters", "aic", "bic", "icl"]

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import parallel
-from ._base.numbers import exact_rows, plain
-from ._base.tokens import columns_in, labels_of, order_of, string_labels
-from ._base.typing import Floats
-from ._base.weights import weights_of
-from ._em_counts import CountData, encode
-from ._em_rows import RowData, without_zeros
-from .mixture import DirichletMixture
-from .rows import as_log_probs
+from .._base import parallel
+from .._base.numbers import exact_rows, plain
+from .._base.tokens import columns_in, labels_of, order_of, string_labels
+from .._base.typing import Floats
+from .._base.weights import weights_of
+from ..mixture import DirichletMixture
+from ..rows import as_log_probs
+from .count_data import CountData, encode
+from .row_data import RowData, without_zeros
 
 
 def is_stream(X: Any) -> bool:

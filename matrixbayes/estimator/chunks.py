@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import parallel
-from ._base.weights import checked_weights
-from ._em_streams import StreamData, stated, there_of
-from .mixture import DirichletMixture
+from .._base import parallel
+from .._base.weights import checked_weights
+from ..mixture import DirichletMixture
+from .streams import StreamData, stated, there_of
 
 if TYPE_CHECKING:
-    from .prior import DirichletMixtureEstimator
+    from .estimator import DirichletMixtureEstimator
 
 RETRIES = 3  # of a chunk whose worker died
 

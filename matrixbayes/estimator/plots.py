@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._base.style import COLOURS, GREY, legend, new_axes, tidy, whole_numbers
+from .._base.style import COLOURS, GREY, legend, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

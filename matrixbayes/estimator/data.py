@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.numbers import plain, reals
-from ._base.tokens import columns_in, labels_of, order_of, string_labels
-from ._base.weights import checked_weights, n_units, present, spread, weights_of
-from ._em_counts import CountData, encode
-from ._em_rows import RowData, without_zeros
-from ._em_streams import Data, StreamData, is_stream
-from .errors import ArgumentError
-from .rows import NextTokenRows
-from .rows.ingest import log_probs_of
+from .._base.numbers import plain, reals
+from .._base.tokens import columns_in, labels_of, order_of, string_labels
+from .._base.weights import checked_weights, n_units, present, spread, weights_of
+from ..errors import ArgumentError
+from ..rows import NextTokenRows
+from ..rows.ingest import log_probs_of
+from .count_data import CountData, encode
+from .row_data import RowData, without_zeros
+from .streams import Data, StreamData, is_stream
 
 
 def data_of(

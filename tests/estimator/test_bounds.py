@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core, em
-from matrixbayes._em_counts import CountData
-from matrixbayes._em_rows import RowData
-from matrixbayes._estimator_penalty import Penalty
+from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core
 from matrixbayes.errors import ConvergenceWarning
+from matrixbayes.estimator import em
+from matrixbayes.estimator.count_data import CountData
+from matrixbayes.estimator.penalty import Penalty
+from matrixbayes.estimator.row_data import RowData
 
 PRIORS = [
     None,

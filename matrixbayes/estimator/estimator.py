@@ -15,21 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, em
-from ._base import parallel
-from ._base.arguments import generator_of, whole
-from ._base.tokens import labels_of, string_labels
-from ._base.typing import Floats
-from ._em_shortcomings import shortcomings, unidentified
-from ._em_streams import Data, StreamData
-from ._estimator import Parameters
-from ._estimator_data import check_shape, data_of
-from ._estimator_penalty import GammaPrior, Penalty
-from ._estimator_starts import best_split, checked_init, start
-from ._estimator_statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
-from .errors import ConvergenceWarning, NotFittedError
+from .. import _core
+from .._base import parallel
+from .._base.arguments import generator_of, whole
+from .._base.tokens import labels_of, string_labels
+from .._base.typing import Floats
+from ..errors import ConvergenceWarning, NotFittedError
+from ..mixture import DirichletMixture
+from . import em
+from .data import check_shape, data_of
 from .information import Information, information
-from .mixture import DirichletMixture
+from .parameters import Parameters
+from .penalty import GammaPrior, Penalty
+from .shortcomings import shortcomings, unidentified
+from .starts import best_split, checked_init, start
+from .statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
+from .streams import Data, StreamData
 
 
 class DirichletMixtureEstimator(Parameters):

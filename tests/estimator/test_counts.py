@@ -22,8 +22,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from matrixbayes import DirichletMixture, DirichletMixtureEstimator, GammaPrior, _core
-from matrixbayes._em_counts import CountData, encode
 from matrixbayes.errors import ConvergenceWarning
+from matrixbayes.estimator.count_data import CountData, encode
 
 WEAK = (0.0, 0.0, 0.0, 1e8)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base import parallel
-from ._base.typing import Floats
-from .mixture import DirichletMixture
+from .. import _core
+from .._base import parallel
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
 
 FLOOR = 1e-12  # what zeros="floor" puts in the place of a smaller probability
 
