@@ -27,11 +27,11 @@ from threadpoolctl import threadpool_limits
 from transitions import best
 
 from matrixbayes import DirichletMixture, _core, elicit_prior, windtunnel
-from matrixbayes._elicitation_design import FAMILIES, design
-from matrixbayes._elicitation_histories import checked_histories
-from matrixbayes._elicitation_objective import Objective, Predictor
-from matrixbayes._elicitation_parameters import Layout, Parameters
-from matrixbayes._elicitation_search import starting_points
+from matrixbayes.elicitation.design import FAMILIES, design
+from matrixbayes.elicitation.histories import checked_histories
+from matrixbayes.elicitation.objective import Objective, Predictor
+from matrixbayes.elicitation.parameters import Layout, Parameters
+from matrixbayes.elicitation.search import starting_points
 
 Floats = NDArray[np.float64]
 BLOCK = 64  # rows that NumPy works on at a time

@@ -83,11 +83,11 @@ SMALL = {
     "continuity.distances.MOST_ROWS": 16,
     "continuity.embedding.KERNEL_ROWS": 8,
     "continuity.embedding.PAIRS": 64,
-    "_elicitation_design.BLOCK_ENTRIES": 64,
+    "elicitation.design.BLOCK_ENTRIES": 64,
 }
 # Who else takes these names from there, or `in_order` from parallel.
-USERS = ("_elicitation_factored", "_elicitation_objective", "_elicitation_resampling")
-USERS += ("_elicitation_search", "elicitation")
+USERS = ("elicitation.factored", "elicitation.objective", "elicitation.resampling")
+USERS += ("elicitation.search", "elicitation.elicit")
 
 
 class ManyBlocks:

@@ -9,7 +9,7 @@ from scipy import stats
 
 import matrixbayes as mb
 from matrixbayes import _diagnostics_statistics, windtunnel
-from matrixbayes._elicitation_families import compare_families
+from matrixbayes.elicitation.families import compare_families
 
 PRIOR = mb.DirichletMixture([0.6, 0.4], [[4.0, 2.0, 1.0], [1.0, 1.0, 5.0]])
 

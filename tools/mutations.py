@@ -42,7 +42,7 @@ COUNTS = "tests/estimator/test_counts.py"
 DASK = "tests/test_dask.py"
 SPECIAL = "tests/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
-FAMILIES = "tests/test_elicitation_families.py"
+FAMILIES = "tests/elicitation/test_elicitation_families.py"
 BOUNDS = "tests/estimator/test_bounds.py"
 STARTS = "tests/estimator/test_starts.py"
 WEIGHTS = "tests/estimator/test_weights.py"
@@ -200,7 +200,7 @@ MUTATIONS = [
     ),
     M(
         "elicitation: the model's rows of the first block alone",
-        "matrixbayes/_elicitation_objective.py",
+        "matrixbayes/elicitation/objective.py",
         "for start in range(0, n, step))",
         "for start in range(0, step, step))",
         f"{FAMILIES} -k 'resampling_is_seeded'",

@@ -22,8 +22,8 @@ from matrixbayes import _core
 from matrixbayes._base.arguments import whole
 from matrixbayes._base.numbers import floats, plain, reals, wholes
 from matrixbayes._base.tokens import near
-from matrixbayes._elicitation_histories import checked_histories
 from matrixbayes._icl_search import Points
+from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.errors import ArgumentError
 
 pd = pytest.importorskip("pandas")

@@ -15,13 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.k_means import Points, groups
-from ._base.typing import Floats
-from ._elicitation_design import BLOCK_ENTRIES, summed
-from ._elicitation_objective import Objective
-from ._elicitation_parameters import Layout, pack_prior
-
-__all__ = ["Search", "search", "starting_points"]
+from .._base.k_means import Points, groups
+from .._base.typing import Floats
+from .design import BLOCK_ENTRIES, summed
+from .objective import Objective
+from .parameters import Layout, pack_prior
 
 SAMPLE = 2000  # rows that a starting point is made from, at most
 SPREAD = 0.5  # of logarithms, that starting points are moved by

@@ -15,22 +15,12 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from ._base.arguments import probability, whole
-from ._base.tokens import difference
-from ._base.typing import Floats, Ids
-from ._elicitation_design import FAMILIES
-from ._elicitation_parameters import TEMPERATURE_RANGE
-from .mixture import DirichletMixture
-
-__all__ = [
-    "Options",
-    "Start",
-    "check_n_groups",
-    "check_options",
-    "checked_families",
-    "checked_start",
-    "fold_numbers",
-]
+from .._base.arguments import probability, whole
+from .._base.tokens import difference
+from .._base.typing import Floats, Ids
+from ..mixture import DirichletMixture
+from .design import FAMILIES
+from .parameters import TEMPERATURE_RANGE
 
 Start = DirichletMixture | Mapping[str, DirichletMixture] | None
 

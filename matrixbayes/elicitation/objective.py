@@ -22,18 +22,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats, Ids
-from ._elicitation_design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
-from ._elicitation_factored import FactoredDivergence
-from ._elicitation_parameters import Layout, Parameters
-from ._elicitation_rows import PartRows, Slopes, State
-from .rows.divergences import kl_nats
+from .. import _core
+from .._base.typing import Floats, Ids
+from ..rows.divergences import kl_nats
+from .design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
+from .factored import FactoredDivergence
+from .parameters import Layout, Parameters
+from .part_rows import PartRows, Slopes, State
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Forward", "Objective", "Predictor", "Stopped"]
 
 ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 

@@ -14,13 +14,13 @@ from scipy.special import gammaln, softmax
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from matrixbayes._base.parallel import one_blas_thread
-from matrixbayes._elicitation_design import design
-from matrixbayes._elicitation_histories import checked_histories
-from matrixbayes._elicitation_identification import identify
-from matrixbayes._elicitation_objective import Objective, Predictor
-from matrixbayes._elicitation_parameters import Layout, pack_prior, unpack_prior
-from matrixbayes._elicitation_search import search, starting_points
 from matrixbayes.elicitation import elicit_prior
+from matrixbayes.elicitation.design import design
+from matrixbayes.elicitation.histories import checked_histories
+from matrixbayes.elicitation.identification import identify
+from matrixbayes.elicitation.objective import Objective, Predictor
+from matrixbayes.elicitation.parameters import Layout, pack_prior, unpack_prior
+from matrixbayes.elicitation.search import search, starting_points
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 
@@ -634,7 +634,7 @@ def test_an_interrupt_ends_the_searches_of_other_threads(monkeypatch: pytest.Mon
             objective(start)
         ended.append(start)
 
-    monkeypatch.setattr("matrixbayes.elicitation.search", long_search)
+    monkeypatch.setattr("matrixbayes.elicitation.elicit.search", long_search)
     model = np.random.default_rng(0).dirichlet(np.ones(64), size=9000)  # enough for threads
     with pytest.raises(KeyboardInterrupt):
         elicit_prior([[0]] * 9000, model, kind="probs", n_starts=3, n_jobs=3, rng=0)
@@ -676,7 +676,7 @@ def test_a_limit_is_seen_whatever_the_units_of_the_search() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         scales = np.array([scale, 1.0, 1.0])
-        patch.setattr("matrixbayes._elicitation_search._scale", lambda *_: scales)
+        patch.setattr("matrixbayes.elicitation.search._scale", lambda *_: scales)
         found = search(Falling(), np.zeros(3), 100, 1e-9)  # type: ignore[arg-type]
     assert found.theta[0] == limit
     assert found.at_limit.tolist() == [True, False, False]

@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ._base.parallel import in_order
-from ._base.typing import Floats, Ids, Pool
-from ._elicitation_objective import Objective
-from ._elicitation_parameters import Parameters
-from ._elicitation_search import Search, search
-
-# Where pickles of before look for it.
-from ._elicitation_families import FamilyComparison as FamilyComparison  # noqa: E402
+from .._base.parallel import in_order
+from .._base.typing import Floats, Ids, Pool
+from .objective import Objective
+from .parameters import Parameters
+from .search import Search, search
 
 
 def bootstrap(

@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base import display
-from ._base.typing import Floats
-from ._elicitation_design import design
-from ._elicitation_histories import Histories, check_kind, checked_histories
-from ._elicitation_identification import Identification
-from ._elicitation_measures import ElicitationPoints, KLByLength, scores
-from ._elicitation_objective import Predictor
-from ._elicitation_parameters import Parameters
-from .mixture import DirichletMixture
+from .._base import display
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
+from .design import design
+from .histories import Histories, check_kind, checked_histories
+from .identification import Identification
+from .measures import ElicitationPoints, KLByLength
+from .objective import Predictor
+from .parameters import Parameters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ._elicitation_families import FamilyComparison
-
-__all__ = ["ElicitationPoints", "ElicitationReport", "KLByLength", "scores"]
+    from .families import FamilyComparison
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -210,7 +208,7 @@ class ElicitationReport:
 
     def plot(self, *, figure: Figure | None = None) -> Figure:
         """Predicted against observed probabilities; `plot.elicitation_figure`."""
-        from ._elicitation_plots import elicitation_figure  # needs matplotlib
+        from .plots import elicitation_figure  # needs matplotlib
 
         return elicitation_figure(self, figure=figure)
 

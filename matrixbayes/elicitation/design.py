@@ -23,23 +23,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.typing import Floats, Ids
-from ._elicitation_histories import Histories
+from .._base.typing import Floats, Ids
+from .histories import Histories
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = [
-    "BLOCK_ENTRIES",
-    "FAMILIES",
-    "Design",
-    "Part",
-    "Rows",
-    "design",
-    "row_sums",
-    "spread",
-    "summed",
-]
 
 BLOCK_ENTRIES = 2**17  # rows x tokens worked on at a time
 FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}
@@ -139,7 +128,7 @@ def design(histories: Histories, family: str, order: int, ordered: bool) -> Desi
 
     Examples
     --------
-    >>> from matrixbayes._elicitation_histories import checked_histories
+    >>> from matrixbayes.elicitation.histories import checked_histories
     >>> found = design(checked_histories([[0, 1, 0], [1, 0, 1]], "tokens", 2), "markov", 1, False)
     >>> rows = found.parts["markov"].rows
     >>> rows.starts, rows.columns, rows.counts      # 0 was followed by 1, and 1 by 0

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.typing import Floats
-from ._elicitation_parameters import Layout
-
-__all__ = ["Identification", "PriorWidths", "identify"]
+from .._base.typing import Floats
+from .parameters import Layout
 
 Gradient = Callable[[Floats], Floats]
 Flags = NDArray[np.bool_]

@@ -13,13 +13,13 @@ from reference import divergence
 from scipy.special import gammaln, logsumexp, softmax
 
 from matrixbayes import _core, windtunnel
-from matrixbayes._elicitation_arguments import fold_numbers
-from matrixbayes._elicitation_design import FAMILIES, design
-from matrixbayes._elicitation_factored import FactoredDivergence
-from matrixbayes._elicitation_histories import checked_histories
-from matrixbayes._elicitation_objective import Objective, Predictor
-from matrixbayes._elicitation_parameters import Layout, Parameters
 from matrixbayes.elicitation import ElicitationReport, elicit_prior
+from matrixbayes.elicitation.arguments import fold_numbers
+from matrixbayes.elicitation.design import FAMILIES, design
+from matrixbayes.elicitation.factored import FactoredDivergence
+from matrixbayes.elicitation.histories import checked_histories
+from matrixbayes.elicitation.objective import Objective, Predictor
+from matrixbayes.elicitation.parameters import Layout, Parameters
 from matrixbayes.mixture import DirichletMixture
 
 IID = (np.array([0.7, 0.3]), np.array([[4.0, 1.0, 0.5], [0.5, 2.0, 2.0]]))
@@ -460,7 +460,7 @@ def test_intervals_from_few_groups_say_so() -> None:
 def test_resampling_is_seeded_and_the_same_for_any_number_of_threads(
     monkeypatch: pytest.MonkeyPatch, many_blocks: Any
 ) -> None:
-    monkeypatch.setattr("matrixbayes.elicitation.ALONE", 0)
+    monkeypatch.setattr("matrixbayes.elicitation.elicit.ALONE", 0)
     histories = some_histories(50, 10, seed=12)
     model = noisy(
         predictions(histories, Parameters(priors_of("markov", 1))), np.random.default_rng(0)
@@ -608,8 +608,8 @@ def test_a_search_ends_where_nothing_falls_any_more(monkeypatch: pytest.MonkeyPa
     model = predictions(histories, Parameters(priors_of("markov", 2)))
     options = {"kind": "probs", "family": "markov", "n_components": 2, "n_starts": 1, "rng": 0}
     long = elicit_prior(histories, model, **options)
-    monkeypatch.setattr("matrixbayes._elicitation_search.LOOK_BACK", 3)
-    monkeypatch.setattr("matrixbayes._elicitation_search.SETTLED", 10.0)
+    monkeypatch.setattr("matrixbayes.elicitation.search.LOOK_BACK", 3)
+    monkeypatch.setattr("matrixbayes.elicitation.search.SETTLED", 10.0)
     short = elicit_prior(histories, model, **options)
     assert short.n_iter < long.n_iter
     assert short.converged
@@ -676,7 +676,7 @@ def test_families_that_need_tokens_are_refused_before_any_search(
     def never(*arguments: object) -> None:
         raise AssertionError("searched")
 
-    monkeypatch.setattr("matrixbayes.elicitation.search", never)
+    monkeypatch.setattr("matrixbayes.elicitation.elicit.search", never)
     counts, model = np.eye(3), np.full((3, 3), 1 / 3)
     with pytest.raises(ValueError, match="'markov' needs histories of tokens"):
         elicit_prior(

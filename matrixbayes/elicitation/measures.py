@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.typing import Floats, Ids
-from ._elicitation_histories import Histories
-from ._elicitation_objective import Objective
-from ._elicitation_parameters import Parameters
-from .rows.divergences import kl_nats
+from .._base.typing import Floats, Ids
+from ..rows.divergences import kl_nats
+from .histories import Histories
+from .objective import Objective
+from .parameters import Parameters
 
 POINTS = 4000  # predictions that a report keeps, at most
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
+from .._base.style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .elicitation import ElicitationReport
+    from .elicit import ElicitationReport
 
 CLASSES = 5  # of history lengths, at most
 TOKENS = 6  # last tokens with a colour of their own

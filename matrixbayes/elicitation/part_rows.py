@@ -17,11 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _core
-from ._base.typing import Floats, Ids
-from ._elicitation_design import Rows, summed
-
-__all__ = ["PartRows", "Slopes", "State"]
+from .. import _core
+from .._base.typing import Floats, Ids
+from .design import Rows, summed
 
 
 class State(NamedTuple):

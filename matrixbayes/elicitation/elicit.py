@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.parallel import in_order, job_count, one_blas_thread, workers
-from ._base.typing import Floats, Ids, Pool
-from ._base.weights import group_numbers, shares_of, without_weightless
-from ._elicitation_arguments import (
+from .._base.parallel import in_order, job_count, one_blas_thread, workers
+from .._base.typing import Floats, Ids, Pool
+from .._base.weights import group_numbers, shares_of, without_weightless
+from ..mixture import DirichletMixture
+from ..rows import as_log_probs
+from .arguments import (
     Options,
     Start,
     check_n_groups,
@@ -31,20 +33,16 @@ from ._elicitation_arguments import (
     checked_start,
     fold_numbers,
 )
-from ._elicitation_design import FAMILIES, design
-from ._elicitation_families import FamilyComparison, compare_families
-from ._elicitation_histories import Histories, check_kind, checked_histories
-from ._elicitation_identification import identify
-from ._elicitation_measures import scores
-from ._elicitation_objective import Objective, Predictor
-from ._elicitation_parameters import Layout, pack_prior
-from ._elicitation_report import ElicitationReport
-from ._elicitation_resampling import bootstrap, held_out
-from ._elicitation_search import Search, search, starting_points
-from .mixture import DirichletMixture
-from .rows import as_log_probs
-
-__all__ = ["ElicitationReport", "FamilyComparison", "elicit_prior"]
+from .design import FAMILIES, design
+from .families import compare_families
+from .histories import Histories, check_kind, checked_histories
+from .identification import identify
+from .measures import scores
+from .objective import Objective, Predictor
+from .parameters import Layout, pack_prior
+from .report import ElicitationReport
+from .resampling import bootstrap, held_out
+from .search import Search, search, starting_points
 
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import display
-from ._base.typing import Floats, Ids
+from .._base import display
+from .._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
-    from ._elicitation_report import ElicitationReport
+    from .report import ElicitationReport
 
 ROUNDING = 1e-8  # nats that tell no family from another
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.numbers import exact_rows, is_named, plain, reals
-from ._base.tokens import columns_in, labels_of, numbers_of, order_of
-from ._base.typing import Floats, Ids
+from .._base.numbers import exact_rows, is_named, plain, reals
+from .._base.tokens import columns_in, labels_of, numbers_of, order_of
+from .._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Histories", "checked_histories"]
 
 MOST_VISITS = 2.0**53  # of a history given as counts: beyond, a double does not hold one more
 

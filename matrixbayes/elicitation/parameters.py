@@ -13,9 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.typing import Floats
-
-__all__ = ["TEMPERATURE_RANGE", "Layout", "Parameters", "pack_prior", "unpack_prior"]
+from .._base.typing import Floats
 
 LOG_ALPHA_RANGE = (np.log(1e-8), np.log(1e8))
 LOGIT_RANGE = (-40.0, 40.0)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._base.typing import Floats, Ids
-from ._elicitation_design import BLOCK_ENTRIES, row_sums, spread, summed
-
-__all__ = ["FactoredDivergence"]
+from .._base.typing import Floats, Ids
+from .design import BLOCK_ENTRIES, row_sums, spread, summed
 
 
 class FactoredDivergence:
