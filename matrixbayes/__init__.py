@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
     from .errors import ConvergenceWarning, NotFittedError
     from .estimator import DirichletMixtureEstimator, PriorSelection, select_prior
-    from .generation import learning_path
     from .huggingface import TokenPredictor, collect, preflight
-    from .icl import fit_icl_curve, icl_curve
-    from .icl_designs import flipped_label_design, unrelated_label_design
+    from .icl import (
+        fit_icl_curve,
+        fit_scaling_laws,
+        flipped_label_design,
+        icl_curve,
+        learning_path,
+        unrelated_label_design,
+    )
     from .mixture import DirichletMixture, PosteriorPath, posterior_path
     from .rows import NextTokenRows
-    from .scaling import fit_scaling_laws
     from .transitions import TransitionMatrix
 
 __version__ = "0.1.0"
@@ -54,14 +58,14 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
-    "LabelDesign": "icl_designs",
-    "LawFit": "scaling",
-    "LearningPath": "generation",
+    "LabelDesign": "icl",
+    "LawFit": "icl",
+    "LearningPath": "icl",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "mixture",
     "PriorSelection": "estimator",
-    "ScalingFit": "scaling",
+    "ScalingFit": "icl",
     "ScoreCard": "diagnostics",
     "SegmentProbe": "continuity",
     "SoftmaxSpan": "continuity",
@@ -70,7 +74,7 @@ _HOMES = {
     "UrnPredictor": "diagnostics",
     "affine_test": "continuity",
     "approximation_report": "mixture",
-    "bayesian_law": "scaling",
+    "bayesian_law": "icl",
     "check_continuity": "continuity",
     "collect": "huggingface",
     "compare": "comparison",
@@ -78,13 +82,13 @@ _HOMES = {
     "embed_of": "huggingface",
     "exchangeability_test": "diagnostics",
     "fit_icl_curve": "icl",
-    "fit_scaling_laws": "scaling",
-    "flipped_label_design": "icl_designs",
+    "fit_scaling_laws": "icl",
+    "flipped_label_design": "icl",
     "forgetting_test": "diagnostics",
     "head_bound": "continuity",
     "head_of": "huggingface",
     "icl_curve": "icl",
-    "learning_path": "generation",
+    "learning_path": "icl",
     "martingale_test": "diagnostics",
     "posterior_path": "mixture",
     "preflight": "huggingface",
@@ -94,7 +98,7 @@ _HOMES = {
     "select_prior": "estimator",
     "span_of": "continuity",
     "uncertainty_scaling_test": "diagnostics",
-    "unrelated_label_design": "icl_designs",
+    "unrelated_label_design": "icl",
     "write_easel": "mixture",
 }
 _MODULES = ("plot", "windtunnel")

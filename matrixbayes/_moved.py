@@ -28,6 +28,8 @@ HOMES: dict[str, str] = {
     "_em_counts.CountStatistics": "estimator.statistics",
     "_huggingface_preflight.Finding": "huggingface.preflight",
     "_huggingface_preflight.PreflightReport": "huggingface.preflight",
+    "_icl_label_design.LabelCurve": "icl.label_design",
+    "_icl_label_design.LabelDesign": "icl.label_design",
     "_windtunnel_mixture.Mixture": "windtunnel.mixture",
     "_windtunnel_score.WindTunnelScore": "windtunnel.score",
     "_windtunnel_tasks.Bijection": "windtunnel.tasks",
@@ -39,10 +41,13 @@ HOMES: dict[str, str] = {
     "em.GammaPrior": "estimator.penalty",
     "embedding.EmbeddingMap": "continuity.embedding",
     "embedding.Pairs": "continuity.embedding",
+    "generation.LearningPath": "icl.path",
     "information.Information": "estimator.information",
     "matrix.PosteriorPath": "mixture.path",
     "prior.DirichletMixtureEstimator": "estimator.estimator",
     "reduction.Reduction": "mixture.reduction",
+    "scaling.LawFit": "icl.scaling",
+    "scaling.ScalingFit": "icl.scaling",
     "selection.PriorSelection": "estimator.selection",
 }
 

@@ -21,11 +21,9 @@ from matrixbayes import plot, windtunnel
 from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
-from matrixbayes.generation import learning_path
-from matrixbayes.icl import fit_icl_curve
+from matrixbayes.icl import fit_icl_curve, fit_scaling_laws, learning_path
 from matrixbayes.mixture import DirichletMixture, plots, posterior_path
 from matrixbayes.rows import NextTokenRows
-from matrixbayes.scaling import fit_scaling_laws
 from matrixbayes.transitions import TransitionMatrix
 
 TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")

@@ -286,10 +286,10 @@ MUTATIONS = [
     ),
     M(
         "scaling: the law best in the fit taken for the best in extrapolation",
-        "matrixbayes/scaling.py",
+        "matrixbayes/icl/scaling.py",
         "fit.extrapolation_nrmse if told else fit.nrmse)",
         "fit.nrmse)",
-        "tests/test_scaling.py -k extrapolates_best",
+        "tests/icl/test_scaling.py -k extrapolates_best",
     ),
     M(
         "cross-validation: a standard error without n / (n - 1)",

@@ -37,7 +37,7 @@ def fit(
         Cut by rows only.  The result is that of the rows in memory, to the last bit where
         chunks hold whole blocks: `matrixbayes.parallel.block_size` (K V) rows each.  A chunk of
         counts is one block; how counts in memory are cut depends on how many are not zero:
-        ``matrixbayes._em_counts.CountData.of(counts).blocks(K)``.
+        ``matrixbayes.estimator.count_data.CountData.of(counts).blocks(K)``.
     client : distributed.Client, optional
         The cluster; Dask's own threads by default.
     sample_weight : array_like of shape (N,), optional

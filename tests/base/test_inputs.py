@@ -22,9 +22,9 @@ from matrixbayes import _core
 from matrixbayes._base.arguments import whole
 from matrixbayes._base.numbers import floats, plain, reals, wholes
 from matrixbayes._base.tokens import near
-from matrixbayes._icl_search import Points
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.errors import ArgumentError
+from matrixbayes.icl.search import Points
 
 pd = pytest.importorskip("pandas")
 torch = pytest.importorskip("torch")

@@ -24,16 +24,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import display
-from ._base.arguments import whole
-from ._base.numbers import reals
-from ._base.typing import Floats, Seed
-from ._scaling_search import baseline, bayesian, search
+from .._base import display
+from .._base.arguments import whole
+from .._base.numbers import reals
+from .._base.typing import Floats, Seed
+from .scaling_search import baseline, bayesian, search
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LAWS", "LawFit", "ScalingFit", "bayesian_law", "fit_scaling_laws"]
 
 LAWS = ("original", "sampling", "scoring", "power", "bounded", "logistic")
 BAYESIAN = LAWS[:3]
@@ -59,7 +58,7 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
 
     Examples
     --------
-    >>> from matrixbayes.scaling import bayesian_law
+    >>> from matrixbayes.icl import bayesian_law
     >>> bayesian_law([0, 1, 2, 4, 8, 16], [0.01, 0.99], [0.8, 0.3]).round(6)
     array([0.305   , 0.313115, 0.333508, 0.469047, 0.781364, 0.799992])
     """
@@ -163,7 +162,7 @@ class ScalingFit(display.Shown):
 
     def plot(self, *, task: int | None = None, ax: Axes | None = None) -> Axes:
         """What was fitted and held out, with each law; `plot.scaling_laws`."""
-        from ._icl_plots import scaling_laws  # needs matplotlib
+        from .plots import scaling_laws  # needs matplotlib
 
         return scaling_laws(self, task=task, ax=ax)
 
@@ -218,7 +217,7 @@ def fit_scaling_laws(
     Examples
     --------
     >>> import numpy as np
-    >>> from matrixbayes.scaling import bayesian_law, fit_scaling_laws
+    >>> from matrixbayes.icl import bayesian_law, fit_scaling_laws
     >>> shots = np.arange(0, 30)
     >>> curve = bayesian_law(shots, [0.01, 0.99], [0.8, 0.3])
     >>> found = fit_scaling_laws(shots, curve, n_fitted=10, rng=0)

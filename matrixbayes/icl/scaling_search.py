@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._base.typing import Floats
-
-__all__ = ["Law", "baseline", "bayesian", "search"]
+from .._base.typing import Floats
 
 DRAWS, SEARCHES = 256, 64  # starting points that are drawn, and the best that are searched from
 STEPS = 400  # of a search; the best may go on for 20 times as many

@@ -17,23 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import display
-from ._base.arguments import is_whole
-from ._base.numbers import plain
-from ._base.tokens import columns_of
-from ._base.typing import Floats, Ids, Seed
-from ._core import posterior_learning
-from .mixture import DirichletMixture
-from .rows import as_log_probs
-from .rows.divergences import divergences
+from .._base import display
+from .._base.arguments import is_whole
+from .._base.numbers import plain
+from .._base.tokens import columns_of
+from .._base.typing import Floats, Ids, Seed
+from .._core import posterior_learning
+from ..mixture import DirichletMixture
+from ..rows import as_log_probs
+from ..rows.divergences import divergences
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from .elicitation import ElicitationReport
-
-__all__ = ["LearningPath", "learning_path"]
+    from ..elicitation import ElicitationReport
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,7 +121,7 @@ class LearningPath(display.Shown):
 
     def plot(self, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes, Axes]:
         """Probabilities, KL and uncertainty along the text; `plot.learning_path`."""
-        from ._icl_plots import learning_path  # needs matplotlib
+        from .plots import learning_path  # needs matplotlib
 
         return learning_path(self, axes=axes)
 

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
-from matrixbayes._icl_prompts import Template
-from matrixbayes.icl_designs import flipped_label_design, unrelated_label_design
+from matrixbayes.icl import flipped_label_design, unrelated_label_design
+from matrixbayes.icl.prompts import Template
 
 TEXTS = [f"{kind} {i}" for i in range(30) for kind in ("nice", "awful")]
 LABELS = ["positive", "negative"] * 30

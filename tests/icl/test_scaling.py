@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 
-from matrixbayes import _scaling_search
-from matrixbayes.scaling import LAWS, bayesian_law, fit_scaling_laws
+from matrixbayes.icl import LAWS, bayesian_law, fit_scaling_laws, scaling_search
 
 SHOTS = np.arange(0, 40)
 
@@ -176,10 +175,10 @@ def test_probabilities_have_any_scale(scale):
 
 
 def test_a_doubtful_fit_is_told(monkeypatch):
-    monkeypatch.setattr(_scaling_search, "SEARCHES", 1)
+    monkeypatch.setattr(scaling_search, "SEARCHES", 1)
     with pytest.warns(RuntimeWarning, match="scoring: the best fit was found by one search only"):
         fit_scaling_laws(*noisy(3), laws=["scoring"], rng=0)
-    monkeypatch.setattr(_scaling_search, "STEPS", 1)
+    monkeypatch.setattr(scaling_search, "STEPS", 1)
     with pytest.warns(RuntimeWarning, match="original: the best fit did not converge"):
         found = fit_scaling_laws(*noisy(3), laws=["original"], rng=0)
     assert not found["original"].converged
@@ -188,7 +187,7 @@ def test_a_doubtful_fit_is_told(monkeypatch):
 @pytest.mark.parametrize("form", LAWS)
 def test_derivatives_are_those_of_the_curve(form):
     shots, curves = noisy(3)
-    make = _scaling_search.bayesian if form in LAWS[:3] else _scaling_search.baseline
+    make = scaling_search.bayesian if form in LAWS[:3] else scaling_search.baseline
     law = make(form, shots.astype(float), curves if form in LAWS[:3] else curves[:1])
     theta = law.start(np.random.default_rng(0))
     steps = 1e-6 * np.eye(len(theta))

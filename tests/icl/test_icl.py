@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import matrixbayes as mb
-from matrixbayes._icl_search import Points, curve, kl
 from matrixbayes.icl import fit_icl_curve, icl_curve
+from matrixbayes.icl.search import Points, curve, kl
 
 SHOTS = np.arange(0, 60, 3)
 SWITCH = mb.DirichletMixture([0.999, 0.001], [[40.0, 4.0], [0.5, 20.0]])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.style import (
+from .._base.style import (
     COLOURS,
     GREY,
     MARKERS,
@@ -22,13 +22,13 @@ from ._base.style import (
     token_name,
     whole_numbers,
 )
-from ._base.typing import Floats
+from .._base.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .generation import LearningPath
-    from .icl import IclCurve, IclFit
+    from .curve import IclCurve, IclFit
+    from .path import LearningPath
     from .scaling import ScalingFit
 
 POINTS = 200  # along a fitted curve

@@ -21,18 +21,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import display
-from ._base.arguments import probability, whole
-from ._base.numbers import reals
-from ._base.tokens import counted
-from ._base.typing import Floats, Seed
-from ._icl_search import Points, crossing, kl, mixture, percentiles, search, starts
-from .mixture import DirichletMixture
+from .._base import display
+from .._base.arguments import probability, whole
+from .._base.numbers import reals
+from .._base.tokens import counted
+from .._base.typing import Floats, Seed
+from ..mixture import DirichletMixture
+from .search import Points, crossing, kl, mixture, percentiles, search, starts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["IclCurve", "IclFit", "fit_icl_curve", "icl_curve"]
 
 EXACT = 1e-10  # a mean KL that is none: logits in float32, and a concentration at its limit
 LEAST_UNIT = 1e-14  # nats below which a mean KL is rounding
@@ -184,7 +183,7 @@ class IclFit(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The points, both forms and where they pass 1/2; `plot.icl_curve`."""
-        from ._icl_plots import icl_curve  # needs matplotlib
+        from .plots import icl_curve  # needs matplotlib
 
         return icl_curve(self, ax=ax)
 

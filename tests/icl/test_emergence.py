@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 FOLDER = Path(str(files("matrixbayes") / "data" / "emergence"))
-SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "train_emergence.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "train_emergence.py"
 RECORD = json.loads((FOLDER / "training.json").read_text(encoding="utf-8"))
 MODELS = RECORD["models"]
 LADDER = {"2k": 2312, "8k": 7696, "28k": 27680, "105k": 104512, "406k": 405632}

@@ -18,12 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ._base.arguments import probability
-from ._base.typing import Seed
-from ._icl_label_design import LabelCurve, LabelDesign
-from ._icl_prompts import Sequences, Template, strings, whole_numbers
-
-__all__ = ["LabelCurve", "LabelDesign", "flipped_label_design", "unrelated_label_design"]
+from .._base.arguments import probability
+from .._base.typing import Seed
+from .label_design import LabelDesign
+from .prompts import Sequences, Template, strings, whole_numbers
 
 Query = tuple[str, str]
 

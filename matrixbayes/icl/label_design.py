@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._base import display
-from ._base.typing import Floats, Ids, Seed
-from .icl import IclFit, fit_icl_curve
-from .rows import as_log_probs
+from .._base import display
+from .._base.typing import Floats, Ids, Seed
+from ..rows import as_log_probs
+from .curve import IclFit, fit_icl_curve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LabelCurve", "LabelDesign"]
 
 Query = tuple[str, str]
 

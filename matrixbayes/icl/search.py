@@ -17,14 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._base.numbers import reals
-from ._base.typing import Floats
-from ._base.weights import group_numbers, n_units, shares_of
-from .errors import ConvergenceWarning
-from .mixture import DirichletMixture
-
-__all__ = ["Points", "crossing", "curve", "kl", "mixture", "percentiles", "search", "starts"]
+from .. import _core
+from .._base.numbers import reals
+from .._base.typing import Floats
+from .._base.weights import group_numbers, n_units, shares_of
+from ..errors import ConvergenceWarning
+from ..mixture import DirichletMixture
 
 LOG_RANGE = (-9.0, 14.0)  # of the logarithm of an alpha
 STARTS = 12  # of the search for a switch

@@ -14,7 +14,7 @@ from scipy.special import digamma
 import matrixbayes as mb
 from matrixbayes import windtunnel
 from matrixbayes.elicitation import elicit_prior
-from matrixbayes.generation import learning_path
+from matrixbayes.icl import learning_path
 
 PRIOR = mb.DirichletMixture(
     [0.6, 0.4], [[5.0, 1.0, 1.0], [0.5, 2.0, 3.0]], tokens=("red", "green", "blue")

@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._base.arguments import whole
-
-__all__ = ["Sequences", "Template", "strings", "whole_numbers"]
+from .._base.arguments import whole
 
 Pair = tuple[str, str]  # a text and its label
 
