@@ -12,7 +12,6 @@ from ._core import SufficientStatistics
 
 if TYPE_CHECKING:
     from . import plot, windtunnel
-    from .comparison import compare
     from .continuity import EmbeddingMap, check_continuity, head_bound, probe_segment
     from .diagnostics import (
         UrnPredictor,
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
         learning_path,
         unrelated_label_design,
     )
+    from .matrix import TransitionMatrix, compare
     from .mixture import DirichletMixture, PosteriorPath, posterior_path
     from .rows import NextTokenRows
-    from .transitions import TransitionMatrix
 
 __version__ = "0.1.0"
 
@@ -44,7 +43,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AffineTest": "continuity",
     "ApproximationReport": "mixture",
-    "Comparison": "comparison",
+    "Comparison": "matrix",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
     "CountStatistics": "estimator",
@@ -70,14 +69,14 @@ _HOMES = {
     "SegmentProbe": "continuity",
     "SoftmaxSpan": "continuity",
     "TokenPredictor": "huggingface",
-    "TransitionMatrix": "transitions",
+    "TransitionMatrix": "matrix",
     "UrnPredictor": "diagnostics",
     "affine_test": "continuity",
     "approximation_report": "mixture",
     "bayesian_law": "icl",
     "check_continuity": "continuity",
     "collect": "huggingface",
-    "compare": "comparison",
+    "compare": "matrix",
     "elicit_prior": "elicitation",
     "embed_of": "huggingface",
     "exchangeability_test": "diagnostics",

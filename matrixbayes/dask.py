@@ -8,7 +8,7 @@ Each chunk stays where it is; a pass sends the mixture to the chunks and brings 
 K (V + 2) numbers a block, that merge in the same tree as in memory.
 """
 
-from ._matrix_parts import update
 from .estimator.chunks import fit
+from .matrix.parts import update
 
 __all__ = ["fit", "update"]

@@ -19,11 +19,11 @@ line styles, markers and printed figures carry the same distinctions, so that th
 grey.
 """
 
-from ._matrix_plots import calibration
 from .continuity.plots import continuity
 from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
 from .icl.plots import icl_curve, learning_path, scaling_laws
+from .matrix.plots import calibration
 from .mixture.path_plots import (
     component_weights,
     concentration,

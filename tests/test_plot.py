@@ -18,13 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrixbayes import plot, windtunnel
-from matrixbayes.comparison import compare
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.icl import fit_icl_curve, fit_scaling_laws, learning_path
+from matrixbayes.matrix import TransitionMatrix, compare
 from matrixbayes.mixture import DirichletMixture, plots, posterior_path
 from matrixbayes.rows import NextTokenRows
-from matrixbayes.transitions import TransitionMatrix
 
 TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")
 PRIOR = DirichletMixture(

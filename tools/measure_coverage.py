@@ -39,7 +39,7 @@ TESTS = [
     "estimator/test_bounds",
     "estimator/test_counts",
     "estimator/test_em",
-    "test_fading",
+    "matrix/test_fading",
     "test_interrupt",
     "test_kernels",
     "test_leaks",
@@ -52,7 +52,7 @@ TESTS = [
     "rows/test_rows",
     "rows/test_rows_logits",
     "test_special",
-    "test_transitions",
+    "matrix/test_transitions",
 ]
 
 

@@ -467,14 +467,14 @@ MUTATIONS = [
         "csrc/core/matrix/fading_row.c",
         "own <= least ? r : newest",
         "own < least ? r : newest",
-        "tests/test_fading.py -k several_runs",
+        "tests/matrix/test_fading.py -k several_runs",
     ),
     M(
         "C, matrix: what runs have in common is counted from the latest alone",
         "csrc/core/matrix/transitions.c",
         "    for (size_t i = counts->n_runs - 1; i-- > 0;) {\n        mb_run *merged;",
         "    for (size_t i = 0; i-- > 0;) {\n        mb_run *merged;",
-        "tests/test_transitions.py -k 'cut or merge or arrays'",
+        "tests/matrix/test_transitions.py -k 'cut or merge or arrays'",
     ),
 ]
 

@@ -35,8 +35,8 @@ def fit(
         With ``kind`` set.
     rows : dask.array.Array of shape (N, V)
         Cut by rows only.  The result is that of the rows in memory, to the last bit where
-        chunks hold whole blocks: `matrixbayes.parallel.block_size` (K V) rows each.  A chunk of
-        counts is one block; how counts in memory are cut depends on how many are not zero:
+        chunks hold whole blocks: `matrixbayes._base.parallel.block_size` (K V) rows each.  A
+        chunk of counts is one block; how counts in memory are cut depends on how many are not zero:
         ``matrixbayes.estimator.count_data.CountData.of(counts).blocks(K)``.
     client : distributed.Client, optional
         The cluster; Dask's own threads by default.

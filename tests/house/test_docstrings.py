@@ -26,7 +26,7 @@ MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {""
 def test_examples_run(name: str) -> None:
     if "huggingface" in name:
         pytest.importorskip("transformers")
-    if name in ("dask", "estimator.chunks", "_matrix_parts"):
+    if name in ("dask", "estimator.chunks", "matrix.parts"):
         pytest.importorskip("dask.array")
     if "plot" in name or "figures" in name:
         pytest.importorskip("mpltern")

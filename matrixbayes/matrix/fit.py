@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats
-from ._core import TransitionCounts
-from ._transition_counts import BLOCK, pair_blocks
-from ._transition_discount import RealCounts
-from ._transition_prior import Concentration, Entries, SharedPrior, sums
-from .errors import ConvergenceWarning
-from .mixture import DirichletMixture
+from .. import _core
+from .._base.typing import Floats
+from .._core import TransitionCounts
+from ..errors import ConvergenceWarning
+from ..mixture import DirichletMixture
+from .counts import BLOCK, pair_blocks
+from .fading import RealCounts
+from .prior import Concentration, Entries, SharedPrior, sums
 
 if TYPE_CHECKING:
-    from ._transition_backoff import BackoffRows
+    from .backoff import BackoffRows
 
-__all__ = ["fit_backoff", "fit_shared"]
 
 SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
 GRID = (0.125, 8192.0)  # and where several stand
@@ -57,7 +56,7 @@ def fit_shared(
     options: dict[str, Any],
 ) -> SharedPrior:
     """The prior of all rows, fitted to those that were seen."""
-    from .estimator import DirichletMixtureEstimator
+    from ..estimator import DirichletMixtureEstimator
 
     _, indptr, columns, times = counts.all()
     data = _SparseRows(indptr, columns, times, (len(indptr) - 1, counts.n_tokens))

@@ -21,7 +21,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln, logsumexp
 
 import matrixbayes as mb
-from matrixbayes._transition_fit import _weights
+from matrixbayes.matrix.fit import _weights
 
 SEQUENCE = [0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]
 V = 5
@@ -214,8 +214,8 @@ def test_blocks_of_pairs_are_of_no_consequence(hierarchical, monkeypatch):
     score, probs = whole.log_prob(stream(100, 3)), whole.predict(whole.contexts())
     top = whole.predict(whole.contexts(), top=2)[1]
     for size in (1, 7):
-        monkeypatch.setattr("matrixbayes._transition_counts.BLOCK", size)
-        monkeypatch.setattr("matrixbayes._transition_shared.CELLS", V * size)
+        monkeypatch.setattr("matrixbayes.matrix.counts.BLOCK", size)
+        monkeypatch.setattr("matrixbayes.matrix.shared.CELLS", V * size)
         assert_array_equal(whole.predict(whole.contexts()), probs)
         assert_array_equal(whole.predict(whole.contexts(), top=2)[1], top)
         same(mb.TransitionMatrix(2, **options).update(stream(500)), whole)

@@ -14,16 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import display
-from ._base.numbers import plain
-from ._base.tokens import columns_in, order_of
-from ._base.typing import Floats, Ids
-from ._base.weights import shares_of, weighted_mean
-from .rows import NextTokenRows, as_log_probs
-from .rows.divergences import entropy_nats, kl_nats
-from .transitions import TransitionMatrix
-
-__all__ = ["Comparison", "compare"]
+from .._base import display
+from .._base.numbers import plain
+from .._base.tokens import columns_in, order_of
+from .._base.typing import Floats, Ids
+from .._base.weights import shares_of, weighted_mean
+from ..rows import NextTokenRows, as_log_probs
+from ..rows.divergences import entropy_nats, kl_nats
+from .matrix import TransitionMatrix
 
 CELLS = 1 << 22  # entries of dense rows worked on at a time
 # Bins of the model's probabilities, four to a factor of ten; the first begins at 0.

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .transitions import TransitionMatrix
+    from .matrix import TransitionMatrix
 
-__all__ = ["update"]
 
 RETRIES = 3  # of a part whose worker died
 

@@ -13,22 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._base.typing import Documents, Floats, Ids
-from ._core import TransitionCounts
-from ._transition_counts import count, distinct, pair_blocks, pairs
-from ._transition_discount import RealCounts
-from ._transition_fit import fit_shared
-from ._transition_prior import (
-    Concentration,
-    Entries,
-    SharedPrior,
-    log_evidence,
-    posterior_weights,
-    sums,
-)
-
-__all__ = ["SharedRows", "dense_blocks", "most_probable", "scores", "tempered"]
-
+from .._base.typing import Documents, Floats, Ids
+from .._core import TransitionCounts
+from .counts import count, distinct, pair_blocks, pairs
+from .fading import RealCounts
+from .fit import fit_shared
+from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
 
 CELLS = 1 << 22  # entries of dense rows made at a time
 

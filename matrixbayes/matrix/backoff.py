@@ -13,21 +13,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ._base.typing import Documents, Floats, Ids
-from ._core import TransitionCounts
-from ._transition_counts import Levels, count, distinct
-from ._transition_fit import fit_backoff
-from ._transition_prior import (
-    Concentration,
-    Entries,
-    SharedPrior,
-    log_evidence,
-    posterior_weights,
-    sums,
-)
-from ._transition_shared import SharedRows, scores
-
-__all__ = ["BackoffRows"]
+from .._base.typing import Documents, Floats, Ids
+from .._core import TransitionCounts
+from .counts import Levels, count, distinct
+from .fit import fit_backoff
+from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
+from .shared import SharedRows, scores
 
 
 class BackoffRows:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._base.style import COLOURS, GREY, legend, new_axes, tidy
+from .._base.style import COLOURS, GREY, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.numbers import reals
-from ._base.typing import Documents, Ids
-from ._core import TransitionCounts
-from ._transition_discount import RealCounts
-
-__all__ = ["Levels", "count", "distinct", "of_pairs", "pair_blocks", "pairs"]
+from .._base.numbers import reals
+from .._base.typing import Documents, Ids
+from .._core import TransitionCounts
+from .fading import RealCounts
 
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 

@@ -11,18 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.files import require
-from ._base.mapped import open_mapped, write_mapped
-from ._base.tokens import Vocabulary
-from ._core import TransitionCounts
-from ._transition_backoff import BackoffRows
-from ._transition_counts import Levels
-from ._transition_discount import RealCounts
-from ._transition_prior import Concentration, SharedPrior
-from ._transition_shared import SharedRows
-from .mixture import DirichletMixture
-
-__all__ = ["Saved", "read", "write"]
+from .._base.files import require
+from .._base.mapped import open_mapped, write_mapped
+from .._base.tokens import Vocabulary
+from .._core import TransitionCounts
+from ..mixture import DirichletMixture
+from .backoff import BackoffRows
+from .counts import Levels
+from .fading import RealCounts
+from .prior import Concentration, SharedPrior
+from .shared import SharedRows
 
 FORMAT, VERSION = "matrixbayes.matrix", 2  # version 1 has no times
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts

@@ -17,31 +17,24 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, _transition_files
-from ._base import display, parallel
-from ._base.arguments import real, whole
-from ._base.tokens import order_of
-from ._base.typing import Documents, Floats, Ids
-from ._transition_arguments import (
-    MAX_TOKENS,
-    check_counts,
-    checked_prior,
-    concentrations,
-    sparse,
-    vocabulary,
-)
-from ._transition_backoff import BackoffRows
-from ._transition_counts import Levels, of_pairs, pairs
-from ._transition_discount import RealCounts
-from ._transition_prior import Concentration, SharedPrior
-from ._transition_shared import SharedRows, dense_blocks, most_probable, tempered
-from ._transition_tokens import contexts_of, documents_of
-from .mixture import DirichletMixture
+from .. import _core
+from .._base import display, parallel
+from .._base.arguments import real, whole
+from .._base.tokens import order_of
+from .._base.typing import Documents, Floats, Ids
+from ..mixture import DirichletMixture
+from . import files
+from .arguments import MAX_TOKENS, check_counts, checked_prior, concentrations, sparse, vocabulary
+from .backoff import BackoffRows
+from .counts import Levels, of_pairs, pairs
+from .documents import contexts_of, documents_of
+from .fading import RealCounts
+from .prior import Concentration, SharedPrior
+from .shared import SharedRows, dense_blocks, most_probable, tempered
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["TransitionMatrix"]
 
 MAX_ORDER = 16
 
@@ -674,11 +667,9 @@ class TransitionMatrix(display.Shown):
         OSError
             The folder cannot be written.  An old file is as it was.
         """
-        _transition_files.write(
+        files.write(
             path,
-            _transition_files.Saved(
-                self._order, self._vocabulary, self._discount, self._latest, self._rows
-            ),
+            files.Saved(self._order, self._vocabulary, self._discount, self._latest, self._rows),
         )
 
     @classmethod
@@ -709,7 +700,7 @@ class TransitionMatrix(display.Shown):
         >>> mb.TransitionMatrix.open(path)[0]
         array([0.25, 0.75])
         """
-        saved = _transition_files.read(path, verify)
+        saved = files.read(path, verify)
         new = object.__new__(cls)
         new.__setstate__({f"_{name}": value for name, value in saved._asdict().items()})
         return new

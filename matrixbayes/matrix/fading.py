@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.typing import Floats, Ids
-from ._core import FadingCounts, TransitionCounts
-
-__all__ = ["RealCounts"]
+from .._base.typing import Floats, Ids
+from .._core import FadingCounts, TransitionCounts
 
 
 class RealCounts:

@@ -20,11 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._base.typing import Floats, Ids
-from .mixture import DirichletMixture
-
-__all__ = ["Concentration", "Entries", "SharedPrior", "log_evidence", "posterior_weights", "sums"]
+from .. import _core
+from .._base.typing import Floats, Ids
+from ..mixture import DirichletMixture
 
 
 class SharedPrior:

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import rel_entr
 
 import matrixbayes as mb
-from matrixbayes.comparison import EDGES
+from matrixbayes.matrix.comparison import EDGES
 
 V = 6
 RNG = np.random.default_rng(0)
@@ -19,7 +19,7 @@ CONTEXTS = [TEXT[max(0, i - 3) : i] for i in range(40)]
 
 @pytest.mark.parametrize("hierarchical", [False, True])
 def test_divergences_against_scipy(hierarchical, monkeypatch):
-    monkeypatch.setattr("matrixbayes.comparison.CELLS", 7 * V)  # several blocks
+    monkeypatch.setattr("matrixbayes.matrix.comparison.CELLS", 7 * V)  # several blocks
     matrix = mb.TransitionMatrix(2, n_tokens=V, hierarchical=hierarchical).update(TEXT)
     weights = RNG.random(40)
     found = mb.compare(matrix, ROWS, CONTEXTS, kind="probs", weights=weights)

@@ -9,21 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.arguments import whole
-from ._base.numbers import entries, exact_rows, is_named, plain, reals
-from ._base.tokens import Vocabulary, counted, order_of, token_names
-from ._base.typing import Ids
-from ._transition_prior import Concentration
-from .errors import ArgumentError
-from .mixture import DirichletMixture
-
-__all__ = [
-    "check_counts",
-    "checked_prior",
-    "concentrations",
-    "sparse",
-    "vocabulary",
-]
+from .._base.arguments import whole
+from .._base.numbers import entries, exact_rows, is_named, plain, reals
+from .._base.tokens import Vocabulary, counted, order_of, token_names
+from .._base.typing import Ids
+from ..errors import ArgumentError
+from ..mixture import DirichletMixture
+from .prior import Concentration
 
 MAX_TOKENS = 2**32
 

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._base.numbers import plain
-from ._base.tokens import Vocabulary
-from ._base.typing import Ids
-
-__all__ = ["contexts_of", "documents_of"]
+from .._base.numbers import plain
+from .._base.tokens import Vocabulary
+from .._base.typing import Ids
 
 
 def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
