@@ -47,7 +47,7 @@ BOUNDS = "tests/estimator/test_bounds.py"
 STARTS = "tests/estimator/test_starts.py"
 WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
-ERRORS = "tests/test_standard_errors.py"
+ERRORS = "tests/diagnostics/test_standard_errors.py"
 
 MUTATIONS = [
     # -- what comes after the first block

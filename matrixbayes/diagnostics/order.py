@@ -8,26 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base.sequences import checked, checked_history
-from ._base.typing import Floats, Ids, Seed
-from ._diagnostics_paths import continuations, drawn
-from ._diagnostics_predictors import as_rows, checked_predictor
-from ._diagnostics_result import (
-    SILENT,
-    DiagnosticTest,
-    check_options,
-    monte_carlo,
-    no_power,
-    result,
-)
-from ._diagnostics_statistics import order_figures
-
-__all__ = [
-    "check_permutations",
-    "exchangeability_test",
-    "order_of_continuations",
-    "order_of_predictions",
-]
+from .._base.sequences import checked, checked_history
+from .._base.typing import Floats, Ids, Seed
+from .figures import order_figures
+from .paths import continuations, drawn
+from .predictors import as_rows, checked_predictor
+from .result import SILENT, DiagnosticTest, check_options, monte_carlo, no_power, result
 
 LAGS = 3
 AT_ONCE = 2_000_000  # tokens that are permuted at a time

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ._base.sequences import seen
-from ._base.typing import Floats, Ids
-from ._diagnostics_paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
-from .mixture import DirichletMixture
+from .._base.sequences import seen
+from .._base.typing import Floats, Ids
+from ..mixture import DirichletMixture
+from .paths import EXACT, Null, Paths, mean_kl, solved, urn_rows
 
 GAMMAS = (0.98, 0.95, 0.9, 0.8, 0.6)  # alternatives to 1
 LEAST_GAMMA = 0.05

@@ -15,20 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ._base import display
-from ._base.arguments import probability
-from ._base.typing import Floats
-from .mixture import DirichletMixture
-
-__all__ = [
-    "SILENT",
-    "DiagnosticTest",
-    "MonteCarlo",
-    "check_options",
-    "monte_carlo",
-    "no_power",
-    "result",
-]
+from .._base import display
+from .._base.arguments import probability
+from .._base.typing import Floats
+from ..mixture import DirichletMixture
 
 ROUNDING = 1e-7  # of a figure, as a share of it: predictions and their urn agree to rounding only
 SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at

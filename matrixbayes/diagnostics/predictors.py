@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base.sequences import checked_history
-from ._base.typing import Floats, Ids, Seed
-from .mixture import DirichletMixture
-from .rows import as_log_probs
-from .windtunnel import Urns
+from .._base.sequences import checked_history
+from .._base.typing import Floats, Ids, Seed
+from ..mixture import DirichletMixture
+from ..rows import as_log_probs
+from ..windtunnel import Urns
 
 
 class Predictor(Protocol):

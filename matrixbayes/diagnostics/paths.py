@@ -16,22 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ._base.sequences import checked, checked_history, seen
-from ._base.typing import Floats, Ids
-from ._diagnostics_predictors import as_rows, at_hand, checked_predictor
-from .elicitation import elicit_prior
-from .mixture import DirichletMixture
-from .rows.divergences import divergences
-from .windtunnel import Urns
-
-__all__ = [
-    "Null",
-    "Paths",
-    "continuations",
-    "drawn",
-    "nearest",
-    "walk",
-]
+from .._base.sequences import checked, checked_history, seen
+from .._base.typing import Floats, Ids
+from ..elicitation import elicit_prior
+from ..mixture import DirichletMixture
+from ..rows.divergences import divergences
+from ..windtunnel import Urns
+from .predictors import as_rows, at_hand, checked_predictor
 
 EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions to rounding
 MOST_ROWS = 2000  # that a mixture is elicited from
@@ -40,8 +31,6 @@ LEAST_LENGTH = 4  # of continuations
 LEAST_ALPHA = 1e-15  # that least squares give
 START_ALPHA = 1e-6  # that a search for a better one starts from
 STILL = 1e-6  # a predictive that moves by no more does not learn: float32 rounds so
-# Where pickles of before look for it.
-from ._diagnostics_predictors import UrnPredictor as UrnPredictor  # noqa: E402
 
 
 @dataclass(frozen=True, eq=False)

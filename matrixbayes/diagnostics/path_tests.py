@@ -13,37 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base.arguments import whole
-from ._base.numbers import reals
-from ._base.typing import Floats, Ids, Seed
-from ._diagnostics_paths import Null, Paths, nearest, walk
-from ._diagnostics_predictors import checked_predictor
-from ._diagnostics_result import (
-    SILENT,
-    DiagnosticTest,
-    check_options,
-    monte_carlo,
-    no_power,
-    result,
-)
-from ._diagnostics_statistics import (
-    GAMMAS,
-    fitted_gamma,
-    forgetting_figures,
-    learning_figures,
-    martingale_figures,
-)
-from .mixture import DirichletMixture
-
-__all__ = [
-    "forgetting",
-    "forgetting_test",
-    "martingale",
-    "martingale_test",
-    "sampled",
-    "uncertainty_scaling",
-    "uncertainty_scaling_test",
-]
+from .._base.arguments import whole
+from .._base.numbers import reals
+from .._base.typing import Floats, Ids, Seed
+from ..mixture import DirichletMixture
+from .figures import GAMMAS, fitted_gamma, forgetting_figures, learning_figures, martingale_figures
+from .paths import Null, Paths, nearest, walk
+from .predictors import checked_predictor
+from .result import SILENT, DiagnosticTest, check_options, monte_carlo, no_power, result
 
 Sampled = tuple[Paths, Null, np.random.Generator]
 

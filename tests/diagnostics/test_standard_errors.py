@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import matrixbayes as mb
-from matrixbayes import _diagnostics_statistics, windtunnel
+from matrixbayes import windtunnel
+from matrixbayes.diagnostics import figures as _diagnostics_statistics
 from matrixbayes.elicitation.families import compare_families
 
 PRIOR = mb.DirichletMixture([0.6, 0.4], [[4.0, 2.0, 1.0], [1.0, 1.0, 5.0]])

@@ -21,11 +21,11 @@ predictions best.
 
 from __future__ import annotations
 
-from ._diagnostics_card import ScoreCard, score_card
-from ._diagnostics_order import exchangeability_test
-from ._diagnostics_predictors import UrnPredictor
-from ._diagnostics_result import DiagnosticTest
-from ._diagnostics_tests import forgetting_test, martingale_test, uncertainty_scaling_test
+from .card import ScoreCard, score_card
+from .order import exchangeability_test
+from .path_tests import forgetting_test, martingale_test, uncertainty_scaling_test
+from .predictors import UrnPredictor
+from .result import DiagnosticTest
 
 __all__ = [
     "DiagnosticTest",

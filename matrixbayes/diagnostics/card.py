@@ -10,23 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import display
-from ._base.arguments import whole
-from ._base.sequences import checked
-from ._base.typing import Floats, Seed
-from ._diagnostics_order import (
-    check_permutations,
-    order_of_continuations,
-    order_of_predictions,
-)
-from ._diagnostics_paths import LEAST_LENGTH
-from ._diagnostics_predictors import checked_predictor
-from ._diagnostics_result import DiagnosticTest, check_options
-from ._diagnostics_tests import forgetting, martingale, sampled, uncertainty_scaling
-from .huggingface import TokenPredictor
-from .mixture import DirichletMixture
-
-__all__ = ["ScoreCard", "score_card"]
+from .._base import display
+from .._base.arguments import whole
+from .._base.sequences import checked
+from .._base.typing import Floats, Seed
+from ..huggingface import TokenPredictor
+from ..mixture import DirichletMixture
+from .order import check_permutations, order_of_continuations, order_of_predictions
+from .path_tests import forgetting, martingale, sampled, uncertainty_scaling
+from .paths import LEAST_LENGTH
+from .predictors import checked_predictor
+from .result import DiagnosticTest, check_options
 
 LONGEST = 32  # continuations by default, where the model takes so many
 N_TESTS = 5
@@ -226,7 +220,7 @@ def _predictor(
                 "tokens and prefix are of a language model; this is a predictor, which has its own"
             )
         return model
-    from .huggingface.answers import make_columns
+    from ..huggingface.answers import make_columns
 
     names = getattr(getattr(task, "prior", None), "tokens", None) if tokens is None else tokens
     if names is None:

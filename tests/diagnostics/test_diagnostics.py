@@ -14,9 +14,7 @@ from scipy import stats
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
-from matrixbayes._diagnostics_paths import Paths, nearest, seen, solved, walk
-from matrixbayes._diagnostics_result import monte_carlo
-from matrixbayes._diagnostics_statistics import (
+from matrixbayes.diagnostics.figures import (
     forgetting_figures,
     last_places,
     learning_figures,
@@ -24,6 +22,8 @@ from matrixbayes._diagnostics_statistics import (
     order_figures,
     own_counts,
 )
+from matrixbayes.diagnostics.paths import Paths, nearest, seen, solved, walk
+from matrixbayes.diagnostics.result import monte_carlo
 
 PRIOR = mb.DirichletMixture([1.0], [[1.0, 2.0]])
 URN = mb.UrnPredictor(PRIOR)
