@@ -15,13 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ._study_inputs import (
-    UsageError,
-    read_components,
-    read_prompts,
-    read_shots,
-    read_vocab,
-)
+from .study.inputs import UsageError, read_components, read_prompts, read_shots, read_vocab
 
 __all__ = ["main"]
 
@@ -138,8 +132,7 @@ def _study(options: argparse.Namespace) -> int:
 
     with _staged(options.out) as folder:
         _calm_transformers()
-        from .report import save_study, summary
-        from .study import study
+        from .study import save_study, study, summary
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the study keeps them, and the summary says them

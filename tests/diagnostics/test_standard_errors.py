@@ -9,7 +9,7 @@ from scipy import stats
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
-from matrixbayes.diagnostics import figures as _diagnostics_statistics
+from matrixbayes.diagnostics.figures import _studentised
 from matrixbayes.elicitation.families import compare_families
 
 PRIOR = mb.DirichletMixture([0.6, 0.4], [[4.0, 2.0, 1.0], [1.0, 1.0, 5.0]])
@@ -46,7 +46,7 @@ def test_of_the_loss_of_a_reduction():
 def test_of_the_statistics_of_a_diagnosis(n):
     figures = np.random.default_rng(0).normal(0.5, 1.0, (3, n, 4))
     expected = stats.ttest_1samp(figures, 0.0, axis=1).statistic
-    assert_allclose(_diagnostics_statistics._studentised(figures), expected, rtol=1e-9)
+    assert_allclose(_studentised(figures), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("empty", [0, 3])

@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base.tokens import columns_in, order_of
-from ._study_inputs import BUNDLED, Shots, UsageError, load_model, read_shots
-from ._study_result import StudyResult
-from ._study_shots import follow
+from .._base.tokens import columns_in, order_of
+from .inputs import BUNDLED, Shots, UsageError, load_model, read_shots
+from .result import StudyResult
+from .shots import follow
 
 if TYPE_CHECKING:
-    from .elicitation import ElicitationReport
-    from .huggingface.answers import Other
-    from .huggingface.prompts import Positions
-    from .mixture import DirichletMixture
-    from .rows import NextTokenRows
+    from ..elicitation import ElicitationReport
+    from ..huggingface.answers import Other
+    from ..huggingface.prompts import Positions
+    from ..mixture import DirichletMixture
+    from ..rows import NextTokenRows
 
-__all__ = ["StudyResult", "study"]
 
 # The design of a study of a model whose prior is known.
 HISTORY = 48  # draws per sequence
@@ -142,7 +141,7 @@ class _Task:
 
     def collect(self, prompts: Sequence[str], positions: Positions = "last") -> NextTokenRows:
         """The model's rows; what is wrong with the prompts or the vocabulary is the user's."""
-        from .huggingface import collect
+        from ..huggingface import collect
 
         try:
             return collect(
@@ -160,7 +159,7 @@ class _Task:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text; none where `collect` will say what is wrong with it."""
-        from .huggingface.prompts import untouched
+        from ..huggingface.prompts import untouched
 
         try:
             with untouched(self.tokenizer):
@@ -177,7 +176,7 @@ def _run(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The steps of a study; returns the fields of its result."""
-    from .estimator import select_prior
+    from ..estimator import select_prior
 
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(task.seed).spawn(3)]
     designed = prompts is None
@@ -229,7 +228,7 @@ def _model_name(model: str | os.PathLike[str] | None) -> str:
 
 def _true_prior(folder: Path) -> DirichletMixture | None:
     """The prior recorded in a model's folder, if it is."""
-    from .mixture import DirichletMixture
+    from ..mixture import DirichletMixture
 
     path = folder / "training.json"
     if not path.is_file():
@@ -296,7 +295,7 @@ def _settings(
     import torch
     import transformers
 
-    from . import __version__
+    from .. import __version__
 
     return {
         "designed": designed,
@@ -325,7 +324,7 @@ def _settings(
 
 def _elicit(task: _Task, start: DirichletMixture, rng: np.random.Generator) -> ElicitationReport:
     """The prior that explains the model's predictions after 0 to 48 draws."""
-    from .elicitation import elicit_prior
+    from ..elicitation import elicit_prior
 
     words = _draw(task, ELICIT_SEQUENCES, rng)
     predictions = task.collect([" ".join(row) for row in words], positions="all")

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._base.display import percent, show
-from ._study_shots import Divergence, ShotStudy, aligned
+from .._base.display import percent, show
+from .shots import Divergence, ShotStudy, aligned
 
 if TYPE_CHECKING:
-    from .elicitation import ElicitationReport
-    from .estimator import PriorSelection
-    from .mixture import DirichletMixture
-    from .rows import NextTokenRows
+    from ..elicitation import ElicitationReport
+    from ..estimator import PriorSelection
+    from ..mixture import DirichletMixture
+    from ..rows import NextTokenRows
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,18 +18,11 @@ pytest.importorskip("transformers")
 pytest.importorskip("matplotlib")
 pytest.importorskip("mpltern")
 
-from matrixbayes import _study_inputs as inputs
-from matrixbayes import study as study_module
+from matrixbayes.study import inputs
+from matrixbayes.study import study as study_module
 from matrixbayes.__main__ import main
-from matrixbayes._study_inputs import Shots, UsageError
-from matrixbayes._study_shots import (
-    Divergence,
-    _average,
-    _own_predictions,
-    aligned,
-    follow,
-    match_components,
-)
+from matrixbayes.study.inputs import Shots, UsageError
+from matrixbayes.study.shots import Divergence, _average, _own_predictions, aligned, follow, match_components
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 
@@ -315,7 +308,7 @@ def test_the_model_is_close_to_exact_bayes(bundled) -> None:
 
 
 def test_the_summary_says_it_all(bundled) -> None:
-    from matrixbayes.report import summary
+    from matrixbayes.study import summary
 
     result, _ = bundled
     text = summary(result)
@@ -478,7 +471,7 @@ def test_a_failure_leaves_the_folder_as_it_was(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.html").write_text("the last one")
     monkeypatch.setattr(study_module, "study", lambda *a, **k: None)
-    monkeypatch.setattr("matrixbayes.report.save_study", fail)
+    monkeypatch.setattr("matrixbayes.study.report.save_study", fail)
     if status is None:
         with pytest.raises(RuntimeError):  # the interpreter prints it and exits with 1
             main(own)

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._base.display import show
-from ._study_shots import aligned
-from .estimator.plots import criterion
-from .mixture.path_plots import concentration_figure, curves
-from .mixture.plots import compare_components, components, ternary
+from .._base.display import show
+from .shots import aligned
+from ..estimator.plots import criterion
+from ..mixture.path_plots import concentration_figure, curves
+from ..mixture.plots import compare_components, components, ternary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.figure import Figure
 
-    from ._study_result import StudyResult
+    from .result import StudyResult
 
-__all__ = ["Picture", "pictures"]
 
 DPI = 120
 

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._base.display import show
-from ._report_page import page
-from ._report_sections import sections_of
-from ._study_result import summary
+from .._base.display import show
+from .page import page
+from .sections import sections_of
+from .result import summary
 
 if TYPE_CHECKING:
-    from ._report_figures import Picture
-    from ._study_result import StudyResult
+    from .figures import Picture
+    from .result import StudyResult
 
-__all__ = ["report_html", "save_study", "summary"]
 
 
 def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) -> str:
@@ -41,7 +40,7 @@ def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) 
         A whole document.  It loads nothing: styles and pictures are inside, and there is no script.
     """
     if pictures is None:
-        from ._report_figures import pictures as render
+        from .figures import pictures as render
 
         pictures = render(result)
     title = f"Study of {show(result.model, width=80)}"
@@ -63,7 +62,7 @@ def save_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:
     Path
         Of ``report.html``.
     """
-    from ._report_figures import pictures as render
+    from .figures import pictures as render
 
     folder = Path(folder)
     pictures = render(result)

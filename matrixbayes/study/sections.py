@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base.display import number, percent, show, table_html
-from ._study_result import bits_line, range_line, recovery_line
-from ._study_shots import aligned
-from .rows.divergences import divergences
+from .._base.display import number, percent, show, table_html
+from .result import bits_line, range_line, recovery_line
+from .shots import aligned
+from ..rows.divergences import divergences
 
 if TYPE_CHECKING:
-    from ._report_figures import Picture
-    from ._study_result import StudyResult
-    from .mixture import DirichletMixture
-    from .rows import NextTokenRows
+    from .figures import Picture
+    from .result import StudyResult
+    from ..mixture import DirichletMixture
+    from ..rows import NextTokenRows
 
-__all__ = ["sections_of"]
 
 MOST_TOKENS = 12
 SHOWN_SHOTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

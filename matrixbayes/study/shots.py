@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._base.typing import Floats
-from .rows.divergences import divergences
+from .._base.typing import Floats
+from ..rows.divergences import divergences
 
 if TYPE_CHECKING:
-    from ._study_inputs import Shots
-    from .mixture import DirichletMixture, PosteriorPath
-    from .rows import NextTokenRows
+    from .inputs import Shots
+    from ..mixture import DirichletMixture, PosteriorPath
+    from ..rows import NextTokenRows
 
-__all__ = ["Divergence", "ShotStudy", "aligned", "follow", "match_components"]
 
 Collect = Callable[[Sequence[str], Sequence[Sequence[int]]], "NextTokenRows"]
 
@@ -93,7 +92,7 @@ def follow(
     truth
         The prior of exact Bayes, where it is known.
     """
-    from .mixture import posterior_path
+    from ..mixture import posterior_path
 
     own = _own_predictions(collect, encode, shots)
     names = [f"KL(model || {name}'s predictive)" for name in priors]

@@ -22,17 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "Shots",
-    "UsageError",
-    "load_model",
-    "read_components",
-    "read_prompts",
-    "read_shots",
-    "read_vocab",
-]
 
-BUNDLED = Path(__file__).parent / "data" / "urns"
+BUNDLED = Path(__file__).parents[1] / "data" / "urns"
 MOST_COMPONENTS = 64
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
