@@ -34,24 +34,24 @@ FLOORS = ROOT / "tests" / "coverage_floors.json"
 BUILD = ROOT / "build" / "coverage"
 SLACK = 2.0  # percent: where a signal arrives moves a branch or two of a file
 TESTS = [
-    "test_bad_arguments",
-    "test_border",
+    "core/test_bad_arguments",
+    "core/test_border",
     "estimator/test_bounds",
     "estimator/test_counts",
     "estimator/test_em",
     "matrix/test_fading",
-    "test_interrupt",
-    "test_kernels",
-    "test_leaks",
+    "core/test_interrupt",
+    "core/test_kernels",
+    "core/test_leaks",
     "mixture/test_learning",
     "mixture/test_mixture",
-    "test_out_of_memory",
-    "test_ranges",
-    "test_refusals",
+    "core/test_out_of_memory",
+    "core/test_ranges",
+    "core/test_refusals",
     "rows/test_row_ingest",
     "rows/test_rows",
     "rows/test_rows_logits",
-    "test_special",
+    "core/test_special",
     "matrix/test_transitions",
 ]
 

@@ -40,7 +40,7 @@ EM = "tests/estimator/test_em.py"
 STREAMS = "tests/estimator/test_streams.py"
 COUNTS = "tests/estimator/test_counts.py"
 DASK = "tests/test_dask.py"
-SPECIAL = "tests/test_special.py"
+SPECIAL = "tests/core/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
 FAMILIES = "tests/elicitation/test_elicitation_families.py"
 BOUNDS = "tests/estimator/test_bounds.py"
@@ -439,28 +439,28 @@ MUTATIONS = [
         "csrc/core/mixture/moments.c",
         "sum += (a < FEW ? near : mb_gamma_entropy1(a)) - psi_total;",
         "sum += near - psi_total;",
-        "tests/test_ranges.py -k entropy",
+        "tests/core/test_ranges.py -k entropy",
     ),
     M(
         "C, views: what getters give may be written to",
         "csrc/bind/arrays.c",
         "    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);\n",
         "",
-        "tests/test_border.py",
+        "tests/core/test_border.py",
     ),
     M(
         "C, whole numbers: above 2^63 - 1 they wrap around",
         "csrc/bind/arrays.c",
         "held = to_whole ? found <= most : is_double",
         "held = to_whole ? 1 : is_double",
-        f"{INPUTS} tests/test_refusals.py",
+        f"{INPUTS} tests/core/test_refusals.py",
     ),
     M(
         "C, divergence: signals are never asked for",
         "csrc/core/mixture/divergence.c",
         "        MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));\n",
         "",
-        "tests/test_c_drivers.py -k 'plain and interrupt'",
+        "tests/core/test_c_drivers.py -k 'plain and interrupt'",
     ),
     M(
         "C, fading: the older count wins",

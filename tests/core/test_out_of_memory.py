@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leak_cases import CASES
+from core.leak_cases import CASES
 
 from matrixbayes import _core
 

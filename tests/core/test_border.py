@@ -19,7 +19,7 @@ from numpy.testing import assert_array_equal
 
 from matrixbayes import _core
 
-CSRC = Path(__file__).resolve().parents[1] / "csrc"
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
 WEIGHTS, ALPHA = [0.25, 0.75], [[1.0, 2.0, 3.0, 1.5], [0.5, 0.5, 4.0, 2.0]]
 MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
 ROWS = np.log(np.array([[0.2, 0.3, 0.1, 0.4], [0.6, 0.1, 0.1, 0.2], [0.1, 0.1, 0.7, 0.1]]))

@@ -19,8 +19,8 @@ from mpmath import mpf
 
 from matrixbayes import _core
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(__file__).parents[1] / "data"
 # The table holds every fourth point of 10,000; exact values are the sums hi + lo.
 TABLE = np.load(DATA / "special_functions.npz")
 

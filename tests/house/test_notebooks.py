@@ -13,7 +13,7 @@ for module in ("ipykernel", "torch", "transformers", "tokenizers", "nltk", "mplt
     pytest.importorskip(module)
 
 TRAINING = ("02_the_matrix", "04_in_context_learning")  # minutes: models are trained, ladders read
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:

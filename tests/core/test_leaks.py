@@ -12,10 +12,10 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 
-import leak_cases
 import numpy as np
 import pytest
-from leak_cases import CASES
+from core import leak_cases
+from core.leak_cases import CASES
 
 from matrixbayes import _core
 
