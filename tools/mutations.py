@@ -340,7 +340,7 @@ MUTATIONS = [
         "matrixbayes/__init__.py",
         "from importlib import import_module\n",
         "import json\nfrom importlib import import_module\n",
-        "tests/test_codebase.py -k importing",
+        "tests/house/test_codebase.py -k importing",
     ),
     # -- C
     M(

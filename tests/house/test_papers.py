@@ -58,6 +58,15 @@ def test_links_lead_somewhere(page: str) -> None:
         assert link.startswith("https://") or (file.parent / link).exists(), link
 
 
+@pytest.mark.parametrize("page", PAPERS)
+def test_files_that_are_named_are_there(page: str) -> None:
+    """By a path; from the root, the package, the core, or what is written above."""
+    text = (ROOT / page).read_text("utf-8")
+    for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|pyi|c|h|md|json|toml|txt))`", text):
+        places = (ROOT, ROOT / "matrixbayes", ROOT / "csrc")
+        assert any((place / name).exists() for place in places), name
+
+
 def test_pages_carry_no_paths_of_a_machine() -> None:
     for page in PAPERS:
         assert not re.search(r"(?<![\w.])/(?:home|work|root|tmp|Users)/", (ROOT / page).read_text())
