@@ -9,7 +9,7 @@ What counts
     arrow    one file imports another at run time: anywhere in it, inside functions too, and by
              ``import_module("matrixbayes....")``; not under ``if TYPE_CHECKING:``
     room     a folder below the package, or a file that lies in the package itself; its own is
-             called __init__ here
+             called __init__ here; _moved, which holds old names for pickles, is left out
     floors   files on the longest chain of arrows, a circle being one
     circle   files, or rooms, each of which leads to each other
     line     of Python: not blank, no comment, no docstring; of C: not blank, no comment and
@@ -203,7 +203,8 @@ def c_lines(text: str) -> int:
 
 
 def report(root: Path) -> str:
-    files, graph = modules(root), arrows(root)
+    files = {name: file for name, file in modules(root).items() if room(name) != "_moved"}
+    graph = {name: others for name, others in arrows(root).items() if room(name) != "_moved"}
     rooms = between(graph)
     folders = Counter(file.parent.relative_to(root).as_posix() for file in files.values())
     (largest, count), *_ = folders.most_common(1)
@@ -221,7 +222,7 @@ def report(root: Path) -> str:
         round_ = circles(each)
         lines.append(f"circles of {what}    {len(round_)}, {sum(map(len, round_))} {what}")
         lines += [f"    {', '.join(circle)}" for circle in round_]
-    seen = arrows(root, types=True)
+    seen = {a: others for a, others in arrows(root, types=True).items() if room(a) != "_moved"}
     rounds = [len(circle) for circle in circles(seen)]
     counts = f"{sum(map(len, seen.values()))} arrows, {len(rounds)} circles of {sum(rounds)} files"
     lines.append(f"for type checkers   {counts}")
