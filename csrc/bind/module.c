@@ -16,6 +16,7 @@ module_exec(PyObject *module)
     import_array1(-1);
     if (PyModule_AddFunctions(module, mb_special_functions) < 0 ||
         PyModule_AddFunctions(module, mb_row_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_group_functions) < 0 ||
         PyModule_AddFunctions(module, mb_expectation_functions) < 0 ||
         PyModule_AddFunctions(module, mb_maximization_functions) < 0 ||
         PyModule_AddFunctions(module, mb_count_functions) < 0 ||

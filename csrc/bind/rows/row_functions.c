@@ -1,9 +1,5 @@
-/* Rows from outside made into log-probabilities, checked, and lumped by group of columns. */
-#include "bind/bind.h"
-#include "core/base/mem.h"
-#include "core/rows/rows.h"
-
-#include <math.h>
+/* Rows from outside made into log-probabilities, and checked. */
+#include "bind/rows/rows.h"
 
 /* ---- Rows from outside ---------------------------------------------------- */
 
@@ -42,17 +38,6 @@ float_type(PyArrayObject *array, int bfloat16, mb_float_type *type)
     }
 }
 
-static void
-raise_shape(PyArrayObject *array)
-{
-    PyObject *shape = PyObject_GetAttrString((PyObject *)array, "shape");
-    if (shape != NULL) {
-        PyErr_Format(PyExc_ValueError,
-                     "rows need the shape (N, V), one row per context and V > 0, not %S", shape);
-        Py_DECREF(shape);
-    }
-}
-
 /* `object` as rows in this machine's byte order, seen by *view; NULL with an exception set. */
 static PyArrayObject *
 as_view(PyObject *object, int bfloat16, mb_row_view *view)
@@ -68,7 +53,7 @@ as_view(PyObject *object, int bfloat16, mb_row_view *view)
         return NULL;
     }
     if (PyArray_NDIM(array) != 2 || PyArray_DIM(array, 1) == 0) {
-        raise_shape(array);
+        mb_raise_row_shape(array);
         mb_release(array);
         return NULL;
     }
@@ -99,67 +84,6 @@ as_kind(PyObject *name, mb_row_kind *kind)
     return -1;
 }
 
-/* ---- What is wrong with them ---------------------------------------------- */
-
-/* What the user can do about it. */
-static const char *
-remedy(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
-{
-    int is_short = type == MB_FLOAT16 || type == MB_BFLOAT16;
-    switch (fault->kind) {
-    case MB_ROW_NAN:
-        return "run the model in float32 if float16 overflowed, else leave such rows out";
-    case MB_ROW_INFINITE:
-        return kind == MB_PROBS ? "no probability is above 1"
-                                : "nothing but -inf, an exact zero, may be infinite";
-    case MB_ROW_POSITIVE:
-        return "no log-probability is above 0; pass kind='logits' for unnormalised scores, or "
-               "kind='probs' for probabilities";
-    case MB_ROW_NEGATIVE:
-        return "no probability is below 0; pass kind='logits' for unnormalised scores, or "
-               "kind='log_probs' for logarithms";
-    case MB_ROW_EMPTY:
-        return "no column has any probability; leave such rows out";
-    case MB_ROW_SUM:
-        break;
-    }
-    if (is_short && fabs(fault->value - 1) < 0.1) {
-        return "16-bit probabilities round this far; take the logits and pass kind='logits'";
-    }
-    if (fault->value < 1) {
-        return kind == MB_PROBS
-                   ? "if these are the top tokens of a longer list, add a column such as '<other>' "
-                     "with what is missing to 1; divide by the sum only what is unnormalised"
-                   : "if these are the top tokens of a longer list, add a column such as '<other>' "
-                     "with the logarithm of what is missing to 1; only unnormalised scores are "
-                     "kind='logits'";
-    }
-    return kind == MB_PROBS
-               ? "pass kind='logits' for unnormalised scores, or divide each row by its sum"
-               : "pass kind='logits', which normalises scores and log-probabilities alike";
-}
-
-static void
-raise_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
-{
-    const char *advice = remedy(fault, kind, type);
-    char *value = PyOS_double_to_string(fault->value, 'g', 6, 0, NULL);
-    if (value == NULL) {
-        return;
-    }
-    if (fault->kind == MB_ROW_EMPTY) {
-        PyErr_Format(PyExc_ValueError, "row %zu is %s everywhere: %s", fault->row,
-                     kind == MB_PROBS ? "0" : "-inf", advice);
-    } else if (fault->kind == MB_ROW_SUM) {
-        PyErr_Format(PyExc_ValueError, "row %zu %ssums to %s, not 1: %s", fault->row,
-                     kind == MB_PROBS ? "" : "of exp(log_probs) ", value, advice);
-    } else {
-        PyErr_Format(PyExc_ValueError, "row %zu, column %zu is %s: %s", fault->row, fault->column,
-                     fault->kind == MB_ROW_NAN ? "NaN" : value, advice);
-    }
-    PyMem_Free(value);
-}
-
 /* ---- log_probs and check_log_probs ---------------------------------------- */
 
 /* Goes through the rows; `out` has room for all of them, or is NULL where they are only to be
@@ -173,7 +97,7 @@ run_rows(const mb_row_view *view, mb_row_kind kind, void *out, mb_row_zeros *zer
     mb_status status = mb_log_probs(view, kind, interrupt, out, zeros, &fault);
     mb_end_work(&work);
     if (status == MB_INVALID) {
-        raise_fault(&fault, kind, view->type);
+        mb_raise_row_fault(&fault, kind, view->type);
     }
     return status != MB_OK ? -1 : 0;
 }
@@ -275,154 +199,9 @@ check_log_probs(PyObject *module, PyObject *object)
     return failed ? NULL : zeros_tuple(&zeros);
 }
 
-/* ---- lump_log_probs -------------------------------------------------------- */
-
-/* A copy of group numbers that nobody else can change. */
-static PyArrayObject *
-own_groups(PyObject *object)
-{
-    PyArrayObject *any = mb_own_array(object, "groups"), *own = NULL;
-    if (any == NULL) {
-        return NULL;
-    }
-    if (!PyTypeNum_ISINTEGER(PyArray_TYPE(any))) {
-        PyErr_Format(PyExc_TypeError, "groups must be integers, not %S",
-                     (PyObject *)PyArray_DESCR(any));
-    } else if (PyArray_NDIM(any) != 1) {
-        PyErr_Format(PyExc_ValueError, "groups must have the shape (V,), not %d axes",
-                     PyArray_NDIM(any));
-    } else {
-        own = (PyArrayObject *)PyArray_FromArray(any, PyArray_DescrFromType(NPY_INT64),
-                                                 NPY_ARRAY_DEFAULT | NPY_ARRAY_ENSURECOPY |
-                                                     NPY_ARRAY_FORCECAST);
-    }
-    mb_release(any);
-    return own;
-}
-
-/* The partition that `object` describes, for rows of n_columns; NULL with an exception set. */
-static mb_groups *
-as_groups(PyObject *object, size_t n_columns, size_t n_groups)
-{
-    PyArrayObject *array = own_groups(object);
-    mb_groups *groups = NULL;
-    if (array == NULL) {
-        return NULL;
-    }
-    const int64_t *numbers = PyArray_DATA(array);
-    if (mb_dim(array, 0) != n_columns) {
-        PyErr_Format(PyExc_ValueError, "groups has %zu entries for %zu columns", mb_dim(array, 0),
-                     n_columns);
-    } else {
-        mb_work work;
-        mb_interrupt *interrupt = mb_begin_work(&work);
-        mb_status status = mb_groups_new(n_columns, numbers, n_groups, interrupt, &groups);
-        mb_end_work(&work);
-        size_t v = 0;
-        while (status == MB_INVALID && (uint64_t)numbers[v] < n_groups) {
-            v++;
-        }
-        if (status == MB_INVALID) {
-            PyErr_Format(PyExc_ValueError, "groups[%zu] is %lld, which is not below n_groups=%zu",
-                         v, (long long)numbers[v], n_groups);
-        } else if (status != MB_OK) {
-            mb_raise(status, "no more than 4294967295 columns can be lumped");
-        }
-    }
-    mb_release(array);
-    return groups;
-}
-
-/* All rows; -1 with an exception set. */
-static int
-run_groups(const mb_groups *groups, PyArrayObject *log_probs, PyArrayObject *out)
-{
-    int is_double = PyArray_TYPE(log_probs) == NPY_DOUBLE;
-    const void *from = PyArray_DATA(log_probs);
-    void *to = PyArray_DATA(out);
-    size_t n_rows = mb_dim(log_probs, 0);
-    void *scratch = mb_calloc(groups->n_columns, is_double ? sizeof(double) : sizeof(float));
-    if (scratch == NULL) {
-        mb_raise(MB_NOMEM, NULL);
-        return -1;
-    }
-    mb_row_fault fault;
-    mb_work work;
-    mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status =
-        mb_lump_log_probs(groups, is_double, n_rows, from, interrupt, scratch, to, &fault);
-    mb_end_work(&work);
-    mb_free(scratch);
-    if (status == MB_INVALID) {
-        raise_fault(&fault, MB_LOG_PROBS, MB_FLOAT64);
-    }
-    return status != MB_OK ? -1 : 0;
-}
-
-PyDoc_STRVAR(
-    lump_log_probs_doc,
-    "lump_log_probs($module, log_probs, groups, n_groups, /)\n--\n\n"
-    "Log-probabilities of groups of columns.\n\n"
-    "Summed in float64 relative to each group's largest member, so that the smallest tails\n"
-    "keep their digits. An empty group has -inf; the value of a group of one is unchanged.\n\n"
-    "Parameters\n----------\n"
-    "log_probs : ndarray of shape (N, V)\n"
-    "    float32 or float64, in C order, in nats; without NaN and +inf.\n"
-    "groups : array_like of int, shape (V,)\n"
-    "    The group of each column, in 0 to n_groups - 1.\n"
-    "n_groups : int\n"
-    "    How many groups there are.\n\n"
-    "Returns\n-------\n"
-    "ndarray of shape (N, n_groups)\n"
-    "    A new array, of the type of `log_probs`.\n\n"
-    "Examples\n--------\n"
-    ">>> import numpy as np\n"
-    ">>> from matrixbayes import _core\n"
-    ">>> _core.lump_log_probs(np.log([[0.2, 0.3, 0.5]]), [0, 1, 0], 2)\n"
-    "array([[-0.35667494, -1.2039728 ]])\n");
-
-static PyObject *
-lump_log_probs(PyObject *module, PyObject *args)
-{
-    PyObject *rows_given, *groups_given;
-    Py_ssize_t n_groups;
-    PyArrayObject *rows, *out = NULL;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "OOn:lump_log_probs", &rows_given, &groups_given, &n_groups)) {
-        return NULL;
-    }
-    if (n_groups < 0) {
-        PyErr_Format(PyExc_ValueError, "n_groups is %zd", n_groups);
-        return NULL;
-    }
-    size_t n_columns = 0;
-    if (PyArray_Check(rows_given)) {
-        if (PyArray_NDIM((PyArrayObject *)rows_given) != 2) {
-            raise_shape((PyArrayObject *)rows_given);
-            return NULL;
-        }
-        n_columns = mb_dim((PyArrayObject *)rows_given, 1);
-    }
-    if ((rows = mb_log_prob_rows(rows_given, n_columns)) == NULL) {
-        return NULL;
-    }
-    mb_groups *groups = as_groups(groups_given, n_columns, (size_t)n_groups);
-    if (groups != NULL) {
-        npy_intp shape[] = {PyArray_DIM(rows, 0), n_groups};
-        out = (PyArrayObject *)PyArray_SimpleNew(2, shape, PyArray_TYPE(rows));
-    }
-    if (out != NULL && run_groups(groups, rows, out) < 0) {
-        Py_CLEAR(out);
-    }
-    mb_groups_free(groups);
-    mb_release(rows);
-    return (PyObject *)out;
-}
-
 PyMethodDef mb_row_functions[] = {
     {"log_probs", (PyCFunction)(void (*)(void))log_probs, METH_VARARGS | METH_KEYWORDS,
      log_probs_doc},
     {"check_log_probs", check_log_probs, METH_O, check_log_probs_doc},
-    {"lump_log_probs", lump_log_probs, METH_VARARGS, lump_log_probs_doc},
     {NULL, NULL, 0, NULL},
 };
