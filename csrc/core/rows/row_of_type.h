@@ -70,13 +70,20 @@ NAME(normalise)(size_t n, REAL *x, const NAME(summary) * total)
     RUN(subtract, n, x, rounded, (REAL)((high - (double)rounded) + log_sum));
 }
 
+/* The largest number that a row of this kind may hold. */
+static REAL
+NAME(most)(mb_row_kind kind)
+{
+    return kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX;
+}
+
 /* Refuses a row of which this was found, and whose probabilities have this sum. */
 static mb_status
 NAME(examine)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x,
               const NAME(summary) * found, double sum, mb_row_fault *fault)
 {
     REAL low = kind == MB_PROBS ? 0 : -(REAL)INFINITY;
-    REAL high = kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX, value = 0;
+    REAL high = NAME(most)(kind), value = 0;
     *fault = (mb_row_fault){MB_ROW_SUM, row, 0, sum};
     if (isnan(sum) || found->low < low || found->high > high) {
         size_t column = NAME(find)(rows, row, x, low, high, &value);
@@ -111,6 +118,9 @@ NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, mb_interr
             total.sum += RUN(sum, size, x);
         } else {
             NAME(add)(&total, size, x);
+        }
+        if (total.high > NAME(most)(kind)) {
+            break; /* it is refused: a row may be one number, seen again and again without end */
         }
         MB_TRY(mb_ask(interrupt, LOOK_UP * size));
     }
