@@ -182,7 +182,7 @@ mb_fading_sum(const mb_fading *counts, mb_interrupt *interrupt, double *out)
         }
     }
     mb_fading_run_free(run);
-    *out = sum.sum + sum.rest;
+    *out = mb_exact_value(sum);
     return status;
 }
 

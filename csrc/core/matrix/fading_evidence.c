@@ -98,16 +98,6 @@ open_row(const mb_fading *counts, const mb_fading_ngrams *ngrams, size_t which,
     return MB_OK;
 }
 
-static double
-exact_sum_of(size_t n, const double *values)
-{
-    mb_exact_sum sum = {0};
-    for (size_t i = 0; i < n; i++) {
-        mb_exact_add(&sum, values[i]);
-    }
-    return sum.sum + sum.rest;
-}
-
 /* With one component: only what is seen is looked at, and the total is a count like any other. */
 static mb_status
 score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const uint32_t *entry_of,
@@ -129,10 +119,10 @@ score_one(const mb_fading *counts, const mb_fading_prior *prior, size_t n, const
 static double
 predictive_of_entry(const mb_fading_prior *prior, size_t e, scored_row *row)
 {
-    double total = exact_sum_of(row->n, row->now), most = -INFINITY, share = 0.0, prob = 0.0;
+    double total = mb_exact_total(row->n, row->now), most = -INFINITY, share = 0.0, prob = 0.0;
     for (size_t k = 0; k < prior->n_components; k++) {
         mb_lgamma_differences(row->n, row->alpha + k * row->n, row->now, row->terms);
-        row->joint[k] = log(prior->weights[k]) + exact_sum_of(row->n, row->terms) -
+        row->joint[k] = log(prior->weights[k]) + mb_exact_total(row->n, row->terms) -
                         mb_lgamma_difference(prior->concentration[k], total);
         most = row->joint[k] > most ? row->joint[k] : most;
     }
@@ -235,6 +225,6 @@ mb_fading_evidence(const mb_fading *counts, size_t n_documents, const mb_documen
     mb_free(s.entry_of);
     mb_free(s.probs);
     mb_free(s.row.memory);
-    *out = sum.sum + sum.rest;
+    *out = mb_exact_value(sum);
     return status;
 }

@@ -52,7 +52,7 @@ mb_fading_totals(const mb_fading *counts, size_t n, const int64_t *contexts,
             mb_exact_add(&sum, now);
             MB_TRY(mb_ask(interrupt, COST / 4));
         }
-        out[i] = sum.sum + sum.rest;
+        out[i] = mb_exact_value(sum);
     }
     return MB_OK;
 }
