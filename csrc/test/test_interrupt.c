@@ -492,12 +492,12 @@ update(mb_interrupt *interrupt)
 }
 
 static mb_status
-settle(mb_interrupt *interrupt)
+compact(mb_interrupt *interrupt)
 {
     mb_transitions *own = NULL;
     mb_status status = mb_transitions_copy(transitions, &own);
     if (status == MB_OK) {
-        status = mb_transitions_settle(own, interrupt);
+        status = mb_transitions_compact(own, interrupt);
         check(own->n_runs == (status == MB_OK ? 1 : transitions->n_runs), "runs", 0,
               (double)own->n_runs, 0);
     }
@@ -553,7 +553,7 @@ ask_all(mb_interrupt *interrupt)
     size_t n_contexts = 0;
     mb_status status = mb_transitions_copy(transitions, &own);
     if (status == MB_OK) {
-        status = mb_transitions_settle(own, NULL);
+        status = mb_transitions_compact(own, NULL);
     }
     if (status == MB_OK) {
         status = mb_transitions_n_contexts(own, interrupt, &n_contexts);
@@ -864,7 +864,7 @@ run_transitions(void)
     const test_case cases[] = {
         {"mb_transitions_update", update, (size_t)2 * (MOST >> 11)},
         {"mb_transitions_update_rows", update_rows, (size_t)2 * MOST},
-        {"mb_transitions_settle", settle, MOST >> 13},
+        {"mb_transitions_compact", compact, MOST >> 13},
         {"mb_transitions_merge", merge, MOST >> 13},
         {"mb_transitions_counts", ask_counts, MOST >> 10},
         {"mb_transitions_totals", ask_totals, MOST >> 10},

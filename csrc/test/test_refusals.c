@@ -136,9 +136,9 @@ merge_itself(void)
 }
 
 static mb_status
-settle(void)
+compact(void)
 {
-    return mb_transitions_settle(counts, NULL);
+    return mb_transitions_compact(counts, NULL);
 }
 
 static mb_status
@@ -233,7 +233,7 @@ test_all_memory(void)
                                      &(mb_token_fault){0, 0, 0}) == MB_OK &&
               counts->n_runs > 1,
           "several runs", (long)counts->n_runs);
-    test_memory("settle", settle, 1, 5);
+    test_memory("compact", compact, 1, 5);
     test_memory("borrow", borrow, 0, 1);
     mb_transitions_free(counts);
 }

@@ -13,7 +13,7 @@ mb_compacted_copy(PyObject *self)
     if (status == MB_OK) {
         mb_work work;
         mb_interrupt *interrupt = mb_begin_work(&work);
-        status = mb_transitions_settle(copy, interrupt);
+        status = mb_transitions_compact(copy, interrupt);
         mb_end_work(&work);
         if (status != MB_OK) {
             mb_transitions_free(copy);

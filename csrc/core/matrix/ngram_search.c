@@ -5,7 +5,7 @@
 
 /* Which entry of the index a key asks first. */
 static inline size_t
-bucket_of(const mb_run *run, const uint64_t *key)
+index_entry(const mb_run *run, const uint64_t *key)
 {
     return run->index_bits == 0 ? 0 : (size_t)(key[0] >> (64 - run->index_bits));
 }
@@ -15,7 +15,7 @@ bucket_of(const mb_run *run, const uint64_t *key)
 static inline size_t
 begin_search(const mb_run *run, const uint64_t *key, size_t *many)
 {
-    const uint64_t *entry = run->index + bucket_of(run, key);
+    const uint64_t *entry = run->index + index_entry(run, key);
     uint64_t first = __atomic_load_n(entry, __ATOMIC_RELAXED);
     uint64_t end = __atomic_load_n(entry + 1, __ATOMIC_RELAXED);
     size_t low = first < run->n ? (size_t)first : run->n - 1;
@@ -29,7 +29,7 @@ search(size_t n_words, const mb_run *run, size_t many, const uint64_t *keys, siz
 {
     size_t left[MB_SEARCHES], most = 1;
     for (size_t i = 0; i < many; i++) {
-        __builtin_prefetch(run->index + bucket_of(run, keys + i * n_words));
+        __builtin_prefetch(run->index + index_entry(run, keys + i * n_words));
     }
     for (size_t i = 0; i < many; i++) {
         places[i] = begin_search(run, keys + i * n_words, left + i);

@@ -17,8 +17,8 @@ enum {
 
 /* Writes the mixed key of a context and a token; whether one of them is no token. */
 MB_INLINE int
-make_key(const mb_key_layout *layout, size_t n_words, uint64_t n_tokens, const int64_t *context,
-         int64_t token, uint64_t *key)
+key_of_context(const mb_key_layout *layout, size_t n_words, uint64_t n_tokens,
+               const int64_t *context, int64_t token, uint64_t *key)
 {
     int wrong = (uint64_t)token >= n_tokens;
     for (size_t w = 0; w < n_words; w++) {
@@ -36,8 +36,8 @@ make_key(const mb_key_layout *layout, size_t n_words, uint64_t n_tokens, const i
 /* The mixed keys of contexts [many][order] and tokens [many], or token 0 where they are NULL.
  * `row` is where the contexts are among all of the caller's, for the fault. */
 static mb_status
-make_keys(const mb_transitions *counts, size_t row, size_t many, const int64_t *contexts,
-          const int64_t *tokens, uint64_t *keys, mb_token_fault *fault)
+keys_of_contexts(const mb_transitions *counts, size_t row, size_t many, const int64_t *contexts,
+                 const int64_t *tokens, uint64_t *keys, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &counts->layout;
     size_t order = layout->order, n_words = layout->n_words;
@@ -46,9 +46,10 @@ make_keys(const mb_transitions *counts, size_t row, size_t many, const int64_t *
         const int64_t *context = contexts + i * order;
         int64_t token = tokens == NULL ? 0 : tokens[i];
         uint64_t *key = keys + i * n_words;
-        wrong |= n_words == 1   ? make_key(layout, 1, counts->n_tokens, context, token, key)
-                 : n_words == 2 ? make_key(layout, 2, counts->n_tokens, context, token, key)
-                                : make_key(layout, n_words, counts->n_tokens, context, token, key);
+        wrong |= n_words == 1 ? key_of_context(layout, 1, counts->n_tokens, context, token, key)
+                 : n_words == 2
+                     ? key_of_context(layout, 2, counts->n_tokens, context, token, key)
+                     : key_of_context(layout, n_words, counts->n_tokens, context, token, key);
     }
     for (size_t i = 0; wrong && i < many; i++) { /* which one: again, and slowly */
         fault->row = row + i;
@@ -91,8 +92,8 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
     uint64_t keys[KEYS * MB_MAX_WORDS] MB_FILLED;
     for (size_t at = 0; at < n; at += KEYS) {
         size_t many = n - at < KEYS ? n - at : KEYS;
-        MB_TRY(make_keys(counts, at, many, contexts + at * counts->layout.order, tokens + at, keys,
-                         fault));
+        MB_TRY(keys_of_contexts(counts, at, many, contexts + at * counts->layout.order, tokens + at,
+                                keys, fault));
         look_up(counts, many, keys, out + at);
         MB_TRY(mb_ask(interrupt, COST * many * (counts->n_runs + 1)));
     }
@@ -133,7 +134,8 @@ mb_transitions_totals(const mb_transitions *counts, size_t n, const int64_t *con
     uint64_t keys[ROWS * MB_MAX_WORDS] MB_FILLED;
     for (size_t at = 0; at < n; at += ROWS) {
         size_t many = n - at < ROWS ? n - at : ROWS, low[ROWS], high[ROWS];
-        MB_TRY(make_keys(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
+        MB_TRY(
+            keys_of_contexts(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
         for (size_t i = 0; i < many; i++) {
             out[at + i] = 0;
         }
@@ -202,8 +204,8 @@ read_row(const mb_transitions *counts, const found_rows *found, size_t i, size_t
 
 /* Reads rows from row `at` on, whose starts[at] is there already. */
 static mb_status
-read_rows(const mb_transitions *counts, const found_rows *found, size_t many,
-          mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, uint64_t *times)
+read_found_rows(const mb_transitions *counts, const found_rows *found, size_t many,
+                mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens, uint64_t *times)
 {
     for (size_t i = 0; i < many; i++) {
         size_t length;
@@ -235,12 +237,13 @@ mb_transitions_rows(const mb_transitions *counts, size_t n, const int64_t *conte
     starts[0] = 0;
     for (size_t at = 0; at < n; at += ROWS) {
         size_t many = n - at < ROWS ? n - at : ROWS;
-        MB_TRY(make_keys(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
+        MB_TRY(
+            keys_of_contexts(counts, at, many, contexts + at * layout->order, NULL, keys, fault));
         for (size_t r = 0; r < counts->n_runs; r++) {
             find_rows(layout, counts->runs[r], many, keys, found.next[r], found.end[r]);
         }
         MB_TRY(mb_ask(interrupt, (size_t)2 * COST * many * (counts->n_runs + 1)));
-        MB_TRY(read_rows(counts, &found, many, interrupt, starts + at, tokens, times));
+        MB_TRY(read_found_rows(counts, &found, many, interrupt, starts + at, tokens, times));
     }
     return MB_OK;
 }

@@ -9,13 +9,13 @@
 #define KERNEL "core/matrix/ngram_kernel.h"
 #include "core/base/instruction_sets.h"
 
-enum { WORDS = 1 << 11 /* of the keys that are shown at once */ };
+enum { WORDS = 1 << 11 /* of the keys that are passed at once */ };
 enum { TOKEN = 8, ROW = 32 /* nanoseconds of one */ };
 
-/* An update on its way: what has been counted, and the deal of what comes next. */
+/* An update on its way: what has been counted, and the partition of what comes next. */
 typedef struct {
     mb_transitions counted;
-    mb_deal deal;
+    mb_partition partition;
 } update;
 
 static void
@@ -31,19 +31,19 @@ end_update(update *u)
     for (size_t i = 0; i < u->counted.n_runs; i++) {
         mb_run_free(u->counted.runs[i]);
     }
-    mb_deal_end(&u->deal);
+    mb_partition_end(&u->partition);
 }
 
-/* Adds what a deal has counted, `total` observations. */
+/* Counts what is in the partition, `total` observations. */
 static mb_status
-end_deal(update *u, uint64_t total, mb_interrupt *interrupt)
+count_partition(update *u, uint64_t total, mb_interrupt *interrupt)
 {
     mb_run *run;
     if (__builtin_add_overflow(u->counted.n_observed, total, &u->counted.n_observed)) {
         return MB_RANGE;
     }
-    MB_TRY(mb_deal_count(&u->deal, total, interrupt, &run));
-    mb_deal_end(&u->deal);
+    MB_TRY(mb_partition_count(&u->partition, total, interrupt, &run));
+    mb_partition_end(&u->partition);
     if (run->n == 0) {
         mb_run_free(run);
         return MB_OK;
@@ -53,13 +53,13 @@ end_deal(update *u, uint64_t total, mb_interrupt *interrupt)
 
 /* Moves what was counted into the counts. */
 static mb_status
-commit(mb_transitions *counts, update *u, mb_interrupt *interrupt)
+add_counted(mb_transitions *counts, update *u, mb_interrupt *interrupt)
 {
     uint64_t n_observed;
     if (__builtin_add_overflow(counts->n_observed, u->counted.n_observed, &n_observed)) {
         return MB_RANGE;
     }
-    MB_TRY(mb_transitions_settle(&u->counted, interrupt));
+    MB_TRY(mb_transitions_compact(&u->counted, interrupt));
     if (u->counted.n_runs > 0) {
         mb_run *run = u->counted.runs[0];
         u->counted.n_runs = 0;
@@ -74,9 +74,9 @@ commit(mb_transitions *counts, update *u, mb_interrupt *interrupt)
 /* Appends tokens [n] to the window, of which *filled are there, and each full window, mixed, to
  * elements [n][n_words].  Returns how many tokens were good, *full of them with a full context. */
 MB_INLINE size_t
-take_tokens(const mb_key_layout *layout, size_t n_words, size_t n, const int64_t *tokens,
-            uint64_t n_tokens, uint64_t *window, size_t *filled, uint64_t *elements, size_t *full,
-            int64_t *wrong)
+keys_of_tokens(const mb_key_layout *layout, size_t n_words, size_t n, const int64_t *tokens,
+               uint64_t n_tokens, uint64_t *window, size_t *filled, uint64_t *elements,
+               size_t *full, int64_t *wrong)
 {
     const mb_key_layout own = *layout; /* and a key of its own: elements cannot change them */
     uint64_t key[MB_MAX_WORDS], *next = elements;
@@ -114,8 +114,8 @@ typedef struct {
 /* The same where the window is full and keys are of one word: first all tokens are looked at, then
  * keys are made of what was seen.  0 where one of them is wrong. */
 static int
-take_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, uint64_t n_tokens,
-                 uint64_t *window, uint64_t *keys)
+keys_of_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, uint64_t n_tokens,
+                    uint64_t *window, uint64_t *keys)
 {
     const size_t order = layout->order;
     uint32_t seen[MB_MAX_ORDER + WORDS];
@@ -138,7 +138,7 @@ take_good_tokens(const mb_key_layout *layout, size_t n, const int64_t *tokens, u
     return 1;
 }
 
-/* take_tokens() at a cursor, WORDS / n_words of them at most. */
+/* keys_of_tokens() at a cursor, WORDS / n_words of them at most. */
 static mb_status
 step_on(const update *u, const mb_document *documents, size_t n, cursor *c, uint64_t *keys,
         size_t *full, mb_token_fault *fault)
@@ -152,17 +152,17 @@ step_on(const update *u, const mb_document *documents, size_t n, cursor *c, uint
     uint64_t n_tokens = u->counted.n_tokens, *window = c->window;
     size_t n_words = layout->n_words, good;
     if (n_words == 1 && c->filled == layout->order &&
-        take_good_tokens(layout, n, tokens, n_tokens, window, keys)) {
+        keys_of_good_tokens(layout, n, tokens, n_tokens, window, keys)) {
         c->at += n;
         *full = n;
         return MB_OK;
     }
-    good = n_words == 1   ? take_tokens(layout, 1, n, tokens, n_tokens, window, &c->filled, keys,
-                                        full, &fault->value)
-           : n_words == 2 ? take_tokens(layout, 2, n, tokens, n_tokens, window, &c->filled, keys,
-                                        full, &fault->value)
-                          : take_tokens(layout, n_words, n, tokens, n_tokens, window, &c->filled,
-                                        keys, full, &fault->value);
+    good = n_words == 1   ? keys_of_tokens(layout, 1, n, tokens, n_tokens, window, &c->filled, keys,
+                                           full, &fault->value)
+           : n_words == 2 ? keys_of_tokens(layout, 2, n, tokens, n_tokens, window, &c->filled, keys,
+                                           full, &fault->value)
+                          : keys_of_tokens(layout, n_words, n, tokens, n_tokens, window, &c->filled,
+                                           keys, full, &fault->value);
     c->at += good;
     if (good < n) {
         fault->row = c->document;
@@ -172,10 +172,10 @@ step_on(const update *u, const mb_document *documents, size_t n, cursor *c, uint
     return MB_OK;
 }
 
-/* Shows the keys of the next `left` tokens to the deal, to be measured or taken. */
+/* Passes the keys of the next `left` tokens to the partition: to its histogram, or to be scattered. */
 static mb_status
-walk(update *u, const mb_document *documents, size_t left, int takes, cursor *c,
-     mb_interrupt *interrupt, mb_token_fault *fault)
+pass_ngrams(update *u, const mb_document *documents, size_t left, int scatters, cursor *c,
+            mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t n_words = u->counted.layout.n_words;
     uint64_t keys[WORDS];
@@ -187,10 +187,10 @@ walk(update *u, const mb_document *documents, size_t left, int takes, cursor *c,
             *c = (cursor){.document = c->document + 1};
         }
         MB_TRY(step_on(u, documents, step, c, keys, &full, fault));
-        if (takes) {
-            mb_deal_take(&u->deal, full, keys);
+        if (scatters) {
+            mb_partition_scatter(&u->partition, full, keys);
         } else {
-            mb_deal_measure(&u->deal, full, keys);
+            mb_partition_histogram(&u->partition, full, keys);
         }
         left -= step;
         MB_TRY(mb_ask(interrupt, TOKEN * (step + 1)));
@@ -212,24 +212,24 @@ count_tokens(size_t n_documents, const mb_document *documents, size_t *n)
 
 /* Counts the next `many` tokens. */
 static mb_status
-count_section(update *u, const mb_document *documents, size_t many, cursor *c,
-              mb_interrupt *interrupt, mb_token_fault *fault)
+count_batch(update *u, const mb_document *documents, size_t many, cursor *c,
+            mb_interrupt *interrupt, mb_token_fault *fault)
 {
     const mb_key_layout *layout = &u->counted.layout;
     cursor first = *c;
-    mb_deal_begin(layout, layout->n_words, many, &u->deal);
-    MB_TRY(walk(u, documents, many, 0, &first, interrupt, fault));
-    MB_TRY(mb_deal_place(&u->deal));
-    MB_TRY(walk(u, documents, many, 1, c, interrupt, fault));
+    mb_partition_begin(layout, layout->n_words, many, &u->partition);
+    MB_TRY(pass_ngrams(u, documents, many, 0, &first, interrupt, fault));
+    MB_TRY(mb_partition_allocate(&u->partition));
+    MB_TRY(pass_ngrams(u, documents, many, 1, c, interrupt, fault));
     fault->row = MB_CHANGED;
-    return end_deal(u, u->deal.n, interrupt);
+    return count_partition(u, u->partition.n, interrupt);
 }
 
 mb_status
 mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_document *documents,
                       mb_interrupt *interrupt, mb_token_fault *fault)
 {
-    size_t most = MB_SORT_LIMIT / counts->layout.n_words, left;
+    size_t most = MB_PARTITION_LIMIT / counts->layout.n_words, left;
     cursor next = {0};
     MB_TRY(count_tokens(n_documents, documents, &left));
     update *u = mb_calloc(1, sizeof(update));
@@ -240,11 +240,11 @@ mb_transitions_update(mb_transitions *counts, size_t n_documents, const mb_docum
     begin_update(u, counts);
     while (status == MB_OK && left > 0) {
         size_t many = left < most ? left : most;
-        status = count_section(u, documents, many, &next, interrupt, fault);
+        status = count_batch(u, documents, many, &next, interrupt, fault);
         left -= many;
     }
     if (status == MB_OK) {
-        status = commit(counts, u, interrupt);
+        status = add_counted(counts, u, interrupt);
     }
     end_update(u);
     mb_free(u);
@@ -272,10 +272,10 @@ mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token,
     return MB_OK;
 }
 
-/* Shows rows [n] to the deal, as walk() does; *total becomes their observations. */
+/* Passes rows [n] to the partition, as pass_ngrams() does; *total becomes their observations. */
 static mb_status
-walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
-          const int64_t *tokens, const int64_t *times, mb_deal *deal, uint64_t *total,
+pass_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
+          const int64_t *tokens, const int64_t *times, mb_partition *p, uint64_t *total,
           mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t order = counts->layout.order, n_words = counts->layout.n_words;
@@ -294,10 +294,10 @@ walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *c
             return MB_RANGE;
         }
         element[n_words] = (uint64_t)many;
-        if (many > 0 && deal->elements == NULL) {
-            mb_deal_measure(deal, 1, element);
+        if (many > 0 && p->elements == NULL) {
+            mb_partition_histogram(p, 1, element);
         } else if (many > 0) {
-            mb_deal_take(deal, 1, element);
+            mb_partition_scatter(p, 1, element);
         }
         MB_TRY(mb_ask(interrupt, ROW));
     }
@@ -305,18 +305,18 @@ walk_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *c
 }
 
 static mb_status
-count_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
-           const int64_t *tokens, const int64_t *times, update *u, mb_interrupt *interrupt,
-           mb_token_fault *fault)
+count_given_rows(const mb_transitions *counts, size_t first, size_t n, const int64_t *contexts,
+                 const int64_t *tokens, const int64_t *times, update *u, mb_interrupt *interrupt,
+                 mb_token_fault *fault)
 {
-    mb_deal *deal = &u->deal;
+    mb_partition *p = &u->partition;
     uint64_t total;
-    mb_deal_begin(&u->counted.layout, counts->layout.n_words + 1, n, deal);
-    MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
-    MB_TRY(mb_deal_place(deal));
-    MB_TRY(walk_rows(counts, first, n, contexts, tokens, times, deal, &total, interrupt, fault));
+    mb_partition_begin(&u->counted.layout, counts->layout.n_words + 1, n, p);
+    MB_TRY(pass_rows(counts, first, n, contexts, tokens, times, p, &total, interrupt, fault));
+    MB_TRY(mb_partition_allocate(p));
+    MB_TRY(pass_rows(counts, first, n, contexts, tokens, times, p, &total, interrupt, fault));
     fault->row = MB_CHANGED;
-    return end_deal(u, total, interrupt);
+    return count_partition(u, total, interrupt);
 }
 
 mb_status
@@ -324,7 +324,7 @@ mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *cont
                            const int64_t *tokens, const int64_t *times, mb_interrupt *interrupt,
                            mb_token_fault *fault)
 {
-    size_t most = MB_SORT_LIMIT / (counts->layout.n_words + 1);
+    size_t most = MB_PARTITION_LIMIT / (counts->layout.n_words + 1);
     update *u = mb_calloc(1, sizeof(update));
     if (u == NULL) {
         return MB_NOMEM;
@@ -333,10 +333,10 @@ mb_transitions_update_rows(mb_transitions *counts, size_t n, const int64_t *cont
     begin_update(u, counts);
     for (size_t at = 0; at < n && status == MB_OK; at += most) {
         size_t many = n - at < most ? n - at : most;
-        status = count_rows(counts, at, many, contexts, tokens, times, u, interrupt, fault);
+        status = count_given_rows(counts, at, many, contexts, tokens, times, u, interrupt, fault);
     }
     if (status == MB_OK) {
-        status = commit(counts, u, interrupt);
+        status = add_counted(counts, u, interrupt);
     }
     end_update(u);
     mb_free(u);

@@ -23,7 +23,7 @@ mb_transitions_new(size_t order, uint64_t n_tokens, mb_transitions **out)
 }
 
 static void
-free_runs(mb_transitions *counts, size_t from)
+drop_runs(mb_transitions *counts, size_t from)
 {
     for (size_t i = from; i < counts->n_runs; i++) {
         mb_run_free(counts->runs[i]);
@@ -35,7 +35,7 @@ void
 mb_transitions_free(mb_transitions *counts)
 {
     if (counts != NULL) {
-        free_runs(counts, 0);
+        drop_runs(counts, 0);
         mb_free(counts);
     }
 }
@@ -50,8 +50,7 @@ mb_transitions_bytes(const mb_transitions *counts)
     return bytes;
 }
 
-/* Puts it behind those at least twice as long; the others it is merged
- * with. */
+/* Merged with those that are not twice as long. */
 mb_status
 mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interrupt)
 {
@@ -64,7 +63,7 @@ mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interr
         MB_TRY(status);
         run = merged;
     }
-    free_runs(counts, left);
+    drop_runs(counts, left);
     counts->runs[counts->n_runs++] = run;
     return MB_OK;
 }
@@ -81,7 +80,7 @@ share_runs(mb_transitions *counts, const mb_transitions *other)
 
 /* One run of all that `counts` hold, one run at least; the caller frees it. */
 static mb_status
-collapse(const mb_transitions *counts, mb_interrupt *interrupt, mb_run **out)
+merge_runs(const mb_transitions *counts, mb_interrupt *interrupt, mb_run **out)
 {
     mb_run *run = mb_run_share(counts->runs[counts->n_runs - 1]);
     for (size_t i = counts->n_runs - 1; i-- > 0;) {
@@ -96,14 +95,14 @@ collapse(const mb_transitions *counts, mb_interrupt *interrupt, mb_run **out)
 }
 
 mb_status
-mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt)
+mb_transitions_compact(mb_transitions *counts, mb_interrupt *interrupt)
 {
     if (counts->n_runs < 2) {
         return MB_OK;
     }
     mb_run *run;
-    MB_TRY(collapse(counts, interrupt, &run));
-    free_runs(counts, 0);
+    MB_TRY(merge_runs(counts, interrupt, &run));
+    drop_runs(counts, 0);
     counts->runs[counts->n_runs++] = run;
     return MB_OK;
 }
@@ -111,7 +110,7 @@ mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt)
 void
 mb_transitions_adopt(mb_transitions *counts, const mb_transitions *copy)
 {
-    free_runs(counts, 0);
+    drop_runs(counts, 0);
     share_runs(counts, copy);
 }
 
@@ -163,7 +162,7 @@ mb_transitions_merge(mb_transitions *counts, const mb_transitions *other, mb_int
         share_runs(counts, other);
     } else if (other->n_runs > 0) {
         mb_run *run;
-        MB_TRY(collapse(other, interrupt, &run));
+        MB_TRY(merge_runs(other, interrupt, &run));
         MB_TRY(mb_transitions_add_run(counts, run, interrupt));
     }
     counts->n_observed = n_observed;

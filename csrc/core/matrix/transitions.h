@@ -63,12 +63,12 @@ mb_status mb_transitions_merge(mb_transitions *counts, const mb_transitions *oth
 mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interrupt);
 
 /* Merges all runs into one: no answer changes, but questions are quicker. */
-mb_status mb_transitions_settle(mb_transitions *counts, mb_interrupt *interrupt);
+mb_status mb_transitions_compact(mb_transitions *counts, mb_interrupt *interrupt);
 
-/* Gives counts the runs of a copy of theirs that has been settled. */
+/* Gives counts the runs of a copy of theirs whose runs were merged. */
 void mb_transitions_adopt(mb_transitions *counts, const mb_transitions *copy);
 
-/* The run of settled counts, an empty one where they are none; the caller frees it. */
+/* The run of counts that have one, an empty one where they are none; the caller frees it. */
 mb_status mb_transitions_run(const mb_transitions *counts, mb_run **out);
 
 /* New counts of this run, shared.  MB_RANGE for what mb_transitions_new() refuses. */
@@ -91,12 +91,12 @@ mb_status mb_transitions_rows(const mb_transitions *counts, size_t n, const int6
                               mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
                               uint64_t *times, mb_token_fault *fault);
 
-/* How many contexts were seen; for settled counts. */
+/* How many contexts were seen; for counts of one run. */
 mb_status mb_transitions_n_contexts(const mb_transitions *counts, mb_interrupt *interrupt,
                                     size_t *n);
 
-/* All rows of settled counts, of which there are n_contexts: contexts [n_contexts][order], starts [n_contexts + 1], tokens and
- * times of every pair. */
+/* All rows, of which there are n_contexts, of counts of one run: contexts [n_contexts][order], starts
+ * [n_contexts + 1], tokens and times of every pair. */
 mb_status mb_transitions_all(const mb_transitions *counts, size_t n_contexts,
                              mb_interrupt *interrupt, uint32_t *contexts, int64_t *starts,
                              uint32_t *tokens, uint64_t *times);
