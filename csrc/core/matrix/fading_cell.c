@@ -1,4 +1,4 @@
-/* One fading count: what it is now, and after one more token. */
+/* One fading count: after one more token. */
 #include "core/matrix/fading_cell.h"
 
 #include "core/base/exact_sum.h"
@@ -19,28 +19,6 @@ mb_fading_lasts(double discount)
     return tokens < 0x1p62 ? (uint64_t)tokens : (uint64_t)1 << 62;
 }
 
-/* What a count is `age` tokens later. */
-static double
-faded(double discount, double count, uint64_t age)
-{
-    if (age == 0 || discount == 1.0) {
-        return count;
-    }
-    double share = age == 1 ? discount : pow(discount, (double)age), now = count * share;
-    if (share < 1e-280 &&
-        age > 1) { /* a share that underflows may leave something of a large count */
-        uint64_t half = age / 2;
-        now = count * pow(discount, (double)half) * pow(discount, (double)(age - half));
-    }
-    return now < MB_VANISHED ? 0.0 : now;
-}
-
-double
-mb_fading_now(double discount, mb_fading_cell cell, uint64_t clock)
-{
-    return faded(discount, cell.count + cell.rest, clock - cell.time);
-}
-
 mb_fading_cell
 mb_fading_tick(double discount, uint64_t span, mb_fading_cell cell, uint64_t clock)
 {
@@ -52,7 +30,7 @@ mb_fading_tick(double discount, uint64_t span, mb_fading_cell cell, uint64_t clo
     }
     mb_exact_sum sum = {cell.count, cell.rest};
     if (cell.time < turn) {
-        sum.sum = faded(discount, cell.count, turn - cell.time);
+        sum.sum = mb_faded(discount, cell.count, turn - cell.time);
         sum.rest = cell.rest / cell.count * sum.sum;
         cell.time = turn;
     }
