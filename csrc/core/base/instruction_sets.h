@@ -3,7 +3,9 @@
  * A kernel is a file of loops, branch-free or in the compiler's portable vectors.  It sees LANES, the
  * doubles of a vector register, and NAME(x), x with a suffix, for all that it defines: static
  * functions, of which CHOOSE(x, ...) calls one.  (Included, not cloned by target_clones: gcc lowers
- * portable vectors before it clones, and a clone is resolved before a sanitizer has started.) */
+ * portable vectors before it clones, and a clone is resolved before a sanitizer has started.)
+ *
+ * Builds that count branches or look for errors set MB_ONE_INSTRUCTION_SET: there is then one. */
 #include "core/base/status.h"
 
 #if defined(__clang__)
@@ -18,7 +20,7 @@
 #undef NAME
 #undef LANES
 
-#if defined(MB_HAVE_INSTRUCTION_SETS)
+#if defined(__x86_64__) && !defined(MB_ONE_INSTRUCTION_SET)
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

@@ -3,7 +3,7 @@
 #define MB_STATUS_H
 
 #include <stddef.h>
-#include <stdint.h> /* first of all: defines __GLIBC__ */
+#include <stdint.h>
 
 /* A function that can fail returns mb_status; unless that is MB_OK, everything
  * the caller passed is as it was before the call.  mb_x_new() gives the caller
@@ -54,20 +54,6 @@ mb_ask(mb_interrupt *interrupt, size_t work)
             return mb_try_;                                                                        \
         }                                                                                          \
     } while (0)
-
-/* Builds that count branches or look for errors set MB_ONE_INSTRUCTION_SET, see
- * instruction_sets.h. */
-#if defined(__x86_64__) && !defined(MB_ONE_INSTRUCTION_SET)
-#define MB_HAVE_INSTRUCTION_SETS 1
-#endif
-
-/* A function that is compiled for each instruction set and chosen when the library is loaded; a
- * kernel is included for each instead (instruction_sets.h). */
-#if defined(MB_HAVE_INSTRUCTION_SETS) && defined(__GLIBC__)
-#define MB_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define MB_CLONES
-#endif
 
 /* A piece of a kernel: always part of its caller, so compiled for its target.  (Not where nothing
  * is optimized: a branch is then counted once, not in each caller that knows which way it goes.) */
