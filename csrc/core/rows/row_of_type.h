@@ -15,7 +15,7 @@ typedef struct {
 static void
 NAME(add)(NAME(summary) * total, size_t n, const REAL *x)
 {
-    REAL before = total->high, exponentials[PIECE];
+    REAL before = total->high, exponentials[PIECE] MB_FILLED;
     RUN(stretch, n, x, &total->low, &total->high);
     if (total->high > before) {
         total->sum *= exp_value((double)before - (double)total->high);
