@@ -24,10 +24,14 @@ LOOP(stretch)(size_t n, const REAL *x, REAL *low, REAL *high)
         lows[0] = x[i] < lows[0] ? x[i] : lows[0];
         highs[0] = x[i] > highs[0] ? x[i] : highs[0];
     }
-    for (size_t l = 0; l < CHAINS; l++) {
-        *low = lows[l] < *low ? lows[l] : *low;
-        *high = highs[l] > *high ? highs[l] : *high;
+    for (size_t half = CHAINS / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++) {
+            lows[l] = lows[l + half] < lows[l] ? lows[l + half] : lows[l];
+            highs[l] = highs[l + half] > highs[l] ? highs[l + half] : highs[l];
+        }
     }
+    *low = lows[0];
+    *high = highs[0];
 }
 
 /* Four at a time in REAL, the rest in double. */
