@@ -12,6 +12,7 @@ from ._core import SufficientStatistics
 
 if TYPE_CHECKING:
     from . import plot, windtunnel
+    from ._base.version import __version__ as __version__
     from .continuity import EmbeddingMap, check_continuity, head_bound, probe_segment
     from .diagnostics import (
         UrnPredictor,
@@ -37,10 +38,9 @@ if TYPE_CHECKING:
     from .mixture import DirichletMixture, PosteriorPath, posterior_path
     from .rows import NextTokenRows
 
-__version__ = "0.1.0"
-
 # Where each public name lives.
 _HOMES = {
+    "__version__": "_base.version",
     "AffineTest": "continuity",
     "ApproximationReport": "mixture",
     "Comparison": "matrix",

@@ -295,7 +295,7 @@ def _settings(
     import torch
     import transformers
 
-    from .. import __version__
+    from .._base.version import __version__
 
     return {
         "designed": designed,

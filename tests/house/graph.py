@@ -9,7 +9,7 @@ What counts
     arrow    one file imports another at run time: anywhere in it, inside functions too, and by
              ``import_module("matrixbayes....")``; not under ``if TYPE_CHECKING:``
     room     a folder below the package, or a file that lies in the package itself; its own is
-             called __init__ here; _moved, which holds old names for pickles, is left out
+             called __init__ here
     floors   files on the longest chain of arrows, a circle being one
     circle   files, or rooms, each of which leads to each other
     line     of Python: not blank, no comment, no docstring; of C: not blank, no comment and
@@ -67,8 +67,6 @@ def imported(file: Path, module: str, known: set[str], types: bool = False) -> I
     package = module.split(".") if module else []
     if file.stem != "__init__":
         package = package[:-1]
-    if package == ["_moved"]:
-        package = []  # old names, which the package finds there as its own modules
 
     def named(dotted: str) -> Iterator[str]:
         """``matrixbayes.a.b`` is the module a.b, or a name in the module a."""
@@ -203,8 +201,7 @@ def c_lines(text: str) -> int:
 
 
 def report(root: Path) -> str:
-    files = {name: file for name, file in modules(root).items() if room(name) != "_moved"}
-    graph = {name: others for name, others in arrows(root).items() if room(name) != "_moved"}
+    files, graph = modules(root), arrows(root)
     rooms = between(graph)
     folders = Counter(file.parent.relative_to(root).as_posix() for file in files.values())
     (largest, count), *_ = folders.most_common(1)
@@ -222,7 +219,7 @@ def report(root: Path) -> str:
         round_ = circles(each)
         lines.append(f"circles of {what}    {len(round_)}, {sum(map(len, round_))} {what}")
         lines += [f"    {', '.join(circle)}" for circle in round_]
-    seen = {a: others for a, others in arrows(root, types=True).items() if room(a) != "_moved"}
+    seen = arrows(root, types=True)
     rounds = [len(circle) for circle in circles(seen)]
     counts = f"{sum(map(len, seen.values()))} arrows, {len(rounds)} circles of {sum(rounds)} files"
     lines.append(f"for type checkers   {counts}")

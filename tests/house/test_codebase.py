@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 PACKAGE = ROOT / "matrixbayes"
 
-# From the top: a file imports files of its own room and of rooms further down.  What `_moved` holds
-# are old names, for pickles.  The front (``__init__``) is at the top, because it names everything.
+# From the top: a file imports files of its own room and of rooms further down.  The front
+# (``__init__``) is at the top, because it names everything; `_moved` knows what was called how.
 ROOMS = [
-    "_moved",
     "__main__",
     "__init__",
+    "_moved",
     "plot",
     "dask",
     "study",
@@ -51,8 +51,7 @@ ROOMS = [
     "errors",
     "_core",
 ]
-FRONT_IS_FOR = {"__main__", "study.study"}  # which say the version
-MOST_FILES = 15  # of a folder, beside its front
+MOST_FILES = 16  # of a folder, beside its front
 MOST_LINES = 300  # of code, in a file that holds several things
 CORE_ROOMS = ["base", "special", "rows", "mixture", "estimator", "matrix"]  # from the bottom
 MOST_LINES_OF_C = {"core": 400, "bind": 300}  # everything counted
@@ -137,7 +136,7 @@ def test_the_page_has_the_rooms_in_their_order() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     lines = re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE)
     named = re.findall(r"`(\w+)(?:/|\.py)`", " ".join(lines))
-    assert named == [room for room in ROOMS if room not in ("_moved", "_core")]
+    assert named == [room for room in ROOMS if room != "_core"]
 
 
 def test_python_imports_point_downwards(arrows: graph.Graph) -> None:
@@ -146,7 +145,6 @@ def test_python_imports_point_downwards(arrows: graph.Graph) -> None:
         for module, others in arrows.items()
         for other in others
         if ROOMS.index(graph.room(other)) < ROOMS.index(graph.room(module))
-        and not (other == "" and module in FRONT_IS_FOR)
     ]
     assert not upwards
 
@@ -157,9 +155,9 @@ def test_python_imports_close_no_circle(arrows: graph.Graph) -> None:
 
 
 def test_a_rooms_front_is_for_other_rooms(arrows: graph.Graph) -> None:
-    """Only the top imports the front of all; old names are imported by nobody."""
-    assert {module for module, others in arrows.items() if "" in others} <= FRONT_IS_FOR
-    assert not {other for others in arrows.values() for other in others if "_moved" in other}
+    """Nobody imports the front of all, and old names are looked up by it alone."""
+    assert not {module for module, others in arrows.items() if "" in others}
+    assert {module for module, others in arrows.items() if "_moved" in others} == {""}
 
 
 def test_no_module_is_named_by_a_string() -> None:
@@ -172,15 +170,14 @@ def test_no_module_is_named_by_a_string() -> None:
                 if re.match(r"f?['\"](matrixbayes|\.|\{)", text):
                     users.add((module, file.name, text))
     assert users
-    assert all(name == "__init__.py" for _, name, _ in users), users
-    assert all(text.startswith("f'{__name__}.") for _, _, text in users), users
+    assert all(name in ("__init__.py", "_moved.py") for _, name, _ in users), users
+    assert all(re.match(r"f'\{(__name__|PACKAGE)\}\.", text) for _, _, text in users), users
 
 
 def test_folders_are_small() -> None:
     named = (file for file in graph.modules(ROOT).values() if file.stem != "__init__")
     files = Counter(file.parent.relative_to(ROOT) for file in named)
     assert len(files) > 10
-    assert files.pop(Path("matrixbayes/_moved"), 0) < 100  # which nobody looks into
     assert not {folder: n for folder, n in files.items() if n > MOST_FILES}
 
 
@@ -220,20 +217,9 @@ def test_private_modules_have_no_list_of_names() -> None:
 
 def test_files_in_rooms_have_no_prefix() -> None:
     names = [module for module in graph.modules(ROOT) if module.rpartition(".")[2].startswith("_")]
-    inside = {name for name in names if "." in name and not name.startswith("_moved.")}
+    inside = {name for name in names if "." in name}
     assert not inside
     assert {name for name in names if "." not in name} <= {"_base", "_moved", "__main__"}
-
-
-def test_old_names_stand_for_new_ones_only() -> None:
-    """A file of `_moved` imports what has moved, and no more: it is there for pickles."""
-    if not (PACKAGE / "_moved").is_dir():
-        pytest.skip("nothing has moved")
-    for file in found(PACKAGE / "_moved", "*.py"):
-        body = ast.parse(file.read_text("utf-8")).body
-        kinds = {type(node) for node in body}
-        assert kinds <= {ast.ImportFrom, ast.Expr}, file.name
-        assert len(file.read_text("utf-8").splitlines()) <= 12, file.name
 
 
 # --- C: rooms

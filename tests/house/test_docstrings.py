@@ -22,7 +22,7 @@ TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_moved")])
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
     if "huggingface" in name:
         pytest.importorskip("transformers")

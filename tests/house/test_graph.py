@@ -26,7 +26,6 @@ FILES = {
     "rows/files.py": "",
     "mixture/__init__.py": "",
     "mixture/mixture.py": 'def f():\n    import_module("matrixbayes.rows.rows").draw()\n',
-    "_moved/prior.py": "from .rows.rows import Rows\n",
 }
 
 
@@ -43,7 +42,6 @@ def test_arrows_are_imports_at_run_time(root: Path) -> None:
     assert graph.arrows(root) == {
         "": {"_core"},
         "_core": set(),
-        "_moved.prior": {"rows.rows"},
         "errors": set(),
         "mixture": set(),
         "mixture.mixture": {"rows.rows"},
@@ -63,7 +61,7 @@ def test_circles_and_floors(root: Path) -> None:
     assert graph.circles(arrows) == [["mixture.mixture", "rows.rows"]]
     assert graph.chain(arrows) in (
         [top, within, *end]
-        for top in ("_moved.prior", "plot", "rows")
+        for top in ("plot", "rows")
         for within in ("mixture.mixture", "rows.rows")
         for end in (["", "_core"],)
     )

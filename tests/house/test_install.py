@@ -113,7 +113,6 @@ def test_every_room_is_there_and_imports(bare: Path, run_python: Callable[..., s
         failed = {}
         walk = pkgutil.walk_packages(matrixbayes.__path__, "matrixbayes.", names.append)
         names += [module.name for module in walk]
-        names = [name for name in names if not name.startswith("matrixbayes._moved.")]
         for name in set(names):
             try:
                 importlib.import_module(name)
@@ -123,8 +122,6 @@ def test_every_room_is_there_and_imports(bare: Path, run_python: Callable[..., s
     """
     names, failed = json.loads(run_python(inspect.cleandoc(code), "-I", python=bare))
     wanted = {f"matrixbayes.{name}".strip(".") for name in graph.modules(ROOT)}
-    old = {name for name in wanted if name.startswith("matrixbayes._moved.")}
-    wanted = (wanted - old) | {name.replace("._moved", "") for name in old}
     assert len(wanted) > 50
     assert not wanted - {*names}
     assert {str(name).split(".")[0] for name in failed.values()} <= OPTIONAL

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from house.graph import found
 
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
@@ -13,7 +14,7 @@ for module in ("ipykernel", "torch", "transformers", "tokenizers", "nltk", "mplt
     pytest.importorskip(module)
 
 TRAINING = ("02_the_matrix", "04_in_context_learning")  # minutes: models are trained, ladders read
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = found(Path(__file__).parents[2] / "notebooks", "*.ipynb")
 
 
 def test_there_are_notebooks() -> None:

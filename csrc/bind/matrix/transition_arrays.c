@@ -6,7 +6,7 @@
 
 enum { KEYS, COUNTS, LARGE_AT, LARGE, INDEX, SUMS, N_ARRAYS };
 
-static const char *const names[] = {"keys", "counts", "large_at", "large", "index", "sums"};
+static const char *const part_names[] = {"keys", "counts", "large_at", "large", "index", "sums"};
 static const char capsule_name[] = "matrixbayes._core.run";
 
 static int
@@ -79,18 +79,19 @@ check_run_array(PyObject *object, int which, size_t n_words)
     PyArrayObject *array = (PyArrayObject *)object;
     int ndim = which == KEYS ? 2 : 1, type = type_of(which);
     if (!PyArray_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "%s must be an array, not %R", names[which],
+        PyErr_Format(PyExc_TypeError, "%s must be an array, not %R", part_names[which],
                      (PyObject *)Py_TYPE(object));
         return -1;
     }
     if (!PyArray_EquivTypenums(PyArray_TYPE(array), type) || !PyArray_ISCARRAY_RO(array)) {
-        PyErr_Format(
-            PyExc_TypeError, "%s must be %s in C order and native byte order, aligned, not %S",
-            names[which], which == COUNTS ? "uint32" : "uint64", (PyObject *)PyArray_DESCR(array));
+        PyErr_Format(PyExc_TypeError,
+                     "%s must be %s in C order and native byte order, aligned, not %S",
+                     part_names[which], which == COUNTS ? "uint32" : "uint64",
+                     (PyObject *)PyArray_DESCR(array));
         return -1;
     }
     if (PyArray_NDIM(array) != ndim) {
-        PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", names[which], ndim,
+        PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", part_names[which], ndim,
                      PyArray_NDIM(array));
         return -1;
     }
@@ -129,7 +130,7 @@ parse_run(const mb_key_layout *layout, PyObject *arrays, mb_run *run)
     for (int i = 0; i < N_ARRAYS; i++) {
         if (sizes[i] != expected[i]) {
             PyErr_Format(PyExc_ValueError, "%s has %zu entries; with %zu keys it needs %zu",
-                         names[i], sizes[i], n, expected[i]);
+                         part_names[i], sizes[i], n, expected[i]);
             return -1;
         }
     }

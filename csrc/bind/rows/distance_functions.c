@@ -2,7 +2,7 @@
 #include "bind/bind.h"
 #include "core/rows/distances.h"
 
-static const char *const names[MB_N_DISTANCES] = {
+static const char *const distance_names[MB_N_DISTANCES] = {
     [MB_VARIATION] = "total_variation",
     [MB_HELLINGER] = "squared_hellinger",
     [MB_JENSEN_SHANNON] = "jensen_shannon_divergence",
@@ -14,7 +14,7 @@ static int
 as_distance(PyObject *name, mb_distance *kind)
 {
     for (int k = 0; k < MB_N_DISTANCES && PyUnicode_Check(name); k++) {
-        if (PyUnicode_CompareWithASCIIString(name, names[k]) == 0) {
+        if (PyUnicode_CompareWithASCIIString(name, distance_names[k]) == 0) {
             *kind = (mb_distance)k;
             return 0;
         }
