@@ -28,13 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from house.facts import facts, members  # noqa: E402
+from matrixbayes._huggingface_preflight import Finding, PreflightReport  # noqa: E402
+from matrixbayes._study_inputs import Shots, UsageError  # noqa: E402
+from matrixbayes._study_shots import Divergence, ShotStudy  # noqa: E402
 
 import matrixbayes as mb  # noqa: E402
-from matrixbayes import dask, diagnostics, errors, plot, windtunnel  # noqa: E402
-from matrixbayes.huggingface import Finding, PreflightReport  # noqa: E402
-from matrixbayes.study import study  # noqa: E402
-from matrixbayes.study.inputs import Shots, UsageError  # noqa: E402
-from matrixbayes.study.shots import Divergence, ShotStudy  # noqa: E402
+from matrixbayes import dask, diagnostics, errors, plot, study, windtunnel  # noqa: E402
 
 BEFORE = ROOT / "tests" / "data" / "before"
 

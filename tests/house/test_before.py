@@ -26,6 +26,7 @@ def table(name: str) -> dict[str, Any]:
 
 
 PICKLES, FILES, NAMES = table("pickles"), table("files"), table("public_names")
+HOMES = table("homes")  # the module of each public name
 
 
 @pytest.mark.parametrize("name", PICKLES)
@@ -91,3 +92,20 @@ def test_public_names_are_those_from_before(module: str) -> None:
     for name, kept in NAMES[module].items():
         if isinstance(kept, dict):
             assert not members(found, [name])[name].keys() - kept.keys(), name
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_a_public_name_is_where_it_was(name: str) -> None:
+    old = importlib.import_module(f"matrixbayes.{HOMES[name]}")
+    assert getattr(old, name) is getattr(mb, name)
+
+
+def test_old_modules_are_no_more_than_their_names() -> None:
+    from matrixbayes import em, parallel  # type: ignore[attr-defined]
+
+    assert parallel.block_size(8) > 0
+    assert em.CountData.__name__ == "CountData"
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        em.no_such_thing  # noqa: B018
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("matrixbayes.no_such_module")
