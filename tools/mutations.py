@@ -307,9 +307,15 @@ MUTATIONS = [
             f"{ERRORS} -k {test}",
         )
         for of, file, old, new, test in [
-            ("an entropy", "mixture", "surprise.std(ddof=1)", "surprise.std()", "entropy"),
-            ("a score", "_windtunnel_score", "kl.std(axis=0, ddof=1)", "kl.std(axis=0)", "score"),
-            ("a loss", "reduction", "difference.std(ddof=1)", "difference.std()", "reduction"),
+            ("an entropy", "mixture/mixture", "surprise.std(ddof=1)", "surprise.std()", "entropy"),
+            ("a score", "windtunnel/score", "kl.std(axis=0, ddof=1)", "kl.std(axis=0)", "score"),
+            (
+                "a loss",
+                "mixture/reduction",
+                "difference.std(ddof=1)",
+                "difference.std()",
+                "reduction",
+            ),
         ]
     ),
     # -- what goes in

@@ -15,6 +15,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ class NoTexts(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
         return ast.Constant(0)
+
+
+def test_mutations_follow_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is of a text that is there once, and is caught by a test that is there."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    mutations = import_module("mutations").MUTATIONS
+    assert len(mutations) > 50
+    for each in mutations:
+        assert (ROOT / each.file).read_text("utf-8").count(each.old) == 1, each.name
+        tests = [word for word in each.tests.split() if word.startswith("tests/")]
+        assert tests, each.name
+        assert all((ROOT / name.partition("::")[0]).exists() for name in tests), each.name
 
 
 # --- Python: rooms
