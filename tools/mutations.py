@@ -526,7 +526,7 @@ class Copy:
             header = todo.pop()
             for file in self.folder.glob("csrc/**/*.[ch]"):
                 text = file.read_text("utf-8")
-                if re.search(rf'include "(core/)?{re.escape(header)}"', text):
+                if re.search(rf'(include|KERNEL) "[\w/]*/{re.escape(header)}"', text):
                     if file.suffix == ".h" and file.name not in reached:
                         todo.add(file.name)
                     reached.add(file.relative_to(self.folder).as_posix())
