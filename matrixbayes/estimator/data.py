@@ -13,7 +13,7 @@ from .._base.tokens import columns_in, labels_of, order_of, string_labels
 from .._base.weights import checked_weights, n_units, present, spread, weights_of
 from ..errors import ArgumentError
 from ..rows import NextTokenRows
-from ..rows.ingest import log_probs_of
+from ..rows.rows import Checked
 from .count_data import CountData, encode
 from .row_data import RowData, without_zeros
 from .streams import Data, StreamData, is_stream
@@ -47,7 +47,8 @@ def data_of(
         kept = np.ones(rows.n_rows, dtype=bool)
         data = CountData(rows, weights_of(weights, kept), pool)
     else:
-        log_probs, kept = without_zeros(columns_in(_log_probs(X, kind), order), zeros)
+        found = _checked(X, kind)
+        log_probs, kept = without_zeros(columns_in(found.log_probs, order), found.n_zeros, zeros)
         data = RowData(log_probs, weights_of(weights, kept), pool)
     n_dropped = len(kept) - data.n_rows
     return data, tokens, kept if there is None else spread(kept, there), n_dropped
@@ -67,11 +68,10 @@ def check_shape(data: Data, n_components: int) -> None:
         )
 
 
-def _log_probs(X: Any, kind: str | None) -> NDArray[np.floating]:
+def _checked(X: Any, kind: str | None) -> Checked:
     """Log-probabilities; `kind` speaks of bare arrays only."""
-    if isinstance(X, NextTokenRows):
-        return X.log_probs
-    return log_probs_of(_numeric(X), kind, check=False)[0]  # `without_zeros` does
+    is_bare = not isinstance(X, NextTokenRows)
+    return Checked.of(_numeric(X), kind) if is_bare else Checked.of(X, None)
 
 
 def _numeric(X: Any) -> Any:

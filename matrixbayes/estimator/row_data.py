@@ -113,21 +113,23 @@ class RowData:
 
 
 def without_zeros(
-    log_probs: NDArray[np.floating], policy: str
+    log_probs: NDArray[np.floating], n_zeros: int | None, policy: str
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Rows without exact zeros, and which rows they are.
 
     Parameters
     ----------
     log_probs : ndarray of shape (N, V)
+    n_zeros : int
+        How many rows hold one.
     policy : {"error", "floor", "drop"}
         See `DirichletMixtureEstimator`.
     """
-    count, row, column = _core.check_log_probs(log_probs)
     kept = np.ones(len(log_probs), dtype=bool)
-    if count == 0:
+    if n_zeros == 0:
         return log_probs, kept
     if policy == "error":
+        count, row, column = _core.check_log_probs(log_probs)
         raise ValueError(
             f"{count} of {len(log_probs)} rows hold an exact zero, where a Dirichlet has no "
             f"likelihood; the first is row {row}, column {column}.  Give log-probabilities from "

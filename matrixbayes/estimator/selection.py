@@ -17,7 +17,8 @@ from .._base.typing import Floats
 from .._base.weights import checked_weights, merged, present, weights_of
 from ..errors import ConvergenceWarning
 from ..mixture import DirichletMixture
-from ..rows import NextTokenRows, as_log_probs
+from ..rows import NextTokenRows
+from ..rows.rows import Checked
 from .estimator import DirichletMixtureEstimator
 from .row_data import without_zeros
 
@@ -132,8 +133,8 @@ def select_prior(
     if parameters.get("kind") == "counts":
         rows = exact_rows(rows, "counts") if hasattr(rows, "tocsr") else plain(rows, "counts")
     elif not isinstance(rows, NextTokenRows):  # convert once, not once per size
-        log_probs, tokens = as_log_probs(rows, parameters.get("kind"))
-        rows = NextTokenRows(log_probs, tokens=tokens)
+        checked: Any = Checked.of(rows, parameters.get("kind"))
+        rows = NextTokenRows(checked, tokens=checked.tokens)
     weights = weights_of(weights, np.ones(rows.shape[0], dtype=bool))
     held = _held(*_judged(rows, weights, parameters), n_folds) if criterion == "cv" else None
     executor = parameters.pop("executor", None)
@@ -194,7 +195,8 @@ def _judged(
     """The rows that criteria are about: all that are fitted."""
     if parameters.get("zeros") != "drop" or not isinstance(rows, NextTokenRows):
         return rows, weights
-    kept = without_zeros(rows.log_probs, "drop")[1]
+    found = Checked.of(rows, None)
+    kept = without_zeros(found.log_probs, found.n_zeros, "drop")[1]
     return rows[kept], weights_of(weights, kept)
 
 

@@ -21,7 +21,7 @@ from .._base.tokens import columns_in, labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import weights_of
 from ..mixture import DirichletMixture
-from ..rows import as_log_probs
+from ..rows.rows import Checked
 from .count_data import CountData, encode
 from .row_data import RowData, without_zeros
 
@@ -203,8 +203,8 @@ def _in_memory(
     try:
         if kind == "counts":
             return CountData(encode(block), weights, alone)
-        log_probs, _ = as_log_probs(np.ascontiguousarray(block), kind)
-        return RowData(without_zeros(log_probs, zeros)[0], weights, alone)
+        found = Checked.of(np.ascontiguousarray(block), kind)
+        return RowData(without_zeros(found.log_probs, found.n_zeros, zeros)[0], weights, alone)
     except ValueError as error:
         raise ValueError(f"in the rows from {first} on: {error}") from error
 

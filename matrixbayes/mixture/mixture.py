@@ -20,6 +20,7 @@ from .._base.numbers import plain, reals
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
 from .._base.weights import without_weightless
 from ..rows import as_log_probs
+from ..rows.rows import Checked
 from . import interop, lattice
 from .reduction import Reduction, reduce
 
@@ -152,16 +153,17 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         given = labels_of(rows)
         if single:
             rows = plain(rows, "rows")[np.newaxis]
-        log_probs, _ = as_log_probs(rows, kind)
+        found = Checked.of(rows, kind)
         log_probs = columns_in(
-            log_probs, order_of(given, self.tokens, "the columns of rows and the mixture's tokens")
+            found.log_probs,
+            order_of(given, self.tokens, "the columns of rows and the mixture's tokens"),
         )
         if log_probs.shape[1] != self.n_tokens:
             raise ValueError(
                 f"rows have {log_probs.shape[1]} columns, the mixture {self.n_tokens} tokens"
             )
-        zeros, row, column = _core.check_log_probs(log_probs)
-        if zeros:
+        if found.n_zeros:
+            zeros, row, column = _core.check_log_probs(log_probs)
             raise ValueError(
                 f"{zeros} of {len(log_probs)} rows hold an exact zero, where a Dirichlet has no "
                 f"finite density; the first is row {row}, column {column}.  Give log-probabilities "

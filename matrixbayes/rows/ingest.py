@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base.numbers import plain, reals, wholes
 from .._base.tokens import string_labels
-from .._core import log_probs
+from .._core import check_log_probs, log_probs
 
 KINDS = ("logits", "log_probs", "probs")
 BLOCK = 1 << 20  # numbers checked in one piece
@@ -56,11 +56,10 @@ def as_floats(X: Any) -> tuple[NDArray[Any], bool]:
 
 
 def log_probs_of(
-    X: Any, kind: str | None, *, check: bool = True
-) -> tuple[NDArray[np.floating], tuple[str, ...] | None]:
-    """Log-probabilities of a bare array or data frame, and its column names; see `as_log_probs`.
-
-    Without `check`, log-probabilities that need no copy are left to the caller to check.
+    X: Any, kind: str | None
+) -> tuple[NDArray[np.floating], tuple[str, ...] | None, int]:
+    """Log-probabilities of a bare array or data frame, its column names, and how many rows hold
+    an exact zero; see `as_log_probs`.  The numbers are read once.
     """
     kind = _check_kind(kind)
     tokens = string_labels(X)
@@ -68,8 +67,8 @@ def log_probs_of(
     if array.ndim != 2:
         raise ValueError(f"rows need the shape (N, V), one row per context, not {array.shape}")
     if kind == "log_probs" and not bfloat16 and _is_stored_form(array):
-        return _checked(array) if check else array, tokens
-    found = log_probs(array, kind=kind, bfloat16=bfloat16)
+        return array, tokens, check_log_probs(array)[0] if len(array) else 0
+    found, zeros = log_probs(array, kind=kind, bfloat16=bfloat16, zeros=True)
     if kind == "logits" and _are_probabilities(array, bfloat16):
         warnings.warn(
             "kind='logits', but no number is negative and every row sums to 1: if these are "
@@ -78,7 +77,7 @@ def log_probs_of(
             UserWarning,
             stacklevel=4,
         )
-    return found, tokens
+    return found, tokens, zeros[0]
 
 
 def _check_kind(kind: str | None) -> str:
@@ -109,20 +108,6 @@ def _is_stored_form(array: NDArray[Any]) -> bool:
     """Whether the array could be the memory of `NextTokenRows` as it is."""
     stored = array.dtype in (np.float32, np.float64) and array.dtype.isnative
     return bool(stored and array.flags.c_contiguous and array.flags.aligned)
-
-
-def _checked(array: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The same array, once every row has been found to be log-probabilities."""
-    step = max(1, BLOCK // max(1, array.shape[1]))
-    for start in range(0, len(array), step):
-        try:
-            log_probs(array[start : start + step], kind="log_probs")
-        except ValueError:
-            if start == 0 and len(array) <= step:
-                raise
-            log_probs(array, kind="log_probs")  # again, to count rows from the first
-            raise
-    return array
 
 
 def flat_logits(logits: Any) -> Any:

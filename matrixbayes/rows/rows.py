@@ -2,6 +2,7 @@
 
 Contents
     as_log_probs      what a caller hands in (rows, or an array) as log-probabilities
+    Checked           the same, with what was found when they were checked
     NextTokenRows     log-probabilities with the tokens, contexts and hidden states they belong to
 """
 
@@ -11,11 +12,13 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _core
 from .._base import display, files
 from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
 from . import parts
@@ -72,7 +75,22 @@ def as_log_probs(
         if kind not in (None, "log_probs"):
             raise ValueError(f"NextTokenRows hold log-probabilities; drop kind={kind!r}")
         return X.log_probs, X.tokens
-    return log_probs_of(X, kind)
+    return log_probs_of(X, kind)[:2]
+
+
+class Checked(NamedTuple):
+    """Log-probabilities in the form in which they are kept, and in order."""
+
+    log_probs: NDArray[np.floating]
+    tokens: tuple[str, ...] | None = None
+    n_zeros: int | None = None  # rows that hold an exact zero; None: nobody has counted
+
+    @classmethod
+    def of(cls, X: Any, kind: str | None) -> Checked:
+        """Those of `as_log_probs`, counted."""
+        if isinstance(X, NextTokenRows):
+            return cls(*as_log_probs(X, kind), X._n_zeros)
+        return cls(*log_probs_of(X, kind))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,10 +147,12 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     meta: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
+        given: Any = self.log_probs
         names, columns = self.tokens, None
-        if not isinstance(self.log_probs, np.ndarray):
-            names, columns = _named(self.log_probs, names)
-        log_probs = columns_in(as_log_probs(self.log_probs, "log_probs")[0], columns)
+        if not isinstance(given, (np.ndarray, Checked)):
+            names, columns = _named(given, names)
+        found = given if isinstance(given, Checked) else Checked.of(given, "log_probs")
+        log_probs = columns_in(found.log_probs, columns)
         n, width = log_probs.shape
         ids, offsets = parts.contexts(self.input_ids, self.offsets, n)
         self._set(
@@ -144,6 +164,8 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
             hidden=parts.hidden_states(self.hidden, n),
             meta=parts.plain_meta(self.meta, n),
         )
+        if found.n_zeros is not None:
+            self._set(_n_zeros=found.n_zeros)
 
     def _set(self, **values: Any) -> None:
         """Give a new object its values."""
@@ -153,6 +175,11 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             self._set(**{name: parts.frozen(value) if isinstance(value, np.ndarray) else value})
+
+    @cached_property
+    def _n_zeros(self) -> int:
+        """How many rows hold an exact zero: counted once, when they are checked or later."""
+        return _core.check_log_probs(self.log_probs)[0]
 
     # -- size and parts -----------------------------------------------------
 
@@ -212,6 +239,8 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
             hidden=None if self.hidden is None else parts.frozen(self.hidden[key]),
             meta=meta,
         )
+        if vars(self).get("_n_zeros") == 0:
+            part._set(_n_zeros=0)
         return part
 
     # -- what the rows say --------------------------------------------------
@@ -326,11 +355,13 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
                 raise ValueError(f"the output of generate holds logits, not {kind!r}")
             found = rows_of_generate(logits, eos_token_id, attention_mask)
             found["meta"].update(meta or {})
+            found["log_probs"] = Checked(found["log_probs"])
             return cls(tokens=None if tokens is None else tuple(tokens), **found)
         flat = flat_logits(logits)
         names, columns = _named(flat, None if tokens is None else tuple(tokens))
-        log_probs = columns_in(as_log_probs(flat, kind)[0], columns)
-        return cls(log_probs, tokens=names, meta=dict(meta or {}))
+        checked: Any = Checked.of(flat, kind)
+        checked = checked._replace(log_probs=columns_in(checked.log_probs, columns))
+        return cls(checked, tokens=names, meta=dict(meta or {}))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, all or nothing."""

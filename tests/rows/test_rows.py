@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from scipy.special import log_softmax
 
+import matrixbayes as mb
+from matrixbayes import _core
 from matrixbayes._base import files
 from matrixbayes.rows import NextTokenRows, as_log_probs
 
@@ -364,3 +366,32 @@ def test_files_are_checked(
     with pytest.raises(ValueError, match=message) as caught:
         NextTokenRows.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_rows_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.random.default_rng(0).normal(size=(40, 5))
+    rows = [NextTokenRows.from_logits(logits.astype(dtype)) for dtype in ("f2", "f4", "f8")]
+    rows += [NextTokenRows(rows[2].log_probs), rows[0][::2], rows[1][np.arange(30)]]
+
+    def never(_: object) -> None:
+        raise AssertionError("checked again")
+
+    monkeypatch.setattr(_core, "check_log_probs", never)
+    for each in rows:
+        fitted = mb.DirichletMixtureEstimator(random_state=0).fit(each)
+        fitted.summarize(each)
+        fitted.prior_.log_prob(each)
+
+
+def test_zeros_are_where_they_are() -> None:
+    logits = np.zeros((4, 3), np.float32)
+    logits[2, 1] = -np.inf
+    whole = NextTokenRows.from_logits(logits)
+    kept = pickle.loads(pickle.dumps(whole))
+    object.__delattr__(kept, "_n_zeros")  # as a pickle from before has it
+    for rows in (whole, whole[1:], kept, NextTokenRows(whole.log_probs)):
+        place = f"row {2 - 4 + len(rows)}, column 1"
+        with pytest.raises(ValueError, match=f"1 of {len(rows)} rows .* the first is {place}"):
+            mb.DirichletMixtureEstimator().fit(rows)
+    assert mb.DirichletMixtureEstimator(zeros="drop").fit(whole).n_dropped_ == 1
+    mb.DirichletMixtureEstimator().fit(whole[:2])
