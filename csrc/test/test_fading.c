@@ -2,7 +2,7 @@
  * touched at every token, cut anywhere; what is given and what is scaled; evidence; wrong tokens;
  * memory that is refused. */
 #include "core/matrix/fading.h"
-#include "core/base/mem_libc.h"
+#include "test/failing_mem.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -201,14 +201,14 @@ test_memory(void)
             check(mb_fading_update(counts, 1, &document, NULL, &fault) == MB_OK, "update", what, 0,
                   0);
             check(mb_fading_sum(counts, NULL, &before) == MB_OK, "sum", what, 0, 0);
-            mb_fail_request(n);
+            fail_request(n);
             mb_status status =
                 what == 0   ? mb_fading_update(counts, 1, &document, NULL, &fault)
                 : what == 1 ? mb_fading_add(counts, 2, contexts[0], tokens, more, NULL, &fault)
                 : what == 2 ? mb_fading_merge(counts, counts, NULL)
                 : what == 3 ? mb_fading_scale(counts, 2, contexts[0], 0.5, NULL, &fault)
                             : mb_fading_scale(counts, 0, NULL, 0.5, NULL, &fault);
-            mb_fail_request(-1);
+            fail_request(-1);
             check(mb_fading_sum(counts, NULL, &after) == MB_OK, "sum", what, 0, 0);
             mb_fading_free(counts);
             if (status == MB_OK) {

@@ -4,7 +4,7 @@
 #include "core/estimator/counts.h"
 #include "core/mixture/divergence.h"
 #include "core/base/mem.h"
-#include "core/base/mem_libc.h"
+#include "test/failing_mem.h"
 #include "core/mixture/mixture.h"
 #include "core/matrix/ngram_borrow.h"
 #include "core/matrix/ngram_sort.h"
@@ -200,9 +200,9 @@ test_memory(const char *name, mb_status (*call)(void), int changes, long least)
     uint64_t before = print_of(counts);
     long n = 0;
     for (;; n++) {
-        mb_fail_request(n);
+        fail_request(n);
         mb_status status = call();
-        mb_fail_request(-1);
+        fail_request(-1);
         if (status == MB_OK) {
             break;
         }

@@ -3,7 +3,7 @@
  * groups, and memory that is refused. */
 #include "core/special/half.h"
 #include "core/base/mem.h"
-#include "core/base/mem_libc.h"
+#include "test/failing_mem.h"
 #include "core/rows/rows.h"
 
 #include <float.h>
@@ -367,11 +367,11 @@ test_groups(void)
     check(mb_groups_new(4, numbers, 3, NULL, &groups) == MB_INVALID, "negative group", -1, 0, 0);
     numbers[1] = 0;
     for (long n = 0; n < 3; n++) {
-        mb_fail_request(n);
+        fail_request(n);
         check(mb_groups_new(4, numbers, 3, NULL, &groups) == MB_NOMEM, "memory", (double)n, 0, 0);
         check(groups == NULL, "result untouched", (double)n, 0, 0);
     }
-    mb_fail_request(-1);
+    fail_request(-1);
     check(mb_groups_new(4, numbers, SIZE_MAX - 1, NULL, &groups) == MB_RANGE, "groups", 0, 0, 0);
     check(mb_groups_new((size_t)UINT32_MAX + 1, numbers, 3, NULL, &groups) == MB_RANGE, "columns",
           0, 0, 0);

@@ -1,5 +1,5 @@
-/* The one allocator of the core, chosen when linking: libc for the C tests
- * (core/base/mem_libc.c), PyMem_Raw for the extension (bind/mem_python.c). */
+/* The one allocator of the core, chosen when linking: libc for the C library (mem_libc.c), one that
+ * fails for its drivers (test/failing_mem.c), PyMem_Raw for the extension (bind/mem_python.c). */
 #ifndef MB_MEM_H
 #define MB_MEM_H
 
