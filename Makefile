@@ -19,7 +19,7 @@ VENV ?= .venv
 OUT ?= study
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-C_FILES := $(sort $(wildcard csrc/*/*.[ch] csrc/*/*/*.[ch]))
+C_FILES := $(sort $(wildcard csrc/*.h csrc/*/*.[ch] csrc/*/*/*.[ch]))
 FAST := -m "not slow and not exhaustive"
 IN_C := -m "(not slow or in_c) and not exhaustive"
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)

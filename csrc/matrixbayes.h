@@ -1,0 +1,34 @@
+/* libmatrixbayes: Dirichlet mixtures over next-token rows, and counts of tokens, in C11.
+ *
+ * From the bottom: what all take and answer, special functions, rows, mixtures, fits, counts.  Names
+ * begin with mb_, and those of macros and constants with MB_.  A header of core/ that is not here is
+ * the core's own.  README.md beside this file says how to build it, example/ shows a program. */
+#ifndef MATRIXBAYES_H
+#define MATRIXBAYES_H
+
+#include "core/base/mem.h"
+#include "core/base/ranges.h"
+#include "core/base/status.h"
+
+#include "core/special/special.h"
+
+#include "core/rows/distances.h"
+#include "core/rows/rows.h"
+
+#include "core/mixture/densities.h"
+#include "core/mixture/divergence.h"
+#include "core/mixture/learning.h"
+#include "core/mixture/mixture.h"
+#include "core/mixture/moments.h"
+#include "core/mixture/posterior.h"
+#include "core/mixture/sample.h"
+
+#include "core/estimator/count_expectation.h"
+#include "core/estimator/counts.h"
+#include "core/estimator/expectation.h"
+#include "core/estimator/maximization.h"
+
+#include "core/matrix/fading.h"
+#include "core/matrix/transitions.h"
+
+#endif
