@@ -2,28 +2,17 @@
  * touched at every token, cut anywhere; what is given and what is scaled; evidence; wrong tokens;
  * memory that is refused. */
 #include "core/matrix/fading.h"
+#include "test/check.h"
 #include "test/failing_mem.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { V = 7, N = 3000, ORDER = 2, ROWS = V * V };
 
-static int failures;
-
 static void
-check(int holds, const char *what, double at, double got, double wanted)
+check_count(const char *what, double at, double got, double wanted)
 {
-    if (!holds && failures++ < 20) {
-        (void)fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
-    }
-}
-
-static void
-check_near(const char *what, double at, double got, double wanted)
-{
-    check(fabs(got - wanted) <= 1e-12 * wanted + 1e-299, what, at, got, wanted);
+    check_near(what, at, got, wanted, 1e-12 * wanted + 1e-299);
 }
 
 static size_t
@@ -74,7 +63,7 @@ compare(const mb_fading *counts, const char *what)
         mb_fading_counts(counts, (size_t)ROWS * V, contexts[0], tokens, NULL, found, &fault);
     check(status == MB_OK, what, 0, status, MB_OK);
     for (size_t i = 0; i < (size_t)ROWS * V; i++) {
-        check_near(what, (double)i, found[i], table[i / V][i % V]);
+        check_count(what, (double)i, found[i], table[i / V][i % V]);
     }
     for (size_t row = 0; row < ROWS; row++) {
         double sum = 0.0;
@@ -83,10 +72,10 @@ compare(const mb_fading *counts, const char *what)
         }
         status = mb_fading_totals(counts, 1, contexts[row * V], NULL, &total, &fault);
         check(status == MB_OK, "total", (double)row, status, MB_OK);
-        check_near("total", (double)row, total, sum);
+        check_count("total", (double)row, total, sum);
     }
     check(mb_fading_sum(counts, NULL, &total) == MB_OK, "sum", 0, 0, 0);
-    check_near("sum", 0, total, expected);
+    check_count("sum", 0, total, expected);
 }
 
 /* ---- streams ------------------------------------------------------------------------------- */
@@ -230,8 +219,5 @@ main(void)
     test_evidence();
     test_faults();
     test_memory();
-    if (failures > 0) {
-        (void)fprintf(stderr, "%d failures\n", failures);
-    }
-    return failures > 0;
+    return report();
 }

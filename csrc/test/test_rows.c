@@ -3,42 +3,12 @@
  * groups, and memory that is refused. */
 #include "core/special/half.h"
 #include "core/base/mem.h"
-#include "test/failing_mem.h"
 #include "core/rows/rows.h"
+#include "test/check.h"
+#include "test/failing_mem.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static int failures;
-
-static void
-check(int holds, const char *what, double at, double got, double wanted)
-{
-    if (!holds && failures++ < 20) {
-        (void)fprintf(stderr, "%s at %.17g: %.17g, not %.17g\n", what, at, got, wanted);
-    }
-}
-
-static void
-check_near(const char *what, double at, double got, double wanted, double tolerance)
-{
-    int same = got == wanted || fabs(got - wanted) <= tolerance;
-
-    check(same, what, at, got, wanted);
-}
-
-/* Numbers in [0, 1), the same in each run. */
-static double
-uniform(void)
-{
-    static uint64_t state = 1;
-
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) * 0x1p-53;
-}
 
 /* ---- The 16-bit formats ---------------------------------------------------- */
 
@@ -398,8 +368,5 @@ main(void)
     test_lump(0);
     test_lump(1);
     test_groups();
-    if (failures > 0) {
-        (void)fprintf(stderr, "%d failures\n", failures);
-    }
-    return failures > 0;
+    return report();
 }
