@@ -1,0 +1,220 @@
+/* Checks of core/matrix/transition*.c and the runs below: the counts of a text against a table of all
+ * contexts, in one update and in many; look-ups, sums, rows, merges and copies; wrong tokens.  Fading
+ * counts are test_fading.c's. */
+#include "core/matrix/transitions.h"
+#include "test/check.h"
+#include "test/failing_mem.h"
+
+#include <string.h>
+
+enum { V = 7, ORDER = 2, N_CONTEXTS = V * V, LENGTH = 4000 };
+
+static int64_t text[LENGTH], contexts[N_CONTEXTS * ORDER];
+static uint64_t table[N_CONTEXTS][V];
+
+static void
+fill(void)
+{
+    for (size_t i = 0; i < LENGTH; i++) { /* some tokens seldom, the last never */
+        text[i] = (int64_t)((V - 1) * uniform() * uniform());
+    }
+    for (size_t c = 0; c < N_CONTEXTS; c++) {
+        contexts[c * ORDER] = (int64_t)(c / V);
+        contexts[c * ORDER + 1] = (int64_t)(c % V);
+    }
+}
+
+static void
+slow_update(size_t n, const int64_t *tokens)
+{
+    for (size_t i = ORDER; i < n; i++) {
+        table[tokens[i - 2] * V + tokens[i - 1]][tokens[i]]++;
+    }
+}
+
+/* Every answer about counts is that of the table. */
+static void
+check_answers(const mb_transitions *counts)
+{
+    int64_t each[N_CONTEXTS * V * ORDER], tokens[N_CONTEXTS * V], starts[N_CONTEXTS + 1];
+    uint64_t found[N_CONTEXTS * V], totals[N_CONTEXTS], times[N_CONTEXTS * V], sum = 0;
+    uint32_t row_tokens[N_CONTEXTS * V];
+    mb_token_fault fault;
+    for (size_t i = 0; i < (size_t)N_CONTEXTS * V; i++) {
+        memcpy(each + i * ORDER, contexts + i / V * ORDER, ORDER * sizeof *each);
+        tokens[i] = (int64_t)(i % V);
+    }
+    check(mb_transitions_counts(counts, (size_t)N_CONTEXTS * V, each, tokens, NULL, found,
+                                &fault) == MB_OK,
+          "counts", 0, 0, 0);
+    check(mb_transitions_totals(counts, N_CONTEXTS, contexts, NULL, totals, &fault) == MB_OK,
+          "totals", 0, 0, 0);
+    check(mb_transitions_rows(counts, N_CONTEXTS, contexts, NULL, starts, NULL, NULL, &fault) ==
+                  MB_OK &&
+              mb_transitions_rows(counts, N_CONTEXTS, contexts, NULL, starts, row_tokens, times,
+                                  &fault) == MB_OK,
+          "rows", 0, 0, 0);
+    size_t at = 0;
+    for (size_t c = 0; c < N_CONTEXTS; c++) {
+        uint64_t total = 0;
+        check((size_t)starts[c] == at, "start of a row", (double)c, (double)starts[c], (double)at);
+        for (size_t v = 0; v < V; v++) {
+            uint64_t wanted = table[c][v];
+            total += wanted;
+            check(found[c * V + v] == wanted, "count", (double)c, (double)found[c * V + v],
+                  (double)wanted);
+            if (wanted > 0) {
+                check(row_tokens[at] == v && times[at] == wanted, "row", (double)c,
+                      (double)times[at], (double)wanted);
+                at++;
+            }
+        }
+        check(totals[c] == total, "total", (double)c, (double)totals[c], (double)total);
+        sum += total;
+    }
+    check(counts->n_observed == sum, "observed", 0, (double)counts->n_observed, (double)sum);
+}
+
+static mb_transitions *
+counted(size_t n, const int64_t *tokens)
+{
+    mb_transitions *counts = NULL;
+    const mb_document document = {n, tokens};
+    mb_token_fault fault;
+    check(mb_transitions_new(ORDER, V, &counts) == MB_OK, "new", 0, 0, 0);
+    check(mb_transitions_update(counts, 1, &document, NULL, &fault) == MB_OK, "update", (double)n,
+          0, 0);
+    return counts;
+}
+
+static void
+test_updates(void)
+{
+    const size_t steps[] = {LENGTH, 1000, 37, 3};
+    for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+        memset(table, 0, sizeof table);
+        mb_transitions *counts = counted(0, text);
+        for (size_t at = 0; at < LENGTH; at += steps[s]) {
+            size_t n = LENGTH - at < steps[s] ? LENGTH - at : steps[s];
+            const mb_document halves[] = {{n / 2, text + at}, {n - n / 2, text + at + n / 2}};
+            mb_token_fault fault;
+            check(mb_transitions_update(counts, 2, halves, NULL, &fault) == MB_OK, "update",
+                  (double)at, 0, 0);
+            slow_update(halves[0].n, halves[0].tokens);
+            slow_update(halves[1].n, halves[1].tokens);
+        }
+        check_answers(counts);
+        check(mb_transitions_settle(counts, NULL) == MB_OK && counts->n_runs <= 1, "settled", 0,
+              (double)counts->n_runs, 1);
+        check_answers(counts);
+        mb_transitions_free(counts);
+    }
+}
+
+static void
+test_all_rows(void)
+{
+    memset(table, 0, sizeof table);
+    slow_update(LENGTH, text);
+    mb_transitions *counts = counted(LENGTH, text);
+    uint32_t seen[N_CONTEXTS * ORDER], tokens[N_CONTEXTS * V];
+    uint64_t times[N_CONTEXTS * V];
+    int64_t starts[N_CONTEXTS + 1];
+    size_t n = 0, wanted = 0, pairs = 0;
+    check(mb_transitions_settle(counts, NULL) == MB_OK, "settled", 0, 0, 0);
+    check(mb_transitions_n_contexts(counts, NULL, &n) == MB_OK && n <= N_CONTEXTS, "contexts", 0,
+          (double)n, 0);
+    check(mb_transitions_all(counts, n, NULL, seen, starts, tokens, times) == MB_OK, "all", 0, 0,
+          0);
+    for (size_t c = 0; c < N_CONTEXTS; c++) {
+        uint64_t total = 0;
+        for (size_t v = 0; v < V; v++) {
+            total += table[c][v];
+        }
+        wanted += total > 0;
+    }
+    check(n == wanted, "contexts", 0, (double)n, (double)wanted);
+    for (size_t c = 0; c < n; c++) {
+        const uint64_t *row = table[seen[c * ORDER] * V + seen[c * ORDER + 1]];
+        for (int64_t i = starts[c]; i < starts[c + 1]; i++, pairs++) {
+            check(times[i] == row[tokens[i]], "pair", (double)i, (double)times[i],
+                  (double)row[tokens[i]]);
+        }
+    }
+    check((size_t)starts[n] == pairs, "pairs", 0, (double)starts[n], (double)pairs);
+    mb_transitions_free(counts);
+}
+
+/* What is merged adds, itself too; a copy stays as it was; given counts add. */
+static void
+test_merges(void)
+{
+    memset(table, 0, sizeof table);
+    mb_transitions *counts = counted(1500, text), *more = counted(LENGTH - 1500, text + 1500);
+    mb_transitions *copy = NULL;
+    slow_update(1500, text);
+    check(mb_transitions_copy(counts, &copy) == MB_OK, "copy", 0, 0, 0);
+    check(mb_transitions_merge(counts, more, NULL) == MB_OK, "merge", 0, 0, 0);
+    check_answers(copy);
+    slow_update(LENGTH - 1500, text + 1500);
+    check_answers(counts);
+    check(mb_transitions_merge(counts, counts, NULL) == MB_OK, "merge with itself", 0, 0, 0);
+    for (size_t i = 0; i < (size_t)N_CONTEXTS * V; i++) {
+        table[i / V][i % V] *= 2;
+    }
+    check_answers(counts);
+    const int64_t rows[] = {6, 6, 0, 1, 6, 6}, tokens[] = {6, 2, 6};
+    const int64_t times[] = {(int64_t)1 << 40, 3, 1};
+    mb_token_fault fault;
+    check(mb_transitions_update_rows(counts, 3, rows, tokens, times, NULL, &fault) == MB_OK, "rows",
+          0, 0, 0);
+    table[6 * V + 6][6] += ((uint64_t)1 << 40) + 1;
+    table[1][2] += 3;
+    check_answers(counts);
+    mb_transitions_free(counts);
+    mb_transitions_free(more);
+    mb_transitions_free(copy);
+}
+
+static void
+test_refusals(void)
+{
+    int64_t wrong[] = {1, 2, V, 3};
+    const mb_document document = {4, wrong};
+    mb_token_fault fault = {9, 9, 9};
+    memset(table, 0, sizeof table);
+    slow_update(500, text);
+    mb_transitions *counts = counted(500, text), *made = NULL;
+    check(mb_transitions_update(counts, 1, &document, NULL, &fault) == MB_INVALID, "no token", 0, 0,
+          0);
+    check(fault.row == 0 && fault.position == 2 && fault.value == V, "where", 0,
+          (double)fault.position, 2);
+    check_answers(counts);
+    check(mb_transitions_new(MB_MAX_ORDER + 1, V, &made) == MB_RANGE, "order", 0, 0, 0);
+    check(mb_transitions_new(1, 0, &made) == MB_RANGE, "no tokens", 0, 0, 0);
+    check(mb_transitions_new(1, ((uint64_t)1 << 32) + 1, &made) == MB_RANGE, "tokens", 0, 0, 0);
+    const mb_document more = {700, text};
+    mb_status status = MB_NOMEM;
+    for (long n = 0; status == MB_NOMEM && n < 100; n++) {
+        check_answers(counts);
+        fail_request(n);
+        status = mb_transitions_update(counts, 1, &more, NULL, &fault);
+        fail_request(-1);
+    }
+    slow_update(700, text);
+    check(status == MB_OK, "at last", 0, status, MB_OK);
+    check_answers(counts);
+    mb_transitions_free(counts);
+    mb_transitions_free(NULL);
+}
+
+int
+main(void)
+{
+    fill();
+    test_updates();
+    test_all_rows();
+    test_merges();
+    test_refusals();
+    return report();
+}
