@@ -180,7 +180,7 @@ test_counts(const mb_counts *cells, double *table, double *sums)
               MB_OK,
           "joint", 0, 0, 0);
     check(mb_mixture_log_joint_counts(mixture, N, counts, NULL, own) == MB_OK, "own", 0, 0, 0);
-    for (size_t i = 0; i < N * K; i++) {
+    for (size_t i = 0; i < (size_t)N * K; i++) {
         check_near("evidence of cells", (double)i, joint[i], own[i], 1e-11);
     }
     check(mb_normalize_log_joint(N, K, NULL, own, density) == MB_OK, "shares", 0, 0, 0);

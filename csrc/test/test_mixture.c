@@ -21,8 +21,9 @@ static long double
 slow_digamma(long double x)
 {
     long double sum = 0.0L;
-    for (; x < 30.0L; x += 1.0L) {
+    while (x < 30.0L) {
         sum -= 1.0L / x;
+        x += 1.0L;
     }
     long double z = 1.0L / (x * x);
     return sum + logl(x) - 0.5L / x - z * (1.0L / 12 - z * (1.0L / 120 - z / 252));
