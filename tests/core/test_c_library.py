@@ -13,7 +13,7 @@ import pytest
 
 import matrixbayes as mb
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 pytestmark = [pytest.mark.slow, pytest.mark.no_sanitizer]  # nothing of the extension is run
 
