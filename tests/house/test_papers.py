@@ -89,3 +89,11 @@ def test_papers_come_with_the_source() -> None:
         assert page in manifest or (page.startswith("docs/") and "docs" in manifest), page
     for name in ("CITATION.cff", ".editorconfig", ".pre-commit-config.yaml"):
         assert name in manifest, name
+
+
+def test_the_map_of_csrc_names_every_file() -> None:
+    text = (ROOT / "csrc/README.md").read_text("utf-8").partition("## Rules")[0]
+    named = set(re.findall(r"`(?:\w+/)*(\w+\.[ch])`", text))
+    named |= {f"{name}.{end}" for name in re.findall(r"`(\w+)\.\[ch\]`", text) for end in "ch"}
+    there = {file.name for file in found(ROOT / "csrc", "*/**/*.[ch]")}
+    assert named - {"x.c", "x.h"} == there
