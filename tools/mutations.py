@@ -308,7 +308,7 @@ MUTATIONS = [
         )
         for of, file, old, new, test in [
             ("an entropy", "mixture/mixture", "surprise.std(ddof=1)", "surprise.std()", "entropy"),
-            ("a score", "windtunnel/score", "kl.std(axis=0, ddof=1)", "kl.std(axis=0)", "score"),
+            ("a score", "windtunnel/scoring", "kl.std(axis=0, ddof=1)", "kl.std(axis=0)", "score"),
             (
                 "a loss",
                 "mixture/reduction",

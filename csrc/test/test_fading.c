@@ -163,6 +163,10 @@ test_faults(void)
     mb_token_fault fault;
     double sum = 1.0;
     check(mb_fading_new(0, V, 0.5, &counts) == MB_RANGE, "order", 0, 0, 0);
+    check(mb_fading_new(MB_MAX_ORDER + 1, V, 0.5, &counts) == MB_RANGE, "order", 17, 0, 0);
+    check(mb_fading_new(1, 0, 0.5, &counts) == MB_RANGE, "tokens", 0, 0, 0);
+    check(mb_fading_new(1, ((uint64_t)1 << 32) + 1, 0.5, &counts) == MB_RANGE, "tokens", 1, 0, 0);
+    check(mb_fading_new(1, V, 1.5, &counts) == MB_RANGE, "discount", 1.5, 0, 0);
     check(mb_fading_new(1, V, 0.0, &counts) == MB_RANGE, "discount", 0, 0, 0);
     check(mb_fading_new(1, V, (double)NAN, &counts) == MB_RANGE, "discount", NAN, 0, 0);
     check(mb_fading_new(ORDER, V, 0.5, &counts) == MB_OK, "new", 0, 0, 0);
@@ -172,6 +176,25 @@ test_faults(void)
     check(mb_fading_sum(counts, NULL, &sum) == MB_OK && sum == 0.0, "nothing", 0, sum, 0);
     mb_fading_free(counts);
     mb_fading_free(NULL);
+}
+
+/* Two runs take more once they have been merged for a reader, and one does not. */
+static void
+test_bytes(void)
+{
+    const mb_document documents[] = {{N, text}, {ORDER + 1, text}};
+    mb_fading *counts = NULL;
+    mb_token_fault fault;
+    double sum;
+    check(mb_fading_new(ORDER, V, 0.5, &counts) == MB_OK, "new", 0, 0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        check(mb_fading_update(counts, 1, documents + i, NULL, &fault) == MB_OK, "update", 0, 0, 0);
+        size_t before = mb_fading_bytes(counts);
+        check(mb_fading_sum(counts, NULL, &sum) == MB_OK, "sum", 0, 0, 0);
+        check((mb_fading_bytes(counts) > before) == (i == 1), "bytes", (double)i,
+              (double)mb_fading_bytes(counts), (double)before);
+    }
+    mb_fading_free(counts);
 }
 
 /* Every request fails once: the counts are those of before, and the next time it goes well. */
@@ -218,6 +241,7 @@ main(void)
     }
     test_evidence();
     test_faults();
+    test_bytes();
     test_memory();
     return report();
 }

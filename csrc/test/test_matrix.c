@@ -104,7 +104,7 @@ test_updates(void)
             slow_update(halves[1].n, halves[1].tokens);
         }
         check_answers(counts);
-        check(mb_transitions_settle(counts, NULL) == MB_OK && counts->n_runs <= 1, "settled", 0,
+        check(mb_transitions_compact(counts, NULL) == MB_OK && counts->n_runs <= 1, "compacted", 0,
               (double)counts->n_runs, 1);
         check_answers(counts);
         mb_transitions_free(counts);
@@ -121,7 +121,7 @@ test_all_rows(void)
     uint64_t times[N_CONTEXTS * V];
     int64_t starts[N_CONTEXTS + 1];
     size_t n = 0, wanted = 0, pairs = 0;
-    check(mb_transitions_settle(counts, NULL) == MB_OK, "settled", 0, 0, 0);
+    check(mb_transitions_compact(counts, NULL) == MB_OK, "compacted", 0, 0, 0);
     check(mb_transitions_n_contexts(counts, NULL, &n) == MB_OK && n <= N_CONTEXTS, "contexts", 0,
           (double)n, 0);
     check(mb_transitions_all(counts, n, NULL, seen, starts, tokens, times) == MB_OK, "all", 0, 0,

@@ -20,7 +20,7 @@ from .._base.sequences import checked, checked_history, seen
 from .._base.typing import Floats, Ids
 from ..elicitation import elicit_prior
 from ..mixture import DirichletMixture
-from ..rows.divergences import divergences
+from ..rows.kl import divergences
 from ..windtunnel import Urns
 from .predictors import as_rows, at_hand, checked_predictor
 

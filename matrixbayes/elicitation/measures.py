@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.typing import Floats, Ids
-from ..rows.divergences import kl_nats
+from ..rows.kl import kl_nats
 from .histories import Histories
 from .objective import Objective
 from .parameters import Parameters

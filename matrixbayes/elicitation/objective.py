@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._base.typing import Floats, Ids
-from ..rows.divergences import kl_nats
+from ..rows.kl import kl_nats
 from .design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
 from .factored import FactoredDivergence
 from .parameters import Layout, Parameters

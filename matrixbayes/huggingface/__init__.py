@@ -1,9 +1,9 @@
 """Rows from the causal models of HuggingFace, and what lies between a state and a row."""
 
-from .collect import collect
+from .collection import collect
 from .heads import embed_of, head_of
 from .predictor import TokenPredictor
-from .preflight import Finding, PreflightReport, preflight
+from .preflight_report import Finding, PreflightReport, preflight
 
 __all__ = [
     "Finding",

@@ -25,7 +25,7 @@ from .._base.typing import Floats, Ids, Seed
 from .._core import posterior_learning
 from ..mixture import DirichletMixture
 from ..rows import as_log_probs
-from ..rows.divergences import divergences
+from ..rows.kl import divergences
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from .._base.tokens import columns_in, order_of
 from .._base.typing import Floats, Ids
 from .._base.weights import shares_of, weighted_mean
 from ..rows import NextTokenRows, as_log_probs
-from ..rows.divergences import entropy_nats, kl_nats
+from ..rows.kl import entropy_nats, kl_nats
 from .matrix import TransitionMatrix
 
 CELLS = 1 << 22  # entries of dense rows worked on at a time

@@ -20,7 +20,7 @@ from .._base.arguments import probability
 from .._base.tokens import columns_of
 from .._base.typing import Floats
 from ..rows import as_log_probs
-from ..rows.divergences import divergences
+from ..rows.kl import divergences
 from .mixture import DirichletMixture
 
 

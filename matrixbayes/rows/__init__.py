@@ -1,6 +1,6 @@
 """Next-token rows: how they come in, what they hold, how far they are from each other."""
 
-from .divergences import divergences
+from .kl import divergences
 from .rows import NextTokenRows, as_log_probs
 
 __all__ = [

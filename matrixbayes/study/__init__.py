@@ -1,8 +1,8 @@
 """The whole analysis of a model, and its report."""
 
+from .analysis import study
 from .report import report_html, save_study
 from .result import StudyResult, summary
-from .study import study
 
 __all__ = [
     "StudyResult",

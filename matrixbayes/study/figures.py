@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._base.display import show
-from .shots import aligned
 from ..estimator.plots import criterion
 from ..mixture.path_plots import concentration_figure, curves
 from ..mixture.plots import compare_components, components, ternary
+from .shots import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

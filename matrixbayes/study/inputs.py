@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 BUNDLED = Path(__file__).parents[1] / "data" / "urns"
 MOST_COMPONENTS = 64
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}

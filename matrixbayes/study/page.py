@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-
 # The policy lets a browser fetch nothing at all; styles and pictures are inside.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

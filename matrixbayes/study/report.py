@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING
 from .._base.display import show
 from .page import page
 from .sections import sections_of
-from .result import summary
 
 if TYPE_CHECKING:
     from .figures import Picture
     from .result import StudyResult
-
 
 
 def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) -> str:

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.display import number, percent, show, table_html
+from ..rows.kl import divergences
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
-from ..rows.divergences import divergences
 
 if TYPE_CHECKING:
-    from .figures import Picture
-    from .result import StudyResult
     from ..mixture import DirichletMixture
     from ..rows import NextTokenRows
+    from .figures import Picture
+    from .result import StudyResult
 
 
 MOST_TOKENS = 12

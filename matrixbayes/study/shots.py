@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._base.typing import Floats
-from ..rows.divergences import divergences
+from ..rows.kl import divergences
 
 if TYPE_CHECKING:
-    from .inputs import Shots
     from ..mixture import DirichletMixture, PosteriorPath
     from ..rows import NextTokenRows
+    from .inputs import Shots
 
 
 Collect = Callable[[Sequence[str], Sequence[Sequence[int]]], "NextTokenRows"]

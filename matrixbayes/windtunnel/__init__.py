@@ -16,7 +16,7 @@ Every task has ``n_tokens``, ``sample(n, length, rng=)`` for sequences (n, lengt
 """
 
 from .mixture import Mixture
-from .score import WindTunnelScore, score
+from .scoring import WindTunnelScore, score
 from .tasks import HMM, Bijection, MarkovChains, Switch, Task, Urns
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from house.graph import found
 from numpy.testing import assert_array_equal
 
 from matrixbayes import _core
@@ -207,8 +208,8 @@ def test_arguments_do_not_change_each_other(name: str, turn: str) -> None:
     except (TypeError, ValueError):
         assert arrays  # it was changed before its turn came
         return
-    for found, right in zip(numbers(answer), numbers(function(*arguments)), strict=True):
-        assert_array_equal(found, right)
+    for got, right in zip(numbers(answer), numbers(function(*arguments)), strict=True):
+        assert_array_equal(got, right)
 
 
 class Finalizing(np.ndarray):
@@ -326,8 +327,7 @@ def test_the_number_of_rows_does_not_wrap() -> None:
 
 def test_no_loop_of_the_core_runs_on_a_float() -> None:
     """Steps of a float get lost where it is large; all loops count whole numbers."""
-    files = sorted(CSRC.rglob("*.[ch]"))
-    assert files
+    files = found(CSRC, "**/*.[ch]")
     header = re.compile(r"\b(?:for|while)\s*\(((?:[^()]|\([^()]*\))*)\)")
     on_a_float = re.compile(r"^\s*(double|float)\b|[-+*/]=\s*\d*\.\d[^;]*$")
     for file in files:

@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from house.graph import found
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
-DRIVERS = sorted(CSRC.glob("test/test_*.c"))
+DRIVERS = found(CSRC, "test/test_*.c")
 assert DRIVERS
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes"]
 WARNINGS += ["-Wmissing-prototypes"]
@@ -57,7 +58,7 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "flags").write_text("\n".join(BUILDS[request.param]))
     compile_ = [*BUILDS[request.param], "-std=c11", "-Werror", "-ffp-contract=off", *WARNINGS]
     jobs = []
-    for file in sorted(CSRC.glob("core/*/*.c")):
+    for file in found(CSRC, "core/*/*.c"):
         line = [*compile_, f"-I{CSRC}", "-c", str(file), "-o", str(folder / f"{file.stem}.o")]
         jobs.append(subprocess.Popen(line, stderr=subprocess.PIPE, text=True))
     assert jobs

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from house.graph import found
 
 import matrixbayes as mb
 
@@ -93,7 +94,7 @@ def test_example_refuses(library: Path, tmp_path: Path, text: str) -> None:
 def test_drivers_run(tmp_path: Path) -> None:
     make("gcc", tmp_path, "test")
     passed = {file.stem for file in (tmp_path / "test").glob("*.passed")}
-    assert passed == {file.stem for file in CSRC.glob("test/test_*.c")}
+    assert passed == {file.stem for file in found(CSRC, "test/test_*.c")}
     assert passed
     make("gcc", tmp_path, "clean")
     assert not list(tmp_path.rglob("*.*"))

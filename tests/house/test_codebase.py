@@ -7,6 +7,7 @@ finds nothing.
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import shutil
@@ -24,7 +25,7 @@ from house import graph
 from house.graph import found
 
 from matrixbayes import _core
-from matrixbayes._moved import HOMES
+from matrixbayes._moved import ELSEWHERE, HOMES
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
@@ -178,6 +179,18 @@ def test_a_rooms_front_is_for_other_rooms(arrows: graph.Graph) -> None:
     assert {module for module, others in arrows.items() if "_moved" in others} == {""}
 
 
+def test_a_rooms_front_hides_none_of_its_files() -> None:
+    """What it hands on under the name of a file would be found where the file is meant."""
+    fronts = [
+        name for name, file in graph.modules(ROOT).items() if name and file.stem == "__init__"
+    ]
+    assert len(fronts) > 10
+    for front in fronts:
+        handed_on = vars(importlib.import_module(f"matrixbayes.{front}"))
+        both = [file.stem for file in found(PACKAGE / front, "*.py") if file.stem in handed_on]
+        assert not [name for name in both if not inspect.ismodule(handed_on[name])], front
+
+
 def test_no_module_is_named_by_a_string() -> None:
     """But by a front, of what lies behind it."""
     users = set()
@@ -243,10 +256,10 @@ def test_files_in_rooms_have_no_prefix() -> None:
 def test_old_names_are_no_modules_of_today() -> None:
     """A name that is a room now is found there, and its front has what pickles ask of it."""
     today = graph.modules(ROOT)
-    old = {name.rpartition(".")[0] for name in HOMES}
-    assert len(old) > 20
-    assert not old & today.keys()
-    assert {*HOMES.values()} <= today.keys()
+    assert len(HOMES) > 20
+    assert not HOMES.keys() & today.keys()
+    assert {*HOMES.values(), *ELSEWHERE.values()} <= today.keys()
+    assert {name.rpartition(".")[0] for name in ELSEWHERE} <= HOMES.keys()
 
 
 # --- C: rooms

@@ -409,6 +409,8 @@ WRONG = [
     (lambda c: c.update_rows([[0, 1]] * 2, [2, 2], [1, -1]), ValueError, r"counts\[1\] must be"),
     (lambda c: c.update_rows([[0, 1]], [2], [np.nan]), ValueError, r"counts\[0\] must be finite"),
     (lambda c: c.update_rows([[0, 1]], [2], [1, 1]), ValueError, r"need \(n, 2\), \(n,\) and"),
+    (lambda c: c.update_rows([[0, 1]], [2, 2], [1]), ValueError, r"need \(n, 2\), \(n,\) and"),
+    (lambda c: c.update_rows([[0]], [2], [1]), ValueError, r"need \(n, 2\), \(n,\) and"),
     (lambda c: c.update_rows([[0, 1]] * 2, [2, 2], [1e308] * 2), OverflowError, "infinite"),
     (lambda c: c.scale(-0.5), ValueError, "factor must be from 0 to 1"),
     (lambda c: c.scale(np.nan), ValueError, "factor must be from 0 to 1"),
@@ -419,8 +421,14 @@ WRONG = [
     (lambda c: c.merge(FadingCounts(1, 3, 0.5)), ValueError, "these differ"),
     (lambda c: c.log_evidence([3], [1.0], [1.0], [[1.0]]), ValueError, "token 0 of document 0"),
     (lambda c: c.log_evidence([0], [1.0], [1.0], [[1.0, 2.0]]), ValueError, r"\(K, V\) or"),
+    (lambda c: c.log_evidence([0], [], [], np.ones((0, 1))), ValueError, r"\(K, V\) or"),
+    (lambda c: c.log_evidence([0], [1.0], [1.0, 1.0], [[1.0]]), ValueError, r"\(K, V\) or"),
+    (lambda c: c.log_evidence([0], [1.0], [1.0], [[1.0], [1.0]]), ValueError, r"\(K, V\) or"),
+    (lambda c: FadingCounts.from_arrays(0, 3, 0.5, c.all()), ValueError, "order is 0"),
+    (lambda c: FadingCounts.from_arrays(2, 3, 0.0, c.all()), ValueError, "discount must be"),
     (lambda _: FadingCounts(0, 3, 0.5), ValueError, "order is 0; it must be from 1 to 16"),
     (lambda _: FadingCounts(1, 2**32 + 1, 0.5), ValueError, "from 1 to 2"),
+    (lambda _: FadingCounts(1, 3, 1.5), ValueError, "discount must be above 0 and at most 1"),
     (lambda _: FadingCounts(1, 3, np.nan), ValueError, "discount must be above 0 and at most 1"),
 ]
 

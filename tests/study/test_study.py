@@ -18,13 +18,20 @@ pytest.importorskip("transformers")
 pytest.importorskip("matplotlib")
 pytest.importorskip("mpltern")
 
-from matrixbayes.study import inputs
-from matrixbayes.study import study as study_module
 from matrixbayes.__main__ import main
-from matrixbayes.study.inputs import Shots, UsageError
-from matrixbayes.study.shots import Divergence, _average, _own_predictions, aligned, follow, match_components
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
+from matrixbayes.study import analysis as study_module
+from matrixbayes.study import inputs
+from matrixbayes.study.inputs import Shots, UsageError
+from matrixbayes.study.shots import (
+    Divergence,
+    _average,
+    _own_predictions,
+    aligned,
+    follow,
+    match_components,
+)
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 VOCAB = {"warm": ["red", "orange", "yellow"], "cold": ["blue"]}
@@ -212,7 +219,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory):
         return results[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study_module, "study", keep)
+        patch.setattr("matrixbayes.study.study", keep)
         assert main(["study", "--out", str(folder), "--quiet"]) == 0
     return results[0], folder
 
@@ -470,8 +477,8 @@ def test_a_failure_leaves_the_folder_as_it_was(
 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.html").write_text("the last one")
-    monkeypatch.setattr(study_module, "study", lambda *a, **k: None)
-    monkeypatch.setattr("matrixbayes.study.report.save_study", fail)
+    monkeypatch.setattr("matrixbayes.study.study", lambda *a, **k: None)
+    monkeypatch.setattr("matrixbayes.study.save_study", fail)
     if status is None:
         with pytest.raises(RuntimeError):  # the interpreter prints it and exits with 1
             main(own)

@@ -141,7 +141,7 @@ def test_a_mask_of_positions_and_scores_by_blocks(monkeypatch):
     task, even = TASKS["switch"], Urns(mb.DirichletMixture([1.0], np.ones((1, 5))))
     tokens = task.sample(40, 8, rng=0)
     whole = score(task, even.log_predictive, tokens, positions=[1, 3, 5, 7])
-    monkeypatch.setattr("matrixbayes.windtunnel.score.BLOCK_NUMBERS", 100)
+    monkeypatch.setattr("matrixbayes.windtunnel.scoring.BLOCK_NUMBERS", 100)
     masked = score(task, even.log_predictive, tokens, positions=np.arange(8) % 2 == 1)
     assert_array_equal(masked.positions, whole.positions)
     assert masked.mean_kl == whole.mean_kl

@@ -20,7 +20,7 @@ from .._base.sequences import BLOCK_NUMBERS, checked
 from .._base.typing import Floats, Ids, Seed
 from ..huggingface import TokenPredictor
 from ..rows import as_log_probs
-from ..rows.divergences import entropy_nats, kl_nats
+from ..rows.kl import entropy_nats, kl_nats
 from .tasks import Task
 
 if TYPE_CHECKING:
