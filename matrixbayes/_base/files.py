@@ -226,7 +226,7 @@ def _array(path: str, file: Any, name: str) -> NDArray[Any]:
     dtype = file.get_slice(name).get_dtype()
     if dtype not in DTYPES.values():
         raise ValueError(f"{path}: array {name!r} has type {dtype}, which these files never hold")
-    array = file.get_tensor(name)
+    array: NDArray[Any] = file.get_tensor(name)
     if array.dtype.kind == "f" and array.size and np.isnan(array.max()):
         where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
         raise ValueError(f"{path}: array {name!r} holds NaN at {where}")

@@ -56,7 +56,8 @@ def log_sum_exp(values: Floats, axis: int) -> Floats:
     most = values.max(axis=axis, keepdims=True)
     most = np.where(np.isneginf(most), 0.0, most)
     with np.errstate(divide="ignore"):
-        return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
+        found: Floats = most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
+    return found
 
 
 def log_product(log_x: Floats, matrix: Floats) -> Floats:
@@ -103,8 +104,9 @@ def seen(tokens: Ids, n_tokens: int, gamma: float = 1.0) -> Floats:
 
 def chosen(ends: Floats, place: Floats) -> Ids:
     """A place for each row of running sums (n, V), with the probability of its step."""
-    found = (place[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
-    return np.minimum(found, ends.shape[1] - 1)
+    found: Ids = (place[:, np.newaxis] * ends[:, -1:] >= ends).sum(axis=1)
+    np.minimum(found, ends.shape[1] - 1, out=found)
+    return found
 
 
 def draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
@@ -117,4 +119,5 @@ def draws(rows: Floats, length: int, rng: np.random.Generator) -> Ids:
     for first in range(0, n, many):
         own = slice(first, first + many)
         tokens[own] = (place[own, :, np.newaxis] >= ends[own, np.newaxis]).sum(axis=2)
-    return np.minimum(tokens, width - 1)
+    np.minimum(tokens, width - 1, out=tokens)
+    return tokens

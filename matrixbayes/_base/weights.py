@@ -69,8 +69,9 @@ def shares_of(weights: ArrayLike | None, n: int, whose: str = "rows") -> Floats:
     if found.shape != (n,):
         raise ValueError(f"weights have shape {found.shape}, but there are {n} {whose}")
     _check(found, "weights[{}]", "all weights are 0")
-    found = found / found.max()  # the sum of the largest doubles is none
-    return found / found.sum()
+    shares: Floats = found / found.max()  # the sum of the largest doubles is none
+    shares /= shares.sum()
+    return shares
 
 
 def group_numbers(

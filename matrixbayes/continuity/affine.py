@@ -159,8 +159,9 @@ def _basis(embeddings: NDArray[np.floating]) -> Floats:
 
 
 def _centred(log_probs: NDArray[np.floating], cut: slice) -> Floats:
-    p = np.exp(log_probs[:, cut].astype(np.float64))
-    return p - p.mean(axis=0)
+    p: Floats = np.exp(log_probs[:, cut].astype(np.float64))
+    p -= p.mean(axis=0)
+    return p
 
 
 def _gram(log_probs: NDArray[np.floating]) -> Floats:

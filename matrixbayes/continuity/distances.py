@@ -155,7 +155,8 @@ def _placed(x: NDArray[Any], metric: str) -> Floats:
         raise ValueError(
             f"an embedding is 0 and has no direction: {metric} knows no distance to it"
         )
-    return x / lengths
+    directions: Floats = x / lengths
+    return directions
 
 
 def _as_metric(distance: Floats, metric: str) -> Floats:

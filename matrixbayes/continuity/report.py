@@ -77,7 +77,8 @@ class ContinuityReport:
         """Quantiles of the ratios of distances."""
         if len(self._finite_ratios) == 0:
             return np.full(len(shares), np.nan)
-        return np.quantile(self._finite_ratios, shares)
+        found: Floats = np.quantile(self._finite_ratios, shares)
+        return found
 
     @property
     def local_over_global(self) -> float:

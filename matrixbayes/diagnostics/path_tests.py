@@ -366,6 +366,7 @@ def _values(values: ArrayLike, width: int) -> Floats:
     if array.ndim not in (1, 2) or len(array) != width or not np.isfinite(array).all():
         raise ValueError(f"values have shape {array.shape}; they need ({width},), finite")
     array = array.reshape(width, -1)
-    array = array / np.maximum(np.abs(array).max(axis=0), 1e-300)  # a range could overflow
-    array -= array.min(axis=0)
-    return array / np.maximum(array.max(axis=0), 1e-300)
+    units: Floats = array / np.maximum(np.abs(array).max(axis=0), 1e-300)  # a range could overflow
+    units -= units.min(axis=0)
+    units /= np.maximum(units.max(axis=0), 1e-300)
+    return units

@@ -99,7 +99,7 @@ def walk(predictor: Any, history: Any, n: int, length: int, rng: np.random.Gener
 def urn_rows(prior: DirichletMixture, counts: Floats) -> Floats:
     """The predictive (..., V) after counts (..., V)."""
     if prior.n_components == 1:  # several times as fast as by the core, which is general
-        rows = counts + prior.alpha[0]
+        rows: Floats = counts + prior.alpha[0]
         rows /= rows.sum(axis=-1, keepdims=True)
         return rows
     return prior.predictive(counts.reshape(-1, prior.n_tokens)).reshape(counts.shape)
@@ -183,7 +183,8 @@ def solved(counts: Floats, rows: Floats) -> Floats:
     missing = counts - rows * total[:, np.newaxis]
     slope = weights @ np.einsum("iv,iv->i", away, missing)
     slope /= max(weights @ np.einsum("iv,iv->i", away, away), 1e-300)
-    return np.clip(slope * share - weights @ missing, LEAST_ALPHA, 1e8)
+    alpha: Floats = np.clip(slope * share - weights @ missing, LEAST_ALPHA, 1e8)
+    return alpha
 
 
 def mean_kl(rows: Floats, other: Floats) -> float:

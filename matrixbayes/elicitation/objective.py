@@ -100,20 +100,24 @@ class Predictor:
 
     def rows(self, found: Forward, temperature: float, chosen: Ids) -> Floats:
         """(chosen, V): the predictions after the chosen histories."""
-        if temperature != 1.0:
-            return np.exp(self.log_rows(found, temperature, chosen))
-        p = self._untempered(found, chosen)
-        return p / p.sum(axis=1, keepdims=True)
+        if temperature == 1.0:
+            p = self._untempered(found, chosen)
+            p /= p.sum(axis=1, keepdims=True)
+        else:
+            p = np.exp(self.log_rows(found, temperature, chosen))
+        return p
 
     def log_rows(self, found: Forward, temperature: float, chosen: Ids) -> Floats:
         """Their logarithms, finite at any temperature."""
-        log_p = np.log(self._untempered(found, chosen)) / temperature
+        log_p: Floats = np.log(self._untempered(found, chosen)) / temperature
         log_p -= log_p.max(axis=1, keepdims=True)
-        return log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        return log_p
 
     def _untempered(self, found: Forward, chosen: Ids) -> Floats:
         """(chosen, V): the predictives, summing to 1 up to rounding."""
-        p = found.share[:, chosen].T @ np.concatenate([state.alpha for state in found.states])
+        alpha = np.concatenate([state.alpha for state in found.states])
+        p: Floats = found.share[:, chosen].T @ alpha
         many = np.diff(self.starts)[chosen]
         row = np.repeat(np.arange(len(chosen)), many)
         first = np.cumsum(many) - many

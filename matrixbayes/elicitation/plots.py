@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .elicit import ElicitationReport
+    from .report import ElicitationReport
 
 CLASSES = 5  # of history lengths, at most
 TOKENS = 6  # last tokens with a colour of their own

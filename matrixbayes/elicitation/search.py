@@ -179,4 +179,5 @@ def _moments(q: Floats, weights: Floats, totals: Floats) -> Floats:
     ratio = max(float(within / max(np.sum(mean * (1.0 - mean)), 1e-12)), 1e-6)
     concentration = (np.sqrt((n - 1.0) ** 2 + 4.0 * n / ratio) - n - 1.0) / 2.0
     mean = (mean + 1e-3 / len(mean)) / (1.0 + 1e-3)
-    return np.clip(concentration, 0.1, 1e4) * mean
+    alpha: Floats = np.clip(concentration, 0.1, 1e4) * mean
+    return alpha

@@ -141,9 +141,10 @@ class ChunkData(StreamData):
             for future in done:
                 yield from future.result()
         else:
-            import dask
+            from dask.base import compute
+            from dask.delayed import delayed
 
-            for results in dask.compute(*(dask.delayed(_of_chunk)(*call) for call in calls)):
+            for results in compute(*(delayed(_of_chunk)(*call) for call in calls)):
                 yield from results
 
 

@@ -211,7 +211,8 @@ def _slopes(mixture: DirichletMixture, statistics: Statistics) -> Floats:
         )
         result = np.zeros((v + 1, k))
         np.add.at(result, tokens, bends)
-        result = result[:-1] - result[-1]
-        return result.T
+        slopes: Floats = (result[:-1] - result[-1]).T
+        return slopes
     level = _core.digamma(total)[:, np.newaxis] - _core.digamma(alpha)
-    return statistics.log_sums + statistics.weight[:, np.newaxis] * level
+    slopes = statistics.log_sums + statistics.weight[:, np.newaxis] * level
+    return slopes

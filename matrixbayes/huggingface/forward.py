@@ -232,13 +232,15 @@ class Forward:
         output = self.model.base_model(
             input_ids=ids, attention_mask=mask, return_dict=True, **self.options
         )
-        return output.last_hidden_state
+        states: torch.Tensor = output.last_hidden_state
+        return states
 
     def _head(self, states: torch.Tensor) -> torch.Tensor:
         """The language-model head alone, wherever it is."""
         head = self.model.get_output_embeddings()
         device = getattr(getattr(head, "weight", states), "device", states.device)
-        return head(states if device.type == "meta" else states.to(device))
+        logits: torch.Tensor = head(states if device.type == "meta" else states.to(device))
+        return logits
 
     def _route(self, config: Any) -> str:
         """The cheapest way that gives this model's logits."""

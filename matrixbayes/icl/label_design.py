@@ -129,7 +129,8 @@ class LabelDesign(display.Shown):
             raise ValueError(f"row {i} gives every one of the words the probability 0")
         p = np.exp(log_p - most)  # of the likeliest word 1: words may all be far too rare for exp
         shown = [self.words.index(word) for word in self.shown]
-        return p[np.arange(len(self)), shown] / p.sum(axis=1)
+        found: Floats = p[np.arange(len(self)), shown] / p.sum(axis=1)
+        return found
 
     def curve(self, rows: Any, *, kind: str | None = None) -> LabelCurve:
         """The learning curve of a model's rows, over sequences.

@@ -135,7 +135,8 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
             raise ValueError(f"task is {task}; there are curves 0 to {m - 1}")
 
     def shown(values: Floats) -> Floats:
-        return values.mean(axis=0) if task is None else values[task]
+        found: Floats = values.mean(axis=0) if task is None else values[task]
+        return found
 
     ax = new_axes(ax, 7.5, 4.0)
     shots, p = fit.shots, shown(fit.probabilities)

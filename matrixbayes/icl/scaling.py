@@ -77,7 +77,8 @@ def bayesian_law(shots: ArrayLike, rho: ArrayLike, p: ArrayLike, efficiency: flo
         evidence = np.minimum(efficiency * n, 1e300)[:, np.newaxis]  # times log p is finite yet
         joint = np.log(weights) + evidence * np.log(each)
     share = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return share @ each / share.sum(axis=1)
+    found: Floats = share @ each / share.sum(axis=1)
+    return found
 
 
 def _shots(shots: ArrayLike) -> Floats:
@@ -306,4 +307,5 @@ def _predict(law: str, parameters: dict[str, Any], n: Floats) -> Floats:
             loss = c * (1.0 + n / more[0]) ** -alpha + k
         else:
             loss = c / (1.0 + (n / more[0]) ** alpha) + k
-    return np.exp(-loss)
+    p: Floats = np.exp(-loss)
+    return p

@@ -242,7 +242,7 @@ def _running(group: NDArray[np.intp], values: NDArray[Any]) -> NDArray[Any]:
     order = np.argsort(group, kind="stable")
     sorted_group = group[order]
     ordered = values[order]
-    sums = np.cumsum(ordered) - ordered
+    sums: NDArray[Any] = np.cumsum(ordered) - ordered
     first = np.ones(len(group), dtype=bool)
     first[1:] = sorted_group[1:] != sorted_group[:-1]
     base = np.maximum.accumulate(np.where(first, np.arange(len(group)), 0))

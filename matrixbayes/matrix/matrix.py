@@ -476,7 +476,8 @@ class TransitionMatrix(display.Shown):
 
     def __getitem__(self, context: Any) -> Floats:
         """The row of a context: the distribution of the next token."""
-        return self.predict(context)
+        row: Floats = self.predict(context)
+        return row
 
     def posterior(self, context: Any) -> DirichletMixture:
         """What is known of the row of one context: a Dirichlet mixture over its probabilities.
@@ -629,7 +630,8 @@ class TransitionMatrix(display.Shown):
         ids, single = self._contexts(context)
         if not single:
             raise ValueError(f"{who} takes one context, not shape {ids.shape}")
-        return ids[0]
+        own: Ids = ids[0]
+        return own
 
     def _whole_contexts(self, contexts: Any) -> tuple[Ids, bool]:
         """Contexts (n, order), and whether one was given."""

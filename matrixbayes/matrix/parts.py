@@ -53,7 +53,7 @@ def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> Transit
     >>> dask.update(mb.TransitionMatrix(1, n_tokens=3), stream).counts([1])
     array([1, 2, 2], dtype=uint64)
     """
-    from dask import delayed
+    from dask.delayed import delayed
 
     if matrix.discount < 1.0:
         raise ValueError("counts that fade depend on the order of the text: update the matrix here")

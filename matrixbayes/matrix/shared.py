@@ -176,7 +176,8 @@ class SharedRows:
         own, of = distinct(contexts)
         shares, _, _ = self._shares(own)
         seen = self.counts.counts(contexts, tokens).astype(np.float64)
-        return np.sum(shares[of].T * (self.prior.at(tokens) + seen), axis=0)
+        probs: Floats = np.sum(shares[of].T * (self.prior.at(tokens) + seen), axis=0)
+        return probs
 
     def dense(self, contexts: Ids) -> Floats:
         """The predictive after each context, (n, V); the prior's after contexts too short."""

@@ -179,7 +179,8 @@ class PosteriorPath(display.Shown):
         moves as the weight goes from one component to another.
         """
         shots = np.arange(len(self))[:, None]
-        return np.sum(self.weights * (self.prior.concentration + shots), axis=1)
+        found: Floats = np.sum(self.weights * (self.prior.concentration + shots), axis=1)
+        return found
 
     def interval(
         self, level: float = 0.9, *, tokens: Sequence[str] | Sequence[int] | None = None

@@ -65,7 +65,8 @@ def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: in
 def _expected_log_density(alpha: Floats, new: Floats, mean_log: Floats) -> Floats:
     """E_j[ln Dir(p; new_k)], shape (J, K)."""
     constant = _core.lgamma(new.sum(axis=1)) - _core.lgamma(new).sum(axis=1)
-    return mean_log @ (new - 1.0).T + constant
+    density: Floats = mean_log @ (new - 1.0).T + constant
+    return density
 
 
 def _descend(

@@ -34,10 +34,12 @@ def kl_nats(
     """`divergences` of probabilities and their logarithms."""
     with np.errstate(invalid="ignore"):
         terms = np.where(p > 0.0, p * (log_p - log_q), 0.0)
-    return np.maximum(np.sum(terms - p + q, axis=-1), 0.0)
+    found: Floats = np.maximum(np.sum(terms - p + q, axis=-1), 0.0)
+    return found
 
 
 def entropy_nats(p: Floats, log_p: NDArray[np.floating]) -> Floats:
     """The entropy of each row, along the last axis."""
     with np.errstate(invalid="ignore"):
-        return np.maximum(-np.where(p > 0.0, p * log_p, 0.0).sum(axis=-1), 0.0)
+        found: Floats = np.maximum(-np.where(p > 0.0, p * log_p, 0.0).sum(axis=-1), 0.0)
+    return found

@@ -66,7 +66,8 @@ def hidden_states(hidden: ArrayLike | None, n: int) -> NDArray[np.float32] | Non
 def plain_meta(meta: Mapping[str, Any] | None, n: int) -> dict[str, Any]:
     """The meta data as JSON gives them back; entries per row must have n values."""
     try:
-        plain = json.loads(json.dumps(dict(meta or {}), default=_plain, allow_nan=False))
+        text = json.dumps(dict(meta or {}), default=_plain, allow_nan=False)
+        plain: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"meta does not fit into JSON: {error}") from error
     for name in PER_ROW:
@@ -93,4 +94,5 @@ def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
         raise IndexError(
             f"rows take an integer, a slice, integers or a mask, not {type(key).__name__}"
         )
-    return np.arange(n)[array]
+    numbers: NDArray[np.intp] = np.arange(n)[array]
+    return numbers

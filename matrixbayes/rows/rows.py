@@ -191,10 +191,10 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     @property
     def n_tokens(self) -> int:
         """V, the number of columns."""
-        return self.log_probs.shape[1]
+        return self.shape[1]
 
     def __len__(self) -> int:
-        return self.log_probs.shape[0]
+        return len(self.log_probs)
 
     def __iter__(self) -> Iterator[NDArray[np.floating]]:
         return iter(self.log_probs)
@@ -247,7 +247,8 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
 
     def probs(self) -> NDArray[np.floating]:
         """Probabilities, shape (N, V): a new array."""
-        return np.exp(self.log_probs)
+        probs: NDArray[np.floating] = np.exp(self.log_probs)
+        return probs
 
     def context(self, i: int) -> NDArray[np.int64]:
         """The token ids that row `i` continues."""
