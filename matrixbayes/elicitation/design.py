@@ -64,7 +64,7 @@ class Rows(NamedTuple):
         """Counts of visits that weigh exp(-rate age), and their derivatives by the rate."""
         if self.entry is None or self.age is None:
             return self.counts, np.zeros_like(self.counts)
-        weight = np.exp(-rate * self.age)
+        weight: Floats = np.exp(-rate * self.age)
         n = len(self.columns)
         return summed(self.entry, weight, n), summed(self.entry, -self.age * weight, n)
 
