@@ -81,6 +81,18 @@ def test_entropy_and_uncertainty_are_right_for_all_alphas(mixture: DirichletMixt
             assert found >= 0.0
 
 
+@pytest.mark.parametrize("weights", [[0.5, 0.5], [1.0, 0.0], [1e-300, 1.0], [0.9, 0.1]])
+@pytest.mark.parametrize("other", [[1.0, 1.0], [1e-300, 2.0**59], [2.0**59, 1e-300], [1e-300] * 2])
+def test_uncertainty_where_means_are_as_far_apart_as_may_be(
+    weights: list[float], other: list[float]
+) -> None:
+    """Their ratio is no number, or too large for one; a component may have no weight."""
+    mixture = DirichletMixture(weights, [[2.0**59, 1e-300], other])
+    with mpmath.workdps(DIGITS + 300):
+        for found, right in zip(mixture.uncertainty(), slow_uncertainty(mixture), strict=True):
+            assert abs(exact(found) - right) <= 1e-13 * abs(right) + 1e-307
+
+
 def test_uncertainty_is_never_negative() -> None:
     """No clamp hides a difference that rounding made negative."""
     rng = np.random.default_rng(0)

@@ -155,15 +155,17 @@ add_mixing(const mb_mixture *mixture, size_t start, size_t n, mb_uncertainty *u)
     double mean[RUN] = {0.0}, rest[RUN] = {0.0}, between[RUN] = {0.0}, log_mean[RUN];
     for (size_t k = 0; k < n_components; k++) {
         const double *alpha = mixture->alpha + k * n_tokens;
-        double total = mixture->concentration[k], share = mixture->weights[k] / total;
-        for (size_t i = 0; i < n; i++) {
-            mean[i] += share * alpha[start + i];
-            rest[i] += share * sum_of_others(n_tokens, alpha, total, start + i);
+        double total = mixture->concentration[k], scale = 1.0 / total, weight = mixture->weights[k];
+        for (size_t i = 0; i < n; i++) { /* weight * scale may be too small to have its digits */
+            mean[i] += weight * (scale * alpha[start + i]);
+            rest[i] += weight * (scale * sum_of_others(n_tokens, alpha, total, start + i));
         }
     }
     for (size_t k = 0; n_components > 1 && k < n_components; k++) {
-        CHOOSE(add_divergences, n, mixture->weights[k], 1.0 / mixture->concentration[k],
-               mixture->alpha + k * n_tokens + start, mean, between);
+        if (mixture->weights[k] > 0.0) {
+            CHOOSE(add_divergences, n, mixture->weights[k], 1.0 / mixture->concentration[k],
+                   mixture->alpha + k * n_tokens + start, mean, between);
+        }
     }
     mb_log(n, mean, log_mean);
     for (size_t i = 0; i < n; i++) {
