@@ -145,3 +145,12 @@ def test_huge_shapes_are_refused(name: str, shape: tuple[int, int]) -> None:
         for options in ({"kind": "probs"}, {"kind": "logits"}):
             with pytest.raises(ERRORS):
                 function(huge, **options)
+
+
+@pytest.mark.parametrize("place", [3, 20_000, 69_999])
+def test_a_number_outside_is_found_in_any_piece(place: int) -> None:
+    """Long arrays are looked through in pieces, so that a signal need not wait for all of them."""
+    alpha = np.ones((1, 70_000))
+    alpha[0, place] = -1.0
+    with pytest.raises(ValueError, match=rf"\b{place}\b"):
+        _core.DirichletMixture([1.0], alpha)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from itertools import starmap
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -233,3 +235,25 @@ def test_what_stops_a_run_waits_for_no_worker() -> None:
     assert not under_way.done()
     release.set()
     assert under_way.result(60.0)
+
+
+@pytest.mark.parametrize(
+    ("threads", "error"),
+    [
+        (None, ImportError),
+        (SimpleNamespace(), AttributeError),
+        (SimpleNamespace(main_thread=SimpleNamespace), AttributeError),
+        (SimpleNamespace(main_thread=lambda: SimpleNamespace(ident="one")), TypeError),
+    ],
+    ids=["no module", "no main thread", "no number", "a word"],
+)
+def test_where_no_thread_is_known_to_be_the_main_one(
+    threads: Any, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What asks for signals asks once which thread this is, and says where it cannot learn it."""
+    mean, log_probs = mixture(8, 1000), rows(2000, 1000)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "threading", threads)
+        with pytest.raises(error):
+            _core.expectation(mean, log_probs)
+    assert _core.expectation(mean, log_probs) is not None
