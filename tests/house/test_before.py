@@ -57,7 +57,8 @@ def test_pickles_are_written_under_the_names_of_today() -> None:
 
 def test_every_public_type_has_a_pickle() -> None:
     made = {entry["says"]["type"] for entry in PICKLES.values()}
-    public = {name for name in mb.__all__ if isinstance(getattr(mb, name, None), type)}
+    names = {*mb.__all__} - {"plot"}  # which needs what may not be there
+    public = {name for name in names if isinstance(getattr(mb, name), type)}
     assert public - made == {"TokenPredictor"}  # which holds a model
 
 
@@ -88,7 +89,7 @@ def test_public_names_are_those_from_before(module: str) -> None:
         pytest.importorskip(OPTIONAL[module])
     found = importlib.import_module(module)
     assert [*NAMES[module]] == sorted(set(found.__all__) - {"plot", "windtunnel"})
-    assert not differences(members(found, found.__all__), NAMES[module])
+    assert not differences(members(found, [*NAMES[module]]), NAMES[module])
     for name, kept in NAMES[module].items():
         if isinstance(kept, dict):
             assert not members(found, [name])[name].keys() - kept.keys(), name

@@ -28,7 +28,7 @@ def test_examples_run(name: str) -> None:
         pytest.importorskip("transformers")
     if name in ("dask", "estimator.chunks", "matrix.parts"):
         pytest.importorskip("dask.array")
-    if "plot" in name or "figures" in name:
+    if "plot" in name or name in ("study.figures", "_base.style"):
         pytest.importorskip("mpltern")
     module = importlib.import_module(f"matrixbayes.{name}")
     finder = doctest.DocTestFinder(exclude_empty=True)
