@@ -127,7 +127,7 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    --target build/sanitize/site .
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(BIN)/python -m pytest -s -p no:cacheprovider $(IN_C) $(PYTEST)
+	    $(BIN)/python -m pytest -s -p no:cacheprovider $(IN_C) --ignore tests/house $(PYTEST)
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
 	CC=gcc $(BIN)/python tools/measure_coverage.py
