@@ -1,4 +1,14 @@
-"""Is the map from embeddings to rows continuous, and where does it tear?"""
+"""Do close embeddings give close next-token distributions?  Where does the map tear, and which
+hypothesis does it meet?
+
+Contents
+    check_continuity    modulus of continuity, ratios, discontinuities, affine test: a report
+    affine_test         convexity preservation, with its degrees of freedom
+    probe_segment       a head between two states
+    head_bound          observed distances against what the head allows
+    span_of             the softmax bottleneck
+    EmbeddingMap        embeddings and their rows: distances of pairs
+"""
 
 # Where version 0.1.0 had them.
 from ..huggingface.heads import embed_of as embed_of

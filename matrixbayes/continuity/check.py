@@ -1,13 +1,4 @@
-"""Do close embeddings give close next-token distributions?  Where does the map tear, and which
-hypothesis does it meet?
-
-Contents
-    check_continuity      modulus of continuity, ratios, discontinuities, affine test: a report
-    affine_test           convexity preservation, with its degrees of freedom
-    probe_segment         a head between two states
-    head_bound            observed distances against what the head allows
-    span_of               the softmax bottleneck
-"""
+"""The check of a map: modulus of continuity, ratios, discontinuities, affine test, as a report."""
 
 from __future__ import annotations
 

@@ -1,10 +1,4 @@
-"""The prior that a model behaves as if it had.
-
-Contents
-    elicit_prior         find the prior whose predictive is closest to a model's predictions
-    ElicitationReport    that prior, how well it explains the model, and what the data leave open
-    FamilyComparison     several families of priors, held against each other
-"""
+"""The search for the prior whose predictive is closest to a model's predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""Rows from the causal models of HuggingFace, and what lies between a state and a row."""
+"""Rows from the causal models of HuggingFace, and what lies between a state and a row.
+
+Contents
+    collect              run a loaded model over prompts: NextTokenRows
+    preflight            what would go wrong, how exact batches are, how long it will take
+    TokenPredictor       a model that predicts and samples, for whoever holds it against Bayes
+    head_of, embed_of    its head, and the whole of it, as functions to probe
+
+Nothing loads, moves or changes the model or the tokenizer.  torch and transformers are imported
+only when a function here runs.
+"""
 
 from .collection import collect
 from .heads import embed_of, head_of

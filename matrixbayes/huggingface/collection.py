@@ -1,12 +1,4 @@
-"""Next-token rows of a HuggingFace language model.
-
-Contents
-    collect      run a loaded model over prompts: NextTokenRows
-    preflight    what would go wrong, how exact batches are, how long it will take
-
-Neither loads, moves or changes the model or the tokenizer.  torch and
-transformers are imported only when a function here runs.
-"""
+"""A loaded model run over prompts: its next-token rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""In-context learning: curves, designs, scaling laws, paths."""
+"""In-context learning: how fast, after which demonstrations, and by which law.
+
+Contents
+    icl_curve, fit_icl_curve                          learning curves of Bayes' rule, and their fit
+    flipped_label_design, unrelated_label_design      prompts that set demonstrations against words
+    LabelDesign, LabelCurve                           such prompts, and the curves of a model's rows
+    fit_scaling_laws, bayesian_law                    curves of several tasks under one law
+    learning_path                                     a model's rows beside a posterior's
+"""
 
 from .curve import IclCurve, IclFit, fit_icl_curve, icl_curve
 from .designs import flipped_label_design, unrelated_label_design

@@ -7,8 +7,6 @@ that follows labels without a meaning learns the task from the demonstrations al
 Contents
     flipped_label_design      some demonstrations have the wrong label
     unrelated_label_design    labels are words that have nothing to do with the task
-    LabelDesign               the prompts; `curve` and `fit` of a model's rows after them
-    LabelCurve                a learning curve over sequences of demonstrations
 """
 
 from __future__ import annotations

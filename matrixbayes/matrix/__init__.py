@@ -1,4 +1,9 @@
-"""The Matrix: transition counts, the hierarchy over them, evidence, files."""
+"""The Matrix: contexts, what followed them, and a posterior over each row.
+
+Contents
+    TransitionMatrix       counts, hierarchy, predictions, evidence, files
+    compare, Comparison    a model's rows beside those of a matrix
+"""
 
 # Where version 0.1.0 had them: pickles ask for the type here.
 from ..mixture.path import PosteriorPath as PosteriorPath

@@ -1,4 +1,10 @@
-"""The whole analysis of a model, and its report."""
+"""The whole analysis of a model, and its report.
+
+Contents
+    study, StudyResult         from a folder or a name to a prior, and what was found
+    summary                    the findings in plain text
+    report_html, save_study    one self-contained page; the page, its pictures and the priors
+"""
 
 from .analysis import study
 from .report import report_html, save_study

@@ -1,7 +1,6 @@
-"""A study made readable: a few lines for the terminal, one self-contained page, the files.
+"""A study made readable: one self-contained page, the files.
 
 Contents
-    summary       the findings in plain text
     report_html   the page: no script, no network; pictures are part of it
     save_study    the page, its pictures and the priors, into a folder
 """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +24,18 @@ TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 
 
+def is_picture(name: str) -> bool:
+    """Whether a module needs matplotlib to be imported."""
+    return "plot" in name or name in ("study.figures", "_base.style")
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
     if "huggingface" in name:
         pytest.importorskip("transformers")
     if name in ("dask", "estimator.chunks", "matrix.parts"):
         pytest.importorskip("dask.array")
-    if "plot" in name or name in ("study.figures", "_base.style"):
+    if is_picture(name):
         pytest.importorskip("mpltern")
     module = importlib.import_module(f"matrixbayes.{name}")
     finder = doctest.DocTestFinder(exclude_empty=True)
@@ -51,3 +58,22 @@ def test_public_names_say_what_they_are(name: str) -> None:
     assert len(text.splitlines()[0]) > 20
     if not (inspect.isclass(thing) and issubclass(thing, Exception)):
         assert ">>>" in text or name in RESULTS
+
+
+def test_contents_are_what_is_there() -> None:
+    """A page's list of contents names what the module has."""
+    files = graph.modules(Path(__file__).resolve().parents[2])
+    lists = {
+        name: re.search(r"^Contents\n((?:    .*\n?)+)", inspect.cleandoc(text), re.MULTILINE)
+        for name, file in files.items()
+        if not is_picture(name) and (text := ast.get_docstring(ast.parse(file.read_text("utf-8"))))
+    }
+    wrong = []
+    for name, contents in lists.items():
+        for line in contents[1].splitlines() if contents else []:
+            names = re.split(r"\s{2,}", line.strip())[0].split(", ")
+            own = {each for each in names if each.isidentifier()}
+            there = dir(importlib.import_module(f"matrixbayes.{name}".rstrip(".")))
+            wrong += [f"{name}: {each}" for each in own - {*there}]
+    assert sum(contents is not None for contents in lists.values()) > 30
+    assert not wrong
