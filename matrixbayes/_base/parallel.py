@@ -26,6 +26,7 @@ T = TypeVar("T")
 BLOCK_COST = 1 << 23  # multiplications in a block: a millisecond or so
 LEAST_ROWS = 1024  # in a block, so that merging stays cheap against computing
 TILE = 64  # rows that the kernels take at a time
+RETRIES = 3  # on a cluster, of a task whose worker died
 
 
 def available_cores() -> int:

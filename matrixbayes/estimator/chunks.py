@@ -17,8 +17,6 @@ from .streams import StreamData, stated, there_of
 if TYPE_CHECKING:
     from .estimator import DirichletMixtureEstimator
 
-RETRIES = 3  # of a chunk whose worker died
-
 
 def fit(
     estimator: DirichletMixtureEstimator,
@@ -103,7 +101,7 @@ class ChunkData(StreamData):
             array = array[np.flatnonzero(there)]
         chunks = list(array.to_delayed().ravel())
         if client is not None:
-            chunks = client.compute(chunks, retries=RETRIES)
+            chunks = client.compute(chunks, retries=parallel.RETRIES)
         return cls(
             read=_nothing,
             n_rows=int(array.shape[0]),
@@ -136,7 +134,8 @@ class ChunkData(StreamData):
         if self.client is not None:
             # Not pure: the same arguments are no reason to remember the results.
             done = [
-                self.client.submit(_of_chunk, *call, pure=False, retries=RETRIES) for call in calls
+                self.client.submit(_of_chunk, *call, pure=False, retries=parallel.RETRIES)
+                for call in calls
             ]
             for future in done:
                 yield from future.result()

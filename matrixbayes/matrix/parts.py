@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.parallel import RETRIES
+
 if TYPE_CHECKING:
     from .matrix import TransitionMatrix
-
-
-RETRIES = 3  # of a part whose worker died
 
 
 def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> TransitionMatrix:

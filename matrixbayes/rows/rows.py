@@ -23,6 +23,7 @@ from .._base import display, files
 from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
 from . import parts
 from .ingest import flat_logits, log_probs_of, rows_of_generate
+from .kl import entropy_nats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -297,8 +298,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         for i in range(min(n, display.MAX_HTML_ROWS + 1)):
             log_row = np.asarray(self.log_probs[i], dtype=np.float64)
             row = np.exp(log_row)
-            terms = np.where(row > 0.0, row * np.where(row > 0.0, log_row, 0.0), 0.0)
-            bits = abs(float(terms.sum() / np.log(2.0)))
+            bits = abs(float(entropy_nats(row, log_row) / np.log(2.0)))
             cells.append([i, bits, display.top(row, self.tokens)])
         cells += [[i, 0.0, ""] for i in range(len(cells), n)]
         return display.Table(title, ["row", "entropy (bits)", "most probable"], cells)
