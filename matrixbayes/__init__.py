@@ -35,7 +35,13 @@ if TYPE_CHECKING:
         unrelated_label_design,
     )
     from .matrix import TransitionMatrix, compare
-    from .mixture import DirichletMixture, PosteriorPath, posterior_path
+    from .mixture import (
+        DirichletMixture,
+        FitCheck,
+        PosteriorPath,
+        check_prior,
+        posterior_path,
+    )
     from .rows import NextTokenRows
 
 # Where each public name lives.
@@ -53,6 +59,7 @@ _HOMES = {
     "ElicitationReport": "elicitation",
     "EmbeddingMap": "continuity",
     "FamilyComparison": "elicitation",
+    "FitCheck": "mixture",
     "GammaPrior": "estimator",
     "HeadBound": "continuity",
     "IclCurve": "icl",
@@ -75,6 +82,7 @@ _HOMES = {
     "approximation_report": "mixture",
     "bayesian_law": "icl",
     "check_continuity": "continuity",
+    "check_prior": "mixture",
     "collect": "huggingface",
     "compare": "matrix",
     "elicit_prior": "elicitation",
@@ -115,6 +123,7 @@ __all__ = [
     "ElicitationReport",
     "EmbeddingMap",
     "FamilyComparison",
+    "FitCheck",
     "GammaPrior",
     "HeadBound",
     "IclCurve",
@@ -138,6 +147,7 @@ __all__ = [
     "approximation_report",
     "bayesian_law",
     "check_continuity",
+    "check_prior",
     "collect",
     "compare",
     "elicit_prior",

@@ -6,6 +6,8 @@ Contents
     kl, curves                                              divergences per shot, in bits
     components, compare_components, ternary                 a `DirichletMixture`
     criterion                                               a `PriorSelection`
+    check                                                   a `FitCheck`
+    check_figure                                            the same, and draws beside rows
     calibration                                             a `Comparison` with a matrix
     continuity                                              a `ContinuityReport`
     elicitation                                             an `ElicitationReport`
@@ -24,6 +26,7 @@ from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
 from .icl.plots import icl_curve, learning_path, scaling_laws
 from .matrix.plots import calibration
+from .mixture.check_plots import check, check_figure
 from .mixture.path_plots import (
     component_weights,
     concentration,
@@ -37,6 +40,8 @@ from .windtunnel.plots import wind_tunnel
 
 __all__ = [
     "calibration",
+    "check",
+    "check_figure",
     "compare_components",
     "component_weights",
     "components",

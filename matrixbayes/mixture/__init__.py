@@ -4,20 +4,24 @@ Contents
     DirichletMixture, Uncertainty               densities, evidence, posterior, predictive, samples
     posterior_path, PosteriorPath               what a text teaches, token by token
     approximation_report, ApproximationReport   how near a mixture comes to any prior
+    check_prior, FitCheck                       a prior beside the rows that it is to describe
     read_easel, write_easel                     files of another program
 """
 
 from .approximation import ApproximationReport, approximation_report
 from .easel import read_easel, write_easel
+from .fit_check import FitCheck, check_prior
 from .mixture import DirichletMixture, Uncertainty
 from .path import PosteriorPath, posterior_path
 
 __all__ = [
     "ApproximationReport",
     "DirichletMixture",
+    "FitCheck",
     "PosteriorPath",
     "Uncertainty",
     "approximation_report",
+    "check_prior",
     "posterior_path",
     "read_easel",
     "write_easel",

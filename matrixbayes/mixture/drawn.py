@@ -1,0 +1,243 @@
+"""Rows as a check of a prior sees them: entropies, means, and seeded draws.
+
+Contents
+    Rows, Counts    rows of probabilities, looked at in blocks; rows of counts
+    summed          values by place
+    seen_of         either of them, of what a caller handed in
+    Draws           tokens of each row, one after another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._base.numbers import exact_rows, plain, reals
+from .._base.tokens import columns_in, labels_of, order_of
+from .._base.typing import Floats, Ids
+from .._base.weights import taken
+from ..rows import NextTokenRows, as_log_probs
+
+BLOCK = 1 << 18  # probabilities of a block: what caches hold
+LEAST_LOG = -800.0  # whose exponential is 0, and which times 0 is 0
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Tokens of N rows in the order in which they were drawn.
+
+    Attributes
+    ----------
+    tokens : ndarray of int of shape (N, n)
+        Of a row of counts with fewer than n the rest is 0.
+    lengths : ndarray of int of shape (N,)
+    own : ndarray of shape (N, n)
+        Log-probability of each token under its own row.
+    """
+
+    tokens: Ids
+    lengths: Ids
+    own: Floats
+
+    def counts(self, n: int, rows: Ids, n_tokens: int) -> tuple[Ids, Ids, Ids]:
+        """Place of the row, token and count of the first n draws of some rows, sorted."""
+        places = np.repeat(np.arange(len(rows)), n)
+        keys = places * n_tokens + self.tokens[rows, :n].ravel()
+        found, counts = np.unique(keys, return_counts=True)
+        return found // n_tokens, found % n_tokens, counts
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of probabilities: `array` of a kind, its columns in the order of `columns`."""
+
+    array: Any
+    kind: str | None
+    numbers: Ids  # of the rows that are looked at
+    columns: NDArray[np.intp] | None
+    n_tokens: int
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def _blocks(self) -> Iterator[tuple[slice, Floats, Floats]]:
+        """A slice of the rows, their probabilities and logarithms, zeros as `LEAST_LOG`."""
+        size = max(1, BLOCK // self.n_tokens)
+        for start in range(0, len(self), size):
+            cut = slice(start, min(start + size, len(self)))
+            numbers = self.numbers[cut]
+            first, last = int(numbers[0]), int(numbers[-1]) + 1
+            whole = last - first == len(numbers)
+            block = self.array[first:last] if whole else taken(self.array, numbers)
+            found = columns_in(as_log_probs(block, self.kind)[0], self.columns)
+            logs = np.maximum(found, LEAST_LOG, dtype=np.float64)
+            yield cut, np.exp(logs), logs
+
+    def look(
+        self, log_mean: Floats, fold: Ids, weights: Floats, n: int, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, Floats, Floats, Draws]:
+        """One pass: entropies, largest probabilities, cross entropies with a mean row (N,) each,
+        the sum of the rows of each fold (F, V), and n draws from each row.
+        """
+        n_rows = len(self)
+        entropy, largest, cross = (np.empty(n_rows) for _ in range(3))
+        sums = np.zeros((int(fold.max()) + 1, self.n_tokens))
+        tokens, own = np.empty((n_rows, n), dtype=np.int64), np.empty((n_rows, n))
+        for cut, probs, logs in self._blocks():
+            entropy[cut] = -np.einsum("ij,ij->i", probs, logs)
+            largest[cut] = probs.max(axis=1)
+            cross[cut] = -(probs @ log_mean)
+            for f in np.unique(fold[cut]):
+                there = fold[cut] == f
+                sums[f] += weights[cut][there] @ probs[there]
+            at = rng.random((len(probs), n))
+            cumulated = np.cumsum(probs, axis=1)
+            for i, (each, row) in enumerate(zip(at, cumulated, strict=True), cut.start):
+                tokens[i] = row.searchsorted(each * row[-1], side="right")
+            own[cut] = np.take_along_axis(logs, tokens[cut], axis=1)
+        lengths = np.full(n_rows, n)
+        return np.maximum(entropy, 0.0), largest, cross, sums, Draws(tokens, lengths, own)
+
+    def cross_entropy(self, log_means: Floats, fold: Ids) -> Floats:
+        """That of each row with the mean row (F, V) of its fold, in nats."""
+        found = np.empty(len(self))
+        for cut, probs, _ in self._blocks():
+            found[cut] = -np.einsum("ij,ij->i", probs, log_means[fold[cut]])
+        return found
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of counts, none of them empty: what they say of the row is their proportions."""
+
+    indptr: Ids
+    indices: Ids
+    data: Floats
+    n_tokens: int
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @cached_property
+    def _row(self) -> Ids:
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    @cached_property
+    def totals(self) -> Floats:
+        """Sum of each row."""
+        found: Floats = summed(self._row, self.data, len(self))
+        return found
+
+    @cached_property
+    def _shares(self) -> Floats:
+        found: Floats = self.data / self.totals[self._row]
+        return found
+
+    def look(
+        self, log_mean: Floats, fold: Ids, weights: Floats, n: int, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, Floats, Floats, Draws]:
+        """As that of `Rows`; whole counts are drawn without putting back."""
+        shares, n_rows = self._shares, len(self)
+        entropy = -summed(self._row, shares * np.log(shares), n_rows)
+        largest = np.maximum.reduceat(shares, self.indptr[:-1])
+        cross = -summed(self._row, shares * log_mean[self.indices], n_rows)
+        n_folds = int(fold.max()) + 1
+        places = fold[self._row] * self.n_tokens + self.indices
+        sums = summed(places, weights[self._row] * shares, n_folds * self.n_tokens)
+        draws = self._draws(n, rng)
+        return np.maximum(entropy, 0.0), largest, cross, sums.reshape(n_folds, -1), draws
+
+    def _draws(self, n: int, rng: np.random.Generator) -> Draws:
+        tokens = np.zeros((len(self), n), dtype=np.int64)
+        own, lengths = np.zeros((len(self), n)), np.full(len(self), n)
+        for i, (start, stop) in enumerate(zip(self.indptr, self.indptr[1:], strict=False)):
+            data, total = self.data[start:stop], self.totals[i]
+            if (data == np.floor(data)).all():
+                lengths[i] = min(n, int(total))
+                at = rng.choice(int(total), lengths[i], replace=False).astype(np.float64)
+            else:  # how often such a thing was seen is not known
+                at = rng.random(n) * total
+            place = np.cumsum(data).searchsorted(at, side="right")
+            tokens[i, : lengths[i]] = self.indices[start:stop][place]
+            own[i, : lengths[i]] = np.log(data[place] / total)
+        return Draws(tokens, lengths, own)
+
+    def cross_entropy(self, log_means: Floats, fold: Ids) -> Floats:
+        """As that of `Rows`."""
+        logs = log_means[fold[self._row], self.indices]
+        found: Floats = -summed(self._row, self._shares * logs, len(self))
+        return found
+
+
+Seen = Rows | Counts
+
+
+def summed(places: Ids, values: Floats, n: int) -> Floats:
+    """The sum of the values at each of n places."""
+    found: Any = np.bincount(places, values, n)
+    return found  # type: ignore[no-any-return]
+
+
+def seen_of(
+    given: Any,
+    kind: str | None,
+    numbers: Ids,
+    n_tokens: int,
+    tokens: tuple[str, ...] | None,
+) -> tuple[Seen, Ids]:
+    """Some rows of what a caller handed in, and which of `numbers` they are: empty ones are not.
+
+    Raises
+    ------
+    ValueError
+        They are not over the tokens of the prior, or not what `kind` says; the row is named.
+    """
+    names = labels_of(given)
+    if kind == "counts" and not isinstance(given, NextTokenRows):
+        return _counts(given, numbers, order_of(names, tokens, _WHAT), n_tokens)
+    if hasattr(given, "iloc") or isinstance(given, (list, tuple)):
+        given = plain(given, "rows")  # what is not an array is small
+    if len(given.shape) != 2 or given.shape[1] != n_tokens:
+        raise ValueError(
+            f"rows have shape {tuple(given.shape)}; they need (N, {n_tokens}), the tokens of the "
+            "prior"
+        )
+    if isinstance(given, NextTokenRows):
+        given, kind = given.log_probs, "log_probs"
+    return Rows(given, kind, numbers, order_of(names, tokens, _WHAT), n_tokens), numbers
+
+
+_WHAT = "the columns of rows and the prior's tokens"
+
+
+def _counts(
+    given: Any, numbers: Ids, columns: NDArray[np.intp] | None, n_tokens: int
+) -> tuple[Counts, Ids]:
+    """Those rows of counts that hold something."""
+    if hasattr(given, "tocsr") or hasattr(given, "indptr"):
+        rows = exact_rows(given, "counts")[numbers]
+        indptr, indices, data = rows.indptr, rows.indices.astype(np.int64), rows.data
+        width = rows.shape[1]
+    else:
+        dense = plain(given, "counts")
+        if dense.ndim != 2:
+            raise ValueError(f"counts have shape {dense.shape}; they need (N, V)")
+        dense, width = columns_in(dense[numbers], columns), dense.shape[1]
+        there = dense != 0
+        indices, data = np.nonzero(there)[1], reals(dense[there], "counts")
+        indptr = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    if width != n_tokens:
+        raise ValueError(f"counts have {width} columns, the prior {n_tokens} tokens")
+    if not (np.isfinite(data) & (data >= 0.0)).all():
+        raise ValueError("counts must be finite and >= 0")
+    there = data > 0.0
+    places = np.repeat(np.arange(len(numbers)), np.diff(indptr))[there]
+    sizes = np.bincount(places, minlength=len(numbers))
+    kept = sizes > 0
+    indptr = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
+    return Counts(indptr, indices[there], data[there], n_tokens), numbers[kept]
