@@ -4,6 +4,7 @@ Contents
     checked_families          which families
     Options, check_options    what every family is searched with
     checked_start             where searches begin, part by part
+    group_levels              which histories belong together, and which of those
     check_n_groups            whether there are enough to resample
     fold_numbers              in which fold each row is
 """
@@ -18,8 +19,10 @@ import numpy as np
 from .._base.arguments import probability, whole
 from .._base.tokens import difference
 from .._base.typing import Floats, Ids
+from .._base.weights import group_numbers
 from ..mixture import DirichletMixture
 from .design import FAMILIES
+from .histories import Histories
 from .parameters import TEMPERATURE_RANGE
 
 Start = DirichletMixture | Mapping[str, DirichletMixture] | None
@@ -118,6 +121,42 @@ def checked_start(
     return dict(starts), tokens
 
 
+def group_levels(groups: Any, histories: Histories) -> tuple[Ids, Ids | None]:
+    """The outer group of each history, and where two levels are named the group within it.
+
+    Equal histories are one group where none is named: what is fitted to some of them has seen all.
+    """
+    if groups is None:
+        return histories.equal(), None
+    levels = _levels(groups)
+    numbers = [group_numbers(level, histories.n, "histories") for level in levels]
+    if len(numbers) == 1:
+        return numbers[0], None
+    outer, inner = numbers
+    return outer, np.unique(outer * (int(inner.max()) + 1) + inner, return_inverse=True)[1]
+
+
+def _levels(groups: Any) -> list[Any]:
+    """One level of labels or two: a column each, or a pair for each history."""
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        return [groups]  # for others to refuse
+    shape = getattr(groups, "shape", None)
+    if shape is not None and len(shape) != 1:
+        if len(shape) != 2 or shape[1] != 2:
+            raise ValueError(
+                f"groups have shape {shape}; they name one level, or two: (N, 2), outer and inner"
+            )
+        columns: Any = getattr(groups, "iloc", groups)
+        return [columns[:, 0], columns[:, 1]]
+    labels = groups if shape is not None else list(groups)
+    pairs = [isinstance(label, (tuple, list, np.ndarray)) for label in labels]
+    if not any(pairs):
+        return [labels]
+    if not all(pairs) or {len(label) for label in labels} != {2}:
+        raise ValueError("groups name one level, or two: then each history has (outer, inner)")
+    return [[label[level] for label in labels] for level in (0, 1)]
+
+
 def fold_numbers(groups: Ids, n_folds: int, shares: Floats, rng: np.random.Generator) -> Ids:
     """The fold of each row: whole groups, about as many of those with weight in each."""
     place = rng.permutation(int(groups.max()) + 1)
@@ -131,11 +170,12 @@ def check_n_groups(groups: Ids, shares: Floats, n_boot: int, n_folds: int) -> in
     if n_boot and many < 2:
         raise ValueError(
             "n_boot samples groups of histories, and there is one that has weight: all samples "
-            "would be the same; give more, or n_boot=0"
+            "would be the same; give more (equal histories are one unless groups= tells them "
+            "apart), or n_boot=0"
         )
     if many < n_folds:
         raise ValueError(
             f"{n_folds} folds need as many groups of histories that have weight, and there are "
-            f"{many}; choose a smaller cv"
+            f"{many} (equal histories are one unless groups= tells them apart); choose a smaller cv"
         )
     return int(many)

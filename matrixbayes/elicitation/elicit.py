@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
 from .._base.typing import Floats, Ids, Pool
-from .._base.weights import group_numbers, shares_of, without_weightless
+from .._base.weights import shares_of, without_weightless
 from ..mixture import DirichletMixture
 from ..rows import as_log_probs
 from .arguments import (
@@ -26,6 +26,7 @@ from .arguments import (
     checked_families,
     checked_start,
     fold_numbers,
+    group_levels,
 )
 from .design import FAMILIES, design
 from .families import compare_families
@@ -57,7 +58,7 @@ def elicit_prior(
     temperature: float | str = 1.0,
     start: Start = None,
     weights: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
+    groups: ArrayLike | Sequence[tuple[Any, Any]] | None = None,
     n_starts: int | None = None,
     n_boot: int = 0,
     cv: int | None = None,
@@ -108,9 +109,11 @@ def elicit_prior(
         from the predictions, as the other starts.
     weights : array_like of shape (N,), optional
         Weights of the rows, not negative; default all equal.  A row of weight 0 is not there.
-    groups : array_like of shape (N,), optional
+    groups : array_like of shape (N,) or (N, 2), or sequence of N pairs, optional
         Labels of histories that belong together, as beginnings of one text do: the bootstrap draws
-        and the folds keep whole groups.  Each history by itself by default.
+        and the folds keep whole groups.  Equal histories are a group by default: what is fitted to
+        one has seen them all.  Two levels are pairs (outer, inner), as of a template and the prompt
+        made from it: groups are then the outer ones, which hold what is equal within them.
     n_starts : int, optional
         Starting points: 4 by default, and 12 of two parts, which have more local optima, where
         N V K is below half a million.
@@ -202,10 +205,11 @@ def elicit_prior(
         check_kind(known, name, options.discount)
     starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
     shares = shares_of(weights, known.n, "histories")
-    members = group_numbers(groups, known.n, "histories")
+    members, _ = group_levels(groups, known)
     generator = np.random.default_rng(rng)
-    n_folds = cv if cv is not None else FOLDS if len(families) > 1 else 0
-    n_groups = check_n_groups(members, shares, n_boot, n_folds)
+    least = 2 if len(families) > 1 else 0
+    n_groups = check_n_groups(members, shares, n_boot, least if cv is None else cv)
+    n_folds = cv if cv is not None else min(FOLDS, n_groups) if least else 0
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
     data = _Data(known, log_probs, shares, members, tokens)
     jobs = 1 if data.cost * n_components < ALONE else n_jobs

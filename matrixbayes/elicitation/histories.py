@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,19 @@ class Histories(NamedTuple):
             return np.asarray(self.counts.sum(axis=1), dtype=np.float64).ravel()
         assert self.offsets is not None
         return np.diff(self.offsets).astype(np.float64)
+
+    def equal(self) -> Ids:
+        """(N,): the same number for equal histories, from 0 in the order of the first."""
+        if self.counts is not None:
+            starts = self.counts.indptr
+            parts = [self.counts.indices, self.counts.data]
+        else:
+            assert self.tokens is not None
+            assert self.offsets is not None
+            starts, parts = self.offsets, [self.tokens]
+        seen: dict[bytes, int] = {}
+        keys = (b"".join(part[a:b].tobytes() for part in parts) for a, b in pairwise(starts))
+        return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
 
 
 def checked_histories(

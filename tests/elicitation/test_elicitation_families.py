@@ -255,7 +255,9 @@ def test_intervals_of_like_components_are_of_one_component_each() -> None:
     model = np.array([prior.posterior(np.bincount(h, minlength=2)).mean() for h in histories])
     model *= np.exp(0.2 * rng.normal(size=model.shape))
     model /= model.sum(axis=1, keepdims=True)
-    found = elicit_prior(histories, model, kind="probs", n_components=2, n_boot=60, rng=0)
+    alone = np.arange(60)  # equal histories, each with noise of its own
+    options = {"n_components": 2, "n_boot": 60, "groups": alone, "rng": 0}
+    found = elicit_prior(histories, model, kind="probs", **options)
     low, high = found.intervals["iid.alpha"]
     assert np.all((low < found.prior.alpha) & (found.prior.alpha < high))
     mean = found.prior.alpha / found.prior.alpha.sum(axis=1, keepdims=True)
