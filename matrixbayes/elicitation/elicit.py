@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
-from .._base.typing import Floats, Ids, Pool
+from .._base.typing import Pool
 from .._base.weights import shares_of, without_weightless
 from ..mixture import DirichletMixture
 from ..rows import as_log_probs
@@ -28,11 +28,12 @@ from .arguments import (
     fold_numbers,
     group_levels,
 )
+from .baselines import baselines
 from .design import FAMILIES, design
 from .families import compare_families
-from .histories import Histories, check_kind, checked_histories
+from .histories import check_kind, checked_histories
 from .identification import identify
-from .measures import scores
+from .measures import Rows, scores
 from .objective import Objective, Predictor
 from .parameters import Layout, pack_prior
 from .report import ElicitationReport
@@ -205,13 +206,14 @@ def elicit_prior(
         check_kind(known, name, options.discount)
     starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
     shares = shares_of(weights, known.n, "histories")
-    members, _ = group_levels(groups, known)
+    members, inner = group_levels(groups, known)
     generator = np.random.default_rng(rng)
     least = 2 if len(families) > 1 else 0
     n_groups = check_n_groups(members, shares, n_boot, least if cv is None else cv)
     n_folds = cv if cv is not None else min(FOLDS, n_groups) if least else 0
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
-    data = _Data(known, log_probs, shares, members, tokens)
+    held = baselines(log_probs, shares, known.equal(), members, folds)
+    data = _Data(log_probs, Rows(known, shares, members, inner, held), tokens)
     jobs = 1 if data.cost * n_components < ALONE else n_jobs
     reports, row_kls = [], []
     with one_blas_thread, workers(None, jobs) as pool, _stopping() as stop:
@@ -228,7 +230,7 @@ def elicit_prior(
             reports.append(report)
     chosen = reports[0]
     if folds is not None:
-        comparison = compare_families(reports, row_kls, shares, members, n_folds)
+        comparison = compare_families(reports, row_kls, shares, members, n_folds, held)
         chosen = replace(comparison.reports[comparison.best], comparison=comparison)
     _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None)
     return chosen
@@ -237,10 +239,8 @@ def elicit_prior(
 class _Data(NamedTuple):
     """What every family is fitted to."""
 
-    histories: Histories
     log_probs: NDArray[np.floating]
-    shares: Floats
-    groups: Ids
+    rows: Rows
     tokens: tuple[str, ...] | None
 
     @property
@@ -275,7 +275,8 @@ def _fit(
         None if value == "fit" else float(value)
         for value in (options.discount, options.temperature)
     )
-    seen = design(data.histories, family, options.order, discount != 1.0)
+    histories, shares = data.rows.histories, data.rows.shares
+    seen = design(histories, family, options.order, discount != 1.0)
     layout = Layout(
         FAMILIES[family],
         options.n_components,
@@ -285,7 +286,7 @@ def _fit(
         float(max(seen.longest - 1, 1)),
     )
     predictor = Predictor(seen, discount)
-    objective = Objective(predictor, layout, data.log_probs, data.shares, stop)
+    objective = Objective(predictor, layout, data.log_probs, shares, stop)
     points = starting_points(objective, rng)
     many = len(layout.parts) > 1 and data.cost * options.n_components < ALONE
     starts = [next(points) for _ in range(options.n_starts or (MANY if many else FEW))]
@@ -317,7 +318,7 @@ def _fit(
         temperature=parameters.temperature,
         order=options.order,
         n_parameters=layout.n_parameters,
-        n_rows=data.histories.n,
+        n_rows=histories.n,
         n_distinct=seen.n,
         converged=best.converged,
         n_iter=best.n_iter,
@@ -327,7 +328,7 @@ def _fit(
         intervals={},
         level=np.nan,
         comparison=None,
-        **scores(objective, parameters, data.histories, data.shares),
+        **scores(objective, parameters, data.rows),
     )
     return report, objective, best
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._base import display
 from .._base.typing import Floats, Ids
+from .baselines import Baselines, Constant, Floor, clustered_error
 
 if TYPE_CHECKING:
     from .report import ElicitationReport
@@ -38,6 +39,14 @@ class FamilyComparison(display.Shown):
     n_folds : int
     reports : dict of str to ElicitationReport
         The fit of each family to all histories.
+    kl_error : ndarray or None
+        Standard error of each `mean_kl`, over groups of histories.
+    constant : Constant or None
+        The best single row as a prediction after every history: ``kl``, ``error``, ``held_out``.
+    floor : Floor or None
+        The best function of the history, as in each report.
+    left_out : dict of str to str, or None
+        Families that were not compared where all were asked for, and why.
 
     See Also
     --------
@@ -52,6 +61,10 @@ class FamilyComparison(display.Shown):
     best: str
     n_folds: int
     reports: dict[str, ElicitationReport]
+    kl_error: Floats | None = None
+    constant: Constant | None = None
+    floor: Floor | None = None
+    left_out: Mapping[str, str] | None = None
 
     @property
     def undecided(self) -> tuple[str, ...]:
@@ -60,24 +73,37 @@ class FamilyComparison(display.Shown):
         return tuple(self.families[i] for i in near if self.families[i] != self.best)
 
     def _table(self) -> display.Table:
-        columns = ["family", "parameters", "mean KL", "held out", "above the lowest", "std. error"]
-        above = self.held_out_kl - self.held_out_kl.min()
-        lines = [
-            [name, int(n), float(kl), float(out), float(more), float(error)]
-            for name, n, kl, out, more, error in zip(
-                self.families,
-                self.n_parameters,
-                self.mean_kl,
-                self.held_out_kl,
-                above,
-                self.standard_error,
-                strict=True,
-            )
-        ]
+        columns: dict[str, Sequence[Any]] = {
+            "family": self.families,
+            "parameters": self.n_parameters.tolist(),
+            "mean KL": self.mean_kl.tolist(),
+        }
+        if self.kl_error is not None:
+            columns["± s.e."] = self.kl_error.tolist()
+        columns["held out"] = self.held_out_kl.tolist()
+        columns["above the lowest"] = (self.held_out_kl - self.held_out_kl.min()).tolist()
+        columns["std. error"] = self.standard_error.tolist()
+        if self.kl_error is not None:
+            own = [self.reports[name] for name in self.families]
+            columns["starts agree"] = [f"{r.n_agreeing} of {r.n_starts}" for r in own]
         title = f"{self.n_folds}-fold cross-validation, in nats: {self.best!r}"
         if self.undecided:
             title += f", not told from {' and '.join(map(repr, self.undecided))}"
-        return display.Table(title, columns, lines)
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        return display.Table(title, list(columns), rows, words=self._baselines())
+
+    def _baselines(self) -> list[str]:
+        """What stands below the table."""
+        lines = []
+        if self.constant is not None:
+            kl, error, held_out = map(display.number, self.constant)
+            lines.append(f"constant prediction: {kl} ± {error}, held out {held_out}")
+        if self.floor is not None:
+            lines.append(f"floor of any function of the history: {self.floor.text('nats', 1.0)}")
+        if self.left_out:
+            own = (f"{name} ({why})" for name, why in self.left_out.items())
+            lines.append(f"left out: {', '.join(own)}")
+        return lines
 
     def to_pandas(self) -> Any:
         """The table as a pandas data frame, a row for each family."""
@@ -93,17 +119,13 @@ def compare_families(
     shares: Floats,
     groups: Ids,
     n_folds: int,
+    known: Baselines | None = None,
 ) -> FamilyComparison:
     """Compare reports by the held-out KL (N,) of each."""
-    n_groups = int(groups.max()) + 1
     kl = np.stack(row_kls)
     means = kl @ shares
-    lowest = int(np.argmin(means))
-    # The mean difference is a sum over groups, each of a weight and a difference of its own.
-    excess = (kl - kl[lowest] - (means - means[lowest])[:, np.newaxis]) * shares
-    by_group = np.stack([np.bincount(groups, row, n_groups) for row in excess])
-    n_heavy = np.count_nonzero(np.bincount(groups, shares))
-    spread = np.sqrt(np.sum(by_group**2, axis=1) * n_heavy / (n_heavy - 1))
+    excess = kl - kl[np.argmin(means)]
+    spread = np.array([clustered_error(row, shares, groups) for row in excess])
     n_parameters = np.array([report.n_parameters for report in reports])
     near = _nearest(means, spread)
     best = near[np.lexsort((means[near], n_parameters[near]))[0]]
@@ -116,6 +138,9 @@ def compare_families(
         best=reports[best].family,
         n_folds=n_folds,
         reports={report.family: report for report in reports},
+        kl_error=None if known is None else np.array([each.kl_error for each in reports]),
+        constant=None if known is None else known.constant,
+        floor=None if known is None else known.floor,
     )
 
 

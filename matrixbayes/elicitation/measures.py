@@ -1,6 +1,7 @@
 """How well a family of priors explains predictions: the measures of a report.
 
 Contents
+    Rows                             what they are taken of
     scores                           all of them
     KLByLength, ElicitationPoints    those that are more than a number
 """
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.typing import Floats, Ids
-from ..rows.kl import kl_nats
+from .baselines import Baselines, clustered_error, error_within
 from .histories import Histories
 from .objective import Objective
 from .parameters import Parameters
@@ -42,24 +43,33 @@ class ElicitationPoints(NamedTuple):
     last: Ids
 
 
-def scores(
-    objective: Objective, parameters: Parameters, histories: Histories, shares: Floats
-) -> dict[str, Any]:
+class Rows(NamedTuple):
+    """What is known of the rows, whatever the family: (N,) each.
+
+    `outer` is each row's group, `inner` the group within it where there are two levels.
+    """
+
+    histories: Histories
+    shares: Floats
+    outer: Ids
+    inner: Ids | None
+    known: Baselines
+
+
+def scores(objective: Objective, parameters: Parameters, data: Rows) -> dict[str, Any]:
     """The measures of fit of an `ElicitationReport`."""
+    shares = data.shares
     n_rows, width = objective.log_probs.shape
     centre = objective.mass.sum(axis=0)
-    log_centre = np.log(np.where(centre > 0.0, centre, 1.0))
     many = n_rows * width
     # at random: an even step would pick the same few tokens of every row where it is whole rows
     chosen = np.random.default_rng(0).choice(many, min(many, POINTS), replace=False)
     chosen.sort()
     kl, points = np.empty(n_rows), []
-    baseline = residual = spread = absolute = 0.0
+    residual = spread = absolute = 0.0
     for rows, q, p, divergence in objective.predictions(parameters):
         kl[rows] = divergence
         share = shares[rows]
-        log_q = np.log(np.where(q > 0.0, q, 1.0))
-        baseline += float(share @ kl_nats(q, log_q, centre, log_centre))
         residual += float(share @ np.sum((q - p) ** 2, axis=1))
         spread += float(share @ np.sum((q - centre) ** 2, axis=1))
         absolute += float(share @ np.mean(np.abs(q - p), axis=1))
@@ -68,10 +78,14 @@ def scores(
         points.append(np.stack([q.ravel()[here], p.ravel()[here]]))
     r2 = 1.0 - residual / spread if spread > 1e-24 else float(residual <= 1e-12)
     observed, predicted = np.concatenate(points, axis=1)
-    lengths = histories.lengths
+    lengths = data.histories.lengths
+    within = np.nan if data.inner is None else error_within(kl, shares, data.outer, data.inner)
     return {
         "mean_kl": max(float(shares @ kl), 0.0),
-        "baseline_kl": max(baseline, 0.0),
+        "kl_error": clustered_error(kl, shares, data.outer),
+        "kl_error_within": within,
+        "baseline_kl": data.known.constant.kl,
+        "floor": data.known.floor,
         "r2": r2,
         "mae": absolute,
         "kl_by_length": _by_length(lengths, kl, shares),
@@ -80,7 +94,7 @@ def scores(
             predicted,
             chosen % width,
             lengths[chosen // width],
-            _last_tokens(histories)[chosen // width],
+            _last_tokens(data.histories)[chosen // width],
         ),
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from .._base import display
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
+from .baselines import Floor
 from .design import design
 from .histories import Histories, check_kind, checked_histories
 from .identification import Identification
@@ -76,6 +77,14 @@ class ElicitationReport:
         Of the intervals.
     comparison : FamilyComparison or None
         The cross-validated comparison of the families, and the reports of the others.
+    kl_error : float
+        Standard error of `mean_kl`, from whole groups of histories; NaN where there is one group.
+    kl_error_within : float
+        Of two levels of groups, what new inner groups of the same outer ones would change; NaN
+        without two levels, or where an outer group has one inner.
+    floor : Floor or None
+        ``kl``: the mean KL of the best function of the history at all, which no family ends below;
+        ``error``, ``repeated``, ``corrected``: how far that can be told.
 
     See Also
     --------
@@ -105,6 +114,9 @@ class ElicitationReport:
     intervals: dict[str, Floats]
     level: float
     comparison: FamilyComparison | None
+    kl_error: float = np.nan
+    kl_error_within: float = np.nan
+    floor: Floor | None = None
 
     @property
     def prior(self) -> DirichletMixture:
@@ -148,9 +160,9 @@ class ElicitationReport:
 
     @property
     def n_agreeing(self) -> int:
-        """How many starts ended within a thousandth of the best mean KL, or within 1e-8 nats."""
+        """How many starts ended within a hundredth of the best mean KL, or within 1e-8 nats."""
         best = min(self.start_kls)
-        return sum(kl <= best + max(1e-3 * best, 1e-8) for kl in self.start_kls)
+        return sum(kl <= best + max(1e-2 * best, 1e-8) for kl in self.start_kls)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -214,10 +226,16 @@ class ElicitationReport:
 
     def _measures(self) -> list[list[Any]]:
         state = "converged" if self.converged else "NOT converged"
+        bits = float(np.log2(np.e))
+        error = "" if np.isnan(self.kl_error) else f" ± {display.number(bits * self.kl_error)}"
         lines = [
             ["rows", f"{self.n_rows} ({self.n_distinct} distinct histories)"],
-            ["mean KL(model || predictive)", f"{display.number(self.mean_kl_bits)} bits"],
+            ["mean KL(model || predictive)", f"{display.number(self.mean_kl_bits)}{error} bits"],
             ["of a constant prediction", f"{display.number(self.baseline_kl_bits)} bits"],
+        ]
+        if self.floor is not None:
+            lines.append(["floor of any function of the history", self.floor.text("bits", bits)])
+        lines += [
             ["R2, mean absolute error", f"{self.r2:.5f}, {display.number(self.mae)}"],
         ]
         if len(self.priors) > 1:
