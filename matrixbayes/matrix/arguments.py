@@ -18,6 +18,7 @@ from ..mixture import DirichletMixture
 from .prior import Concentration
 
 MAX_TOKENS = 2**32
+EVEN = float("1")  # the prior that is no argument, told by identity from a 1.0 that is one
 
 
 def checked_prior(prior: Any, names: tuple[str, ...] | None) -> DirichletMixture | float:
@@ -61,13 +62,31 @@ def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, .
     """Whether there is a hierarchy, and its concentrations to begin with."""
     if isinstance(given, (bool, np.bool_)):
         return bool(given), (Concentration(np.ones(1), np.ones(1)),) * order
-    found = [_concentration(one) for one in given] if hasattr(given, "__len__") else []
+    found = [_concentration(one) for one in given] if _several(given) else []
     if len(found) != order or None in found:
         raise ValueError(
             f"hierarchical is {given!r}; it must be True, False, or {order} positive numbers or "
             "(weights, values), the concentrations of contexts of 1, 2, ... tokens"
         )
     return True, tuple(one for one in found if one is not None)
+
+
+def root_prior(prior: Any, hierarchical: Any) -> Any:
+    """The prior that was given, or else the one that the concentrations of a matrix remember."""
+    if prior is not EVEN:
+        return prior
+    known = [getattr(one, "_prior", None) for one in hierarchical] if _several(hierarchical) else []
+    known = [one for one in known if one is not None]
+    if any(one != known[0] for one in known):
+        raise ValueError(
+            "the concentrations in hierarchical are those of matrices with different priors; say "
+            "by prior= which one the empty context has"
+        )
+    return known[0] if known else 1.0
+
+
+def _several(hierarchical: Any) -> bool:
+    return hasattr(hierarchical, "__len__")
 
 
 def _concentration(given: Any) -> Concentration | None:

@@ -24,7 +24,16 @@ from .._base.tokens import order_of
 from .._base.typing import Documents, Floats, Ids
 from ..mixture import DirichletMixture
 from . import files
-from .arguments import MAX_TOKENS, check_counts, checked_prior, concentrations, sparse, vocabulary
+from .arguments import (
+    EVEN,
+    MAX_TOKENS,
+    check_counts,
+    checked_prior,
+    concentrations,
+    root_prior,
+    sparse,
+    vocabulary,
+)
 from .backoff import BackoffRows
 from .counts import Levels, of_pairs, pairs
 from .documents import contexts_of, documents_of
@@ -54,7 +63,8 @@ class TransitionMatrix(display.Shown):
         Tokens in a context, 1 to 16.
     prior : DirichletMixture or float
         The prior of every row; a number is the alpha of each token.  In a hierarchy it is the
-        prior of the empty context's row.
+        prior of the empty context's row: 1 by default, or with another matrix's `concentrations`
+        that matrix's.
     n_tokens : int, optional
         Size of the vocabulary V, 1 to 2**32 (one less in a hierarchy); taken from `prior` or
         `tokens` where they tell it.
@@ -63,8 +73,8 @@ class TransitionMatrix(display.Shown):
     hierarchical : bool or sequence of float or (weights, values)
         Whether the mean of a row is the predictive of the next shorter context (MacKay & Peto
         1995), its concentration one for each order: 1 until `fit_prior` finds better ones, or
-        those given (another matrix's `concentrations`, say), for contexts of 1, 2, ..., `order`
-        tokens.
+        those given, for contexts of 1, 2, ..., `order` tokens: numbers, or another matrix's
+        `concentrations`, which bring its prior with them.
     discount : float
         Above 0, at most 1: what a row's counts are multiplied by before a new token of the row
         is added.  Below 1 counts are real numbers; what has faded below 1e-300 is none.
@@ -121,13 +131,14 @@ class TransitionMatrix(display.Shown):
         self,
         order: int,
         *,
-        prior: DirichletMixture | float = 1.0,
+        prior: DirichletMixture | float = EVEN,
         n_tokens: int | None = None,
         tokens: Iterable[str] | None = None,
         hierarchical: bool | Sequence[float | tuple[ArrayLike, ArrayLike]] = False,
         discount: float = 1.0,
     ) -> None:
         self._order = whole(order, "order", 1, MAX_ORDER)
+        prior = root_prior(prior, hierarchical)
         self._vocabulary = vocabulary(prior, n_tokens, tokens)
         is_hierarchical, to_begin_with = concentrations(hierarchical, self._order)
         self._discount = real(discount, "discount")
@@ -183,8 +194,12 @@ class TransitionMatrix(display.Shown):
 
     @property
     def concentrations(self) -> tuple[Concentration, ...]:
-        """Of contexts of 1, 2, ... tokens, in a hierarchy: (weights, values) each."""
-        return self._rows.concentrations
+        """Of contexts of 1, 2, ... tokens, in a hierarchy: (weights, values) each.
+
+        They remember `prior`: a matrix that is given them, ``hierarchical=matrix.concentrations``,
+        and no prior of its own has that one too, and so the same evidence.
+        """
+        return tuple(each.beside(self.prior) for each in self._rows.concentrations)
 
     @property
     def begin(self) -> Ids:
@@ -420,7 +435,8 @@ class TransitionMatrix(display.Shown):
         Returns
         -------
         TransitionMatrix
-            Itself, with `prior` or `concentrations` set.
+            Itself, with `prior` set, and in a hierarchy `concentrations`; the prior of its empty
+            context is fitted where it is a number.
 
         Raises
         ------

@@ -82,11 +82,25 @@ def _choose(shares: Floats, rng: np.random.Generator) -> int:
     return int(min(np.searchsorted(ends, rng.random() * ends[-1], side="right"), len(ends) - 1))
 
 
-class Concentration(NamedTuple):
-    """Weights (K,) and values (K,) of the concentrations of one order."""
-
+class _Concentration(NamedTuple):
     weights: Floats
     values: Floats
+
+
+class Concentration(_Concentration):
+    """Weights (K,) and values (K,) of the concentrations of one order.
+
+    Those that a matrix shows remember the prior of the empty context that they stand beside:
+    without it, they are another hierarchy.
+    """
+
+    _prior: DirichletMixture | float | None = None
+
+    def beside(self, prior: DirichletMixture | float) -> Concentration:
+        """The same, and the prior of their hierarchy."""
+        shown = Concentration(*self)
+        shown._prior = prior
+        return shown
 
 
 class Entries(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import pickle
 import signal
 import threading
@@ -296,6 +297,71 @@ def test_concentrations_of_another_matrix():
     first = fitted.predict(fitted.begin)
     assert_array_equal(first, fitted.predict([V, V]))
     assert mb.TransitionMatrix(2, n_tokens=V).begin.tolist() == []
+
+
+HANDED_ON = {
+    "copy": lambda matrix, text, tmp: matrix.copy(),
+    "deep copy": lambda matrix, text, tmp: copy.deepcopy(matrix),
+    "pickle": lambda matrix, text, tmp: pickle.loads(pickle.dumps(matrix)),
+    "empty": lambda matrix, text, tmp: matrix.empty().update(text),
+    "sum": lambda matrix, text, tmp: sum([matrix, matrix.empty()]),
+    "file": lambda matrix, text, tmp: through_a_file(matrix, tmp),
+    "rows": lambda matrix, text, tmp: matrix.empty().update_rows(matrix.contexts(), matrix.rows()),
+    "concentrations": lambda matrix, text, tmp: mb.TransitionMatrix(
+        matrix.order, n_tokens=V, hierarchical=matrix.concentrations
+    ).update(text),
+    "pickled concentrations": lambda matrix, text, tmp: mb.TransitionMatrix(
+        matrix.order,
+        n_tokens=V,
+        hierarchical=list(pickle.loads(pickle.dumps(matrix.concentrations))),
+    ).update(text),
+}
+
+
+def through_a_file(matrix, folder):
+    matrix.save(folder / "matrix")
+    return mb.TransitionMatrix.open(folder / "matrix")
+
+
+@pytest.mark.parametrize("prior", [1.0, 0.3, MIXTURE])
+@pytest.mark.parametrize("n_components", [1, 3])
+@pytest.mark.parametrize("way", HANDED_ON)
+def test_a_hierarchy_that_is_handed_on_has_the_same_evidence(way, n_components, prior, tmp_path):
+    text, held = stream(400), stream(80, seed=5)
+    matrix = mb.TransitionMatrix(2, prior=prior, n_tokens=V, hierarchical=True).update(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        matrix.fit_prior(n_components)
+    assert matrix.prior != 1.0
+    for each in (matrix, matrix.empty()):  # before text and after
+        seen = text if len(each) else []
+        again = HANDED_ON[way](each, [seen], tmp_path)
+        assert again.log_evidence(held) == each.log_evidence(held)
+        assert again.prior == each.prior
+
+
+def test_shorter_hierarchies_have_the_prior_too():
+    matrix = mb.TransitionMatrix(2, prior=MIXTURE, hierarchical=True)
+    short = mb.TransitionMatrix(1, n_tokens=V, hierarchical=matrix.concentrations[:1])
+    assert short.prior == MIXTURE
+
+
+def test_a_prior_that_is_given_is_the_prior():
+    matrix = mb.TransitionMatrix(1, prior=0.3, n_tokens=V, hierarchical=True)
+    other = mb.TransitionMatrix(1, prior=MIXTURE, hierarchical=True)
+    assert mb.TransitionMatrix(
+        1, prior=1.0, n_tokens=V, hierarchical=matrix.concentrations
+    ).prior == (1.0)
+    plain = [(weights, values) for weights, values in matrix.concentrations]  # numbers alone
+    assert mb.TransitionMatrix(1, n_tokens=V, hierarchical=plain).prior == 1.0
+    mixed = [*matrix.concentrations, *other.concentrations]
+    with pytest.raises(ValueError, match="different priors"):
+        mb.TransitionMatrix(2, n_tokens=V, hierarchical=mixed)
+    assert mb.TransitionMatrix(2, prior=0.5, n_tokens=V, hierarchical=mixed).prior == 0.5
+    # the default of one matrix, given to another, is given
+    default = mb.TransitionMatrix(1, n_tokens=V, hierarchical=True).prior
+    again = mb.TransitionMatrix(1, prior=default, n_tokens=V, hierarchical=matrix.concentrations)
+    assert again.prior == 1.0
 
 
 def test_counts_that_fade():
