@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         posterior_path,
     )
     from .rows import NextTokenRows
+    from .study import elicit
 
 # Where each public name lives.
 _HOMES = {
@@ -85,6 +86,7 @@ _HOMES = {
     "check_prior": "mixture",
     "collect": "huggingface",
     "compare": "matrix",
+    "elicit": "study",
     "elicit_prior": "elicitation",
     "embed_of": "huggingface",
     "exchangeability_test": "diagnostics",
@@ -150,6 +152,7 @@ __all__ = [
     "check_prior",
     "collect",
     "compare",
+    "elicit",
     "elicit_prior",
     "embed_of",
     "exchangeability_test",

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.tokens import columns_in, order_of
-from .inputs import BUNDLED, Shots, UsageError, load_model, read_shots
+from .inputs import BUNDLED, UsageError, load_model, read_shots
 from .result import StudyResult
 from .shots import follow
+from .texts import Shots, encoder
 
 if TYPE_CHECKING:
     from ..elicitation import ElicitationReport
@@ -157,16 +158,6 @@ class _Task:
         except (ValueError, TypeError, MemoryError) as error:
             raise UsageError(error) from error
 
-    def encode(self, text: str) -> list[int]:
-        """The tokens of a text; none where `collect` will say what is wrong with it."""
-        from ..huggingface.prompts import untouched
-
-        try:
-            with untouched(self.tokenizer):
-                return list(self.tokenizer(text, verbose=False)["input_ids"])
-        except Exception:  # a backend of Rust raises plain Exception
-            return []
-
 
 def _run(
     task: _Task,
@@ -203,7 +194,7 @@ def _run(
         priors = {"fitted prior": prior}
         if elicitation is not None:
             priors["elicited prior"] = elicitation.prior
-        shot_study = follow(task.collect, task.encode, shots, priors, truth)
+        shot_study = follow(task.collect, encoder(task.tokenizer), shots, priors, truth)
     return {
         "rows": rows,
         "selection": selection,

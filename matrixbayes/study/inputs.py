@@ -18,9 +18,10 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .texts import Shots, demonstrations, find_answer
 
 BUNDLED = Path(__file__).parents[1] / "data" / "urns"
 MOST_COMPONENTS = 64
@@ -167,22 +168,6 @@ def read_components(text: str) -> list[int]:
 # ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Shots:
-    """One sequence of demonstrations.
-
-    Attributes
-    ----------
-    prompts
-        S + 1 texts: what the model reads before it predicts after 0, 1, ..., S demonstrations.
-    answers
-        The S answer groups demonstrated, by name.
-    """
-
-    prompts: tuple[str, ...]
-    answers: tuple[str, ...]
-
-
 def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]]) -> list[Shots]:
     """The sequences of demonstrations of a file.
 
@@ -217,7 +202,7 @@ def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]])
 def _sequence(path: Any, block: list[tuple[int, str]], vocab: Mapping[str, Sequence[str]]) -> Shots:
     """The prompts and answers of one block of numbered lines."""
     with_inputs = any("\t" in line for _, line in block)
-    prompts, answers, text = [], [], ""
+    items = []
     for i, (number, line) in enumerate(block):
         where = f"shots file {path}, line {number}"
         query = with_inputs and i == len(block) - 1
@@ -228,32 +213,12 @@ def _sequence(path: Any, block: list[tuple[int, str]], vocab: Mapping[str, Seque
             start, answer = line, ""
         group, spelling = "", ""
         if not query or answer.strip():
-            group, spelling = _find_answer(where, answer, vocab)
-        separator = "\n" if with_inputs else "" if spelling[:1].isspace() else " "
-        text += (separator if text else "") + _unescape(start)
-        # Without an input, what is between the answers belongs to the answer.
-        prompts.append(text if with_inputs else text.removesuffix(separator))
-        if not query:
-            text += spelling
-            answers.append(group)
-    if not with_inputs:
-        prompts.append(text)
-    return Shots(tuple(prompts), tuple(answers))
-
-
-def _find_answer(where: str, answer: str, vocab: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """The group of an answer and the spelling to show to the model."""
-    answer = _unescape(answer)
-    for name, spellings in vocab.items():
-        if answer in spellings:
-            return name, answer
-    if answer.strip() in vocab:
-        return answer.strip(), vocab[answer.strip()][0]
-    same = [(n, s) for n, words in vocab.items() for s in words if s.strip() == answer.strip()]
-    if len({name for name, _ in same}) == 1:
-        return same[0]
-    known = ", ".join(repr(name) for name in list(vocab)[:8])
-    raise UsageError(f"{where}: the answer {answer!r} is in no vocab group ({known})")
+            try:
+                group, spelling = find_answer(_unescape(answer), vocab, where)
+            except ValueError as error:
+                raise UsageError(error) from error
+        items.append((_unescape(start), group, spelling))
+    return demonstrations(items, with_inputs=with_inputs)
 
 
 # ---------------------------------------------------------------------------

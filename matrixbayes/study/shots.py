@@ -9,23 +9,19 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._base.typing import Floats
 from ..rows.kl import divergences
+from .texts import Collect, Encode, Shots, predictions_along
 
 if TYPE_CHECKING:
     from ..mixture import DirichletMixture, PosteriorPath
     from ..rows import NextTokenRows
-    from .inputs import Shots
-
-
-Collect = Callable[[Sequence[str], Sequence[Sequence[int]]], "NextTokenRows"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class ShotStudy:
 
 def follow(
     collect: Collect,
-    encode: Callable[[str], Sequence[int]],
+    encode: Encode,
     shots: Sequence[Shots],
     priors: Mapping[str, DirichletMixture],
     truth: DirichletMixture | None,
@@ -94,7 +90,7 @@ def follow(
     """
     from ..mixture import posterior_path
 
-    own = _own_predictions(collect, encode, shots)
+    own = predictions_along(collect, encode, shots)
     names = [f"KL(model || {name}'s predictive)" for name in priors]
     names += ["KL(exact Bayes || model)"] if truth is not None else []
     values: dict[str, list[Floats]] = {name: [] for name in names}
@@ -114,30 +110,6 @@ def follow(
         divergences=tuple(_average(name, value) for name, value in values.items()),
         n_sequences=len(shots),
     )
-
-
-def _own_predictions(
-    collect: Collect, encode: Callable[[str], Sequence[int]], shots: Sequence[Shots]
-) -> list[NextTokenRows]:
-    """The model's own rows, S + 1 for every sequence.
-
-    Where every prompt of a sequence is the beginning of its last one, token for token, one pass
-    over the last one gives them all.
-    """
-    texts: list[str] = []
-    positions: list[list[int]] = []
-    ends = [0]
-    for sequence in shots:
-        ids = [list(encode(text)) for text in sequence.prompts]
-        if all(some and ids[-1][: len(some)] == some for some in ids):
-            texts.append(sequence.prompts[-1])
-            positions.append([len(some) - 1 for some in ids])
-        else:
-            texts += sequence.prompts
-            positions += [[-1]] * len(ids)
-        ends.append(ends[-1] + len(ids))
-    rows = collect(texts, positions)
-    return [rows[start:end] for start, end in pairwise(ends)]
 
 
 def _average(name: str, values: Sequence[Floats]) -> Divergence:

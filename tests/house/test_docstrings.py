@@ -20,7 +20,7 @@ RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport"
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard")
 RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
-TORCH = ("collect", "embed_of", "head_of", "preflight")  # whose examples need a model
+TORCH = ("collect", "elicit", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 
 
@@ -31,7 +31,7 @@ def is_picture(name: str) -> bool:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
-    if "huggingface" in name:
+    if "huggingface" in name or name == "study.texts":
         pytest.importorskip("transformers")
     if name in ("dask", "estimator.chunks", "matrix.parts"):
         pytest.importorskip("dask.array")

@@ -23,15 +23,15 @@ from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 from matrixbayes.study import analysis as study_module
 from matrixbayes.study import inputs
-from matrixbayes.study.inputs import Shots, UsageError
+from matrixbayes.study.inputs import UsageError
 from matrixbayes.study.shots import (
     Divergence,
     _average,
-    _own_predictions,
     aligned,
     follow,
     match_components,
 )
+from matrixbayes.study.texts import Shots, encoder, predictions_along
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 VOCAB = {"warm": ["red", "orange", "yellow"], "cold": ["blue"]}
@@ -191,12 +191,12 @@ def test_one_pass_over_a_sequence_says_what_its_prompts_do() -> None:
     task = study_module._Task(model, tokenizer, None, "keep", 0, None, None)
     prompts = ("", "red", "red blue", "red blue red")
     sequence = Shots(prompts, ("red", "blue", "red"))
-    (rows,) = _own_predictions(task.collect, task.encode, [sequence])
+    (rows,) = predictions_along(task.collect, encoder(tokenizer), [sequence])
     alone = [task.collect([text]).log_probs[0] for text in prompts]
     np.testing.assert_allclose(rows.log_probs, alone, atol=1e-5)
     # Prompts that are not the beginning of the last one are run one by one.
     loose = Shots(("red", "blue red"), ("red",))
-    first, second = _own_predictions(task.collect, task.encode, [loose, sequence])
+    first, second = predictions_along(task.collect, encoder(tokenizer), [loose, sequence])
     np.testing.assert_allclose(first.log_probs[0], alone[1], atol=1e-5)
     np.testing.assert_allclose(second.log_probs, alone, atol=1e-5)
     assert [len(first), len(second)] == [2, 4]
