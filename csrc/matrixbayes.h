@@ -1,6 +1,7 @@
 /* libmatrixbayes: Dirichlet mixtures over next-token rows, and counts of tokens, in C11.
  *
- * From the bottom: what all take and answer, special functions, rows, mixtures, fits, counts.  Names
+ * From the bottom: what all take and answer, special functions, rows, mixtures, fits,
+ * sources that texts may come from, counts.  Names
  * begin with mb_, and those of macros and constants with MB_.  A header of core/ that is not here is
  * the core's own.  README.md beside this file says how to build it, example/ shows a program. */
 #ifndef MATRIXBAYES_H
@@ -27,6 +28,9 @@
 #include "core/estimator/counts.h"
 #include "core/estimator/expectation.h"
 #include "core/estimator/maximization.h"
+
+#include "core/elicitation/balance.h"
+#include "core/elicitation/tree.h"
 
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"

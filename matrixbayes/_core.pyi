@@ -46,6 +46,51 @@ def divergence(
     power: float,
     /,
 ) -> tuple[float, _Floats, _Floats, _Floats, float]: ...
+def tree_predictions(
+    alpha: ArrayLike,
+    repeat: ArrayLike,
+    others: ArrayLike,
+    odds: float,
+    tokens: ArrayLike,
+    queries: ArrayLike,
+    starts: ArrayLike,
+    columns: ArrayLike,
+    paths: ArrayLike,
+    held: ArrayLike,
+    n_nodes: int,
+    longest: int,
+    /,
+) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
+def tree_slopes(
+    alpha: ArrayLike,
+    repeat: ArrayLike,
+    others: ArrayLike,
+    odds: float,
+    tokens: ArrayLike,
+    queries: ArrayLike,
+    starts: ArrayLike,
+    columns: ArrayLike,
+    paths: ArrayLike,
+    held: ArrayLike,
+    n_nodes: int,
+    longest: int,
+    by_share: ArrayLike,
+    by_even: ArrayLike,
+    by_evidence: ArrayLike,
+    by_entries: ArrayLike,
+    /,
+) -> tuple[_Floats, tuple[float, float], tuple[float, float], float]: ...
+def balance_predictions(
+    strength: float,
+    memory: float,
+    n_tokens: int,
+    n_slots: int,
+    queries: ArrayLike,
+    starts: ArrayLike,
+    slots: ArrayLike,
+    entries: ArrayLike,
+    /,
+) -> tuple[_Floats, _Floats, _Floats]: ...
 
 # -- mixtures ----------------------------------------------------------------------
 

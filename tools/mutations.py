@@ -43,6 +43,7 @@ DASK = "tests/test_dask.py"
 SPECIAL = "tests/core/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
 FAMILIES = "tests/elicitation/test_elicitation_families.py"
+TREES = "tests/elicitation/test_tree_kernels.py"
 BOUNDS = "tests/estimator/test_bounds.py"
 STARTS = "tests/estimator/test_starts.py"
 WEIGHTS = "tests/estimator/test_weights.py"
@@ -404,6 +405,27 @@ MUTATIONS = [
         "row < x->n_rows && status == MB_OK; row += w.n_rows",
         "row < 1 && status == MB_OK; row += w.n_rows",
         FAMILIES + " -k 'twin or kernel or gradient'",
+    ),
+    M(
+        "C, tree: a child's success changes no odds",
+        "csrc/core/elicitation/tree_walk.h",
+        "at->odds *= steps[d + 1].m / steps[d].e;",
+        "at->odds *= 1.0;",
+        TREES,
+    ),
+    M(
+        "C, tree: slopes of one text alone reach the odds",
+        "csrc/core/elicitation/tree_slopes.c",
+        "out->log_odds += w->nodes[i].slope;",
+        "out->log_odds = w->nodes[i].slope;",
+        TREES,
+    ),
+    M(
+        "C, balance: the memory keeps all",
+        "csrc/core/elicitation/balance.c",
+        "        s->c[i] *= memory;\n",
+        "",
+        TREES,
     ),
     M(
         "C, mixture: counts of the last run alone",

@@ -6,6 +6,8 @@
 #include "core/mixture/divergence.h"
 #include "core/estimator/expectation.h"
 #include "core/matrix/fading.h"
+#include "core/elicitation/balance.h"
+#include "core/elicitation/tree.h"
 #include "core/mixture/learning.h"
 #include "core/mixture/posterior.h"
 #include "core/estimator/maximization.h"
@@ -739,6 +741,60 @@ fading_evidence(mb_interrupt *interrupt)
     return mb_fading_evidence(fading, 1, &document, &prior, interrupt, out, &fault);
 }
 
+/* ---- texts ---------------------------------------------------------------------------- */
+
+/* One text of equal tokens, asked about at every place, in a tree two tokens deep. */
+enum { PLACES = 300 };
+static int64_t coming[PLACES], places[PLACES], ends[PLACES + 1], asked[PLACES], paths[PLACES][3];
+static double held[PLACES][3];
+
+static mb_texts
+write_text(void)
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        coming[i] = i + 1 < PLACES ? 0 : -1;
+        places[i] = (int64_t)i;
+        ends[i + 1] = (int64_t)i; /* an entry of each question but the first */
+        asked[i] = 0;
+        for (size_t d = 0; d < 3; d++) {
+            paths[i][d] = d <= i ? (int64_t)(d << 32 | (i - d)) : -1;
+            held[i][d] = d <= i + 1 ? (double)(i + 1 - d) : 0.0;
+        }
+    }
+    return (mb_texts){2, PLACES, PLACES, PLACES - 1, coming, places, ends, asked};
+}
+
+static const double ones[] = {1.0, 1.0};
+static const mb_tree_prior tree = {2, ones, {1.0, 1.0}, {1.0, 1.0}, 1.0};
+static const mb_tree_paths tree_paths = {3, PLACES - 1, &paths[0][0], &held[0][0]};
+
+static mb_status
+tree_predict(mb_interrupt *interrupt)
+{
+    mb_texts x = write_text();
+    mb_tree_predictions p = {out, out + PLACES, scratch, scratch + PLACES};
+    return mb_tree_predict(&tree, &x, &tree_paths, interrupt, &p);
+}
+
+static mb_status
+tree_pull(mb_interrupt *interrupt)
+{
+    mb_texts x = write_text();
+    mb_tree_predictions by = {weights, weights, weights, weights};
+    mb_tree_slopes slopes = {.alpha = out};
+    return mb_tree_pull(&tree, &x, &tree_paths, &by, interrupt, &slopes);
+}
+
+static mb_status
+balance_predict(mb_interrupt *interrupt)
+{
+    mb_texts x = write_text();
+    const mb_balance_prior prior = {1.0, 0.5};
+    const mb_balance_slots slots = {1, coming, asked};
+    mb_balance_predictions p = {out, scratch, scratch + 4 * PLACES};
+    return mb_balance_predict(&prior, &x, &slots, interrupt, &p);
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -840,6 +896,9 @@ run_fading(void)
         {"mb_fading_read", fading_read, FEW},
         {"mb_fading_load", fading_load, FEW / 2},
         {"mb_fading_evidence", fading_evidence, (size_t)2 * FEW},
+        {"mb_tree_predict", tree_predict, PLACES},
+        {"mb_tree_pull", tree_pull, (size_t)2 * PLACES},
+        {"mb_balance_predict", balance_predict, 1},
     };
     mb_token_fault fault;
     const mb_document document = {FEW, numbers};

@@ -84,6 +84,50 @@ def divergence() -> Cases:
     yield "few", lambda: fails(TypeError, call, *whole)
 
 
+# The text 0 1 0 in a tree one token deep: after nothing of it, and after all of it.
+TEXT = [[0, 1, 0, -1], [0, 3], [0, 0, 2], [0, 1]]
+PATHS = [[0, -1], [0, 1 << 32], [1, 2 << 32], [0, 1 << 32]]
+TREE = [[1.0, 2.0], [0.5, 0.5], [1.5, 1.5], 1.0, *TEXT, PATHS, [[2.0, 0.0], [1.0, 1.0]], 3, 3]
+SLOPES = [[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]]
+BALANCE = [1.0, 0.5, 2, 2, [0, 3], [0, 0, 2], [0, 1, 0, -1], [0, 1]]
+
+
+def wrong_trees(call: Callable[..., object], arguments: list[Any]) -> Cases:
+    yield "plain", partial(call, *arguments)
+    for i in range(len(arguments)):
+        bad = [*arguments[:i], Bad(), *arguments[i + 1 :]]
+        yield f"bad {i}", partial(fails, (OSError, TypeError), call, *bad)
+    for i, value in ((0, [1.0]), (2, [0.0, 1.0]), (3, 0.0), (4, [0, 1, 9, -1]), (4, [0, 1, 0, 0])):
+        wrong = [*arguments[:i], value, *arguments[i + 1 :]]
+        if value != [0, 1, 0, 0] or call is _core.tree_slopes:
+            yield f"wrong {i}, {value}", partial(fails, ValueError, call, *wrong)
+    for i, value in ((6, [0, 3, 2]), (7, [0, 2]), (8, [[-1, -1]] * 4), (10, 1), (11, -1)):
+        wrong = [*arguments[:i], value, *arguments[i + 1 :]]
+        yield f"wrong {i}, {value}", partial(fails, ValueError, call, *wrong)
+    yield "few", lambda: fails(TypeError, call, *arguments[:-1])
+
+
+def tree_predictions() -> Cases:
+    yield from wrong_trees(_core.tree_predictions, TREE)
+
+
+def tree_slopes() -> Cases:
+    yield from wrong_trees(_core.tree_slopes, TREE + SLOPES)
+
+
+def balance_predictions() -> Cases:
+    call = _core.balance_predictions
+    yield "plain", partial(call, *BALANCE)
+    for i in range(len(BALANCE)):
+        bad = [*BALANCE[:i], Bad(), *BALANCE[i + 1 :]]
+        yield f"bad {i}", partial(fails, (OSError, TypeError), call, *bad)
+    for i, value in ((0, -1.0), (1, 1.5), (2, 0), (3, -1), (3, 1), (5, [0, 2]), (6, [1, 0, 0, -1])):
+        wrong = [*BALANCE[:i], value, *BALANCE[i + 1 :]]
+        yield f"wrong {i}, {value}", partial(fails, ValueError, call, *wrong)
+    yield "starts", lambda: fails(ValueError, call, *BALANCE[:5], [0, 3, 2], *BALANCE[6:])
+    yield "few", lambda: fails(TypeError, call, *BALANCE[:-1])
+
+
 def pair_distances() -> Cases:
     call = _core.pair_distances
     kinds = ("total_variation", "squared_hellinger", "jensen_shannon_divergence", "kl", "hilbert")
@@ -672,6 +716,9 @@ CASES: dict[str, Callable[[], Cases]] = {
     "block_distances": block_distances,
     "divergence": divergence,
     "pair_distances": pair_distances,
+    "tree_predictions": tree_predictions,
+    "tree_slopes": tree_slopes,
+    "balance_predictions": balance_predictions,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "expectation": expectation,

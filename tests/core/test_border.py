@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.leak_cases import BALANCE, SLOPES, TREE
 from house.graph import found
 from numpy.testing import assert_array_equal
 
@@ -164,6 +165,16 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
             array(0.1, 0.2),
             0.5,
         ),
+        set(),
+    ),
+    "tree_slopes": (
+        _core.tree_slopes,
+        tuple(array(*x) if isinstance(x, list) else x for x in TREE + SLOPES),
+        set(),
+    ),
+    "balance_predictions": (
+        _core.balance_predictions,
+        tuple(array(*x) if isinstance(x, list) else x for x in BALANCE),
         set(),
     ),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),

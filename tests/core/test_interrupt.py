@@ -66,6 +66,17 @@ def table(call: Callable[..., Any], *rest: Any) -> Callable[[], tuple[Any, ...]]
     return prepare
 
 
+def one_text(n: int, depth: int) -> tuple[Any, ...]:
+    """A tree's arguments for one text of equal tokens, asked about at its end."""
+    tokens = np.append(np.zeros(n - 1, dtype=np.int64), -1)
+    node = np.arange(depth + 1)
+    times = np.arange(n)[:, np.newaxis] - node
+    paths = np.where(times >= 0, node << 32 | np.maximum(times, 0), -1)
+    held = np.zeros((1, depth + 1))
+    prior = (np.ones(2), [1.0, 1.0], [1.0, 1.0], 1.0)
+    return *prior, tokens, [n - 1], [0, 1], [0], paths, held, depth + 1, n - 1
+
+
 # Each takes some 0.1 s and more on a machine with nothing else to do, and below 1 GB.
 CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "Counts of many tokens": lambda: (_core.Counts, [0, 1], [0], [1.0], 6_000_000),
@@ -180,6 +191,16 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         np.zeros(0, dtype=int),
         np.zeros(0),
         1.0,
+    ),
+    "tree_predictions": lambda: (_core.tree_predictions, *one_text(1_500_000, 5)),
+    "tree_slopes": lambda: (
+        _core.tree_slopes,
+        *one_text(600_000, 5),
+        *([1.0], [1.0], [1.0], [1.0]),
+    ),
+    "balance_predictions": lambda: (
+        _core.balance_predictions,
+        *(1.0, 0.9, 50_000, 10_000, [], [0], np.append(np.arange(10_000), -1), []),
     ),
     "update of equal tokens": lambda: (
         _core.TransitionCounts(2, 10).update,
