@@ -154,6 +154,7 @@ def nearest(
             report = elicit_prior(
                 counts[some],
                 rows[some],
+                family="iid",
                 history_kind="counts",
                 kind="probs",
                 n_components=k,

@@ -2,6 +2,7 @@
 
 Contents
     checked_families          which families
+    families_that_fit         which of all there are have a meaning for some histories
     Options, check_options    what every family is searched with
     checked_start             where searches begin, part by part
     group_levels              which histories belong together, and which of those
@@ -22,7 +23,8 @@ from .._base.typing import Floats, Ids
 from .._base.weights import group_numbers
 from ..mixture import DirichletMixture
 from .design import FAMILIES
-from .histories import Histories
+from .families import ALL
+from .histories import Histories, check_kind
 from .parameters import TEMPERATURE_RANGE
 
 Start = DirichletMixture | Mapping[str, DirichletMixture] | None
@@ -43,7 +45,7 @@ class Options(NamedTuple):
 def checked_families(family: str | Sequence[str]) -> tuple[str, ...]:
     """The families named."""
     if isinstance(family, str):
-        families: tuple[str, ...] = (str(family),)
+        families: tuple[str, ...] = ALL if family == "all" else (str(family),)
     elif isinstance(family, Iterable):
         families = tuple(str(name) for name in family)
     else:
@@ -53,10 +55,26 @@ def checked_families(family: str | Sequence[str]) -> tuple[str, ...]:
     for family in families:
         if family not in FAMILIES:
             names = ", ".join(repr(name) for name in FAMILIES)
-            raise ValueError(f"family={family!r} does not exist; there are {names}")
+            raise ValueError(f"family={family!r} does not exist; there are {names}, or 'all'")
     if len(set(families)) < len(families):
         raise ValueError(f"family names one twice: {families}")
     return families
+
+
+def families_that_fit(
+    histories: Histories, discount: float | str
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Those of all families that these histories can be held against; why not the others."""
+    found, left_out = [], {}
+    for name in ALL:
+        try:
+            check_kind(histories, name, discount)
+            found.append(name)
+        except ValueError as error:
+            left_out[name] = str(error)
+    if not found:
+        raise ValueError(left_out[ALL[0]])
+    return tuple(found), left_out
 
 
 def check_options(options: Options, n_boot: int, cv: int | None, level: float) -> None:

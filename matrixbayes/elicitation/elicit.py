@@ -25,6 +25,7 @@ from .arguments import (
     check_options,
     checked_families,
     checked_start,
+    families_that_fit,
     fold_numbers,
     group_levels,
 )
@@ -50,7 +51,7 @@ def elicit_prior(
     histories: Sequence[Sequence[int]] | ArrayLike,
     predictions: Any,
     *,
-    family: str | Sequence[str] = "iid",
+    family: str | Sequence[str] = "all",
     history_kind: str = "tokens",
     kind: str | None = None,
     n_components: int = 1,
@@ -90,7 +91,8 @@ def elicit_prior(
         may be groups of answers.
     family : str, or sequence of str
         One family; or several, to be compared by cross-validation: the report is then that of the
-        best and has the others in `comparison`.
+        best and has the others in `comparison`.  By default ``"all"`` that these histories can be
+        held against: of counts, ``"iid"`` alone.
     history_kind : {"tokens", "counts"}
         Whether `histories` are column numbers in their order, or an (N, V) matrix of counts (dense
         or SciPy sparse; whole or real numbers).
@@ -171,20 +173,20 @@ def elicit_prior(
     >>> histories = [[], [0], [1], [0, 0], [0, 1, 0, 0]]
     >>> counts = np.array([[h.count(0), h.count(1)] for h in histories])
     >>> model = (counts + 3) / (counts + 3).sum(axis=1, keepdims=True)
-    >>> found = elicit_prior(histories, model, kind="probs", rng=0)
+    >>> found = elicit_prior(histories, model, kind="probs", family="iid", rng=0)
     >>> found.prior.alpha.round(4)
     array([[3., 3.]])
     >>> found.converged, found.n_agreeing, found.flags
     (True, 4, ())
 
-    One that counts what followed the last token, among families:
+    One that counts what followed the last token, among all families:
 
     >>> rng = np.random.default_rng(0)
     >>> histories = [rng.integers(0, 2, 12).tolist() for _ in range(60)]
     >>> after = [np.bincount([b for a, b in zip(h, h[1:]) if a == h[-1]], minlength=2)
     ...          for h in histories]
     >>> model = (np.array(after) + 0.5) / (np.array(after) + 0.5).sum(axis=1, keepdims=True)
-    >>> found = elicit_prior(histories, model, kind="probs", family=["iid", "markov"], rng=0)
+    >>> found = elicit_prior(histories, model, kind="probs", rng=0)
     >>> found.family, found.prior.alpha.round(3).tolist()
     ('markov', [[0.5, 0.5]])
     """
@@ -202,11 +204,17 @@ def elicit_prior(
             f"{known.n} histories but {log_probs.shape[0]} predictions: "
             "each history needs the model's distribution after it"
         )
+    left_out: dict[str, str] = {}
+    if family == "all":
+        families, left_out = families_that_fit(known, options.discount)
     for name in families:
         check_kind(known, name, options.discount)
     starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
     shares = shares_of(weights, known.n, "histories")
     members, inner = group_levels(groups, known)
+    alone = len(families) > 1 and family == "all" and cv is None and len(np.unique(members)) < 2
+    if alone:  # of one group, none can be held out
+        families = families[:1]
     generator = np.random.default_rng(rng)
     least = 2 if len(families) > 1 else 0
     n_groups = check_n_groups(members, shares, n_boot, least if cv is None else cv)
@@ -230,9 +238,9 @@ def elicit_prior(
             reports.append(report)
     chosen = reports[0]
     if folds is not None:
-        comparison = compare_families(reports, row_kls, shares, members, n_folds, held)
+        comparison = compare_families(reports, row_kls, shares, members, n_folds, held, left_out)
         chosen = replace(comparison.reports[comparison.best], comparison=comparison)
-    _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None)
+    _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None, alone)
     return chosen
 
 
@@ -333,8 +341,9 @@ def _fit(
     return report, objective, best
 
 
-def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None) -> None:
-    """Say, in one warning, what the caller must not overlook; `n_groups` were sampled from."""
+def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None, alone: bool) -> None:
+    """Say, in one warning, what the caller must not overlook; `n_groups` were sampled from, and
+    a family is `alone` that others could not be compared with."""
     complaints = []
     several = next(iter(report.priors.values())).n_components > 1
     if not report.converged:
@@ -351,6 +360,11 @@ def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None) -> N
         complaints.append(
             f"intervals from {n_groups} groups are too narrow (of those of a mean at level 0.9, "
             "78% hold it with 5 groups, 84% with 10): give more groups"
+        )
+    if alone:
+        complaints.append(
+            f"one group of histories leaves none to compare families on: {report.family!r} was "
+            "fitted alone; give more, or name the family"
         )
     if complaints:
         warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=3)

@@ -16,6 +16,7 @@ from .baselines import Baselines, Constant, Floor, clustered_error
 if TYPE_CHECKING:
     from .report import ElicitationReport
 
+ALL = ("iid", "markov", "iid+markov")  # what is compared where nothing is said
 ROUNDING = 1e-8  # nats that tell no family from another
 
 
@@ -120,6 +121,7 @@ def compare_families(
     groups: Ids,
     n_folds: int,
     known: Baselines | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> FamilyComparison:
     """Compare reports by the held-out KL (N,) of each."""
     kl = np.stack(row_kls)
@@ -141,6 +143,7 @@ def compare_families(
         kl_error=None if known is None else np.array([each.kl_error for each in reports]),
         constant=None if known is None else known.constant,
         floor=None if known is None else known.floor,
+        left_out=left_out or None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
+from functools import partial
 from itertools import permutations, product
 
 import numpy as np
@@ -13,8 +14,8 @@ from scipy.sparse import csr_array
 from scipy.special import gammaln, softmax
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from matrixbayes import elicitation
 from matrixbayes._base.parallel import one_blas_thread
-from matrixbayes.elicitation import elicit_prior
 from matrixbayes.elicitation.design import design
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.elicitation.identification import identify
@@ -24,6 +25,7 @@ from matrixbayes.elicitation.search import search, starting_points
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 
+elicit_prior = partial(elicitation.elicit_prior, family="iid")  # where a test says no other
 PRIORS = {
     1: ([1.0], [[4.0, 2.0, 1.0, 0.3]]),
     2: ([0.7, 0.3], [[8.0, 1.0, 1.0, 0.5], [0.5, 0.5, 2.0, 4.0]]),

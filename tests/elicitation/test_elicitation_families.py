@@ -343,7 +343,7 @@ def test_a_wind_tunnel_is_recovered() -> None:
 def test_no_fading_is_an_answer() -> None:
     histories = some_histories(100, 20, seed=7)
     model = predictions(histories, Parameters(priors_of("iid", 1)))
-    found = elicit_prior(histories, model, kind="probs", discount="fit", rng=0)
+    found = elicit_prior(histories, model, kind="probs", family="iid", discount="fit", rng=0)
     assert found.discount == pytest.approx(1.0, abs=1e-4)
     assert found.flags == ()
 
@@ -662,7 +662,14 @@ def test_folds_and_samples_are_of_histories_that_weigh() -> None:
         assert sorted(folds[weights > 0.0]) == [0, 1, 2, 3]
         assert np.bincount(folds).tolist() == [10] * 4
         found = elicit_prior(
-            histories, model, weights=weights, kind="probs", n_starts=1, n_boot=1, rng=seed
+            histories,
+            model,
+            weights=weights,
+            family="iid",
+            n_starts=1,
+            n_boot=1,
+            rng=seed,
+            kind="probs",
         )
         assert "iid.alpha" in found.intervals
     few = {"kind": "probs", "weights": np.eye(len(histories))[3], "rng": 0}

@@ -91,7 +91,8 @@ def test_reports_are_followed_by_their_own_posterior() -> None:
     rng = np.random.default_rng(0)
     histories = [rng.integers(0, 3, n).tolist() for n in rng.integers(0, 12, 80)]
     counts = np.array([np.bincount(np.array(h, dtype=int), minlength=3) for h in histories])
-    found = elicit_prior(histories, PRIOR.predictive(counts), kind="probs", n_components=2, rng=0)
+    options = {"kind": "probs", "family": "iid", "n_components": 2, "rng": 0}
+    found = elicit_prior(histories, PRIOR.predictive(counts), **options)
     path, bare = (learning_path(prior, FLAT, TEXT) for prior in (found, found.prior))
     assert_allclose(path.predictive, bare.predictive, rtol=1e-12)
     assert_allclose(path.epistemic, bare.epistemic, rtol=1e-12)

@@ -168,7 +168,8 @@ def test_paths_of_reports_are_those_of_their_posteriors():
     histories = [rng.integers(0, 3, n).tolist() for n in rng.integers(0, 12, 60)]
     counts = np.array([np.bincount(np.array(h, dtype=int), minlength=3) for h in histories])
     text = [0, 2, 2, 1, 0, 0, 2]
-    for options in ({}, {"discount": 0.8}, {"temperature": 1.5}, {"family": "markov"}):
+    for own in ({}, {"discount": 0.8}, {"temperature": 1.5}, {"family": "markov"}):
+        options = {"family": "iid"} | own
         found = mb.elicit_prior(histories, prior.predictive(counts), kind="probs", rng=0, **options)
         path = mb.learning_path(found, lambda x: np.full((*x.shape, 3), -np.log(3.0)), text)
         ends = [text[:t] for t in range(len(text))]
