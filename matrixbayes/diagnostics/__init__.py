@@ -3,7 +3,9 @@
 If tokens are draws from an unknown row of probabilities, and the model learns that row by Bayes'
 rule, then what it says of the next token is a martingale on its own continuations, does not depend
 on the order of what was shown, becomes sure at the rate at which evidence comes in, and
-forgets nothing (Falck, Wang & Holmes 2024).  Each of these is a test here.
+forgets nothing (Falck, Wang & Holmes 2024).  Each of these is a test here.  An exact learner of
+Markov chains breaks them by right, and keeps them row by row: so each test says of which family
+its null is, and draws it from the prior of that family that explains the model best.
 
 Contents
     martingale_test             does the predictive drift or swing on its own continuations?
@@ -14,9 +16,7 @@ Contents
     UrnPredictor                a predictor that is Bayesian, to compare with
 
 A predictor has ``n_tokens``, ``predict(histories)`` and ``sample(n, length, history=, rng=)``: a
-`TokenPredictor` of a language model, an `UrnPredictor`, or one of your own.  Where a test draws
-from "the null", it is the urn whose prior (a Dirichlet mixture) explains the model's own
-predictions best.
+`TokenPredictor` of a language model, an `UrnPredictor`, or one of your own.
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@ from .._base.arguments import whole
 from .._base.sequences import checked
 from .._base.typing import Floats, Seed
 from ..huggingface import TokenPredictor
-from ..mixture import DirichletMixture
 from .order import check_permutations, order_of_continuations, order_of_predictions
-from .path_tests import forgetting, martingale, sampled, uncertainty_scaling
+from .path_tests import Given, forgetting, martingale, sampled, uncertainty_scaling
 from .paths import LEAST_LENGTH
 from .predictors import checked_predictor
 from .result import DiagnosticTest, check_options
@@ -51,6 +50,11 @@ class ScoreCard(display.Shown):
         raise KeyError(f"{name!r} is not one of {[test.name for test in self.tests]}")
 
     @property
+    def family(self) -> str:
+        """The family of the tests' nulls."""
+        return self.tests[0].family
+
+    @property
     def adjusted(self) -> Floats:
         """p-values after Holm's correction: one is at most the level by chance alone in only that
         share of the cards of Bayesian models."""
@@ -66,17 +70,20 @@ class ScoreCard(display.Shown):
         """The whole card in a sentence."""
         pairs = zip(self.tests, self.adjusted, strict=True)
         failed = [test.name for test, p in pairs if p <= self.level]
+        learner = next((test.learner for test in self.tests if test.learner), "")
         if not failed:
             silent = sum(test.silent for test in self.tests)
             but = f", and {silent} of {len(self.tests)} tests say nothing" if silent else ""
+            like = f"like a Bayesian learner of {learner} with this prior, " if learner else ""
             return (
-                "Nothing here speaks against Bayes: the smallest p-value is "
+                f"Nothing here speaks against Bayes: {like}the smallest p-value is "
                 f"{display.number(float(self.adjusted.min()))} after Holm's correction{but}."
             )
         names = ", ".join(failed[:-1]) + (" and " if failed[1:] else "") + failed[-1]
+        beside = f", beside the nearest learner of {learner}" if learner else ""
         return (
             f"Not exactly Bayesian: rejected at level {self.level:g} after Holm's "
-            f"correction {'are' if failed[1:] else 'is'} {names}."
+            f"correction {'are' if failed[1:] else 'is'} {names}{beside}."
         )
 
     def _table(self) -> display.Table:
@@ -120,7 +127,8 @@ def score_card(
     length: int | None = None,
     n_permutations: int = 8,
     noise: float = 1e-5,
-    null: DirichletMixture | None = None,
+    null: Given = None,
+    family: str = "auto",
     max_components: int = 3,
     n_boot: int = 199,
     level: float = 0.05,
@@ -136,7 +144,7 @@ def score_card(
         Of the language model; None for a predictor.
     task
         Where demonstrations come from: anything with ``n_tokens`` and ``sample(n, length, rng=)``,
-        such as `windtunnel.Urns`.  Its sequences must be exchangeable, or Bayes would fail too.
+        such as `windtunnel.Urns` or `windtunnel.MarkovChains`.
     tokens : sequence of str or int, optional
         Of a language model: the spelling of each of the task's tokens, a single token each, or its
         id.  By default the names that the prior of the task has.
@@ -150,8 +158,8 @@ def score_card(
         Of each of 16 histories of the task, `length` tokens long.
     noise : float
         Standard deviation of a log-probability's error; see `exchangeability_test`.
-    null, max_components
-        As in `martingale_test`.
+    null, family, max_components
+        As in `martingale_test`: one null for all tests, which the verdict names.
     n_boot : int
         Draws of each null: 5 / level - 1 at least, or nothing could be rejected.
     level : float
@@ -192,13 +200,23 @@ def score_card(
         # the verdict of a test without power says so
         warnings.filterwarnings("ignore", ".*has no power", RuntimeWarning)
         found = sampled(
-            predictor, history, n, length, null, max_components, n_boot, level, generator
+            predictor, history, n, length, null, family, max_components, n_boot, level, generator
         )
+        paths, learner, _ = found
         tests = (
             martingale(found, n_boot, level),
-            order_of_continuations(found[0].tokens, width, n_boot, level, generator),
+            order_of_continuations(paths, learner, n_boot, level, generator),
             order_of_predictions(
-                predictor, nothing, histories, 1, n_permutations, noise, n_boot, level, generator
+                predictor,
+                nothing,
+                histories,
+                learner,
+                1,
+                n_permutations,
+                noise,
+                n_boot,
+                level,
+                generator,
             ),
             uncertainty_scaling(found, n_boot, level),
             forgetting(found, n_boot, level),

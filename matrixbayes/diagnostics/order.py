@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._base.arguments import whole
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids, Seed
-from .figures import order_figures
-from .paths import continuations, drawn
+from ..mixture import DirichletMixture
+from .choice import check_family, nearest
+from .figures import order_figures, order_names
+from .nulls import Null
+from .path_tests import Given
+from .paths import Paths, along, continuations, drawn
 from .predictors import as_rows, checked_predictor
 from .result import SILENT, DiagnosticTest, check_options, monte_carlo, no_power, result
+from .urns import UrnNull
 
 LAGS = 3
 AT_ONCE = 2_000_000  # tokens that are permuted at a time
@@ -31,11 +37,14 @@ def exchangeability_test(
     length: int = 32,
     n_permutations: int = 8,
     noise: float = 1e-5,
+    null: Given = None,
+    family: str = "auto",
+    max_components: int = 3,
     n_boot: int = 199,
     level: float = 0.05,
     rng: Seed = None,
 ) -> DiagnosticTest:
-    """Test whether order matters.
+    """Test whether order matters beyond what its family allows.
 
     Parameters
     ----------
@@ -44,8 +53,14 @@ def exchangeability_test(
     of : {"continuations", "predictions"}
         - "continuations": where tokens stand in sampled continuations, and how often they come
           again after 1 to 3 places.  The null permutes each continuation: exact for any
-          exchangeable model, whatever its prior.
+          model of its family, whatever its prior.
         - "predictions": how much the prediction changes when its history is permuted.
+
+        A learner of draws from an urn (``"iid"``) is exchangeable: every permutation is as
+        probable.  One of Markov chains (``"markov"``) is partially exchangeable: paths of the same
+        first token and the same transition counts are, and what follows the visits of a
+        row is exchangeable.  The null draws evenly among those, and places and repeats are among
+        the visits of each row, repeats along the path as well.
     history : sequence of int
         What the model has seen before the continuations, or before each permuted history.
     histories : array_like of int of shape (n, length), optional
@@ -62,6 +77,10 @@ def exchangeability_test(
         Predictions: standard deviation of a log-probability's error, 1e-5 by default for weights in
         float32.  An exact model changes by rounding alone, so the null is: no change but noise of
         this size.  Where the true noise is smaller the test rejects less often than `level`.
+    null, family, max_components
+        As in `martingale_test`: only the family matters here.  Choosing one needs the predictions
+        all along the continuations or histories; ``family="iid"`` needs none.  Demonstrations of
+        two tokens or more (`block`) change places under ``"iid"``.
     n_boot : int
         Draws of the null.
     level : float
@@ -79,6 +98,10 @@ def exchangeability_test(
     RuntimeWarning
         Nothing can be permuted, as where all tokens are equal: the test has no power.
 
+    References
+    ----------
+    P. Diaconis, D. Freedman (1980), De Finetti's theorem for Markov chains.
+
     Examples
     --------
     >>> import matrixbayes as mb
@@ -91,12 +114,20 @@ def exchangeability_test(
     """
     check_options(n_boot, level)
     width = checked_predictor(predictor)
+    check_family(family, null, width)
+    max_components = whole(max_components, "max_components", 1)
     generator = np.random.default_rng(rng)
+    options = (null, family, max_components, generator)
     if of == "continuations":
-        tokens = drawn(predictor, history, 200 if n is None else n, length, generator)[1]
-        return order_of_continuations(tokens, width, n_boot, level, generator)
+        start, tokens = drawn(predictor, history, 200 if n is None else n, length, generator)
+        paths, found = _nearest(predictor, start, tokens, *options)
+        return order_of_continuations(paths, found, n_boot, level, generator)
     if of != "predictions":
         raise ValueError(f"of={of!r} is not one of 'continuations', 'predictions'")
+    if block > 1:  # that demonstrations may change places is what their size says
+        if family not in ("auto", "iid"):
+            raise ValueError(f"block is {block}; demonstrations change places under 'iid' alone")
+        options = (null, "iid", max_components, generator)
     start = checked_history(history, width, "history")
     count = 16 if n is None else n
     if histories is None:
@@ -105,36 +136,61 @@ def exchangeability_test(
     else:
         tokens = checked(histories, width, "histories")
         check_permutations(tokens.shape, block, n_permutations, noise)
+    found = _nearest(predictor, start, tokens, *options)[1]
     return order_of_predictions(
-        predictor, start, tokens, block, n_permutations, noise, n_boot, level, generator
+        predictor, start, tokens, found, block, n_permutations, noise, n_boot, level, generator
     )
 
 
+def _nearest(
+    predictor: Any,
+    start: Ids,
+    tokens: Ids,
+    null: Given,
+    family: str,
+    max_components: int,
+    rng: np.random.Generator,
+) -> tuple[Paths, Null]:
+    """The null of what is said along tokens; of an urn no more matters than that it is one."""
+    if family == "iid" and null is None:
+        width = int(predictor.n_tokens)
+        paths = Paths(tokens, np.full((*tokens.shape, width), 1.0 / width), tuple(start.tolist()))
+        return paths, UrnNull(np.nan, DirichletMixture([1.0], [np.ones(width)]))
+    paths = along(predictor, start, tokens)
+    return paths, nearest(paths, null, family, max_components, rng)
+
+
 def order_of_continuations(
-    tokens: Ids, width: int, n_boot: int, level: float, rng: np.random.Generator
+    paths: Paths, null: Null, n_boot: int, level: float, rng: np.random.Generator
 ) -> DiagnosticTest:
-    """Continuations against their own permutations."""
+    """Continuations against their own permutations, or against draws of a null that has none."""
+    tokens, width = paths.tokens, null.n_tokens
     n, length = tokens.shape
-    fixed = bool((tokens == tokens[:, :1]).all())
-    if fixed:
-        no_power("each continuation repeats one token")
+    keyed = null.order > 0
     lags = min(LAGS, length - 1)
-    names = [f"place of token {v}" for v in range(width)]
-    names += [f"repeats at lag {k}" for k in range(1, lags + 1)]
-    observed = order_figures(tokens[np.newaxis], width, lags)[0]
+    observed = order_figures(tokens[np.newaxis], width, lags, null.keys(tokens[np.newaxis]))[0]
     at_once = max(AT_ONCE // tokens.size, 1)
     draws = []
+    fixed = not null.drawn
     for start in range(0, n_boot, at_once):
-        copies = np.tile(tokens, (min(at_once, n_boot - start), 1, 1))
-        draws.append(order_figures(rng.permuted(copies, axis=2), width, lags))
-    null = np.concatenate(draws)
+        many = min(at_once, n_boot - start)
+        if null.drawn:
+            copies, _ = null.draw(many, n, length, rng, rows=False)
+        else:
+            copies = null.shuffled(np.tile(tokens, (many, 1, 1)), rng)
+            fixed &= bool((copies == tokens).all())
+        draws.append(order_figures(copies, width, lags, null.keys(copies)))
+    if fixed:
+        no_power(f"each continuation {'is its own permutation' if keyed else 'repeats one token'}")
     passes = FIXED if fixed else f"No trace of order in {n} continuations."
     return result(
         "exchangeability of continuations",
-        names,
+        order_names(width, lags, keyed),
         observed,
-        monte_carlo(observed, null),
+        monte_carlo(observed, np.concatenate(draws)),
         (passes, "Order shows in continuations"),
+        null,
+        drawn=null.drawn,
         n_sequences=n,
         level=level,
     )
@@ -159,6 +215,7 @@ def order_of_predictions(
     predictor: Any,
     start: Ids,
     tokens: Ids,
+    null: Null,
     block: int,
     n_permutations: int,
     noise: float,
@@ -172,10 +229,13 @@ def order_of_predictions(
     """
     width = int(predictor.n_tokens)
     n, length = tokens.shape
-    parts = np.repeat(tokens.reshape(n, 1, -1, block), n_permutations, axis=1)
-    for own in parts:
-        for other in own[1:]:  # the first stays as it was
-            rng.shuffle(other)
+    parts = np.repeat(tokens[:, np.newaxis], n_permutations, axis=1)
+    if null.order:
+        parts[:, 1:] = null.shuffled(parts[:, 1:], rng, tuple(start.tolist()))
+    else:
+        for own in parts.reshape(n, n_permutations, -1, block):
+            for other in own[1:]:  # the first stays as it was
+                rng.shuffle(other)
     fixed = bool((parts == parts[:, :1]).all())
     if fixed:
         no_power("every history is its own permutation")
@@ -195,6 +255,8 @@ def order_of_predictions(
         observed,
         monte_carlo(observed, draws, upper=True),
         (FIXED if fixed else passes, "Predictions change with order"),
+        null,
+        drawn=False,
         n_sequences=n,
         estimates={"total_variation": float(observed[0])},
         level=level,

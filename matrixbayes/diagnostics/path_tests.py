@@ -1,4 +1,4 @@
-"""Tests on a predictor's own paths: against draws from the exchangeable model nearest to them.
+"""Tests on a predictor's own paths: against draws from the Bayesian learner nearest to them.
 
 Contents
     martingale_test, uncertainty_scaling_test, forgetting_test    sample paths, then test
@@ -16,12 +16,22 @@ from numpy.typing import ArrayLike
 from .._base.arguments import whole
 from .._base.numbers import reals
 from .._base.typing import Floats, Ids, Seed
+from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
-from .figures import GAMMAS, fitted_gamma, forgetting_figures, learning_figures, martingale_figures
-from .paths import Null, Paths, nearest, walk
+from .choice import check_family, nearest
+from .figures import (
+    GAMMAS,
+    forgetting_figures,
+    learning_figures,
+    lengths_of,
+    martingale_figures,
+)
+from .nulls import Null, fitted_gamma
+from .paths import Paths, walk
 from .predictors import checked_predictor
 from .result import SILENT, DiagnosticTest, check_options, monte_carlo, no_power, result
 
+Given = DirichletMixture | ElicitationReport | Null | None
 Sampled = tuple[Paths, Null, np.random.Generator]
 
 LAGS = 3
@@ -36,7 +46,8 @@ def martingale_test(
     n: int = 200,
     length: int = 32,
     values: ArrayLike | None = None,
-    null: DirichletMixture | None = None,
+    null: Given = None,
+    family: str = "auto",
     max_components: int = 3,
     n_boot: int = 199,
     level: float = 0.05,
@@ -48,6 +59,11 @@ def martingale_test(
     first half less that in the second, token by token; and products of steps of the predictive at
     lags 1 to 3.  All have mean 0 under Bayes.
 
+    What is a martingale depends on the family.  Of draws from an urn (``"iid"``) it is what is said
+    of the next token.  Of a Markov chain (``"markov"``) it is what is said after one token, visit
+    by visit: halves and steps are those of each row's own visits, and rows of different tokens
+    are not compared.
+
     Parameters
     ----------
     predictor
@@ -58,8 +74,15 @@ def martingale_test(
         Continuations, and tokens of each.
     values : array_like of shape (V,) or (V, m), optional
         Look at the mean of these under the predictive instead of at each token's probability.
-    null : DirichletMixture, optional
-        Prior of the urn that the null draws from, after the history; elicited by default.
+    null : DirichletMixture, ElicitationReport or the `null` of another test, optional
+        What the null draws from: the prior of an urn, after the history; with ``family="markov"``
+        that of each row of a chain, before the history, which the null has seen too.  Elicited by
+        default from what the model says along its own continuations.
+    family : {"auto", "iid", "markov"}
+        What the null learns.  By default that of `null`; or the simplest family that explains the
+        model's predictions: to rounding, or as well as any on the continuations that it was not
+        fitted to, where more parameters count only if they bring the mean KL below 0.7 of what it
+        was, and by more than one standard error.
     max_components : int
         Of the elicited prior, which has as few as explain the predictions.
     n_boot : int
@@ -79,6 +102,10 @@ def martingale_test(
 
     Notes
     -----
+    The null is drawn from the elicited prior, in full.  Predictions have no noise of sampling: one
+    elicited from such a draw is the same again, so that a bootstrap of the elicitation would add
+    nothing.
+
     Figures are in standard errors, so the null hardly depends on the elicited prior: with one
     Dirichlet for a mixture of three (mean KL 0.005 nats), 64 continuations of 16 tokens of that
     exact mixture were rejected at level 0.05 in 3% of 150 trials.
@@ -87,6 +114,11 @@ def martingale_test(
     ----------
     F. Falck, Z. Wang, C. Holmes (2024), Is In-Context Learning in Large Language Models Bayesian?
     A Martingale Perspective.
+
+    S. Fortini, S. Petrone (2020), Quasi-Bayes properties of a procedure for sequential learning in
+    mixture models.
+
+    P. Diaconis, D. Freedman (1980), De Finetti's theorem for Markov chains.
 
     Examples
     --------
@@ -97,7 +129,7 @@ def martingale_test(
     (False, ('token 0, first half less second', 'token 1, first half less second'))
     """
     scores = None if values is None else _values(values, checked_predictor(predictor))
-    found = sampled(predictor, history, n, length, null, max_components, n_boot, level, rng)
+    found = sampled(predictor, history, n, length, null, family, max_components, n_boot, level, rng)
     return martingale(found, n_boot, level, scores)
 
 
@@ -105,29 +137,30 @@ def martingale(
     found: Sampled, n_boot: int, level: float, values: Floats | None = None
 ) -> DiagnosticTest:
     """See `martingale_test`; values (V, m) are in units of their range."""
-    paths, urn, generator = found
+    paths, null, _ = found
     what, many = ("token", paths.rows.shape[-1]) if values is None else ("value", values.shape[1])
     n, length = paths.tokens.shape
     lags = min(LAGS, length - 1)
     names = [f"{what} {j}, first half less second" for j in range(many)]
     names += [f"steps at lag {k}" for k in range(1, lags + 1)]
 
-    def figures(tokens: Ids, rows: Floats | None) -> Floats:
-        return martingale_figures(urn.rows(tokens) if rows is None else rows, values, lags)
+    def figures(tokens: Ids, rows: Floats) -> Floats:
+        return martingale_figures(rows, values, lags, null.keys(tokens))
 
-    observed, draws = against(paths, urn, n_boot, generator, figures)
+    observed, draws = against(found, n_boot, figures)
     return result(
         "martingale",
         names,
         observed,
         monte_carlo(observed, draws),
         (
-            STILL if paths.still else f"No drift or swing of the predictive in {n} continuations.",
+            STILL
+            if null.still(paths)
+            else f"No drift or swing of the predictive in {n} continuations.",
             "Not a martingale on its own continuations",
         ),
+        null,
         n_sequences=len(paths.tokens),
-        null=urn.prior,
-        null_mean_kl=urn.mean_kl,
         level=level,
     )
 
@@ -138,7 +171,8 @@ def uncertainty_scaling_test(
     history: Sequence[int] | ArrayLike = (),
     n: int = 200,
     length: int = 32,
-    null: DirichletMixture | None = None,
+    null: Given = None,
+    family: str = "auto",
     max_components: int = 3,
     n_boot: int = 199,
     level: float = 0.05,
@@ -150,16 +184,17 @@ def uncertainty_scaling_test(
     move it: the mean of KL(predictive after 2t || predictive after t).  For exact Bayes that is the
     part of epistemic uncertainty that they take away, (V - 1) / (4t) for large t: of (V - 1) / (2t)
     half, and a slope of -1 on logarithmic axes once t is above the concentration.  A model that is
-    sure too early, or hedges, has another level or slope than the urn that explains its predictions
-    best.  And entropy must not fall further than was learnt: the mean of H(after t) - H(after 2t)
-    is that of the KL.
+    sure too early, or hedges, has another level or slope than the learner that explains its
+    predictions best.  And entropy must not fall further than was learnt: the mean of H(after t) -
+    H(after 2t) is that of the KL.  Of a Markov chain t counts the visits of a row.
 
     Parameters
     ----------
     predictor
         See `matrixbayes.diagnostics`.
-    history, n, length, null, max_components, n_boot, level, rng
-        As in `martingale_test`; t goes over the powers of 2 up to length / 2.
+    history, n, length, null, family, max_components, n_boot, level, rng
+        As in `martingale_test`; t goes over the powers of 2 up to length / 2, and of a chain as far
+        as a quarter of the continuations have rows that were visited so often.
 
     Returns
     -------
@@ -169,7 +204,8 @@ def uncertainty_scaling_test(
     Warns
     -----
     RuntimeWarning
-        The predictive does not move at all: the test has no power.
+        The predictive does not move at all, or no row of a chain is visited three times: the test
+        has no power.
 
     Notes
     -----
@@ -189,38 +225,49 @@ def uncertainty_scaling_test(
     >>> found.rejected, found.null_mean_kl < 1e-12
     (False, True)
     """
-    found = sampled(predictor, history, n, length, null, max_components, n_boot, level, rng)
+    found = sampled(predictor, history, n, length, null, family, max_components, n_boot, level, rng)
     return uncertainty_scaling(found, n_boot, level)
 
 
 def uncertainty_scaling(found: Sampled, n_boot: int, level: float) -> DiagnosticTest:
     """See `uncertainty_scaling_test`."""
-    paths, urn, generator = found
+    paths, null, _ = found
     length = paths.tokens.shape[1]
-    lengths = [2**j for j in range(int(np.log2(length / 2.0)) + 1)]
+    keys = null.keys(paths.tokens)
+    often = lengths_of(keys, length)
+    lengths = often or [1]
     names = [f"ln of what {t} to {2 * t} tokens teach" for t in lengths]
     names += [f"entropy lost but not learnt, {t} to {2 * t} tokens" for t in lengths]
     names += ["slope"]
 
-    def figures(tokens: Ids, rows: Floats | None) -> Floats:
-        return learning_figures(urn.rows(tokens) if rows is None else rows, lengths)
+    def figures(tokens: Ids, rows: Floats) -> Floats:
+        return learning_figures(rows, lengths, null.keys(tokens))
 
-    observed, draws = against(paths, urn, n_boot, generator, figures)
+    observed, draws = against(found, n_boot, figures)
+    if not often:
+        no_power("no row is visited often enough by the continuations")
+        observed, draws = 0.0 * observed, 0.0 * draws
     return result(
         "uncertainty scaling",
         names,
         observed,
         monte_carlo(observed, draws),
         (
-            STILL if paths.still else "It becomes sure as fast as its evidence allows.",
+            _silent(null, paths, often) or "It becomes sure as fast as its evidence allows.",
             "Its certainty does not go with its evidence",
         ),
+        null,
         n_sequences=len(paths.tokens),
-        null=urn.prior,
-        null_mean_kl=urn.mean_kl,
         estimates={"slope": float(observed[-1])},
         level=level,
     )
+
+
+def _silent(null: Null, paths: Paths, often: list[int]) -> str:
+    """Why the test says nothing, or no word."""
+    if null.still(paths):
+        return STILL
+    return "" if often else SILENT + "no row is visited often enough; take longer continuations."
 
 
 def forgetting_test(
@@ -229,7 +276,8 @@ def forgetting_test(
     history: Sequence[int] | ArrayLike = (),
     n: int = 200,
     length: int = 32,
-    null: DirichletMixture | None = None,
+    null: Given = None,
+    family: str = "auto",
     max_components: int = 3,
     n_boot: int = 199,
     level: float = 0.05,
@@ -237,7 +285,8 @@ def forgetting_test(
 ) -> DiagnosticTest:
     """Test whether older tokens count less: gamma = 1 against gamma < 1.
 
-    A discounted filter multiplies its counts by gamma before each token.  The figures are the
+    A discounted filter multiplies its counts by gamma before each token; that of a Markov chain the
+    counts of a row before each visit of it.  The figures are the
     log-likelihood ratios of continuations for gamma = 0.98, 0.95, 0.9, 0.8 and 0.6 against 1, under
     the prior of the null; the statistic is the largest, and only high ones count.
 
@@ -245,7 +294,7 @@ def forgetting_test(
     ----------
     predictor
         See `matrixbayes.diagnostics`.
-    history, n, length, null, max_components, n_boot, level, rng
+    history, n, length, null, family, max_components, n_boot, level, rng
         As in `martingale_test`.
 
     Returns
@@ -272,31 +321,30 @@ def forgetting_test(
     >>> found.rejected, found.estimates
     (False, {'gamma': 1.0})
     """
-    found = sampled(predictor, history, n, length, null, max_components, n_boot, level, rng)
+    found = sampled(predictor, history, n, length, null, family, max_components, n_boot, level, rng)
     return forgetting(found, n_boot, level)
 
 
 def forgetting(found: Sampled, n_boot: int, level: float) -> DiagnosticTest:
     """See `forgetting_test`."""
-    paths, urn, generator = found
+    paths, null, _ = found
 
-    def figures(tokens: Ids, _: Floats | None) -> Floats:
-        return forgetting_figures(tokens, urn)
+    def figures(tokens: Ids, _: Floats) -> Floats:
+        return forgetting_figures(tokens, null)
 
-    observed, draws = against(paths, urn, n_boot, generator, figures)
-    gamma = 1.0 if paths.still else fitted_gamma(paths, urn)
+    observed, draws = against(found, n_boot, figures, rows=False)
+    gamma = 1.0 if null.still(paths) else fitted_gamma(paths, null)
     return result(
         "forgetting",
         [f"log-likelihood ratio of gamma {gamma}" for gamma in GAMMAS],
         observed,
         monte_carlo(observed, draws, upper=True),
         (
-            STILL if paths.still else "Older tokens count as much as new ones.",
+            STILL if null.still(paths) else "Older tokens count as much as new ones.",
             _forgets(gamma),
         ),
+        null,
         n_sequences=len(paths.tokens),
-        null=urn.prior,
-        null_mean_kl=urn.mean_kl,
         estimates={"gamma": gamma},
         level=level,
     )
@@ -319,45 +367,42 @@ def sampled(
     history: Sequence[int] | ArrayLike,
     n: int,
     length: int,
-    null: DirichletMixture | None,
+    null: Given,
+    family: str,
     max_components: int,
     n_boot: int,
     level: float,
     rng: Seed,
 ) -> Sampled:
-    """The model's paths, the urn nearest to them, and a generator for the rest."""
+    """The model's paths, the null nearest to them, and a generator for the rest."""
     check_options(n_boot, level)
     max_components = whole(max_components, "max_components", 1)
     width = checked_predictor(predictor)
-    if null is not None and not isinstance(null, DirichletMixture):
-        raise TypeError(f"null is a {type(null).__name__}; it must be a DirichletMixture")
-    if null is not None and null.n_tokens != width:
-        raise ValueError(f"null has {null.n_tokens} tokens and the predictor {width}")
+    check_family(family, null, width)
     generator = np.random.default_rng(rng)
     paths = walk(predictor, history, n, length, generator)
-    if paths.still:
+    found = nearest(paths, null, family, max_components, generator)
+    if found.still(paths):
         no_power("the predictive is the same after all tokens")
-    return paths, nearest(paths, null, max_components, generator), generator
+    return paths, found, generator
 
 
 def against(
-    paths: Paths,
-    urn: Null,
-    n_boot: int,
-    rng: np.random.Generator,
-    figures: Callable[[Ids, Floats | None], Floats],
+    found: Sampled, n_boot: int, figures: Callable[[Ids, Floats], Floats], rows: bool = True
 ) -> tuple[Floats, Floats]:
     """The figures (k,) of paths, and (n_boot, k) of as many draws of the null.
 
-    `figures` get the rows of the paths, and None for those of the null: they may not need them.
+    `figures` get tokens and, if wanted, the rows along them; else those of the paths, or nothing.
     """
+    paths, null, rng = found
     n, length = paths.tokens.shape
     own = figures(paths.tokens[np.newaxis], paths.rows[np.newaxis])[0]
-    if paths.still:  # figures would be of rounding
+    if null.still(paths):  # figures would be of rounding
         return 0.0 * own, np.zeros((n_boot, len(own)))
     at_once = max(AT_ONCE // paths.rows.size, 1)
     parts = [min(at_once, n_boot - b) for b in range(0, n_boot, at_once)]
-    return own, np.concatenate([figures(urn.tokens(many, n, length, rng), None) for many in parts])
+    draws = [null.draw(many, n, length, rng, rows) for many in parts]
+    return own, np.concatenate([figures(tokens, said) for tokens, said in draws])
 
 
 def _values(values: ArrayLike, width: int) -> Floats:

@@ -18,7 +18,7 @@ import numpy as np
 from .._base import display
 from .._base.arguments import probability
 from .._base.typing import Floats
-from ..mixture import DirichletMixture
+from .nulls import Null
 
 ROUNDING = 1e-7  # of a figure, as a share of it: predictions and their urn agree to rounding only
 SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at
@@ -45,14 +45,19 @@ class DiagnosticTest(display.Shown):
     values, low, high : ndarray of shape (n_figures,)
         Each figure, and the middle 95% of it under the null.
     n_sequences : int
-    null : DirichletMixture or None
-        The prior of the urn that the null draws from; None where it only permutes or adds noise.
+    null : DirichletMixture, ChainNull or None
+        The prior of the urn that the null draws from, or the chain; None where it only permutes or
+        adds noise.
     null_mean_kl : float
-        How far the predictor is from that urn: mean KL in nats; NaN without one.
+        How far the predictor is from that model: mean KL in nats; NaN without one.
     estimates : dict of str to float
         What else was measured.
     level : float
         A p-value of this or less is a rejection.
+    family : {"iid", "markov", "tree"}
+        Of the null: a Bayesian learner of what the test asks after.
+    learner : str
+        The same in words; none where an earlier version wrote the test.
     """
 
     name: str
@@ -65,10 +70,12 @@ class DiagnosticTest(display.Shown):
     low: Floats
     high: Floats
     n_sequences: int
-    null: DirichletMixture | None = None
+    null: Any = None
     null_mean_kl: float = np.nan
     estimates: Mapping[str, float] = field(default_factory=dict)
     level: float = 0.05
+    family: str = "iid"
+    learner: str = ""
 
     @property
     def rejected(self) -> bool:
@@ -151,23 +158,35 @@ def result(
     observed: Floats,
     found: MonteCarlo,
     says: tuple[str, str],
+    null: Null,
+    drawn: bool = True,
     **more: Any,
 ) -> DiagnosticTest:
-    """A test's result; `says` is the sentence where it passes, and where it is rejected."""
+    """A test's result; `says` is the sentence where it passes, and where it is rejected.
+
+    Whether figures are of draws of the null, or of permutations: then no prior matters.
+    """
     level = more["level"]
     worst = found.worst
     value, low, high = (f"{float(x[worst]):.3g}" for x in (observed, found.low, found.high))
-    fails = f"{says[1]}: {figures[worst]} is {value}, and the null gives {low} to {high}."
+    fails = f"{says[1]}: {figures[worst]} is {value}, and the null gives {low} to {high}"
+    passes, fails = says[0], f"{fails} (null: {null.words})."
+    if not passes.startswith(SILENT):
+        passes = f"{passes[:-1]} (null: {null.words})."
     return DiagnosticTest(
         name=name,
         statistic=found.statistic,
         p_value=found.p_value,
-        verdict=fails if found.p_value <= level else says[0],
+        verdict=fails if found.p_value <= level else passes,
         null_statistics=found.null_statistics,
         figures=tuple(figures),
         values=observed,
         low=found.low,
         high=found.high,
+        null=null.prior if drawn else None,
+        null_mean_kl=null.mean_kl if drawn else np.nan,
+        family=null.family,
+        learner=null.words,
         **more,
     )
 

@@ -14,16 +14,19 @@ from scipy import stats
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
+from matrixbayes._base.sequences import seen
+from matrixbayes.diagnostics.choice import nearest
+from matrixbayes.diagnostics.contexts import last_places
 from matrixbayes.diagnostics.figures import (
     forgetting_figures,
-    last_places,
     learning_figures,
     martingale_figures,
     order_figures,
-    own_counts,
 )
-from matrixbayes.diagnostics.paths import Paths, nearest, seen, solved, walk
+from matrixbayes.diagnostics.nulls import solved
+from matrixbayes.diagnostics.paths import Paths, walk
 from matrixbayes.diagnostics.result import monte_carlo
+from matrixbayes.diagnostics.urns import own_counts
 
 PRIOR = mb.DirichletMixture([1.0], [[1.0, 2.0]])
 URN = mb.UrnPredictor(PRIOR)
@@ -187,10 +190,14 @@ class Cycle:
 
 
 def test_a_cycle_is_not_a_martingale():
-    test = mb.martingale_test(Cycle(), n=20, length=8, n_boot=99, rng=0)
+    options = {"n": 20, "length": 8, "n_boot": 99, "rng": 0}
+    test = mb.martingale_test(Cycle(), family="iid", **options)
     assert test.p_value == 0.01
     assert np.isfinite(test.values).all()
-    assert mb.uncertainty_scaling_test(Cycle(), n=20, length=8, n_boot=99, rng=0).rejected
+    assert mb.uncertainty_scaling_test(Cycle(), family="iid", **options).rejected
+    with pytest.warns(RuntimeWarning, match="no power"):
+        test = mb.martingale_test(Cycle(), **options)  # it is a chain, and knows its rows
+    assert (test.family, test.silent, test.p_value) == ("markov", True, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +336,7 @@ def test_order_and_forgetting_figures_by_hand():
     tokens = np.array([[[0, 0, 1, 1], [1, 0, 1, 0]]])
     assert_allclose(order_figures(tokens, 2, 2), order_by_hand(tokens[0]))
     paths = Paths(tokens[0], np.exp(URN(np.zeros((2, 5), int))))
-    null = nearest(paths, PRIOR, 1, np.random.default_rng(0))
+    null = nearest(paths, PRIOR, "auto", 1, np.random.default_rng(0))
     found = forgetting_figures(tokens, null)[0]
     for j, gamma in enumerate((0.98, 0.95, 0.9, 0.8, 0.6)):
         ratio = 0.0
@@ -373,20 +380,19 @@ def test_the_null_is_the_models_own_urn():
     rng = np.random.default_rng(0)
     prior = mb.DirichletMixture([1.0], [[0.3, 7.0, 2.0]])
     paths = walk(mb.UrnPredictor(prior), [1, 1, 0], 30, 10, rng)
-    found = nearest(paths, None, 3, rng)
+    found = nearest(paths, None, "iid", 3, rng)
     assert_allclose(found.prior.alpha, [[1.3, 9.0, 2.0]], rtol=1e-6)  # that after the history
     assert found.mean_kl < 1e-12
     two = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]])
     paths = walk(mb.UrnPredictor(two), [], 60, 16, rng)
-    one, more = (nearest(paths, None, k, rng) for k in (1, 3))
+    one, more = (nearest(paths, None, "iid", k, rng) for k in (1, 3))
     assert one.prior.n_components == 1
     assert more.prior.n_components == 2
     assert more.mean_kl < 1e-4 < one.mean_kl
-    given = nearest(paths, two, 1, rng)
+    given = nearest(paths, two, "auto", 1, rng)
     assert given.prior is two
     assert given.mean_kl < 1e-12
-    drawn = given.tokens(3, 5, 7, rng)
-    again = Paths(drawn, given.rows(drawn))
+    again = Paths(*given.draw(3, 5, 7, rng))
     assert (again.tokens.shape, again.rows.shape) == ((3, 5, 7), (3, 5, 8, 2))
     longer = np.concatenate([again.tokens[1], np.zeros((5, 1), int)], axis=1)
     assert_allclose(again.rows[1], np.exp(mb.UrnPredictor(two)(longer)), rtol=1e-12)
@@ -703,7 +709,7 @@ def test_holms_correction_by_hand(cards):
     )
     card = replace(cards["urn"], tests=tests)
     assert_allclose(card.adjusted, [0.03, 0.06, 0.06, 0.02])
-    assert card.verdict.endswith("are martingale and uncertainty scaling.")
+    assert "correction are martingale and uncertainty scaling, beside" in card.verdict
     not_after = [
         line.endswith("(Not after the correction.)") for line in repr(card).splitlines()[-4:]
     ]

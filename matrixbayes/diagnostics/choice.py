@@ -1,0 +1,98 @@
+"""Which family a test's null is of.
+
+Contents
+    check_family    what a caller may ask for
+    nearest         the model of a family, or of the best of them, that is nearest to some paths
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..elicitation import ElicitationReport
+from ..mixture import DirichletMixture
+from .chains import nearest_chain, of_prior, row_for_row
+from .nulls import BETTER, EXACT, Null, mean_kl
+from .paths import Paths
+from .urns import UrnNull, nearest_urn, one_dirichlet
+
+FAMILIES = {"iid": nearest_urn, "markov": nearest_chain}  # from the simplest
+AT_ONCE = {"iid": one_dirichlet, "markov": row_for_row}  # without a search
+
+
+def check_family(family: str, null: Any, n_tokens: int) -> None:
+    """Refuse families that are not known, and a null that is of none or of another."""
+    if family != "auto" and family not in FAMILIES:
+        names = ", ".join(map(repr, ["auto", *FAMILIES]))
+        raise ValueError(f"family={family!r} is not one of {names}")
+    if null is None:
+        return
+    if not isinstance(null, DirichletMixture | ElicitationReport | Null):
+        raise TypeError(
+            f"null is a {type(null).__name__}; it must be a DirichletMixture, an "
+            "ElicitationReport or the null of another test"
+        )
+    if null.n_tokens != n_tokens:
+        raise ValueError(f"null has {null.n_tokens} tokens and the predictor {n_tokens}")
+    if isinstance(null, ElicitationReport):
+        if null.family not in FAMILIES:
+            raise ValueError(f"null is of family {null.family!r}; tests know {[*FAMILIES]}")
+        if null.discount != 1.0 or null.temperature != 1.0:
+            raise ValueError(
+                "null has a discount or a temperature, and a Bayesian learner has none: elicit "
+                "the prior without"
+            )
+    own = getattr(null, "family", family if family in ("iid", "markov") else "iid")
+    if family not in ("auto", own):
+        raise ValueError(f"null is of family {own!r}, and family={family!r}")
+
+
+def nearest(
+    paths: Paths, given: Any, family: str, max_components: int, rng: np.random.Generator
+) -> Null:
+    """The model whose predictive is nearest to that of the paths, or the one with a given prior.
+
+    Of several families the simplest that explains the predictions to rounding; or each is fitted to
+    half of the paths, and a family of more parameters must beat a simpler one on the other half by
+    more than one standard error, and by as much as a further component must.
+    """
+    if given is not None:
+        return _given(paths, given, family)
+    names = [*FAMILIES] if family == "auto" else [family]
+    for name in names:
+        if name in AT_ONCE:
+            found = AT_ONCE[name](paths)
+            if found.mean_kl <= EXACT:
+                return found
+    fits = [FAMILIES[name](paths, max_components, rng) for name in names]
+    for fit in fits:
+        if fit.mean_kl <= EXACT:
+            return fit
+    if len(fits) == 1:
+        return fits[0]
+    some, others = paths.part(slice(0, None, 2)), paths.part(slice(1, None, 2))
+    best, lowest = 0, FAMILIES[names[0]](some, max_components, rng).kls(others)
+    for i, name in enumerate(names[1:], 1):
+        own = FAMILIES[name](some, max_components, rng).kls(others)
+        gain = lowest - own
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+        if own.mean() < BETTER * lowest.mean() and gain.mean() > error:
+            best, lowest = i, own
+    return fits[best]
+
+
+def _given(paths: Paths, given: Any, family: str) -> Null:
+    """The null with a given prior, which is before the history but for an urn's."""
+    if isinstance(given, Null):
+        return given.after(paths)
+    if isinstance(given, ElicitationReport):
+        if given.family == "markov":
+            return of_prior(paths, given.prior, given.order)
+        seen = np.bincount(np.array(paths.history, dtype=np.int64), minlength=given.n_tokens)
+        given = given.prior.posterior(seen)
+    elif family == "markov":
+        return of_prior(paths, given)
+    found = UrnNull(np.nan, given)
+    return UrnNull(mean_kl(paths.rows, found.rows(paths.tokens)), given)
