@@ -7,16 +7,15 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._base.arguments import probability, whole
-from .._base.typing import Floats
 from .affine import AffineTest, affine_test
+from .band import band, dimension, modulus, steps_of
 from .embedding import EmbeddingMap, Pairs
 from .report import ContinuityReport
 
 MOST_PAIRS = 2_000_000  # looked at without being asked for more
-STEPS = 40  # of the curve
 
 
 def check_continuity(
@@ -53,7 +52,7 @@ def check_continuity(
     n_pairs : int
         All pairs are looked at where there are no more, else so many drawn at random.
     n_boot : int
-        Samples of rows behind the band of the curve.
+        Parts of the rows behind the band of the curve; 0 for none.
     level : float
         Of the band.
     n_permutations : int
@@ -79,7 +78,17 @@ def check_continuity(
     -----
     The modulus of continuity is the largest distance between rows of any two points at most
     delta apart.  On N points it is a lower bound: more points can only raise it, and so the band
-    says how it depends on which of these rows were drawn, not how far it may rise.
+    says how it depends on which N rows were drawn, not how far it may rise.
+
+    The band is where the median curve of fresh samples of N rows is, at each distance by itself:
+    by parts of 0.36 N rows, whose spread is scaled to N and turned around the curve.  Where fewer
+    than 40 pairs are at most so far apart it is everywhere, and a jump that no pair of the rows
+    straddles is in no band.  Rows that belong together (prompts of one template) are fewer rows
+    than they seem, and the band is too narrow.  At levels below 0.8 it is too wide.
+
+    Of 90 % bands of 14 maps (1 to 20 dimensions; smooth, noisy, torn, in clusters, of heavy tails)
+    for 40, 100 and 200 rows, 92 % held the median; 86 to 98 % by map and number of rows, and fewest,
+    76 to 90 %, at the largest distance of a cloud with corners, which few rows decide.
 
     Rows of float32 that are at most 1e-6 apart count as equal.  Embeddings count as equal where
     they are so to the last bit, which those of one prompt in two batches of a model need not be.
@@ -111,9 +120,11 @@ def check_continuity(
     near = map.neighbours(min(n_neighbors, n - 1), **options)
     twins = _twins(map, options)
     seen = _joined(pairs, near, twins, n)
-    steps = np.union1d(_steps(seen), _rises(seen))
-    curve = _modulus(seen, steps)
-    band = _band(seen, steps, n, n_boot, level, generator)
+    steps = steps_of(seen)
+    around = None
+    if n_boot:
+        filled = dimension(pairs.embedding_distance, embedding_metric)  # seen has more near ones
+        around = band(seen, steps, n, filled, n_boot, level, generator)
     affine: AffineTest | str | None = None
     if n_permutations > 0:
         try:
@@ -132,13 +143,14 @@ def check_continuity(
         all_pairs=len(pairs) == n * (n - 1) // 2,
         neighbours=near,
         delta=steps,
-        modulus=curve,
-        band=band,
+        modulus=modulus(seen, steps),
+        band=None if around is None else around.edges,
         level=level,
         affine=affine,
         tokens=map.tokens,
         texts=_texts(rows, texts),
         log_probs=map.log_probs,
+        band_begins=None if around is None else around.begins,
     )
 
 
@@ -178,47 +190,3 @@ def _joined(pairs: Pairs, near: Pairs, twins: Pairs, n: int) -> Pairs:
         pairs.metric,
         pairs.embedding_metric,
     )
-
-
-def _steps(pairs: Pairs) -> Floats:
-    """Distances at which the curve is told: 0, even steps, and shares of the pairs, dense where few
-    are."""
-    positive = pairs.embedding_distance[pairs.embedding_distance > 0.0]
-    if len(positive) == 0:
-        return np.zeros(1)
-    shares = np.unique(np.geomspace(1, len(positive), STEPS).round().astype(int)) - 1
-    even = np.linspace(0.0, positive[-1], 2 * STEPS)
-    return np.unique(np.concatenate([even, positive[shares]]))
-
-
-def _rises(pairs: Pairs) -> Floats:
-    """Distances at which the curve rises: with these it is exact everywhere."""
-    highest = np.maximum.accumulate(pairs.row_distance)
-    rise = np.ones(len(highest), dtype=bool)
-    rise[1:] = highest[1:] > highest[:-1]
-    return pairs.embedding_distance[rise]
-
-
-def _modulus(pairs: Pairs, steps: Floats, keep: NDArray[np.bool_] | None = None) -> Floats:
-    """The largest distance between rows of pairs at most each step apart."""
-    distance = pairs.row_distance if keep is None else np.where(keep, pairs.row_distance, 0.0)
-    ends = np.searchsorted(pairs.embedding_distance, steps, side="right")
-    if len(distance) == 0:
-        return np.zeros(len(steps))
-    starts = np.concatenate([[0], ends[:-1]])
-    largest = np.array([distance[a:b].max(initial=0.0) for a, b in zip(starts, ends, strict=True)])
-    return np.maximum.accumulate(largest)
-
-
-def _band(
-    pairs: Pairs, steps: Floats, n: int, n_boot: int, level: float, rng: np.random.Generator
-) -> Floats | None:
-    """Quantiles (2, steps) of the curve of rows drawn with replacement."""
-    if n_boot == 0:
-        return None
-    curves = np.empty((n_boot, len(steps)))
-    for curve in curves:
-        drawn = np.zeros(n, dtype=bool)
-        drawn[rng.integers(0, n, n)] = True
-        curve[:] = _modulus(pairs, steps, drawn[pairs.first] & drawn[pairs.second])
-    return np.quantile(curves, [0.5 - level / 2, 0.5 + level / 2], axis=0)

@@ -44,8 +44,10 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
     ax.step(report.delta, report.modulus, where="post", color=COLOURS[1], linewidth=2.0, label=name)
     if report.band is not None:
         band: dict[str, Any] = {"step": "post", "color": COLOURS[1], "alpha": 0.25, "linewidth": 0}
+        tells = report.delta >= (report.band_begins or 0.0)
         share = f"{100 * report.level:g}% of samples"
-        ax.fill_between(report.delta, *report.band, label=share, **band)
+        edges = report.band[:, tells]
+        ax.fill_between(report.delta[tells], *edges, label=share, **band)
     torn = report.discontinuities
     if len(torn):
         mark: dict[str, Any] = {"color": COLOURS[0], "marker": "x", "linestyle": "none"}

@@ -42,7 +42,10 @@ class ContinuityReport:
     delta, modulus : ndarray of shape (m,)
         The modulus of continuity: the largest distance between rows of points at most delta apart.
     band : ndarray of shape (2, m) or None
-        Its quantiles over rows drawn with replacement.
+        Where the median curve of fresh samples of as many rows is, at each delta by itself; from 0
+        to the largest distance there is where too few pairs are so near to tell.
+    band_begins : float or None
+        The smallest delta at which it tells; infinite where it nowhere does.
     affine : AffineTest, str or None
         The test of convexity preservation, or why it was refused; None where it was left out.
     """
@@ -59,6 +62,7 @@ class ContinuityReport:
     tokens: tuple[str, ...] | None
     texts: tuple[str, ...] | None
     log_probs: NDArray[np.floating] = field(repr=False)
+    band_begins: float | None = None
 
     # -- numbers ------------------------------------------------------------------------
 
@@ -160,6 +164,8 @@ class ContinuityReport:
                 f"{display.number(self.lipschitz)} at most.  No smaller constant is a Lipschitz "
                 "constant; points between these may need a larger one."
             )
+        if self.band_begins is not None:
+            words.append(self._of_band(self.band_begins))
         local = self.local_over_global
         if np.isfinite(local):
             words.append(
@@ -171,6 +177,18 @@ class ContinuityReport:
         elif self.affine is not None:
             words.append(f"Convexity preservation was not tested: {self.affine}.")
         return words
+
+    def _of_band(self, begins: float) -> str:
+        """What the band is of, and where there is none."""
+        share = f"{100 * self.level:g} %"
+        if not np.isfinite(begins):
+            return f"There are too few pairs for a {share} band of the modulus of continuity."
+        near = float(self.pairs.embedding_distance.min())
+        return (
+            f"The {share} band is of the median modulus of {self.n_rows} fresh rows and begins at "
+            f"{display.number(begins)}: too few pairs are nearer to tell it there, and none is "
+            f"nearer than {display.number(near)}."
+        )
 
     def _table(self) -> display.Table:
         columns = ["", "ratio", "embeddings", "rows", "first", "second"]

@@ -40,7 +40,7 @@ def test_the_steepest_ratio_of_an_affine_map_is_its_operator_norm():
         assert_allclose(modulus, direct[apart <= delta * (1 + 1e-12)].max(), rtol=1e-9)
     assert (np.diff(report.modulus) >= 0.0).all()
     assert (report.band[0] <= report.band[1]).all()
-    assert (report.band[1] <= report.modulus + 1e-15).all()
+    assert (report.band[1] >= report.modulus - 1e-15).all()
     assert_allclose(
         report.lipschitz_quantiles([0.3]),
         np.quantile((direct[np.triu_indices(64, 1)] / apart[np.triu_indices(64, 1)]), 0.3),
