@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import ArrayLike
 from .._base import display
 from .._base.numbers import reals
 from .._base.typing import Floats
-from .lattice import MOST_POINTS, Density, bernstein, evaluated, lattice
+from .extremes import climb, curvature
+from .lattice import Density, bernstein, evaluated
 from .mixture import DirichletMixture
 
 
@@ -26,17 +26,23 @@ class ApproximationReport(display.Shown):
     raw_mass : float
         Sum of the weights before they were divided by it; the density's integral in the limit.
     sup_error : float
-        Largest difference of densities on a grid, of the raw polynomial.
+        Largest difference of densities, of the raw polynomial: on a grid, and searched further
+        from the largest there.
     bound : float
-        What the second derivatives allow: sum_ij (p_i delta_ij - p_i p_j) u_ij / (2 n) at its
-        largest.  For V = 2 it is at most sup|u''| / (8 n).  Derivatives are numerical.
+        What sup_error is at most, whatever the degree, for a density u with second derivatives on
+        the whole simplex, border included: L (1 - 1/V) / (2 n), L the largest eigenvalue of its
+        Hessian along the simplex, by size.  For V = 2 it is sup|u''| / (8 n).  Derivatives are
+        numerical.  Infinite where they have no bound.
     suggested_degree : int or None
-        The degree at which the bound is `tol`.
+        The degree at which the bound is `tol`; None where there is no bound.
     predictive_error : float or None
         Total variation between the next-token predictives after `counts`, of the mixture and of
         the density.
     predictive_se : float or None
         Standard error of what is exact but for random rows.
+    why_no_bound : str
+        What was found that no bound allows, and where: a kink, a jump, an edge that is no parabola,
+        as of a Dirichlet with an alpha below 3 that is neither 1 nor 2; empty where there is none.
     """
 
     degree: int
@@ -47,6 +53,7 @@ class ApproximationReport(display.Shown):
     suggested_degree: int | None
     predictive_error: float | None
     predictive_se: float | None
+    why_no_bound: str = ""
 
     def _table(self) -> display.Table:
         rows: list[list[Any]] = [
@@ -55,6 +62,8 @@ class ApproximationReport(display.Shown):
             ["sup error on a grid", self.sup_error],
             ["bound by second derivatives", self.bound],
         ]
+        if self.why_no_bound:
+            rows.append(["why no bound", self.why_no_bound])
         if self.suggested_degree is not None:
             rows.append(["degree for tol", self.suggested_degree])
         if self.predictive_error is not None:
@@ -79,7 +88,7 @@ def approximation_report(
     ----------
     density : function
         From rows (n, V) to their densities (n,), per unit of volume of the first V - 1
-        probabilities; twice differentiable for the bound to mean something.
+        probabilities; for a bound it needs second derivatives on the whole simplex.
     degree, n_tokens : int
     counts : array_like of shape (V,), optional
         Tokens seen, after which the predictive of the mixture is compared with the exact one.
@@ -103,58 +112,28 @@ def approximation_report(
     points, raw = bernstein(density, degree, n_tokens)
     mass = float(raw.sum())
     mixture = DirichletMixture.from_density(density, degree=degree, n_tokens=n_tokens)
-    grid = _grid(n_tokens)
-    polynomial = mass * np.exp(mixture.log_prob(np.log(grid), kind="log_probs"))
-    sup_error = float(np.abs(polynomial - evaluated(density, grid)).max())
-    curvature = _curvature(density, grid)
+
+    def error_at(rows: Floats) -> Floats:
+        polynomial = mass * np.exp(mixture.log_prob(np.log(rows), kind="log_probs"))
+        off = np.abs(polynomial - evaluated(density, rows, finite=False))
+        return np.where(np.isnan(off), np.inf, off)
+
+    sup_error, _ = climb(error_at, n_tokens, cost=len(points))
+    bend, why = curvature(density, n_tokens)
     suggested = None
     if tol is not None:
         if not tol > 0.0:
             raise ValueError(f"tol={tol!r} must be > 0")
-        suggested = max(1, int(np.ceil(curvature / tol - 1e-4)))  # derivatives are numerical
+        if not why:
+            suggested = max(1, int(np.ceil((1.0 - 1e-4) * bend / tol)))  # derivatives are numerical
     error, se = (
         (None, None)
         if counts is None
         else _predictive_error(density, mixture, reals(counts, "counts"), n_samples, rng)
     )
     return ApproximationReport(
-        degree, len(points), mass, sup_error, curvature / degree, suggested, error, se
+        degree, len(points), mass, sup_error, bend / degree, suggested, error, se, why
     )
-
-
-def _grid(n_tokens: int) -> Floats:
-    """Rows inside the simplex at which errors are looked at, some 2,000 at most."""
-    step = 2
-    while step < 400 and comb(step + n_tokens, n_tokens - 1) <= 2_000:
-        step += 2
-    points = (
-        lattice(step, n_tokens).astype(np.float64)
-        if comb(step + n_tokens - 1, n_tokens - 1) <= MOST_POINTS
-        else np.full((1, n_tokens), 1.0)
-    )
-    inside = points + 1e-9
-    result: Floats = inside / inside.sum(axis=1, keepdims=True)
-    return result
-
-
-def _curvature(density: Density, grid: Floats) -> float:
-    """Largest |sum_ij (p_i delta_ij - p_i p_j) u_ij| / 2 on the grid, by second differences.
-
-    It is what remains of n (B_n u - u) in the limit (Voronovskaya), and for V = 2 at most
-    sup|u''| / 8.  Directions keep the sum of a row.
-    """
-    n, n_tokens = grid.shape
-    centre = grid * 0.98 + 0.02 / n_tokens  # room for the differences
-    h = 1e-3 / n_tokens
-    middle = evaluated(density, centre)
-    total = np.zeros(n)
-    for i in range(n_tokens):
-        for j in range(i + 1, n_tokens):
-            shift = np.zeros(n_tokens)
-            shift[i], shift[j] = h, -h
-            second = evaluated(density, centre + shift) + evaluated(density, centre - shift)
-            total += grid[:, i] * grid[:, j] * (second - 2.0 * middle) / (h * h)
-    return 0.5 * float(np.abs(total).max())
 
 
 def _predictive_error(

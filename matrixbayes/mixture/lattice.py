@@ -60,15 +60,16 @@ def bernstein(density: Density, degree: int, n_tokens: int) -> tuple[NDArray[np.
     return points, values * np.exp(gammaln(degree + 1.0) - gammaln(degree + float(n_tokens)))
 
 
-def evaluated(density: Density, rows: Floats) -> Floats:
-    """A density at rows (n, V), checked."""
+def evaluated(density: Density, rows: Floats, finite: bool = True) -> Floats:
+    """A density at rows (n, V), checked; whether it is finite, where that is asked for."""
     values = reals(density(rows), "densities")
     if values.shape != (len(rows),):
         raise ValueError(
             f"density must take rows of shape (n, {rows.shape[1]}) and return (n,); for "
             f"{len(rows)} rows it returned {values.shape}"
         )
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
+    good = (values >= 0.0) & (values < np.inf) if finite else ~(values < 0.0)
+    wrong = np.flatnonzero(~good)
     if len(wrong):
         raise ValueError(
             f"the density at {rows[wrong[0]].round(6).tolist()} is {values[wrong[0]]}; it must be "

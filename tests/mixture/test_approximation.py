@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import integrate
+from scipy import integrate, stats
 from scipy.special import digamma, gammaln
 
 import matrixbayes as mb
@@ -92,6 +92,118 @@ def test_the_bound_holds_in_more_dimensions():
     errors = [mb.approximation_report(density, degree=n, n_tokens=3) for n in (20, 40)]
     assert 0.4 < errors[1].sup_error / errors[0].sup_error < 0.7
     assert errors[1].sup_error < 1.2 * errors[1].bound
+
+
+def dirichlet(*alpha):
+    """The density of a Dirichlet."""
+    truth = DirichletMixture([1.0], [alpha])
+    return lambda p: np.exp(truth.log_prob(np.maximum(p, 1e-300), kind="probs"))
+
+
+SMOOTH = {
+    "flat": (lambda p: np.ones(len(p)), 0.0),
+    "parabola": (lambda p: 6.0 * p[:, 0] * p[:, 1], 12.0),
+    "alpha of 1 and 2": (lambda p: 2.0 * p[:, 0], 0.0),
+    "alpha of 3": (lambda p: 30.0 * (p[:, 0] * p[:, 1]) ** 2, 60.0),
+    "wave": (lambda p: 1.0 + np.sin(40.0 * p[:, 0]), 1600.0),
+    "narrow": (lambda p: np.exp(-0.5 * ((p[:, 0] - 0.3137) / 1e-3) ** 2), 1e6),
+    "in single precision": (lambda p: (6.0 * p[:, 0] * p[:, 1]).astype(np.float32), 12.0),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_bound_is_that_of_the_second_derivative(name):
+    density, most = SMOOTH[name]
+    report = mb.approximation_report(density, degree=20, n_tokens=2, tol=0.5)
+    rounding = 2e-3 if name == "in single precision" else 5e-4
+    assert_allclose(report.bound, most / 160.0, rtol=rounding, atol=1e-12)
+    assert report.why_no_bound == ""
+    assert report.sup_error <= report.bound * (1.0 + rounding) + 1e-12
+    assert report.suggested_degree == pytest.approx(max(1.0, most / 4.0), rel=1e-3, abs=1.0)
+
+
+UNSMOOTH = {
+    "alpha of 1.5": (dirichlet(1.5, 3.0), [0.0, 1.0]),
+    "alpha of 2.5": (dirichlet(4.0, 2.5), [1.0, 0.0]),
+    "alpha of 2.9": (dirichlet(2.9, 3.0), [0.0, 1.0]),
+    "kink": (lambda p: np.abs(p[:, 0] - 0.3137), [0.314, 0.686]),
+    "slight kink": (
+        lambda p: 6 * p[:, 0] * p[:, 1] + 0.05 * np.abs(p[:, 0] - 0.7137),
+        [0.714, 0.286],
+    ),
+    "jump": (lambda p: (p[:, 0] > 0.3137) * 1.0, [0.314, 0.686]),
+    "singularity": (lambda p: np.abs(p[:, 0] - 0.31371) ** -0.3, [0.314, 0.686]),
+    "gap": (
+        lambda p: np.where(np.abs(p[:, 0] - 0.3137) < 2e-3, np.nan, 1.0),
+        None,
+    ),
+    "edge of three": (dirichlet(1.5, 3.0, 3.0), None),
+    "kink of three": (lambda p: np.abs(p[:, 0] - p[:, 1]), None),
+    "largest of four": (lambda p: p.max(axis=1), None),
+}
+
+
+@pytest.mark.parametrize("name", UNSMOOTH)
+def test_a_density_without_second_derivatives_has_no_bound(name):
+    density, where = UNSMOOTH[name]
+    n_tokens = {"three": 3, "four": 4}.get(name.split()[-1], 2)
+    report = mb.approximation_report(density, degree=9, n_tokens=n_tokens, tol=0.1)
+    assert (report.bound, report.suggested_degree) == (np.inf, None)
+    assert report.why_no_bound[:40] in repr(report)
+    assert f"near {'[' if where is None else where}" in report.why_no_bound
+
+
+def test_a_density_that_is_infinite_on_the_lattice_is_refused():
+    with pytest.raises(ValueError, match="finite and >= 0"):
+        mb.approximation_report(
+            lambda p: np.where(p[:, 0] > 0.0, 1.0, np.inf), degree=5, n_tokens=2
+        )
+
+
+@pytest.mark.parametrize("v", [2, 3, 5])
+def test_the_error_of_a_quadratic_form(v):
+    """B_n of p'Qp is p'Qp + (sum_i Q_ii p_i - p'Qp) / n, and its Hessian is 2 Q everywhere."""
+    rng = np.random.default_rng(v)
+    root = rng.normal(size=(v, v))
+    form = root @ root.T
+    found = mb.approximation_report(
+        lambda p: np.einsum("ni,ij,nj->n", p, form, p), degree=8, n_tokens=v
+    )
+    p = rng.dirichlet(np.full(v, 0.8), 200_000)
+    error = np.abs(p @ np.diag(form) - np.einsum("ni,ij,nj->n", p, form, p)).max() / 8
+    assert error * (1.0 - 1e-9) <= found.sup_error < 1.01 * error
+    centre = np.eye(v) - 1.0 / v
+    most = np.abs(np.linalg.eigvalsh(2.0 * centre @ form @ centre)).max()
+    assert_allclose(found.bound, most * (1.0 - 1.0 / v) / 16.0, rtol=1e-5)
+    assert found.sup_error <= found.bound * (1.0 + 1e-5)
+
+
+@pytest.mark.parametrize("concentration", [4.0, 40.0, 4e3, 4e5])
+def test_the_largest_error_is_found_between_the_points_of_a_grid(concentration):
+    alpha = concentration * np.array([0.7137, 0.2863]) + 3.0
+    density = dirichlet(*alpha)
+    found = mb.approximation_report(density, degree=30, n_tokens=2)
+    mode, width = (alpha[0] - 1.0) / (alpha.sum() - 2.0), 0.5 / np.sqrt(alpha.sum())
+    near = mode + width * np.linspace(-8.0, 8.0, 4001)
+    x = np.concatenate([np.linspace(1e-9, 1.0 - 1e-9, 4001), near[(near > 0.0) & (near < 1.0)]])
+    k = np.arange(31)
+    weights = stats.binom.pmf(k, 30, x[:, np.newaxis])
+    error = weights @ density(np.column_stack([k, 30 - k]) / 30) - density(
+        np.column_stack([x, 1.0 - x])
+    )
+    assert_allclose(found.sup_error, np.abs(error).max(), rtol=1e-5)
+    assert found.sup_error <= found.bound
+
+
+def test_a_peak_over_three_tokens_is_climbed():
+    alpha = [300.0, 300.0, 400.0]
+    found = mb.approximation_report(dirichlet(*alpha), degree=8, n_tokens=3)
+    mode = (np.array(alpha) - 1.0) / 997.0
+    k = lattice(8, 3)
+    raw = stats.multinomial.pmf(k, 8, mode) @ dirichlet(*alpha)(k / 8)
+    at_mode = abs(raw - dirichlet(*alpha)(mode[np.newaxis])[0])
+    assert at_mode * (1.0 - 1e-9) <= found.sup_error < 1.0001 * at_mode
+    assert found.sup_error <= found.bound
 
 
 @pytest.mark.parametrize("v", [2, 3, 5])
