@@ -96,7 +96,8 @@ def curvature(density: Density, n_tokens: int) -> tuple[float, str]:
     best = [np.argsort(-each, kind="stable")[:STARTS] for each in (bends, unlike)]
     at = rows[np.unique(np.concatenate(best))]
     scale = float(np.max(evaluated(density, rows, finite=False), initial=0.0))
-    rounding = NOISE * np.finfo(np.asarray(density(rows[:1])).dtype.type(0.5).dtype).eps * scale
+    dtype = np.asarray(density(rows[:1])).dtype
+    rounding = NOISE * scale * float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
     largest = float(bends.max())
     grown = 1.0
     for _ in range(LEVELS):

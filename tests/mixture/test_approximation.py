@@ -132,6 +132,7 @@ UNSMOOTH = {
         [0.714, 0.286],
     ),
     "jump": (lambda p: (p[:, 0] > 0.3137) * 1.0, [0.314, 0.686]),
+    "jump of whole numbers": (lambda p: (p[:, 0] > 0.3137) * 1, [0.314, 0.686]),
     "singularity": (lambda p: np.abs(p[:, 0] - 0.31371) ** -0.3, [0.314, 0.686]),
     "gap": (
         lambda p: np.where(np.abs(p[:, 0] - 0.3137) < 2e-3, np.nan, 1.0),
