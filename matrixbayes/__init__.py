@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         uncertainty_scaling_test,
     )
     from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
-    from .errors import ConvergenceWarning, NotFittedError
+    from .errors import ConvergenceWarning, MisfitWarning, NotFittedError
     from .estimator import DirichletMixtureEstimator, PriorSelection, select_prior
     from .huggingface import TokenPredictor, collect, preflight
     from .icl import (
@@ -68,6 +68,7 @@ _HOMES = {
     "LabelDesign": "icl",
     "LawFit": "icl",
     "LearningPath": "icl",
+    "MisfitWarning": "errors",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
     "PosteriorPath": "mixture",
@@ -133,6 +134,7 @@ __all__ = [
     "LabelDesign",
     "LawFit",
     "LearningPath",
+    "MisfitWarning",
     "NextTokenRows",
     "NotFittedError",
     "PosteriorPath",

@@ -1,10 +1,21 @@
 """The warnings and errors of this package that Python has no word for."""
 
-__all__ = ["ArgumentError", "ConvergenceWarning", "NoSuchTokenError", "NotFittedError"]
+__all__ = [
+    "ArgumentError",
+    "ConvergenceWarning",
+    "MisfitWarning",
+    "NoSuchTokenError",
+    "NotFittedError",
+]
 
 
 class ConvergenceWarning(UserWarning):
     """A fit ended somewhere else than at an optimum; the message says why."""
+
+
+class MisfitWarning(UserWarning):
+    """A fit is at its optimum, and what it found does not describe the data; the message says how
+    it is seen and what to do.  No `ConvergenceWarning`: more passes do not mend it."""
 
 
 class NotFittedError(ValueError, AttributeError):

@@ -15,16 +15,17 @@ from .._base.arguments import generator_of, is_whole
 from .._base.numbers import exact_rows, plain
 from .._base.typing import Floats
 from .._base.weights import checked_weights, merged, present, weights_of
-from ..errors import ConvergenceWarning
+from ..errors import ConvergenceWarning, MisfitWarning
 from ..mixture import DirichletMixture
 from ..rows import NextTokenRows
 from ..rows.rows import Checked
 from .estimator import DirichletMixtureEstimator
 from .row_data import without_zeros
+from .shortcomings import clear_misfit
 
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 COLUMNS = ["n_components", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
-COLUMNS += ["log_evidence", "cv", "cv_se", "converged"]
+COLUMNS += ["log_evidence", "cv", "cv_se", "bits", "converged"]
 CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
 
 
@@ -40,7 +41,9 @@ class PriorSelection(display.Shown):
         For each: ``n_components``, ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``,
         ``icl`` (lower is better), ``log_evidence`` and ``cv`` (higher is better; None where they
         were not asked for, or could not be had), ``cv_se`` (its standard error over the folds),
-        ``converged``.
+        ``converged``; and of the fit's own ``check_`` (None where there is none) ``bits``, of a
+        token at 20 draws from a row or as many as there are, and ``check``, "ok" or what speaks
+        against the fit.
     criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
     best_ : DirichletMixtureEstimator
         The best by the criterion, of those that have converged if any has: at a cap on
@@ -71,8 +74,15 @@ class PriorSelection(display.Shown):
         title = f"PriorSelection: {best} component(s) chosen by {by}"
         sizes = [entry["n_components"] for entry in self.table]
         at = sizes.index(best) if best in sizes else None
-        marks = ["" if entry["converged"] else "did not converge" for entry in self.table]
+        marks = [", ".join(_marks(entry)) for entry in self.table]
         return display.Table(title, names, cells, best=at, marks=marks)
+
+
+def _marks(entry: dict[str, Any]) -> list[str]:
+    """What is to be said beside a size."""
+    found = [] if entry["converged"] else ["did not converge"]
+    check = entry.get("check")
+    return found if check in (None, "ok", "too few rows") else [*found, str(check)]
 
 
 def select_prior(
@@ -169,6 +179,11 @@ def select_prior(
     for size, (_, reasons) in found.items():
         for reason in reasons:
             warnings.warn(f"n_components={size}: {reason}", ConvergenceWarning, stacklevel=2)
+    if any(entry[criterion] is not None for entry in table):
+        best = selection.best_
+        for reason in clear_misfit(best.check_):
+            words = f"n_components={best.n_components}: {reason}"
+            warnings.warn(words, MisfitWarning, stacklevel=2)
     return selection
 
 
@@ -227,7 +242,7 @@ def _entry(
     """A size's line of the table, and why it has no evidence if that was asked for."""
     deviance, n_parameters = -2.0 * fitted.log_likelihood_, fitted.n_parameters_
     bic = deviance + n_parameters * float(np.log(fitted.total_weight_))
-    entry = {
+    entry: dict[str, Any] = {
         "n_components": fitted.n_components,
         "log_likelihood": fitted.log_likelihood_,
         "n_parameters": n_parameters,
@@ -237,8 +252,14 @@ def _entry(
         "log_evidence": None,
         "cv": None,
         "cv_se": None,
+        "bits": None,
+        "check": None,
         "converged": fitted.converged_,
     }
+    if fitted.check_ is not None:
+        draws = fitted.check_.draws
+        entry["bits"] = float(fitted.check_.bits[min(2, len(draws) - 1)])
+        entry["check"] = fitted.check_.outcome
     why = ""
     if criterion == "log_evidence":
         try:
@@ -305,7 +326,11 @@ def _held_out(estimator: DirichletMixtureEstimator, rows: Any, held: Floats) -> 
     n_folds = len(held)
     means = np.empty(n_folds)
     for f in range(n_folds):
-        estimator.fit(rows, sample_weight=np.delete(held, f, axis=0).sum(axis=0))
+        reasons = estimator._fit(
+            rows, sample_weight=np.delete(held, f, axis=0).sum(axis=0), check=False
+        )
+        for reason in reasons:
+            warnings.warn(reason, ConvergenceWarning, stacklevel=2)
         means[f] = estimator.score(rows, sample_weight=held[f])
     shares = held.sum(axis=1) / held.sum()
     mean = float(shares @ means)

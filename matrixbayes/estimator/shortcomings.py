@@ -1,12 +1,28 @@
-"""What is wrong with a fit, in words: caps that bind, what the data do not identify."""
+"""What is wrong with a fit, in words.
+
+Contents
+    shortcomings, unidentified    caps that bind, what the data do not identify
+    misfit, clear_misfit          the mixture beside a few of its rows: bits per token of draws
+    mean_row                      of the data
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .._base.typing import Floats, Ids
+from ..mixture import DirichletMixture, FitCheck
+from ..mixture.drawn import BLOCK, Counts, Rows, Seen
+from ..mixture.fit_check import DRAWS, FREQUENCIES, compared
 from .count_data import CountData
 from .em import Fit
+from .row_data import RowData
 from .streams import Data, StreamData
+
+ROWS, SAMPLES = 100, 50  # that it looks at, of the data and of the prior
+MORE_ROWS = 300  # where the mean of all rows is not known
+CLEAR = 0.2  # bits a token lost to frequencies, of which a fit warns by itself
+SEED = 0  # whatever the fit's is: the same rows are asked each time
 
 
 def unidentified(data: Data) -> bool:
@@ -69,3 +85,56 @@ def _cause(data: Data) -> str:
         f"it has closed in on (nearly) equal rows ({distinct} of the {data.n_rows} rows are "
         "distinct)"
     )
+
+
+def misfit(prior: DirichletMixture, data: Data) -> tuple[FitCheck | None, Floats | None]:
+    """A prior beside a few of the rows that it was fitted to, and the mean of all of them where
+    they are in memory.  No check of rows that hold nothing.
+    """
+    rng = np.random.default_rng(SEED)
+    known = mean_row(data)
+    most = min(MORE_ROWS if known is None else ROWS, data.n_rows)
+    some = data.some(np.sort(rng.choice(data.n_rows, most, replace=False)))
+    weights = np.ones(some.n_rows) if some.weights is None else some.weights
+    seen, weights = seen_of(some, weights)
+    check = compared(prior, seen, weights, DRAWS, known, SAMPLES, rng) if len(seen) else None
+    return check, None if known is None else known[0]
+
+
+def clear_misfit(check: FitCheck | None) -> list[str]:
+    """The sentence of a loss to frequencies that is large and no chance, which a fit warns of."""
+    if check is None or FREQUENCIES not in check.fails or not check.loss.max() > CLEAR:
+        return []
+    return [check.warnings[0]]
+
+
+def seen_of(data: RowData | CountData, weights: Floats) -> tuple[Seen, Floats]:
+    """Data in memory as a check sees them, without rows that hold nothing."""
+    if isinstance(data, RowData):
+        numbers: Ids = np.arange(data.n_rows)
+        return Rows(data.log_probs, "log_probs", numbers, None, data.n_tokens), weights
+    indptr, indices, values = data.rows.sparse()
+    there = np.diff(indptr) > 0
+    kept = np.concatenate([[0], indptr[1:][there]])  # an empty row ends where the one before does
+    return Counts(kept, indices, values, data.n_tokens), weights[there]
+
+
+def mean_row(data: Data) -> tuple[Floats, float] | None:
+    """The mean of all rows, or of the proportions of counts, and their weight; None of rows that
+    are not in memory or hold nothing.
+    """
+    if isinstance(data, StreamData):
+        return None
+    weights = np.ones(data.n_rows) if data.weights is None else data.weights
+    if isinstance(data, CountData):
+        seen, weights = seen_of(data, weights)
+        assert isinstance(seen, Counts)
+        return (seen.mean(weights), float(weights.sum())) if len(seen) else None
+    total, size = np.zeros(data.n_tokens), max(1, BLOCK // data.n_tokens)
+    for start in range(0, data.n_rows, size):
+        probs = np.exp(data.log_probs[start : start + size])
+        if data.weights is None:
+            total += probs.sum(axis=0, dtype=np.float64)
+        else:
+            total += data.weights[start : start + size] @ probs
+    return total / data.total_weight, data.total_weight

@@ -22,7 +22,7 @@ from .drawn import LEAST_LOG, Draws, summed
 
 BITS = 1.0 / np.log(2.0)
 WORK = 1 << 22  # numbers that one piece of work holds
-GRID = np.log(10.0) * np.linspace(-2.0, 8.0, 16)  # of ln A, before it is refined
+GRID = np.log(10.0) * np.linspace(-2.0, 8.0, 11)  # of ln A, before it is refined
 
 
 class Prior(Protocol):
@@ -135,11 +135,16 @@ def smoothed(
         return float(mass @ gains) - total * float(_core.lgamma_difference(a, float(n)))
 
     grid = GRID
-    for _ in range(6):
-        best = int(np.argmax([score(x) for x in grid]))
-        low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-        grid = np.linspace(low, high, 7)
-    a = float(np.exp(grid[3]))
+    for finer in range(4):
+        scores = [score(x) for x in grid]
+        best = min(max(int(np.argmax(scores)), 1), len(grid) - 2)
+        if finer < 3:
+            grid = np.linspace(grid[best - 1], grid[best + 1], 7)
+    # the top of a parabola through three points
+    low, top, high = scores[best - 1 : best + 2]
+    bend = low - 2.0 * top + high
+    shift = 0.5 * (low - high) / bend if bend < 0.0 else 0.0
+    a = float(np.exp(grid[best] + min(max(shift, -1.0), 1.0) * (grid[1] - grid[0])))
     gains = _core.lgamma_difference(a * means, count.astype(np.float64))
     found = summed(place, gains, len(weights)) - float(_core.lgamma_difference(a, float(n)))
     return found, a

@@ -74,7 +74,12 @@ class Rows:
             first, last = int(numbers[0]), int(numbers[-1]) + 1
             whole = last - first == len(numbers)
             block = self.array[first:last] if whole else taken(self.array, numbers)
-            found = columns_in(as_log_probs(block, self.kind)[0], self.columns)
+            try:
+                found = columns_in(as_log_probs(block, self.kind)[0], self.columns)
+            except ValueError as error:
+                if first == 0:
+                    raise
+                raise ValueError(f"in the rows from {first} on: {error}") from error
             logs = np.maximum(found, LEAST_LOG, dtype=np.float64)
             yield cut, np.exp(logs), logs
 
@@ -131,6 +136,12 @@ class Counts:
     def totals(self) -> Floats:
         """Sum of each row."""
         found: Floats = summed(self._row, self.data, len(self))
+        return found
+
+    def mean(self, weights: Floats) -> Floats:
+        """The mean of the rows' proportions."""
+        values = weights[self._row] * self._shares
+        found: Floats = summed(self.indices, values, self.n_tokens) / weights.sum()
         return found
 
     @cached_property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDS = 10  # of rows whose frequencies are those of all others
 UNSEEN = 1e-6  # what frequencies leave to tokens that they do not know
+DRAWS = (1, 5, 20, 100)
 QUANTILES = (0.1, 0.5, 0.9)
 
 # When a fit fails.  All of it is to be so: few rows, small losses and chance are no reason.
@@ -111,6 +112,17 @@ class FitCheck(display.Shown):
     prior_largest: Floats
     row_weights: Floats
     tokens: tuple[str, ...] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FitCheck):
+            return NotImplemented
+        mine, theirs = vars(self), vars(other)
+        return all(
+            np.array_equal(value, theirs[name], equal_nan=name == "smoothing_concentration")
+            for name, value in mine.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     # -- numbers ------------------------------------------------------------------------
 
@@ -201,21 +213,28 @@ class FitCheck(display.Shown):
         return tuple(said)
 
     @property
+    def outcome(self) -> str:
+        """What the check found, in a few words: "ok", or what speaks against the fit."""
+        if self.n_rows < LEAST_ROWS:
+            return "too few rows"
+        lost = [name for name in self.fails if name != "entropies"]
+        reasons = [f"loses to {' and '.join(lost)}"] if lost else []
+        reasons += ["draws have other entropies"] if "entropies" in self.fails else []
+        return ", ".join(reasons) or "ok"
+
+    @property
     def verdict(self) -> str:
         """What the check found, in a sentence."""
         i = len(self.draws) // 2
         measured = (
-            f"{self.bits[i]:.2f} bits a token of {_draws(self.draws[i])}, frequencies "
+            f"{self.bits[i]:.2f} bits a token at {_draws(self.draws[i])}, frequencies "
             f"{self.frequencies[i]:.2f}, floor {self.floor[i]:.2f}"
         )
         if self.n_rows < LEAST_ROWS:
-            return f"too few rows to judge ({self.n_rows} of {LEAST_ROWS}): {measured}"
+            return f"{self.outcome} to judge ({self.n_rows} of {LEAST_ROWS}): {measured}"
         if self.passed:
             return f"describes its rows: {measured}"
-        lost = [name for name in self.fails if name != "entropies"]
-        reasons = [f"loses to {' and '.join(lost)}"] if lost else []
-        reasons += ["draws have other entropies"] if "entropies" in self.fails else []
-        return f"does not describe its rows, {', '.join(reasons)}: {measured}"
+        return f"does not describe its rows, {self.outcome}: {measured}"
 
     def _table(self) -> display.Table:
         n = len(self.draws)
@@ -264,7 +283,7 @@ def check_prior(
     rows: Any,
     *,
     kind: str | None = None,
-    draws: Sequence[int] = (1, 5, 20, 100),
+    draws: Sequence[int] = DRAWS,
     sample_weight: ArrayLike | None = None,
     reference: ArrayLike | None = None,
     n_samples: int = 500,
@@ -331,32 +350,50 @@ def check_prior(
     if not sizes:
         raise ValueError("draws is empty; give at least one number of draws, such as 20")
     generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
-    n_tokens, names = int(prior.n_tokens), prior.tokens
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
-    seen, kept = seen_of(rows, kind, numbers, n_tokens, names)
+    seen, kept = seen_of(rows, kind, numbers, int(prior.n_tokens), prior.tokens)
+    known = None
+    if reference is not None:
+        known = reals(reference, "reference", (seen.n_tokens,)), np.inf
     weights = weights[np.isin(numbers, kept)]
+    return compared(prior, seen, weights, sizes, known, n_samples, generator)
+
+
+def compared(
+    prior: Prior,
+    seen: Seen,
+    weights: Floats,
+    sizes: tuple[int, ...],
+    known: tuple[Floats, float] | None,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> FitCheck:
+    """A prior and rows of some weights; `known` are the mean of rows that these are among and
+    their weight, infinite where these are others.
+    """
     if not len(seen):
         raise ValueError("there are no rows to check with, or all of them are empty")
     mean = np.asarray(prior.mean())
     fold = np.arange(len(seen)) % min(FOLDS, len(seen))
-    entropy, largest, cross, sums, draw = seen.look(
-        logarithms(mean), fold, weights, sizes[-1], generator
-    )
-    mean_row = sums.sum(axis=0) / weights.sum()
-    known = None if reference is None else reals(reference, "reference", (n_tokens,))
-    if known is None or np.allclose(known, mean_row, rtol=1e-9, atol=1e-12):
-        others = sums.sum(axis=0) - sums if len(sums) > 1 else sums
+    log_mean = logarithms(mean)
+    entropy, largest, cross, sums, draw = seen.look(log_mean, fold, weights, sizes[-1], rng)
+    mean_row, weight = sums.sum(axis=0) / weights.sum(), float(weights.sum())
+    m, total = (mean_row, weight) if known is None else known
+    if np.allclose(m, mean_row, rtol=1e-9, atol=1e-12):
+        total = weight
+    if np.isfinite(total) and len(sums) > 1:
+        others = np.maximum(m * total - sums, 0.0)
     else:
-        others, fold = known[np.newaxis], np.zeros_like(fold)
+        others, fold = m[np.newaxis], np.zeros_like(fold)
     log_others = logarithms(_some_for_all(others, seen))
     lines = Lines(entropy, cross, seen.cross_entropy(log_others, fold), log_others, fold)
     curves = [curves_at(n, prior, draw, weights, lines) for n in sizes if (draw.lengths >= n).any()]
     totals = None if isinstance(seen, Rows) else seen.totals
-    samples = random_rows(prior, n_samples, totals, generator)
+    samples = random_rows(prior, n_samples, totals, rng)
     return FitCheck(
         n_rows=len(seen),
-        n_tokens=n_tokens,
-        kind="counts" if kind == "counts" and not hasattr(rows, "log_probs") else "rows",
+        n_tokens=seen.n_tokens,
+        kind="rows" if totals is None else "counts",
         draws=sizes[: len(curves)],
         **{name: np.array([curve[name] for curve in curves]) for name in curves[0]},
         mean_row=mean_row,
@@ -366,7 +403,7 @@ def check_prior(
         row_largest=largest,
         prior_largest=samples[1],
         row_weights=weights,
-        tokens=names,
+        tokens=prior.tokens,
     )
 
 
