@@ -1,8 +1,17 @@
-"""The frame of a study's page: a document that loads nothing."""
+"""The frame of a study's page: a document that loads nothing.
+
+Contents
+    page                         a whole document
+    paragraph, listed, table     its parts, of plain text
+"""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from typing import Any
+
+from .._base.display import table_html
 
 # The policy lets a browser fetch nothing at all; styles and pictures are inside.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -29,6 +38,7 @@ figure { margin: 1.4rem 0; }
 figure img { display: block; width: auto; max-width: 100%; height: auto; background: #fff;
      padding: .6rem; border: 1px solid var(--line); border-radius: 6px; }
 figcaption { max-width: 46rem; color: var(--soft); font-size: .93rem; margin-top: .5rem; }
+p.verdict { font-size: 1.15rem; font-weight: 600; }
 .wide { overflow-x: auto; margin: 1rem 0; font-size: .93rem; }
 pre { background: var(--tint); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto;
      font-size: .9rem; line-height: 1.45; }
@@ -40,6 +50,22 @@ pre { background: var(--tint); padding: .9rem 1.1rem; border-radius: 6px; overfl
   h2 { break-after: avoid; }
   .wide { overflow: visible; font-size: .78rem; } }
 """
+
+
+def paragraph(text: str, *, kind: str = "") -> str:
+    """Plain text as a paragraph."""
+    start = f'<p class="{kind}">' if kind else "<p>"
+    return f"{start}{html.escape(text)}</p>"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Plain texts as a list."""
+    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+
+
+def table(*args: Any, **kwargs: Any) -> str:
+    """A table of all rows, which scrolls where it is wide."""
+    return f'<div class="wide">{table_html(*args, max_rows=None, **kwargs)}</div>'
 
 
 def page(title: str, body: str) -> str:

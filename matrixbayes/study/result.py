@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.display import percent, show
+from .incontext import learner
 from .shots import Divergence, ShotStudy, aligned
 
 if TYPE_CHECKING:
+    from ..diagnostics.card import ScoreCard
     from ..elicitation import ElicitationReport
     from ..estimator import PriorSelection
     from ..mixture import DirichletMixture
     from ..rows import NextTokenRows
+    from .verdict import Verdict
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +48,10 @@ class StudyResult:
         The prior that the model was trained on, where it is known.
     shots
         What demonstrations do, where there are any.
+    card
+        The score card: five tests of whether it is Bayesian, where they could be made.
+    verdict
+        What may be said, in a sentence, and what not.
     settings
         How the study was made; JSON can hold it.
     notes
@@ -58,13 +65,16 @@ class StudyResult:
     elicitation: ElicitationReport | None = None
     truth: DirichletMixture | None = None
     shots: ShotStudy | None = None
+    card: ScoreCard | None = None
+    verdict: Verdict | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def elicited(self) -> DirichletMixture | None:
-        """The elicited prior."""
-        return None if self.elicitation is None else self.elicitation.prior
+        """The elicited prior, where it is one of exchangeable answers."""
+        found = self.elicitation
+        return found.prior if found is not None and set(found.priors) == {"iid"} else None
 
     def __repr__(self) -> str:
         return summary(self)
@@ -85,7 +95,8 @@ def summary(result: StudyResult) -> str:
     """
     n, width = result.rows.log_probs.shape
     sizes = result.settings.get("components", [])
-    lines = [
+    lines = [] if result.verdict is None else [result.verdict.sentence, ""]
+    lines += [
         f"model       {show(result.model, width=70)}",
         f"rows        {n} prompts, {width} columns",
         f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}",
@@ -102,8 +113,12 @@ def summary(result: StudyResult) -> str:
     recovery = recovery_line(result)
     if recovery:
         lines.append(f"elicited against true: {recovery}")
+    if result.elicitation is not None and result.elicited is None:
+        lines.append(f"elicited from predictions in context: {learner(result.elicitation)}")
     if result.shots is not None:
         lines += [f"{d.name}: {bits_line(d)}" for d in result.shots.divergences]
+    if result.card is not None:
+        lines.append(f"score card: {result.card.verdict}")
     lines += [f"warning: {show(note, width=300)}" for note in result.notes]
     return "\n".join(lines)
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.display import number, percent, show, table_html
+from .._base.display import number, percent, show
 from ..rows.kl import divergences
+from .page import listed, paragraph, table
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
+from .verdict_sections import context_part, verdict_part
 
 if TYPE_CHECKING:
     from ..mixture import DirichletMixture
@@ -30,6 +32,7 @@ def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
     """The sections of the page, in their order."""
     figures = {picture.name: _figure(picture) for picture in pictures}
     parts = [
+        ("The verdict", verdict_part(result)),
         ("In short", _short(result)),
         ("What the model was asked", _rows_part(result)),
         ("How many kinds of row", _choice_part(result, figures)),
@@ -37,23 +40,12 @@ def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
     ]
     if result.shots is not None:
         parts.append(("What demonstrations do", _shots_part(result, figures)))
+        parts.append(("Does it learn as Bayes would?", context_part(result)))
     if result.truth is not None:
         parts.append(("Beside the truth", _truth_part(result, figures)))
     parts.append(("Warnings", _notes_part(result)))
     parts.append(("How this was made", _method_part(result)))
     return [f"<section>\n<h2>{html.escape(name)}</h2>\n{body}\n</section>" for name, body in parts]
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>"
-
-
-def _list(items: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _table(*args: Any, **kwargs: Any) -> str:
-    return f'<div class="wide">{table_html(*args, max_rows=None, **kwargs)}</div>'
 
 
 def _figure(picture: Picture) -> str:
@@ -79,7 +71,7 @@ def _short(result: StudyResult) -> str:
         n = len(result.notes)
         items.append(f"There {'is a warning' if n == 1 else f'are {n} warnings'} below.")
     meaning = "KL(p || q): bits per token lost when q stands in for p; 0 where the two agree."
-    return _list(items) + (_paragraph(meaning) if result.shots is not None else "")
+    return listed(items) + (paragraph(meaning) if result.shots is not None else "")
 
 
 def _rows_part(result: StudyResult) -> str:
@@ -95,9 +87,9 @@ def _rows_part(result: StudyResult) -> str:
             " Each prompt is a fresh sequence: an urn is drawn from the prior that the model was "
             "trained on, and words are drawn from the urn."
         )
-    parts = [_paragraph(asked)]
+    parts = [paragraph(asked)]
     if settings.get("vocab"):
-        parts.append(_paragraph(_answers(settings["vocab"], settings.get("other"))))
+        parts.append(paragraph(_answers(settings["vocab"], settings.get("other"))))
     names = [str(j) for j in range(rows.n_tokens)] if rows.tokens is None else rows.tokens
     mean = _mean_row(rows)
     cells = []
@@ -105,7 +97,7 @@ def _rows_part(result: StudyResult) -> str:
         low, high = np.quantile(np.exp(rows.log_probs[:, j].astype(np.float64)), [0.05, 0.95])
         cells.append([show(names[j]), percent(mean[j]), percent(low), percent(high)])
     columns = ["token", "mean", "5% quantile", "95% quantile"]
-    parts.append(_table(columns, cells, caption="The most probable tokens over all rows"))
+    parts.append(table(columns, cells, caption="The most probable tokens over all rows"))
     return "".join(parts)
 
 
@@ -139,18 +131,18 @@ def _choice_part(result: StudyResult, figures: dict[str, str]) -> str:
         ("bic", "BIC"),
         ("converged", "converged"),
     ]
-    table = list(result.selection.table)
-    keys = [(key, name) for key, name in keys if key in table[0]]
-    rows = [[entry[key] for key, _ in keys] for entry in table]
-    best = [entry["n_components"] for entry in table].index(result.prior.n_components)
+    fits = list(result.selection.table)
+    keys = [(key, name) for key, name in keys if key in fits[0]]
+    rows = [[entry[key] for key, _ in keys] for entry in fits]
+    best = [entry["n_components"] for entry in fits].index(result.prior.n_components)
     caption = "Fits of every K tried; the chosen one is bold"
     return (
-        _paragraph(
+        paragraph(
             "A prior over rows is a mixture of K Dirichlet distributions. A larger K always fits a "
             "little better; BIC charges for every parameter, and the lowest BIC is chosen."
         )
         + figures.get("criterion", "")
-        + _table([name for _, name in keys], rows, caption=caption, bold=best)
+        + table([name for _, name in keys], rows, caption=caption, bold=best)
     )
 
 
@@ -158,7 +150,7 @@ def _prior_part(result: StudyResult, figures: dict[str, str]) -> str:
     """The fitted prior."""
     return (
         figures.get("components", "")
-        + _table(*_components_table(result.prior), caption="The fitted prior")
+        + table(*_components_table(result.prior), caption="The fitted prior")
         + figures.get("ternary", "")
     )
 
@@ -197,14 +189,14 @@ def _shots_part(result: StudyResult, figures: dict[str, str]) -> str:
     many = "" if shots.n_sequences == 1 else f", mean ± standard error over {shots.n_sequences}"
     sequences = "one sequence" if shots.n_sequences == 1 else f"{shots.n_sequences} sequences"
     return (
-        _paragraph(
+        paragraph(
             f"{sequences.capitalize()} of demonstrations were followed. After each demonstration "
             "the prior is updated by Bayes' rule, and the model is asked for its own prediction. "
             "If the model does Bayesian inference under this prior, the two agree at every shot."
         )
         + figures.get("concentration", "")
         + figures.get("divergence", "")
-        + _table(names, cells, caption=f"Divergence in bits per token{many}")
+        + table(names, cells, caption=f"Divergence in bits per token{many}")
     )
 
 
@@ -231,7 +223,7 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
         else:
             n = mixture.n_components
             caption = f"{name.capitalize()}: {n} components, so not paired with the true ones"
-            tables.append(_table(*_components_table(mixture), caption=caption))
+            tables.append(table(*_components_table(mixture), caption=caption))
     for k in range(truth.n_components):
         cells = []
         for name, mixture in priors.items():
@@ -240,7 +232,7 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
             cells.append([name, f"{mixture.weights[k]:.3f}", f"{alpha.sum():.4g}", *of_tokens])
         names = [show(token) for token in (truth.tokens or ())[:MOST_TOKENS]]
         caption = f"Component {k} of the true prior: weight, concentration A, and alpha by token"
-        tables.append(_table(["prior", "weight", "A", *names], cells, caption=caption))
+        tables.append(table(["prior", "weight", "A", *names], cells, caption=caption))
     found = result.elicitation
     if found is not None:
         text += (
@@ -248,7 +240,7 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
             f"{number(found.mean_kl_bits)} bits on average; a constant prediction misses them by "
             f"{number(found.baseline_kl_bits)} bits."
         )
-    return _paragraph(text) + "".join(tables) + figures.get("truth", "") + _exact_table(result)
+    return paragraph(text) + "".join(tables) + figures.get("truth", "") + _exact_table(result)
 
 
 def _exact_table(result: StudyResult) -> str:
@@ -269,10 +261,10 @@ def _exact_table(result: StudyResult) -> str:
         seen = show(names[shots.path.demonstrations[t - 1]]) if t else "(nothing)"
         pairs = [percent(p[t, j]) for j in chosen for p in (model, exact)]
         cells.append([t, seen, *pairs, f"{kl[t]:.5f}"])
-    return _paragraph(
+    return paragraph(
         "The model never saw these probabilities; it learned from drawn words alone. Its "
         "prediction and that of exact Bayes under the true prior, along the first sequence:"
-    ) + _table(
+    ) + table(
         [*columns, "KL(exact || model), bits"],
         cells,
         caption="The model's predictive beside exact Bayes",
@@ -282,8 +274,8 @@ def _exact_table(result: StudyResult) -> str:
 def _notes_part(result: StudyResult) -> str:
     """What the reader must not overlook."""
     if not result.notes:
-        return _paragraph("None.")
-    return _list([show(note, width=600) for note in result.notes])
+        return paragraph("None.")
+    return listed([show(note, width=600) for note in result.notes])
 
 
 def _method_part(result: StudyResult) -> str:
@@ -305,10 +297,10 @@ def _method_part(result: StudyResult) -> str:
         "prior.posterior(counts).predictive()"
     )
     return (
-        _table(["what", "value"], cells)
-        + _paragraph("The files beside this page hold the rows and the priors. In Python:")
+        table(["what", "value"], cells)
+        + paragraph("The files beside this page hold the rows and the priors. In Python:")
         + f"<pre><code>{html.escape(code)}</code></pre>"
-        + _paragraph(
+        + paragraph(
             "Logarithms are natural unless bits are named. KL(p || q) is the expected number of "
             "bits per token lost when q describes draws from p. The concentration A of a component "
             "counts how many demonstrations it weighs as much as. After Dalal & Misra (2024)."

@@ -2,6 +2,9 @@
 
 Contents
     follow                  posterior paths beside the model's own predictions, over sequences
+    compare                 the same, where those predictions are known
+    among                   a prior given that one of some columns comes
+    log_predictions         what a prior predicts along a sequence
     ShotStudy, Divergence   what that finds
     match_components        which components of two mixtures correspond
     aligned                 one mixture with its components in the order of another
@@ -11,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._base.typing import Floats
 from ..rows.kl import divergences
-from .texts import Collect, Encode, Shots, predictions_along
+from .texts import Collect, Encode, Shots, answers_alone, predictions_along
+from .verdict import constant_kl
 
 if TYPE_CHECKING:
+    from ..elicitation import ElicitationReport
     from ..mixture import DirichletMixture, PosteriorPath
     from ..rows import NextTokenRows
 
@@ -88,28 +93,85 @@ def follow(
     truth
         The prior of exact Bayes, where it is known.
     """
-    from ..mixture import posterior_path
+    return compare(shots, predictions_along(collect, encode, shots), priors, truth)
 
-    own = predictions_along(collect, encode, shots)
-    names = [f"KL(model || {name}'s predictive)" for name in priors]
-    names += ["KL(exact Bayes || model)"] if truth is not None else []
-    values: dict[str, list[Floats]] = {name: [] for name in names}
-    for sequence, rows in zip(shots, own, strict=True):
-        log_model = rows.log_probs.astype(np.float64)
-        for name, mixture in zip(names, priors.values(), strict=False):
-            path = posterior_path(mixture, sequence.answers)
-            values[name].append(divergences(log_model, path.predictive("log_probs")) / np.log(2.0))
-        if truth is not None:
-            exact = posterior_path(truth, sequence.answers).predictive("log_probs")
-            values[names[-1]].append(divergences(exact, log_model) / np.log(2.0))
+
+def compare(
+    shots: Sequence[Shots],
+    own: Sequence[NextTokenRows],
+    priors: Mapping[str, DirichletMixture | ElicitationReport],
+    truth: DirichletMixture | None,
+) -> ShotStudy:
+    """`follow`, where the model's own rows are known.
+
+    Everything is given that one of the answers comes next: of the model's rows by their sum, of a
+    Dirichlet mixture exactly, as alphas of a part of the columns are those of that part's shares.
+    A report of `elicit_prior` is judged by its predictions.
+    """
+    from ..mixture import posterior_path
+    from ..rows import NextTokenRows
+
+    alone = [answers_alone(rows) for rows in own]
+    tokens = alone[0][1]
+    judged = {
+        name: prior if hasattr(prior, "predict") else among(prior, tokens)
+        for name, prior in priors.items()
+    }
+    values: dict[str, list[Floats]] = {f"KL(model || {name}'s predictive)": [] for name in priors}
+    exact = None if truth is None else "KL(exact Bayes || model)"
+    if exact is not None:
+        values[exact] = []
+    for sequence, (log_model, _, _) in zip(shots, alone, strict=True):
+        for name, prior in zip(values, judged.values(), strict=False):
+            found = log_predictions(prior, sequence.answers)
+            values[name].append(divergences(log_model, found) / np.log(2.0))
+        if truth is not None and exact is not None:
+            known = log_predictions(truth, sequence.answers)
+            values[exact].append(divergences(known, log_model) / np.log(2.0))
+    columns = [[tokens.index(name) for name in sequence.answers] for sequence in shots]
+    constant, _ = constant_kl(columns, [rows for rows, _, _ in alone])
+    values["KL(model || a constant prediction)"] = constant
     first = shots[0].answers
+    detailed: list[Any] = [prior for prior in judged.values() if not hasattr(prior, "predict")]
     return ShotStudy(
-        path=posterior_path(list(priors.values())[-1], first),
-        rows=own[0],
+        path=posterior_path(detailed[-1], first),
+        rows=NextTokenRows(alone[0][0], tokens=tokens),
         exact=None if truth is None else posterior_path(truth, first).predictive(),
         divergences=tuple(_average(name, value) for name, value in values.items()),
         n_sequences=len(shots),
     )
+
+
+def among(prior: DirichletMixture, tokens: Sequence[str]) -> DirichletMixture:
+    """A prior over some columns, given that one of them comes.
+
+    Examples
+    --------
+    >>> from matrixbayes.mixture import DirichletMixture
+    >>> among(DirichletMixture([1.0], [[1.0, 2.0, 3.0]], tokens="abc"), ("c", "a")).alpha
+    array([[3., 1.]])
+    """
+    from ..mixture import DirichletMixture
+
+    if prior.tokens is None or tuple(prior.tokens) == tuple(tokens):
+        return prior
+    column = {name: j for j, name in enumerate(prior.tokens)}
+    alpha = np.asarray(prior.alpha)[:, [column[name] for name in tokens]]
+    return DirichletMixture(prior.weights, alpha, tokens=tuple(tokens))
+
+
+def log_predictions(prior: Any, answers: Sequence[str]) -> Floats:
+    """Log-probabilities (S + 1, V) of a prior, or of an elicited one, along a sequence."""
+    from ..mixture import posterior_path
+
+    found: Floats
+    if not hasattr(prior, "predict"):
+        found = posterior_path(prior, answers).predictive("log_probs")
+        return found
+    column = {name: j for j, name in enumerate(prior.tokens)}
+    shown = [column[name] for name in answers]
+    found = np.log(prior.predict([shown[:t] for t in range(len(shown) + 1)]))
+    return found
 
 
 def _average(name: str, values: Sequence[Floats]) -> Divergence:

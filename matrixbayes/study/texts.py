@@ -139,12 +139,14 @@ def answers_alone(rows: NextTokenRows) -> tuple[Floats, tuple[str, ...], Floats]
     log_probs : ndarray of shape (N, V)
     tokens : tuple of V names
     other : ndarray of shape (N,)
-        The probability of the column ``<other>``; zeros without one.
+        The probability of the column ``<other>``, or on average what `collect` left out.
     """
     log_probs = rows.log_probs.astype(np.float64)
     tokens = rows.tokens or tuple(map(str, range(rows.n_tokens)))
     if tokens[-1] != OTHER:
-        return log_probs, tokens, np.zeros(len(log_probs))
+        rest = rows.meta.get("rest") or {}
+        gone = float(rest["mean"]) if rest.get("dropped") else 0.0
+        return log_probs, tokens, np.full(len(log_probs), gone)
     answers = log_probs[:, :-1]
     total = np.logaddexp.reduce(answers, axis=1, keepdims=True)
     return answers - total, tokens[:-1], np.exp(log_probs[:, -1])

@@ -31,6 +31,7 @@ from matrixbayes.study.shots import (
     follow,
     match_components,
 )
+from matrixbayes.study.task import HISTORY, Task
 from matrixbayes.study.texts import Shots, encoder, predictions_along
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
@@ -173,7 +174,7 @@ def test_divergences_are_in_bits_and_the_right_way_round() -> None:
     found = follow(
         collect, lambda text: [0, *map(ord, text)], shots, {"fitted prior": prior}, prior
     )
-    one, other = found.divergences
+    one, other, constant = found.divergences
     assert one.name == "KL(model || fitted prior's predictive)"
     assert other.name == "KL(exact Bayes || model)"
     at_zero = 0.75 * np.log2(1.5) + 0.25 * np.log2(0.5)
@@ -183,12 +184,14 @@ def test_divergences_are_in_bits_and_the_right_way_round() -> None:
     np.testing.assert_allclose(one.stderr, [0.0, abs(after_a - after_b) / 2], atol=1e-12)
     exact_zero = 0.5 * np.log2(0.5 / 0.75) + 0.5 * np.log2(0.5 / 0.25)
     np.testing.assert_allclose(other.mean[0], exact_zero, rtol=1e-12)
+    assert constant.name == "KL(model || a constant prediction)"
+    np.testing.assert_allclose(constant.mean, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.exact, [[0.5, 0.5], [2 / 3, 1 / 3]], rtol=1e-12)
 
 
 def test_one_pass_over_a_sequence_says_what_its_prompts_do() -> None:
     model, tokenizer = inputs.load_model(None)
-    task = study_module._Task(model, tokenizer, None, "keep", 0, None, None)
+    task = Task(model, tokenizer, None, "keep", 0, None, None)
     prompts = ("", "red", "red blue", "red blue red")
     sequence = Shots(prompts, ("red", "blue", "red"))
     (rows,) = predictions_along(task.collect, encoder(tokenizer), [sequence])
@@ -310,7 +313,7 @@ def test_the_model_is_close_to_exact_bayes(bundled) -> None:
     assert elicited < 0.004
     assert elicited < fitted
     exact = result.shots.exact
-    assert exact.shape == (study_module.HISTORY + 1, 8)
+    assert exact.shape == (HISTORY + 1, 8)
     assert np.abs(result.shots.rows.probs() - exact).max() < 0.1
 
 

@@ -1,0 +1,165 @@
+"""The part of a study that asks what demonstrations do.
+
+Contents
+    Context             demonstrations to follow, and the answers they are of
+    demonstrations_of   the user's, those of a design, or such as the model writes itself
+    in_context          the elicited prior, the divergences, the score card, what they say
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._base.display import show
+from .incontext import (
+    Answers,
+    answer_tokens,
+    elicited,
+    held_out,
+    learner,
+    open_prompt,
+    sample_shots,
+    tested,
+)
+from .shots import among, compare, log_predictions
+from .task import Task, as_shots, draw
+from .texts import Shots, answers_alone, encoder, predictions_along
+from .verdict import STILL, Findings, measured
+
+if TYPE_CHECKING:
+    from ..diagnostics.card import ScoreCard
+    from ..mixture import DirichletMixture
+    from ..rows import NextTokenRows
+
+# The design where the true prior is known.
+ELICIT_SEQUENCES = 80  # the prior is elicited from the rows after every draw of these
+SHOT_SEQUENCES = 100  # and judged on these, which it has not seen
+
+
+class Context(NamedTuple):
+    """Demonstrations to follow, and those to elicit from where they are others."""
+
+    shots: Sequence[Shots]
+    elicit: Sequence[Shots]
+    columns: Mapping[str, Sequence[str | int]] | None
+    answers: Answers | str
+    source: str
+    open: tuple[str, ...]
+
+
+def demonstrations_of(
+    task: Task,
+    rows: NextTokenRows,
+    prompts: Sequence[str],
+    shots: Sequence[Shots] | None,
+    designed: bool,
+    streams: Sequence[np.random.Generator],
+) -> Context:
+    """The user's sequences, those of a design, or such as the model writes itself."""
+    groups = rows.meta.get("groups")
+    encode = encoder(task.tokenizer)
+    if shots is not None or designed:
+        own = shots is None
+        if shots is None:
+            shots = [as_shots(words) for words in draw(task, SHOT_SEQUENCES, streams[1])]
+        fresh = draw(task, ELICIT_SEQUENCES, streams[2]) if own else []
+        answers = answer_tokens(shots, encode, groups or {})
+        source = "drawn from the true prior" if own else "given"
+        elicit = [as_shots(words) for words in fresh] if own else shots
+        inputs = ("what inputs tell it, as families of priors look at answers alone",)
+        return Context(
+            shots, elicit, task.vocab, answers, source, inputs * isinstance(answers, str)
+        )
+    number, columns = open_prompt(rows, groups)
+    names = tuple(rows.tokens[j] for j in columns) if rows.tokens else tuple(map(str, columns))
+    if groups is None:
+        ids = [int(j) for j in (columns if rows.token_ids is None else rows.token_ids[columns])]
+        groups = {name: [i] for name, i in zip(names, ids, strict=True)}
+    else:
+        groups = {name: groups[name] for name in names}
+    answers = Answers(names, tuple(own[0] for own in groups.values()), _ids(rows, number))
+    after = show(prompts[number], width=60)
+    source = f"written by the model after “{after}”"
+    try:
+        sampled = sample_shots(task.model, answers, streams[3])
+    except ValueError as error:
+        return Context((), (), None, str(error), source, (f"what it learns, as {error}",))
+    return Context(
+        sampled,
+        sampled,
+        groups,
+        answers,
+        source,
+        ("what it learns from demonstrations that it did not write, or after other prompts",),
+    )
+
+
+def _ids(rows: NextTokenRows, number: int) -> tuple[int, ...]:
+    """The token ids of a prompt."""
+    return tuple(int(i) for i in rows.context(number))
+
+
+def in_context(
+    task: Task,
+    context: Context,
+    prior: DirichletMixture,
+    truth: DirichletMixture | None,
+    found: Findings,
+    rng: np.random.Generator,
+    say: Callable[[str], None],
+) -> tuple[dict[str, Any], Findings]:
+    """What demonstrations do: the elicited prior, the divergences, the score card."""
+
+    def collect(prompts: Sequence[Any], positions: Any) -> NextTokenRows:
+        return task.collect(prompts, positions, context.columns)
+
+    encode = encoder(task.tokenizer)
+    own = predictions_along(collect, encode, context.shots)
+    parts = [answers_alone(rows) for rows in own]
+    tokens = parts[0][1]
+    fitted = among(prior, tokens)
+    say("eliciting the prior from predictions in context")
+    others = context.elicit is not context.shots
+    watched = predictions_along(collect, encode, context.elicit) if others else own
+    start = fitted if tuple(prior.tokens or ()) == tokens else None
+    report = elicited(context.elicit, watched, start, task.seed)
+    judged = report.prior if set(report.priors) == {"iid"} else report
+    shots = compare(context.shots, own, {"fitted prior": fitted, "elicited prior": judged}, truth)
+    answers = [[tokens.index(name) for name in sequence.answers] for sequence in context.shots]
+    predicted = [log_predictions(judged, sequence.answers) for sequence in context.shots]
+    log_probs = [part[0] for part in parts]
+    known = np.nan if others else held_out(report)  # others were not seen by the elicitation
+    card: ScoreCard | str = context.answers if isinstance(context.answers, str) else ""
+    groups = own[0].meta.get("groups") or {}
+    sizes = [len(groups.get(name, [0])) for name in tokens]
+    measures = measured(answers, log_probs, predicted, held_out=known, sizes=sizes)
+    if isinstance(context.answers, Answers) and measures["moves"] >= STILL:
+        say("testing whether it is Bayesian")
+        card = tested(task.model, context.answers, rng)
+    if not isinstance(card, str):
+        failed = [t.name for t, p in zip(card.tests, card.adjusted, strict=True) if p <= card.level]
+        measures |= {
+            "p_value": float(card.adjusted.min()),
+            "failed": tuple(failed),
+            "level": card.level,
+        }
+    compared = report.comparison
+    found = replace(
+        found,
+        **measures,
+        other=float(np.concatenate([part[2] for part in parts]).mean()),
+        learner=learner(report),
+        also=() if compared is None else compared.undecided,
+        untested=card if isinstance(card, str) else "",
+        loose=report.flags,
+    )
+    fields = {
+        "elicitation": report,
+        "card": None if isinstance(card, str) else card,
+        "shots": shots,
+    }
+    return fields, found
