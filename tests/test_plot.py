@@ -22,7 +22,7 @@ from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.icl import fit_icl_curve, fit_scaling_laws, learning_path
 from matrixbayes.matrix import TransitionMatrix, compare
-from matrixbayes.mixture import DirichletMixture, plots, posterior_path
+from matrixbayes.mixture import DirichletMixture, check_prior, plots, posterior_path
 from matrixbayes.rows import NextTokenRows
 
 TOKENS = (" yes", "$x^2$", "_hidden", "a\nb", "blue")
@@ -63,6 +63,7 @@ LEARNT = fit_icl_curve(
 LAWS = fit_scaling_laws(
     SHOTS, np.stack([0.9 - 0.8 / (SHOTS + 1), 0.5 - 0.4 / (SHOTS + 1)]), n_fitted=5, rng=0
 )
+CHECKED = check_prior(PRIOR, PRIOR.sample(40, rng=0), kind="probs", n_samples=40)
 URNS = windtunnel.Urns(DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]]))
 
 
@@ -88,6 +89,7 @@ DRAWINGS = {
     "compare_components": lambda ax: plot.compare_components({"a": PRIOR, "b": PRIOR}, ax=ax),
     "ternary": lambda ax: plot.ternary(PRIOR, resolution=40, ax=ax),
     "calibration": lambda ax: plot.calibration(COMPARISON, ax=ax),
+    "check": lambda ax: plot.check(CHECKED, ax=ax),
     "continuity": lambda ax: plot.continuity(TORN, ax=ax),
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
     "elicitation": lambda ax: plot.elicitation(ELICITED, ax=ax),
@@ -157,7 +159,7 @@ def test_axes_are_labelled_and_titled(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["concentration", "component_weights", "curves", "scaling_laws", "wind_tunnel"]
+    "name", ["check", "concentration", "component_weights", "curves", "scaling_laws", "wind_tunnel"]
 )
 def test_what_colour_tells_apart_line_styles_tell_too(name: str) -> None:
     ax = DRAWINGS[name](new_axes(name))
@@ -234,6 +236,17 @@ def test_a_long_legend_does_not_squeeze_the_panels() -> None:
         assert ax.get_window_extent().height > share * height
         legend = ax.get_legend().get_window_extent()
         assert legend.x1 <= width
+
+
+def test_a_check_has_four_panels() -> None:
+    figure = plot.check_figure(CHECKED, figure=Figure((9.0, 6.0), layout="constrained"))
+    assert png(figure)
+    assert pyplot.get_fignums() == []
+    assert [bool(ax.get_legend()) for ax in figure.axes] == [True, False, False, True]
+    for ax in figure.axes:
+        assert ax.get_xlabel()
+        assert ax.get_ylabel()
+        assert ax.get_window_extent().width > 0.18 * figure.dpi * 9.0
 
 
 def test_components_pools_what_it_does_not_show() -> None:

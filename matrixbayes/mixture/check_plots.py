@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.style import COLOURS, GREY, MARKERS, STYLES, legend, new_axes, tidy
+from .._base.style import COLOURS, GREY, MARKERS, STYLES, WIDE, legend, new_axes, tidy
 from .._base.typing import Floats
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def check_figure(check: FitCheck, *, figure: Figure | None = None) -> Figure:
         from matplotlib import pyplot
 
         figure = pyplot.figure(figsize=(10.0, 6.4), layout="constrained")
-    top, mean, entropy, largest = figure.subplots(2, 2).ravel()
-    _bits(check, top)
+    grid = figure.add_gridspec(2, 3)
+    _bits(check, figure.add_subplot(grid[0, :]))
+    mean, entropy, largest = (figure.add_subplot(grid[1, i]) for i in range(3))
     _means(check, mean)
     _shares(entropy, check.row_entropies, check.prior_entropies, check.row_weights)
     tidy(entropy, xlabel="entropy, bits", ylabel="share of rows below", title="Entropies")
@@ -114,10 +115,16 @@ def _bits(check: FitCheck, ax: Axes) -> None:
 def _means(check: FitCheck, ax: Axes) -> None:
     """The prior's mean against the mean row, token by token."""
     x, y = np.maximum(check.mean_row, LEAST), np.maximum(check.prior_mean, LEAST)
-    low, high = 0.7 * min(x.min(), y.min()), min(1.4 * max(x.max(), y.max()), 1.0)
-    ax.plot([low, high], [low, high], color=GREY, linewidth=1.0, linestyle=STYLES[1])
-    ax.scatter(x, y, s=12, color=COLOURS[0], alpha=0.6, linewidths=0, rasterized=len(x) > 2000)
-    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    ends = (0.7 * low, min(1.4 * high, 1.0))
+    if high > WIDE * low:
+        ax.set(xscale="log", yscale="log")
+    else:
+        ends = (0.0, min(1.1 * high, 1.0))
+    ax.plot(ends, ends, color=GREY, linewidth=1.0, linestyle=STYLES[1])
+    size = 30 if len(x) < 50 else 12
+    ax.scatter(x, y, s=size, color=COLOURS[0], alpha=0.7, linewidths=0, rasterized=len(x) > 2000)
+    ax.set(xlim=ends, ylim=ends)
     title = f"Mean row: total variation {check.mean_variation:.2g}"
     tidy(ax, xlabel="mean of the rows", ylabel="mean of the prior", title=title)
 

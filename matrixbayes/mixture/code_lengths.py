@@ -22,7 +22,7 @@ from .drawn import LEAST_LOG, Draws, summed
 
 BITS = 1.0 / np.log(2.0)
 WORK = 1 << 22  # numbers that one piece of work holds
-GRID = np.log(10.0) * np.linspace(-2.0, 8.0, 11)  # of ln A, before it is refined
+GRID = [np.log(10.0) * x for x in (-2.0, 0.0, 2.0, 4.0, 6.0, 8.0)]  # of ln A, before it is refined
 
 
 class Prior(Protocol):
@@ -129,22 +129,27 @@ def smoothed(
     mass = summed(which, weights[place], len(kinds))
     m, c, total = kinds.real, kinds.imag, float(weights.sum())
 
-    def score(log_a: float) -> float:
-        a = float(np.exp(log_a))
-        gains = _core.lgamma_difference(a * m, c)
-        return float(mass @ gains) - total * float(_core.lgamma_difference(a, float(n)))
+    known: dict[float, float] = {}
 
-    grid = GRID
-    for finer in range(4):
-        scores = [score(x) for x in grid]
-        best = min(max(int(np.argmax(scores)), 1), len(grid) - 2)
-        if finer < 3:
-            grid = np.linspace(grid[best - 1], grid[best + 1], 7)
-    # the top of a parabola through three points
-    low, top, high = scores[best - 1 : best + 2]
-    bend = low - 2.0 * top + high
-    shift = 0.5 * (low - high) / bend if bend < 0.0 else 0.0
-    a = float(np.exp(grid[best] + min(max(shift, -1.0), 1.0) * (grid[1] - grid[0])))
+    def score(log_a: float) -> float:
+        if log_a not in known:
+            a = float(np.exp(log_a))
+            gains = float(mass @ _core.lgamma_difference(a * m, c))
+            known[log_a] = gains - total * float(_core.lgamma_difference(a, float(n)))
+        return known[log_a]
+
+    low, middle, high = GRID[:3]
+    for i in range(1, len(GRID) - 1):
+        if score(GRID[i]) >= score(middle):
+            low, middle, high = GRID[i - 1 : i + 2]
+    for _ in range(5):  # halves of what is left, around the best
+        points = [low, 0.5 * (low + middle), middle, 0.5 * (middle + high), high]
+        best = min(max(int(np.argmax([score(x) for x in points])), 1), 3)
+        low, middle, high = points[best - 1 : best + 2]
+    # the top of a parabola through the three
+    bend = score(low) - 2.0 * score(middle) + score(high)
+    shift = 0.5 * (score(low) - score(high)) / bend if bend < 0.0 else 0.0
+    a = float(np.exp(middle + min(max(shift, -1.0), 1.0) * (high - middle)))
     gains = _core.lgamma_difference(a * means, count.astype(np.float64))
     found = summed(place, gains, len(weights)) - float(_core.lgamma_difference(a, float(n)))
     return found, a
