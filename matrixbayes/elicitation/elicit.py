@@ -29,12 +29,12 @@ from .arguments import (
     fold_numbers,
     group_levels,
 )
-from .baselines import baselines
 from .design import FAMILIES, design
 from .families import compare_families
 from .histories import check_kind, checked_histories
 from .identification import identify
-from .measures import Rows, scores
+from .measures import Rows, baselines, last_tokens, scores
+from .misfit import places_of
 from .objective import Objective, Predictor
 from .parameters import Layout, pack_prior
 from .report import ElicitationReport
@@ -221,7 +221,8 @@ def elicit_prior(
     n_folds = cv if cv is not None else min(FOLDS, n_groups) if least else 0
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
     held = baselines(log_probs, shares, known.equal(), members, folds)
-    data = _Data(log_probs, Rows(known, shares, members, inner, held), tokens)
+    places = places_of(known, last_tokens(known), members, groups is not None)
+    data = _Data(log_probs, Rows(known, shares, members, inner, held, places), tokens)
     jobs = 1 if data.cost * n_components < ALONE else n_jobs
     reports, row_kls = [], []
     with one_blas_thread, workers(None, jobs) as pool, _stopping() as stop:
@@ -336,7 +337,7 @@ def _fit(
         intervals={},
         level=np.nan,
         comparison=None,
-        **scores(objective, parameters, data.rows),
+        **scores(objective, parameters, data.rows, data.tokens),
     )
     return report, objective, best
 
@@ -351,11 +352,12 @@ def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None, alon
             f"elicit_prior did not converge in {report.n_iter} iterations (largest derivative "
             f"{report.largest_slope:.1e}): raise max_iter{', or use fewer components' * several}"
         )
-    if report.flags:
+    if report.identification.flags:
         advice = f"use {'fewer components, or ' * several}longer and more varied histories"
         if all_empty:
             advice = "all histories are empty, and empty histories show the mean alone"
-        complaints.append("; ".join(report.flags) + f": {advice}")
+        complaints.append("; ".join(report.identification.flags) + f": {advice}")
+    complaints += report.warnings
     if n_groups is not None and n_groups < GROUPS:
         complaints.append(
             f"intervals from {n_groups} groups are too narrow (of those of a mean at level 0.9, "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._base import display
 from .._base.typing import Floats, Ids
-from .baselines import Baselines, Constant, Floor, clustered_error
+from .measures import Baselines, Constant, Floor, clustered_error
 
 if TYPE_CHECKING:
     from .report import ElicitationReport

@@ -10,11 +10,11 @@ import numpy as np
 from .._base import display
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
-from .baselines import Floor
 from .design import design
 from .histories import Histories, check_kind, checked_histories
 from .identification import Identification
-from .measures import ElicitationPoints, KLByLength
+from .measures import ElicitationPoints, Floor, KLByLength
+from .misfit import KLByPlace, Misfit
 from .objective import Predictor
 from .parameters import Parameters
 
@@ -85,6 +85,10 @@ class ElicitationReport:
     floor : Floor or None
         ``kl``: the mean KL of the best function of the history at all, which no family ends below;
         ``error``, ``repeated``, ``corrected``: how far that can be told.
+    kl_by_place : dict of str to KLByPlace, or None
+        Mean KL, constant and floor by class of "length", and within that by "last" token.
+    misfits : tuple of Misfit
+        What `warnings` is made of: a ``kind`` and a ``text`` each.
 
     See Also
     --------
@@ -117,6 +121,8 @@ class ElicitationReport:
     kl_error: float = np.nan
     kl_error_within: float = np.nan
     floor: Floor | None = None
+    kl_by_place: dict[str, KLByPlace] | None = None
+    misfits: tuple[Misfit, ...] = ()
 
     @property
     def prior(self) -> DirichletMixture:
@@ -166,8 +172,23 @@ class ElicitationReport:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """A sentence for each parameter that the data do not identify; empty if all is well."""
-        return self.identification.flags
+        """A sentence for each parameter that the data do not identify, and each of `warnings`;
+        empty if all is well."""
+        return (*self.identification.flags, *self.warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each way in which the family does not fit the model: worse than a constant
+        at some length; predictions that go against their own history; a mean KL far above the floor
+        by length and last token.  Empty if none was found."""
+        return tuple(f"{each.text}: {self._remedy(each)}" for each in self.misfits)
+
+    def _remedy(self, misfit: Misfit) -> str:
+        if self.comparison is None:
+            return "hold it against all families (family='all')"
+        if misfit.kind == "floor" and (self.discount, self.temperature) == (1.0, 1.0):
+            return "let discount='fit' or temperature='fit', or more components, explain it"
+        return "no family here explains it, so use its predictions elsewhere and not its parameters"
 
     def predict(self, histories: Any, *, history_kind: str = "tokens") -> Floats:
         """The prediction of the elicited prior after each history.
@@ -250,8 +271,9 @@ class ElicitationReport:
                 f"{state} after {self.n_iter} iterations; "
                 f"{self.n_agreeing} of {self.n_starts} starts agree",
             ],
-            ["not identified", "; ".join(self.flags) or "nothing"],
+            ["not identified", "; ".join(self.identification.flags) or "nothing"],
         ]
+        lines += [["misfit", text] for text in self.warnings]
         return lines
 
     def _with_interval(self, name: str, value: float) -> str:

@@ -10,8 +10,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from matrixbayes.elicitation import elicit_prior
-from matrixbayes.elicitation.baselines import baselines, clustered_error, error_within
 from matrixbayes.elicitation.histories import checked_histories
+from matrixbayes.elicitation.measures import baselines, clustered_error, error_within
 
 
 def kl(q: np.ndarray, p: np.ndarray) -> float:
@@ -32,7 +32,7 @@ def some(n: int, longest: int, seed: int, n_tokens: int = 3) -> tuple[list[list[
 def test_floor_and_constant_by_brute_force(
     longest: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matrixbayes.elicitation.baselines.BLOCK_ENTRIES", block)
+    monkeypatch.setattr("matrixbayes.elicitation.measures.BLOCK_ENTRIES", block)
     histories, model = some(80, longest, seed=longest)
     rng = np.random.default_rng(1)
     shares = rng.dirichlet(np.ones(80))

@@ -47,6 +47,7 @@ def test_all_families_are_compared_by_default() -> None:
     assert "floor of any function" in told._repr_html_()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # chains are no urns
 def test_of_counts_the_family_without_order() -> None:
     histories, model = chains(1)
     counts = np.array([np.bincount(h, minlength=2) for h in histories])
