@@ -26,7 +26,6 @@ from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
 from .icl.plots import icl_curve, learning_path, scaling_laws
 from .matrix.plots import calibration
-from .mixture.check_plots import check, check_figure
 from .mixture.path_plots import (
     component_weights,
     concentration,
@@ -35,7 +34,7 @@ from .mixture.path_plots import (
     kl,
     total_concentration,
 )
-from .mixture.plots import compare_components, components, ternary
+from .mixture.plots import check, check_figure, compare_components, components, ternary
 from .windtunnel.plots import wind_tunnel
 
 __all__ = [

@@ -14,8 +14,7 @@ from .._base.arguments import generator_of, whole
 from .._base.numbers import reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
-from .code_lengths import BITS, Lines, Prior, curves_at, logarithms, random_rows
-from .drawn import Rows, Seen, seen_of
+from .drawn import BITS, LEAST_LOG, WORK, Lines, Prior, Rows, Seen, curves_at, logarithms, seen_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -273,7 +272,7 @@ class FitCheck(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Bits per token against draws, with the three lines; `plot.check`."""
-        from .check_plots import check  # needs matplotlib
+        from .plots import check  # needs matplotlib
 
         return check(self, ax=ax)
 
@@ -389,7 +388,7 @@ def compared(
     lines = Lines(entropy, cross, seen.cross_entropy(log_others, fold), log_others, fold)
     curves = [curves_at(n, prior, draw, weights, lines) for n in sizes if (draw.lengths >= n).any()]
     totals = None if isinstance(seen, Rows) else seen.totals
-    samples = random_rows(prior, n_samples, totals, rng)
+    samples = _random_rows(prior, n_samples, totals, rng)
     return FitCheck(
         n_rows=len(seen),
         n_tokens=seen.n_tokens,
@@ -429,6 +428,27 @@ def _some_for_all(masses: Floats, seen: Seen) -> Floats:
     probs = masses / masses.sum(axis=1, keepdims=True)
     found: Floats = (1.0 - little) * probs + little / probs.shape[1]
     return found
+
+
+def _random_rows(
+    prior: Prior, n: int, totals: Floats | None, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Entropy in nats and largest probability of random rows, drawn in pieces; beside counts with
+    some totals, of what as many draws from them show.
+    """
+    size = max(1, WORK // prior.n_tokens)
+    entropies, largest = [], []
+    for start in range(0, n, size):
+        logs = np.maximum(prior.sample(min(size, n - start), rng=rng, kind="log_probs"), LEAST_LOG)
+        probs = np.exp(logs)
+        if totals is not None:
+            some = np.clip(np.rint(rng.choice(totals, len(probs))), 1.0, 2.0**31)
+            probs /= probs.sum(axis=1, keepdims=True)
+            probs = rng.multinomial(some.astype(np.int64), probs) / some[:, np.newaxis]
+            logs = np.log(np.maximum(probs, 1e-300))
+        entropies.append(-np.einsum("ij,ij->i", probs, logs))
+        largest.append(probs.max(axis=1))
+    return np.maximum(np.concatenate(entropies), 0.0), np.concatenate(largest)
 
 
 def spread(values: Floats, weights: Floats | None = None) -> Spread:

@@ -13,7 +13,7 @@ from scipy import sparse, stats
 from scipy.special import gammaln
 
 import matrixbayes as mb
-from matrixbayes.mixture import code_lengths, drawn
+from matrixbayes.mixture import drawn, fit_check
 
 TRUTH = mb.DirichletMixture(
     [0.5, 0.3, 0.2],
@@ -169,7 +169,8 @@ def test_a_frame_is_matched_by_name() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = mb.check_prior(TRUTH, ROWS, kind="probs")
     monkeypatch.setattr(drawn, "BLOCK", 28)
-    monkeypatch.setattr(code_lengths, "WORK", 64)
+    monkeypatch.setattr(drawn, "WORK", 64)
+    monkeypatch.setattr(fit_check, "WORK", 64)
     again = mb.check_prior(TRUTH, ROWS, kind="probs")
     for name in CURVES:
         assert_allclose(getattr(again, name), getattr(found, name), rtol=1e-12)
@@ -207,8 +208,23 @@ class Another:
 
 def test_whatever_answers_like_a_mixture_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = mb.check_prior(TRUTH, ROWS, kind="probs")
-    monkeypatch.setattr(code_lengths, "WORK", 64)
+    monkeypatch.setattr(drawn, "WORK", 64)
     again = mb.check_prior(Another(TRUTH), ROWS, kind="probs")
+    for name in CURVES:
+        assert_allclose(getattr(again, name), getattr(found, name), rtol=1e-10)
+
+
+def test_a_prior_may_take_draws_as_they_are() -> None:
+    class Sparse(Another):
+        def log_evidence(self, counts: Any, *, ordered: bool = True) -> np.ndarray:
+            raise AssertionError
+
+        def log_evidence_of(self, starts: Any, tokens: Any, counts: Any) -> np.ndarray:
+            vectors = sparse.csr_array((counts, tokens, starts), shape=(len(starts) - 1, 4))
+            return self._prior.log_evidence(vectors.toarray())
+
+    found = mb.check_prior(TRUTH, ROWS, kind="probs")
+    again = mb.check_prior(Sparse(TRUTH), ROWS, kind="probs")
     for name in CURVES:
         assert_allclose(getattr(again, name), getattr(found, name), rtol=1e-10)
 
