@@ -98,6 +98,12 @@ def _numeric(X: Any) -> Any:
     return reals(array, "rows") if array.dtype.kind in "biuO" else array
 
 
+def in_order(X: Any, wanted: tuple[Any, ...] | None) -> Any:
+    """A data frame with the columns of a fit, in their order; as it is where they are in place."""
+    order = _order(X, wanted)
+    return X if order is None else columns_in(plain(X, "rows"), order)
+
+
 def _order(X: Any, wanted: tuple[Any, ...] | None) -> NDArray[np.intp] | None:
     """Where the columns of the fit are among those of X; None where they are in place.
 

@@ -23,14 +23,14 @@ from .._base.typing import Floats
 from ..errors import ConvergenceWarning, MisfitWarning, NotFittedError
 from ..mixture import DirichletMixture, FitCheck, check_prior
 from . import em
-from .data import check_shape, data_of
+from .data import check_shape, data_of, in_order
 from .information import Information, information
 from .parameters import Parameters
 from .penalty import GammaPrior, Penalty
-from .shortcomings import clear_misfit, misfit, shortcomings, unidentified
+from .shortcomings import clear_misfit, misfit, shortcomings, some_of_stream, unidentified
 from .starts import best_split, checked_init, start
 from .statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
-from .streams import Data, StreamData
+from .streams import Data, StreamData, is_stream
 
 
 class DirichletMixtureEstimator(Parameters):
@@ -531,8 +531,8 @@ class DirichletMixtureEstimator(Parameters):
 
         Parameters
         ----------
-        rows : NextTokenRows, array_like of shape (N, V), or sparse counts
-            Best rows that it was not fitted to.
+        rows : NextTokenRows, array_like of shape (N, V), sparse counts, or rows on disk
+            Best rows that it was not fitted to.  Of chunks and data sets some are read.
         sample_weight : array_like of shape (N,), optional
         **options
             For `check_prior`: ``draws``, ``n_samples``, ``max_rows``, ``rng``; ``reference``, which
@@ -554,6 +554,12 @@ class DirichletMixtureEstimator(Parameters):
         self._check_fitted()
         options.setdefault("reference", getattr(self, "_mean_row", None))
         options.setdefault("kind", self.kind)
+        wanted = getattr(self, "_columns_in", self.prior_.tokens)
+        if is_stream(rows) and not isinstance(rows, np.memmap):
+            zeros = "floor" if self.zeros == "floor" else "error"
+            rows, sample_weight = some_of_stream(rows, sample_weight, zeros, wanted, options)
+        elif hasattr(rows, "columns"):
+            rows = in_order(rows, wanted)
         return check_prior(self.prior_, rows, sample_weight=sample_weight, **options)
 
     @property

@@ -3,17 +3,23 @@
 Contents
     shortcomings, unidentified    caps that bind, what the data do not identify
     misfit, clear_misfit          the mixture beside a few of its rows: bits per token of draws
+    some_of_stream                rows in memory of what is not
     mean_row                      of the data
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._base.arguments import whole
 from .._base.typing import Floats, Ids
+from .._base.weights import checked_weights
 from ..mixture import DirichletMixture, FitCheck
 from ..mixture.drawn import BLOCK, Counts, Rows, Seen
-from ..mixture.fit_check import DRAWS, FREQUENCIES, compared
+from ..mixture.fit_check import DRAWS, FREQUENCIES, MOST_ROWS, compared
 from .count_data import CountData
 from .em import Fit
 from .row_data import RowData
@@ -106,6 +112,36 @@ def clear_misfit(check: FitCheck | None) -> list[str]:
     if check is None or FREQUENCIES not in check.fails or not check.loss.max() > CLEAR:
         return []
     return [check.warnings[0]]
+
+
+def some_of_stream(
+    X: Any,
+    sample_weight: ArrayLike | None,
+    zeros: str,
+    wanted: tuple[Any, ...] | None,
+    options: dict[str, Any],
+) -> tuple[Any, Floats | None]:
+    """Rows of a stream in memory, and their weights, as many as a check with these options looks
+    at; `options` then say what they are.
+    """
+    stream = StreamData.of(
+        X,
+        kind=options["kind"],
+        zeros=zeros,
+        weights=checked_weights(sample_weight),
+        pool=(None, 1),
+        wanted=wanted,
+    )
+    most = min(whole(options.get("max_rows", MOST_ROWS), "max_rows", 1), stream.n_rows)
+    rng = np.random.default_rng(SEED)
+    some = stream.some(np.sort(rng.choice(stream.n_rows, most, replace=False)))
+    if isinstance(some, RowData):
+        options["kind"] = "log_probs"
+        return some.log_probs, some.weights
+    from scipy.sparse import csr_array
+
+    indptr, indices, data = some.rows.sparse()
+    return csr_array((data, indices, indptr), shape=(most, stream.n_tokens)), some.weights
 
 
 def seen_of(data: RowData | CountData, weights: Floats) -> tuple[Seen, Floats]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDS = 10  # of rows whose frequencies are those of all others
 UNSEEN = 1e-6  # what frequencies leave to tokens that they do not know
-DRAWS = (1, 5, 20, 100)
+DRAWS, MOST_ROWS = (1, 5, 20, 100), 2000
 QUANTILES = (0.1, 0.5, 0.9)
 
 # When a fit fails.  All of it is to be so: few rows, small losses and chance are no reason.
@@ -286,7 +286,7 @@ def check_prior(
     sample_weight: ArrayLike | None = None,
     reference: ArrayLike | None = None,
     n_samples: int = 500,
-    max_rows: int = 2000,
+    max_rows: int = MOST_ROWS,
     rng: Seed = 0,
 ) -> FitCheck:
     """Whether a prior describes rows: draws of both beside each other, and bits per token.

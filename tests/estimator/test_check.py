@@ -171,6 +171,29 @@ def test_streams_are_checked_by_some_of_their_rows(kind, tmp_path):
     assert fitted.check_.n_rows == shortcomings.MORE_ROWS
     assert fitted.check_.passed
     assert fitted.check(mapped).passed
+    chunks = [rows[:200], rows[200:]]
+    weights = np.arange(500) % 3.0
+    found = fitted.check(chunks, sample_weight=weights)
+    whole = fitted.check(rows, sample_weight=weights)
+    assert_allclose(found.floor, whole.floor, rtol=1e-12)
+    assert_allclose(found.bits, whole.bits, rtol=1e-12)
+    assert fitted.check(chunks, max_rows=60).n_rows == 60
+
+
+@pytest.mark.parametrize("names", [list("wxyz"), [7, 5, 3, 1]])
+def test_columns_are_those_of_the_fit(names):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(ROWS, columns=names)
+    fitted = mb.DirichletMixtureEstimator(2, kind="probs", random_state=0).fit(frame)
+    found = fitted.check(frame)
+    turned = frame[names[::-1]]
+    assert_allclose(fitted.check(turned).bits, found.bits, rtol=1e-9)
+    if names[0] == "w":  # chunks are matched by strings alone
+        chunks = [turned[:300], turned[300:]]
+        assert_allclose(fitted.check(chunks).bits, found.bits, rtol=1e-9)
+    assert_allclose(fitted.check(ROWS).bits, found.bits, rtol=1e-9)
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.check(frame.rename(columns={names[0]: "other" if names[0] == "w" else 9}))
 
 
 def test_means_of_rows_by_weight():
