@@ -48,6 +48,7 @@ BOUNDS = "tests/estimator/test_bounds.py"
 STARTS = "tests/estimator/test_starts.py"
 WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
+CHECKS = "tests/mixture/test_fit_check.py"
 ERRORS = "tests/diagnostics/test_standard_errors.py"
 
 MUTATIONS = [
@@ -263,6 +264,34 @@ MUTATIONS = [
         "sample_weight=held[f])",
         "sample_weight=np.sign(held[f]))",
         f"{WEIGHTS} -k held_out",
+    ),
+    M(
+        "check of a prior: counts are put back",
+        "matrixbayes/mixture/drawn.py",
+        "at = rng.choice(int(total), lengths[i], replace=False)",
+        "at = rng.choice(int(total), lengths[i])",
+        f"{CHECKS} -k putting_back",
+    ),
+    M(
+        "check of a prior: frequencies of a row's own fold",
+        "matrixbayes/mixture/fit_check.py",
+        "others = np.maximum(m * total - sums, 0.0)",
+        "others = np.maximum(m * total - 0.0 * sums, 0.0)",
+        f"{CHECKS} -k by_hand",
+    ),
+    M(
+        "check of a prior: what was drawn is left in",
+        "matrixbayes/mixture/drawn.py",
+        "bits = floor + own - log_evidence(prior, cells, len(rows)) / n",
+        "bits = -log_evidence(prior, cells, len(rows)) / n",
+        f"{CHECKS} -k by_hand",
+    ),
+    M(
+        "check of a prior: draws beside counts are whole rows",
+        "matrixbayes/mixture/fit_check.py",
+        "        if totals is not None:\n",
+        "        if totals is None:\n",
+        f"{CHECKS} -k speak_against",
     ),
     M(
         "ICL: without weights",
