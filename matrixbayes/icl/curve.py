@@ -15,7 +15,7 @@ Contents
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,6 +124,9 @@ class IclFit(display.Shown):
         Of the intervals.
     shots, others, probabilities : ndarray of shape (n,)
         The points that were fitted, which weigh anything.
+    falling_kl, falling_bic : float
+        Of the same forms for the other labels' probability, which then rises with the shots; the
+        better of both.  NaN where a form that rises is clearly better than a constant.
     """
 
     dirichlet: IclCurve
@@ -134,6 +137,8 @@ class IclFit(display.Shown):
     shots: Floats
     others: Floats
     probabilities: Floats
+    falling_kl: float = np.nan
+    falling_bic: float = np.nan
 
     @property
     def bic_difference(self) -> float:
@@ -148,9 +153,20 @@ class IclFit(display.Shown):
             return self.switch
         return self.dirichlet
 
+    @property
+    def is_falling(self) -> bool:
+        """Whether the points clearly fall with the shots, which no learner of the label's do."""
+        return self.falling_bic < min(self.constant_bic - STRONG, self.best.bic)
+
     def verdict(self) -> str:
         """Which form, in a sentence."""
         gained = self.constant_bic - self.best.bic
+        if self.is_falling:
+            fall = display.number(self.constant_bic - self.falling_bic)
+            return (
+                "No learning: the curve is falling, the label becomes less probable the more often "
+                f"it is shown (BIC {fall} lower than a constant's)."
+            )
         if gained <= 0.0:
             return (
                 "No learning: a constant probability explains the points as well, its BIC "
@@ -176,6 +192,8 @@ class IclFit(display.Shown):
             if curve is not None:
                 low, high = curve.intervals.get("crossover", (np.nan, np.nan))
                 lines.append([name, curve.mean_kl, curve.bic, curve.crossover, low, high])
+        if self.is_falling:
+            lines.append(["falling", self.falling_kl, self.falling_bic, "", "", ""])
         lines.append(["constant", self.constant_kl, self.constant_bic, "", "", ""])
         percent = f"{100 * self.level:g}%"
         columns = ["", "mean KL", "BIC", "crossover", f"{percent} from", "to"]
@@ -276,6 +294,15 @@ def fit_icl_curve(
         )
     mean = float(points.weights @ points.probabilities)
     constant = float(points.weights @ kl(points.probabilities, np.full(len(points), mean)))
+    falling = (np.nan, np.nan)
+    if min(fit.bic for fit in fits) > bic(constant, 1) - STRONG:
+        other = replace(points, probabilities=1.0 - points.probabilities)
+        for k, parameters in ((1, 2), (2, 5))[: len(fits)]:
+            value = search(other, k, starts(other, k, generator))[1]
+            if not falling[1] <= bic(value, parameters):
+                falling = value, bic(value, parameters)
+            if falling[1] < bic(constant, 1) - STRONG:
+                break
     return IclFit(
         dirichlet=fits[0],
         switch=fits[1] if len(fits) == 2 else None,
@@ -285,4 +312,6 @@ def fit_icl_curve(
         shots=points.shown,
         others=points.others,
         probabilities=points.probabilities,
+        falling_kl=falling[0],
+        falling_bic=falling[1],
     )

@@ -203,6 +203,42 @@ def test_a_constant_beats_what_only_the_limits_of_the_search_leave() -> None:
     assert "constant" in repr(found)
 
 
+FALLS = {
+    "a line": lambda n: 0.9 - 0.015 * n,
+    "one Dirichlet of the other label": lambda n: 8.0 / (10.0 + n),
+    "to a plateau": lambda n: 0.6 + 0.25 * np.exp(-n / 5.0),
+    "a switch": lambda n: 0.9 - 0.7 / (1.0 + np.exp(0.5 * (20.0 - n))),
+}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+@pytest.mark.parametrize("name", FALLS)
+def test_a_falling_curve_is_called_falling(name: str, noise: float) -> None:
+    shots = np.arange(0.0, 40.0, 2.0)
+    seen = np.clip(FALLS[name](shots) + np.random.default_rng(0).normal(0.0, noise, 20), 0.0, 1.0)
+    found = fit_icl_curve(shots, seen, n_boot=0, rng=0)
+    assert found.is_falling
+    assert found.verdict().startswith("No learning: the curve is falling")
+    assert "falling" in repr(found)
+    if name.startswith("one") and noise == 0.0:
+        assert found.falling_kl < 1e-9
+    mirrored = fit_icl_curve(shots, 1.0 - seen, n_boot=0, rng=0)  # of the other label
+    assert not mirrored.is_falling
+    assert "falling" not in repr(mirrored)
+    assert np.isnan(mirrored.falling_bic)
+
+
+def test_a_curve_that_neither_rises_nor_falls_is_not_called_falling() -> None:
+    shots = np.arange(0.0, 40.0, 2.0)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        flat = fit_icl_curve(shots, 0.6 + rng.normal(0.0, 0.05, 20), n_boot=0, rng=0)
+        assert not flat.is_falling
+        assert np.isfinite(flat.falling_bic)
+    waves = fit_icl_curve(shots, 0.5 + 0.2 * np.cos(shots / 3.0), n_boot=0, rng=0)
+    assert not waves.is_falling
+
+
 @pytest.mark.slow
 def test_intervals_are_as_wide_as_the_noise_however_small() -> None:
     shots = np.arange(15.0)
