@@ -22,6 +22,7 @@
 #include "core/mixture/mixture.h"
 #include "core/mixture/moments.h"
 #include "core/mixture/posterior.h"
+#include "core/mixture/row_kernels.h"
 #include "core/mixture/sample.h"
 
 #include "core/estimator/count_expectation.h"

@@ -193,6 +193,18 @@ def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_F
 def posterior_learning(
     mixture: DirichletMixture, counts: ArrayLike, tokens: ArrayLike, /
 ) -> tuple[_Floats, _Floats]: ...
+def kernel_evidence(
+    p: ArrayLike,
+    b: ArrayLike,
+    seen: ArrayLike,
+    own: ArrayLike,
+    shared: ArrayLike,
+    concentration: ArrayLike,
+    starts: ArrayLike,
+    places: ArrayLike,
+    counts: ArrayLike,
+    /,
+) -> _Floats: ...
 
 # -- transitions -----------------------------------------------------------------------
 

@@ -129,6 +129,7 @@ extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_learning_functions[];
+extern PyMethodDef mb_kernel_functions[];
 extern PyMethodDef mb_tree_functions[];
 extern PyMethodDef mb_balance_functions[];
 extern PyType_Spec mb_mixture_spec;

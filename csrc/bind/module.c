@@ -23,6 +23,7 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, mb_distance_functions) < 0 ||
         PyModule_AddFunctions(module, mb_divergence_functions) < 0 ||
         PyModule_AddFunctions(module, mb_learning_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_kernel_functions) < 0 ||
         PyModule_AddFunctions(module, mb_tree_functions) < 0 ||
         PyModule_AddFunctions(module, mb_balance_functions) < 0) {
         return -1;

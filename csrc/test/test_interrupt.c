@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/matrix/ngram_borrow.h"
 #include "core/rows/rows.h"
+#include "core/mixture/row_kernels.h"
 #include "core/mixture/sample.h"
 #include "core/mixture/tiles.h"
 #include "core/matrix/transitions.h"
@@ -176,6 +177,21 @@ learn(mb_interrupt *interrupt)
     static mb_uncertainty parts[4];
     const int64_t tokens[] = {0, 1, 0};
     return mb_mixture_learn(mixture, counts, 3, tokens, interrupt, scratch, more, parts);
+}
+
+static mb_status
+row_kernels(mb_interrupt *interrupt)
+{
+    static int64_t one_each[MOST + 1];
+    static double ones[MOST];
+    const double own[] = {1.0, 3.0};
+    const mb_row_kernels kernels = {n_tokens, 2, probs, probs, ones, own, own, own};
+    for (size_t i = 0; i <= n; i++) {
+        one_each[i] = (int64_t)i;
+        ones[i] = 1.0;
+    }
+    return mb_row_kernels_log_evidence(&kernels, n, one_each, one_each, ones, interrupt, scratch,
+                                       more);
 }
 
 static mb_status
@@ -845,6 +861,7 @@ run_all(size_t shape)
         {"mb_mixture_posterior", posterior, n_components},
         {"mb_mixture_predictive", predictive, n * n_components},
         {"mb_mixture_learn", learn, n_components * n_pieces},
+        {"mb_row_kernels_log_evidence", row_kernels, n * ((n_tokens + 31) / 16)},
         {"mb_mixture_mean", mean, n_components},
         {"mb_mixture_variance", variance, n_tokens},
         {"mb_component_entropy", entropy, n_components * n_runs},

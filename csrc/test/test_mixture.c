@@ -4,6 +4,7 @@
 #include "core/mixture/densities.h"
 #include "core/mixture/learning.h"
 #include "core/mixture/posterior.h"
+#include "core/mixture/row_kernels.h"
 #include "core/mixture/sample.h"
 #include "test/check.h"
 #include "test/failing_mem.h"
@@ -222,6 +223,54 @@ test_learning(void)
     mb_free(room);
 }
 
+/* Blocks and runs that are full and not, counts that are long, not whole and 0 in all, alphas from
+ * 1e-290 to 1e9. */
+static void
+test_row_kernels(void)
+{
+    enum { ROWS = 37, PAIRS = 3, PLACES = 70, VECTORS = 5 };
+    static double p[PLACES * ROWS], b[PLACES * ROWS], seen[PLACES];
+    static double found[VECTORS * PAIRS * ROWS];
+    const double own[] = {0.0, 7.0, 1e9}, shared[] = {1e-3, 2.0, 5.0};
+    const double concentration[] = {0.9, 30.0, 2e9}, some[] = {1.0, 3.0, 33.0, 0.25, 2.0};
+    const int64_t starts[] = {0, 1, 1, 4, 9, 9 + PLACES};
+    int64_t places[9 + PLACES];
+    double count[9 + PLACES], *room = NULL;
+    for (size_t i = 0; i < (size_t)PLACES * ROWS; i++) {
+        p[i] = uniform();
+        b[i] = i % 11 == 0 ? 1e-287 : uniform();
+    }
+    for (size_t i = 0; i < 9 + PLACES; i++) {
+        places[i] = (int64_t)(i < 9 ? 7 * i : i - 9);
+        count[i] = some[i % 5];
+        seen[i % PLACES] = i % 4 == 1 ? 2.0 : 0.0;
+    }
+    const mb_row_kernels kernels = {ROWS, PAIRS, p, b, seen, own, shared, concentration};
+    check(mb_row_kernels_scratch((size_t)-1, 2) == 0, "scratch", 0, 0, 0);
+    room = mb_calloc(mb_row_kernels_scratch(VECTORS, PAIRS), sizeof(double));
+    check(room != NULL && mb_row_kernels_log_evidence(&kernels, VECTORS, starts, places, count,
+                                                      NULL, room, found) == MB_OK,
+          "row kernels", 0, 0, 0);
+    for (size_t k = 0; k < (size_t)VECTORS * PAIRS * ROWS; k++) {
+        size_t i = k % ROWS, j = k / ROWS % PAIRS, r = k / ROWS / PAIRS;
+        long double sum = 0.0L, size = 0.0L, total = 0.0L, a = (long double)concentration[j];
+        for (int64_t e = starts[r]; e < starts[r + 1]; e++) {
+            size_t u = (size_t)places[e] * ROWS + i;
+            long double x = (long double)own[j] * (long double)p[u] +
+                            (long double)shared[j] * (long double)b[u] +
+                            (long double)seen[places[e]];
+            long double term = lgammal(x + (long double)count[e]) - lgammal(x);
+            sum += term;
+            size += fabsl(term);
+            total += (long double)count[e];
+        }
+        sum -= lgammal(a + total) - lgammal(a);
+        check_near("row kernel", (double)k, found[k], (double)sum,
+                   1e-13 * (1.0 + (double)size) + (j == 2 ? 1e-6 : 0.0));
+    }
+    mb_free(room);
+}
+
 static double
 next_double(void *state)
 {
@@ -299,6 +348,7 @@ main(void)
         test_sample();
         mb_mixture_free(mixture);
     }
+    test_row_kernels();
     test_refusals();
     return report();
 }

@@ -605,6 +605,25 @@ def posterior_learning() -> Cases:
     yield "raises, counts", lambda: fails(OSError, function, prior, Bad(), tokens)
 
 
+def kernel_evidence() -> Cases:
+    function = _core.kernel_evidence
+    p, three = np.full((2, 5), 0.5), np.array([1.0, 2.0, 3.0])
+    rest = np.zeros(2), three, three, 2.0 * three
+    entries = np.array([0, 1, 3]), np.array([1, 0, 1]), np.array([1.0, 2.0, 0.5])
+    starts, places, counts = entries
+    yield "vectors", lambda: function(p, p, *rest, *entries)
+    yield "none", lambda: function(p, p, *rest, [0], [], [])
+    yield "integers", lambda: function(p, p, *rest, [0, 1], places[:1].astype(np.uint8), [3])
+    yield "shape", lambda: fails(ValueError, function, p, p[:1], *rest, *entries)
+    yield "starts", lambda: fails(ValueError, function, p, p, *rest, [0, 2], places, counts)
+    yield "falls", lambda: fails(ValueError, function, p, p, *rest, [0, 3, 2, 3], places, counts)
+    yield "place", lambda: fails(ValueError, function, p, p, *rest, starts, [0, 2, 0], counts)
+    yield "count", lambda: fails(ValueError, function, p, p, *rest, starts, places, -counts)
+    yield "raises", lambda: fails(OSError, function, p, p, *rest, starts, Bad(), counts)
+    yield "raises, p", lambda: fails(OSError, function, Bad(), p, *rest, *entries)
+    yield "raises, counts", lambda: fails(OSError, function, p, p, *rest, starts, places, Bad())
+
+
 def fading_counts() -> Cases:
     new = _core.FadingCounts
     old, other, twin = new(2, 4, 0.9), new(1, 4, 0.9), new(2, 4, 0.5)
@@ -732,6 +751,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "posterior_learning": posterior_learning,
+    "kernel_evidence": kernel_evidence,
     "FadingCounts": fading_counts,
     **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
     "DirichletMixture": new_mixture,
