@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .mixture import (
         DirichletMixture,
         FitCheck,
+        KernelMixture,
         PosteriorPath,
         check_prior,
         posterior_path,
@@ -65,6 +66,7 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
+    "KernelMixture": "mixture",
     "LabelDesign": "icl",
     "LawFit": "icl",
     "LearningPath": "icl",
@@ -131,6 +133,7 @@ __all__ = [
     "HeadBound",
     "IclCurve",
     "IclFit",
+    "KernelMixture",
     "LabelDesign",
     "LawFit",
     "LearningPath",

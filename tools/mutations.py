@@ -45,6 +45,7 @@ EMBEDDING = "tests/continuity/test_embedding.py"
 FAMILIES = "tests/elicitation/test_elicitation_families.py"
 TREES = "tests/elicitation/test_tree_kernels.py"
 BOUNDS = "tests/estimator/test_bounds.py"
+KERNELS = "tests/mixture/test_kernels.py"
 STARTS = "tests/estimator/test_starts.py"
 WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
@@ -413,6 +414,13 @@ MUTATIONS = [
         "w->value[*latest] += value;",
         "w->value[*latest] = value;",
         f"{COUNTS} -k 'equal_columns or come_twice'",
+    ),
+    M(
+        "C, kernels of rows: the exponents of products are lost",
+        "csrc/core/mixture/row_kernels.c",
+        "block->mantissa[k] + ln_2 * block->exponent[k];",
+        "block->mantissa[k];",
+        f"{KERNELS} -k evidence",
     ),
     M(
         "C, Jensen-Shannon: the first piece of wide rows alone",

@@ -2,6 +2,7 @@
 
 Contents
     DirichletMixture, Uncertainty               densities, evidence, posterior, predictive, samples
+    KernelMixture, KernelReduction              a Dirichlet around every row, and few in their place
     posterior_path, PosteriorPath               what a text teaches, token by token
     approximation_report, ApproximationReport   how near a mixture comes to any prior
     check_prior, FitCheck                       a prior beside the rows that it is to describe
@@ -11,6 +12,9 @@ Contents
 from .approximation import ApproximationReport, approximation_report
 from .easel import read_easel, write_easel
 from .fit_check import FitCheck, check_prior
+from .kernel_fit import from_rows as _from_rows  # noqa: F401
+from .kernel_reduction import KernelReduction
+from .kernels import KernelMixture
 from .mixture import DirichletMixture, Uncertainty
 from .path import PosteriorPath, posterior_path
 
@@ -18,6 +22,8 @@ __all__ = [
     "ApproximationReport",
     "DirichletMixture",
     "FitCheck",
+    "KernelMixture",
+    "KernelReduction",
     "PosteriorPath",
     "Uncertainty",
     "approximation_report",

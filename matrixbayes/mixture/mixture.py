@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,9 @@ from ..rows import as_log_probs
 from ..rows.rows import Checked
 from . import interop, lattice
 from .reduction import Reduction, reduce
+
+if TYPE_CHECKING:
+    from .kernels import KernelMixture
 
 FORMAT, VERSION = "matrixbayes.prior", 1
 OTHER, REST = "<other>", "<rest>"  # the tokens in no group; the same where one is called <other>
@@ -287,6 +290,15 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         >>> prior.lump({"a or b": ["a", "b"]}).alpha
         array([[3., 3.]])
         """
+        names, of_column = self._grouped(groups)
+        alpha = np.zeros((self.n_components, len(names)))
+        np.add.at(alpha.T, of_column, self.alpha.T)
+        return type(self)(self.weights, alpha, tokens=names)
+
+    def _grouped(
+        self, groups: Mapping[str, Token | Iterable[Token]]
+    ) -> tuple[list[str], NDArray[np.intp]]:
+        """The names of groups, and the number of that of each column."""
         if not groups:
             raise ValueError("there are no groups")
         of_column = np.full(self.n_tokens, -1)
@@ -304,9 +316,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         empty = sorted(set(range(len(names))) - set(of_column.tolist()))
         if empty:
             raise ValueError(f"group {names[empty[0]]!r} has no tokens")
-        alpha = np.zeros((self.n_components, len(names)))
-        np.add.at(alpha.T, of_column, self.alpha.T)
-        return type(self)(self.weights, alpha, tokens=names)
+        return names, of_column
 
     def marginal(self, token: Token) -> DirichletMixture:
         """The mixture of Betas of one token's probability, as one over it and ``<other>``."""
@@ -540,6 +550,91 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         if bandwidth is None or not 0.0 < bandwidth < np.inf:
             raise ValueError(f"bandwidth={bandwidth!r} must be positive and finite")
         return cls(shares, np.exp(logs) / bandwidth + 1.0, tokens=tokens)
+
+    _around_rows: ClassVar[Any]  # made by kernel_fit, which needs this file
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Any,
+        *,
+        kind: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        max_rows: int | None = 10_000,
+        pairs: ArrayLike | None = None,
+        pair_weights: ArrayLike | None = None,
+        neighbours: int | None = None,
+        fits: DirichletMixture | Iterable[DirichletMixture] = (),
+        tokens: Sequence[str] | None = None,
+        rng: Any = 0,
+    ) -> KernelMixture:
+        """A Dirichlet around every row, drawn towards common means: a prior that predicts.
+
+        Row i with concentration A and a share l has alpha = A ((1 - l) p_i + l b_i), b_i nine parts
+        of ten the mean of the rows nearest to it and one part the mean of all.  The weights of the
+        pairs (A, l) are those under which 1, 5, 20 and 100 tokens drawn from rows kept apart are
+        most probable.  No component is written out: the result keeps the rows as they are.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (N, V)
+            Log-probabilities in float32 or float64 are kept, not copied.
+        kind : {"logits", "log_probs", "probs"}
+            What a bare array holds.
+        sample_weight : array_like of shape (N,), optional
+            A row of weight 0 is not there.
+        max_rows : int or None
+            Kernels stand around a random sample of so many rows; the mean is that of all.
+        pairs : array_like of shape (J, 2), optional
+            A > 0 and l from 0 to 1; by default A from 1 to about 3000, l from .01 to 1.
+        pair_weights : array_like, optional
+            Weights of the pairs, and then of the fits, in place of fitted ones.
+        neighbours : int, optional
+            How many nearest rows; 2.5 sqrt(N) by default, 0 for none: b_i is then the mean of all.
+        fits : DirichletMixture, or several, optional
+            Stand beside the kernels; weights of their own are fitted along with the pairs'.
+        tokens : sequence of str, optional
+        rng : numpy.random.Generator or int
+            For the rows that are kept apart and for the draws.
+
+        Returns
+        -------
+        KernelMixture
+            It answers what a `DirichletMixture` answers; `reduce` makes few components of it.
+
+        Raises
+        ------
+        ValueError
+            A token is impossible in every row, or in one where l is 0; or an argument is not as
+            described.
+
+        Notes
+        -----
+        model.md, 4b and 7b.  A single row says nothing of what others are like: its pairs have
+        equal weights.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import matrixbayes as mb
+        >>> rows = np.random.default_rng(0).dirichlet([0.5, 0.5, 0.2], size=200)
+        >>> prior = mb.DirichletMixture.from_rows(rows, kind="probs")
+        >>> bool(abs(prior.mean() - rows.mean(axis=0)).max() < 0.05)
+        True
+        """
+        made: KernelMixture = cls._around_rows(
+            rows,
+            kind=kind,
+            sample_weight=sample_weight,
+            max_rows=max_rows,
+            pairs=pairs,
+            pair_weights=pair_weights,
+            neighbours=neighbours,
+            fits=fits,
+            tokens=tokens,
+            rng=rng,
+        )
+        return made
 
     def durrmeyer(self, degree: int) -> DirichletMixture:
         """Durrmeyer's operator on this mixture: Dir(v + 1), weighted by the evidence of v.
