@@ -22,7 +22,12 @@ if TYPE_CHECKING:
         score_card,
         uncertainty_scaling_test,
     )
-    from .elicitation import ElicitationReport, FamilyComparison, elicit_prior
+    from .elicitation import (
+        ElicitationReport,
+        ElicitedPredictor,
+        FamilyComparison,
+        elicit_prior,
+    )
     from .errors import ConvergenceWarning, MisfitWarning, NotFittedError
     from .estimator import DirichletMixtureEstimator, PriorSelection, select_prior
     from .huggingface import TokenPredictor, collect, preflight
@@ -59,6 +64,7 @@ _HOMES = {
     "DirichletMixture": "mixture",
     "DirichletMixtureEstimator": "estimator",
     "ElicitationReport": "elicitation",
+    "ElicitedPredictor": "elicitation",
     "EmbeddingMap": "continuity",
     "FamilyComparison": "elicitation",
     "FitCheck": "mixture",
@@ -126,6 +132,7 @@ __all__ = [
     "DirichletMixture",
     "DirichletMixtureEstimator",
     "ElicitationReport",
+    "ElicitedPredictor",
     "EmbeddingMap",
     "FamilyComparison",
     "FitCheck",

@@ -83,10 +83,10 @@ SMALL = {
     "continuity.distances.MOST_ROWS": 16,
     "continuity.embedding.KERNEL_ROWS": 8,
     "continuity.embedding.PAIRS": 64,
-    "elicitation.design.BLOCK_ENTRIES": 64,
+    "sources.rows.BLOCK_ENTRIES": 64,
 }
 # Who else takes these names from there, or `in_order` from parallel.
-USERS = ("elicitation.factored", "elicitation.objective", "elicitation.resampling")
+USERS = ("sources.factored", "elicitation.objective", "elicitation.resampling")
 USERS += ("elicitation.search", "elicitation.elicit")
 
 

@@ -143,10 +143,12 @@ def divergence(mass, alpha, share, starts, columns, entries, power):
     """-sum mass ln q with q normalised p^power, and its derivatives by what makes p."""
     p = share.T @ alpha
     row = np.repeat(np.arange(len(mass)), np.diff(starts))
-    np.add.at(p, (row, columns), entries)
+    p[row, columns] = entries
     q = p**power / np.sum(p**power, axis=1, keepdims=True)
     total = mass.sum(axis=1, keepdims=True)
     slope = power * (total * q - mass) / p
     by_power = -np.sum(mass * np.log(p)) + np.sum(total * q * np.log(p))
     value = -np.sum(mass * np.log(q))
-    return value, share @ slope, alpha @ slope.T, slope[row, columns], by_power
+    by_entries = slope[row, columns]
+    slope[row, columns] = 0.0
+    return value, share @ slope, alpha @ slope.T, by_entries, by_power

@@ -22,12 +22,14 @@ from .._base.tokens import difference
 from .._base.typing import Floats, Ids
 from .._base.weights import group_numbers
 from ..mixture import DirichletMixture
-from .design import FAMILIES
+from ..sources import seen
+from ..sources.names import TIES, canonical, parts_of
+from ..sources.tree import MOST_DEPTH
 from .families import ALL
 from .histories import Histories, check_kind
-from .parameters import TEMPERATURE_RANGE
+from .parameters import TEMPERATURE_RANGE, fields_of, pack_prior
 
-Start = DirichletMixture | Mapping[str, DirichletMixture] | None
+Start = DirichletMixture | Mapping[str, DirichletMixture | Mapping[str, Any]] | None
 
 
 class Options(NamedTuple):
@@ -40,10 +42,15 @@ class Options(NamedTuple):
     tol: float
     discount: float | str
     temperature: float | str
+    depth: int
 
 
-def checked_families(family: str | Sequence[str]) -> tuple[str, ...]:
-    """The families named."""
+def checked_families(
+    family: str | Sequence[str], tie: str = "shared", discount: float | str = 1.0
+) -> tuple[str, ...]:
+    """The families named, with the tie in the name of every chain that has one."""
+    if tie not in TIES:
+        raise ValueError(f"tie={tie!r} is not one of {', '.join(map(repr, TIES))}")
     if isinstance(family, str):
         families: tuple[str, ...] = ALL if family == "all" else (str(family),)
     elif isinstance(family, Iterable):
@@ -52,10 +59,13 @@ def checked_families(family: str | Sequence[str]) -> tuple[str, ...]:
         raise TypeError(f"family is {family!r}; it is a name, or several")
     if not families:
         raise ValueError("family is empty; name at least one")
+    families = tuple(canonical(name, tie) for name in families)
     for family in families:
-        if family not in FAMILIES:
-            names = ", ".join(repr(name) for name in FAMILIES)
-            raise ValueError(f"family={family!r} does not exist; there are {names}, or 'all'")
+        if discount != 1.0 and not any(part.reads_rows for part in parts_of(family).values()):
+            raise ValueError(
+                f"family {family!r} has no rows of counts that a discount could fade: 'balance' "
+                "has a memory of its own, and a tree keeps all; use discount=1"
+            )
     if len(set(families)) < len(families):
         raise ValueError(f"family names one twice: {families}")
     return families
@@ -80,12 +90,15 @@ def families_that_fit(
 def check_options(options: Options, n_boot: int, cv: int | None, level: float) -> None:
     """Raise where an option is not as described."""
     least = {"n_components": 1, "order": 1, "n_starts": 1, "max_iter": 1, "n_boot": 0, "cv": 2}
+    least["depth"] = 1
     values = {**options._asdict(), "n_boot": n_boot, "cv": 2 if cv is None else cv}
     for name, low in least.items():
         value = values[name]
         if name == "n_starts" and value is None:
             continue
         whole(value, name, low)
+    if options.depth > MOST_DEPTH:
+        raise ValueError(f"depth must be at most {MOST_DEPTH}, not {options.depth}")
     if not (_is_number(options.tol) and 0.0 < options.tol < np.inf):
         raise ValueError(f"tol must be above 0, not {options.tol!r}")
     probability(level, "level", inside=True)
@@ -110,33 +123,65 @@ def _is_number(value: Any) -> TypeGuard[float]:
 def checked_start(
     start: Start,
     families: tuple[str, ...],
-    n_components: int,
+    options: Options,
     n_tokens: int,
     tokens: tuple[str, ...] | None,
-) -> tuple[dict[str, DirichletMixture], tuple[str, ...] | None]:
-    """The start of each part; the tokens' names, from the predictions or else from there."""
+) -> tuple[dict[str, Floats], tuple[str, ...] | None]:
+    """The vector that each part starts at; the tokens' names, from the predictions or else from
+    there."""
     if start is None:
         return {}, tokens
-    parts = list(dict.fromkeys(part for family in families for part in FAMILIES[family]))
-    starts = start if isinstance(start, Mapping) else dict.fromkeys(parts, start)
-    for part, mixture in starts.items():
-        if part not in parts:
-            raise ValueError(f"start has the key {part!r}; the parts here are {parts}")
-        if not isinstance(mixture, DirichletMixture):
-            raise TypeError(f"start is of type {type(mixture).__name__}, not a DirichletMixture")
-        if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):
-            raise ValueError(
-                f"start has {mixture.n_components} components over {mixture.n_tokens} tokens; "
-                f"n_components is {n_components} and the predictions have {n_tokens} tokens"
-            )
-        if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
-            differ = difference(mixture.tokens, tokens)
-            raise ValueError(
-                "the tokens of start are not those of the predictions, in their order"
-                + ("" if set(mixture.tokens) == set(tokens) else f": {differ}")
-            )
+    names: dict[str, Any] = {}
+    for family in families:
+        names |= parts_of(family, options.order, depth=options.depth)
+    mixtures = [name for name, part in names.items() if part.is_mixture]
+    fields = fields_of(names, n_tokens)
+    starts = start if isinstance(start, Mapping) else dict.fromkeys(mixtures or names, start)
+    found = {}
+    for part, given in starts.items():
+        if part not in names:
+            raise ValueError(f"start has the key {part!r}; the parts here are {[*names]}")
+        if part in fields:
+            found[part] = _start_of_fields(part, given, fields[part])
+            continue
+        mixture = _mixture(given, options.n_components, n_tokens, tokens)
         tokens = mixture.tokens if tokens is None else tokens
-    return dict(starts), tokens
+        found[part] = pack_prior(mixture.weights, mixture.alpha)
+    return found, tokens
+
+
+def _start_of_fields(part: str, given: Any, fields: tuple[seen.Field, ...]) -> Floats:
+    """The vector of the numbers of a part that is no mixture."""
+    wanted = [field.name for field in fields]
+    if not isinstance(given, Mapping) or {*given} != {*wanted}:
+        raise TypeError(f"start of {part!r} must be a mapping with {', '.join(wanted)}")
+    for field in fields:
+        shape = np.shape(given[field.name])
+        if shape != field.shape:
+            raise ValueError(
+                f"{field.name} of the start of {part!r} has shape {shape}, not {field.shape}"
+            )
+    return seen.pack(fields, given)
+
+
+def _mixture(
+    mixture: Any, n_components: int, n_tokens: int, tokens: tuple[str, ...] | None
+) -> DirichletMixture:
+    """What is given, if it is a start."""
+    if not isinstance(mixture, DirichletMixture):
+        raise TypeError(f"start is of type {type(mixture).__name__}, not a DirichletMixture")
+    if (mixture.n_components, mixture.n_tokens) != (n_components, n_tokens):
+        raise ValueError(
+            f"start has {mixture.n_components} components over {mixture.n_tokens} tokens; "
+            f"n_components is {n_components} and the predictions have {n_tokens} tokens"
+        )
+    if tokens is not None and mixture.tokens is not None and tokens != mixture.tokens:
+        differ = difference(mixture.tokens, tokens)
+        raise ValueError(
+            "the tokens of start are not those of the predictions, in their order"
+            + ("" if set(mixture.tokens) == set(tokens) else f": {differ}")
+        )
+    return mixture
 
 
 def group_levels(groups: Any, histories: Histories) -> tuple[Ids, Ids | None]:

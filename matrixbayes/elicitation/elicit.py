@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
-from .._base.typing import Pool
+from .._base.typing import Floats, Pool
 from .._base.weights import shares_of, without_weightless
 from ..mixture import DirichletMixture
 from ..rows import as_log_probs
@@ -29,14 +29,14 @@ from .arguments import (
     fold_numbers,
     group_levels,
 )
-from .design import FAMILIES, design
+from .design import design
 from .families import compare_families
 from .histories import check_kind, checked_histories
 from .identification import identify
 from .measures import Rows, baselines, last_tokens, scores
 from .misfit import places_of
 from .objective import Objective, Predictor
-from .parameters import Layout, pack_prior
+from .parameters import Layout, fields_of
 from .report import ElicitationReport
 from .resampling import bootstrap, held_out
 from .search import Search, search, starting_points
@@ -56,6 +56,8 @@ def elicit_prior(
     kind: str | None = None,
     n_components: int = 1,
     order: int = 1,
+    tie: str = "shared",
+    depth: int = 4,
     discount: float | str = 1.0,
     temperature: float | str = 1.0,
     start: Start = None,
@@ -190,9 +192,9 @@ def elicit_prior(
     >>> found.family, found.prior.alpha.round(3).tolist()
     ('markov', [[0.5, 0.5]])
     """
-    families = checked_families(family)
-    options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature)
+    options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature, depth)
     check_options(options, n_boot, cv, level)
+    families = checked_families(family, tie, discount)
     job_count(n_jobs)  # refused here, not after the checks of the rows
     weights, histories, predictions, groups = without_weightless(
         weights, histories, predictions, groups
@@ -209,7 +211,7 @@ def elicit_prior(
         families, left_out = families_that_fit(known, options.discount)
     for name in families:
         check_kind(known, name, options.discount)
-    starts, tokens = checked_start(start, families, n_components, log_probs.shape[1], tokens)
+    starts, tokens = checked_start(start, families, options, log_probs.shape[1], tokens)
     shares = shares_of(weights, known.n, "histories")
     members, inner = group_levels(groups, known)
     alone = len(families) > 1 and family == "all" and cv is None and len(np.unique(members)) < 2
@@ -274,7 +276,7 @@ def _fit(
     family: str,
     data: _Data,
     options: Options,
-    start: Mapping[str, DirichletMixture],
+    start: Mapping[str, Floats],
     pool: Pool,
     stop: Event,
     rng: np.random.Generator,
@@ -285,23 +287,25 @@ def _fit(
         for value in (options.discount, options.temperature)
     )
     histories, shares = data.rows.histories, data.rows.shares
-    seen = design(histories, family, options.order, discount != 1.0)
+    seen = design(histories, family, options.order, discount != 1.0, depth=options.depth)
     layout = Layout(
-        FAMILIES[family],
+        tuple(seen.names),
         options.n_components,
         seen.n_tokens,
         discount,
         temperature,
         float(max(seen.longest - 1, 1)),
+        fields_of(seen.names, seen.n_tokens),
     )
     predictor = Predictor(seen, discount)
     objective = Objective(predictor, layout, data.log_probs, shares, stop)
     points = starting_points(objective, rng)
-    many = len(layout.parts) > 1 and data.cost * options.n_components < ALONE
+    several = len(layout.parts) > 1 or bool(layout.fields)
+    many = several and data.cost * options.n_components < ALONE
     starts = [next(points) for _ in range(options.n_starts or (MANY if many else FEW))]
     for part in layout.parts:
         if part in start:
-            starts[0][layout.prior(part)] = pack_prior(start[part].weights, start[part].alpha)
+            starts[0][layout.prior(part)] = start[part]
     limits = (options.max_iter, options.tol)
     searches = list(in_order(pool, search, [(objective, point, *limits) for point in starts]))
     best = min(searches, key=operator.attrgetter("value"))
@@ -319,9 +323,13 @@ def _fit(
     report = ElicitationReport(
         family=family,
         priors={
-            part: DirichletMixture(*prior, tokens=data.tokens)
-            for part, prior in parameters.priors.items()
+            part: DirichletMixture(*parameters.priors[part], tokens=data.tokens)
+            for part in layout.mixtures
         },
+        numbers={part: parameters.priors[part] for part in layout.fields},
+        columns=seen.n_tokens,
+        column_names=data.tokens,
+        depth=options.depth,
         weight=parameters.weight,
         discount=parameters.discount,
         temperature=parameters.temperature,
@@ -346,7 +354,7 @@ def _warn(report: ElicitationReport, all_empty: bool, n_groups: int | None, alon
     """Say, in one warning, what the caller must not overlook; `n_groups` were sampled from, and
     a family is `alone` that others could not be compared with."""
     complaints = []
-    several = next(iter(report.priors.values())).n_components > 1
+    several = any(prior.n_components > 1 for prior in report.priors.values())
     if not report.converged:
         complaints.append(
             f"elicit_prior did not converge in {report.n_iter} iterations (largest derivative "

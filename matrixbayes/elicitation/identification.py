@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.typing import Floats
+from .._base.typing import Floats, Ids
+from ..sources.seen import Field
 from .parameters import Layout
 
 Gradient = Callable[[Floats], Floats]
@@ -54,13 +55,16 @@ class Identification:
     eigenvalues : ndarray
         Spectrum of the Hessian, ascending: in nats per squared log-unit.
     priors : dict of str to PriorWidths
-        Of each part.
+        Of each part that is a mixture.
     scalars : dict of str to float
         Widths of the log-odds of the "weight", of the logarithm of the "temperature", and of
         what the "discount" leaves of the oldest visit.
     flags : tuple of str
         A sentence for each parameter that could double or halve within the rise, or that
         stopped at a limit of the search.
+    numbers : dict of str to dict of str to ndarray
+        Of each other part, by the names of its numbers: of logarithms, or of log-odds.  Where there
+        are more than 256 alphas they are moved together, and all have the width of that.
     """
 
     rise: float
@@ -68,6 +72,10 @@ class Identification:
     priors: dict[str, PriorWidths]
     scalars: dict[str, float]
     flags: tuple[str, ...]
+    numbers: dict[str, dict[str, Floats]] = field(default_factory=dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"numbers": {}} | state)  # of before there were others
 
 
 def identify(
@@ -102,15 +110,24 @@ def identify(
     def widths(slopes: Floats) -> Floats:
         return _widths(slopes @ basis @ vectors, eigenvalues, rise)
 
-    priors, flags = {}, []
+    priors: dict[str, PriorWidths] = {}
+    numbers: dict[str, dict[str, Floats]] = {}
+    flags: list[str] = []
     for part in layout.parts:
+        prefix = f"{part}, " if len(layout.parts) > 1 else ""
+        if part in layout.fields:
+            numbers[part] = {}
+            for name, value, slopes, held in _fields(theta, layout, part, at_limit, every_alpha):
+                found = np.broadcast_to(widths(slopes), (value.size,)).reshape(value.shape)
+                numbers[part][name] = found
+                flags += [prefix + flag for flag in _field_flags(name, value, found, held, names)]
+            continue
         own = _prior_widths(theta, layout, part, every_alpha, widths)
         priors[part] = own
-        prefix = f"{part}, " if len(layout.parts) > 1 else ""
         alpha = layout.unpack(theta).priors[part][1]
         limits = at_limit[layout.prior(part)][: alpha.size].reshape(alpha.shape)
         flags += [prefix + flag for flag in _flags(own, alpha, limits, names)]
-    scalars = {}
+    scalars: dict[str, float] = {}
     slope = gradient(theta)
     for name, place in layout.scalars.items():
         width = widths(np.eye(1, len(theta), place))[0]
@@ -118,7 +135,7 @@ def identify(
             width = min(rise / max(abs(slope[place]), 1e-300), np.inf)
         scalars[name] = float(width)
     flags += _scalar_flags(scalars, layout, at_limit)
-    return Identification(rise, eigenvalues, priors, scalars, tuple(flags))
+    return Identification(rise, eigenvalues, priors, scalars, tuple(flags), numbers)
 
 
 def _prior_widths(
@@ -148,25 +165,100 @@ def _basis(theta: Floats, layout: Layout, at_limit: Flags) -> tuple[Floats, bool
     """Directions in which parameters may move, as columns; whether each alpha has its own."""
     k, size = layout.n_components, len(theta)
     n_alpha = k * layout.n_tokens
-    starts = [layout.prior(part).start for part in layout.parts]
-    free = [start + np.flatnonzero(~at_limit[start : start + n_alpha]) for start in starts]
-    every_alpha = len(starts) * n_alpha <= MAX_ALPHAS
+    alphas = [own[0].size for own in layout.fields.values() if own[0].name == "alpha"]
+    every_alpha = len(layout.mixtures) * n_alpha + sum(alphas) <= MAX_ALPHAS
     columns = []
-    for start, own in zip(starts, free, strict=True):
+    for part in layout.mixtures:
+        start = layout.prior(part).start
+        own = start + np.flatnonzero(~at_limit[start : start + n_alpha])
         if every_alpha:
             columns.append(_units(size, own))
         else:
             moves = np.zeros((size, k))
             moves[own, (own - start) // layout.n_tokens] = 1.0
             columns.append(moves)
-        contrasts = np.zeros((size, max(k - 1, 0)))
-        for i in range(1, k):  # Helmert: orthonormal, each summing to zero
-            logits = start + n_alpha
-            contrasts[logits : logits + i, i - 1] = 1.0 / np.sqrt(i * (i + 1.0))
-            contrasts[logits + i, i - 1] = -np.sqrt(i / (i + 1.0))
-        columns.append(contrasts)
+        columns.append(_contrasts(size, np.arange(start + n_alpha, start + n_alpha + k)))
+    for part, fields in layout.fields.items():
+        start = layout.prior(part).start
+        for own_field in fields:
+            own = np.arange(start, start + own_field.size)
+            start += own_field.size
+            if own_field.name == "alpha" and not every_alpha:
+                columns.append(_together(size, own_field, own[~at_limit[own]]))
+                continue
+            rows = own.reshape(-1, own_field.shape[-1] if own_field.shape else 1)
+            for i, row in enumerate(rows):
+                inside = row[~at_limit[row]]
+                scale_free = i < own_field.scale_free
+                columns.append(_contrasts(size, inside) if scale_free else _units(size, inside))
     scalars = [place for place in layout.scalars.values() if not at_limit[place]]
     return np.hstack([*columns, _units(size, scalars)]), every_alpha
+
+
+def _fields(
+    theta: Floats, layout: Layout, part: str, at_limit: Flags, every_alpha: bool
+) -> Iterator[tuple[str, Floats, Floats, Flags]]:
+    """The fields of a part: name, values, slopes of their coordinates, and which limits hold."""
+    start = layout.prior(part).start
+    for own in layout.fields[part]:
+        places = np.arange(start, start + own.size)
+        start += own.size
+        value = np.exp(theta[places]).reshape(own.shape)
+        if own.name == "alpha" and not every_alpha:
+            slopes = np.zeros((1, len(theta)))
+            slopes[0, places] = 1.0 / own.size
+        else:
+            slopes = np.zeros((own.size, len(theta)))
+            slopes[np.arange(own.size), places] = 1.0
+        if own.scale_free and every_alpha:  # what is settled or not is the mean
+            first = places.reshape(-1, own.shape[-1])[: own.scale_free]
+            mean = np.exp(theta[first])
+            mean /= mean.sum(axis=1, keepdims=True)
+            for i, row in enumerate(first):
+                slopes[i * len(row) : (i + 1) * len(row), row] -= mean[i]
+        yield own.name, value, slopes, at_limit[places].reshape(own.shape)
+
+
+def _field_flags(
+    name: str, values: Floats, widths: Floats, limits: Flags, names: tuple[str, ...] | None
+) -> Iterator[str]:
+    """A sentence for what is not settled of a field."""
+    share = values / values.sum(axis=-1, keepdims=True) if name == "alpha" else np.ones_like(values)
+    matters = share > MINOR
+    for flags, says in (
+        (widths > LOOSE, "is not identified"),
+        (limits, "stopped at a limit of the search"),
+    ):
+        loose = flags & matters
+        if not loose.any():
+            continue
+        if loose.ndim == 0:
+            yield f"its {name} {says}"
+        elif name != "alpha":
+            depths = ["depth 1", "depths of 2 and more"]
+            yield f"its {name} at {' and '.join(np.array(depths)[loose])} {says}"
+        elif loose.ndim > 1:
+            keys = int(np.count_nonzero(loose.any(axis=1)))
+            yield f"its alpha {says} after {keys} of {len(loose)} keys"
+        else:
+            yield f"its alpha {says} for {_tokens(loose, names)}"
+
+
+def _contrasts(size: int, places: Ids) -> Floats:
+    """Orthonormal directions, each summing to zero (Helmert), as columns."""
+    columns = np.zeros((size, max(len(places) - 1, 0)))
+    for i in range(1, len(places)):
+        columns[places[:i], i - 1] = 1.0 / np.sqrt(i * (i + 1.0))
+        columns[places[i], i - 1] = -np.sqrt(i / (i + 1.0))
+    return columns
+
+
+def _together(size: int, own: Field, places: Ids) -> Floats:
+    """One direction for all; none where nothing but scales that say nothing would move."""
+    of_scale = own.shape[0] if len(own.shape) == 2 else 1
+    column = np.zeros((size, int(len(places) > 0 and of_scale > own.scale_free)))
+    column[places] = 1.0
+    return column
 
 
 def _units(size: int, places: ArrayLike) -> Floats:
@@ -223,7 +315,7 @@ def _flags(
 def _scalar_flags(scalars: dict[str, float], layout: Layout, at_limit: Flags) -> list[str]:
     """The same for single numbers.  A discount of 1 is an answer, not a limit."""
     flags = []
-    words = {"weight": f"weight of {layout.parts[-1]}"}
+    words = {"weight": f"weight of {layout.parts[-1]}"}  # others say whose they are
     for name, width in scalars.items():
         what = words.get(name, name)
         if width > LOOSE:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .._base import display
 from .._base.typing import Floats, Ids
 from ..rows.kl import kl_nats
-from .design import BLOCK_ENTRIES
+from ..sources.rows import BLOCK_ENTRIES
 from .histories import Histories
 from .misfit import Places, misfits
 from .objective import Objective

@@ -5,9 +5,8 @@ Contents
     Objective     the function that `elicit_prior` minimises
     Stopped       raised by an objective that nobody waits for any more
 
-A history's predictive is that of its active row; with two parts, of each part's active row,
-weighted by the prior weight times the evidence of all rows that the history visited under that
-part.  Where counts fade, the evidence is that of the faded counts.
+A history's predictive is that of its parts, weighted by the prior weight times the evidence of all
+that the history shows under each.  Where counts fade, the evidence is that of the faded counts.
 
 The objective is sum s sum_v q_v ln(q_v / p_v) for predictions q of weight s.  It is linear in q, so
 equal histories are one.
@@ -16,8 +15,9 @@ equal histories are one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +25,23 @@ from numpy.typing import NDArray
 from .. import _core
 from .._base.typing import Floats, Ids
 from ..rows.kl import kl_nats
-from .design import BLOCK_ENTRIES, Design, Part, row_sums, spread, summed
-from .factored import FactoredDivergence
+from ..sources.factored import FactoredDivergence
+from ..sources.rows import BLOCK_ENTRIES, row_sums, spread, summed
+from ..sources.seen import Seen
+from .design import Design
 from .parameters import Layout, Parameters
-from .part_rows import PartRows, Slopes, State
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
 
 ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 
 
 class Forward(NamedTuple):
-    """Predictives of all histories: row h is share[:, h] @ alpha + its entries."""
+    """Predictives of all histories: row h is share[:, h] @ bases, but for its entries."""
 
-    states: list[State]
+    parts: list[Seen]
     shares_of_parts: Floats  # (parts, H)
-    share: Floats  # (J, H), J = parts x K
+    log_evidence: Floats  # (H,), of the histories
+    bases: Floats  # (J, V), those of the parts, and ones where any part has them
+    share: Floats  # (J, H)
     entries: Floats
 
 
@@ -58,45 +57,44 @@ class Predictor:
 
     def __init__(self, design: Design, discount: float | None) -> None:
         self.design = design
-        self.parts: list[Part] = list(design.parts.values())
-        self.part_rows = [PartRows(part.rows, design.n_tokens, discount) for part in self.parts]
-        self._visited: list[csr_array] = [part.evidence.T.tocsr() for part in self.parts]
-        # Entries of the active rows of each history, one part after the other.
-        many = np.stack([np.diff(part.rows.starts)[part.active] for part in self.parts], axis=1)
-        self.starts = np.concatenate([[0], np.cumsum(many.sum(axis=1))])
-        begins = self.starts[:-1, np.newaxis] + np.cumsum(many, axis=1) - many
-        n = int(self.starts[-1])
-        self.columns = np.empty(n, dtype=np.int64)
-        self._places: list[tuple[Ids, Ids, Ids]] = []  # of entries: here, of the part; their starts
-        for i, part in enumerate(self.parts):
-            starts = np.concatenate([[0], np.cumsum(many[:, i])])
-            within = np.arange(starts[-1]) - spread(starts, starts[:-1])
-            here = spread(starts, begins[:, i]) + within
-            there = spread(starts, part.rows.starts[part.active]) + within
-            self.columns[here] = part.rows.columns[there]
-            self._places.append((here, there, starts))
+        self.sources = design.sources(discount)
+        self.starts, self.columns = design.entries
+        names = design.names.values()
+        with_bases = any(part.is_mixture or part.has_base for part in names)
+        self.has_even = any(part.is_even for part in names) or not with_bases
+
+    def n_bases(self, n_components: int) -> int:
+        """J."""
+        names = self.design.names.values()
+        many = sum(n_components if part.is_mixture else part.has_base for part in names)
+        return many + self.has_even
 
     def forward(self, parameters: Parameters) -> Forward:
         """Everything but the sums over tokens."""
         rate = -np.log(parameters.discount)
-        states = [
-            rows.forward(*prior, rate)
-            for rows, prior in zip(self.part_rows, parameters.priors.values(), strict=True)
+        parts = [
+            source.forward(prior, rate)
+            for source, prior in zip(self.sources, parameters.priors.values(), strict=True)
         ]
-        shares = np.ones((1, self.design.n))
-        if len(self.parts) == 2:
-            evidence = [p.evidence @ s.evidence for p, s in zip(self.parts, states, strict=True)]
-            with np.errstate(divide="ignore"):
-                odds = np.log(parameters.weight) - np.log1p(-parameters.weight)
-            odds = np.clip(odds + evidence[1] - evidence[0], -700.0, 700.0)
-            shares = np.stack([1.0 / (1.0 + np.exp(odds)), 1.0 / (1.0 + np.exp(-odds))])
-        share, entries = [], np.empty(len(self.columns))
-        for i, (part, state) in enumerate(zip(self.parts, states, strict=True)):
-            share.append(state.factors[:, part.active] * shares[i])
-            here, there, starts = self._places[i]
-            added = spread(starts, state.sums[part.active] * shares[i])
-            entries[here] = added * state.counts[there]
-        return Forward(states, shares, np.concatenate(share), entries)
+        with np.errstate(divide="ignore"):
+            joint = np.log(parameters.shares)[:, np.newaxis] + [own.evidence for own in parts]
+        top = joint.max(axis=0)
+        shares = np.exp(np.maximum(joint - top, -700.0))
+        total = shares.sum(axis=0)
+        shares /= total
+        bases = [own.bases for own in parts]
+        share = [own.share * weight for own, weight in zip(parts, shares, strict=True)]
+        if self.has_even:
+            bases.append(np.ones((1, self.design.n_tokens)))
+            even = sum(own.even * weight for own, weight in zip(parts, shares, strict=True))
+            share.append(np.asarray(even)[np.newaxis])
+        entries = np.zeros(len(self.columns))
+        for own, weight in zip(parts, shares, strict=True):
+            entries += own.entries * spread(self.starts, weight)
+        evidence = top + np.log(total)
+        return Forward(
+            parts, shares, evidence, np.concatenate(bases), np.concatenate(share), entries
+        )
 
     def rows(self, found: Forward, temperature: float, chosen: Ids) -> Floats:
         """(chosen, V): the predictions after the chosen histories."""
@@ -116,58 +114,53 @@ class Predictor:
 
     def _untempered(self, found: Forward, chosen: Ids) -> Floats:
         """(chosen, V): the predictives, summing to 1 up to rounding."""
-        alpha = np.concatenate([state.alpha for state in found.states])
-        p: Floats = found.share[:, chosen].T @ alpha
+        p: Floats = found.share[:, chosen].T @ found.bases
         many = np.diff(self.starts)[chosen]
         row = np.repeat(np.arange(len(chosen)), many)
         first = np.cumsum(many) - many
         entry = np.arange(len(row)) + (self.starts[chosen] - first)[row]
-        np.add.at(p, (row, self.columns[entry]), found.entries[entry])
+        p[row, self.columns[entry]] = found.entries[entry]
         return p
 
     def posterior(self, found: Forward, history: int) -> tuple[Floats, Floats]:
-        """Weights and alpha of the next token's row: the components of each part's active row."""
+        """Weights and alpha of the next token's row: the components of each part."""
         weights, alpha = [], []
-        for part, state, share in zip(self.parts, found.states, found.shares_of_parts, strict=True):
-            row = part.active[history]
-            own = slice(part.rows.starts[row], part.rows.starts[row + 1])
-            counts = np.zeros(self.design.n_tokens)
-            counts[part.rows.columns[own]] = state.counts[own]
-            weights.append(share[history] * state.responsibilities[:, row])
-            alpha.append(state.alpha + counts)
+        for source, own, share in zip(
+            self.sources, found.parts, found.shares_of_parts, strict=True
+        ):
+            of_part, its_alpha = source.rows_after(own, history)
+            weights.append(share[history] * of_part)
+            alpha.append(its_alpha)
         found_weights = np.maximum(np.concatenate(weights), 1e-300)
         return found_weights / found_weights.sum(), np.concatenate(alpha)
 
     def backward(
-        self, found: Forward, by_share: Floats, by_entries: Floats
-    ) -> tuple[list[Slopes], float]:
-        """Slopes of each part and by the log-odds of the last, from the kernel's."""
-        of_parts = np.empty_like(found.shares_of_parts)
-        kept = []
-        start = 0
-        for i, (part, state) in enumerate(zip(self.parts, found.states, strict=True)):
-            here, there, starts = self._places[i]
-            own = by_share[start : start + len(state.concentration)]
-            start += len(own)
-            slopes_here = by_entries[here]
-            own = own + row_sums(starts, slopes_here * state.counts[there])
-            of_parts[i] = np.sum(state.factors[:, part.active] * own, axis=0)
-            weight = found.shares_of_parts[i]
-            by_factors = np.stack([summed(part.active, x, part.rows.n) for x in own * weight])
-            added = slopes_here * spread(starts, state.sums[part.active] * weight)
-            kept.append((by_factors, summed(there, added, len(part.rows.columns))))
-        by_odds = np.zeros(self.design.n)
-        if len(self.parts) == 2:
-            by_odds = found.shares_of_parts[0] * found.shares_of_parts[1]
-            by_odds = by_odds * (of_parts[1] - of_parts[0])
-        signs = (-1.0, 1.0) if len(self.parts) == 2 else (0.0,)
-        slopes = [
-            rows.backward(state, by_factors, sign * (visited @ by_odds), by_counts)
-            for rows, state, sign, visited, (by_factors, by_counts) in zip(
-                self.part_rows, found.states, signs, self._visited, kept, strict=True
+        self, found: Forward, by_bases: Floats, by_share: Floats, by_entries: Floats
+    ) -> tuple[list[Floats], float, Floats]:
+        """Slopes of each part, by the rate of fading, and by the log-odds of the parts."""
+        parts, weights = found.parts, found.shares_of_parts
+        by_even = by_share[-1] if self.has_even else np.zeros(self.design.n)
+        of_parts = np.empty_like(weights)
+        firsts = np.cumsum([0, *(len(own.bases) for own in parts)])
+        kernels = [slice(a, b) for a, b in pairwise(firsts.tolist())]
+        for i, (own, kernel) in enumerate(zip(parts, kernels, strict=True)):
+            of_parts[i] = np.sum(own.share * by_share[kernel], axis=0) + own.even * by_even
+            of_parts[i] += row_sums(self.starts, own.entries * by_entries)
+        by_logits = weights * (of_parts - np.sum(weights * of_parts, axis=0))
+        slopes, by_rate = [], 0.0
+        for i, (source, own, kernel) in enumerate(zip(self.sources, parts, kernels, strict=True)):
+            weight = weights[i]
+            by = Seen(
+                by_bases[kernel],
+                by_share[kernel] * weight,
+                by_even * weight,
+                by_entries * spread(self.starts, weight),
+                by_logits[i],
             )
-        ]
-        return slopes, float(by_odds.sum())
+            gradient, own_rate = source.backward(own, by)
+            slopes.append(gradient)
+            by_rate += own_rate
+        return slopes, by_rate, by_logits.sum(axis=1)
 
 
 class Stopped(Exception):
@@ -209,8 +202,8 @@ class Objective:
             np.add.at(self.mass, group[rows], weights[rows, np.newaxis] * q)
         self.weights = summed(group, weights, n)
         self._factored: FactoredDivergence | None = None
-        one_dirichlet = len(layout.parts) * layout.n_components == 1
-        if one_dirichlet and ENTRY_COST * len(predictor.columns) < self.mass.size:
+        few = ENTRY_COST * len(predictor.columns) < self.mass.size
+        if few and n > 0 and predictor.n_bases(layout.n_components) == 1:
             self._factored = FactoredDivergence(self.mass, predictor.starts, predictor.columns)
 
     def _blocks(self) -> Iterator[slice]:
@@ -242,13 +235,12 @@ class Objective:
     def sums_over_tokens(
         self, found: Forward, power: float
     ) -> tuple[float, Floats, Floats, Floats, float]:
-        """The objective less its constant; slopes by alpha, shares, entries and the power."""
-        alpha = np.concatenate([state.alpha for state in found.states])
+        """The objective less its constant; slopes by bases, shares, entries and the power."""
         if self._factored is not None:
-            return self._factored(alpha, found.share, found.entries, power)
+            return self._factored(found.bases, found.share, found.entries, power)
         starts, columns = self.predictor.starts, self.predictor.columns
         return _core.divergence(
-            self.mass, alpha, found.share, starts, columns, found.entries, power
+            self.mass, found.bases, found.share, starts, columns, found.entries, power
         )
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
@@ -257,21 +249,16 @@ class Objective:
             raise Stopped
         parameters = self.layout.unpack(theta)
         found = self.predictor.forward(parameters)
-        value, by_alpha, by_share, by_entries, by_power = self.sums_over_tokens(
+        value, by_bases, by_share, by_entries, by_power = self.sums_over_tokens(
             found, 1.0 / parameters.temperature
         )
-        slopes, by_odds = self.predictor.backward(found, by_share, by_entries)
+        slopes, by_rate, by_logits = self.predictor.backward(found, by_bases, by_share, by_entries)
         gradient = np.empty(self.layout.size)
-        n_components = self.layout.n_components
-        for i, (part, own) in enumerate(zip(self.layout.parts, slopes, strict=True)):
-            direct = by_alpha[i * n_components : (i + 1) * n_components]
-            by_log_alpha = (direct + own.alpha) * found.states[i].alpha
-            gradient[self.layout.prior(part)] = np.append(by_log_alpha.ravel(), own.logits)
-        of_scalars = {
-            "weight": by_odds,
-            "discount": sum(own.rate for own in slopes) / self.layout.span,
-            "temperature": -by_power / parameters.temperature,
-        }
+        for part, own in zip(self.layout.parts, slopes, strict=True):
+            gradient[self.layout.prior(part)] = own
+        of_scalars = dict(zip(self.layout.weight_names, by_logits[1:], strict=True))
+        of_scalars["discount"] = by_rate / self.layout.span
+        of_scalars["temperature"] = -by_power / parameters.temperature
         for name, place in self.layout.scalars.items():
             gradient[place] = of_scalars[name]
         return self.constant + value, gradient

@@ -3,22 +3,32 @@
 Contents
     Parameters    what a family is made of
     Layout        where each of them is in the vector, and its limits
+    fields_of     what the vector holds of each part
     pack_prior, unpack_prior    one prior as a vector: logarithms of alpha, logits of the weights
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._base.typing import Floats
+from ..sources import balance, seen
+from ..sources.names import Part
+from ..sources.seen import Field
+from ..sources.tied import tied_fields
+from ..sources.tree import tree_fields
 
 LOG_ALPHA_RANGE = (np.log(1e-8), np.log(1e8))
 LOGIT_RANGE = (-40.0, 40.0)
+WEIGHT_RANGE = (-8.0, 8.0)  # of log-odds beside what is no mixture
 TEMPERATURE_RANGE = (0.01, 100.0)
 MOST_FADING = 5.0  # of -ln(discount): what is 5 visits old counts for nothing
+
+Fields = tuple[Field, ...]
 
 
 class Parameters(NamedTuple):
@@ -26,27 +36,44 @@ class Parameters(NamedTuple):
 
     Attributes
     ----------
-    priors : dict of str to (weights (K,), alpha (K, V))
-        The prior of each part's rows.
-    weight : float
-        Prior probability of the last part; 1 where there is one part.
+    priors : dict of str to (weights (K,), alpha (K, V)), or to dict of str to numbers
+        Of each part: the mixture that its rows come from, or the numbers of its fields.
+    weight : float or ndarray
+        Prior probability of the last part, 1 where there is one part; of three and more parts that
+        of each.
     discount : float
         What a count is multiplied by before the next token of its row; 1 for no fading.
     temperature : float
         Predictions are the predictive to the power of 1 / temperature, normalised.
     """
 
-    priors: dict[str, tuple[Floats, Floats]]
-    weight: float = 1.0
+    priors: dict[str, Any]
+    weight: Any = 1.0
     discount: float = 1.0
     temperature: float = 1.0
+
+    @property
+    def shares(self) -> Floats:
+        """The prior probability of each part."""
+        if len(self.priors) == 1:
+            return np.ones(1)
+        if len(self.priors) == 2:
+            return np.array([1.0 - self.weight, self.weight])
+        return np.asarray(self.weight, dtype=np.float64)
+
+    def scalar(self, name: str) -> float:
+        """A parameter that is a single number, by its name in `Layout.scalars`."""
+        if name.startswith("weight of "):
+            return float(self.weight[[*self.priors].index(name.removeprefix("weight of "))])
+        return float(getattr(self, name))
 
 
 class Layout(NamedTuple):
     """Where each parameter of a family is in the vector.
 
-    For each part, K V logarithms of alpha and K logits of weights; then, where they are there,
-    the log-odds of the last part, the discount, and the logarithm of the temperature.
+    For each part that is a mixture, K V logarithms of alpha and K logits of weights; of others
+    their fields; then, where they are there, the log-odds of each part but the first to that, the
+    discount, and the logarithm of the temperature.
 
     Attributes
     ----------
@@ -58,6 +85,8 @@ class Layout(NamedTuple):
     span : float
         The discount's coordinate is -ln(discount) times this: with the age of the oldest visit,
         that visit's loss of weight in logarithms.
+    fields : mapping of str to tuple of Field
+        Of the parts that are no mixtures.
     """
 
     parts: tuple[str, ...]
@@ -66,57 +95,77 @@ class Layout(NamedTuple):
     discount: float | None
     temperature: float | None
     span: float
+    fields: Mapping[str, Fields] = {}
 
-    @property
-    def prior_size(self) -> int:
-        """Numbers of one prior."""
+    def block_size(self, part: str) -> int:
+        """Numbers of one part."""
+        if part in self.fields:
+            return seen.block_size(self.fields[part])
         return self.n_components * (self.n_tokens + 1)
 
     def prior(self, part: str) -> slice:
         """Where the prior of a part is."""
-        start = self.parts.index(part) * self.prior_size
-        return slice(start, start + self.prior_size)
+        start = 0
+        for other in self.parts:
+            if other == part:
+                return slice(start, start + self.block_size(part))
+            start += self.block_size(other)
+        raise KeyError(part)
+
+    @property
+    def mixtures(self) -> tuple[str, ...]:
+        """The parts whose rows come from one Dirichlet mixture."""
+        return tuple(part for part in self.parts if part not in self.fields)
 
     @property
     def scalars(self) -> dict[str, int]:
-        """The places of the parameters that are single numbers."""
-        names = ["weight"] * (len(self.parts) > 1)
+        """The places of the parameters that are single numbers of the whole family."""
+        names = [f"weight of {part}" for part in self.parts[1:]]
+        names = ["weight"] if len(names) == 1 else names
         names += ["discount"] * (self.discount is None)
         names += ["temperature"] * (self.temperature is None)
-        first = len(self.parts) * self.prior_size
+        first = sum(map(self.block_size, self.parts))
         return {name: first + i for i, name in enumerate(names)}
 
     @property
     def size(self) -> int:
         """Numbers in all."""
-        return len(self.parts) * self.prior_size + len(self.scalars)
+        return sum(map(self.block_size, self.parts)) + len(self.scalars)
 
     @property
     def n_parameters(self) -> int:
-        """Free numbers: the logits of K weights have one freedom too many."""
-        return self.size - len(self.parts)
+        """Free numbers: the logits of K weights have one freedom too many, and so has a mean."""
+        free = sum(own.scale_free for fields in self.fields.values() for own in fields)
+        return self.size - len(self.mixtures) - free
 
     def limits(self) -> tuple[Floats, Floats]:
         """The lowest and highest value of each number."""
-        one = [LOG_ALPHA_RANGE] * (self.n_components * self.n_tokens)
-        one += [LOGIT_RANGE] * self.n_components
+        mixture = [LOG_ALPHA_RANGE] * (self.n_components * self.n_tokens)
+        mixture += [LOGIT_RANGE] * self.n_components
         of_scalars = {
-            "weight": LOGIT_RANGE,
             "discount": (0.0, MOST_FADING * self.span),
             "temperature": tuple(np.log(TEMPERATURE_RANGE)),
         }
-        pairs = one * len(self.parts) + [of_scalars[name] for name in self.scalars]
+        weight = WEIGHT_RANGE if self.fields else LOGIT_RANGE
+        pairs: list[Any] = []
+        for part in self.parts:
+            own = self.fields.get(part)
+            pairs += mixture if own is None else seen.block_limits(own)
+        pairs += [of_scalars.get(name, weight) for name in self.scalars]
         lower, upper = np.array(pairs).T
         return lower, upper
 
     def pack(self, parameters: Parameters) -> Floats:
         """The vector of some parameters, within the limits."""
         theta = np.empty(self.size)
-        for part, (weights, alpha) in parameters.priors.items():
-            theta[self.prior(part)] = pack_prior(weights, alpha)
+        for part, prior in parameters.priors.items():
+            own = self.fields.get(part)
+            block = pack_prior(*prior) if own is None else seen.pack(own, prior)
+            theta[self.prior(part)] = block
         with np.errstate(divide="ignore"):
-            values = {
-                "weight": np.log(parameters.weight) - np.log1p(-parameters.weight),
+            logits = np.log(parameters.shares)
+            values = dict(zip(self.weight_names, logits[1:] - logits[0], strict=True))
+            values |= {
                 "discount": -np.log(parameters.discount) * self.span,
                 "temperature": np.log(parameters.temperature),
             }
@@ -124,31 +173,59 @@ class Layout(NamedTuple):
             theta[place] = values[name]
         return np.clip(theta, *self.limits())
 
+    @property
+    def weight_names(self) -> list[str]:
+        """What of `scalars` are log-odds of parts to the first."""
+        return [name for name in self.scalars if name.startswith("weight")]
+
     def unpack(self, theta: Floats) -> Parameters:
         """The parameters of a vector."""
-        priors = {
-            part: unpack_prior(theta[self.prior(part)], self.n_components) for part in self.parts
-        }
+        priors: dict[str, Any] = {}
+        for part in self.parts:
+            block, own = theta[self.prior(part)], self.fields.get(part)
+            if own is None:
+                priors[part] = unpack_prior(block, self.n_components)
+            else:
+                priors[part] = seen.unpack(own, block)
         at = self.scalars
-        weight = 1.0 / (1.0 + np.exp(-theta[at["weight"]])) if "weight" in at else 1.0
+        weight: Any = 1.0
+        odds = theta[[at[name] for name in self.weight_names]]
+        if len(odds) == 1:
+            weight = float(1.0 / (1.0 + np.exp(-odds[0])))
+        elif len(odds) > 1:
+            weight = np.exp(np.append(0.0, odds) - max(0.0, odds.max()))
+            weight /= weight.sum()
         discount = self.discount
         if discount is None:
             discount = float(np.exp(-theta[at["discount"]] / self.span))
         temperature = self.temperature
         if temperature is None:
             temperature = float(np.exp(theta[at["temperature"]]))
-        return Parameters(priors, float(weight), discount, temperature)
+        return Parameters(priors, weight, discount, temperature)
 
     def sorted(self, theta: Floats) -> NDArray[np.intp]:
-        """The order of the numbers that has each part's components by falling weight."""
+        """The order of the numbers that has each mixture's components by falling weight."""
         order = np.arange(self.size)
         n_alpha = self.n_components * self.n_tokens
-        for part in self.parts:
+        for part in self.mixtures:
             own = order[self.prior(part)]
             by_weight = np.argsort(-theta[own[n_alpha:]], kind="stable")
             alphas = own[:n_alpha].reshape(self.n_components, -1)[by_weight]
             order[self.prior(part)] = np.concatenate([alphas.ravel(), own[n_alpha:][by_weight]])
         return order
+
+
+def fields_of(names: Mapping[str, Part], n_tokens: int) -> dict[str, Fields]:
+    """The fields of the parts that are no mixtures."""
+    found: dict[str, Fields] = {}
+    for name, part in names.items():
+        if part.kind == "balance":
+            found[name] = balance.FIELDS
+        elif part.kind == "tree":
+            found[name] = tree_fields(part.depth, n_tokens)
+        elif not part.is_mixture:
+            found[name] = tied_fields(part.tie, part.order, n_tokens)
+    return found
 
 
 def pack_prior(weights: Floats, alpha: Floats) -> Floats:

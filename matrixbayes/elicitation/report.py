@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from .._base import display
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
+from ..sources.names import parts_of
 from .design import design
 from .histories import Histories, check_kind, checked_histories
 from .identification import Identification
@@ -17,6 +18,7 @@ from .measures import ElicitationPoints, Floor, KLByLength
 from .misfit import KLByPlace, Misfit
 from .objective import Predictor
 from .parameters import Parameters
+from .predictor import ElicitedPredictor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,10 +35,11 @@ class ElicitationReport:
     family : str
         The family that was fitted, or is the best of those that were.
     priors : dict of str to DirichletMixture
-        The elicited prior of each part's rows, "iid" or "markov" or both; components by falling
-        weight.
-    weight : float
-        Prior probability of the "markov" part where there are two; else 1.
+        The elicited prior of the rows of each part that is a mixture, "iid" or "markov" or both;
+        components by falling weight.
+    weight : float or ndarray
+        Prior probability of the last part where there are two, that of each where there are more;
+        else 1.
     discount, temperature : float
         As fitted or given; 1 for none.
     order : int
@@ -77,6 +80,17 @@ class ElicitationReport:
         Of the intervals.
     comparison : FamilyComparison or None
         The cross-validated comparison of the families, and the reports of the others.
+    numbers : dict of str to dict of str to float or ndarray
+        What the other parts are made of.  Of "tree": ``alpha`` (V,) of the root, ``repeat`` and
+        ``others`` (2,) of nodes one token deep and deeper, ``deeper``, the prior chance of a
+        child.  Of "balance": ``strength`` and ``memory``.  Of chains whose keys have priors of
+        their own: ``alpha``, and where they are tied by "repeat" ``repeat`` and ``others``.
+    columns : int
+        V.
+    column_names : tuple of str or None
+        Names of the tokens.
+    depth : int
+        Tokens that the deepest nodes of "tree" stand for.
     kl_error : float
         Standard error of `mean_kl`, from whole groups of histories; NaN where there is one group.
     kl_error_within : float
@@ -123,30 +137,56 @@ class ElicitationReport:
     floor: Floor | None = None
     kl_by_place: dict[str, KLByPlace] | None = None
     misfits: tuple[Misfit, ...] = ()
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    columns: int = 0
+    column_names: tuple[str, ...] | None = None
+    depth: int = 4
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"numbers": {}} | state)  # of before there were others
 
     @property
     def prior(self) -> DirichletMixture:
         """The prior of a family that has one."""
-        if len(self.priors) > 1:
+        if not self.priors:
             raise AttributeError(
-                f"family {self.family!r} has two priors: priors['iid'] and priors['markov']"
+                f"family {self.family!r} has no Dirichlet prior of rows: `numbers` has what it is "
+                "made of, and predictor() predicts and samples"
             )
+        if len(self.priors) > 1:
+            names = " and ".join(f"priors[{part!r}]" for part in self.priors)
+            many = "two" if len(self.priors) == 2 else "several"
+            raise AttributeError(f"family {self.family!r} has {many} priors: {names}")
         return next(iter(self.priors.values()))
 
     @property
     def n_tokens(self) -> int:
         """V."""
-        return next(iter(self.priors.values())).n_tokens
+        return self.columns or next(iter(self.priors.values())).n_tokens
 
     @property
     def tokens(self) -> tuple[str, ...] | None:
         """Names of the tokens."""
-        return next(iter(self.priors.values())).tokens
+        return next(iter(self.priors.values())).tokens if self.priors else self.column_names
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the family, in the order of `weights`."""
+        return tuple(parts_of(self.family))
+
+    @property
+    def weights(self) -> Floats:
+        """The prior probability of each part."""
+        return self.parameters.shares
 
     @property
     def parameters(self) -> Parameters:
         """The numbers of the family."""
-        priors = {part: (prior.weights, prior.alpha) for part, prior in self.priors.items()}
+        priors: dict[str, Any] = {}
+        for part in self.parts:
+            mixture = self.priors.get(part)
+            own = self.numbers.get(part) if mixture is None else (mixture.weights, mixture.alpha)
+            priors[part] = own
         return Parameters(priors, self.weight, self.discount, self.temperature)
 
     @property
@@ -234,10 +274,15 @@ class ElicitationReport:
         weights, alpha = predictor.posterior(predictor.forward(self.parameters), 0)
         return DirichletMixture(weights, alpha, tokens=self.tokens)
 
+    def predictor(self) -> ElicitedPredictor:
+        """The elicited prior as a model: it predicts, samples texts, and scores them."""
+        return ElicitedPredictor(self)
+
     def _predictor(self, histories: Histories) -> Predictor:
         check_kind(histories, self.family, self.discount)
         fading = self.discount < 1.0
-        return Predictor(design(histories, self.family, self.order, fading), self.discount)
+        seen = design(histories, self.family, self.order, fading, depth=self.depth)
+        return Predictor(seen, self.discount)
 
     def plot(self, *, figure: Figure | None = None) -> Figure:
         """Predicted against observed probabilities; `plot.elicitation_figure`."""
@@ -259,8 +304,7 @@ class ElicitationReport:
         lines += [
             ["R2, mean absolute error", f"{self.r2:.5f}, {display.number(self.mae)}"],
         ]
-        if len(self.priors) > 1:
-            lines.append(["prior weight of markov", self._with_interval("weight", self.weight)])
+        lines += self._numbers()
         for name in ("discount", "temperature"):
             value = getattr(self, name)
             if value != 1.0 or name in self.identification.scalars:
@@ -276,18 +320,35 @@ class ElicitationReport:
         lines += [["misfit", text] for text in self.warnings]
         return lines
 
-    def _with_interval(self, name: str, value: float) -> str:
+    def _numbers(self) -> list[list[Any]]:
+        """Weights of parts, and the single numbers that they are made of."""
+        lines = []
+        names = ["weight"] if len(self.parts) == 2 else [f"weight of {p}" for p in self.parts[1:]]
+        for name, part, weight in zip(names, self.parts[1:], self.weights[1:], strict=False):
+            lines.append([f"prior weight of {part}", self._with_interval(name, float(weight))])
+        for part, numbers in self.numbers.items():
+            for name, value in numbers.items():
+                if name == "alpha":
+                    continue
+                key = f"{part}.{name}"
+                many = np.ravel(value)
+                said = [self._with_interval(key, float(x), i) for i, x in enumerate(many)]
+                lines.append([f"{part}, {name}", "; ".join(said)])
+        return lines
+
+    def _with_interval(self, name: str, value: float, place: int = 0) -> str:
         if name not in self.intervals:
             return f"{value:.4g}"
-        low, high = self.intervals[name]
+        low, high = self.intervals[name].reshape(2, -1)[:, place]
         return f"{value:.4g} ({100 * self.level:g}%: {low:.4g} to {high:.4g})"
 
     def __repr__(self) -> str:
-        k = next(iter(self.priors.values())).n_components
-        title = (
-            f"ElicitationReport: family {self.family!r}, {k} component{'' if k == 1 else 's'}"
-            f"{' each' if len(self.priors) > 1 else ''} over {self.n_tokens} tokens"
-        )
+        title = f"ElicitationReport: family {self.family!r}"
+        if self.priors:
+            k = next(iter(self.priors.values())).n_components
+            title += f", {k} component{'' if k == 1 else 's'}"
+            title += " each" * (len(self.priors) > 1)
+        title += f" over {self.n_tokens} tokens"
         lines = [f"  {name}: {value}" for name, value in self._measures()]
         return "\n".join([title, *lines])
 

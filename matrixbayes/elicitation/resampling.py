@@ -53,11 +53,15 @@ def bootstrap(
 def _named(parameters: Parameters, scalars: Iterable[str]) -> dict[str, Any]:
     """The numbers that a family searches, by the names that intervals have."""
     found: dict[str, Any] = {}
-    for part, (weights, alpha) in parameters.priors.items():
+    for part, prior in parameters.priors.items():
+        if isinstance(prior, dict):
+            found |= {f"{part}.{name}": value for name, value in prior.items()}
+            continue
+        weights, alpha = prior
         found[f"{part}.weights"] = weights
         found[f"{part}.concentration"] = alpha.sum(axis=1)
         found[f"{part}.alpha"] = alpha
-    return found | {name: getattr(parameters, name) for name in scalars}
+    return found | {name: parameters.scalar(name) for name in scalars}
 
 
 def row_kl(objective: Objective, parameters: Parameters) -> Floats:

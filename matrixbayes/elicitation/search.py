@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from .._base.k_means import Points, groups
 from .._base.typing import Floats
-from .design import BLOCK_ENTRIES, summed
+from ..sources import balance, seen
+from ..sources.rows import BLOCK_ENTRIES, summed
+from ..sources.tied import tied_start
+from ..sources.tree import tree_start
 from .objective import Objective
 from .parameters import Layout, pack_prior
 
@@ -93,9 +96,11 @@ def _scale(objective: Objective, theta: Floats) -> Floats:
     """Square roots of curvatures: those of ln alpha by the Fisher information of the predictions,
     responsibilities held; 1 for all else.
 
-    With two parts, one number for all: which tokens matter to which part changes on the way.
+    With two mixtures, one number for all: which tokens matter to which part changes on the way.
     """
     layout, predictor = objective.layout, objective.predictor
+    if layout.fields:
+        return np.ones(layout.size)
     parameters = layout.unpack(theta)
     found = predictor.forward(parameters)
     inverse = np.zeros((len(found.share), layout.n_tokens))
@@ -106,8 +111,9 @@ def _scale(objective: Objective, theta: Floats) -> Floats:
         inverse += weighted[:, chosen] @ (1.0 / predictor.rows(found, 1.0, chosen))
     scale = np.ones(layout.size)
     k = layout.n_components
-    for i, (part, state) in enumerate(zip(layout.parts, found.states, strict=True)):
-        root = state.alpha * np.sqrt(inverse[i * k : (i + 1) * k])
+    for i, part in enumerate(layout.parts):
+        own = slice(i * k, (i + 1) * k)
+        root = found.bases[own] * np.sqrt(inverse[own])
         first = layout.prior(part).start
         scale[first : first + root.size] = np.maximum(root.ravel(), LEAST_SCALE)
     return scale if len(layout.parts) == 1 else np.full_like(scale, np.sqrt(np.mean(scale**2)))
@@ -126,7 +132,11 @@ def starting_points(objective: Objective, rng: np.random.Generator) -> Iterator[
     for spread in chain([0.0], repeat(SPREAD)):
         theta = np.zeros(layout.size)
         for part in layout.parts:
-            weights, alpha = _moment_prior(objective, part, rng)
+            if part in layout.fields:
+                centre = _centre(objective, part, rng)
+                theta[layout.prior(part)] = centre + 2.0 * spread * rng.normal(size=len(centre))
+                continue
+            weights, alpha = _moment_prior(objective, part, layout.n_components, rng)
             moves = rng.standard_normal(shape) + rng.standard_normal((layout.n_components, 1))
             theta[layout.prior(part)] = pack_prior(weights, alpha * np.exp(spread * moves))
         _place_scalars(theta, layout, spread, rng)
@@ -136,19 +146,30 @@ def starting_points(objective: Objective, rng: np.random.Generator) -> Iterator[
 def _place_scalars(theta: Floats, layout: Layout, spread: float, rng: np.random.Generator) -> None:
     """Even odds, the oldest visit at half its weight, no temperature; or about there."""
     scalars = layout.scalars
-    if "weight" in scalars:
-        theta[scalars["weight"]] = 3.0 * spread * rng.normal()
+    for name in layout.weight_names:
+        theta[scalars[name]] = (2.0 if layout.fields else 3.0) * spread * rng.normal()
     if "discount" in scalars:
         theta[scalars["discount"]] = np.log(2.0) * np.exp(3.0 * spread * rng.normal())
     if "temperature" in scalars:
         theta[scalars["temperature"]] = spread * rng.normal()
 
 
+def _centre(objective: Objective, part: str, rng: np.random.Generator) -> Floats:
+    """What starts of a part that is no mixture lie about."""
+    fields, own = objective.layout.fields[part], objective.predictor.design.names[part]
+    if own.kind == "balance":
+        return seen.pack(fields, balance.START)
+    if own.kind == "tree":
+        mean = objective.mass.sum(axis=0) + 1e-3 / objective.layout.n_tokens
+        return seen.pack(fields, tree_start(own.depth, mean / mean.sum()))
+    _, (alpha,) = _moment_prior(objective, part, 1, rng)
+    return seen.pack(fields, tied_start(own.tie, alpha, fields))
+
+
 def _moment_prior(
-    objective: Objective, part: str, rng: np.random.Generator
+    objective: Objective, part: str, n_components: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Weights and alpha of one part's prior."""
-    n_components = objective.layout.n_components
     own = objective.predictor.design.parts[part]
     totals = summed(own.rows.row, own.rows.counts, own.rows.n)[own.active]
     known = np.flatnonzero(objective.weights > 0.0)

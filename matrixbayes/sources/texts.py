@@ -5,7 +5,6 @@ Contents
     texts_of  makes them
     Paths     where texts go in a tree of contexts
     paths_of  makes them
-    Entries   tokens that are asked about one by one after each history
 """
 
 from __future__ import annotations
@@ -16,18 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._base.typing import Floats, Ids
-
-
-class Entries(NamedTuple):
-    """Of history h those of tokens columns[starts[h]:starts[h + 1]], rising."""
-
-    starts: Ids
-    columns: Ids
-
-    @property
-    def history(self) -> Ids:
-        """The history of each."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+from .seen import Entries
 
 
 class Texts(NamedTuple):

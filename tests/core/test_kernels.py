@@ -109,7 +109,7 @@ def test_divergences_of_any_width_and_power(width: int, power: float) -> None:
     alpha = rng.uniform(0.5, 2.0, (n_components, width))
     share = rng.uniform(0.1, 1.0, (n_components, n))
     extra = rng.uniform(0.0, 0.5, (n, width)) * (rng.random((n, width)) < 0.4)
-    total = share.T @ alpha.sum(1) + extra.sum(1)  # before the power a row sums to 1
+    total = np.where(extra > 0.0, extra, share.T @ alpha).sum(1)  # a row sums to 1
     share, extra = share / total, extra / total[:, None]
     rows, columns = np.nonzero(extra)
     starts = np.searchsorted(rows, np.arange(n + 1))

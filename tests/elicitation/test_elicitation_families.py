@@ -16,11 +16,11 @@ from matrixbayes import _core, windtunnel
 from matrixbayes.elicitation import ElicitationReport, elicit_prior
 from matrixbayes.elicitation.arguments import fold_numbers
 from matrixbayes.elicitation.design import FAMILIES, design
-from matrixbayes.elicitation.factored import FactoredDivergence
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.elicitation.objective import Objective, Predictor
 from matrixbayes.elicitation.parameters import Layout, Parameters
 from matrixbayes.mixture import DirichletMixture
+from matrixbayes.sources.factored import FactoredDivergence
 
 IID = (np.array([0.7, 0.3]), np.array([[4.0, 1.0, 0.5], [0.5, 2.0, 2.0]]))
 MARKOV = (np.array([0.6, 0.4]), np.array([[0.3, 0.6, 0.2], [3.0, 1.0, 1.0]]))
@@ -181,6 +181,17 @@ def predictions_at(objective: Objective, theta: np.ndarray) -> np.ndarray:
     return np.concatenate([p for _, _, p, _ in objective.predictions(parameters)])
 
 
+def normalised(
+    alpha: np.ndarray, share: np.ndarray, many: np.ndarray, columns: np.ndarray, entries: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares and entries of rows that sum to 1, with these entries' columns in each."""
+    row = np.repeat(np.arange(len(many)), many)
+    p = share.T @ alpha
+    p[row, columns] = entries
+    total = p.sum(axis=1)
+    return share / total, entries / total[row]
+
+
 @pytest.mark.parametrize(
     ("n", "n_tokens", "k", "power"),
     [(5, 2, 1, 1.0), (70, 11, 3, 0.7), (200, 8, 2, 2.5), (9, 999, 5, 1.0)],
@@ -188,12 +199,11 @@ def predictions_at(objective: Objective, theta: np.ndarray) -> np.ndarray:
 def test_divergence_kernel(n: int, n_tokens: int, k: int, power: float) -> None:
     rng = np.random.default_rng(3)
     alpha, share = rng.gamma(1.0, size=(k, n_tokens)), rng.gamma(1.0, size=(k, n))
-    many = rng.integers(0, 4, n)
+    many = rng.integers(0, min(n_tokens, 4), n)
     starts = np.concatenate([[0], np.cumsum(many)])
-    columns, entries = rng.integers(0, n_tokens, starts[-1]), rng.random(starts[-1])
-    row = np.repeat(np.arange(n), many)
-    total = share.T @ alpha.sum(axis=1) + np.bincount(row, entries, n)
-    share, entries = share / total, entries / total[row]
+    columns = np.concatenate([rng.permutation(n_tokens)[:m] for m in many])
+    entries = rng.random(starts[-1])
+    share, entries = normalised(alpha, share, many, columns, entries)
     mass = rng.dirichlet(np.ones(n_tokens), n) * rng.random((n, 1))
     mass[0, 0] = 0.0
     arguments = (mass, alpha, share, starts, columns, entries, power)
@@ -213,8 +223,8 @@ def test_factored_divergence(n: int, n_tokens: int, most: int, power: float) -> 
     starts = np.concatenate([[0], np.cumsum(many)])
     columns = np.concatenate([rng.permutation(n_tokens)[:m] for m in many])
     entries = rng.gamma(1.0, size=len(columns)) * alpha.mean()
-    total = share[0] * alpha.sum() + np.bincount(np.repeat(np.arange(n), many), entries, n)
-    share, entries = share / total, entries / np.repeat(total, many)
+    entries += np.repeat(share[0], many) * alpha[0, columns]  # not below what stands elsewhere
+    share, entries = normalised(alpha, share, many, columns, entries)
     mass = rng.dirichlet(np.ones(n_tokens), n) * rng.random((n, 1))
     mass[0, 0] = 0.0
     found = FactoredDivergence(mass, starts, columns)(alpha, share, entries, power)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from matrixbayes import _core
 from matrixbayes.elicitation.histories import checked_histories
-from matrixbayes.sources.texts import Entries, Texts, paths_of, texts_of
+from matrixbayes.sources.seen import Entries
+from matrixbayes.sources.texts import Texts, paths_of, texts_of
 
 
 def prepared(histories: list[list[int]], width: int, depth: int) -> tuple[Any, ...]:

@@ -112,8 +112,9 @@ PyMethodDef mb_divergence_functions[] = {
     {"divergence", divergence, METH_VARARGS,
      "divergence($module, mass, alpha, share, starts, columns, entries, power, /)\n--\n\n"
      "-sum mass ln p, and its derivatives by alpha, share, entries and power, each held apart.\n\n"
-     "p has rows i of share[:, i] @ alpha + entries[starts[i]:starts[i + 1]] at their columns,\n"
-     "to the power and normalised; before that they sum to 1.  Shapes: mass (n, V), alpha (J, V),\n"
+     "p has rows i of share[:, i] @ alpha, entries[starts[i]:starts[i + 1]] instead at their\n"
+     "columns, to the power and normalised; before that they sum to 1.  Shapes: mass (n, V), alpha "
+     "(J, V),\n"
      "share (J, n), starts (n + 1,), columns and entries (E,)."},
     {NULL, NULL, 0, NULL},
 };

@@ -104,7 +104,7 @@ fill(const mb_predictives *x, size_t row, size_t n, const double *share, const w
             if (column < 0 || (uint64_t)column >= x->n_tokens) {
                 return MB_INVALID;
             }
-            p[column] += x->entries[e];
+            p[column] = x->entries[e];
         }
     }
     return MB_OK;
@@ -131,11 +131,6 @@ spread(const mb_predictives *x, size_t row, size_t n, workspace *w, mb_interrupt
        mb_divergence *out)
 {
     size_t n_components = x->n_components, width = w->width;
-    mb_block block = {w->p, 1, n, width, width};
-    mb_factors factors = {n_components, w->alpha, NULL};
-    memset(w->by_share, 0, n * n_components * sizeof(double));
-    MB_TRY(mb_tile_densities(&block, &factors, interrupt, w->by_share));
-    MB_TRY(mb_tile_sums(&block, n_components, w->share, interrupt, w->by_alpha));
     for (size_t i = 0; i < n; i++) {
         size_t start, end;
         MB_TRY(row_entries(x, row + i, &start, &end));
@@ -144,8 +139,17 @@ spread(const mb_predictives *x, size_t row, size_t n, workspace *w, mb_interrupt
             if (column < 0 || (uint64_t)column >= x->n_tokens) {
                 return MB_INVALID;
             }
-            out->by_entries[e] = w->p[i * width + (size_t)column];
+            double *slope = w->p + i * width + (size_t)column;
+            out->by_entries[e] = *slope;
+            *slope = 0.0; /* shares have no part in it */
         }
+    }
+    mb_block block = {w->p, 1, n, width, width};
+    mb_factors factors = {n_components, w->alpha, NULL};
+    memset(w->by_share, 0, n * n_components * sizeof(double));
+    MB_TRY(mb_tile_densities(&block, &factors, interrupt, w->by_share));
+    MB_TRY(mb_tile_sums(&block, n_components, w->share, interrupt, w->by_alpha));
+    for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < n_components; j++) {
             out->by_share[j * x->n_rows + row + i] = w->by_share[i * n_components + j];
         }

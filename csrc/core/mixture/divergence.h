@@ -8,13 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Predictives: row i is sum_j share_ji alpha_j, plus its entries, to a power and normalised.
- * The shares and entries of a row are such that the sum before the power is 1. */
+/* Predictives: row i is sum_j share_ji alpha_j, but where it has entries, which stand instead; to a
+ * power and normalised.  Shares and entries are such that the sum before the power is 1. */
 typedef struct {
     size_t n_rows, n_components, n_tokens, n_entries;
     const double *alpha;    /* [J][V]; with the shares such that no sum is below DBL_MIN */
     const double *share;    /* [J][n] */
-    const int64_t *starts;  /* [n + 1], of the entries of row i; a token may have several */
+    const int64_t *starts;  /* [n + 1], of the entries of row i; no token has two */
     const int64_t *columns; /* [E] */
     const double *entries;  /* [E] */
     double power;           /* 1 over the temperature */

@@ -1,4 +1,4 @@
-"""The rows of one part under its prior: evidence, responsibilities, predictives and their slopes.
+"""Rows of one Dirichlet mixture: evidence, responsibilities, predictives and their slopes.
 
 The prior is a Dirichlet mixture: a row with counts n (N in all) has the log-evidence
 E = ln sum_k w_k exp(L_k), L_k that of component k, and the predictive sum_k c_k (alpha_k + n),
@@ -6,6 +6,7 @@ c_k = r_k / (A_k + N), r = softmax_k(ln w_k + L_k).  L is a sum over cells, the 
 token and count, of which there are few while counts are whole.
 
 Contents
+    RowSource   rows that all come from one prior, as a source of histories' next tokens
     PartRows    forward: all of that; backward: slopes by weights, alpha and the rate of fading
     State       what forward finds
     Slopes      what backward finds
@@ -19,7 +20,8 @@ import numpy as np
 
 from .. import _core
 from .._base.typing import Floats, Ids
-from .design import Rows, summed
+from .rows import Rows, Visited, row_sums, spread, summed
+from .seen import Entries, Seen
 
 
 class State(NamedTuple):
@@ -148,3 +150,76 @@ class PartRows:
         by_count = by_counts + np.sum(by_cells * _core.digamma(state.at_cells + state.of_cells), 1)
         by_total = by_denominator - by_joint * _core.digamma(a + state.totals)
         return float((by_count + by_total.sum(axis=0)[self._row]) @ state.slope)
+
+
+class RowSource:
+    """Each token comes from the row of a key; all rows come from one Dirichlet mixture.
+
+    Parameters
+    ----------
+    visited : Visited
+    n_tokens : int
+    discount : float or None
+        None where it is a parameter of each call.
+    entries : Entries
+    """
+
+    def __init__(
+        self, visited: Visited, n_tokens: int, discount: float | None, entries: Entries
+    ) -> None:
+        self.visited, self.entries = visited, entries
+        self.rows = PartRows(visited.rows, n_tokens, discount)
+        self.place = entry_places(visited, n_tokens, entries)
+        self._visits = visited.evidence.T.tocsr()
+        self._history = entries.history
+
+    def forward(self, prior: tuple[Floats, Floats], rate: float) -> Seen:
+        """The predictions of weights (K,) and alpha (K, V)."""
+        state = self.rows.forward(*prior, rate)
+        active = self.visited.active
+        counts = np.append(state.counts, 0.0)[self.place]
+        entries = state.sums[active][self._history] * counts
+        for own, alpha in zip(state.factors, state.alpha, strict=True):
+            entries += own[active][self._history] * alpha[self.entries.columns]
+        evidence = self.visited.evidence @ state.evidence
+        share = state.factors[:, active]
+        return Seen(state.alpha, share, np.zeros(len(active)), entries, evidence, state)
+
+    def backward(self, seen: Seen, by: Seen) -> tuple[Floats, float]:
+        """Slopes by logarithms of alpha and logits, and by the rate of fading."""
+        state: State = seen.kept
+        active, columns = self.visited.active, self.entries.columns
+        counts = np.append(state.counts, 0.0)[self.place]
+        by_factors, direct = np.empty_like(state.factors), by.bases.copy()
+        for k, alpha in enumerate(state.alpha):
+            at_entries = row_sums(self.entries.starts, by.entries * (alpha[columns] + counts))
+            by_factors[k] = summed(active, by.share[k] + at_entries, self.visited.rows.n)
+            weighted = by.entries * state.factors[k, active][self._history]
+            direct[k] += summed(columns, weighted, len(alpha))
+        by_counts = np.zeros(len(state.counts) + 1)
+        if self.rows.fading:
+            added = by.entries * state.sums[active][self._history]
+            by_counts = summed(self.place, added, len(by_counts))
+        own = self.rows.backward(state, by_factors, self._visits @ by.evidence, by_counts[:-1])
+        by_log_alpha = (direct + own.alpha) * state.alpha
+        return np.append(by_log_alpha.ravel(), own.logits), own.rate
+
+    def rows_after(self, seen: Seen, history: int) -> tuple[Floats, Floats]:
+        """The components of the next token's row after a history: shares and alpha."""
+        state: State = seen.kept
+        row = self.visited.active[history]
+        own = slice(self.visited.rows.starts[row], self.visited.rows.starts[row + 1])
+        counts = np.zeros(state.alpha.shape[1])
+        counts[self.visited.rows.columns[own]] = state.counts[own]
+        return state.responsibilities[:, row], state.alpha + counts
+
+
+def entry_places(visited: Visited, n_tokens: int, entries: Entries) -> Ids:
+    """Where each entry's count is among those of the rows; one behind them where it has none."""
+    rows, n = visited.rows, len(visited.rows.columns)
+    keys = spread(rows.starts, np.arange(rows.n)) * n_tokens + rows.columns  # rising
+    wanted = visited.active[entries.history] * n_tokens + entries.columns
+    if n == 0:
+        return np.zeros(len(wanted), dtype=np.int64)
+    at = np.minimum(np.searchsorted(keys, wanted), n - 1)
+    return np.where(keys[at] == wanted, at, n)

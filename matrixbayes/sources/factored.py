@@ -1,8 +1,8 @@
 """The divergence of `_core.divergence` where one Dirichlet stands behind every row.
 
-A predictive is then share_i alpha_v but at its row's entries, and its logarithm a sum.  So the
-model's rows count by their sums over rows, over tokens and at entries: these are taken once, and
-an evaluation costs what the entries cost, not rows times tokens.
+A predictive is then share_i alpha_v but at its row's entries, and its logarithm a sum elsewhere.
+So the model's rows count by their sums over rows, over tokens and at entries: these are taken once,
+and an evaluation costs what the entries cost, not rows times tokens.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from .._base.typing import Floats, Ids
-from .design import BLOCK_ENTRIES, row_sums, spread, summed
+from .rows import BLOCK_ENTRIES, row_sums, spread, summed
 
 
 class FactoredDivergence:
     """-sum mass ln p and its derivatives, for many alpha, shares, entries and powers.
+
+    Sums elsewhere are the sums less those at entries: entries are not far below share_i alpha_v,
+    as those of counts are, unless all alpha are equal.
 
     Parameters
     ----------
@@ -46,10 +49,9 @@ class FactoredDivergence:
         """What `_core.divergence` returns, for alpha (1, V) and share (1, n)."""
         (alpha,), (share,) = alpha, share
         starts, columns = self.starts, self.columns
+        share = np.maximum(share, 1e-300)  # 0 where there is no token but the entries'
         log_alpha, log_share = np.log(alpha), np.log(share)
-        own_alpha, own_share = alpha[columns], spread(starts, share)
-        p = own_share * own_alpha + entries
-        log_p = np.log(p)
+        log_p = np.log(entries)
         cross = self.mass_by_token @ log_alpha + self.mass_by_row @ log_share
         cross += self.mass_at_entries @ log_p
 
@@ -67,12 +69,10 @@ class FactoredDivergence:
         # The slope of an entry is its row's total times q, less its mass, by ln p.
         of_share *= self.total / norm
         q = powers * spread(starts, self.total / norm)
-        by_entries = power * (q - self.mass_at_entries) / p
+        by_entries = power * (q - self.mass_at_entries) / entries
         reach = of_share.sum() - summed(columns, spread(starts, of_share), len(alpha))
         by_alpha = power * (of_alpha * np.maximum(reach, 0.0) - self.mass_by_token) / alpha
-        by_alpha += summed(columns, by_entries * own_share, len(alpha))
         by_share = power * (of_share * left - self.mass_by_row) / share
-        by_share += row_sums(starts, by_entries * own_alpha)
         weighted_log = of_alpha @ log_alpha - row_sums(starts, taken * log_alpha[columns])
         of_logs = of_share @ (left * log_share + weighted_log) + q @ log_p
         by_power = float(of_logs - cross)
