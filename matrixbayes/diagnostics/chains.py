@@ -125,7 +125,7 @@ class _ChainLearner:
 def _alpha_of_rows(null: ChainNull, paths: Paths, gamma: float) -> Floats:
     """A Dirichlet (V, V) for the row after each token by least squares."""
     width = null.n_tokens
-    keys = null.keys(paths.tokens)
+    keys = null.keys(paths.tokens, 1)
     assert keys is not None
     counts = row_counts(paths.tokens, keys, width, gamma)
     whole = keys > 0  # a first token without history is drawn from a row that is known

@@ -16,9 +16,11 @@ from ..mixture import DirichletMixture
 from .chains import nearest_chain, of_prior, row_for_row
 from .nulls import BETTER, EXACT, Null, mean_kl
 from .paths import Paths
+from .trees import nearest_tree
 from .urns import UrnNull, nearest_urn, one_dirichlet
 
-FAMILIES = {"iid": nearest_urn, "markov": nearest_chain}  # from the simplest
+FAMILIES = {"iid": nearest_urn, "markov": nearest_chain, "tree": nearest_tree}
+AUTO = ("iid", "markov")  # from the simplest
 AT_ONCE = {"iid": one_dirichlet, "markov": row_for_row}  # without a search
 
 
@@ -37,8 +39,8 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
     if null.n_tokens != n_tokens:
         raise ValueError(f"null has {null.n_tokens} tokens and the predictor {n_tokens}")
     if isinstance(null, ElicitationReport):
-        if null.family not in FAMILIES:
-            raise ValueError(f"null is of family {null.family!r}; tests know {[*FAMILIES]}")
+        if null.family not in ("iid", "markov"):
+            raise ValueError(f"null is of family {null.family!r}; tests take 'iid' and 'markov'")
         if null.discount != 1.0 or null.temperature != 1.0:
             raise ValueError(
                 "null has a discount or a temperature, and a Bayesian learner has none: elicit "
@@ -60,7 +62,7 @@ def nearest(
     """
     if given is not None:
         return _given(paths, given, family)
-    names = [*FAMILIES] if family == "auto" else [family]
+    names = [*AUTO] if family == "auto" else [family]
     for name in names:
         if name in AT_ONCE:
             found = AT_ONCE[name](paths)

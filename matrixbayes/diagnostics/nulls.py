@@ -118,26 +118,38 @@ class Null:
             learner.observe(flat[:, t])
         return total.reshape(tokens.shape[:-1])
 
-    def keys(self, tokens: Ids, history: tuple[int, ...] | None = None) -> Ids | None:
+    def few(self, length: int) -> int:
+        """Of how many tokens the rows are keyed that paths of a length visit often."""
+        return self.order
+
+    def keys(self, tokens: Ids, order: int, history: tuple[int, ...] | None = None) -> Ids | None:
         """Which row each prediction (..., length + 1) is of, after a history or its own; None where
         there is only one."""
-        if not self.order:
+        if not order:
             return None
-        start = (self.history if history is None else history)[-self.order :]
+        start = (self.history if history is None else history)[-order:]
         front = np.broadcast_to(np.array(start, dtype=np.int64), (*tokens.shape[:-1], len(start)))
         whole = np.concatenate([front, tokens], axis=-1)
-        return codes(whole, self.order, self.n_tokens)[..., len(start) :]
+        return codes(whole, order, self.n_tokens)[..., len(start) :]
 
     def shuffled(
         self, tokens: Ids, rng: np.random.Generator, history: tuple[int, ...] | None = None
     ) -> Ids:
         """Paths (..., length) that are as probable as these, each such one as likely as others."""
-        keys = self.keys(tokens, history)
+        keys = self.keys(tokens, self.order, history)
         if keys is None:
             return rng.permuted(tokens, axis=-1)
         length = tokens.shape[-1]
         found = shuffled(tokens.reshape(-1, length), keys.reshape(-1, length + 1), rng)
         return found.reshape(tokens.shape)
+
+    def visited(self, tokens: Ids) -> Ids | None:
+        """The keys that figures are of."""
+        return self.keys(tokens, self.few(tokens.shape[-1]))
+
+    def last_rows(self, tokens: Ids, history: tuple[int, ...]) -> Floats | None:
+        """What it says after each of (..., length), where that may differ among `shuffled`."""
+        return None
 
     def kls(self, paths: Paths) -> Floats:
         """Mean KL (n,) of what is said along each path to this predictive, in nats."""
@@ -151,7 +163,7 @@ class Null:
 
     def still(self, paths: Paths) -> bool:
         """Whether what is said of no row moves, so that nothing is learnt."""
-        keys = self.keys(paths.tokens)
+        keys = self.keys(paths.tokens, self.order)
         if keys is None or paths.still:
             return paths.still
         _, row = np.unique(keys, return_inverse=True)

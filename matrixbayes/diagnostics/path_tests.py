@@ -145,7 +145,7 @@ def martingale(
     names += [f"steps at lag {k}" for k in range(1, lags + 1)]
 
     def figures(tokens: Ids, rows: Floats) -> Floats:
-        return martingale_figures(rows, values, lags, null.keys(tokens))
+        return martingale_figures(rows, values, lags, null.visited(tokens))
 
     observed, draws = against(found, n_boot, figures)
     return result(
@@ -233,7 +233,7 @@ def uncertainty_scaling(found: Sampled, n_boot: int, level: float) -> Diagnostic
     """See `uncertainty_scaling_test`."""
     paths, null, _ = found
     length = paths.tokens.shape[1]
-    keys = null.keys(paths.tokens)
+    keys = null.visited(paths.tokens)
     often = lengths_of(keys, length)
     lengths = often or [1]
     names = [f"ln of what {t} to {2 * t} tokens teach" for t in lengths]
@@ -241,7 +241,7 @@ def uncertainty_scaling(found: Sampled, n_boot: int, level: float) -> Diagnostic
     names += ["slope"]
 
     def figures(tokens: Ids, rows: Floats) -> Floats:
-        return learning_figures(rows, lengths, null.keys(tokens))
+        return learning_figures(rows, lengths, null.visited(tokens))
 
     observed, draws = against(found, n_boot, figures)
     if not often:

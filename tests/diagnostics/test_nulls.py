@@ -1,4 +1,4 @@
-"""The null of a test is its family's: chains pass as chains, and what deviates does not."""
+"""The null of a test is its family's: chains and trees pass, and what deviates does not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from elicitation import tree_twin
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
@@ -19,6 +20,7 @@ from matrixbayes.diagnostics.choice import nearest
 from matrixbayes.diagnostics.contexts import codes, row_counts, shuffled
 from matrixbayes.diagnostics.figures import learning_figures, martingale_figures, order_figures
 from matrixbayes.diagnostics.paths import Paths, walk
+from matrixbayes.diagnostics.trees import TreeNull
 
 TESTS = {
     "martingale": mb.martingale_test,
@@ -216,6 +218,94 @@ def test_fading_is_of_a_rows_own_counts():
     assert test.rejected
     assert "Older tokens count less (gamma 0.50)" in test.verdict
     assert test.verdict.endswith("(null: Markov chains (order 1)).")
+
+
+# ---------------------------------------------------------------------------
+# Trees
+# ---------------------------------------------------------------------------
+
+
+def tree_of(theta, depth, history=()):
+    """The null of a vector of the slow twin."""
+    width = len(theta) - 8
+    r1, o1, r2, o2 = np.exp(theta[width : width + 4])
+    return TreeNull(
+        mean_kl=0.0,
+        alpha=np.exp(theta[:width]),
+        repeat=np.array([r1, r2]),
+        other=np.array([o1, o2]),
+        split=theta[width + 4],
+        kappa=np.exp(theta[width + 5]),
+        delta=tree_twin.sg(theta[width + 6]),
+        weight=theta[width + 7],
+        depth=depth,
+        history=history,
+    )
+
+
+@pytest.mark.parametrize(("width", "depth", "length"), [(2, 4, 30), (3, 3, 20), (5, 2, 12)])
+def test_a_tree_predicts_what_its_slow_twin_does(width, depth, length):
+    rng = np.random.default_rng(width)
+    theta = 0.7 * rng.standard_normal(width + 8)
+    tokens = rng.integers(0, width, (3, length))
+    expected = [
+        [tree_twin.predict(theta, row[:t], depth) for t in range(length + 1)]
+        for row in tokens.tolist()
+    ]
+    found = tree_of(theta, depth).rows(tokens)
+    assert_allclose(found, expected, rtol=1e-11)
+    after = tree_of(theta, depth, tuple(tokens[0, :7].tolist()))
+    assert_allclose(after.rows(tokens[:1, 7:])[0], expected[0][7:], rtol=1e-11)
+    drawn, rows = after.draw(1, 3, 5, rng)
+    assert_allclose(after.rows(drawn), rows, rtol=1e-12)
+
+
+THETA = np.array([0.0, 0.0, -0.5, 0.2, -0.7, 0.0, 0.5, -0.7, 0.8, -2.0])
+
+
+class TreeLearner(Learner):
+    """A learner of trees."""
+
+    def __init__(self, theta=THETA, depth=4):
+        self.null, self.n_tokens, self.power = tree_of(theta, depth), len(theta) - 8, 1.0
+
+    def rows(self, tokens):
+        return self.null.rows(tokens)[:, :-1]
+
+
+def test_without_a_balance_a_tree_is_partially_exchangeable():
+    """What it says after paths of the same transitions of its deepest contexts is the same."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 2, (40, 24))
+    for weight, change in ((-60.0, 0.0), (0.0, 1e-3)):
+        null = tree_of(np.append(THETA[:-1], weight), 2)
+        found = null.shuffled(tokens, rng)
+        assert (found != tokens).any()
+        apart = np.abs(null.last_rows(found, ()) - null.last_rows(tokens, ())).max()
+        assert change <= apart <= max(1e-12, change * 1000.0)
+
+
+@pytest.mark.parametrize("history", [(), (0, 1, 1)])
+def test_the_null_of_a_tree_is_the_tree(history):
+    model = TreeLearner()
+    options = {"n": 60, "length": 16, "n_boot": 99, "rng": 0, "null": model.null}
+    test = mb.martingale_test(model, history=history, **options)
+    assert (test.family, test.learner) == ("tree", "variable-order chains (depth 4)")
+    assert test.null_mean_kl < 1e-12
+    assert test.null.history == history
+    assert not test.rejected
+    assert not mb.exchangeability_test(model, history=history, **options).rejected
+    found = mb.exchangeability_test(
+        TreeLearner(np.append(THETA[:-1], -60.0)),
+        of="predictions",
+        null=tree_of(np.append(THETA[:-1], -60.0), 4),
+        rng=0,
+    )
+    assert not found.silent
+    assert found.p_value == 1.0
+    with pytest.warns(RuntimeWarning, match="what the null says goes by order as well"):
+        found = mb.exchangeability_test(model, of="predictions", null=model.null, rng=0)
+    assert (found.silent, found.p_value) == (True, 1.0)
 
 
 # ---------------------------------------------------------------------------
