@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .study.fitted import RESOLUTIONS
 from .study.inputs import UsageError, read_components, read_prompts, read_shots, read_vocab
 
 __all__ = ["main"]
@@ -99,12 +100,31 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of the probability outside --vocab: kept as <other> (default), or left "
         "out and the answers renormalized",
     )
+    add(
+        "--resolution",
+        default="best",
+        type=_resolution,
+        metavar="N",
+        help="how the prior is fitted to rows: density, a number of draws or auto, kernels (the "
+        "rows themselves), or best (default): density where that describes rows left out and they "
+        "have few columns, else whichever predicts them best",
+    )
     add("--out", default="matrixbayes-study", metavar="DIR", help="folder (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of every random choice (default: 0)")
     add("--jobs", type=_jobs, metavar="N", help="threads for the fits (default: one)")
     add("--download", action="store_true", help="fetch MODEL from the hub if it is not cached")
     add("--quiet", action="store_true", help="say only where the report is")
     return parser
+
+
+def _resolution(text: str) -> int | str:
+    """A number of draws, or a word."""
+    if text in RESOLUTIONS:
+        return text
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least one")
+    return number
 
 
 def _jobs(text: str) -> int:
@@ -143,6 +163,7 @@ def _study(options: argparse.Namespace) -> int:
                 components=components,
                 shots=shots,
                 other=options.other,
+                resolution=options.resolution,
                 seed=options.seed,
                 jobs=options.jobs,
                 download=options.download,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .demonstrations import demonstrations_of, in_context
+from .fitted import RESOLUTIONS, fit_prior
 from .inputs import BUNDLED, UsageError, load_model, read_shots
 from .result import StudyResult
 from .task import Task, draw, true_prior, usable_truth
@@ -48,6 +49,7 @@ def study(
     seed: int = 0,
     jobs: int | None = None,
     download: bool = False,
+    resolution: int | str = "best",
     progress: Callable[[str], None] | None = None,
 ) -> StudyResult:
     """Collect a model's rows, fit the prior, update it on demonstrations, compare with the model.
@@ -76,6 +78,10 @@ def study(
         Threads for the fits.
     download
         Whether a model's name may be fetched from the hub.
+    resolution
+        How the prior is fitted to the rows: "density", at a number of draws or "auto", "kernels"
+        for the rows themselves, or "best" for whichever predicts rows left out best, where a
+        density does not describe them.
     progress
         Called with a few words as each step begins.
 
@@ -94,6 +100,9 @@ def study(
         Whatever a step warned of; the result keeps it in `notes`.
     """
     say = progress or (lambda words: None)
+    if not isinstance(resolution, int) and resolution not in RESOLUTIONS:
+        words = ", ".join(RESOLUTIONS)
+        raise UsageError(f"resolution {resolution!r} is neither a number nor one of {words}")
     say("loading the model")
     loaded, tokenizer = load_model(model, download=download)
     truth = true_prior(BUNDLED if model is None else Path(model))
@@ -106,7 +115,7 @@ def study(
     task = Task(loaded, tokenizer, vocab, other or "keep", seed, jobs, truth)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = _run(task, prompts, components, shots, say)
+        result = _run(task, prompts, components, shots, resolution, say)
     said = [*result.pop("notes"), *result["verdict"].warnings, *(str(w.message) for w in caught)]
     notes = tuple(dict.fromkeys(said))
     for note in notes:
@@ -127,11 +136,10 @@ def _run(
     prompts: Sequence[str] | None,
     components: Sequence[int] | None,
     shots: Sequence[Shots] | None,
+    resolution: int | str,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The steps of a study; returns the fields of its result."""
-    from ..estimator import select_prior
-
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(task.seed).spawn(5)]
     designed = prompts is None
     if prompts is None:
@@ -141,10 +149,9 @@ def _run(
     truth, notes = usable_truth(task, rows)
     sizes = _sizes(components, len(rows))
     say(f"fitting priors of {sizes[0]} to {sizes[-1]} components")
-    selection = select_prior(
-        rows, n_components=sizes, criterion="bic", random_state=task.seed, n_jobs=task.jobs
-    )
-    prior = selection.best_.prior_
+    fit = fit_prior(rows, sizes, resolution=resolution, seed=task.seed, jobs=task.jobs)
+    if fit.check is not None:
+        notes += fit.check.warnings
     settings = _settings(task, designed, sizes, prompts)
     context = demonstrations_of(task, rows, prompts, shots, designed, streams)
     fields: dict[str, Any] = {"elicitation": None, "card": None, "shots": None}
@@ -152,12 +159,13 @@ def _run(
     if context.shots:
         n = len(context.shots)
         say(f"following {n} sequence{'' if n == 1 else 's'} of demonstrations")
-        fields, found = in_context(task, context, prior, truth, found, streams[4], say)
+        fields, found = in_context(task, context, fit, truth, found, streams[4], say)
         settings["demonstrations"] = context.source
     return {
         "rows": rows,
-        "selection": selection,
-        "prior": prior,
+        "selection": fit.selection,
+        "prior": fit.prior,
+        "fit": fit,
         "truth": truth,
         **fields,
         "verdict": verdict(replace(found, open=(*found.open, *context.open))),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._base.display import show
+from .fitted import Fit
 from .incontext import (
     Answers,
     answer_tokens,
@@ -106,7 +107,7 @@ def _ids(rows: NextTokenRows, number: int) -> tuple[int, ...]:
 def in_context(
     task: Task,
     context: Context,
-    prior: DirichletMixture,
+    fit: Fit,
     truth: DirichletMixture | None,
     found: Findings,
     rng: np.random.Generator,
@@ -121,14 +122,16 @@ def in_context(
     own = predictions_along(collect, encode, context.shots)
     parts = [answers_alone(rows) for rows in own]
     tokens = parts[0][1]
-    fitted = among(prior, tokens)
+    fitted, shown = among(fit.prior, tokens), among(fit.shown, tokens)
     say("eliciting the prior from predictions in context")
     others = context.elicit is not context.shots
     watched = predictions_along(collect, encode, context.elicit) if others else own
-    start = fitted if tuple(prior.tokens or ()) == tokens else None
+    start = fit.shown if tuple(fit.shown.tokens or ()) == tokens else None
     report = elicited(context.elicit, watched, start, task.seed)
     judged = report.prior if set(report.priors) == {"iid"} else report
-    shots = compare(context.shots, own, {"fitted prior": fitted, "elicited prior": judged}, truth)
+    priors = {"fitted prior": fitted, "elicited prior": judged}
+    detailed = judged if judged is not report else shown
+    shots = compare(context.shots, own, priors, truth, detailed)
     answers = [[tokens.index(name) for name in sequence.answers] for sequence in context.shots]
     predicted = [log_predictions(judged, sequence.answers) for sequence in context.shots]
     log_probs = [part[0] for part in parts]
@@ -139,13 +142,14 @@ def in_context(
     measures = measured(answers, log_probs, predicted, held_out=known, sizes=sizes)
     if isinstance(context.answers, Answers) and measures["moves"] >= STILL:
         say("testing whether it is Bayesian")
-        card = tested(task.model, context.answers, rng)
+        card = tested(task.model, context.answers, report, rng)
     if not isinstance(card, str):
         failed = [t.name for t, p in zip(card.tests, card.adjusted, strict=True) if p <= card.level]
         measures |= {
             "p_value": float(card.adjusted.min()),
             "failed": tuple(failed),
             "level": card.level,
+            "null": next((test.learner for test in card.tests if test.learner), ""),
         }
     compared = report.comparison
     found = replace(
@@ -155,7 +159,8 @@ def in_context(
         learner=learner(report),
         also=() if compared is None else compared.undecided,
         untested=card if isinstance(card, str) else "",
-        loose=report.flags,
+        loose=report.identification.flags,
+        misfits=report.warnings,
     )
     fields = {
         "elicitation": report,

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._base.display import show
 from ..estimator.plots import criterion
+from ..mixture.check_plots import check_figure
 from ..mixture.path_plots import concentration_figure, curves
 from ..mixture.plots import compare_components, components, ternary
 from .shots import aligned
@@ -62,7 +63,7 @@ def pictures(result: StudyResult) -> list[Picture]:
 
 def _figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]:
     """Name, figure, alternative text and sentence of each."""
-    prior, n = result.prior, result.prior.n_components
+    prior, n = result.shown, result.shown.n_components
     if len(result.selection.table) > 1:
         figure = _figure(6.6, 3.4)
         criterion(result.selection, ax=figure.add_subplot())
@@ -82,6 +83,8 @@ def _figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]:
         "One line per kind of row that the prior knows: its mean in percent, how often the kind "
         "occurs (weight), and how alike its rows are (concentration A: the larger, the more).",
     )
+    if result.check is not None:
+        yield _check_figure(result)
     if prior.n_tokens >= 3:
         yield _triangle(result)
     if result.shots is not None:
@@ -97,13 +100,28 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _check_figure(result: StudyResult) -> tuple[str, Figure, str, str]:
+    """Bits per token against draws."""
+    assert result.check is not None
+    figure = _figure(9.0, 6.6)
+    check_figure(result.check, figure=figure)
+    return (
+        "check",
+        figure,
+        "Bits per token against the number of draws from rows left out.",
+        "What tokens drawn from rows that the prior was not fitted to cost under it, in bits, "
+        "beside the rows' own entropy (which nothing can beat), the frequencies of tokens alone, "
+        "and the best smoothing row by row. A prior that describes its rows lies below these two.",
+    )
+
+
 def _triangle(result: StudyResult) -> tuple[str, Figure, str, str]:
     """The fitted prior as a density."""
     import mpltern  # noqa: F401  (registers the projection)
 
     figure = _figure(8.0, 4.8)
-    ternary(result.prior, ax=figure.add_subplot(projection="ternary"))
-    three = result.prior.n_tokens == 3
+    ternary(result.shown, ax=figure.add_subplot(projection="ternary"))
+    three = result.shown.n_tokens == 3
     names = "the three tokens" if three else "the two most probable tokens, and all others pooled"
     return (
         "ternary",
@@ -150,7 +168,7 @@ def _truth_figure(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
     """True, elicited and fitted components side by side."""
     assert result.truth is not None
     found = {"true": result.truth}
-    for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.prior)):
+    for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.shown)):
         ordered = None if mixture is None else aligned(result.truth, mixture)
         if ordered is not None:
             found[name] = ordered

@@ -35,6 +35,7 @@ SAMPLED, LENGTH = 64, 32  # sequences that a model writes, and answers in each
 MOST_ANSWERS = 8  # where no groups are given: the most likely tokens
 MOST_ROWS = 4000  # that a prior is elicited from
 LOOKED_AT = 8  # sequences whose tokens are compared
+NULLS = ("iid", "markov")  # families that the tests can draw from
 CARD, CARD_LENGTH, LEAST = 128, 24, 4  # continuations for the score card
 
 
@@ -176,8 +177,13 @@ class _Own:
         self.sample = lambda n, length, *, rng=None: predictor.sample(n, length, rng=rng)
 
 
-def tested(model: Any, answers: Answers, rng: np.random.Generator) -> ScoreCard | str:
-    """The score card of the model on what it writes after its prompt; else why there is none."""
+def tested(
+    model: Any, answers: Answers, report: ElicitationReport, rng: np.random.Generator
+) -> ScoreCard | str:
+    """The score card of the model on what it writes after its prompt; else why there is none.
+
+    The null is the elicited prior where the tests know its family, else the nearest that they know.
+    """
     from ..diagnostics import score_card
 
     predictor = answers.predictor(model)
@@ -188,7 +194,16 @@ def tested(model: Any, answers: Answers, rng: np.random.Generator) -> ScoreCard 
     with warnings.catch_warnings():
         # what the elicitation inside leaves open is said of the elicited prior
         warnings.simplefilter("ignore", RuntimeWarning)
-        return score_card(predictor, None, _Own(predictor), shots=0, n=CARD, length=length, rng=rng)
+        return score_card(
+            predictor,
+            None,
+            _Own(predictor),
+            shots=0,
+            n=CARD,
+            length=length,
+            null=report if report.family in NULLS else None,
+            rng=rng,
+        )
 
 
 def learner(report: ElicitationReport) -> str:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ..diagnostics.card import ScoreCard
     from ..elicitation import ElicitationReport
     from ..estimator import PriorSelection
-    from ..mixture import DirichletMixture
+    from ..mixture import DirichletMixture, FitCheck
     from ..rows import NextTokenRows
+    from .fitted import Fit
     from .verdict import Verdict
 
 
@@ -41,7 +42,9 @@ class StudyResult:
     selection
         The fits of every number of components tried.
     prior
-        The prior fitted to the rows.
+        The prior fitted to the rows: a `DirichletMixture`, or a `KernelMixture` around rows.
+    fit
+        How it was found, what else was tried, and its check on rows left out.
     elicitation
         The report of `elicit_prior`: the prior that explains the model's predictions in context.
     truth
@@ -61,14 +64,26 @@ class StudyResult:
     model: str
     rows: NextTokenRows
     selection: PriorSelection
-    prior: DirichletMixture
+    prior: Any
     elicitation: ElicitationReport | None = None
     truth: DirichletMixture | None = None
     shots: ShotStudy | None = None
     card: ScoreCard | None = None
     verdict: Verdict | None = None
+    fit: Fit | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def check(self) -> FitCheck | None:
+        """The prior beside rows that its method was not fitted to, where there were enough."""
+        return None if self.fit is None else self.fit.check
+
+    @property
+    def shown(self) -> DirichletMixture:
+        """The fitted prior, reduced to a few components where it is of very many."""
+        found: DirichletMixture = self.prior if self.fit is None else self.fit.shown
+        return found
 
     @property
     def elicited(self) -> DirichletMixture | None:
@@ -99,9 +114,13 @@ def summary(result: StudyResult) -> str:
     lines += [
         f"model       {show(result.model, width=70)}",
         f"rows        {n} prompts, {width} columns",
-        f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}",
+        _components(result, sizes),
     ]
-    named = [("fitted to the rows", result.prior)]
+    if result.fit is not None:
+        lines.append(f"fit         {result.fit.words}")
+    if result.check is not None:
+        lines.append(f"check       {result.check.verdict}")
+    named = [("fitted to the rows", result.shown)]
     if result.elicited is not None:
         named.append(("elicited from predictions in context", result.elicited))
     if result.truth is not None:
@@ -121,6 +140,16 @@ def summary(result: StudyResult) -> str:
         lines.append(f"score card: {result.card.verdict}")
     lines += [f"warning: {show(note, width=300)}" for note in result.notes]
     return "\n".join(lines)
+
+
+def _components(result: StudyResult, sizes: Sequence[int]) -> str:
+    """How many components the prior has."""
+    if result.shown is not result.prior:
+        n = result.prior.n_components
+        return f"components  {n}, kernels around rows; {result.shown.n_components} shown"
+    if result.fit is not None and result.fit.method != "density":
+        return f"components  {result.prior.n_components}"
+    return f"components  {result.prior.n_components}, by BIC out of {range_line(sizes)}"
 
 
 def component_line(mixture: DirichletMixture, k: int) -> str:

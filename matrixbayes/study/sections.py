@@ -15,7 +15,7 @@ from ..rows.kl import divergences
 from .page import listed, paragraph, table
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
-from .verdict_sections import context_part, verdict_part
+from .verdict_sections import check_part, context_part, verdict_part
 
 if TYPE_CHECKING:
     from ..mixture import DirichletMixture
@@ -38,6 +38,8 @@ def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
         ("How many kinds of row", _choice_part(result, figures)),
         ("The prior", _prior_part(result, figures)),
     ]
+    if result.check is not None:
+        parts.append(("Does the prior describe the rows?", check_part(result, figures)))
     if result.shots is not None:
         parts.append(("What demonstrations do", _shots_part(result, figures)))
         parts.append(("Does it learn as Bayes would?", context_part(result)))
@@ -57,11 +59,13 @@ def _figure(picture: Picture) -> str:
 
 def _short(result: StudyResult) -> str:
     """The findings as a list."""
-    n, k = len(result.rows), result.prior.n_components
+    n, k = len(result.rows), result.shown.n_components
     items = [
         f"The rows of {n} prompts are described best by a prior of {k} "
         f"component{'' if k == 1 else 's'} (BIC)."
     ]
+    if result.fit is not None and result.fit.method != "density":
+        items = [f"The prior of the rows of {n} prompts is fitted {result.fit.words}."]
     if result.shots is not None:
         items += [f"{d.name}: {bits_line(d)}." for d in result.shots.divergences]
     recovery = recovery_line(result)
@@ -134,7 +138,7 @@ def _choice_part(result: StudyResult, figures: dict[str, str]) -> str:
     fits = list(result.selection.table)
     keys = [(key, name) for key, name in keys if key in fits[0]]
     rows = [[entry[key] for key, _ in keys] for entry in fits]
-    best = [entry["n_components"] for entry in fits].index(result.prior.n_components)
+    best = [entry["n_components"] for entry in fits].index(result.selection.best_.n_components)
     caption = "Fits of every K tried; the chosen one is bold"
     return (
         paragraph(
@@ -150,7 +154,7 @@ def _prior_part(result: StudyResult, figures: dict[str, str]) -> str:
     """The fitted prior."""
     return (
         figures.get("components", "")
-        + table(*_components_table(result.prior), caption="The fitted prior")
+        + table(*_components_table(result.shown), caption="The fitted prior")
         + figures.get("ternary", "")
     )
 
@@ -214,7 +218,7 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
         "it accounts for the number of draws, and it is the one to compare with the truth."
     )
     priors, tables = {"true": truth}, []
-    for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.prior)):
+    for name, mixture in (("elicited", result.elicited), ("fitted to rows", result.shown)):
         if mixture is None:
             continue
         ordered = aligned(truth, mixture)

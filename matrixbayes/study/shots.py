@@ -101,12 +101,14 @@ def compare(
     own: Sequence[NextTokenRows],
     priors: Mapping[str, DirichletMixture | ElicitationReport],
     truth: DirichletMixture | None,
+    detailed: Any = None,
 ) -> ShotStudy:
     """`follow`, where the model's own rows are known.
 
     Everything is given that one of the answers comes next: of the model's rows by their sum, of a
     Dirichlet mixture exactly, as alphas of a part of the columns are those of that part's shares.
-    A report of `elicit_prior` is judged by its predictions.
+    A report of `elicit_prior` is judged by its predictions.  `detailed` is the prior whose path is
+    kept, the last mixture without it.
     """
     from ..mixture import posterior_path
     from ..rows import NextTokenRows
@@ -132,9 +134,9 @@ def compare(
     constant, _ = constant_kl(columns, [rows for rows, _, _ in alone])
     values["KL(model || a constant prediction)"] = constant
     first = shots[0].answers
-    detailed: list[Any] = [prior for prior in judged.values() if not hasattr(prior, "predict")]
+    mixtures: list[Any] = [prior for prior in judged.values() if not hasattr(prior, "predict")]
     return ShotStudy(
-        path=posterior_path(detailed[-1], first),
+        path=posterior_path(detailed or mixtures[-1], first),
         rows=NextTokenRows(alone[0][0], tokens=tokens),
         exact=None if truth is None else posterior_path(truth, first).predictive(),
         divergences=tuple(_average(name, value) for name, value in values.items()),
@@ -142,8 +144,10 @@ def compare(
     )
 
 
-def among(prior: DirichletMixture, tokens: Sequence[str]) -> DirichletMixture:
+def among(prior: Any, tokens: Sequence[str]) -> DirichletMixture:
     """A prior over some columns, given that one of them comes.
+
+    Kernels around rows become the Dirichlets that they are, over those columns alone.
 
     Examples
     --------
@@ -153,8 +157,11 @@ def among(prior: DirichletMixture, tokens: Sequence[str]) -> DirichletMixture:
     """
     from ..mixture import DirichletMixture
 
+    if not isinstance(prior, DirichletMixture):
+        prior = prior.lump({name: name for name in tokens}).dense()
     if prior.tokens is None or tuple(prior.tokens) == tuple(tokens):
-        return prior
+        found: DirichletMixture = prior
+        return found
     column = {name: j for j, name in enumerate(prior.tokens)}
     alpha = np.asarray(prior.alpha)[:, [column[name] for name in tokens]]
     return DirichletMixture(prior.weights, alpha, tokens=tuple(tokens))

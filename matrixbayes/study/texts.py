@@ -228,10 +228,10 @@ def elicit(
     >>> rng = np.random.default_rng(0)
     >>> urns = rng.dirichlet([1.0, 1.0, 1.0, 1.0], 12)
     >>> texts = [" ".join(rng.choice(colours, 16, p=urn)) for urn in urns]
-    >>> found = mb.elicit(model, tokenizer, texts, family="iid", rng=0)
+    >>> found = mb.elicit(model, tokenizer, texts, family="iid", n_components=2, rng=0)
     >>> found.tokens == tuple(dict.fromkeys(" ".join(texts).split()))
     True
-    >>> found.n_rows, found.mean_kl < found.baseline_kl
+    >>> found.n_rows, found.mean_kl < 0.02 * found.baseline_kl
     (204, True)
     """
     from ..huggingface import collect

@@ -70,8 +70,12 @@ class Findings:
         Of the score card.
     untested
         Why there is no p-value.
+    null
+        What the tests held it against, in words: "independent draws".
     loose
         A sentence for each parameter of the elicited prior that the data leave open.
+    misfits
+        A sentence for each way in which the elicited prior goes wrong.
     open
         What else cannot be said, as clauses.
     """
@@ -94,7 +98,9 @@ class Findings:
     failed: tuple[str, ...] = ()
     level: float = 0.05
     untested: str = ""
+    null: str = ""
     loose: tuple[str, ...] = ()
+    misfits: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
 
 
@@ -279,6 +285,7 @@ def _warn(kind: str, found: Findings) -> tuple[str, ...]:
         warnings.append(other_warning(found.other))
     if found.loose:
         warnings.append(f"of the elicited prior: {'; '.join(found.loose)}")
+    warnings += [f"of the elicited prior: {words}" for words in found.misfits]
     if kind == "even":
         warnings.append(
             f"all tokens are about equally probable, within {brief(found.even)} bits: near-ties, "

@@ -2,11 +2,13 @@
 
 Contents
     verdict_part    the sentence, what cannot be said, what must not be overlooked
+    check_part      whether the fitted prior describes the rows
     context_part    the prior that the model acts on, and the tests of whether it is Bayesian
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._base.display import show
@@ -31,6 +33,27 @@ def verdict_part(result: StudyResult) -> str:
         paragraph("What cannot be said, and why:"),
         listed([f"{clause[:1].upper()}{clause[1:]}." for clause in found.open]),
     ]
+    return "".join(parts)
+
+
+def check_part(result: StudyResult, figures: Mapping[str, str]) -> str:
+    """The check of the fit, and what else was tried."""
+    check, fit = result.check, result.fit
+    assert check is not None
+    assert fit is not None
+    lines = check._table()
+    parts = [
+        paragraph(
+            f"The prior was fitted {fit.words}. The same was fitted to a part of the rows and "
+            f"checked on {check.n_rows} others: it {check.verdict}."
+        ),
+        figures.get("check", ""),
+        table(lines.columns, lines.rows, caption="Bits per token of draws from rows left out"),
+        listed([f"{words[:1].upper()}{words[1:]}." for words in lines.words]),
+    ]
+    if len(fit.tried) > 1:
+        cells = [[name, f"{bits:.3f}"] for name, bits in fit.tried.items()]
+        parts.append(table(["fit", "bits per token"], cells, caption="What was tried"))
     return "".join(parts)
 
 

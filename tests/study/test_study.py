@@ -38,8 +38,8 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black
 VOCAB = {"warm": ["red", "orange", "yellow"], "cold": ["blue"]}
 FILES = {
     "report.html", "rows.safetensors", "prior.safetensors", "elicited_prior.safetensors",
-    "criterion.png", "components.png", "ternary.png", "concentration.png", "divergence.png",
-    "truth.png",
+    "criterion.png", "components.png", "check.png", "ternary.png", "concentration.png",
+    "divergence.png", "truth.png",
 }  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def test_the_report_loads_nothing(bundled) -> None:
         if tag == "img":
             assert attributes["src"].startswith("data:image/png;base64,")
             assert len(attributes["alt"]) > 20
-    assert names.count("img") == names.count("figure") == names.count("figcaption") == 6
+    assert names.count("img") == names.count("figure") == names.count("figcaption") == 7
     prose = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     assert not re.search(r"https?:|url\(|@import", prose)
     assert "default-src" in prose
@@ -376,7 +376,7 @@ def test_the_same_seed_gives_the_same_files(own, tmp_path: Path) -> None:
         assert main([*own, "--quiet"]) == 0
         files = [*(tmp_path / "out").glob("*.html"), *(tmp_path / "out").glob("*.png")]
         reports.append({file.name: file.read_bytes() for file in files})
-    assert len(reports[0]) == 6
+    assert len(reports[0]) == 7
     assert reports[0] == reports[1]
 
 
@@ -397,6 +397,7 @@ def test_every_token_without_answer_groups(own, unknown: Path, tmp_path: Path) -
     assert main([*arguments, str(unknown), "--quiet", "--components=1"]) == 0
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "report.html", "rows.safetensors", "prior.safetensors", "components.png", "ternary.png",
+        "check.png", "concentration.png", "divergence.png", "elicited_prior.safetensors",
     }  # fmt: skip
     assert len(NextTokenRows.load(tmp_path / "out" / "rows.safetensors").tokens) == 10
 

@@ -32,6 +32,7 @@ def sequences() -> list[list[str]]:
     return [[COLOURS[j] for j in rng.choice(3, 14, p=urn)] for urn in urns]
 
 
+@pytest.mark.filterwarnings("ignore:it is worse than a constant")  # one Dirichlet of three
 def test_texts_and_lists_and_spellings_are_one(urns: Any, sequences: list[list[str]]) -> None:
     options: dict[str, Any] = {"family": "iid", "n_starts": 1, "rng": 0}
     one = elicit(*urns, sequences, vocab=COLOURS[:3], **options)
@@ -44,6 +45,7 @@ def test_texts_and_lists_and_spellings_are_one(urns: Any, sequences: list[list[s
     np.testing.assert_array_equal(named.prior.alpha, one.prior.alpha)
 
 
+@pytest.mark.filterwarnings("ignore:it is worse than a constant")
 def test_it_is_what_the_parts_say(urns: Any, sequences: list[list[str]]) -> None:
     rows = mb.collect(
         *urns,

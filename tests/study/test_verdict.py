@@ -110,6 +110,7 @@ def test_why_there_is_no_p_value_is_said() -> None:
         ({"other": 0.9}, "where 90.0% of its", "90.0% of the probability is outside"),
         ({"loose": ("x is not identified",)}, "one of its parameters", "x is not identified"),
         ({"loose": ("x", "y")}, "some of its parameters", "x; y"),
+        ({"misfits": ("worse than a constant",)}, "", "prior: worse than a constant"),
         ({"spread": 1e-6}, "", "the rows are all but equal"),
         ({"even": 0.01, "elicited": 0.6}, "which prior it has", "near-ties"),
         ({"also": ("markov",)}, "rather 'markov'", ""),

@@ -1,0 +1,180 @@
+"""The prior of a study's rows: by their density, at a resolution, or the rows themselves.
+
+Contents
+    Fit          the prior, how it was found, and the check of it
+    fit_prior    tries what `resolution` allows and keeps what predicts rows left out best
+    RESOLUTIONS  words that `resolution` may be, beside a number
+
+The density of log-probabilities is decided by the far tail of a row.  Over a few answers that is no
+harm, and the fit is the classical one; over a whole vocabulary its prior predicts worse than the
+frequencies of tokens (model.md 4b), so that others are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .verdict import brief
+
+if TYPE_CHECKING:
+    from ..estimator import PriorSelection
+    from ..mixture import DirichletMixture, FitCheck
+    from ..rows import NextTokenRows
+
+HOW = {"density": "by density", "resolution": "at a resolution", "kernels": "by kernels of rows"}
+RESOLUTIONS = ("best", "density", "auto", "kernels")
+NARROW = 32  # columns up to which a density that passes its check is kept
+LEAST_ROWS = 10  # that a choice is made from
+PARTS = 5  # one of which is left out
+SHOWN = 6  # components of a picture of kernels
+SAME = 0.01  # bits a token that are no reason to leave the density
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The prior of a study's rows.
+
+    Attributes
+    ----------
+    prior
+        A `DirichletMixture`, or a `KernelMixture` where the rows themselves predict best.
+    selection
+        The fits of every number of components tried.
+    method
+        "density", "resolution" or "kernels".
+    check
+        Of the same method on rows that it was not fitted to; None of too few rows.
+    tried
+        Method -> bits a token on the rows left out, in the mean over the check's draws.
+    reason
+        Why this one: a clause.
+    shown
+        The prior, or a reduction of it to a few components.
+    """
+
+    prior: Any
+    selection: PriorSelection
+    method: str
+    check: FitCheck | None
+    tried: dict[str, float]
+    reason: str
+    shown: DirichletMixture
+
+    @property
+    def words(self) -> str:
+        """The method and why."""
+        how = {
+            "density": "by density",
+            "resolution": "at a resolution",
+            "kernels": "kernels of rows",
+        }
+        return f"{how[self.method]}, as {self.reason}"
+
+
+def fit_prior(
+    rows: NextTokenRows,
+    sizes: Sequence[int],
+    *,
+    resolution: int | str = "best",
+    seed: int = 0,
+    jobs: int | None = None,
+) -> Fit:
+    """Fit the prior of rows, and check it on rows left out.
+
+    Parameters
+    ----------
+    rows
+        Of the model.
+    sizes
+        Numbers of components to choose from.
+    resolution
+        "density" for the classical fit, a number or "auto" for one at a resolution, "kernels" for
+        the rows themselves, "best" for whichever predicts rows left out best.
+    seed, jobs
+        As for `select_prior`.
+    """
+    from ..estimator import DirichletMixtureEstimator, select_prior
+    from ..mixture import DirichletMixture, check_prior
+
+    kernels: Any = getattr(DirichletMixture, "from_rows", None)
+    at = "auto" if resolution == "best" else resolution
+
+    def selected(own: NextTokenRows, **options: Any) -> PriorSelection:
+        return select_prior(
+            own, n_components=sizes, random_state=seed, n_jobs=jobs, criterion="bic", **options
+        )
+
+    density = selected(rows)
+    ways: dict[str, Callable[[NextTokenRows], Any]] = {
+        "density": lambda own: (
+            DirichletMixtureEstimator(
+                n_components=density.best_.n_components, random_state=seed, n_jobs=jobs
+            )
+            .fit(own)
+            .prior_
+        ),
+        "resolution": lambda own: selected(own, resolution=at).best_.prior_,
+        "kernels": lambda own: kernels(own, rng=seed),
+    }
+    fixed = {"best": None, "density": "density", "kernels": "kernels"}.get(str(resolution))
+    fixed = "resolution" if resolution not in RESOLUTIONS or resolution == "auto" else fixed
+    if len(rows) < LEAST_ROWS:
+        return _finished(
+            fixed or "density", density, rows, ways, None, {}, "there are too few rows to choose"
+        )
+    kept, out = _split(len(rows), seed)
+    known, left = rows[kept], rows[out]
+    checks: dict[str, FitCheck] = {}
+
+    def check(name: str) -> FitCheck:
+        checks[name] = check_prior(ways[name](known), left, rng=seed)
+        return checks[name]
+
+    if fixed is not None:
+        return _finished(
+            fixed, density, rows, ways, check(fixed), _bits(checks), "it was asked for"
+        )
+    if check("density").passed and rows.n_tokens <= NARROW:
+        why = f"it describes rows left out, over {rows.n_tokens} columns"
+        return _finished("density", density, rows, ways, checks["density"], _bits(checks), why)
+    for name in ("resolution", "kernels"):
+        if kernels is not None:
+            check(name)
+    bits = _bits(checks)
+    best = min(bits, key=bits.__getitem__)
+    if bits["density"] <= bits[best] + SAME:
+        best = "density"
+    others = " and ".join(f"{brief(bits[name], 3)} by {name}" for name in bits if name != best)
+    why = f"it takes {brief(bits[best], 3)} bits a token of rows left out"
+    why += f", not {others}" * bool(others)
+    return _finished(best, density, rows, ways, checks[best], bits, why)
+
+
+def _finished(
+    method: str,
+    density: PriorSelection,
+    rows: NextTokenRows,
+    ways: dict[str, Callable[[NextTokenRows], Any]],
+    check: FitCheck | None,
+    tried: dict[str, float],
+    reason: str,
+) -> Fit:
+    """The chosen method on all rows."""
+    prior = density.best_.prior_ if method == "density" else ways[method](rows)
+    shown = prior if method != "kernels" else prior.reduce(SHOWN, rng=0).mixture
+    return Fit(prior, density, method, check, tried, reason, shown)
+
+
+def _bits(checks: dict[str, FitCheck]) -> dict[str, float]:
+    return {name: float(np.mean(check.bits)) for name, check in checks.items()}
+
+
+def _split(n: int, seed: int) -> tuple[Any, Any]:
+    """Which rows to fit to, and which to leave out."""
+    order = np.random.default_rng(seed).permutation(n)
+    out = np.sort(order[: max(2, n // PARTS)])
+    return np.setdiff1d(order, out), out
