@@ -23,6 +23,7 @@ from .._base.tokens import columns_in, labels_of, order_of
 from .._base.typing import Floats, Ids
 from .._base.weights import taken
 from ..rows import NextTokenRows, as_log_probs
+from ..rows.ingest import as_floats
 
 BLOCK = 1 << 18  # probabilities of a block: what caches hold
 LEAST_LOG = -800.0  # whose exponential is 0, and which times 0 is 0
@@ -79,7 +80,7 @@ class Rows:
             whole = last - first == len(numbers)
             block = self.array[first:last] if whole else taken(self.array, numbers)
             try:
-                found = columns_in(as_log_probs(block, self.kind)[0], self.columns)
+                found = columns_in(_log_probs(block, self.kind), self.columns)
             except ValueError as error:
                 if first == 0:
                     raise
@@ -118,6 +119,14 @@ class Rows:
         for cut, probs, _ in self._blocks():
             found[cut] = -np.einsum("ij,ij->i", probs, log_means[fold[cut]])
         return found
+
+
+def _log_probs(block: Any, kind: str | None) -> NDArray[np.floating]:
+    """Those of a block of rows; of logits without asking again whether that is what they are."""
+    if kind != "logits":
+        return as_log_probs(block, kind)[0]
+    array, bfloat16 = as_floats(block)
+    return _core.log_probs(array, kind=kind, bfloat16=bfloat16)
 
 
 @dataclass(frozen=True)
@@ -215,9 +224,9 @@ def seen_of(
     names = labels_of(given)
     if kind == "counts" and not isinstance(given, NextTokenRows):
         return _counts(given, numbers, order_of(names, tokens, _WHAT), n_tokens)
-    if hasattr(given, "iloc") or isinstance(given, (list, tuple)):
-        given = plain(given, "rows")  # what is not an array is small
-    if len(given.shape) != 2 or given.shape[1] != n_tokens:
+    if hasattr(given, "iloc"):
+        given = plain(given, "rows")
+    if given.shape[1] != n_tokens:
         raise ValueError(
             f"rows have shape {tuple(given.shape)}; they need (N, {n_tokens}), the tokens of the "
             "prior"

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
 from .._base.arguments import generator_of, whole
-from .._base.numbers import reals
+from .._base.numbers import plain, reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
+from ..rows import as_log_probs
 from .drawn import BITS, LEAST_LOG, WORK, Lines, Prior, Rows, Seen, curves_at, logarithms, seen_of
 
 if TYPE_CHECKING:
@@ -348,6 +349,12 @@ def check_prior(
     sizes = tuple(sorted({whole(n, "draws", 1) for n in draws}))
     if not sizes:
         raise ValueError("draws is empty; give at least one number of draws, such as 20")
+    if not hasattr(rows, "shape"):
+        rows = plain(rows, "rows")  # what is not an array is small
+    if len(rows.shape) != 2:
+        raise ValueError(f"rows have shape {tuple(rows.shape)}; they need (N, V)")
+    if kind == "logits" and rows.shape[0]:
+        as_log_probs(rows[:1], kind)  # warns of probabilities
     generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
     seen, kept = seen_of(rows, kind, numbers, int(prior.n_tokens), prior.tokens)
@@ -410,7 +417,7 @@ def _chosen(
     rows: Any, sample_weight: ArrayLike | None, most: int, rng: np.random.Generator
 ) -> tuple[Ids, Floats]:
     """Numbers of the rows to look at, rising, and their weights."""
-    n_rows = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
+    n_rows = int(rows.shape[0])
     given = weights_of(checked_weights(sample_weight), np.ones(n_rows, dtype=bool))
     weights = np.ones(n_rows) if given is None else given
     numbers = np.flatnonzero(weights)

@@ -356,6 +356,9 @@ def test_what_it_shows() -> None:
         ({"n_samples": 0}, ValueError, "n_samples"),
         ({"max_rows": 0}, ValueError, "max_rows"),
         ({"reference": [0.5, 0.5]}, ValueError, "reference has shape"),
+        ({"rows": ROWS[0]}, ValueError, r"shape \(4,\)"),
+        ({"rows": "rows"}, ValueError, r"shape \(\)"),
+        ({"rows": None}, TypeError, "rows"),
         ({"rows": ROWS[:, :3]}, ValueError, "the tokens of the prior"),
         ({"rows": np.zeros((3, 4)), "kind": "counts"}, ValueError, "all of them are empty"),
         ({"rows": np.zeros((3, 5)), "kind": "counts"}, ValueError, "5 columns"),
@@ -373,6 +376,12 @@ def test_what_cannot_be_checked_is_said(
         given["kind"] = None
     with pytest.raises(error, match=message):
         mb.check_prior(TRUTH, given.pop("rows"), **given)
+
+
+def test_probabilities_that_are_called_logits_are_noticed_once() -> None:
+    with pytest.warns(UserWarning, match="kind='probs'") as caught:
+        mb.check_prior(TRUTH, ROWS, kind="logits")
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_pictures() -> None:
