@@ -12,9 +12,7 @@ Contents
 from .approximation import ApproximationReport, approximation_report
 from .easel import read_easel, write_easel
 from .fit_check import FitCheck, check_prior
-from .kernel_fit import from_rows as _from_rows  # noqa: F401
-from .kernel_reduction import KernelReduction
-from .kernels import KernelMixture
+from .kernels import KernelMixture, KernelReduction
 from .mixture import DirichletMixture, Uncertainty
 from .path import PosteriorPath, posterior_path
 

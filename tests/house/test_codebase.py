@@ -189,7 +189,11 @@ def test_a_rooms_front_hides_none_of_its_files() -> None:
     assert len(fronts) > 10
     for front in fronts:
         handed_on = vars(importlib.import_module(f"matrixbayes.{front}"))
-        both = [file.stem for file in found(PACKAGE / front, "*.py") if file.stem in handed_on]
+        both = [
+            file.stem
+            for file in found(PACKAGE / front.replace(".", "/"), "*.py")
+            if file.stem in handed_on
+        ]
         assert not [name for name in both if not inspect.ismodule(handed_on[name])], front
 
 

@@ -15,7 +15,7 @@ from scipy.special import gammaln
 
 import matrixbayes as mb
 from matrixbayes import _core
-from matrixbayes.mixture.kernel_rows import KernelRows
+from matrixbayes.mixture.kernels.rows import KernelRows
 
 NAMES = tuple("abcdefg")
 PAIRS = [[2.0, 0.1], [30.0, 0.4], [500.0, 1.0]]
@@ -69,9 +69,15 @@ def test_components_are_what_the_formula_says() -> None:
     assert dense.n_components == prior.n_components == 3 * len(rows)
     affinity = np.sqrt(rows) @ np.sqrt(rows).T - 2.0 * np.eye(len(rows))
     mean = rows.mean(axis=0)
+    shares = np.zeros((len(rows), len(rows)))
+    for i in range(len(rows)):
+        shares[i, np.argsort(-affinity[i])[:near]] = 1.0 / near
+    for _ in range(20):
+        shares /= np.maximum(shares.sum(axis=0), 1e-300)
+        shares /= shares.sum(axis=1, keepdims=True)
     for j, (a, share) in enumerate(PAIRS):
         for i, row in enumerate(rows):
-            towards = 0.9 * rows[np.argsort(-affinity[i])[:near]].mean(axis=0) + 0.1 * mean
+            towards = 0.9 * shares[i] @ rows + 0.1 * mean
             wanted = a * ((1.0 - share) * row + share * towards)
             np.testing.assert_allclose(dense.alpha[j * len(rows) + i], wanted, rtol=1e-6)
     np.testing.assert_allclose(dense.weights, np.repeat([0.5, 0.3, 0.2], 40) / 40, rtol=1e-13)
@@ -279,7 +285,9 @@ def test_file_and_pickle(prior: mb.KernelMixture, tmp_path: Path) -> None:
         mb.DirichletMixture.load(tmp_path / "prior.safetensors")
 
 
-@pytest.mark.parametrize("name", ["near", "kept", "mean", "pairs", "weights", "log_sums"])
+@pytest.mark.parametrize(
+    "name", ["near", "near_shares", "kept", "mean", "pairs", "weights", "log_sums"]
+)
 def test_a_file_that_was_changed_is_refused(name: str, tmp_path: Path) -> None:
     from matrixbayes._base import files
 
@@ -288,6 +296,7 @@ def test_a_file_that_was_changed_is_refused(name: str, tmp_path: Path) -> None:
     arrays, header = files.read(path, "matrixbayes.kernels")
     wrong = {
         "near": arrays["near"] + 100,
+        "near_shares": arrays["near_shares"] * 1.1,
         "kept": arrays["kept"] - 1,
         "mean": arrays["mean"] * 0.0,
         "pairs": arrays["pairs"] * -1.0,
@@ -430,7 +439,7 @@ def test_a_zero_of_one_row_is_no_impossibility() -> None:
 
 
 def test_what_is_too_many_numbers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrixbayes.mixture.kernels.LARGEST", 100)
+    monkeypatch.setattr("matrixbayes.mixture.kernels.kernel_mixture.LARGEST", 100)
     with pytest.raises(ValueError, match="reduce"):
         kernels().dense()
 
@@ -453,10 +462,10 @@ def test_pieces_of_any_size_say_the_same(fits: int, monkeypatch: pytest.MonkeyPa
         ]
 
     wanted = ask(whole)
-    monkeypatch.setattr("matrixbayes.mixture.kernel_rows.CACHED", 0)
+    monkeypatch.setattr("matrixbayes.mixture.kernels.rows.CACHED", 0)
     for size in (1, 100, 300):
-        monkeypatch.setattr("matrixbayes.mixture.kernel_rows.BLOCK", size)
-        monkeypatch.setattr("matrixbayes.mixture.kernels.BLOCK", size)
+        monkeypatch.setattr("matrixbayes.mixture.kernels.rows.BLOCK", size)
+        monkeypatch.setattr("matrixbayes.mixture.kernels.kernel_mixture.BLOCK", size)
         for one, other in zip(ask(with_fits() if fits else kernels()), wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10)
 

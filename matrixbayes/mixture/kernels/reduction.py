@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _core
-from .._base.arguments import whole
-from .._base.typing import Floats, Ids
+from ... import _core
+from ..._base.arguments import whole
+from ..._base.typing import Floats, Ids
 
 HORIZONS = (1, 5, 20, 100)  # draws after which bits are counted
 SHRINKAGE = 0.1  # the concentration of the mean row in each component

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import whole
-from .._base.numbers import reals
-from .._base.tokens import columns_in, order_of, token_names
-from .._base.typing import Floats, Ids, Seed
-from .._base.weights import checked_weights, shares_of, without_weightless
-from ..rows import as_log_probs
-from .kernel_reduction import HORIZONS, entries_of, evidence_of
-from .kernel_rows import KernelRows, nearest, roots, summary
-from .kernels import KernelMixture, check_pairs
-from .mixture import DirichletMixture
+from ..._base.arguments import whole
+from ..._base.numbers import reals
+from ..._base.tokens import columns_in, order_of, token_names
+from ..._base.typing import Floats, Ids, Seed
+from ..._base.weights import checked_weights, shares_of, without_weightless
+from ...rows import as_log_probs
+from ..mixture import DirichletMixture
+from .kernel_mixture import KernelMixture, check_pairs
+from .reduction import HORIZONS, entries_of, evidence_of
+from .rows import KernelRows, balanced, nearest, roots, summary
 
 # Concentrations around that of the longest sequence, and shares of the mean.
 GRID = [
@@ -37,7 +37,7 @@ NEIGHBOURS = 2.5  # of them, times the root of the number of rows
 FOLDS, HELD = 5, 300  # how often rows are kept apart, and how many in all
 REPEATS = 8  # sequences from each, at most, where rows are few
 GROUPS, PER_GROUP = 4, 50  # groups of rows by entropy, at most; rows in one, at least
-DROPPED = 0.02  # of the largest weight of a pair in a group: what has less is left out
+DROPPED = 0.005  # less weight of a pair in its group, or of a fit, is left out
 N_ITER = 1000
 
 
@@ -81,7 +81,8 @@ def from_rows(
         """The rows numbered `mine` of the kept ones, and their neighbours among them."""
         few = min(k, len(mine) - 1)
         near = nearest(points[mine], kept[mine], len(logs), few)
-        return KernelRows(logs, log_sums, near, mean, local if few else 0.0)
+        of_near = balanced(near, kept[mine], shares)
+        return KernelRows(logs, log_sums, near, of_near, mean, local if few else 0.0)
 
     n_groups = int(np.clip(len(kept) // PER_GROUP, 1, GROUPS))
     groups = np.argsort(np.argsort(entropies[kept], kind="stable")) * n_groups // len(kept)
@@ -146,33 +147,44 @@ def _weights(
             columns += [evidence_of(fit, *entries)[:, np.newaxis] for fit in beside]
             table.append(np.concatenate(columns, axis=1))
     weight = np.concatenate(worth)
-    sizes = np.bincount(groups, shares[kept]) / shares[kept].sum()
-    mass = np.concatenate([np.tile(sizes, len(grid)), np.ones(len(beside))])
-    found = _best([np.concatenate(table) for table in tables], weight / weight.sum(), mass)
-    own, of_fits = np.split(found, [len(grid) * n_groups])
-    return own.reshape(len(grid), n_groups), of_fits
+    return _best(
+        [np.concatenate(table) for table in tables],
+        weight / weight.sum(),
+        (len(grid), n_groups),
+    )
 
 
-def _best(tables: list[Floats], worth: Floats, mass: Floats) -> Floats:
-    """Factors of columns, whose mass times factors sums to 1, under which rows of log-evidence are
-    most probable, by EM; tables count by the token."""
+def _best(tables: list[Floats], worth: Floats, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """The weights of columns under which rows of log-evidence are most probable, by EM: of pairs in
+    groups (J, G), in each group summing to what fits leave, and of the fits; tables count by the
+    token."""
+    n_own = shape[0] * shape[1]
     likelihoods = [np.exp(table - table.max(axis=1, keepdims=True)) for table in tables]
-    factors = np.full(len(mass), 1.0 / mass.sum())
+    weights = np.full(likelihoods[0].shape[1], 1.0)
+    weights[:n_own] = 1.0 / shape[0]
+    weights /= 1.0 + len(weights) - n_own
     before = -np.inf
+
+    def normalized(own: Floats, of_fits: Floats) -> Floats:
+        own = own.reshape(shape)
+        own = own / np.maximum(own.sum(axis=0), 1e-300) * (1.0 - of_fits.sum())
+        return np.concatenate([own.ravel(), of_fits])
+
     for _ in range(N_ITER):
-        new, value = np.zeros(len(factors)), 0.0
+        new, value = np.zeros(len(weights)), 0.0
         for likelihood, length in zip(likelihoods, HORIZONS, strict=True):
-            total = likelihood @ factors
+            total = likelihood @ weights
             new += (worth / length / total) @ likelihood
             value += float((worth / length) @ np.log(total))
-        factors = factors * new
-        factors /= factors @ mass
+        taken = weights * new
+        weights = normalized(taken[:n_own], taken[n_own:] / taken.sum())
         if value - before < 1e-7:
             break
         before = value
-    factors[factors * mass < DROPPED * (factors * mass).max()] = 0.0
-    factors /= factors @ mass
-    return factors
+    weights[weights < DROPPED] = 0.0
+    of_fits = weights[n_own:] / max(1.0, float(weights[n_own:].sum()))
+    weights = normalized(weights[:n_own], of_fits)
+    return weights[:n_own].reshape(shape), weights[n_own:]
 
 
 def _several(fits: DirichletMixture | Iterable[DirichletMixture]) -> list[DirichletMixture]:

@@ -2,9 +2,10 @@
 
 Row i has the probabilities p_i, as the caller keeps them, and what it is drawn towards,
 
-    b_i = local (mean of the rows nearest to it) + (1 - local) mean,
+    b_i = local sum_k s_ik p_k + (1 - local) mean,    s_ik > 0 for the rows k nearest to it,
 
-which is linear in the rows and never written out.
+which is linear in the rows and never written out.  Some rows are near to many and some to none: s
+is balanced so that each row has the same part in all b_i together, and their mean is that of rows.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.typing import Floats, Ids
+from ..._base.typing import Floats, Ids
 
 CACHED = 1 << 22  # probabilities of rows that are kept besides their logarithms
 LOOKED_AT = 4096  # columns by which rows are near each other, and one of all that is left
 BLOCK = 1 << 22  # numbers that are made at a time
+ROUNDS = 20  # in which the shares of neighbours are balanced
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +38,17 @@ class KernelRows:
         Logarithms of the sums of the rows' probabilities, by which they are divided.
     near : ndarray of int of shape (M, k)
         Numbers of rows; k may be 0.  -1 in all of a row that is not used.
+    near_shares : ndarray of shape (M, k)
+        s, of each of these; they sum to 1.
     mean : ndarray of shape (V,)
     local : float
-        The share of the nearest rows' mean; 0 where k is.
+        The share of the nearest rows; 0 where k is.
     """
 
     log_probs: NDArray[np.floating]
     log_sums: Floats
     near: NDArray[np.int32]
+    near_shares: Floats
     mean: Floats
     local: float
 
@@ -96,11 +101,10 @@ class KernelRows:
         """The sparse matrix (M, M) that makes means of nearest rows."""
         from scipy.sparse import csr_array
 
-        n, k = self.near.shape
-        used = (self.near >= 0).ravel()
-        starts = np.concatenate([[0], np.cumsum((self.near >= 0).sum(axis=1))])
-        places = self.near.ravel()[used]
-        return csr_array((np.full(len(places), 1.0 / k), places, starts), shape=(n, n))
+        n = len(self.near)
+        used = self.near >= 0
+        starts = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
+        return csr_array((self.near_shares[used], self.near[used], starts), shape=(n, n))
 
     # -- all columns ------------------------------------------------------------------------
 
@@ -130,9 +134,9 @@ class KernelRows:
         if not self.local:
             return p, self.mean
         b = np.zeros(self.n_tokens)
-        for k in self.near[i]:
-            b += self._probs(int(k))
-        return p, self.local / self.near.shape[1] * b + (1.0 - self.local) * self.mean
+        for k, share in zip(self.near[i], self.near_shares[i], strict=True):
+            b += share * self._probs(int(k))
+        return p, self.local * b + (1.0 - self.local) * self.mean
 
     def _probs(self, i: int) -> Floats:
         found: Floats = np.exp(np.subtract(self.log_probs[i], self.log_sums[i], dtype=np.float64))
@@ -148,6 +152,17 @@ class KernelRows:
             tokens[mine] = inverse(ends, rng.random(len(mine)))
         return tokens
 
+    def draw_near(self, rows: Ids, rng: np.random.Generator) -> Ids:
+        """A row near each of these, by its share."""
+        ends, chances = np.cumsum(self.near_shares, axis=1), rng.random(len(rows))
+        found = np.empty(len(rows), dtype=np.int64)
+        step = max(1, BLOCK // max(ends.shape[1], 1))
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            place = (ends[some] <= chances[start : start + step, np.newaxis]).sum(axis=1)
+            found[start : start + step] = self.near[some, np.minimum(place, ends.shape[1] - 1)]
+        return found
+
     def lumped(self, of_column: NDArray[np.intp], n_groups: int) -> KernelRows:
         """The same over groups of tokens."""
         probs = np.zeros((len(self.log_probs), n_groups))
@@ -157,7 +172,7 @@ class KernelRows:
         with np.errstate(divide="ignore"):
             logs = np.log(probs)
         mean = np.bincount(of_column, self.mean, minlength=n_groups).astype(np.float64)
-        return KernelRows(logs, np.zeros(len(probs)), self.near, mean, self.local)
+        return KernelRows(logs, np.zeros(len(probs)), self.near, self.near_shares, mean, self.local)
 
 
 def inverse(ends: Floats, chances: Floats) -> Ids:
@@ -216,3 +231,19 @@ def nearest(points: NDArray[np.float32], rows: Ids, n_all: int, k: int) -> NDArr
         best = np.argpartition(-affinity, k - 1, axis=1)[:, :k]
         near[rows[start : start + step]] = np.sort(rows[best], axis=1)
     return near
+
+
+def balanced(near: NDArray[np.int32], rows: Ids, shares: Floats) -> Floats:
+    """Shares of the nearest rows by which every one of `rows` has its own share in all of them
+    together: Sinkhorn's iteration from equal ones, some rounds of it."""
+    result = np.zeros(near.shape)
+    if near.shape[1] == 0:
+        return result
+    part = np.full((len(rows), near.shape[1]), 1.0 / near.shape[1])
+    places, own = near[rows], shares[rows, np.newaxis]
+    for _ in range(ROUNDS):
+        sums = np.bincount(places.ravel(), (own * part).ravel(), minlength=len(near))
+        part *= shares[places] / sums[places]
+        part /= part.sum(axis=1, keepdims=True)
+    result[rows] = part
+    return result
