@@ -28,6 +28,7 @@ SAMPLE = 2000  # rows that a starting point is made from, at most
 SPREAD = 0.5  # of logarithms, that starting points are moved by
 ROUNDING = 1e-6  # a slope that double precision may not let a search get below
 LEAST_SCALE = 1e-5
+MEMORY = 30  # steps back that L-BFGS knows
 LOOK_BACK = 100  # iterations in which the objective must fall by this share of itself
 SETTLED = 1e-5
 STOPPED = 99  # scipy's status of a search that its callback ends
@@ -67,7 +68,14 @@ def search(objective: Objective, start: Floats, max_iter: int, tol: float) -> Se
         if len(values) > LOOK_BACK and values[-LOOK_BACK] - values[-1] < SETTLED * values[-1]:
             raise StopIteration
 
-    options = {"maxcor": 30, "maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 0.0, "gtol": tol}
+    few = len(start) if objective.layout.fields else MEMORY
+    options = {
+        "maxcor": min(MEMORY, max(few, 5)),  # more than there are numbers tell nothing
+        "maxiter": max_iter,
+        "maxfun": 20 * max_iter,
+        "ftol": 0.0,
+        "gtol": tol,
+    }
     result = minimize(
         scaled,
         start * scale,
