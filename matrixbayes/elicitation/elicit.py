@@ -81,7 +81,13 @@ def elicit_prior(
       a history enters by its counts alone.
     - ``"markov"``: a token is drawn from a row of its own for the last `order` tokens (fewer at
       the beginning); rows are independent, with one Dirichlet-mixture prior.
-    - ``"iid+markov"``: either, with a prior weight that the evidence of the history updates.
+    - ``"tree"``: how many of the last tokens matter is found out as the history goes on (a Bayesian
+      mixture of chains of all orders up to `depth`).
+    - ``"balance"``: the next token is more likely what has not come for long.
+    - any of these with ``+`` between them, such as ``"iid+markov"`` or ``"tree+balance"``: one of
+      them, with prior weights that the evidence of the history updates.
+
+    A part may say its own order, depth and tie: ``"markov2"``, ``"tree5"``, ``"markov(repeat)"``.
 
     Parameters
     ----------
@@ -101,17 +107,25 @@ def elicit_prior(
     kind : {"logits", "log_probs", "probs"}, optional
         What an array of predictions holds; needed for everything but `NextTokenRows`.
     n_components : int
-        K, the components of each mixture.
+        K, the components of each mixture: of ``"iid"``, and of chains whose keys share a prior.
     order : int
-        Tokens that key a row of a Markov chain.
+        Tokens that key a row of a Markov chain, where the family does not say.
+    tie : {"shared", "repeat", "last", "full"}
+        The priors of a chain's keys, where the family does not say.  All keys share one mixture; or
+        a Dirichlet of `repeat` for the last token and `others` for all others together; or one for
+        each last token; or one for each key.  But for "shared", beginnings of fewer tokens have
+        keys of their own; what is known of the first token's Dirichlet is its mean.
+    depth : int
+        Tokens that the deepest nodes of ``"tree"`` stand for, where the family does not say.
     discount : float or "fit"
         What a row's counts are multiplied by before each new token of that row; at most 1, which
-        is none.  Evidence is then that of the faded counts.
+        is none.  Evidence is then that of the faded counts.  Of ``"iid"`` and ``"markov"``.
     temperature : float or "fit"
         Predictions are the predictive to the power of 1 / temperature, normalised; 1 is none.
-    start : DirichletMixture, or mapping of part to DirichletMixture, optional
-        The first starting point of ``"iid"`` and ``"markov"`` priors; those not given are made
-        from the predictions, as the other starts.
+    start : DirichletMixture, or mapping of part to DirichletMixture or to numbers, optional
+        The first starting point: of ``"iid"`` and ``"markov"`` a mixture, of other parts their
+        numbers as in `ElicitationReport.numbers`.  Those not given are made from the predictions,
+        as the other starts.
     weights : array_like of shape (N,), optional
         Weights of the rows, not negative; default all equal.  A row of weight 0 is not there.
     groups : array_like of shape (N,) or (N, 2), or sequence of N pairs, optional
@@ -120,8 +134,8 @@ def elicit_prior(
         one has seen them all.  Two levels are pairs (outer, inner), as of a template and the prompt
         made from it: groups are then the outer ones, which hold what is equal within them.
     n_starts : int, optional
-        Starting points: 4 by default, and 12 of two parts, which have more local optima, where
-        N V K is below half a million.
+        Starting points: 4 by default, and 12 of several parts, of trees and of keys with priors of
+        their own, which have more local optima, where N V K is below half a million.
     n_boot : int
         Samples of the histories behind `intervals`; 0 for none.  Two groups at least; of fewer than
         some twenty, percentiles are too near to each other.
@@ -159,9 +173,11 @@ def elicit_prior(
     Notes
     -----
     Parameters stay in 1e-8 <= alpha <= 1e8, exp(-5) <= discount <= 1, and temperatures from 0.01
-    to 100.  Time is O(rows x V x K) per iteration plus O(stored counts x K), for a single Dirichlet
-    over many tokens the latter alone.  Memory is that of the rows in float64, and for each
-    token of all histories together about 100 bytes, 35 where their order does not matter.
+    to 100; those of a tree from exp(-7) (of its root 2 exp(-7) / V) to exp(9).  Time is O(rows x V
+    x K) per iteration plus O(stored counts x K), for a single Dirichlet over many tokens the latter
+    alone; of a tree plus O(tokens x depth), with histories that begin alike read once.  Memory is
+    that of the rows in float64, and for each token of all histories together about 100 bytes, 35
+    where their order does not matter.
     BLAS is held to one thread meanwhile: workers are threads already.  Sample the rows first where
     they are very many.  A discount and a concentration are often confounded;
     `flags` of the report say so.
@@ -191,6 +207,16 @@ def elicit_prior(
     >>> found = elicit_prior(histories, model, kind="probs", rng=0)
     >>> found.family, found.prior.alpha.round(3).tolist()
     ('markov', [[0.5, 0.5]])
+
+    One that bets on the other side of a coin, and on repetition after repetitions:
+
+    >>> counts = np.array(after) + [[1.0, 3.0] if h[-1] == 0 else [3.0, 1.0] for h in histories]
+    >>> model = np.vstack([counts / counts.sum(axis=1, keepdims=True), [0.5, 0.5]])
+    >>> histories.append([])
+    >>> found = elicit_prior(histories, model, kind="probs", family="markov", tie="repeat", rng=0)
+    >>> numbers = found.numbers["markov(repeat)"]
+    >>> found.family, round(numbers["repeat"], 3), round(numbers["others"], 3)
+    ('markov(repeat)', 1.0, 3.0)
     """
     options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature, depth)
     check_options(options, n_boot, cv, level)

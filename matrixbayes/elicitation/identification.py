@@ -117,10 +117,14 @@ def identify(
         prefix = f"{part}, " if len(layout.parts) > 1 else ""
         if part in layout.fields:
             numbers[part] = {}
-            for name, value, slopes, held in _fields(theta, layout, part, at_limit, every_alpha):
+            for own_field, value, slopes, held in _fields(
+                theta, layout, part, at_limit, every_alpha
+            ):
                 found = np.broadcast_to(widths(slopes), (value.size,)).reshape(value.shape)
-                numbers[part][name] = found
-                flags += [prefix + flag for flag in _field_flags(name, value, found, held, names)]
+                numbers[part][own_field.name] = found
+                flags += [
+                    prefix + flag for flag in _field_flags(own_field, value, found, held, names)
+                ]
             continue
         own = _prior_widths(theta, layout, part, every_alpha, widths)
         priors[part] = own
@@ -197,8 +201,8 @@ def _basis(theta: Floats, layout: Layout, at_limit: Flags) -> tuple[Floats, bool
 
 def _fields(
     theta: Floats, layout: Layout, part: str, at_limit: Flags, every_alpha: bool
-) -> Iterator[tuple[str, Floats, Floats, Flags]]:
-    """The fields of a part: name, values, slopes of their coordinates, and which limits hold."""
+) -> Iterator[tuple[Field, Floats, Floats, Flags]]:
+    """The fields of a part: itself, values, slopes of their coordinates, and which limits hold."""
     start = layout.prior(part).start
     for own in layout.fields[part]:
         places = np.arange(start, start + own.size)
@@ -216,13 +220,14 @@ def _fields(
             mean /= mean.sum(axis=1, keepdims=True)
             for i, row in enumerate(first):
                 slopes[i * len(row) : (i + 1) * len(row), row] -= mean[i]
-        yield own.name, value, slopes, at_limit[places].reshape(own.shape)
+        yield own, value, slopes, at_limit[places].reshape(own.shape)
 
 
 def _field_flags(
-    name: str, values: Floats, widths: Floats, limits: Flags, names: tuple[str, ...] | None
+    own: Field, values: Floats, widths: Floats, limits: Flags, names: tuple[str, ...] | None
 ) -> Iterator[str]:
     """A sentence for what is not settled of a field."""
+    name, where = own.name, "at the beginning " * own.scale_free
     share = values / values.sum(axis=-1, keepdims=True) if name == "alpha" else np.ones_like(values)
     matters = share > MINOR
     for flags, says in (
@@ -241,7 +246,7 @@ def _field_flags(
             keys = int(np.count_nonzero(loose.any(axis=1)))
             yield f"its alpha {says} after {keys} of {len(loose)} keys"
         else:
-            yield f"its alpha {says} for {_tokens(loose, names)}"
+            yield f"its alpha {where}{says} for {_tokens(loose, names)}"
 
 
 def _contrasts(size: int, places: Ids) -> Floats:
