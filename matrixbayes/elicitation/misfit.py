@@ -37,8 +37,10 @@ TOKENS = 6  # last tokens with a class of their own
 ANY, OTHERS = -3, -2  # last tokens, and one of the rarer ones; -1 for none, or not known
 FAR = 2.0  # times the floor
 FAR_OF_MEANS = 1.25  # the same where the floor is what a cell's mean prediction would leave
-LARGE = 0.05  # of what a constant leaves above the floor; of the constant, at a length
-TINY = 1e-6  # nats
+LARGE = 0.1  # of what a constant leaves above the floor: an excess that matters
+LEAST = 1e-3  # nats that do
+MUCH = 0.01  # nats that do in one place, be it as small as it may
+IN_ALL = 0.02  # of what a constant leaves above the floor: of the places of a flag together
 FALL = 0.01  # of a probability, from no history of a token to a history of nothing else
 NAMED = 3  # places in a sentence
 
@@ -231,12 +233,12 @@ def misfits(
     every = np.full(len(places.first), ANY)
     lengths = profile(by_length, places.of_length, slice(None), every)
     cells = profile(by_cell, places.of_cell, places.cell_length, places.cell_token)
-    worse = by_length(kl - known.row_constant).above(np.maximum(LARGE * lengths.constant, TINY))
+    worse = by_length(kl - known.row_constant).above(_large(known))
     if worse.any():
         where = _where(lengths, worse, lengths.constant, names)
         told.append(Misfit("constant", f"it is worse than a constant prediction {where}"))
     model, family, spread = map(by_length, slopes)
-    falls = model._replace(mean=-model.mean).above(np.maximum(FALL * spread.mean, TINY))
+    falls = model._replace(mean=-model.mean).above(np.maximum(FALL * spread.mean, 1e-12))
     against = np.flatnonzero(falls & (family.mean > 0.5 * model.mean))
     if len(against):
         told.append(
@@ -247,13 +249,18 @@ def misfits(
             )
         )
     lack = kl - known.row_corrected
-    far, floor = _far_above(cells, by_cell(lack), by_cell(0.5 * bias), _large(known))
+    share = np.bincount(places.of_cell, shares)
+    far, floor = _far_above(cells, share, by_cell(lack), by_cell(0.5 * bias), known)
     where = _where(cells, far, floor, names) if far.any() else ""
-    if not where and known.floor.repeated > 0.5:  # little in each cell may be much in all
-        of_all = _means(lack, np.zeros_like(places.of_cell), places.unit_of_length, shares)
-        own = of_all.mean[0] + known.floor.corrected
-        if of_all.above(_large(known))[0] and own > FAR * known.floor.corrected:
-            where = f"in all {_against(own, known.floor.corrected)}"
+    if not where:  # little in each cell may be much in all
+        by_repeats = known.floor.repeated > 0.5
+        missed = lack if by_repeats else 0.5 * bias
+        of_all = _means(missed, np.zeros_like(places.of_cell), places.unit_of_cell, shares)
+        least = known.floor.corrected if by_repeats else float(shares @ kl) - of_all.mean[0]
+        own = least + of_all.mean[0]
+        far_above = own > (FAR if by_repeats else FAR_OF_MEANS) * least
+        if of_all.above(0.5 * _large(known))[0] and far_above:
+            where = f"in all {_against(own, least)}"
     if where:
         text = f"its mean KL is far above what a function of the history leaves {where}"
         told.append(Misfit("floor", text))
@@ -262,20 +269,24 @@ def misfits(
 
 def _large(known: Baselines) -> float:
     """An excess in nats that matters."""
-    return max(LARGE * (known.constant.kl - known.floor.kl), TINY)
+    return max(LARGE * (known.constant.kl - known.floor.kl), LEAST)
 
 
 def _far_above(
-    cells: KLByPlace, lack: Means, missed: Means, large: float
+    cells: KLByPlace, share: Floats, lack: Means, missed: Means, known: Baselines
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Which cells are far above their floor, and that: from repetitions where most rows have some,
-    else from what the mean prediction of a cell misses of the model's."""
+    """Which cells, of these shares, are far above their floor, and that: from repetitions where
+    most rows have some, else from what the mean prediction of a cell misses of the model's."""
     by_repeats = cells.repeated > 0.5
     excess = np.where(by_repeats, lack.mean, missed.mean)
     floor = np.maximum(cells.mean_kl - excess, 0.0)
     far = np.where(by_repeats, FAR, FAR_OF_MEANS)
+    large = _large(known)
     found = np.where(by_repeats, lack.above(large), missed.above(large))
-    return found & (cells.mean_kl > far * floor), floor
+    found &= cells.mean_kl > far * floor
+    if share[found] @ excess[found] < IN_ALL / LARGE * large:
+        found &= excess > MUCH
+    return found, floor
 
 
 def _second_moments(

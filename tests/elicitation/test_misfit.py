@@ -87,7 +87,7 @@ SETTINGS = [(2, 400, 6), (2, 500, 30), (3, 400, 10), (20, 300, 12)]
 @pytest.mark.parametrize(("n_tokens", "n", "longest"), SETTINGS)
 def test_planted_truth_raises_no_flag(n_tokens: int, n: int, longest: int) -> None:
     """48 fits in each setting, of two families and three sizes of noise: one flag at most, where
-    three kinds at a thousandth make a seventh.  (Of 1,080 such fits, 2 were flagged.)"""
+    three kinds at a thousandth make a seventh.  (Of 1,080 such fits, 1 was flagged.)"""
     flagged = []
     for seed in range(8):
         histories, rng = some(seed, n, longest, n_tokens)
