@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .._base import display
 from .._base.typing import Floats, Ids
+from .design import summed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -249,7 +250,7 @@ def misfits(
             )
         )
     lack = kl - known.row_corrected
-    share = np.bincount(places.of_cell, shares)
+    share = summed(places.of_cell, shares, len(cells.token))
     far, floor = _far_above(cells, share, by_cell(lack), by_cell(0.5 * bias), known)
     where = _where(cells, far, floor, names) if far.any() else ""
     if not where:  # little in each cell may be much in all

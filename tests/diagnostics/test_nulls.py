@@ -402,6 +402,7 @@ def test_predictions_change_with_the_order_of_transitions_alone():
     assert after.p_value == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:it is worse than a constant")  # an urn that learns a chain
 def test_what_is_given_decides_the_family():
     paths = paths_of(CHAIN, n=60)
     options = {"n": 20, "length": 8, "n_boot": 99, "rng": 0}
