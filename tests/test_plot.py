@@ -94,6 +94,7 @@ DRAWINGS = {
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
     "elicitation": lambda ax: plot.elicitation(ELICITED, ax=ax),
     "elicitation, last": lambda ax: plot.elicitation(ELICITED, by="last", ax=ax),
+    "elicitation, kl": lambda ax: plot.elicitation(ELICITED, by="kl", ax=ax),
     "icl_curve": lambda ax: plot.icl_curve(LEARNT, ax=ax),
     "scaling_laws": lambda ax: plot.scaling_laws(LAWS, ax=ax),
     "wind_tunnel": lambda ax: plot.wind_tunnel(FAR, ax=ax),
@@ -492,6 +493,25 @@ def test_levels_are_not_rounded() -> None:
     assert "97.5% of samples" in [text.get_text() for text in ax.get_legend().get_texts()]
     report = replace(ELICITED, level=0.999, discount=0.9, intervals={"discount": (0.8, 0.95)})
     assert "0.9 (99.9%: 0.8 to 0.95)" in repr(report)
+
+
+def test_the_kl_by_length_is_that_of_the_report() -> None:
+    ax = plot.elicitation(ELICITED, by="kl", ax=new_axes(""))
+    own = ELICITED.kl_by_place["length"]
+    lines = drawn(ax)
+    places = list(range(len(own.first)))
+    for kl in (own.mean_kl, own.constant):
+        assert (places, (np.log2(np.e) * kl).tolist()) in lines
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names[:2] == ["family 'iid'", "a constant"]
+    assert any(name.startswith("ending in ") for name in names)
+    old = replace(ELICITED, kl_by_place=None)
+    with pytest.raises(ValueError, match="earlier version has no KL by place"):
+        plot.elicitation(old, by="kl", ax=new_axes(""))
+    for report, panels in ((ELICITED, 3), (old, 2)):
+        figure = report.plot(figure=Figure(layout="constrained"))
+        assert len(figure.axes) == panels
+        assert png(figure)
 
 
 def test_elicitation_of_points_that_are_all_zero() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of an elicited prior: its predictions against the model's."""
+"""Pictures of an elicited prior: its predictions against the model's, and where they part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.style import COLOURS, GREY, MARKERS, entry, legend, new_axes, tidy, token_name
+from .._base.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    WIDE,
+    entry,
+    legend,
+    new_axes,
+    tidy,
+    token_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +27,8 @@ if TYPE_CHECKING:
 
 CLASSES = 5  # of history lengths, at most
 TOKENS = 6  # last tokens with a colour of their own
+REPEATED, REPEATS = 0.05, 10  # share and number of rows whose history repeats, to draw a floor
+WORDS = 7  # ticks that have room side by side
 SMALL = 1e-3  # a median probability below which the axes are logarithmic
 
 
@@ -29,22 +41,27 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         From `elicit_prior`.
     by
         What colours and marks tell: the ``"length"`` of the history, in classes of about equal
-        numbers, or its ``"last"`` token.
+        numbers, or its ``"last"`` token.  ``"kl"`` draws the mean KL by length instead, with its
+        standard error, beside that of a constant and the floor of any function of the history,
+        and by last token as points.
     ax
         Where to draw; a new figure without it.
 
     Returns
     -------
     Axes
-        Points on the diagonal are predictions that the prior explains.
+        Points on the diagonal are predictions that the prior explains; of the KL, where the
+        family is near the floor it explains all that a history can.
     """
+    if by == "kl":
+        return _kl_by_length(report, new_axes(ax, 6.4, 4.4))
     points = report.points
     if by == "length":
         names, group = _by_length(points.length)
     elif by == "last":
         names, group = _by_last(points.last, report.tokens)
     else:
-        raise ValueError(f"by={by!r} is not one of 'length', 'last'")
+        raise ValueError(f"by={by!r} is not one of 'length', 'last', 'kl'")
     ax = new_axes(ax, 6.4, 4.4)
     x, y = points.observed, points.predicted
     known = (x > 0.0) & (y > 0.0)
@@ -72,15 +89,61 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
 
 
 def elicitation_figure(report: ElicitationReport, *, figure: Figure | None = None) -> Figure:
-    """`elicitation` by length of the history and by last token, side by side."""
+    """`elicitation` by length of the history and by last token, side by side, and the KL below."""
+    known = report.kl_by_place is not None
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(11.5, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    elicitation(report, by="length", ax=left)
-    elicitation(report, by="last", ax=right)
+        figure = pyplot.figure(figsize=(11.5, 8.4 if known else 4.4), layout="constrained")
+    grid = figure.add_gridspec(1 + known, 2)
+    elicitation(report, by="length", ax=figure.add_subplot(grid[0, 0]))
+    elicitation(report, by="last", ax=figure.add_subplot(grid[0, 1]))
+    if known:
+        elicitation(report, by="kl", ax=figure.add_subplot(grid[1, :]))
     return figure
+
+
+def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
+    """Mean KL in bits by class of lengths."""
+    if report.kl_by_place is None:
+        raise ValueError("a report of an earlier version has no KL by place; elicit again")
+    whole, cells = report.kl_by_place["length"], report.kl_by_place["last"]
+    bits = float(np.log2(np.e))
+    x = np.arange(len(whole.first))
+    repeat = (whole.repeated >= REPEATED) & (whole.repeated * whole.n_rows >= REPEATS)
+    lines = {
+        f"family {report.family!r}": (whole.mean_kl, "-"),
+        "a constant": (whole.constant, "--"),
+        "floor": (np.where(repeat, whole.floor, np.nan), ":"),
+    }
+    keys = []
+    for i, (name, (kl, style)) in enumerate(lines.items()):
+        if np.isnan(kl).all():  # no history repeats
+            continue
+        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": style, "marker": MARKERS[i]}
+        error = whole.error if i == 0 else np.full(len(x), np.nan)
+        ax.errorbar(x, bits * kl, bits * error, capsize=2.0, zorder=3 - 0.1 * i, **look)
+        keys.append(entry(name, **look))
+    tokens, times = np.unique(cells.token[cells.token >= 0], return_counts=True)
+    place = np.searchsorted(whole.first, cells.first)
+    for j, token in enumerate(tokens[np.argsort(-times, kind="stable")][: len(COLOURS) - 4]):
+        own = cells.token == token
+        look = {"color": COLOURS[3 + j], "linestyle": "none", "marker": MARKERS[3 + j]}
+        shift = 0.08 * (j - 1)  # beside each other, where they are as high
+        ax.plot(place[own] + shift, bits * cells.mean_kl[own], markersize=4.5, zorder=2, **look)
+        keys.append(entry(f"ending in {token_name(report.tokens, int(token), 12)}", **look))
+    drawn = bits * np.concatenate([kl for kl, _ in lines.values()])
+    drawn = drawn[drawn > 0.0]
+    if len(drawn) and drawn.max() > WIDE * drawn.min():
+        ax.set_yscale("log", nonpositive="mask")
+    ends = zip(whole.first.tolist(), whole.last.tolist(), strict=True)
+    names = [f"{a}" if a == b else f"{a}\u2013{b}" for a, b in ends]
+    ax.set_xticks(x, names, rotation=45.0 if len(names) > WORDS else 0.0)
+    ax.set_xlim(-0.5, len(x) - 0.5)
+    tidy(ax, xlabel="tokens in the history", ylabel="mean KL(model || prediction), bits")
+    ax.set_title("What is left to explain", loc="left", fontsize="medium", fontweight="bold")
+    legend(ax, keys)
+    return ax
 
 
 def _by_length(length: NDArray[np.float64]) -> tuple[list[str], NDArray[np.intp]]:
