@@ -60,7 +60,10 @@ def exchangeability_test(
         probable.  One of Markov chains (``"markov"``) is partially exchangeable: paths of the same
         first token and the same transition counts are, and what follows the visits of a
         row is exchangeable.  The null draws evenly among those, and places and repeats are among
-        the visits of each row, repeats along the path as well.
+        the visits of each row, repeats along the path as well.  Variable-order chains
+        (``"tree"``) are partially exchangeable by their deepest contexts, most of which come once,
+        but for their balancing source, which is not: continuations are compared with draws of the
+        elicited tree, and predictions say nothing where its own go by order.
     history : sequence of int
         What the model has seen before the continuations, or before each permuted history.
     histories : array_like of int of shape (n, length), optional

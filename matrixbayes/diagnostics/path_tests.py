@@ -62,7 +62,8 @@ def martingale_test(
     What is a martingale depends on the family.  Of draws from an urn (``"iid"``) it is what is said
     of the next token.  Of a Markov chain (``"markov"``) it is what is said after one token, visit
     by visit: halves and steps are those of each row's own visits, and rows of different tokens
-    are not compared.
+    are not compared.  Of variable-order chains (``"tree"``) it is what is said after a context; the
+    contexts here are so short that each comes about eight times.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def martingale_test(
         What the null draws from: the prior of an urn, after the history; with ``family="markov"``
         that of each row of a chain, before the history, which the null has seen too.  Elicited by
         default from what the model says along its own continuations.
-    family : {"auto", "iid", "markov"}
+    family : {"auto", "iid", "markov", "tree"}
         What the null learns.  By default that of `null`; or the simplest family that explains the
         model's predictions: to rounding, or as well as any on the continuations that it was not
         fitted to, where more parameters count only if they bring the mean KL below 0.7 of what it

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -272,6 +274,10 @@ class TreeLearner(Learner):
     def rows(self, tokens):
         return self.null.rows(tokens)[:, :-1]
 
+    def sample(self, n, length, *, history=(), rng=None):
+        null = replace(self.null, history=tuple(history))
+        return null.draw(1, n, length, np.random.default_rng(rng))[0][0]
+
 
 def test_without_a_balance_a_tree_is_partially_exchangeable():
     """What it says after paths of the same transitions of its deepest contexts is the same."""
@@ -353,6 +359,66 @@ def test_figures_of_rows_by_hand():
         for visits in (own[key == 1], own[key == 2]):
             kls.append((visits[2] * np.log(visits[2] / visits[1])).sum())
     assert_allclose(np.exp(learning_figures(rows, [1], keys)[0, 0]), np.mean(kls), rtol=1e-9)
+
+
+# ---------------------------------------------------------------------------
+# Rates
+# ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["auto", "markov"])
+@pytest.mark.parametrize(
+    ("model", "tests"),
+    [
+        (OrderChain(CHAIN.task), [0, 1, 2, 3, 4]),
+        (FadingChain(CHAIN.task), [0, 1, 2, 3, 4]),
+        (Learner(CHAIN.task, 1.6), [3]),
+    ],
+)
+def test_what_is_planted_in_a_chain_is_found(model, tests, family):
+    """An order effect, forgetting, and probabilities to a power: confidence beyond any prior."""
+    options = {"shots": 0, "n": 100, "length": 32, "n_boot": 99, "rng": 0}
+    card = mb.score_card(model, None, model, family=family, **options)
+    assert card.verdict.startswith("Not exactly Bayesian")
+    assert {i for i, p in enumerate(card.adjusted) if p <= 0.05} >= {*tests}
+
+
+def test_news_of_double_weight_are_no_fault():
+    """They are those of rows with half the concentration."""
+
+    class Double(Learner):
+        def rows(self, tokens):
+            counts = row_counts(tokens, codes(tokens, 1, 2), 2)[:, :-1]
+            counts = 2.0 * counts + self.task.prior.alpha[0]
+            return counts / counts.sum(axis=2, keepdims=True)
+
+    test = mb.uncertainty_scaling_test(Double(CHAIN.task), n=60, length=16, n_boot=99, rng=0)
+    assert test.family == "markov"
+    assert test.null_mean_kl < 1e-12
+    assert_allclose(test.null.alpha, 0.5, rtol=1e-6)
+    assert not test.rejected
+
+
+def is_nominal(p):
+    """Rejections within binomial error at two levels."""
+    for level in (0.05, 0.2):
+        assert np.sum(p <= level, axis=0).max() <= stats.binom.ppf(0.9995, len(p), level)
+
+
+@pytest.mark.parametrize("model", [CHAIN, TreeLearner()])
+@pytest.mark.slow
+def test_an_exact_learner_passes_at_the_nominal_rate(model):
+    null = getattr(model, "null", None)  # of a tree; benchmarks/nulls.py elicits it
+    options = {"shots": 0, "n": 32, "length": 12, "n_boot": 99, "null": null}
+    p, cards = [], []
+    for seed in range(200):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            card = mb.score_card(model, None, model, rng=seed, **options)
+        p.append([test.p_value for test in card.tests])
+        cards.append(card.adjusted.min())
+    is_nominal(np.array(p))
+    assert np.sum(np.array(cards) <= 0.05) <= stats.binom.ppf(0.9995, 200, 0.05)
 
 
 # ---------------------------------------------------------------------------
