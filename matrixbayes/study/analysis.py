@@ -160,7 +160,7 @@ def _run(
         n = len(context.shots)
         say(f"following {n} sequence{'' if n == 1 else 's'} of demonstrations")
         fields, found = in_context(task, context, fit, truth, found, streams[4], say)
-        settings["demonstrations"] = context.source
+        settings |= {"demonstrations": context.source, "priors": fields.pop("priors")}
     return {
         "rows": rows,
         "selection": fit.selection,

@@ -127,7 +127,7 @@ def in_context(
     others = context.elicit is not context.shots
     watched = predictions_along(collect, encode, context.elicit) if others else own
     start = fit.shown if tuple(fit.shown.tokens or ()) == tokens else None
-    report = elicited(context.elicit, watched, start, task.seed)
+    report, tried = elicited(context.elicit, watched, start, task.seed)
     judged = report.prior if set(report.priors) == {"iid"} else report
     priors = {"fitted prior": fitted, "elicited prior": judged}
     detailed = judged if judged is not report else shown
@@ -166,5 +166,6 @@ def in_context(
         "elicitation": report,
         "card": None if isinstance(card, str) else card,
         "shots": shots,
+        "priors": tried,
     }
     return fields, found

@@ -103,7 +103,7 @@ def _figure(width: float, height: float) -> Figure:
 def _check_figure(result: StudyResult) -> tuple[str, Figure, str, str]:
     """Bits per token against draws."""
     assert result.check is not None
-    figure = _figure(9.0, 6.6)
+    figure = _figure(11.0, 6.6)
     check_figure(result.check, figure=figure)
     return (
         "check",
@@ -152,7 +152,11 @@ def _shot_figures(result: StudyResult) -> Iterator[tuple[str, Figure, str, str]]
     figure = _figure(9.0, 3.8)
     means = {d.name: d.mean for d in shots.divergences}
     errors = {d.name: d.stderr for d in shots.divergences if np.isfinite(d.stderr).any()}
-    curves(means, errors=errors, ax=figure.add_subplot())
+    ax = curves(means, errors=errors, ax=figure.add_subplot())
+    values = np.concatenate(list(means.values()))
+    if (values > 0.0).all():  # a constant lies far above the others
+        ax.set_yscale("log")
+        ax.set_ylim(0.5 * values.min(), 2.0 * values.max())
     many = shots.n_sequences > 1
     mean = f"Averages over {shots.n_sequences} sequences with one standard error" if many else ""
     yield (

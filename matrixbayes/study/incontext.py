@@ -136,10 +136,11 @@ def elicited(
     rows: Sequence[NextTokenRows],
     start: DirichletMixture | None,
     seed: int,
-) -> ElicitationReport:
+) -> tuple[ElicitationReport, list[tuple[str, int, float]]]:
     """The best of all families, and of mixtures of exchangeable ones, by held-out sequences.
 
     `start` is a prior over the same answers, where there is one: as many components are tried.
+    With the best come all: family, components, and mean KL on sequences left out, in bits.
     """
     many = max(1, MOST_ROWS // max(len(own) for own in rows))
     shots, rows = shots[:many], rows[:many]
@@ -158,15 +159,29 @@ def elicited(
     found = min(reports, key=held_out)
     if not found.converged:
         warnings.warn(f"the elicited prior, {learner(found)}, did not converge", RuntimeWarning, 2)
-    return found
+    return found, [pair for report in reports for pair in _tried(report)]
 
 
-def held_out(report: ElicitationReport) -> float:
+def _tried(report: ElicitationReport) -> list[tuple[str, int, float]]:
+    """The families of a report, their components, and their KL on sequences left out, in bits."""
+    compared = report.comparison
+    own = {report.family: report} if compared is None else compared.reports
+    return [
+        (
+            name,
+            next(iter(each.priors.values())).n_components,
+            float(held_out(report, name) / np.log(2.0)),
+        )
+        for name, each in own.items()
+    ]
+
+
+def held_out(report: ElicitationReport, family: str | None = None) -> float:
     """The mean KL of sequences left out, in nats; of all where nothing was left out."""
     compared = report.comparison
     if compared is None:
         return report.mean_kl
-    return float(compared.held_out_kl[compared.families.index(report.family)])
+    return float(compared.held_out_kl[compared.families.index(family or report.family)])
 
 
 class _Own:

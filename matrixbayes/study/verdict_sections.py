@@ -18,7 +18,7 @@ from .page import listed, paragraph, table
 if TYPE_CHECKING:
     from .result import StudyResult
 
-CARD = ["test", "statistic", "p", "p (Holm)", "verdict"]
+CARD = ["test", "statistic", "p", "p (Holm)"]
 
 
 def verdict_part(result: StudyResult) -> str:
@@ -72,9 +72,10 @@ def context_part(result: StudyResult) -> str:
         ),
         table(["measure", "value"], found._measures(), caption="The elicited prior"),
     ]
-    if found.comparison is not None:
-        lines = found.comparison._table()
-        parts.append(table(lines.columns, lines.rows, caption=lines.title))
+    tried = [[name, k, f"{bits:.5f}"] for name, k, bits in result.settings.get("priors", [])]
+    if len(tried) > 1:
+        caption = "What was tried, by KL(model || predictive) on sequences left out"
+        parts.append(table(["family", "components", "bits per token"], tried, caption=caption))
     card = result.card
     if card is None:
         reason = "" if result.verdict is None else f": {result.verdict.test}"
@@ -86,9 +87,10 @@ def context_part(result: StudyResult) -> str:
             f"its evidence grows. {card.verdict}"
         ),
         table(CARD, _card_lines(card), caption=f"Tests at level {card.level:g} of the whole card"),
+        listed([f"{line[0]}: {line[4]}" for line in card._lines()]),
     ]
     return "".join(parts)
 
 
 def _card_lines(card: Any) -> list[list[Any]]:
-    return [[*line[:4], show(line[4], width=400)] for line in card._lines()]
+    return [line[:4] for line in card._lines()]
