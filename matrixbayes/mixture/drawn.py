@@ -57,6 +57,17 @@ class Draws:
         return found // n_tokens, found % n_tokens, counts
 
 
+class Looks(NamedTuple):
+    """What one pass over rows finds."""
+
+    entropy: Floats  # (N,), in nats
+    largest: Floats  # (N,), of the probabilities
+    cross: Floats  # (N,), the cross entropy with a mean row
+    sums: Floats  # (F, V), of the rows of each fold by weight
+    squares: Floats  # (V,), of the squares of all rows and weights
+    draws: Draws
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of probabilities: `array` of a kind, its columns in the order of `columns`."""
@@ -90,13 +101,11 @@ class Rows:
 
     def look(
         self, log_mean: Floats, fold: Ids, weights: Floats, n: int, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats, Floats, Draws]:
-        """One pass: entropies, largest probabilities, cross entropies with a mean row (N,) each,
-        the sum of the rows of each fold (F, V), and n draws from each row.
-        """
+    ) -> Looks:
+        """One pass over the rows, with n draws from each."""
         n_rows = len(self)
         entropy, largest, cross = (np.empty(n_rows) for _ in range(3))
-        sums = np.zeros((int(fold.max()) + 1, self.n_tokens))
+        sums, squares = np.zeros((int(fold.max()) + 1, self.n_tokens)), np.zeros(self.n_tokens)
         tokens, own = np.empty((n_rows, n), dtype=np.int64), np.empty((n_rows, n))
         for cut, probs, logs in self._blocks():
             entropy[cut] = -np.einsum("ij,ij->i", probs, logs)
@@ -105,13 +114,15 @@ class Rows:
             for f in np.unique(fold[cut]):
                 there = fold[cut] == f
                 sums[f] += weights[cut][there] @ probs[there]
+            squares += np.einsum("i,ij,ij->j", weights[cut] ** 2, probs, probs)
             at = rng.random((len(probs), n))
             cumulated = np.cumsum(probs, axis=1)
             for i, (each, row) in enumerate(zip(at, cumulated, strict=True), cut.start):
                 tokens[i] = row.searchsorted(each * row[-1], side="right")
             own[cut] = np.take_along_axis(logs, tokens[cut], axis=1)
         lengths = np.full(n_rows, n)
-        return np.maximum(entropy, 0.0), largest, cross, sums, Draws(tokens, lengths, own)
+        draws = Draws(tokens, lengths, own)
+        return Looks(np.maximum(entropy, 0.0), largest, cross, sums, squares, draws)
 
     def cross_entropy(self, log_means: Floats, fold: Ids) -> Floats:
         """That of each row with the mean row (F, V) of its fold, in nats."""
@@ -164,7 +175,7 @@ class Counts:
 
     def look(
         self, log_mean: Floats, fold: Ids, weights: Floats, n: int, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats, Floats, Draws]:
+    ) -> Looks:
         """As that of `Rows`; whole counts are drawn without putting back."""
         shares, n_rows = self._shares, len(self)
         entropy = -summed(self._row, shares * np.log(shares), n_rows)
@@ -173,8 +184,9 @@ class Counts:
         n_folds = int(fold.max()) + 1
         places = fold[self._row] * self.n_tokens + self.indices
         sums = summed(places, weights[self._row] * shares, n_folds * self.n_tokens)
-        draws = self._draws(n, rng)
-        return np.maximum(entropy, 0.0), largest, cross, sums.reshape(n_folds, -1), draws
+        squares = summed(self.indices, (weights[self._row] * shares) ** 2, self.n_tokens)
+        sums, draws = sums.reshape(n_folds, -1), self._draws(n, rng)
+        return Looks(np.maximum(entropy, 0.0), largest, cross, sums, squares, draws)
 
     def _draws(self, n: int, rng: np.random.Generator) -> Draws:
         tokens = np.zeros((len(self), n), dtype=np.int64)
@@ -260,10 +272,9 @@ def _counts(
     if not (np.isfinite(data) & (data >= 0.0)).all():
         raise ValueError("counts must be finite and >= 0")
     there = data > 0.0
-    places = np.repeat(np.arange(len(numbers)), np.diff(indptr))[there]
-    sizes = np.bincount(places, minlength=len(numbers))
-    kept = sizes > 0
-    indptr = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(there)])[indptr]  # entries that hold something
+    kept = np.diff(before) > 0
+    indptr = np.concatenate([[0], before[1:][kept]]).astype(np.int64)
     return Counts(indptr, indices[there], data[there], n_tokens), numbers[kept]
 
 

@@ -82,6 +82,8 @@ class FitCheck(display.Shown):
         How many rows have n draws: of rows of counts those whose total is n or more.
     mean_row, prior_mean : ndarray of shape (V,)
         The mean of the rows, and of the prior.
+    mean_chance : float
+        The total variation that is to be expected of as many rows where their mean is right.
     row_entropies, prior_entropies, row_largest, prior_largest : ndarray
         Entropy and largest probability of each row, and of random rows of the prior; beside counts
         those of their proportions, and of as many draws from random rows.
@@ -106,6 +108,7 @@ class FitCheck(display.Shown):
     rows_at: Ids
     mean_row: Floats
     prior_mean: Floats
+    mean_chance: float
     row_entropies: Floats
     prior_entropies: Floats
     row_largest: Floats
@@ -250,7 +253,8 @@ class FitCheck(display.Shown):
             marks=[f"loses to {mark}" if mark else "" for mark in marks],
             sentence=True,
             words=[
-                f"mean row to the prior's mean: total variation {self.mean_variation:.3f}",
+                f"mean row to the prior's mean: total variation {self.mean_variation:.3f}, by "
+                f"chance {self.mean_chance:.3f}",
                 f"entropy, bits: rows {self.row_entropy}, draws of the prior {self.prior_entropy}",
                 f"largest probability: rows {self.row_top}, draws of the prior {self.prior_top}",
             ],
@@ -298,7 +302,7 @@ def check_prior(
 
     Parameters
     ----------
-    prior : DirichletMixture, or whatever answers its questions
+    prior : DirichletMixture or KernelMixture, or whatever answers their questions
         Over V tokens.
     rows : NextTokenRows, array_like of shape (N, V), or sparse counts
         Best rows that the prior was not fitted to.  They are looked at in blocks: nothing of
@@ -358,10 +362,9 @@ def check_prior(
     generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
     seen, kept = seen_of(rows, kind, numbers, int(prior.n_tokens), prior.tokens)
-    known = None
+    weights, known = weights[np.isin(numbers, kept)], None
     if reference is not None:
         known = reals(reference, "reference", (seen.n_tokens,)), np.inf
-    weights = weights[np.isin(numbers, kept)]
     return compared(prior, seen, weights, sizes, known, n_samples, generator)
 
 
@@ -382,7 +385,8 @@ def compared(
     mean = np.asarray(prior.mean())
     fold = np.arange(len(seen)) % min(FOLDS, len(seen))
     log_mean = logarithms(mean)
-    entropy, largest, cross, sums, draw = seen.look(log_mean, fold, weights, sizes[-1], rng)
+    looks = seen.look(log_mean, fold, weights, sizes[-1], rng)
+    entropy, draw, sums = looks.entropy, looks.draws, looks.sums
     mean_row, weight = sums.sum(axis=0) / weights.sum(), float(weights.sum())
     m, total = (mean_row, weight) if known is None else known
     if np.allclose(m, mean_row, rtol=1e-9, atol=1e-12):
@@ -392,7 +396,7 @@ def compared(
     else:
         others, fold = m[np.newaxis], np.zeros_like(fold)
     log_others = logarithms(_some_for_all(others, seen))
-    lines = Lines(entropy, cross, seen.cross_entropy(log_others, fold), log_others, fold)
+    lines = Lines(entropy, looks.cross, seen.cross_entropy(log_others, fold), log_others, fold)
     curves = [curves_at(n, prior, draw, weights, lines) for n in sizes if (draw.lengths >= n).any()]
     totals = None if isinstance(seen, Rows) else seen.totals
     samples = _random_rows(prior, n_samples, totals, rng)
@@ -404,13 +408,24 @@ def compared(
         **{name: np.array([curve[name] for curve in curves]) for name in curves[0]},
         mean_row=mean_row,
         prior_mean=mean,
+        mean_chance=_by_chance(looks.squares, mean_row, weights),
         row_entropies=entropy * BITS,
         prior_entropies=samples[0] * BITS,
-        row_largest=largest,
+        row_largest=looks.largest,
         prior_largest=samples[1],
         row_weights=weights,
         tokens=prior.tokens,
     )
+
+
+def _by_chance(squares: Floats, mean: Floats, weights: Floats) -> float:
+    """Expected total variation of the mean of rows to what it is the mean of, each of its
+    deviations being normal; `squares` are sums of those of rows and weights.
+    """
+    n, w2 = len(weights), float(weights @ weights)
+    variances = np.maximum(squares - w2 * mean * mean, 0.0) * n / max(n - 1.0, 1.0)
+    deviations = np.sqrt(variances) / weights.sum()
+    return 0.5 * float(np.sqrt(2.0 / np.pi) * deviations.sum())
 
 
 def _chosen(

@@ -57,7 +57,7 @@ def test_bits_are_those_of_all_sequences(n: int, alpha: list[list[float]]) -> No
 def test_one_dirichlet_in_closed_form() -> None:
     """Rows of Dir(a) under Dir(a): H[m] at one draw, E H[p] with all."""
     prior = mb.DirichletMixture([1.0], [[0.5, 1.5, 2.0, 1.0]])
-    rows = prior.sample(2000, rng=3)
+    rows = prior.sample(500, rng=3)
     found = mb.check_prior(prior, rows, kind="probs", draws=(1, 10_000))
     total, aleatoric, _ = prior.uncertainty(base=2)
     assert abs(found.bits[0] - total) < 4.0 * found.bits_se[0]
@@ -94,7 +94,7 @@ def test_the_lines_by_hand(kind: str) -> None:
     numbers = np.arange(300)
     seen = drawn.seen_of(rows, kind, numbers, 4, TRUTH.tokens)[0]
     fold = numbers % 10
-    draws = seen.look(np.log(TRUTH.mean()), fold, np.ones(300), 20, np.random.default_rng(4))[4]
+    draws = seen.look(np.log(TRUTH.mean()), fold, np.ones(300), 20, np.random.default_rng(4)).draws
     for i, n in ((1, 5), (2, 20)):
         counts = np.array([np.bincount(row[:n], minlength=4) for row in draws.tokens])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -136,6 +136,22 @@ def test_counts_of_a_known_row_keep_their_lines() -> None:
     by_rows = mb.check_prior(TRUTH, ROWS, kind="probs")
     assert_allclose(by_counts.bits, by_rows.bits, atol=0.05)
     assert_allclose(by_counts.floor, by_rows.floor, atol=1e-3)
+
+
+def test_the_means_of_rows_vary_by_chance() -> None:
+    """Over 200 sets of rows the total variation to the true mean is on average what is said."""
+    prior = mb.DirichletMixture([0.5, 0.5], [[0.2] * 30, [2.0] * 10 + [0.1] * 20])
+    measured, said = [], []
+    for seed in range(200):
+        rows = prior.sample(40, rng=seed)
+        found = mb.check_prior(prior, rows, kind="probs", draws=(1,), n_samples=1)
+        measured.append(found.mean_variation)
+        said.append(found.mean_chance)
+    assert_allclose(np.mean(said), np.mean(measured), rtol=0.1)
+    weights = np.where(np.arange(40) < 20, 1.0, 1e-9)
+    few = mb.check_prior(prior, rows, kind="probs", draws=(1,), sample_weight=weights)
+    alone = mb.check_prior(prior, rows[:20], kind="probs", draws=(1,))
+    assert_allclose(few.mean_chance, alone.mean_chance, rtol=0.03)
 
 
 def test_forms_of_rows_say_the_same(tmp_path: Any) -> None:
@@ -298,6 +314,17 @@ def test_a_density_of_a_whole_vocabulary_is_found_out() -> None:
     assert "resolution=" in first
     assert "DirichletMixture.from_rows" in first
     assert "loses to frequencies" in repr(found)
+
+
+def test_kernels_of_rows_describe_them() -> None:
+    """What the warning of a density names: it does better than the frequencies and smoothing."""
+    rows = heavy_tailed(700)
+    prior = mb.DirichletMixture.from_rows(rows[:500], kind="log_probs", rng=0)
+    found = mb.check_prior(prior, rows[500:], kind="log_probs", n_samples=200)
+    assert "frequencies" not in found.fails
+    assert "smoothing" not in found.fails
+    assert (found.smoothing_loss[1:] < 0.0).all()
+    assert (found.bits > found.floor).all()
 
 
 def test_each_failure_has_its_sentence() -> None:
