@@ -33,9 +33,9 @@ SHARE = 0.01  # of the bits that it is compared with; of log2 V, for entropies
 
 FREQUENCIES, SMOOTHING = "frequencies", "smoothing"
 REMEDIES = {
-    "rows": "Fit at a resolution (resolution=...), give it more components, or take the rows "
-    "themselves (DirichletMixture.from_rows)",
-    "counts": "Give it more components, or take the rows themselves (DirichletMixture.from_rows)",
+    "rows": "Fit at a resolution (resolution=100, or 'auto'), give it more components, or take the "
+    "rows themselves (DirichletMixture.from_rows)",
+    "counts": "Give it more components, more starts (n_init) or a concentration_prior",
 }
 
 MOST_SHOWN = 4  # numbers of draws, in a table
