@@ -3,6 +3,7 @@
 Contents
     Law                   a law as a search sees it
     search, Found         the best of many searches
+    again                 one more, from where the best ended, for other curves
     bayesian, baseline    the laws
 """
 
@@ -35,37 +36,51 @@ class Found(NamedTuple):
     size: int
     n_agreeing: int
     converged: bool
+    theta: Floats
 
 
 def search(law: Law, p: Floats, rng: np.random.Generator) -> Found:
     """Levenberg-Marquardt from the best of many starting points, by shares of the mean of p."""
-    from scipy.optimize import least_squares
-
+    descend = _descent(law, p)
     starts = [law.start(rng) for _ in range(DRAWS)]
     size, scale = len(starts[0]), p.mean()
-    idle = max(size - p.size, 0)  # the method wants as many residuals as parameters
-
-    def residuals(theta: Floats) -> Floats:
-        return np.append((law.curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
-
-    def slopes(theta: Floats) -> Floats:
-        return np.vstack(
-            [law.curve(theta)[1].reshape(-1, size) / scale, np.zeros((idle, size))],
-        )
-
-    def descend(start: Floats, steps: int) -> Any:
-        goal = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
-        with np.errstate(invalid="ignore", over="ignore"):  # a step too far is taken back
-            return least_squares(residuals, start, slopes, method="lm", max_nfev=steps, **goal)
-
-    costs = [np.sum(residuals(start) ** 2) for start in starts]
+    costs = [np.sum((law.curve(start)[0] - p) ** 2) / scale**2 for start in starts]
     ends = [descend(starts[i], STEPS) for i in np.argsort(costs)[:SEARCHES]]
     best = min(ends, key=lambda end: np.nan_to_num(end.cost, nan=np.inf))
     if not best.success:
         best = descend(best.x, 20 * STEPS)
     error = np.sqrt(2.0 * np.array([end.cost for end in ends]) / p.size)
     agreeing = error <= 1.01 * np.sqrt(2.0 * best.cost / p.size) + SAME
-    return Found(law.read(best.x), size, int(agreeing.sum()), bool(best.success))
+    return Found(law.read(best.x), size, int(agreeing.sum()), bool(best.success), best.x)
+
+
+def again(law: Law, p: Floats, theta: Floats) -> dict[str, Any]:
+    """Parameters for curves that are not far from those that theta was found for."""
+    found: dict[str, Any] = law.read(_descent(law, p)(theta, STEPS).x)
+    return found
+
+
+def _descent(law: Law, p: Floats) -> Callable[[Floats, int], Any]:
+    """From a starting point, and with so many steps at most, to the least squares nearby."""
+    from scipy.optimize import least_squares
+
+    scale = p.mean()
+
+    def residuals(theta: Floats) -> Floats:
+        idle = max(len(theta) - p.size, 0)  # the method wants as many residuals as parameters
+        return np.append((law.curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
+
+    def slopes(theta: Floats) -> Floats:
+        idle = max(len(theta) - p.size, 0)
+        found = law.curve(theta)[1].reshape(-1, len(theta)) / scale
+        return np.vstack([found, np.zeros((idle, len(theta)))])
+
+    def descend(start: Floats, steps: int) -> Any:
+        goal = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
+        with np.errstate(invalid="ignore", over="ignore"):  # a step too far is taken back
+            return least_squares(residuals, start, slopes, method="lm", max_nfev=steps, **goal)
+
+    return descend
 
 
 def bayesian(form: str, n: Floats, p: Floats) -> Law:

@@ -7,9 +7,11 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 from scipy.optimize import least_squares
 
 from matrixbayes.icl import LAWS, bayesian_law, fit_scaling_laws, scaling_search
+from matrixbayes.icl.scaling_samples import Curves, drawn_of
 
 SHOTS = np.arange(0, 40)
 
@@ -256,3 +258,195 @@ def test_a_number_of_shots_is_whole(n_fitted):
 
 def test_one_law_may_be_named_alone():
     assert list(fit_scaling_laws(SHOTS, planted("original"), laws="power", rng=0).laws) == ["power"]
+
+
+# -- whether a curve learns at all, and how sure that is ---------------------------------------
+
+
+FLAT = {
+    "constant": np.full(30, 0.4),
+    "noise": 0.4 + np.random.default_rng(0).normal(0.0, 0.02, 30),
+    "two of noise": 0.4 + np.random.default_rng(1).normal(0.0, 0.02, (2, 30)),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_curve_has_no_law(name):
+    found = fit_scaling_laws(np.arange(30), FLAT[name], laws=["power", "logistic"], rng=0)
+    assert set(found.trends) == {"flat"}
+    assert found.gain < 0.0
+    assert found.verdict().startswith("No learning: a constant probability")
+    assert found.best is found.constant
+    assert found.best.law == "constant"
+    assert found.best([0, 99]) == pytest.approx(
+        np.atleast_2d(FLAT[name]).mean(axis=1)[:, np.newaxis].repeat(2, axis=1)
+    )
+    assert "No learning" in repr(found)
+
+
+def test_noise_is_not_learning():
+    told = []
+    for n in (8, 30):
+        for seed in range(5):
+            p = 0.4 + np.random.default_rng(seed).normal(0.0, 0.05, n)
+            told.append(fit_scaling_laws(np.arange(n), p, laws=["power", "logistic"], rng=0))
+    assert sum(found.gain >= 6.0 for found in told) <= 1
+    assert sum(found.trends != ("flat",) for found in told) <= 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_a_falling_curve_is_called_falling(noise):
+    shots = np.arange(30)
+    p = 0.8 - 0.012 * shots + np.random.default_rng(0).normal(0.0, noise, 30)
+    found = fit_scaling_laws(shots, p, laws=["power", "original"], n_fitted=20, rng=0)
+    assert found.trends == ("falling",)
+    assert found.best.law == "constant"
+    assert found.verdict().startswith("No learning: the curve is falling")
+    both = np.stack([bayesian_law(shots, [0.01, 0.99], [0.8, 0.3]), p])
+    found = fit_scaling_laws(shots, both, laws=["power"], rng=0)
+    assert found.trends == ("rising", "falling")
+    assert found.verdict().startswith("Learning: power fits best")
+    assert "the curve of task 1 is falling" in found.verdict()
+    assert fit_scaling_laws(shots, both[:1] * 0 + both[1], laws=["power"], rng=0).gain < 0.0
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1000.0])
+def test_a_rising_curve_learns_at_any_scale_of_shots(unit):
+    curve = bayesian_law(np.arange(30), [0.01, 0.99], [0.8, 0.3])
+    found = fit_scaling_laws(np.arange(30) * unit, curve, laws=["original"], n_fitted=20, rng=0)
+    assert found.trends == ("rising",)
+    assert found.verdict().startswith("Learning: original extrapolates best")
+    assert found.best.law == "original"
+    step = np.where(np.arange(30) > 0, 0.7, 0.3)  # in the first example alone
+    found = fit_scaling_laws(np.arange(30) * unit, step, laws=["bounded"], rng=0)
+    assert found.best.law == "bounded"
+
+
+def test_too_few_points_are_told():
+    found = fit_scaling_laws([0, 1, 2, 3], [0.1, 0.2, 0.7, 0.9], laws=["logistic"], rng=0)
+    assert np.isnan(found.gain)
+    assert found.verdict().startswith("There are too few points")
+    assert found.best.law == "logistic"
+
+
+def samples_of_power(n, seed, groups=None):
+    """Curves of one task around a law, each moved as a whole, those of a group together."""
+    rng = np.random.default_rng(seed)
+    truth = np.exp(-(1.2 * (SHOTS + 1.0) ** -0.6 + 0.3))
+    groups = np.arange(n) if groups is None else groups
+    moved = rng.normal(0.0, 0.035, groups.max() + 1)[groups, np.newaxis]
+    return truth, truth + moved + rng.normal(0.0, 0.03, (n, len(SHOTS)))
+
+
+def coverage(repeats, groups=None):
+    """How often intervals of 0.9 hold the curve, at each number of shots, and the parameters."""
+    held = []
+    for seed in range(repeats):
+        n = 24 if groups is None else len(groups)
+        truth, rows = samples_of_power(n, seed, groups)
+        options = {"laws": "power", "n_fitted": 25, "rng": 0, "n_boot": 100, "groups": groups}
+        found = fit_scaling_laws(SHOTS, rows, tasks=["a"] * n, **options)["power"].intervals
+        low, high = found["predicted"]
+        inside = ((low[0] <= truth) & (truth <= high[0])).tolist()
+        for name, value in {"C": 1.2, "alpha": 0.6, "k": 0.3}.items():
+            inside.append(found[name][0][0] <= value <= found[name][1][0])
+        held.append(inside)
+    return np.mean(held, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "groups"),
+    [
+        (20, None),
+        pytest.param(120, None, marks=pytest.mark.slow),
+        pytest.param(120, np.arange(72) // 3, marks=pytest.mark.slow),
+    ],
+)
+def test_intervals_hold_the_law_as_often_as_they_say(repeats, groups):
+    """Within three standard errors on average over shots; 24 groups."""
+    held = coverage(repeats, groups)
+    print(held.round(2))
+    room = 3.0 * np.sqrt(0.1 * 0.9 / repeats)
+    assert held.min() > 0.88 - 1.5 * room
+    assert abs(held[: len(SHOTS)].mean() - 0.89) < room
+
+
+def test_curves_that_belong_together_make_intervals_wider():
+    groups = np.arange(60) // 10
+    _, rows = samples_of_power(60, 0, groups)
+    width = {}
+    for name, given in (("own", None), ("groups", groups)):
+        options = {"tasks": np.zeros(60), "groups": given, "laws": "power", "rng": 0}
+        low, high = fit_scaling_laws(SHOTS, rows, **options)["power"].intervals["predicted"]
+        width[name] = (high - low).mean()
+    assert width["groups"] > 1.7 * width["own"]
+
+
+def test_curves_of_tasks_are_fitted_by_their_means():
+    rng = np.random.default_rng(0)
+    curves = planted("sampling")[:, ::4]
+    rows = np.repeat(curves, 2, axis=0) + np.tile([[0.01], [-0.01]], (len(curves), 1))
+    tasks = np.repeat([f"task {m}" for m in range(len(curves))], 2)
+    order = rng.permutation(len(rows))
+    options = {"laws": ["power", "sampling"], "rng": 0}
+    found = fit_scaling_laws(SHOTS[::4], rows[order], tasks=tasks[order], n_boot=5, **options)
+    np.testing.assert_allclose(found.probabilities, curves, rtol=1e-12)
+    plain = fit_scaling_laws(SHOTS[::4], curves, **options)
+    assert plain["power"].intervals is None
+    for law in found.laws:
+        assert found[law].nrmse == pytest.approx(plain[law].nrmse, abs=1e-6)
+        low, high = found[law].intervals["predicted"]
+        assert low.shape == high.shape == curves.shape
+        assert set(found[law].intervals) == {*found[law].parameters, "predicted"}
+
+
+def test_without_tasks_samples_of_curves_tell_how_far_off_a_law_is():
+    """Against the percentiles of the mean over samples that are counted one by one."""
+    curves = noisy(4)[1]
+    shots = noisy(4)[0]
+    groups = [0, 0, 1, 2]
+    assert drawn_of(3, 0.9) == 1  # Student's t of three is that wide
+    found = fit_scaling_laws(
+        shots, curves, laws="power", n_fitted=8, groups=groups, n_boot=4000, rng=0
+    )["power"]
+    assert set(found.intervals) == {"nrmse", "extrapolation_nrmse"}
+    errors = []
+    for drawn in range(3):
+        rows = np.flatnonzero(np.array(groups) == drawn)
+        off = found.predicted[rows, :8] - curves[rows, :8]
+        errors.append(np.sqrt(np.mean(off**2)) / curves[rows, :8].mean())
+    expected = np.quantile(errors, [0.05, 0.95], method="inverted_cdf")
+    np.testing.assert_allclose(found.intervals["nrmse"], expected, rtol=0.02)
+    assert found.intervals["nrmse"][0] <= found.nrmse <= found.intervals["nrmse"][1]
+
+
+@pytest.mark.parametrize("n", [2, 5, 24, 1000])
+def test_samples_of_groups_spread_as_students_t_does(n):
+    """Of a mean: percentiles over samples against its interval, n values of one normal."""
+    values = np.random.default_rng(n).normal(size=n)
+    curves = Curves.checked(np.full((n, 1), 1.0), np.zeros(n), None)
+    drawn = curves.samples(4000, 0.9, np.random.default_rng(0))
+    low, high = np.quantile([values @ often / often.sum() for often in drawn], [0.05, 0.95])
+    wanted = 2.0 * stats.t.ppf(0.95, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    if n > 2:  # of which no sample has half a value
+        assert_allclose(high - low, wanted, rtol=0.16)
+    assert {often.sum() for often in drawn} == {drawn_of(n, 0.9)}
+
+
+def test_every_sample_has_every_task():
+    tasks, groups = [0, 0, 0, 1, 1, 2, 2, 2], [0, 0, 1, 2, 3, 4, 5, 6]
+    curves = Curves.checked(np.ones((8, 1)), tasks, groups)
+    for often in curves.samples(50, 0.9, np.random.default_rng(0)):
+        assert (np.bincount(tasks, often) > 0.0).all()
+        assert often[0] == often[1]
+
+
+def test_wrong_tasks_and_groups_are_named():
+    with pytest.raises(ValueError, match=r"tasks have shape \(2,\), but there are 1 curves"):
+        fit_scaling_laws(SHOTS, planted("original")[0], tasks=[0, 0], rng=0)
+    with pytest.raises(ValueError, match="groups have shape"):
+        fit_scaling_laws(SHOTS, planted("original")[0], groups=[0, 0], rng=0)
+    with pytest.raises(ValueError, match="n_boot is -1"):
+        fit_scaling_laws(SHOTS, planted("original")[0], n_boot=-1)
+    with pytest.raises(ValueError, match="level"):
+        fit_scaling_laws(SHOTS, planted("original")[0], level=1.0)
