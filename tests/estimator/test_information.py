@@ -183,6 +183,18 @@ def test_the_evidence_of_one_component_where_an_alpha_runs_away(seed):
         assert_allclose(np.log(found.posterior_mode.alpha[0]), best.x, atol=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("n", "total", "alpha"),
+    [(5, 5, (2.0, 3.0)), (40, 3, (1.0, 1.0)), (100, 20, (20.0, 30.0)), (20, 50, (0.05, 0.1))],
+)
+def test_the_evidence_of_one_component_whatever_the_rows(n, total, alpha, seed):
+    rng = np.random.default_rng(seed)
+    counts = np.array([rng.multinomial(total, p) for p in rng.dirichlet(alpha, n)])
+    found = settled(1, "counts", counts).information(counts)
+    assert found.log_evidence == pytest.approx(quadrature_of_one(counts, "counts"), abs=0.15)
+
+
 @pytest.mark.parametrize("concentration", [5.0, 1e4])
 def test_the_evidence_of_one_component_on_rows(concentration):
     rows = DirichletMixture([1.0], [[0.3 * concentration, 0.7 * concentration]]).sample(30, rng=2)
