@@ -27,6 +27,7 @@
 
 #include "core/estimator/count_expectation.h"
 #include "core/estimator/counts.h"
+#include "core/estimator/draws.h"
 #include "core/estimator/expectation.h"
 #include "core/estimator/maximization.h"
 

@@ -190,6 +190,15 @@ def count_expectation(
     /,
 ) -> tuple[_Floats, _Floats, float]: ...
 def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_Floats, _Floats]: ...
+def draw_rows(
+    log_probs: _Rows,
+    n: int,
+    n_each: int,
+    seed: int,
+    first: int,
+    sample_weight: ArrayLike | None = None,
+    /,
+) -> tuple[_Int64, _Int64, _Floats, _Floats]: ...
 def posterior_learning(
     mixture: DirichletMixture, counts: ArrayLike, tokens: ArrayLike, /
 ) -> tuple[_Floats, _Floats]: ...

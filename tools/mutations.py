@@ -47,6 +47,7 @@ TREES = "tests/elicitation/test_tree_kernels.py"
 BOUNDS = "tests/estimator/test_bounds.py"
 KERNELS = "tests/mixture/test_kernels.py"
 STARTS = "tests/estimator/test_starts.py"
+RESOLUTION = "tests/estimator/test_resolution.py"
 WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
 CHECKS = "tests/mixture/test_fit_check.py"
@@ -162,8 +163,8 @@ MUTATIONS = [
     M(
         "streams: an error names the first block",
         "matrixbayes/estimator/streams.py",
-        "yield mixture, block, start, self.kind",
-        "yield mixture, block, 0, self.kind",
+        "yield given, block, start, self.kind",
+        "yield given, block, 0, self.kind",
         f"{STREAMS} -k bad_row",
     ),
     M(
@@ -240,7 +241,7 @@ MUTATIONS = [
     M(
         "partial_fit: the bound without its prior",
         "matrixbayes/estimator/estimator.py",
-        "(batch.log_likelihood + penalty.log_density(before) * weight / seen) / weight",
+        "(batch.log_likelihood + of_prior * weight / seen) / weight",
         "batch.log_likelihood / weight",
         BOUNDS,
     ),
@@ -477,6 +478,27 @@ MUTATIONS = [
         "alpha[v] < 1.0 ? log(uniform(random)) / alpha[v] : 0.0",
         "alpha[v] < 0.0 ? log(uniform(random)) / alpha[v] : 0.0",
         "tests/mixture/test_mixture.py -k sampl",
+    ),
+    M(
+        "C, draws: all rows by the numbers of the first",
+        "csrc/bind/estimator/draw_functions.c",
+        "first + i, weights == NULL",
+        "first, weights == NULL",
+        f"{RESOLUTION} -k of_its_row_alone",
+    ),
+    M(
+        "C, draws: a walk that stops too early",
+        "csrc/core/estimator/draws.c",
+        "        while (v + 1 < n_tokens && sums[v] <= place) {",
+        "        while (v + 1 < n_tokens && sums[v] < 0.5 * place) {",
+        f"{RESOLUTION} -k 'multinomial or slow_twin'",
+    ),
+    M(
+        "resolution: means are drawn to nothing",
+        "matrixbayes/estimator/em.py",
+        "    shared += alone\n",
+        "",
+        f"{RESOLUTION} -k is_a_maximum",
     ),
     M(
         "C, M-step: a cap that binds is not told",

@@ -126,6 +126,7 @@ extern PyMethodDef mb_group_functions[];
 extern PyMethodDef mb_expectation_functions[];
 extern PyMethodDef mb_maximization_functions[];
 extern PyMethodDef mb_count_functions[];
+extern PyMethodDef mb_draw_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_learning_functions[];

@@ -1,8 +1,9 @@
 /* Checks of core/estimator: the sums of E-steps in long double, a row at a time; the maxima of M-steps
- * by their gradients; counts as cells, and what is wrong with those that are none. */
+ * by their gradients; counts as cells, and what is wrong with those that are none; draws. */
 #include "core/base/mem.h"
 #include "core/estimator/count_expectation.h"
 #include "core/estimator/counts.h"
+#include "core/estimator/draws.h"
 #include "core/estimator/expectation.h"
 #include "core/estimator/maximization.h"
 #include "core/mixture/posterior.h"
@@ -237,6 +238,38 @@ test_count_maxima(const mb_counts *cells, const double *sums)
     }
 }
 
+/* Draws of a row: rising tokens, all n of them, in the proportions of the row. */
+static void
+test_draws(void)
+{
+    enum { TOKENS = 400, EACH = 50 };
+    const mb_draw_plan plan = {TOKENS, EACH, 3};
+    static int64_t ends[EACH], columns[EACH * MOST];
+    static double of_cell[EACH * MOST];
+    double mean[MOST] = {0.0}, drawn[MOST] = {0.0}, none[] = {-INFINITY, -INFINITY};
+    const mb_draw_row row = {log_probs, v_all, 1, 11, 2.0}, wrong = {none, 2, 1, 0, 1.0};
+    check(mb_draw_scratch(v_all, &plan) <= sizeof scratch / sizeof scratch[0], "room", 0, 0, 0);
+    mb_status status = mb_draw(&row, &plan, NULL, scratch, 0, ends, columns, of_cell, mean);
+    check(status == MB_OK, "draws", 0, status, MB_OK);
+    for (int64_t d = 0, i = 0; d < EACH; d++) {
+        double total = 0.0;
+        for (int64_t last = -1; i < ends[d]; last = columns[i++]) {
+            check(columns[i] > last && columns[i] < (int64_t)v_all, "rising", (double)i,
+                  (double)columns[i], (double)last);
+            total += of_cell[i];
+            drawn[columns[i]] += of_cell[i];
+        }
+        check(total == TOKENS, "all of them", (double)d, total, TOKENS);
+    }
+    for (size_t v = 0; v < v_all; v++) {
+        double p = exp(log_probs[v]), all = (double)TOKENS * EACH;
+        check_close("mean", (double)v, mean[v], 2.0 * p, 1e-12);
+        check_near("proportions", (double)v, drawn[v] / all, p, 5.0 * sqrt(p * (1.0 - p) / all));
+    }
+    status = mb_draw(&wrong, &plan, NULL, scratch, 0, ends, columns, of_cell, mean);
+    check(status == MB_INVALID, "nothing to draw", 0, status, MB_INVALID);
+}
+
 static void
 test_refusals(void)
 {
@@ -281,6 +314,7 @@ main(void)
         test_rows(NULL);
         test_rows(sample_weight);
         test_row_maxima();
+        test_draws();
         mb_counts *cells = encoded();
         size_t size = cells == NULL ? 1 : cells->n_cells * mb_table_width(K);
         double *table = mb_calloc(size, sizeof(double)), *sums = mb_calloc(size, sizeof(double));

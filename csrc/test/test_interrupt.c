@@ -2,6 +2,7 @@
  * answer is to stop, wherever that is, and then leaves nothing behind.  (The sanitized build of this
  * sees what is lost.) */
 #include "core/estimator/count_expectation.h"
+#include "core/estimator/draws.h"
 #include "core/rows/distances.h"
 #include "core/mixture/divergence.h"
 #include "core/estimator/expectation.h"
@@ -278,6 +279,18 @@ count_expectation(mb_interrupt *interrupt)
     mb_count_sums sums = {out, scratch + (size_t)8 * MOST, 0.0};
     return mb_count_expectation(encoded, 0, n, n_components, mixture->log_weights, scratch, NULL,
                                 interrupt, more, &sums);
+}
+
+static mb_status
+draws(mb_interrupt *interrupt)
+{
+    const mb_draw_plan plan = {5, 2, 7};
+    static int64_t ends[2], drawn[10];
+    for (size_t i = 0; i < n; i++) {
+        const mb_draw_row row = {log_probs + i * n_tokens, n_tokens, 1, i, 1.0};
+        MB_TRY(mb_draw(&row, &plan, interrupt, scratch, 0, ends, drawn, more, out));
+    }
+    return MB_OK;
 }
 
 static mb_status
@@ -874,6 +887,7 @@ run_all(size_t shape)
         {"mb_counts_log_joint", counts_log_joint, n},
         {"mb_count_expectation", count_expectation, 2 * n},
         {"mb_count_accumulate", count_accumulate, n},
+        {"mb_draw", draws, 3 * n},
         {"mb_log_probs", normalized_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_log_probs, only checked", checked_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_groups_new", new_groups, 4 * n_tokens},

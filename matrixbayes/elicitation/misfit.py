@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .._base import display
 from .._base.typing import Floats, Ids
-from .design import summed
+from ..sources.rows import summed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import parallel
 from .._base.weights import checked_weights
-from ..mixture import DirichletMixture
 from .streams import StreamData, stated, there_of
 
 if TYPE_CHECKING:
@@ -123,14 +122,14 @@ class ChunkData(StreamData):
             picked.compute(scheduler=self.client) if self.client else picked.compute()
         )
 
-    def _map(self, task: Callable[..., Any], mixture: DirichletMixture) -> Iterator[Any]:
+    def _map(self, task: Callable[..., Any], given: Any, cost: int) -> Iterator[Any]:
         lengths = self.array.chunks[0]
         ends = np.cumsum(lengths)
         calls = []
         for chunk, length, end in zip(self.chunks, lengths, ends, strict=True):
             first = int(end - length)
             weights = None if self.weights is None else self.weights[first:end]
-            calls.append((task, mixture, chunk, first, self.kind, self.zeros, weights))
+            calls.append((task, given, cost, chunk, first, self.kind, self.zeros, weights))
         if self.client is not None:
             # Not pure: the same arguments are no reason to remember the results.
             done = [
@@ -153,7 +152,8 @@ def _nothing(size: int) -> Iterator[Any]:
 
 def _of_chunk(
     task: Callable[..., Any],
-    mixture: DirichletMixture,
+    given: Any,
+    cost: int,
     chunk: Any,
     first: int,
     kind: str,
@@ -163,7 +163,7 @@ def _of_chunk(
     """The task's results for each block of a chunk."""
     results = []
     whole = [slice(0, chunk.shape[0])]
-    for cut in whole if kind == "counts" else parallel.blocks(len(chunk), mixture.alpha.size):
+    for cut in whole if kind == "counts" else parallel.blocks(len(chunk), cost):
         mine = None if weights is None else weights[cut]
-        results.append(task(mixture, chunk[cut], first + cut.start, kind, zeros, mine))
+        results.append(task(given, chunk[cut], first + cut.start, kind, zeros, mine))
     return results

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base import parallel
 from .._base.numbers import plain, reals
 from .._base.tokens import columns_in, labels_of, order_of, string_labels
+from .._base.typing import Floats
 from .._base.weights import checked_weights, n_units, present, spread, weights_of
 from ..errors import ArgumentError
 from ..rows import NextTokenRows
 from ..rows.rows import Checked
 from .count_data import CountData, encode
+from .resolution import Plan, ResolutionData, draw_block
 from .row_data import RowData, without_zeros
 from .streams import Data, StreamData, is_stream
 
@@ -27,18 +32,21 @@ def data_of(
     kind: str | None,
     zeros: str,
     wanted: tuple[Any, ...] | None = None,
+    at: At | None = None,
 ) -> tuple[Data, tuple[str, ...] | None, NDArray[np.bool_], int]:
     """Data for EM, token names, which rows of X they are, and how many zeros dropped.
 
     Rows of weight 0 are left out before anything looks at them; columns with labels are put
-    in the order of the `wanted` ones.
+    in the order of the `wanted` ones.  What is seen `at` a resolution is in memory, whatever X is.
     """
+    if at is not None and zeros == "drop":
+        zeros = "error"  # there is nothing to drop: a zero is not drawn
     if isinstance(X, StreamData):
-        return X, None, X.there, 0
+        return X if at is None else _read(X, at), None, X.there, 0
     weights = checked_weights(sample_weight)
     if is_stream(X):
         stream = StreamData.of(X, kind=kind, zeros=zeros, weights=weights, pool=pool, wanted=wanted)
-        return stream, stream.tokens, stream.there, 0
+        return stream if at is None else _read(stream, at), stream.tokens, stream.there, 0
     X, weights, there = present(X, weights)
     order, tokens = _order(X, wanted), string_labels(X)
     data: Data
@@ -46,12 +54,56 @@ def data_of(
         rows = encode(X if order is None else columns_in(plain(X, "counts"), order))
         kept = np.ones(rows.n_rows, dtype=bool)
         data = CountData(rows, weights_of(weights, kept), pool)
+    elif at is not None:
+        rows, kind = _bare(X, kind)
+        kept = np.ones(int(rows.shape[0]), dtype=bool)
+        data = _drawn(columns_in(rows, order), kind, weights_of(weights, kept), at, pool)
     else:
         found = _checked(X, kind)
         log_probs, kept = without_zeros(columns_in(found.log_probs, order), found.n_zeros, zeros)
         data = RowData(log_probs, weights_of(weights, kept), pool)
     n_dropped = len(kept) - data.n_rows
     return data, tokens, kept if there is None else spread(kept, there), n_dropped
+
+
+class At(NamedTuple):
+    """At which resolution rows are seen, by which draws, the first row having which number."""
+
+    resolution: int
+    seed: int
+    first: int = 0
+
+
+def _drawn(
+    rows: Any, kind: str | None, weights: Floats | None, at: At, pool: tuple[Executor | None, int]
+) -> ResolutionData:
+    """Rows in memory at a resolution; they are not copied but for a few at a time."""
+    plan = Plan.of(at.resolution, int(rows.shape[0]), at.seed)
+
+    def arguments() -> Iterator[tuple[Any, ...]]:
+        for cut in parallel.blocks(int(rows.shape[0]), int(rows.shape[1])):
+            mine = None if weights is None else weights[cut]
+            yield plan, rows[cut], at.first + cut.start, kind, mine
+
+    try:
+        pieces = list(chain.from_iterable(parallel.in_order(pool, draw_block, arguments())))
+    except ValueError:
+        Checked.of(rows, kind)  # says which of all rows it is
+        raise
+    if not pieces:
+        raise ValueError(f"Found array with 0 sample(s) (shape={tuple(rows.shape)})")
+    return ResolutionData.of(pieces, plan, weights, pool)
+
+
+def _read(stream: StreamData, at: At) -> ResolutionData:
+    """What is read in blocks at a resolution: read once."""
+    plan = Plan.of(at.resolution, stream.n_rows, at.seed)
+    return ResolutionData.of(stream.drawn(plan), plan, stream.weights, stream.pool)
+
+
+def _bare(X: Any, kind: str | None) -> tuple[Any, str | None]:
+    """Rows as they are, and what they hold."""
+    return (X.log_probs, "log_probs") if isinstance(X, NextTokenRows) else (_numeric(X), kind)
 
 
 def check_shape(data: Data, n_components: int) -> None:

@@ -19,7 +19,7 @@ from .._base.typing import Floats
 from ..mixture import DirichletMixture
 from .penalty import GammaPrior as GammaPrior  # pickles from before look here
 from .penalty import Penalty
-from .statistics import CountStatistics, Statistics, of_same_rows
+from .statistics import CountStatistics, Statistics, of_same_rows, row_sum_of
 from .streams import Data
 
 CAPPED, UNSETTLED = 1, -1  # what the M-step says of a component
@@ -69,16 +69,39 @@ def best(states: list[Fit]) -> Fit:
 
 
 def maximization(
-    statistics: Statistics, alpha: Floats, penalty: Penalty, tokens: tuple[str, ...] | None
+    statistics: Statistics, mixture: DirichletMixture, penalty: Penalty
 ) -> tuple[DirichletMixture, NDArray[np.int8]]:
-    """The M-step: the mixture that statistics ask for, and how each component fared."""
-    if isinstance(statistics, CountStatistics):
-        s = statistics
-        alpha, outcomes = _core.count_maximization(s.tokens, s.counts, s.cells, alpha, penalty)
+    """The M-step: the mixture that statistics ask for, and how each component fared.
+
+    `mixture` is that of the E-step.
+    """
+    weight = statistics.weight
+    if not isinstance(statistics, CountStatistics):
+        alpha, outcomes = _core.maximization(statistics, mixture.alpha, penalty.on_alpha)
     else:
-        alpha, outcomes = _core.maximization(statistics, alpha, penalty)
-    weights = statistics.weight / statistics.weight.sum()
-    return DirichletMixture(weights, alpha, tokens=tokens), outcomes
+        s = statistics
+        if s.row_sum is not None and penalty.shrinkage:
+            s, weight = _with_single_tokens(s, mixture, penalty)
+        alpha, outcomes = _core.count_maximization(
+            s.tokens, s.counts, s.cells, mixture.alpha, penalty.on_alpha
+        )
+    return DirichletMixture(weight / weight.sum(), alpha, tokens=mixture.tokens), outcomes
+
+
+def _with_single_tokens(
+    statistics: CountStatistics, mixture: DirichletMixture, penalty: Penalty
+) -> tuple[CountStatistics, Floats]:
+    """Statistics with the single tokens by which a penalty draws means to that of the rows, and the
+    weight of each component.  Those at a resolution have a cell for each of them."""
+    assert statistics.row_sum is not None
+    n_components = mixture.n_components
+    alone, shared = penalty.draws(mixture, statistics.row_sum)
+    cells, single = statistics.cells.copy(), np.flatnonzero(statistics.counts == 1.0)
+    weight = shared.sum(axis=1)
+    shared += alone
+    cells[single[:-1], :n_components] += shared.T
+    cells[single[-1], :n_components] += shared.sum(axis=1)  # their totals, which are 1 too
+    return replace(statistics, cells=cells), statistics.weight + weight
 
 
 def fit(
@@ -108,7 +131,8 @@ def fit(
             statistics = of_same_rows(state.statistics, trial)
         else:
             statistics = data.expectation(trial)
-        bound = (statistics.log_likelihood + penalty.log_density(trial)) / total
+        of_prior = penalty.log_density(trial, row_sum_of(statistics))
+        bound = (statistics.log_likelihood + of_prior) / total
         rise = bound - state.bounds[-1] if state.bounds else np.inf
         if long and not rise >= 0.0:
             # Too long: EM goes on from where it stood.  Nothing is lost but a pass.
@@ -134,7 +158,7 @@ def fit(
         watch(state)
         if state.settled:
             break
-        step, outcomes = maximization(statistics, trial.alpha, penalty, mixture.tokens)
+        step, outcomes = maximization(statistics, trial, penalty)
         if _same(step, trial):
             state.settled, state.outcomes = True, outcomes
             watch(state)

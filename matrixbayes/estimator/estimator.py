@@ -17,19 +17,29 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import parallel
-from .._base.arguments import generator_of, whole
+from .._base.arguments import generator_of, real, whole
+from .._base.parameters import Parameters
 from .._base.tokens import labels_of, string_labels
 from .._base.typing import Floats
 from ..errors import ConvergenceWarning, MisfitWarning, NotFittedError
 from ..mixture import DirichletMixture, FitCheck, check_prior
+from ..rows import NextTokenRows
 from . import em
-from .data import check_shape, data_of, in_order
+from .data import At, check_shape, data_of, in_order
 from .information import Information, information
-from .parameters import Parameters
-from .penalty import GammaPrior, Penalty
+from .penalty import SHRINKAGE, GammaPrior, Penalty
+from .resolution import ResolutionData, checked_resolution
 from .shortcomings import clear_misfit, misfit, shortcomings, some_of_stream, unidentified
 from .starts import best_split, checked_init, start
-from .statistics import CountStatistics, Statistics, blend, permuted, scaled, step_size
+from .statistics import (
+    CountStatistics,
+    Statistics,
+    blend,
+    permuted,
+    row_sum_of,
+    scaled,
+    step_size,
+)
 from .streams import Data, StreamData, is_stream
 
 
@@ -44,7 +54,8 @@ class DirichletMixtureEstimator(Parameters):
         What a bare array holds; `NextTokenRows` know it themselves.  Counts, whole or real, may be
         dense or compressed sparse rows; the model then is a mixture of Dirichlet-multinomials.
     tol : float
-        Stop when a pass raises the mean log-likelihood of a row by less, in nats.
+        Stop when a pass raises the mean log-likelihood of a row by less, in nats; at a resolution,
+        by less than ten times that for each of the n tokens of a draw.
     max_iter : int
         Passes over the rows, at most.
     n_init : int
@@ -64,6 +75,14 @@ class DirichletMixtureEstimator(Parameters):
     zeros : {"error", "floor", "drop"}
         What to do with exact zeros, where a Dirichlet has no likelihood: refuse; raise every
         probability to at least 1e-12 and renormalise those rows; or leave those rows out.
+    resolution : int or None
+        None: rows are matched by the density of their logarithms, whose far tail decides in rows
+        of a language model.  A number n: by what n tokens drawn from each of them show (1 to
+        2**20), so that the prior's predictive is right for about as many tokens of context; 100 is
+        a good choice for a whole vocabulary.
+    shrinkage : float
+        At a resolution: how many tokens of the mean row each component has seen beside its share of
+        the draws; 0 leaves it out, and that the mixture's mean is drawn to that of the rows.
     warm_start : bool
         Let `fit` resume from the mixture of the last one.
     random_state : int or numpy.random.Generator, optional
@@ -139,6 +158,8 @@ class DirichletMixtureEstimator(Parameters):
         executor: Executor | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
+        resolution: int | None = None,
+        shrinkage: float = SHRINKAGE,
     ) -> None:
         self.n_components = n_components
         self.kind = kind
@@ -155,6 +176,8 @@ class DirichletMixtureEstimator(Parameters):
         self.executor = executor
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.resolution = resolution
+        self.shrinkage = shrinkage
 
     # -- fitting ------------------------------------------------------------------
 
@@ -233,16 +256,18 @@ class DirichletMixtureEstimator(Parameters):
         """
         self._check_parameters()
         with parallel.workers(self.executor, self.n_jobs) as pool:
+            rng = generator_of(self.random_state)
+            at = self._where_to_look(X, rng)
             data, tokens, kept, n_dropped = data_of(
-                X, sample_weight, pool, kind=self.kind, zeros=self.zeros
+                X, sample_weight, pool, kind=self.kind, zeros=self.zeros, at=at
             )
             check_shape(data, self.n_components)
-            rng = generator_of(self.random_state)
             given: Any = self.prior_ if self.warm_start and hasattr(self, "prior_") else self.init
             init = checked_init(given, self.n_components, data.n_tokens, kept, tokens)
             if smaller is not None and not isinstance(data, StreamData):
                 init = best_split(data, smaller, self._penalty(), rng) or init
             # Everything has been checked: a refused call changes nothing.
+            self._at, self.resolution_ = at, None if at is None else at.resolution
             self._remember_columns(X, data.n_tokens)
             self.n_rows_, self.total_weight_ = data.n_rows, data.total_weight
             self.n_dropped_ = n_dropped
@@ -250,6 +275,14 @@ class DirichletMixtureEstimator(Parameters):
             if check:
                 self.check_, self._mean_row = misfit(self.prior_, data)
         return self._reasons(best, data)
+
+    def _where_to_look(self, X: Any, rng: np.random.Generator) -> At | None:
+        """At which resolution rows are seen, and by which draws."""
+        kind = None if isinstance(X, NextTokenRows) else self.kind
+        resolution = checked_resolution(self.resolution, kind)
+        if resolution is None:
+            return None
+        return At(resolution, int(rng.integers(2**63)))
 
     def _best_start(
         self,
@@ -275,7 +308,7 @@ class DirichletMixtureEstimator(Parameters):
                 state = em.fit(
                     data,
                     mixture,
-                    tol=self.tol,
+                    tol=self._tol,
                     max_iter=self.max_iter,
                     penalty=penalty,
                     accelerate=self.accelerate,
@@ -293,7 +326,7 @@ class DirichletMixtureEstimator(Parameters):
             raise
         best = em.best(ended)
         self.restarts_ = [state.bounds[-1] for state in ended]
-        self.n_agreed_ = sum(abs(b - best.bounds[-1]) <= 10.0 * self.tol for b in self.restarts_)
+        self.n_agreed_ = sum(abs(b - best.bounds[-1]) <= 10.0 * self._tol for b in self.restarts_)
         if self.verbose and n_init > 1:
             print(f"{self.n_agreed_} of {n_init} starts ended at the best bound")
         self._learn(best)
@@ -329,9 +362,18 @@ class DirichletMixtureEstimator(Parameters):
             raise ValueError(f"zeros={self.zeros!r} is not one of 'error', 'floor', 'drop'")
         self._penalty()
 
+    @property
+    def _tol(self) -> float:
+        """The rise of a row's log-likelihood that is not worth another pass."""
+        return self.tol * (10 * (getattr(self, "resolution_", None) or 0) or 1)
+
     def _penalty(self) -> Penalty:
         """What EM adds to the log-likelihood, checked."""
-        return Penalty.of(self.concentration_prior, self.max_concentration)
+        at_resolution = self.resolution is not None
+        shrinkage = real(self.shrinkage, "shrinkage", most=np.inf, least=0.0)
+        return Penalty.of(
+            self.concentration_prior, self.max_concentration, shrinkage if at_resolution else 0.0
+        )
 
     def _learn(self, state: em.Fit) -> None:
         """Keep a state of EM, its components by falling weight."""
@@ -364,7 +406,7 @@ class DirichletMixtureEstimator(Parameters):
         found = shortcomings(state, data, self.concentration_prior is not None)
         if not state.settled:
             found.append(
-                f"the bound still rose by more than tol={self.tol:g} after max_iter="
+                f"the bound still rose by more than tol={self._tol:g} after max_iter="
                 f"{self.max_iter} passes; raise max_iter, or fit again with warm_start=True"
             )
         return found
@@ -403,8 +445,11 @@ class DirichletMixtureEstimator(Parameters):
             K (V + 2) numbers, however many rows; of counts K and a few for each different pair of
             token and count.  Picklable.
         """
+        return self._summarized(X, sample_weight)
+
+    def _summarized(self, X: Any, sample_weight: ArrayLike | None, first: int = 0) -> Statistics:
         with parallel.workers(self.executor, self.n_jobs) as pool:
-            return self._judged(X, sample_weight, pool).expectation(self.prior_)
+            return self._judged(X, sample_weight, pool, first).expectation(self.prior_)
 
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
@@ -434,15 +479,16 @@ class DirichletMixtureEstimator(Parameters):
             self.converged_ = False
             return self
         self._check_parameters()
-        batch = self.summarize(X, sample_weight)
+        batch = self._summarized(X, sample_weight, first=self.n_rows_)
         before, n, bounds = self.prior_, self._n_batches, self.lower_bounds_
         penalty = self._penalty()
         weight = float(batch.weight.sum())
         running = blend(self._running, batch, step_size(n))
         seen = self._seen + weight
         statistics = scaled(running, seen)
-        mixture, outcomes = em.maximization(statistics, before.alpha, penalty, before.tokens)
-        bound = (batch.log_likelihood + penalty.log_density(before) * weight / seen) / weight
+        mixture, outcomes = em.maximization(statistics, before, penalty)
+        of_prior = penalty.log_density(before, row_sum_of(statistics))
+        bound = (batch.log_likelihood + of_prior * weight / seen) / weight
         self._learn(
             em.Fit(
                 mixture,
@@ -478,11 +524,12 @@ class DirichletMixtureEstimator(Parameters):
             statistics = [statistics]
         merged = parallel.merge(statistics)
         before, penalty = self.prior_, self._penalty()
-        mixture, outcomes = em.maximization(merged, before.alpha, penalty, before.tokens)
-        bound = (merged.log_likelihood + penalty.log_density(before)) / float(merged.weight.sum())
+        mixture, outcomes = em.maximization(merged, before, penalty)
+        of_prior = penalty.log_density(before, row_sum_of(merged))
+        bound = (merged.log_likelihood + of_prior) / float(merged.weight.sum())
         rise = bound - self.lower_bound_ if self.n_iter_ > 0 else np.inf
         bounds = [*self.lower_bounds_, bound]
-        settled = 0.0 <= rise < self.tol
+        settled = 0.0 <= rise < self._tol
         state = em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled, len(bounds))
         self._learn(state)
         self.n_rows_, self.total_weight_ = merged.n_rows, float(merged.weight.sum())
@@ -620,17 +667,28 @@ class DirichletMixtureEstimator(Parameters):
             data = self._judged(X, sample_weight, pool)
             if isinstance(data, StreamData):
                 raise ValueError("the information needs rows in memory; give some of them")
+            if isinstance(data, ResolutionData):
+                data = data.draws
             return information(self.prior_, data)
 
     def _judged(
-        self, X: Any, sample_weight: ArrayLike | None, pool: tuple[Executor | None, int]
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        pool: tuple[Executor | None, int],
+        first: int = 0,
     ) -> Data:
-        """Data to judge by the fitted mixture."""
+        """Data to judge by the fitted mixture; at a resolution, of rows from number `first` on."""
         self._check_fitted()
         # Dropping rows here would tear results and rows apart.
         policy = "floor" if self.zeros == "floor" else "error"
         wanted = getattr(self, "_columns_in", self.prior_.tokens)
-        data, *_ = data_of(X, sample_weight, pool, kind=self.kind, zeros=policy, wanted=wanted)
+        at: At | None = getattr(self, "_at", None)
+        if at is not None:
+            at = at._replace(first=first)
+        data, *_ = data_of(
+            X, sample_weight, pool, kind=self.kind, zeros=policy, wanted=wanted, at=at
+        )
         if data.n_tokens != self.n_features_in_:
             raise ValueError(
                 f"X has {data.n_tokens} features, but {type(self).__name__} is expecting "

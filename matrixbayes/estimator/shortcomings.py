@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._base.arguments import whole
 from .._base.typing import Floats, Ids
@@ -22,6 +22,7 @@ from ..mixture.drawn import BLOCK, Counts, Rows, Seen
 from ..mixture.fit_check import DRAWS, FREQUENCIES, MOST_ROWS, compared
 from .count_data import CountData
 from .em import Fit
+from .resolution import ResolutionData
 from .row_data import RowData
 from .streams import Data, StreamData
 
@@ -33,6 +34,8 @@ SEED = 0  # whatever the fit's is: the same rows are asked each time
 
 def unidentified(data: Data) -> bool:
     """Whether the data say nothing of concentrations: no row has more than one draw."""
+    if isinstance(data, ResolutionData):
+        return data.resolution == 1
     return isinstance(data, CountData) and not (len(data.totals) and data.totals[-1] > 1.0)
 
 
@@ -56,13 +59,13 @@ def shortcomings(state: Fit, data: Data, has_prior: bool) -> list[str]:
             "to 0: each of their rows holds a single token, and so would any other draw.  Only "
             "the means speak of the data; a concentration_prior bounds the rest"
         )
-    if isinstance(data, CountData) and not has_prior:
+    if isinstance(data, (CountData, ResolutionData)) and not has_prior:
         if unidentified(data):
             found.append(
                 "no row has more than one draw, so that the concentrations are not identified: "
                 "only the means of the components speak of the data"
             )
-        unseen = np.setdiff1d(np.arange(data.n_tokens), data.cells[0])
+        unseen = _unseen(data)
         if 0 < len(unseen) < data.n_tokens:
             shown = ", ".join(map(str, unseen[:5])) + (", ..." if len(unseen) > 5 else "")
             found.append(
@@ -72,13 +75,27 @@ def shortcomings(state: Fit, data: Data, has_prior: bool) -> list[str]:
     return found
 
 
+def _unseen(data: CountData | ResolutionData) -> NDArray[np.intp]:
+    """The columns that no row speaks of."""
+    if isinstance(data, ResolutionData):
+        return np.flatnonzero(data.row_sum == 0.0)
+    return np.setdiff1d(np.arange(data.n_tokens), data.cells[0])
+
+
 def _single_tokens(data: Data) -> bool:
     """Whether no row of counts holds several tokens."""
+    if isinstance(data, ResolutionData):
+        return _single_tokens(data.draws)
     return isinstance(data, CountData) and bool((np.diff(data.rows.sparse()[0]) <= 1).all())
 
 
 def _cause(data: Data) -> str:
     """What makes a concentration grow without end."""
+    if isinstance(data, ResolutionData):
+        return (
+            f"its share of the draws from {data.n_rows} rows varies no more than those from one "
+            "row do; a multinomial explains it as well"
+        )
     if isinstance(data, CountData) or (isinstance(data, StreamData) and data.kind == "counts"):
         return (
             f"its share of the {data.n_rows} rows of counts varies no more than draws from one row "
@@ -99,6 +116,8 @@ def misfit(prior: DirichletMixture, data: Data) -> tuple[FitCheck | None, Floats
     """
     rng = np.random.default_rng(SEED)
     known = mean_row(data)
+    if isinstance(data, ResolutionData):
+        data = data.draws  # what is left of the rows
     most = min(MORE_ROWS if known is None else ROWS, data.n_rows)
     some = data.some(np.sort(rng.choice(data.n_rows, most, replace=False)))
     weights = np.ones(some.n_rows) if some.weights is None else some.weights
@@ -161,6 +180,8 @@ def mean_row(data: Data) -> tuple[Floats, float] | None:
     """
     if isinstance(data, StreamData):
         return None
+    if isinstance(data, ResolutionData):
+        return data.row_sum / data.total_weight, data.total_weight
     weights = np.ones(data.n_rows) if data.weights is None else data.weights
     if isinstance(data, CountData):
         seen, weights = seen_of(data, weights)

@@ -20,8 +20,11 @@ from ..mixture import DirichletMixture
 from .count_data import CountData
 from .em import best, fit, maximization
 from .penalty import Penalty
+from .resolution import ResolutionData
 from .row_data import RowData
 from .streams import Data, StreamData
+
+InMemory = RowData | CountData | ResolutionData
 
 INITS = ("kmeans++", "random")
 SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component
@@ -84,7 +87,7 @@ def start(
 
 
 def start_on(
-    data: RowData | CountData,
+    data: InMemory,
     rows: NDArray[np.intp],
     n_components: int,
     penalty: Penalty,
@@ -112,7 +115,7 @@ def start_on(
 
 
 def _from_shares(
-    data: RowData | CountData,
+    data: InMemory,
     share: Floats,
     penalty: Penalty,
     tokens: tuple[str, ...] | None,
@@ -120,12 +123,15 @@ def _from_shares(
     """The M-step from each row's probability of each component (n, K)."""
     statistics = data.accumulate(share)
     alpha = data.rough_alpha(statistics, penalty.max_concentration)  # type: ignore[arg-type]
-    return maximization(statistics, alpha, penalty, tokens)[0]
+    weight = statistics.weight
+    return maximization(
+        statistics, DirichletMixture(weight / weight.sum(), alpha, tokens=tokens), penalty
+    )[0]
 
 
 def _part(
     data: Data, rows: NDArray[np.intp], n_components: int, rng: np.random.Generator
-) -> RowData | CountData:
+) -> InMemory:
     """What a start looks at: the rows, or a random part of them, drawn by weight."""
     most = max(SEED_CELLS // data.n_tokens, SEED_ROWS * n_components)
     if len(rows) <= most:
@@ -134,11 +140,14 @@ def _part(
         return data.some(np.sort(rng.choice(rows, most, replace=False)))
     weights = data.weights[rows]
     drawn, times = np.unique(rng.choice(rows, most, p=weights / weights.sum()), return_counts=True)
-    return replace(data.some(drawn), weights=times.astype(np.float64))
+    part, weights = data.some(drawn), times.astype(np.float64)
+    if isinstance(part, ResolutionData):
+        return part.weighted(weights)
+    return replace(part, weights=weights)
 
 
 def _groupings(
-    data: RowData | CountData, n_components: int, name: str, rng: np.random.Generator
+    data: InMemory, n_components: int, name: str, rng: np.random.Generator
 ) -> Iterator[NDArray[np.intp]]:
     """The group of each row, once or more often.
 
@@ -159,7 +168,7 @@ def _groupings(
 
 
 def best_split(
-    data: RowData | CountData,
+    data: InMemory,
     mixture: DirichletMixture,
     penalty: Penalty,
     rng: np.random.Generator,
@@ -177,7 +186,7 @@ def best_split(
 
 
 def _splits(
-    data: RowData | CountData,
+    data: InMemory,
     mixture: DirichletMixture,
     penalty: Penalty,
     rng: np.random.Generator,

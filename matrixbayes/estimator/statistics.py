@@ -28,6 +28,9 @@ class CountStatistics:
     log_likelihood : float
         Of the rows as sequences, in nats.
     n_rows : int
+    row_sum : ndarray of shape (V,) or None
+        At a resolution: the weighted sum of the rows from which these were drawn; there is a cell
+        then for one of each token and a total of one, with no weight where it did not occur.
 
     Examples
     --------
@@ -44,6 +47,7 @@ class CountStatistics:
     cells: Floats
     log_likelihood: float
     n_rows: int
+    row_sum: Floats | None = None
 
     def __radd__(self, other: object) -> CountStatistics:
         # sum() begins with 0
@@ -56,6 +60,9 @@ class CountStatistics:
             raise ValueError(
                 f"statistics of {len(self.weight)} and {len(other.weight)} components do not add"
             )
+        row_sum, others = self.row_sum, other.row_sum
+        if (row_sum is None) != (others is None):
+            raise ValueError("statistics of rows at a resolution and of counts do not add")
         tokens, counts, cells = self.tokens, self.counts, self.cells
         same = tokens is other.tokens or (
             np.array_equal(tokens, other.tokens) and np.array_equal(counts, other.counts)
@@ -79,10 +86,16 @@ class CountStatistics:
             cells,
             self.log_likelihood + other.log_likelihood,
             self.n_rows + other.n_rows,
+            None if row_sum is None or others is None else row_sum + others,
         )
 
 
 Statistics = _core.SufficientStatistics | CountStatistics
+
+
+def row_sum_of(statistics: Statistics) -> Floats | None:
+    """The weighted sum of the rows of statistics that know it."""
+    return statistics.row_sum if isinstance(statistics, CountStatistics) else None
 
 
 def step_size(n_batches: int) -> float:
@@ -102,6 +115,7 @@ def scaled(statistics: Statistics, factor: float) -> Statistics:
             weight=statistics.weight * factor,
             cells=statistics.cells * factor,
             log_likelihood=statistics.log_likelihood * factor,
+            row_sum=None if statistics.row_sum is None else statistics.row_sum * factor,
         )
     return _core.SufficientStatistics(
         statistics.weight * factor,

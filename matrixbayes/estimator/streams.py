@@ -23,6 +23,7 @@ from .._base.weights import weights_of
 from ..mixture import DirichletMixture
 from ..rows.rows import Checked
 from .count_data import CountData, encode
+from .resolution import Drawn, Plan, ResolutionData, draw_block
 from .row_data import RowData, without_zeros
 
 
@@ -116,14 +117,19 @@ class StreamData:
 
     def expectation(self, mixture: DirichletMixture) -> Any:
         """The E-step: one pass over the rows."""
-        return parallel.merge(self._map(_expectation, mixture))
+        return parallel.merge(self._map(_expectation, mixture, mixture.alpha.size))
 
     def posterior(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
         """Probability of each component given each row (N, K), and the row's log-score (N,)."""
-        parts = list(self._map(_posterior, mixture))
+        parts = list(self._map(_posterior, mixture, mixture.alpha.size))
         if not parts:
             return np.zeros((0, mixture.n_components)), np.zeros(0)
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def drawn(self, plan: Plan) -> Iterator[Drawn]:
+        """The draws from all rows, in pieces: one pass."""
+        for pieces in self._map(_drawn, plan, self.n_tokens):
+            yield from pieces
 
     def some(self, rows: NDArray[np.intp]) -> RowData | CountData:
         """Some rows, in rising order, as data in memory."""
@@ -141,9 +147,12 @@ class StreamData:
             start = end
         return _stacked(picked)
 
-    def _map(self, task: Callable[..., Any], mixture: DirichletMixture) -> Iterator[Any]:
-        """task of each block, in order; a few blocks are in memory at once."""
-        size = parallel.block_size(mixture.alpha.size)
+    def _map(self, task: Callable[..., Any], given: Any, cost: int) -> Iterator[Any]:
+        """task(given, ...) of each block, in order; a few blocks are in memory at once.
+
+        `cost` is that of a row.
+        """
+        size = parallel.block_size(cost)
 
         def arguments() -> Iterator[tuple[Any, ...]]:
             start = 0
@@ -152,7 +161,7 @@ class StreamData:
                 if end > self.n_rows or block.shape[1] != self.n_tokens:
                     break
                 weights = None if self.weights is None else self.weights[start:end]
-                yield mixture, block, start, self.kind, self.zeros, weights
+                yield given, block, start, self.kind, self.zeros, weights
                 start = end
             if start != self.n_rows:
                 raise ValueError(
@@ -163,7 +172,7 @@ class StreamData:
         return parallel.in_order(self.pool, task, arguments())
 
 
-Data = RowData | CountData | StreamData
+Data = RowData | CountData | ResolutionData | StreamData
 
 
 def stated(kind: str | None, zeros: str) -> str:
@@ -215,6 +224,17 @@ def _expectation(mixture: DirichletMixture, *block: Any) -> Any:
 
 def _posterior(mixture: DirichletMixture, *block: Any) -> tuple[Floats, Floats]:
     return _in_memory(*block).posterior(mixture)
+
+
+def _drawn(
+    plan: Plan, block: Any, first: int, kind: str, zeros: str, weights: Floats | None
+) -> list[Drawn]:
+    """The draws from a raw block."""
+    del zeros  # what has no probability is not drawn
+    try:
+        return draw_block(plan, np.ascontiguousarray(block), first, kind, weights)
+    except ValueError as error:
+        raise ValueError(f"in the rows from {first} on: {error}") from error
 
 
 # -- where blocks come from ------------------------------

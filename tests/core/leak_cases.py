@@ -491,6 +491,23 @@ def count_accumulate() -> Cases:
     yield "raises", lambda: fails(OSError, function, rows, Bad())
 
 
+def draw_rows() -> Cases:
+    function = _core.draw_rows
+    yield "drawn", lambda: function(ROWS, 5, 2, 7, 0)
+    yield "float32, weights", lambda: function(ROWS.astype("f"), 5, 2, 7, 3, [1.0, 0.0, 2.0])
+    yield "none", lambda: function(ROWS[:0], 5, 2, 7, 0)
+    yield "tokens", lambda: fails(ValueError, function, ROWS, 0, 2, 7, 0)
+    yield "draws", lambda: fails(ValueError, function, ROWS, 5, 0, 7, 0)
+    yield "seed", lambda: fails(ValueError, function, ROWS, 5, 2, -1, 0)
+    yield "weights", lambda: fails(ValueError, function, ROWS, 5, 2, 7, 0, [1.0])
+    yield "nothing", lambda: fails(ValueError, function, ROWS - np.inf, 5, 2, 7, 0)
+    yield "no token", lambda: fails(ValueError, function, ROWS[:, :0].copy(), 5, 2, 7, 0)
+    yield "order", lambda: fails(TypeError, function, np.asfortranarray(ROWS), 5, 2, 7, 0)
+    yield "types", lambda: fails(TypeError, function, ROWS.tolist(), 5, 2, 7, 0)
+    yield "raises", lambda: fails(OSError, function, ROWS, 5, 2, 7, 0, Bad())
+    yield "raises, number", lambda: fails(OSError, function, ROWS, Bad(), 2, 7, 0)
+
+
 def count_maximization() -> Cases:
     function, rows, weak = _core.count_maximization, _core.Counts(*SPARSE), (0.0, 0.0, 1e-12, 1e8)
     tokens, counts_, weights = rows.tokens, rows.counts, np.ones((len(rows.tokens), 4))
@@ -748,6 +765,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(count_passes, name) for name in PASSES},
     "count_accumulate": count_accumulate,
     "count_maximization": count_maximization,
+    "draw_rows": draw_rows,
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "posterior_learning": posterior_learning,

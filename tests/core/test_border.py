@@ -152,6 +152,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         set(),
     ),
     "count_accumulate": (_core.count_accumulate, (COUNTED, SHARES), set()),
+    "draw_rows": (_core.draw_rows, (ROWS, 5, 2, 7, 0, array(1.0, 2.0, 0.5)), {0}),
     "block_distances": (_core.block_distances, ("hilbert", ROWS, ROWS[:2]), set()),
     "pair_distances": (_core.pair_distances, ("kl", ROWS, array(0, 1), array(2, 0)), {1}),
     "divergence": (

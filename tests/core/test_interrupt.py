@@ -163,6 +163,8 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         encoded(100_000, 50, 500),
         np.ones((100_000, 64)),
     ),
+    "draw_rows": lambda: (_core.draw_rows, rows(1000, 50_000), 100, 16, 0, 0),
+    "draw_rows of many tokens": lambda: (_core.draw_rows, rows(50, 7), 1 << 20, 2, 0, 0),
     "total variation": lambda: (
         _core.block_distances,
         "total_variation",

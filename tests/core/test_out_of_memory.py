@@ -103,6 +103,7 @@ MAKERS = {
     "TransitionCounts": {"arrays", "rows", "copy", "__reduce__"},
     "count_expectation": {"weighted"},
     "divergence": {"plain"},
+    "draw_rows": {"float32, weights"},
     "expectation": {"float32, weights"},
     "maximization": {"found"},
     "pair_distances": {"kl"},

@@ -118,7 +118,11 @@ def test_an_m_step_never_lowers_its_objective(seed, prior, whole):
     bound = rng.choice([30.0, 1e8])
     start = np.maximum(start * min(1.0, 0.9 * bound / start.sum()), 1e-15)
     alpha, _ = _core.count_maximization(
-        statistics.tokens, statistics.counts, statistics.cells, start, Penalty.of(prior, bound)
+        statistics.tokens,
+        statistics.counts,
+        statistics.cells,
+        start,
+        Penalty.of(prior, bound).on_alpha,
     )
 
     def objective(alpha):
@@ -142,7 +146,7 @@ def test_an_m_step_on_rows_never_lowers_its_objective(seed, prior):
     weight, sums = float(len(mean_log)), mean_log.sum(axis=0)
     statistics = _core.SufficientStatistics([weight], [sums], 0.0, len(mean_log))
     start = np.exp(rng.normal(rng.choice([-4.0, 0.0, 5.0]), rng.choice([0.1, 3.0]), (1, v)))
-    alpha, _ = _core.maximization(statistics, start, Penalty.of(prior, 1e8))
+    alpha, _ = _core.maximization(statistics, start, Penalty.of(prior, 1e8).on_alpha)
 
     def objective(alpha):
         constant = gammaln(alpha.sum()) - gammaln(alpha).sum()
@@ -204,7 +208,7 @@ def test_a_bound_that_is_no_number_is_never_settled():
     data, penalty = Broken(rows, None, (None, 1)), Penalty.of(None, 1e8)
     start = DirichletMixture([0.5, 0.5], [[1.0, 1.0, 2.0], [2.0, 1.0, 1.0]])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(em, "maximization", lambda s, a, p, t: (start, np.zeros(2, np.int8)))
+        patch.setattr(em, "maximization", lambda s, m, p: (start, np.zeros(2, np.int8)))
         patch.setattr(em, "_same", lambda a, b: False)
         assert not em.fit(data, start, tol=1e-5, max_iter=10, penalty=penalty).settled
 
@@ -281,9 +285,9 @@ def test_a_batch_never_lowers_the_objective_of_what_was_seen(seed, k, prior):
 
     steps, plain = [], em.maximization
 
-    def maximization(statistics, alpha, *rest):
-        found = plain(statistics, alpha, *rest)
-        steps.append((statistics, alpha, found[0]))
+    def maximization(statistics, mixture, penalty):
+        found = plain(statistics, mixture, penalty)
+        steps.append((statistics, mixture.alpha, found[0]))
         return found
 
     for _ in range(3):

@@ -38,6 +38,7 @@ typedef struct {
     const double *weight;   /* of each component's rows; NULL for counts */
     const double *log_sums; /* of rows */
     mb_cells cells;         /* of counts: `weight` is that of component 0, the others follow */
+    double all_cells;       /* their weight, of all components */
     mb_prior_on_alpha prior;
 } m_step;
 
@@ -69,24 +70,23 @@ maximize_component_of_rows(const m_step *step, size_t k, mb_interrupt *interrupt
     return mb_maximize_rows(n_tokens, mean_log, &prior, interrupt, alpha, scratch, capped);
 }
 
-/* Component k of counts; one that no row speaks of keeps its alpha. */
+/* Component k of counts, its weights side by side; one that no row speaks of keeps its alpha. */
 static mb_status
 maximize_component_of_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
                              double *scratch, int *capped)
 {
     mb_cells cells = step->cells;
-    cells.weight += k;
-    double total = 0.0, mine = 0.0;
+    double mine = 0.0, *own = scratch + 4 * step->n_tokens;
     for (size_t c = 0; c < cells.n_cells; c++) {
-        mine += cells.weight[c * cells.stride];
-        for (size_t j = 0; j < step->n_components; j++) {
-            total += step->cells.weight[c * cells.stride + j];
-        }
-        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (step->n_components + 4)) : MB_OK);
+        own[c] = cells.weight[c * cells.stride + k];
+        mine += own[c];
+        MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, (size_t)4 * PIECE) : MB_OK);
     }
-    if (!(mine > 1e-12 * total)) {
+    if (!(mine > 1e-12 * step->all_cells)) {
         return MB_OK;
     }
+    cells.weight = own;
+    cells.stride = 1;
     return mb_maximize_counts(step->n_tokens, &cells, &step->prior, interrupt, alpha, scratch,
                               capped);
 }
@@ -107,10 +107,10 @@ maximize_all(const m_step *step, PyObject *start_arg)
                      mb_dim(start, 0), mb_dim(start, 1), n_components, n_tokens);
         goto done;
     }
-    npy_intp shape[] = {(npy_intp)n_components};
     alpha = (PyArrayObject *)PyArray_NewCopy(start, NPY_CORDER);
-    outcomes = (PyArrayObject *)PyArray_ZEROS(1, shape, NPY_INT8, 0);
-    scratch = mb_calloc(n_tokens, 5 * sizeof(double));
+    outcomes = (PyArrayObject *)PyArray_ZEROS(1, PyArray_DIMS(start), NPY_INT8, 0);
+    size_t more = n_tokens > step->cells.n_cells ? n_tokens : step->cells.n_cells;
+    scratch = mb_calloc(4 * n_tokens + more, sizeof(double));
     if (alpha == NULL || outcomes == NULL || scratch == NULL) {
         mb_raise(MB_NOMEM, NULL);
         goto done;
@@ -176,7 +176,7 @@ maximization(PyObject *module, PyObject *args)
  * rising within a token, weights >= 0; *weighs where it is the weight. */
 static mb_status
 find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_interrupt *interrupt,
-           size_t *fault, int *weighs)
+           size_t *fault, int *weighs, double *all)
 {
     size_t c = 0;
     *weighs = 0;
@@ -191,6 +191,7 @@ find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_inter
         const double *weight = cells->weight + c * cells->stride;
         for (size_t k = 0; k < n_components; k++) {
             *weighs |= !(weight[k] >= 0.0) || isinf(weight[k]);
+            *all += weight[k];
         }
         MB_TRY(c % PIECE == 0 ? mb_ask(interrupt, PIECE * (n_components + 4)) : MB_OK);
     }
@@ -200,13 +201,13 @@ find_fault(const mb_cells *cells, size_t n_components, size_t n_tokens, mb_inter
 
 /* -1 with an exception set. */
 static int
-check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens)
+check_cells(const mb_cells *cells, size_t n_components, size_t n_tokens, double *all)
 {
     size_t fault;
     int weighs;
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = find_fault(cells, n_components, n_tokens, interrupt, &fault, &weighs);
+    mb_status status = find_fault(cells, n_components, n_tokens, interrupt, &fault, &weighs, all);
     mb_end_work(&work);
     if (status != MB_OK) {
         mb_raise(status, NULL);
@@ -271,7 +272,8 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
                          "components",
                          step.cells.n_cells, mb_dim(counts, 0), mb_dim(weights, 0),
                          mb_dim(weights, 1), step.n_components);
-        } else if (check_cells(&step.cells, step.n_components, step.n_tokens) == 0) {
+        } else if (check_cells(&step.cells, step.n_components, step.n_tokens, &step.all_cells) ==
+                   0) {
             result = maximize_all(&step, (PyObject *)alpha);
         }
     }

@@ -72,6 +72,11 @@ derive_counts(const void *data, const double *alpha, double total, mb_interrupt 
         }
         if (v == counts->n_tokens) {
             MB_TRY(derive_token(cells, first, end, total, interrupt, &slope, &d->z));
+        } else if (end == first + 1 && cells->count[first] == 1.0) { /* most of a long tail */
+            double inverse = 1.0 / alpha[v];
+            d->gradient[v] = cells->weight[first * cells->stride] * inverse;
+            d->curvature[v] = d->gradient[v] * inverse;
+            MB_TRY(mb_ask(interrupt, READ));
         } else {
             MB_TRY(derive_token(cells, first, end, alpha[v], interrupt, d->gradient + v,
                                 d->curvature + v));
@@ -148,6 +153,26 @@ identifies_total(size_t n_tokens, const mb_cells *cells)
     return 0;
 }
 
+/* Minka's fixed point, alpha_v times its part of the slope over that of A: it never lowers l, and brings
+ * an alpha of a token that is seen once at most in a row where it belongs, however far that is, which
+ * Newton's steps would but double. */
+static mb_status
+approach(const mb_alpha_problem *p, double *alpha, mb_alpha_derivatives *d)
+{
+    double total = mb_sum_in_order(p->n_tokens, alpha);
+    MB_TRY(derive_counts(p->data, alpha, total, p->interrupt, d));
+    double slope = -d->slope, after = 0.0, pull = slope + p->prior->rate;
+    for (size_t v = 0; v < p->n_tokens; v++) {
+        double to = alpha[v] * ((d->gradient[v] + slope) / pull);
+        d->gradient[v] = to > p->prior->least ? to : p->prior->least;
+        after += d->gradient[v];
+    }
+    if (slope > 0.0 && after <= p->prior->max_concentration) {
+        memcpy(alpha, d->gradient, p->n_tokens * sizeof(double));
+    }
+    return MB_OK;
+}
+
 mb_status
 mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alpha *prior,
                    mb_interrupt *interrupt, double *alpha, double *scratch, int *capped)
@@ -155,13 +180,16 @@ mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alp
     count_data counts = {n_tokens, cells};
     mb_alpha_problem p = {n_tokens,       prior,   derive_counts, counts_of_total,
                           counts_of_each, &counts, interrupt};
+    mb_alpha_derivatives d = {scratch, scratch + n_tokens, 0.0, 0.0};
     if (prior->each == 0.0) {
         MB_TRY(drop_unseen(n_tokens, cells, prior->least, interrupt, alpha));
         if (prior->total == 0.0 && !identifies_total(n_tokens, cells)) {
-            mb_alpha_derivatives d = {scratch, scratch + n_tokens, 0.0, 0.0};
             int rises_on;
             *capped = 0;
             return mb_maximize_at_total(&p, mb_sum_in_order(n_tokens, alpha), alpha, &d, &rises_on);
+        }
+        if (prior->total == 0.0) {
+            MB_TRY(approach(&p, alpha, &d));
         }
     }
     return mb_maximize(&p, alpha, scratch, capped);

@@ -47,6 +47,13 @@ class Parameters:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "executor": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # a pickle from before a parameter was there
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if name != "self":
+                vars(self)[name] = parameter.default
+        vars(self).update(state)
+
     def __sklearn_clone__(self) -> Self:
         return type(self)(
             **{
