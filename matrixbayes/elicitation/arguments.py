@@ -45,9 +45,7 @@ class Options(NamedTuple):
     depth: int
 
 
-def checked_families(
-    family: str | Sequence[str], tie: str = "shared", discount: float | str = 1.0
-) -> tuple[str, ...]:
+def checked_families(family: str | Sequence[str], tie: str = "shared") -> tuple[str, ...]:
     """The families named, with the tie in the name of every chain that has one."""
     if tie not in TIES:
         raise ValueError(f"tie={tie!r} is not one of {', '.join(map(repr, TIES))}")
@@ -60,25 +58,19 @@ def checked_families(
     if not families:
         raise ValueError("family is empty; name at least one")
     families = tuple(canonical(name, tie) for name in families)
-    for family in families:
-        if discount != 1.0 and not any(part.reads_rows for part in parts_of(family).values()):
-            raise ValueError(
-                f"family {family!r} has no rows of counts that a discount could fade: 'balance' "
-                "has a memory of its own, and a tree keeps all; use discount=1"
-            )
     if len(set(families)) < len(families):
         raise ValueError(f"family names one twice: {families}")
     return families
 
 
 def families_that_fit(
-    histories: Histories, discount: float | str
+    histories: Histories, discount: float | str, order: int = 1
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Those of all families that these histories can be held against; why not the others."""
     found, left_out = [], {}
     for name in ALL:
         try:
-            check_kind(histories, name, discount)
+            check_kind(histories, name, discount, order)
             found.append(name)
         except ValueError as error:
             left_out[name] = str(error)

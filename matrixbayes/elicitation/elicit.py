@@ -220,7 +220,7 @@ def elicit_prior(
     """
     options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature, depth)
     check_options(options, n_boot, cv, level)
-    families = checked_families(family, tie, discount)
+    families = checked_families(family, tie)
     job_count(n_jobs)  # refused here, not after the checks of the rows
     weights, histories, predictions, groups = without_weightless(
         weights, histories, predictions, groups
@@ -234,9 +234,9 @@ def elicit_prior(
         )
     left_out: dict[str, str] = {}
     if family == "all":
-        families, left_out = families_that_fit(known, options.discount)
+        families, left_out = families_that_fit(known, options.discount, options.order)
     for name in families:
-        check_kind(known, name, options.discount)
+        check_kind(known, name, options.discount, options.order)
     starts, tokens = checked_start(start, families, options, log_probs.shape[1], tokens)
     shares = shares_of(weights, known.n, "histories")
     members, inner = group_levels(groups, known)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .._base.numbers import exact_rows, is_named, plain, reals
 from .._base.tokens import columns_in, labels_of, numbers_of, order_of
 from .._base.typing import Floats, Ids
+from ..sources.names import parts_of
+from .parameters import fields_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -188,11 +190,18 @@ def _from_counts(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
     return counts
 
 
-def check_kind(histories: Histories, family: str, discount: float | str) -> None:
-    """Raise where counts are given and the family needs to know the order of the tokens."""
-    if histories.counts is None:
-        return
-    if family != "iid":
-        raise ValueError(f"family {family!r} needs histories of tokens: counts have no order")
-    if discount != 1.0:
-        raise ValueError("a discount needs histories of tokens: counts have no order")
+def check_kind(histories: Histories, family: str, discount: float | str, order: int = 1) -> None:
+    """Raise where a family cannot be held against histories: it needs to know the order of the tokens
+    and they are counts, nothing in it can fade, it has too many keys, or there is one token."""
+    parts = parts_of(family, order)
+    if histories.counts is not None:
+        if family != "iid":
+            raise ValueError(f"family {family!r} needs histories of tokens: counts have no order")
+        if discount != 1.0:
+            raise ValueError("a discount needs histories of tokens: counts have no order")
+    if discount != 1.0 and not any(part.reads_rows for part in parts.values()):
+        raise ValueError(
+            f"family {family!r} has no rows of counts that a discount could fade: 'balance' has a "
+            "memory of its own, and a tree keeps all; use discount=1"
+        )
+    fields_of(parts, histories.n_tokens)
