@@ -165,7 +165,7 @@ def nearest_chain(paths: Paths, max_components: int, rng: np.random.Generator) -
     found = row_for_row(paths)
     if found.mean_kl <= EXACT:
         return found
-    histories, rows = _some(paths, rng)
+    histories, rows = paths.some(rng, MOST_ROWS, int(not paths.history))  # the first row is known
     for k in range(1, max_components + 1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # as for urns
@@ -179,16 +179,3 @@ def nearest_chain(paths: Paths, max_components: int, rng: np.random.Generator) -
         if found.mean_kl <= EXACT:
             break
     return found
-
-
-def _some(paths: Paths, rng: np.random.Generator) -> tuple[list[list[int]], Floats]:
-    """Histories from the very first token and what is said after them; some of very many."""
-    n, places = paths.rows.shape[:2]
-    begin = 0 if paths.history else 1  # the first token's row is known
-    i, t = np.divmod(np.arange(n * places), places)
-    i, t = i[t >= begin], t[t >= begin]
-    some = rng.permutation(len(i))[:MOST_ROWS]
-    i, t = i[some], t[some]
-    start = list(paths.history)
-    histories = [start + paths.tokens[a, :b].tolist() for a, b in zip(i, t, strict=True)]
-    return histories, paths.rows[i, t]

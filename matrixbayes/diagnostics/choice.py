@@ -2,6 +2,7 @@
 
 Contents
     check_family    what a caller may ask for
+    family_of       that of a null
     nearest         the model of a family, or of the best of them, that is nearest to some paths
 """
 
@@ -13,14 +14,14 @@ import numpy as np
 
 from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
+from ..sources.names import parts_of
 from .chains import nearest_chain, of_prior, row_for_row
 from .nulls import BETTER, EXACT, Null, mean_kl
 from .paths import Paths
-from .trees import nearest_tree
+from .trees import nearest_tree, of_report
 from .urns import UrnNull, nearest_urn, one_dirichlet
 
-FAMILIES = {"iid": nearest_urn, "markov": nearest_chain, "tree": nearest_tree}
-AUTO = ("iid", "markov")  # from the simplest
+FAMILIES = {"iid": nearest_urn, "markov": nearest_chain, "tree": nearest_tree}  # simplest first
 AT_ONCE = {"iid": one_dirichlet, "markov": row_for_row}  # without a search
 
 
@@ -39,16 +40,32 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
     if null.n_tokens != n_tokens:
         raise ValueError(f"null has {null.n_tokens} tokens and the predictor {n_tokens}")
     if isinstance(null, ElicitationReport):
-        if null.family not in ("iid", "markov"):
-            raise ValueError(f"null is of family {null.family!r}; tests take 'iid' and 'markov'")
+        if not family_of(null):
+            raise ValueError(
+                f"null is of family {null.family!r}; tests take 'iid', 'markov', 'tree' and "
+                "'tree+balance'"
+            )
         if null.discount != 1.0 or null.temperature != 1.0:
             raise ValueError(
                 "null has a discount or a temperature, and a Bayesian learner has none: elicit "
                 "the prior without"
             )
-    own = getattr(null, "family", family if family in ("iid", "markov") else "iid")
+    own = "markov" if family == "markov" else "iid"  # of a mixture, which may be either
+    if not isinstance(null, DirichletMixture):
+        own = family_of(null)
     if family not in ("auto", own):
         raise ValueError(f"null is of family {own!r}, and family={family!r}")
+
+
+def family_of(null: ElicitationReport | Null) -> str:
+    """The family of a null that has one; none where tests have no such null."""
+    if isinstance(null, Null):
+        return null.family
+    parts = [*parts_of(null.family, null.order, depth=null.depth).values()]
+    kinds = {part.kind for part in parts}
+    if len(parts) == 1 and parts[0].is_mixture:
+        return parts[0].kind
+    return "tree" if "tree" in kinds <= {"tree", "balance"} else ""
 
 
 def nearest(
@@ -62,7 +79,7 @@ def nearest(
     """
     if given is not None:
         return _given(paths, given, family)
-    names = [*AUTO] if family == "auto" else [family]
+    names = [*FAMILIES] if family == "auto" else [family]
     for name in names:
         if name in AT_ONCE:
             found = AT_ONCE[name](paths)
@@ -90,8 +107,11 @@ def _given(paths: Paths, given: Any, family: str) -> Null:
     if isinstance(given, Null):
         return given.after(paths)
     if isinstance(given, ElicitationReport):
-        if given.family == "markov":
-            return of_prior(paths, given.prior, given.order)
+        if family_of(given) == "tree":
+            return of_report(paths, given)
+        (part,) = parts_of(given.family, given.order).values()
+        if part.order:
+            return of_prior(paths, given.prior, part.order)
         seen = np.bincount(np.array(paths.history, dtype=np.int64), minlength=given.n_tokens)
         given = given.prior.posterior(seen)
     elif family == "markov":

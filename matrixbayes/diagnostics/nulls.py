@@ -208,7 +208,9 @@ def fitted_gamma(paths: Paths, null: Null) -> float:
 
     if null.mean_kl <= EXACT:
         return 1.0
-    few = paths.first(max(ENOUGH // paths.rows.shape[1], 1))  # there is no noise to be smoothed
+    few = paths.part(
+        slice(max(ENOUGH // paths.rows.shape[1], 1))
+    )  # there is no noise to be smoothed
     found = minimize_scalar(
         lambda gamma: null.filtered(few, gamma),
         bounds=(LEAST_GAMMA, 1.0),

@@ -34,13 +34,22 @@ class Paths:
     rows: Floats
     history: tuple[int, ...] = ()
 
-    def first(self, n: int) -> Paths:
-        """The first n of them."""
-        return self.part(slice(n))
-
     def part(self, which: slice) -> Paths:
         """Some of them."""
         return Paths(self.tokens[which], self.rows[which], self.history)
+
+    def some(
+        self, rng: np.random.Generator, most: int, begin: int = 0
+    ) -> tuple[list[list[int]], Floats]:
+        """Up to `most` places, of tokens from `begin`: all that came before, and what is said."""
+        n, places = self.rows.shape[:2]
+        i, t = np.divmod(np.arange(n * places), places)
+        i, t = i[t >= begin], t[t >= begin]
+        some = rng.permutation(len(i))[:most]
+        i, t = i[some], t[some]
+        start = list(self.history)
+        histories = [start + self.tokens[a, :b].tolist() for a, b in zip(i, t, strict=True)]
+        return histories, self.rows[i, t]
 
     @property
     def still(self) -> bool:

@@ -3,18 +3,22 @@
 Contents
     TreeNull        the learner
     nearest_tree    the one whose predictive is nearest to what is said along some paths
+    of_report       the one of an elicited prior
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from .._base.typing import Floats, Ids
+from ..elicitation import ElicitationReport, elicit_prior
+from ..sources.names import parts_of
 from .contexts import Contexts, check_codes
-from .nulls import ENOUGH, EXACT, Learner, Null, mean_kl
+from .nulls import MOST_ROWS, Learner, Null, mean_kl
 from .paths import Paths
 
 DEPTH = 4  # of an elicited tree
@@ -92,38 +96,42 @@ class TreeNull(Null):
 
 def nearest_tree(paths: Paths, max_components: int, rng: np.random.Generator) -> TreeNull:
     """The tree whose predictive is nearest to that of the paths."""
-    from scipy.optimize import minimize
-
-    width = paths.rows.shape[-1]
-    check_codes(DEPTH, width)
-    some = paths.first(max(ENOUGH // paths.rows.shape[1], 2))
-    start = np.zeros(width + 8)
-    start[width : width + 4] = [-0.5, 0.5, -0.5, 0.5]
-    start[width + 6] = 1.0
-    limits = [(-7.0, 9.0)] * (width + 4) + [(-15.0, 15.0)] + [(-8.0, 8.0)] * 3
-
-    def loss(theta: Floats) -> float:
-        return mean_kl(some.rows, _of(theta, paths.history).rows(some.tokens))
-
-    best = None
-    for trial in range(STARTS):
-        theta = start + (rng.standard_normal(len(start)) if trial else 0.0)
-        found = minimize(loss, theta, bounds=limits, options={"ftol": 1e-14, "gtol": 1e-9})
-        best = found if best is None or found.fun < best.fun else best
-        if best.fun <= EXACT:
-            break
-    assert best is not None
-    return _of(best.x, paths.history).after(paths)
+    histories, rows = paths.some(rng, MOST_ROWS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # as for urns
+        report = elicit_prior(
+            histories,
+            rows,
+            family="tree+balance",
+            kind="probs",
+            depth=DEPTH,
+            n_starts=STARTS,
+            rng=rng,
+        )
+    return of_report(paths, report)
 
 
-def _of(theta: Floats, history: tuple[int, ...]) -> TreeNull:
-    """The tree of the numbers that the search is over."""
-    width = len(theta) - 8
-    repeat, other = np.exp(theta[width : width + 4].reshape(2, 2)).T
-    split, strength, memory, weight = theta[width + 4 :]
-    kappa, delta = float(np.exp(strength)), float(_logistic(memory))
-    alpha = np.exp(theta[:width])
-    return TreeNull(np.nan, alpha, repeat, other, split, kappa, delta, weight, DEPTH, history)
+def of_report(paths: Paths, report: ElicitationReport) -> TreeNull:
+    """The tree of an elicited prior, which may have no balancing source."""
+    (tree,) = (numbers for part, numbers in report.numbers.items() if part.startswith("tree"))
+    depth = parts_of(report.family, depth=report.depth)[next(iter(report.numbers))].depth
+    check_codes(depth, report.n_tokens)
+    balance = report.numbers.get("balance", {"strength": 0.0, "memory": 0.0})
+    weight = report.weight if "balance" in report.numbers else 0.0
+    with np.errstate(divide="ignore"):
+        split = np.log(tree["deeper"]) - np.log1p(-tree["deeper"])
+        odds = np.log(weight) - np.log1p(-weight)
+    return TreeNull(
+        mean_kl=np.nan,
+        alpha=np.asarray(tree["alpha"]),
+        repeat=np.resize(tree["repeat"], 2),
+        other=np.resize(tree["others"], 2),
+        split=float(split),
+        kappa=float(balance["strength"]),
+        delta=float(balance["memory"]),
+        weight=float(odds),
+        depth=depth,
+    ).after(paths)
 
 
 class _TreeLearner:
