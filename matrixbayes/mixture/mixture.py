@@ -572,8 +572,9 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
 
         Row i with concentration A and a share l has alpha = A ((1 - l) p_i + l b_i), b_i nine parts
         of ten the mean of the rows nearest to it and one part the mean of all.  The weights of the
-        pairs (A, l) are those under which 1, 5, 20 and 100 tokens drawn from rows kept apart are
-        most probable.  No component is written out: the result keeps the rows as they are.
+        pairs (A, l), for each quarter of the rows by entropy, are those under which 1, 5, 20 and
+        100 tokens drawn from rows kept apart are most probable.  No component is written out: the
+        result keeps the rows as they are.
 
         Parameters
         ----------
@@ -610,7 +611,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
 
         Notes
         -----
-        model.md, 4b and 7b.  A single row says nothing of what others are like: its pairs have
+        model.md section 7.  A single row says nothing of what others are like: its pairs have
         equal weights.
 
         Examples

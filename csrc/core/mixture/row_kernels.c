@@ -19,6 +19,7 @@ enum {
 };
 #define MANTISSA 0xfffffffffffffULL
 #define ONE 0x3ff0000000000000ULL
+#define WHOLE 0x4330000000000000ULL
 
 /* Tokens of a count vector: their probabilities in WIDTH rows, what was seen of them before, and
  * how many factors each has. */

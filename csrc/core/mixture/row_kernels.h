@@ -1,4 +1,4 @@
-/* Evidence of counts under Dirichlets that stand around rows, model.md section 7b: many components
+/* Evidence of counts under Dirichlets that stand around rows, model.md section 7: many components
  * of which none is ever written out. */
 #ifndef MB_ROW_KERNELS_H
 #define MB_ROW_KERNELS_H

@@ -48,10 +48,9 @@ NAME(rising)(size_t often, size_t n, const kernel_tokens *tokens, double own, do
         NAME(bits) bits = (NAME(bits))product[l];
         exponents[l] += bits >> 52;
         *(NAME(lanes) *)(mantissa + l * LANES) = (NAME(lanes))((bits & MANTISSA) | ONE);
-        for (size_t k = 0; k < LANES; k++) {
-            exponent[l * LANES + k] =
-                (double)((long long)exponents[l][k] - 1023 * (long long)times);
-        }
+        /* a whole number below 2^52 put behind the exponent of 2^52 is 2^52 and that number */
+        *(NAME(lanes) *)(exponent + l * LANES) =
+            (NAME(lanes))(exponents[l] | WHOLE) - (0x1p52 + 1023.0 * (double)times);
     }
 }
 

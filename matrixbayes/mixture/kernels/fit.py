@@ -37,7 +37,7 @@ NEIGHBOURS = 2.5  # of them, times the root of the number of rows
 FOLDS, HELD = 5, 300  # how often rows are kept apart, and how many in all
 REPEATS = 8  # sequences from each, at most, where rows are few
 GROUPS, PER_GROUP = 4, 50  # groups of rows by entropy, at most; rows in one, at least
-DROPPED = 0.005  # less weight of a pair in its group, or of a fit, is left out
+DROPPED = 0.015  # less weight of a pair in its group, or of a fit, is left out
 N_ITER = 1000
 
 

@@ -598,7 +598,7 @@ class KernelMixture(display.Shown):
     # -- other forms ----------------------------------------------------------------------
 
     def reduce(
-        self, n_components: int, *, rng: Any = None, n_draws: int = 36_000, n_iter: int = 6
+        self, n_components: int, *, rng: Any = None, n_draws: int = 40_000, n_iter: int = 8
     ) -> KernelReduction:
         """Few components with nearly the same evidence, by EM on random draws of this mixture.
 

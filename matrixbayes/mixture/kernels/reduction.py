@@ -1,9 +1,9 @@
 """Few components for a kernel mixture: EM on random draws of it.
 
-The density of a mixture is no guide to what it predicts (model.md, 4b), so what is kept is the
-evidence of draws: random sequences of the mixture itself, of which there are as many as one likes,
-cut at several lengths that count alike for each token.  Each M-step adds a little of the mean row
-to every alpha: what a component saw nothing of keeps a probability.
+The density of a mixture is no guide to what it predicts (model.md section 4), so what is kept is
+the evidence of draws: random sequences of the mixture itself, of which there are as many as one
+likes, cut at several lengths that count alike for each token.  Each M-step adds a little of the
+mean row to every alpha: what a component saw nothing of keeps a probability.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..._base.typing import Floats, Ids
 HORIZONS = (1, 5, 20, 100)  # draws after which bits are counted
 SHRINKAGE = 0.1  # the concentration of the mean row in each component
 NO_PENALTY = (0.0, 0.0, 0.0, 1e8)
-LOSS_DRAWS = 4000
+LOSS_DRAWS = 1000
 BLOCK = 5000  # count vectors that a core call looks at
 
 
