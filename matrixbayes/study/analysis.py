@@ -41,7 +41,7 @@ DEFAULT_COMPONENTS = range(1, 7)
 def study(
     model: str | os.PathLike[str] | None = None,
     *,
-    prompts: Sequence[str] | None = None,
+    prompts: Sequence[Any] | None = None,
     vocab: Mapping[str, Sequence[str]] | None = None,
     components: Sequence[int] | None = None,
     shots: str | os.PathLike[str] | Sequence[Shots] | None = None,
@@ -59,8 +59,8 @@ def study(
     model
         A folder in HuggingFace format or a name on the hub; the bundled model without it.
     prompts
-        Texts; the model's row after each one is collected.  May be left out for a model that comes
-        with its true prior.
+        Texts, or lists of token ids; the model's row after each one is collected.  May be left out
+        for a model that comes with its true prior.
     vocab
         Answer groups, name -> spellings of one token each.  Without it all tokens, or those of the
         true prior where the model comes with one.

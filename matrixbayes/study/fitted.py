@@ -2,6 +2,7 @@
 
 Contents
     Fit          the prior, how it was found, and the check of it
+    mean_row     frequencies of tokens
     fit_prior    tries what `resolution` allows and keeps what predicts rows left out best
     RESOLUTIONS  words that `resolution` may be, beside a number
 
@@ -12,12 +13,16 @@ frequencies of tokens (model.md 4b), so that others are tried.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.typing import Floats
 from .verdict import brief
 
 if TYPE_CHECKING:
@@ -100,7 +105,6 @@ def fit_prior(
     from ..estimator import DirichletMixtureEstimator, select_prior
     from ..mixture import DirichletMixture, check_prior
 
-    kernels: Any = getattr(DirichletMixture, "from_rows", None)
     at = "auto" if resolution == "best" else resolution
 
     def selected(own: NextTokenRows, **options: Any) -> PriorSelection:
@@ -108,7 +112,9 @@ def fit_prior(
             own, n_components=sizes, random_state=seed, n_jobs=jobs, criterion="bic", **options
         )
 
-    density = selected(rows)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        density = selected(rows)
     ways: dict[str, Callable[[NextTokenRows], Any]] = {
         "density": lambda own: (
             DirichletMixtureEstimator(
@@ -118,52 +124,57 @@ def fit_prior(
             .prior_
         ),
         "resolution": lambda own: selected(own, resolution=at).best_.prior_,
-        "kernels": lambda own: kernels(own, rng=seed),
+        "kernels": lambda own: DirichletMixture.from_rows(own, rng=seed),
     }
     fixed = {"best": None, "density": "density", "kernels": "kernels"}.get(str(resolution))
     fixed = "resolution" if resolution not in RESOLUTIONS or resolution == "auto" else fixed
+    finished = partial(_finished, density=density, said=said, rows=rows, ways=ways)
     if len(rows) < LEAST_ROWS:
-        return _finished(
-            fixed or "density", density, rows, ways, None, {}, "there are too few rows to choose"
-        )
+        return finished(fixed or "density", None, {}, "there are too few rows to choose")
     kept, out = _split(len(rows), seed)
     known, left = rows[kept], rows[out]
+    frequencies = mean_row(known)
     checks: dict[str, FitCheck] = {}
 
     def check(name: str) -> FitCheck:
-        checks[name] = check_prior(ways[name](known), left, rng=seed)
+        with warnings.catch_warnings():
+            # of fits that may not be kept, to a part of the rows; the check says what is wrong
+            warnings.simplefilter("ignore")
+            checks[name] = check_prior(ways[name](known), left, reference=frequencies, rng=seed)
         return checks[name]
 
     if fixed is not None:
-        return _finished(
-            fixed, density, rows, ways, check(fixed), _bits(checks), "it was asked for"
-        )
+        return finished(fixed, check(fixed), _bits(checks), "it was asked for")
     if check("density").passed and rows.n_tokens <= NARROW:
         why = f"it describes rows left out, over {rows.n_tokens} columns"
-        return _finished("density", density, rows, ways, checks["density"], _bits(checks), why)
+        return finished("density", checks["density"], _bits(checks), why)
     for name in ("resolution", "kernels"):
-        if kernels is not None:
+        if name == "kernels" or "resolution" in signature(select_prior).parameters:
             check(name)
     bits = _bits(checks)
     best = min(bits, key=bits.__getitem__)
     if bits["density"] <= bits[best] + SAME:
         best = "density"
-    others = " and ".join(f"{brief(bits[name], 3)} by {name}" for name in bits if name != best)
-    why = f"it takes {brief(bits[best], 3)} bits a token of rows left out"
-    why += f", not {others}" * bool(others)
-    return _finished(best, density, rows, ways, checks[best], bits, why)
+    others = " and ".join(f"{brief(bits[name], 3)} {HOW[name]}" for name in bits if name != best)
+    why = f"it takes {brief(bits[best], 3)} bits a token of rows left out, not {others}"
+    return finished(best, checks[best], bits, why)
 
 
 def _finished(
     method: str,
-    density: PriorSelection,
-    rows: NextTokenRows,
-    ways: dict[str, Callable[[NextTokenRows], Any]],
     check: FitCheck | None,
     tried: dict[str, float],
     reason: str,
+    *,
+    density: PriorSelection,
+    said: Sequence[warnings.WarningMessage],
+    rows: NextTokenRows,
+    ways: dict[str, Callable[[NextTokenRows], Any]],
 ) -> Fit:
-    """The chosen method on all rows."""
+    """The chosen method on all rows, and what was `said` of the density where that is chosen."""
+    if method == "density":
+        for each in said:
+            warnings.warn(each.message, stacklevel=2)
     prior = density.best_.prior_ if method == "density" else ways[method](rows)
     shown = prior if method != "kernels" else prior.reduce(SHOWN, rng=0).mixture
     return Fit(prior, density, method, check, tried, reason, shown)
@@ -178,3 +189,12 @@ def _split(n: int, seed: int) -> tuple[Any, Any]:
     order = np.random.default_rng(seed).permutation(n)
     out = np.sort(order[: max(2, n // PARTS)])
     return np.setdiff1d(order, out), out
+
+
+def mean_row(rows: NextTokenRows) -> Floats:
+    """The mean of all rows as probabilities (V,), a few rows at a time."""
+    total = np.zeros(rows.n_tokens)
+    step = max(1, 2**20 // rows.n_tokens)
+    for start in range(0, len(rows), step):
+        total += np.exp(rows.log_probs[start : start + step].astype(np.float64)).sum(axis=0)
+    return total / len(rows)

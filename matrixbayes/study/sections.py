@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._base.display import number, percent, show
 from ..rows.kl import divergences
+from .fitted import mean_row
 from .page import listed, paragraph, table
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
@@ -19,7 +19,6 @@ from .verdict_sections import check_part, context_part, verdict_part
 
 if TYPE_CHECKING:
     from ..mixture import DirichletMixture
-    from ..rows import NextTokenRows
     from .figures import Picture
     from .result import StudyResult
 
@@ -95,7 +94,7 @@ def _rows_part(result: StudyResult) -> str:
     if settings.get("vocab"):
         parts.append(paragraph(_answers(settings["vocab"], settings.get("other"))))
     names = [str(j) for j in range(rows.n_tokens)] if rows.tokens is None else rows.tokens
-    mean = _mean_row(rows)
+    mean = mean_row(rows)
     cells = []
     for j in np.argsort(-mean, kind="stable")[:MOST_TOKENS]:
         low, high = np.quantile(np.exp(rows.log_probs[:, j].astype(np.float64)), [0.05, 0.95])
@@ -114,15 +113,6 @@ def _answers(vocab: dict[str, list[str]], other: str | None) -> str:
     more = f" and {len(vocab) - MOST_TOKENS} more" if len(vocab) > MOST_TOKENS else ""
     rest = "is kept in a last column" if other == "keep" else "is left out of the rows"
     return f"Columns are answers: {', '.join(groups)}{more}. What the model gives to others {rest}."
-
-
-def _mean_row(rows: NextTokenRows) -> NDArray[np.float64]:
-    """The mean of all rows as probabilities (V,), a few rows at a time."""
-    total = np.zeros(rows.n_tokens)
-    step = max(1, 2**20 // rows.n_tokens)
-    for start in range(0, len(rows), step):
-        total += np.exp(rows.log_probs[start : start + step].astype(np.float64)).sum(axis=0)
-    return total / len(rows)
 
 
 def _choice_part(result: StudyResult, figures: dict[str, str]) -> str:

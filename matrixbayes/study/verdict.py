@@ -156,7 +156,7 @@ def _kind(found: Findings) -> str:
     if gain <= SIGMAS * (found.gain_error if np.isfinite(found.gain_error) else 0.0):
         if found.even < EVEN:
             return "even"
-        return "last" if found.last < found.constant * ROUGHLY else "constant"
+        return "last" if found.last < min(found.elicited, LIKE * found.constant) else "constant"
     explained = 1.0 - found.elicited / found.constant
     return "bayesian" if explained >= LIKE else "roughly" if explained >= ROUGHLY else "partly"
 
