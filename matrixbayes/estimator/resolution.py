@@ -29,6 +29,11 @@ DRAWS = 1 << 15  # of all rows together, so that few rows are seen by many ...
 MOST_DRAWS = 64  # ... of one row ...
 MOST_DRAWN = 1 << 14  # ... and of no more tokens together, but for a single draw
 BLOCK_CELLS = 1 << 22  # numbers that are looked at, or drawn, at once
+CURVE = (1, 5, 20, 100)  # draws at which bits are compared
+CANDIDATES = (5, 20, 100, 400)  # resolutions that "auto" tries
+HELD = 0.2  # of the rows are kept apart, ...
+MOST_HELD = 2000  # ... but no more than these
+LEAST_ROWS = 10  # of which some can be kept apart
 
 
 class Plan(NamedTuple):
@@ -54,20 +59,22 @@ class Drawn(NamedTuple):
     row_sum: Floats
 
 
-def checked_resolution(resolution: Any, kind: str | None) -> int | None:
+def checked_resolution(resolution: Any, kind: str | None) -> int | str | None:
     """A resolution that a fit to rows of this kind can have."""
     if resolution is None:
         return None
-    if not (is_whole(resolution) and 1 <= resolution <= MOST_TOKENS):
+    is_auto = isinstance(resolution, str) and resolution == "auto"
+    if not is_auto and not (is_whole(resolution) and 1 <= resolution <= MOST_TOKENS):
         raise ValueError(
-            f"resolution={resolution!r} is not a number of tokens from 1 to {MOST_TOKENS}, or None"
+            f"resolution={resolution!r} is not a number of tokens from 1 to {MOST_TOKENS}, 'auto' "
+            "or None"
         )
     if kind == "counts":
         raise ValueError(
             "a resolution is for rows of probabilities, from which it draws; counts are draws "
             "already: leave resolution=None"
         )
-    return int(resolution)
+    return "auto" if is_auto else int(resolution)
 
 
 def draw_block(plan: Plan, block: Any, first: int, kind: str | None, weights: Any) -> list[Drawn]:
@@ -220,3 +227,37 @@ class ResolutionData:
         pooled = self.draws.rough_alpha(statistics, max_concentration)
         alpha: Floats = pooled + self.row_sum / max(float(self.row_sum.sum()), 1e-300)
         return alpha
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The same rows at several resolutions, some of them kept apart."""
+
+    at: dict[int, ResolutionData]
+    kept: dict[int, ResolutionData]
+
+    @classmethod
+    def of(cls, data: dict[int, ResolutionData], rng: np.random.Generator) -> Trial:
+        """From rows at the resolutions of `CURVE` and others."""
+        n_rows = next(iter(data.values())).n_rows
+        if n_rows < LEAST_ROWS:
+            raise ValueError(
+                f"there are {n_rows} rows, and {LEAST_ROWS} are needed to keep some apart, by "
+                "which resolutions are compared; say one"
+            )
+        order = rng.permutation(n_rows)
+        apart = order[: min(int(HELD * n_rows), MOST_HELD)]
+        others = np.setdiff1d(order, apart)
+        return cls(
+            {n: each.some(others) for n, each in data.items()},
+            {n: data[n].some(np.sort(apart)) for n in CURVE},
+        )
+
+    def bits(self, mixture: DirichletMixture) -> Floats:
+        """Bits per token of as many tokens as `CURVE` says, drawn from the rows kept apart."""
+        found = []
+        for n, rows in self.kept.items():
+            evidence = rows.posterior(mixture)[1]
+            mean = np.average(evidence, weights=rows.weights)
+            found.append(-float(mean) / (n * np.log(2.0)))
+        return np.array(found)

@@ -20,13 +20,16 @@ from ..mixture import DirichletMixture
 from ..rows import NextTokenRows
 from ..rows.rows import Checked
 from .estimator import DirichletMixtureEstimator
+from .resolution import CANDIDATES, CURVE, checked_resolution
 from .row_data import without_zeros
 from .shortcomings import clear_misfit
 
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
-COLUMNS = ["n_components", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
-COLUMNS += ["log_evidence", "cv", "cv_se", "bits", "converged"]
+CURVE_COLUMNS = [f"held_bits_{n}" for n in CURVE]
+COLUMNS = ["n_components", "resolution", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
+COLUMNS += ["log_evidence", "cv", "cv_se", *CURVE_COLUMNS, "held_bits", "bits", "converged"]
 CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
+CRITERIA["held_bits"] = -1
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +47,10 @@ class PriorSelection(display.Shown):
         ``converged``; and of the fit's own ``check_`` (None where there is none) ``bits``, of a
         token at 20 draws from a row or as many as there are, and ``check``, "ok" or what speaks
         against the fit.
-    criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
+        At a resolution the likelihood is one of draws, so that only ``resolution`` and held-out
+        bits are there: ``held_bits_1``, ``_5``, ``_20`` and ``_100`` of a token after so many draws
+        from rows kept apart, and ``held_bits``, their mean (lower is better).
+    criterion : {"bic", "aic", "icl", "log_evidence", "cv", "held_bits"}
     best_ : DirichletMixtureEstimator
         The best by the criterion, of those that have converged if any has: at a cap on
         concentrations the likelihood is as large as the cap allows and compares with nothing.
@@ -57,23 +63,29 @@ class PriorSelection(display.Shown):
     @property
     def best_(self) -> DirichletMixtureEstimator:
         """The best by the criterion among those that have converged, if any has."""
+        return self.estimators[self._best_entry["n_components"]]
+
+    @property
+    def _best_entry(self) -> dict[str, Any]:
+        """The line of the table that is chosen."""
         sign = CRITERIA[self.criterion]
         known = [entry for entry in self.table if entry[self.criterion] is not None]
         if not known:
             raise ValueError(f"no size has a {self.criterion}; a warning said why")
         eligible = [entry for entry in known if entry["converged"]] or known
-        best = min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
-        return self.estimators[best["n_components"]]
+        return min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
 
     def _table(self) -> display.Table:
         names = [name for name in COLUMNS if any(e.get(name) is not None for e in self.table)]
         cells = [["-" if (x := e.get(name)) is None else x for name in names] for e in self.table]
-        best = self.best_.n_components
+        best = self._best_entry
         chosen = {"log_evidence": "log-evidence", "cv": "cross-validation"}
+        chosen["held_bits"] = "held-out bits"
         by = chosen.get(self.criterion, self.criterion.upper())
-        title = f"PriorSelection: {best} component(s) chosen by {by}"
-        sizes = [entry["n_components"] for entry in self.table]
-        at = sizes.index(best) if best in sizes else None
+        n = best.get("resolution")
+        where = "" if n is None else f" at resolution {n}"
+        title = f"PriorSelection: {best['n_components']} component(s){where} chosen by {by}"
+        at = next(i for i, entry in enumerate(self.table) if entry is best)
         marks = [", ".join(_marks(entry)) for entry in self.table]
         return display.Table(title, names, cells, best=at, marks=marks)
 
@@ -92,6 +104,7 @@ def select_prior(
     criterion: str = "bic",
     n_folds: int = 5,
     sample_weight: Any = None,
+    resolution: int | str | None = None,
     **parameters: Any,
 ) -> PriorSelection:
     """Fit a Dirichlet mixture of each size and compare them.
@@ -105,10 +118,11 @@ def select_prior(
     n_components : int or iterable of int
         The sizes to try.
     criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
-        What decides: Akaike's or the Bayesian information criterion; the integrated complete
-        likelihood, which adds to the latter what the responsibilities leave open (Biernacki,
-        Celeux & Govaert 2000); Laplace's approximation of the evidence; or the mean log-score of
-        held-out rows.  The last two cost more, and are in the table only if they decide.
+        What decides, but at a resolution: Akaike's or the Bayesian information criterion; the
+        integrated complete likelihood, which adds to the latter what the responsibilities leave
+        open (Biernacki, Celeux & Govaert 2000); Laplace's approximation of the evidence; or the
+        mean log-score of held-out rows.  The last two cost more, and are in the table only if they
+        decide.
     n_folds : int
         For "cv".  Equal rows of probabilities lie in one fold: else the fits know what they are
         scored by, and the score is too high.  Equal rows of counts are draws of their own, and
@@ -116,6 +130,12 @@ def select_prior(
     sample_weight : array_like of shape (N,), optional
         Numbers of repetitions, in every criterion: weight k is k equal rows, fractions are legal,
         and a row of weight 0 is not there, whatever it holds.
+    resolution : int, "auto" or None
+        That of the fits, see `DirichletMixtureEstimator`; "auto" compares 5, 20, 100 and 400.
+        Sizes and resolutions then are compared by the bits per token on a fifth of the rows, kept
+        apart (the mean of those after 1, 5, 20 and 100 draws), whose floor is the same for all; the
+        other criteria are none of a fit at a resolution.  What is in ``estimators``, for each size
+        at the best of its resolutions, is fitted to all rows.
     **parameters
         For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...  With an
         ``executor`` the sizes are fitted beside each other, each on one worker, and the splits
@@ -138,6 +158,16 @@ def select_prior(
     sizes = _sizes(n_components)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion={criterion!r} is not one of {', '.join(map(repr, CRITERIA))}")
+    if resolution is not None:
+        if criterion not in ("bic", "held_bits"):
+            raise ValueError(
+                f"criterion={criterion!r} compares no resolutions, whose likelihoods are of other "
+                "draws; sizes at a resolution are compared by held_bits"
+            )
+        parameters["resolution"] = resolution
+        return _at_resolution(rows, sizes, sample_weight, parameters)
+    if criterion == "held_bits":
+        raise ValueError("criterion='held_bits' needs a resolution, such as resolution='auto'")
     given = rows
     rows, weights, _ = present(rows, checked_weights(sample_weight))
     if parameters.get("kind") == "counts":
@@ -185,6 +215,54 @@ def select_prior(
             words = f"n_components={best.n_components}: {reason}"
             warnings.warn(words, MisfitWarning, stacklevel=2)
     return selection
+
+
+def _at_resolution(
+    rows: Any, sizes: list[int], sample_weight: Any, parameters: dict[str, Any]
+) -> PriorSelection:
+    """Sizes and resolutions by bits of rows kept apart."""
+    first = DirichletMixtureEstimator(sizes[0], **parameters)
+    first._check_parameters()
+    given = checked_resolution(first.resolution, first.kind)
+    tried = [given] if isinstance(given, int) else list(CANDIDATES)
+    rng = generator_of(first.random_state)
+    if not isinstance(first.random_state, (int, np.integer, type(None))):
+        parameters["random_state"] = int(rng.integers(2**31))  # the same for all sizes
+    curves: dict[tuple[int, int], Floats] = {}
+    with parallel.workers(first.executor, first.n_jobs) as pool:
+        trial = first._trial(rows, sample_weight, pool, tried, rng)
+        for size in sizes:
+            estimator = DirichletMixtureEstimator(size, **parameters)
+            curves |= {(size, n): estimator._bits(trial, n, rng) for n in tried}
+    estimators: dict[int, DirichletMixtureEstimator] = {}
+    table: list[dict[str, Any]] = []
+    reasons: list[str] = []
+    for size in sizes:
+        chosen = min(tried, key=lambda n: float(curves[size, n].mean()))
+        parameters["resolution"] = chosen
+        fitted, why = _fitted(size, parameters, rows, sample_weight, None)
+        for n in tried:
+            entry: dict[str, Any] = dict.fromkeys(["n_components", *COLUMNS, "check"])
+            entry |= dict(zip(CURVE_COLUMNS, map(float, curves[size, n]), strict=True))
+            entry |= {"n_components": size, "resolution": n, "n_parameters": fitted.n_parameters_}
+            entry |= {"held_bits": float(curves[size, n].mean()), "converged": fitted.converged_}
+            if n == chosen:
+                entry |= {"log_likelihood": fitted.log_likelihood_, **_checked(fitted)}
+            table.append(entry)
+        estimators[size] = fitted
+        reasons += [f"n_components={size}: {reason}" for reason in why]
+    selection = PriorSelection(estimators, table, "held_bits")
+    for reason in reasons:
+        warnings.warn(reason, ConvergenceWarning, stacklevel=3)
+    return selection
+
+
+def _checked(fitted: DirichletMixtureEstimator) -> dict[str, Any]:
+    """What a fit's own check says, for the table."""
+    check = fitted.check_
+    if check is None:
+        return {"bits": None, "check": None}
+    return {"bits": float(check.bits[min(2, len(check.draws) - 1)]), "check": check.outcome}
 
 
 def _sizes(n_components: int | Iterable[int]) -> list[int]:
@@ -252,14 +330,9 @@ def _entry(
         "log_evidence": None,
         "cv": None,
         "cv_se": None,
-        "bits": None,
-        "check": None,
+        **_checked(fitted),
         "converged": fitted.converged_,
     }
-    if fitted.check_ is not None:
-        draws = fitted.check_.draws
-        entry["bits"] = float(fitted.check_.bits[min(2, len(draws) - 1)])
-        entry["check"] = fitted.check_.outcome
     why = ""
     if criterion == "log_evidence":
         try:

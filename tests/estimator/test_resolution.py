@@ -13,7 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.special import gammaln
 
-from matrixbayes import DirichletMixture, DirichletMixtureEstimator, NextTokenRows, _core
+from matrixbayes import (
+    DirichletMixture,
+    DirichletMixtureEstimator,
+    NextTokenRows,
+    _core,
+    select_prior,
+)
 from matrixbayes.errors import ConvergenceWarning
 from matrixbayes.estimator.penalty import MEAN_WEIGHT
 from matrixbayes.estimator.resolution import Plan
@@ -372,6 +378,75 @@ def test_pickles_clones_and_parameters():
     assert (clone.resolution, clone.shrinkage) == (20, 7.0)
     assert "resolution=20" in repr(clone)
     same(clone.fit(ROWS[:500]), found)
+
+
+# -- which resolution -----------------------------------------------------------------------
+
+
+def test_auto_is_the_best_on_rows_kept_apart():
+    rows = heavy_rows(np.random.default_rng(5), 400, 30)
+    found = fitted(rows, 4, "auto", kind="log_probs")
+    bits_of = found.resolution_bits_
+    assert list(bits_of) == [5, 20, 100, 400]
+    assert all(each.shape == (4,) for each in bits_of.values())
+    means = {n: each.mean() for n, each in bits_of.items()}
+    assert found.resolution_ == min(means, key=means.get)
+    assert found.n_rows_ == 400
+    same(found, fitted(rows, 4, "auto", kind="log_probs"))
+    same(found, fitted([rows[:100], rows[100:]], 4, "auto", kind="log_probs"))
+    assert np.isfinite(found.score(rows[:50]))
+    weights = np.ones(400)
+    weights[::5] = 0.0
+    some = fitted(rows, 4, "auto", weights, kind="log_probs")
+    same(some, fitted(rows[weights > 0], 4, "auto", kind="log_probs"))
+    with pytest.raises(ValueError, match="10 are needed"):
+        fitted(rows[:9], 1, "auto", kind="log_probs")
+
+
+def test_bits_of_rows_kept_apart_are_those_of_draws():
+    rows = heavy_rows(np.random.default_rng(5), 1000, 30)
+    found = fitted(rows[:800], 4, 20, kind="log_probs")
+    chosen = select_prior(rows, 4, kind="log_probs", random_state=0, resolution=20)
+    held = np.exp(rows[800:])
+    for n in (1, 5, 20, 100):
+        ours = bits(found.prior_, np.repeat(held, 5, axis=0), n, np.random.default_rng(n))
+        assert_allclose(chosen.table[0][f"held_bits_{n}"], ours, atol=0.35)
+
+
+def test_sizes_and_resolutions_are_chosen_together():
+    rows = heavy_rows(np.random.default_rng(6), 400, 30)
+    found = select_prior(rows, [1, 6], kind="log_probs", random_state=0, resolution="auto")
+    assert [(e["n_components"], e["resolution"]) for e in found.table] == [
+        (k, n) for k in (1, 6) for n in (5, 20, 100, 400)
+    ]
+    assert found.criterion == "held_bits"
+    best = min(found.table, key=lambda e: e["held_bits"])
+    assert found.best_.n_components == best["n_components"] == 6
+    assert found.best_.resolution_ == best["resolution"]
+    assert found.best_.n_rows_ == 400
+    assert "resolution" in repr(found)
+    assert "chosen by held-out bits" in repr(found)
+    for e in found.table:
+        curve = [e[f"held_bits_{n}"] for n in (1, 5, 20, 100)]
+        assert_allclose(e["held_bits"], np.mean(curve))
+        assert (np.diff(curve) < 0.0).all()
+    assert pickle.loads(pickle.dumps(found)).best_.resolution_ == best["resolution"]
+    again = select_prior(
+        NextTokenRows(rows), [1, 6], random_state=0, resolution="auto", criterion="held_bits"
+    )
+    assert again.table == found.table
+    one = select_prior(rows, 6, kind="log_probs", random_state=0, resolution=20)
+    assert [e["resolution"] for e in one.table] == [20]
+
+
+def test_selections_that_make_no_sense():
+    rows = ROWS[:50]
+    with pytest.raises(ValueError, match="compares no resolutions"):
+        select_prior(rows, 2, kind="log_probs", resolution=5, criterion="aic")
+    with pytest.raises(ValueError, match="needs a resolution"):
+        select_prior(rows, 2, kind="log_probs", criterion="held_bits")
+    with pytest.raises(ValueError, match="counts are draws already"):
+        select_prior(np.ones((20, 3)), 2, kind="counts", resolution="auto")
 
 
 @pytest.mark.parametrize("resolution", [0, -3, 2.5, "all", True, [1, 5], 2**21, np.nan])
