@@ -92,13 +92,15 @@ def _drawn(
         raise
     if not pieces:
         raise ValueError(f"Found array with 0 sample(s) (shape={tuple(rows.shape)})")
-    return ResolutionData.of(pieces, plan, weights, pool)
+    return ResolutionData.of(pieces, plan, weights, pool, lambda some: rows[some], kind)
 
 
 def _read(stream: StreamData, at: At) -> ResolutionData:
     """What is read in blocks at a resolution: read once."""
     plan = Plan.of(at.resolution, stream.n_rows, at.seed)
-    return ResolutionData.of(stream.drawn(plan), plan, stream.weights, stream.pool)
+    return ResolutionData.of(
+        stream.drawn(plan), plan, stream.weights, stream.pool, stream._some, stream.kind
+    )
 
 
 def _bare(X: Any, kind: str | None) -> tuple[Any, str | None]:

@@ -6,7 +6,7 @@ wherever they lie, they are read once, and what is kept are counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +22,7 @@ from .._base.typing import Floats, Ids
 from ..mixture import DirichletMixture
 from ..rows.rows import Checked
 from .count_data import CountData
+from .row_data import RowData
 from .statistics import CountStatistics
 
 MOST_TOKENS = 1 << 20  # of a draw
@@ -104,6 +105,8 @@ class ResolutionData:
         The weighted sum of the rows themselves.
     weights : ndarray of shape (N,) or None
     resolution, n_each : int
+    look : function
+        From numbers of rows, rising, to the rows themselves.
     """
 
     draws: CountData
@@ -111,6 +114,7 @@ class ResolutionData:
     weights: Floats | None
     resolution: int
     n_each: int
+    look: Callable[[NDArray[np.intp]], RowData]
 
     @classmethod
     def of(
@@ -119,8 +123,15 @@ class ResolutionData:
         plan: Plan,
         weights: Floats | None,
         pool: tuple[Executor | None, int],
+        raw: Callable[[NDArray[np.intp]], Any],
+        kind: str | None,
     ) -> ResolutionData:
-        """From the draws of all rows, in order."""
+        """From the draws of all rows, in order; `raw` gives some of these, of a kind."""
+
+        def look(numbers: NDArray[np.intp]) -> RowData:
+            mine = None if weights is None else weights[numbers]
+            return RowData(Checked.of(raw(numbers), kind).log_probs, mine, (None, 1))
+
         starts, indices, counts, sums = zip(*drawn, strict=True)
         lengths = np.concatenate([np.diff(part) for part in starts])
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -129,7 +140,7 @@ class ResolutionData:
         n_rows = len(lengths) // plan.n_each
         share = np.repeat(np.ones(n_rows) if weights is None else weights, plan.n_each)
         data = CountData(rows, share / plan.n_each, pool)
-        return cls(data, row_sum, weights, plan.n, plan.n_each)
+        return cls(data, row_sum, weights, plan.n, plan.n_each, look)
 
     @property
     def pool(self) -> tuple[Executor | None, int]:

@@ -116,10 +116,9 @@ def misfit(prior: DirichletMixture, data: Data) -> tuple[FitCheck | None, Floats
     """
     rng = np.random.default_rng(SEED)
     known = mean_row(data)
-    if isinstance(data, ResolutionData):
-        data = data.draws  # what is left of the rows
     most = min(MORE_ROWS if known is None else ROWS, data.n_rows)
-    some = data.some(np.sort(rng.choice(data.n_rows, most, replace=False)))
+    numbers = np.sort(rng.choice(data.n_rows, most, replace=False))
+    some = data.look(numbers) if isinstance(data, ResolutionData) else data.some(numbers)
     weights = np.ones(some.n_rows) if some.weights is None else some.weights
     seen, weights = seen_of(some, weights)
     check = compared(prior, seen, weights, DRAWS, known, SAMPLES, rng) if len(seen) else None
@@ -181,7 +180,7 @@ def mean_row(data: Data) -> tuple[Floats, float] | None:
     if isinstance(data, StreamData):
         return None
     if isinstance(data, ResolutionData):
-        return data.row_sum / data.total_weight, data.total_weight
+        return data.row_sum / data.row_sum.sum(), data.total_weight
     weights = np.ones(data.n_rows) if data.weights is None else data.weights
     if isinstance(data, CountData):
         seen, weights = seen_of(data, weights)
