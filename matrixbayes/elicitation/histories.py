@@ -191,8 +191,11 @@ def _from_counts(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
 
 
 def check_kind(histories: Histories, family: str, discount: float | str, order: int = 1) -> None:
-    """Raise where a family cannot be held against histories: it needs to know the order of tokens
-    and they are counts, nothing in it can fade, it has too many keys, or there is one token."""
+    """Raise where a family cannot be held against histories.
+
+    It needs to know the order of the tokens and they are counts, nothing in it can fade, it has too
+    many keys, or there is one token.
+    """
     parts = parts_of(family, order)
     if histories.counts is not None:
         if family != "iid":

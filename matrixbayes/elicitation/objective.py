@@ -31,6 +31,7 @@ from ..sources.seen import Seen
 from .design import Design
 from .parameters import Layout, Parameters
 
+LEAST = 1e-300  # of a prediction: what balances may hold a token for impossible
 ENTRY_COST = 10  # of an entry of factored rows, in numbers that the kernel passes over
 
 
@@ -91,6 +92,7 @@ class Predictor:
         entries = np.zeros(len(self.columns))
         for own, weight in zip(parts, shares, strict=True):
             entries += own.entries * spread(self.starts, weight)
+        np.maximum(entries, LEAST, out=entries)
         evidence = top + np.log(total)
         return Forward(
             parts, shares, evidence, np.concatenate(bases), np.concatenate(share), entries

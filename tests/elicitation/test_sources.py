@@ -301,6 +301,30 @@ def test_the_comparison_names_the_family() -> None:
         assert found.family == family
 
 
+@pytest.mark.parametrize("temperature", [1.0, "fit"])
+def test_a_source_that_holds_tokens_for_impossible(temperature: Any) -> None:
+    """However strong the balance, its mean KL and slopes are numbers."""
+    histories = some_histories(60, 12, 3, seed=8)
+    given = checked_histories(histories, "tokens", 3)
+    seen = design(given, "balance", 1, False)
+    log_q = np.log(np.random.default_rng(0).dirichlet(np.ones(3), len(histories)))
+    fields = fields_of(seen.names, 3)
+    layout = Layout(tuple(seen.names), 1, 3, 1.0, None, 1.0, fields)
+    shares = np.full(len(histories), 1.0 / len(histories))
+    objective = Objective(Predictor(seen, 1.0), layout, log_q, shares)
+    value, gradient = objective(np.array([8.0, 8.0, -3.0]))
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    planted = Parameters({"balance": {"strength": 30.0, "memory": 0.2}})
+    model = predictions(histories, "balance", planted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = mb.elicit_prior(
+            histories, model, kind="probs", family="balance", temperature=temperature, rng=0
+        )
+    assert found.mean_kl < 1e-6
+
+
 # --- the report
 
 
