@@ -29,6 +29,9 @@ from .families import ALL
 from .histories import Histories, check_kind
 from .parameters import TEMPERATURE_RANGE, fields_of, pack_prior
 
+MOST_ROWS = 64  # of keys with an alpha of their own for each token, where nobody asked for them
+MOST_NUMBERS = 1 << 18  # rows x tokens, of trees and of several parts
+
 Start = DirichletMixture | Mapping[str, DirichletMixture | Mapping[str, Any]] | None
 
 
@@ -50,7 +53,7 @@ def checked_families(family: str | Sequence[str], tie: str = "shared") -> tuple[
     if tie not in TIES:
         raise ValueError(f"tie={tie!r} is not one of {', '.join(map(repr, TIES))}")
     if isinstance(family, str):
-        families: tuple[str, ...] = ALL if family == "all" else (str(family),)
+        families: tuple[str, ...] = (str(family),)
     elif isinstance(family, Iterable):
         families = tuple(str(name) for name in family)
     else:
@@ -64,19 +67,37 @@ def checked_families(family: str | Sequence[str], tie: str = "shared") -> tuple[
 
 
 def families_that_fit(
-    histories: Histories, discount: float | str, order: int = 1
+    histories: Histories, tie: str, discount: float | str, order: int = 1
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Those of all families that these histories can be held against; why not the others."""
-    found, left_out = [], {}
+    found: list[str] = []
+    left_out: dict[str, str] = {}
     for name in ALL:
         try:
-            check_kind(histories, name, discount, order)
-            found.append(name)
+            (own,) = checked_families(name, tie)
+            check_kind(histories, own, discount, order)
         except ValueError as error:
             left_out[name] = str(error)
+            continue
+        too_big = _too_big(own, histories)
+        if too_big:
+            left_out[own] = too_big
+        elif own not in found:
+            found.append(own)
     if not found:
         raise ValueError(left_out[ALL[0]])
     return tuple(found), left_out
+
+
+def _too_big(family: str, histories: Histories) -> str:
+    """Why a family takes too long to be fitted where nobody asked for it; nothing if not."""
+    parts, width = parts_of(family).values(), histories.n_tokens
+    if width > MOST_ROWS and any(part.tie in ("last", "full") for part in parts):
+        return f"{width} x {width} numbers, name it to fit it"
+    alone = len(parts) == 1 and all(part.reads_rows for part in parts)
+    if histories.n * width > MOST_NUMBERS and not alone:
+        return f"{histories.n} histories over {width} tokens take long, name it to fit it"
+    return ""
 
 
 def check_options(options: Options, n_boot: int, cv: int | None, level: float) -> None:

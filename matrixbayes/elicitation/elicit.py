@@ -99,8 +99,10 @@ def elicit_prior(
         may be groups of answers.
     family : str, or sequence of str
         One family; or several, to be compared by cross-validation: the report is then that of the
-        best and has the others in `comparison`.  By default ``"all"`` that these histories can be
-        held against: of counts, ``"iid"`` alone.
+        best and has the others in `comparison`.  By default ``"all"``: those above, with a tie of
+        "repeat" and "last" too, ``"tree+balance"`` and ``"iid+markov+balance"``, as far as these
+        histories can be held against them (counts against ``"iid"`` alone) and it does not take
+        long; `comparison` says what was left out, and why.
     history_kind : {"tokens", "counts"}
         Whether `histories` are column numbers in their order, or an (N, V) matrix of counts (dense
         or SciPy sparse; whole or real numbers).
@@ -220,7 +222,7 @@ def elicit_prior(
     """
     options = Options(n_components, order, n_starts, max_iter, tol, discount, temperature, depth)
     check_options(options, n_boot, cv, level)
-    families = checked_families(family, tie)
+    families = checked_families("iid" if family == "all" else family, tie)
     job_count(n_jobs)  # refused here, not after the checks of the rows
     weights, histories, predictions, groups = without_weightless(
         weights, histories, predictions, groups
@@ -234,7 +236,7 @@ def elicit_prior(
         )
     left_out: dict[str, str] = {}
     if family == "all":
-        families, left_out = families_that_fit(known, options.discount, options.order)
+        families, left_out = families_that_fit(known, tie, options.discount, options.order)
     for name in families:
         check_kind(known, name, options.discount, options.order)
     starts, tokens = checked_start(start, families, options, log_probs.shape[1], tokens)

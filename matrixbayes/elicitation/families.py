@@ -16,7 +16,15 @@ from .measures import Baselines, Constant, Floor, clustered_error
 if TYPE_CHECKING:
     from .report import ElicitationReport
 
-ALL = ("iid", "markov", "iid+markov")  # what is compared where nothing is said
+ALL = (  # what is compared where nothing is said
+    "iid",
+    "markov",
+    "markov(repeat)",
+    "markov(last)",
+    "iid+markov",
+    "tree+balance",
+    "iid+markov+balance",
+)
 ROUNDING = 1e-8  # nats that tell no family from another
 
 

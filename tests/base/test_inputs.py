@@ -70,7 +70,7 @@ def elicited(weights: Any) -> Any:
             ROWS,
             kind="probs",
             weights=weights,
-            n_components=1,
+            family="iid",
             n_starts=1,
             max_iter=1,
             rng=0,
