@@ -10,6 +10,16 @@ HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
-    for name in ("em", "counts", "fits", "ingest", "transitions", "continuity", "elicitation"):
+    names = (
+        "em",
+        "counts",
+        "fits",
+        "resolution",
+        "ingest",
+        "transitions",
+        "continuity",
+        "elicitation",
+    )
+    for name in names:
         print(f"\n{name}.py\n")
         runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")
