@@ -489,8 +489,8 @@ class DirichletMixtureEstimator(Parameters):
         Returns
         -------
         SufficientStatistics or CountStatistics
-            K (V + 2) numbers, however many rows; of counts K and a few for each different pair of
-            token and count.  Picklable.
+            K (V + 2) numbers, however many rows; of counts, and of draws at a resolution, K and a
+            few for each different pair of token and count.  Picklable.
         """
         return self._summarized(X, sample_weight)
 
@@ -585,7 +585,10 @@ class DirichletMixtureEstimator(Parameters):
     # -- what the mixture says of rows ---------------------------------------------------
 
     def score_samples(self, X: Any) -> Floats:
-        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,)."""
+        """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,).
+
+        At a resolution: the mean log-evidence of the draws from the row, as sequences.
+        """
         return self._log_joint(X)[1]
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -603,7 +606,10 @@ class DirichletMixtureEstimator(Parameters):
         return float(data.weights @ scores), data.total_weight
 
     def predict_proba(self, X: Any) -> Floats:
-        """Probability of each component given each row; shape (N, K)."""
+        """Probability of each component given each row; shape (N, K).
+
+        At a resolution: given a draw from the row, in the mean over its draws.
+        """
         return self._log_joint(X)[0]
 
     def predict(self, X: Any) -> NDArray[np.intp]:
@@ -700,7 +706,8 @@ class DirichletMixtureEstimator(Parameters):
         The Hessian is that of the whole mixture, responsibilities included (Louis 1982).  The
         evidence is under normal priors of ln alpha, mean 0 and standard deviation 3, and a uniform
         prior of the weights, by Laplace's method at the mode of that posterior; of counts as
-        sequences, without multinomial coefficients.
+        sequences, without multinomial coefficients.  At a resolution both are those of the draws,
+        each of its share of the row's weight, without shrinkage.
 
         Examples
         --------
