@@ -17,7 +17,17 @@ from .._base.typing import Floats, Ids
 from ..elicitation import elicit_prior
 from ..mixture import DirichletMixture
 from .contexts import Contexts, check_codes, row_counts
-from .nulls import BETTER, EXACT, LEAST_ALPHA, MOST_ROWS, Learner, Null, mean_kl, solved
+from .nulls import (
+    BETTER,
+    EXACT,
+    LEAST_ALPHA,
+    MOST_ROWS,
+    MOST_TOKENS,
+    Learner,
+    Null,
+    mean_kl,
+    solved,
+)
 from .paths import STILL, Paths
 
 MOST_ALPHA = 1e8  # of a row that does not learn
@@ -69,7 +79,8 @@ class ChainNull(Null):
     def filtered(self, paths: Paths, gamma: float) -> float:
         """One Dirichlet for each row is fitted anew for each gamma; a mixture is kept as it is."""
         null, prior = self, self.row_prior
-        if self.order == 1 and (prior is None or prior.n_components == 1):
+        single = self.order == 1 and (prior is None or prior.n_components == 1)
+        if single and self.n_tokens <= MOST_TOKENS:
             null = replace(self, row_prior=None, alpha=_alpha_of_rows(self, paths, gamma))
         return mean_kl(paths.rows, null.rows(paths.tokens, gamma))
 
@@ -162,8 +173,8 @@ def of_prior(paths: Paths, prior: DirichletMixture, order: int = 1) -> ChainNull
 
 def nearest_chain(paths: Paths, max_components: int, rng: np.random.Generator) -> ChainNull:
     """The chain whose predictive is nearest to that of the paths."""
-    found = row_for_row(paths)
-    if found.mean_kl <= EXACT:
+    found = row_for_row(paths) if paths.rows.shape[-1] <= MOST_TOKENS else None
+    if found is not None and found.mean_kl <= EXACT:
         return found
     histories, rows = paths.some(rng, MOST_ROWS, int(not paths.history))  # the first row is known
     for k in range(1, max_components + 1):
@@ -173,9 +184,11 @@ def nearest_chain(paths: Paths, max_components: int, rng: np.random.Generator) -
                 histories, rows, family="markov", kind="probs", n_components=k, rng=rng
             )
         own = of_prior(paths, report.prior)
-        if k > 1 and own.mean_kl > BETTER * found.mean_kl:
+        if k > 1 and found is not None and own.mean_kl > BETTER * found.mean_kl:
             break
-        found = min(found, own, key=lambda null: null.mean_kl)
+        if found is None or own.mean_kl < found.mean_kl:
+            found = own
         if found.mean_kl <= EXACT:
             break
+    assert found is not None
     return found

@@ -16,7 +16,7 @@ from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
 from ..sources.names import parts_of
 from .chains import nearest_chain, of_prior, row_for_row
-from .nulls import BETTER, EXACT, Null, mean_kl
+from .nulls import BETTER, EXACT, MOST_TOKENS, Null, mean_kl
 from .paths import Paths
 from .trees import nearest_tree, of_report
 from .urns import UrnNull, nearest_urn, one_dirichlet
@@ -79,9 +79,10 @@ def nearest(
     """
     if given is not None:
         return _given(paths, given, family)
-    names = [*FAMILIES] if family == "auto" else [family]
+    few = paths.rows.shape[-1] <= MOST_TOKENS
+    names = ([*FAMILIES] if few else ["iid"]) if family == "auto" else [family]
     for name in names:
-        if name in AT_ONCE:
+        if name == "iid" or (name == "markov" and few):
             found = AT_ONCE[name](paths)
             if found.mean_kl <= EXACT:
                 return found

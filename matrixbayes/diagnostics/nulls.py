@@ -22,6 +22,7 @@ from .paths import STILL, Paths
 EXACT = 1e-10  # mean KL, in nats, below which a prior explains the predictions to rounding
 MOST_ROWS = 2000  # that a prior is elicited from
 BETTER = 0.7  # what has more parameters must bring the mean KL below this share of what it was
+MOST_TOKENS = 1000  # with rows of their own: beyond, a row is seldom visited again
 LEAST_ALPHA = 1e-15  # that least squares give
 LEAST_GAMMA = 0.05
 ENOUGH = 1000  # rows that a gamma is fitted to

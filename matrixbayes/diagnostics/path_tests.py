@@ -83,7 +83,7 @@ def martingale_test(
         What the null learns.  By default that of `null`; or the simplest family that explains the
         model's predictions: to rounding, or as well as any on the continuations that it was not
         fitted to, where more parameters count only if they bring the mean KL below 0.7 of what it
-        was, and by more than one standard error.
+        was, and by more than one standard error.  Of more than 1000 tokens it is ``"iid"``.
     max_components : int
         Of the elicited prior, which has as few as explain the predictions.
     n_boot : int

@@ -45,9 +45,9 @@ class DiagnosticTest(display.Shown):
     values, low, high : ndarray of shape (n_figures,)
         Each figure, and the middle 95% of it under the null.
     n_sequences : int
-    null : DirichletMixture, ChainNull or None
-        The prior of the urn that the null draws from, or the chain; None where it only permutes or
-        adds noise.
+    null : DirichletMixture, ChainNull, TreeNull or None
+        The prior of the urn that the null draws from, or the chain or tree, which can be given to
+        another test; None where it only permutes or adds noise.
     null_mean_kl : float
         How far the predictor is from that model: mean KL in nats; NaN without one.
     estimates : dict of str to float

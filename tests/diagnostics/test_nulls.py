@@ -523,6 +523,18 @@ def test_what_is_given_decides_the_family():
         mb.exchangeability_test(CHAIN, of="predictions", block=2, family="markov")
 
 
+def test_many_tokens_have_no_rows_of_their_own():
+    """A square of the tokens would not fit; rows share a prior, and only urns are tried unasked."""
+    width = 1001
+    task = windtunnel.MarkovChains(mb.DirichletMixture([1.0], [np.full(width, 1e-3)]))
+    paths = walk(Learner(task), [], 4, 6, np.random.default_rng(0))
+    assert nearest(paths, None, "auto", 1, np.random.default_rng(0)).family == "iid"
+    found = nearest_chain(paths, 1, np.random.default_rng(0))
+    assert found.alpha is None
+    assert found.draw(1, 3, 5, np.random.default_rng(0))[1].shape == (1, 3, 6, width)
+    assert np.isfinite(found.filtered(paths, 0.9))
+
+
 def test_a_chain_that_knows_its_rows_says_nothing():
     class Known(Learner):
         def rows(self, tokens):
