@@ -167,10 +167,14 @@ def main() -> None:
         for fault, how in FAULTS.items():
             if arguments.only and arguments.only not in f"{name}, {fault}":
                 continue
-            seeds = 300 if fault == "none" else 40
-            seeds = seeds // 10 if arguments.quick else seeds
-            size = {"n": 32, "length": 16} if fault == "none" else {"n": 200, "length": 32}
-            for family in (name, "auto"):
+            size = {"n": 100, "length": 24}
+            if fault == "none":
+                size = {"n": 32, "length": 16}
+            elif fault == "sure":  # the smallest fault
+                size = {"n": 200, "length": 32}
+            many = {name: 300, "auto": 60} if fault == "none" else {"auto": 15}
+            for family, seeds in many.items():
+                seeds = seeds // 10 + 1 if arguments.quick else seeds
                 start = time.process_time()
                 found, chosen_ = rates(Planted(null, **how), family, seeds, **size)
                 cells = (f"{x:.3f} ± {np.sqrt(x * (1 - x) / seeds):.3f}" for x in found)

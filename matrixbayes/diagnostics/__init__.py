@@ -5,7 +5,8 @@ rule, then what it says of the next token is a martingale on its own continuatio
 on the order of what was shown, becomes sure at the rate at which evidence comes in, and
 forgets nothing (Falck, Wang & Holmes 2024).  Each of these is a test here.  An exact learner of
 Markov chains breaks them by right, and keeps them row by row: so each test says of which family
-its null is, and draws it from the prior of that family that explains the model best.
+its null is (draws from an urn, Markov chains, variable-order chains), and draws it from the prior
+of that family that explains the model best.
 
 Contents
     martingale_test             does the predictive drift or swing on its own continuations?
