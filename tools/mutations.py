@@ -52,6 +52,7 @@ WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
 CHECKS = "tests/mixture/test_fit_check.py"
 ERRORS = "tests/diagnostics/test_standard_errors.py"
+NULLS = "tests/diagnostics/test_nulls.py"
 
 MUTATIONS = [
     # -- what comes after the first block
@@ -562,6 +563,35 @@ MUTATIONS = [
         "    for (size_t i = counts->n_runs - 1; i-- > 0;) {\n        mb_run *merged;",
         "    for (size_t i = 0; i-- > 0;) {\n        mb_run *merged;",
         "tests/matrix/test_transitions.py -k 'cut or merge or arrays'",
+    ),
+    # -- the null of a test
+    M(
+        "shuffles: last exits in any order",
+        "matrixbayes/diagnostics/contexts.py",
+        "    priority[row, last[row, s]] = 2.0\n",
+        "",
+        f"{NULLS} -k equally_likely",
+    ),
+    M(
+        "chains: rows fade that are not visited",
+        "matrixbayes/diagnostics/chains.py",
+        "self.counts[self.own, self.place] *= self.gamma",
+        "self.counts *= self.gamma",
+        f"{NULLS} -k fading_is",
+    ),
+    M(
+        "tests of Bayes: every null is an urn's",
+        "matrixbayes/diagnostics/choice.py",
+        '[*FAMILIES] if few else ["iid"]',
+        '["iid"]',
+        f"{NULLS} -k names_it",
+    ),
+    M(
+        "trees of a null: the odds of a child stay",
+        "matrixbayes/diagnostics/trees.py",
+        "mixed[d + 1] - np.log(self.rows[d][own, tokens])",
+        "0.0",
+        f"{NULLS} -k slow_twin",
     ),
 ]
 
