@@ -88,7 +88,8 @@ def check_continuity(
 
     Of 90 % bands of 14 maps (1 to 20 dimensions; smooth, noisy, torn, in clusters, of heavy tails)
     for 40, 100 and 200 rows, 92 % held the median; 86 to 98 % by map and number of rows, and
-    fewest, 76 to 90 %, at the largest distance of a cloud with corners, which few rows decide.
+    fewest, some 75 %, at the largest distances in clusters or a cloud with corners, which few rows
+    decide.
 
     Rows of float32 that are at most 1e-6 apart count as equal.  Embeddings count as equal where
     they are so to the last bit, which those of one prompt in two batches of a model need not be.
