@@ -83,6 +83,7 @@ def test_components_are_what_the_formula_says() -> None:
     np.testing.assert_allclose(dense.weights, np.repeat([0.5, 0.3, 0.2], 40) / 40, rtol=1e-13)
     np.testing.assert_allclose(dense.concentration, prior.concentration, rtol=1e-12)
     np.testing.assert_allclose(prior.pair_weights, [0.5, 0.3, 0.2])
+    np.testing.assert_array_equal(prior.alpha, dense.alpha)
 
 
 def test_evidence_is_that_of_the_components(prior: mb.KernelMixture) -> None:

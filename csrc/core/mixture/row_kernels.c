@@ -136,7 +136,7 @@ add_vector(const mb_row_kernels *kernels, size_t first, size_t n, const int64_t 
             kernel_tokens alone;
             gather_place(kernels, (size_t)places[i], first, width, 0, &alone);
             add_long(kernels, count, &alone, block);
-            MB_TRY(mb_ask(interrupt, 32 * WIDTH * kernels->n_pairs));
+            MB_TRY(mb_ask(interrupt, (size_t)32 * WIDTH * kernels->n_pairs));
             continue;
         }
         gather_place(kernels, (size_t)places[i], first, width, many, &tokens);

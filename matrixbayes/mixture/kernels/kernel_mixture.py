@@ -131,6 +131,11 @@ class KernelMixture(display.Shown):
         alpha: Floats = own[j] * p + shared[j] * b
         return alpha if self._seen is None else alpha + self._seen
 
+    @property
+    def alpha(self) -> Floats:
+        """The alphas of `dense`, written out for this call; shape (K, V)."""
+        return self.dense().alpha
+
     def dense(self) -> DirichletMixture:
         """The same as a `DirichletMixture`, which holds K times V numbers.
 
