@@ -149,8 +149,13 @@ class KernelMixture(display.Shown):
                 f"{self.n_components} components over {self.n_tokens} tokens are too many numbers; "
                 "reduce(n) makes n components of them"
             )
-        places = np.argwhere(np.isfinite(self._log_weights))
-        alpha = np.array([self._alpha(j, n) for j, n in places]).reshape(-1, self.n_tokens)
+        there = np.isfinite(self._log_weights)
+        alpha = np.empty((int(there.sum()), self.n_tokens))
+        ends = np.cumsum(there.sum(axis=1))
+        for columns, p, b, seen in self._columns():
+            for own, shared, mine, end in zip(*self._factors, there, ends, strict=True):
+                some = own * p[:, mine] + shared * b[:, mine] + seen
+                alpha[end - some.shape[1] : end, columns] = some.T
         if self._fits is not None:
             alpha = np.concatenate([alpha, self._fits.alpha])
         return DirichletMixture(self.weights, alpha, tokens=self.tokens)

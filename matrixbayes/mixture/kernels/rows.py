@@ -62,9 +62,9 @@ class KernelRows:
 
     # -- few columns ------------------------------------------------------------------------
 
-    def blocks(self) -> Iterator[slice]:
+    def blocks(self, size: int | None = None) -> Iterator[slice]:
         """Columns, some at a time."""
-        step = max(1, BLOCK // max(len(self.log_probs), 1))
+        step = max(1, (BLOCK if size is None else size) // len(self.log_probs))
         for start in range(0, self.n_tokens, step):
             yield slice(start, min(start + step, self.n_tokens))
 
@@ -83,7 +83,8 @@ class KernelRows:
         """p and b where they are small."""
         if self.log_probs.size > CACHED:
             return None
-        return self._columns(slice(None))
+        parts = [self._columns(columns) for columns in self.blocks(BLOCK // 8)]
+        return np.concatenate([p for p, _ in parts]), np.concatenate([b for _, b in parts])
 
     def _columns(self, columns: Any) -> tuple[Floats, Floats]:
         p = np.exp(np.subtract(self.log_probs[:, columns].T, self.log_sums, dtype=np.float64))
@@ -223,7 +224,7 @@ def nearest(points: NDArray[np.float32], rows: Ids, n_all: int, k: int) -> NDArr
     near = np.full((n_all, k), -1, dtype=np.int32)
     if k == 0:
         return near
-    step = max(1, BLOCK // len(rows))
+    step = max(1, BLOCK // 16 // len(rows))
     for start in range(0, len(rows), step):
         affinity = points[start : start + step] @ points.T
         own = np.arange(len(affinity))
