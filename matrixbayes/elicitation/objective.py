@@ -85,6 +85,9 @@ class Predictor:
         shares /= total
         bases = [own.bases for own in parts]
         share = [own.share * weight for own, weight in zip(parts, shares, strict=True)]
+        if len(parts) == 1 and not self.has_even:
+            entries = np.maximum(parts[0].entries, LEAST)
+            return Forward(parts, shares, top, bases[0], parts[0].share, entries)
         if self.has_even:
             bases.append(np.ones((1, self.design.n_tokens)))
             even = sum(own.even * weight for own, weight in zip(parts, shares, strict=True))
@@ -145,6 +148,10 @@ class Predictor:
         of_parts = np.empty_like(weights)
         firsts = np.cumsum([0, *(len(own.bases) for own in parts)])
         kernels = [slice(a, b) for a, b in pairwise(firsts.tolist())]
+        if len(parts) == 1:
+            by = Seen(by_bases, by_share, by_even, by_entries, np.zeros(self.design.n))
+            gradient, by_rate = self.sources[0].backward(parts[0], by)
+            return [gradient], by_rate, np.zeros(1)
         for i, (own, kernel) in enumerate(zip(parts, kernels, strict=True)):
             of_parts[i] = np.sum(own.share * by_share[kernel], axis=0) + own.even * by_even
             of_parts[i] += row_sums(self.starts, own.entries * by_entries)

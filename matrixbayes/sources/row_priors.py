@@ -171,16 +171,20 @@ class RowSource:
         self.rows = PartRows(visited.rows, n_tokens, discount)
         self.place = entry_places(visited, n_tokens, entries)
         self._visits = visited.evidence.T.tocsr()
-        self._history = entries.history
+        self._row = visited.active[entries.history]  # of each entry
+        self._held = np.append(self.rows.rows.counts, 0.0)[self.place]
+
+    def _counts(self, state: State) -> Floats:
+        """Of each entry's token, in the row that comes next."""
+        return np.append(state.counts, 0.0)[self.place] if self.rows.fading else self._held
 
     def forward(self, prior: tuple[Floats, Floats], rate: float) -> Seen:
         """The predictions of weights (K,) and alpha (K, V)."""
         state = self.rows.forward(*prior, rate)
         active = self.visited.active
-        counts = np.append(state.counts, 0.0)[self.place]
-        entries = state.sums[active][self._history] * counts
+        entries = state.sums[self._row] * self._counts(state)
         for own, alpha in zip(state.factors, state.alpha, strict=True):
-            entries += own[active][self._history] * alpha[self.entries.columns]
+            entries += own[self._row] * alpha[self.entries.columns]
         evidence = self.visited.evidence @ state.evidence
         share = state.factors[:, active]
         return Seen(state.alpha, share, np.zeros(len(active)), entries, evidence, state)
@@ -189,16 +193,16 @@ class RowSource:
         """Slopes by logarithms of alpha and logits, and by the rate of fading."""
         state: State = seen.kept
         active, columns = self.visited.active, self.entries.columns
-        counts = np.append(state.counts, 0.0)[self.place]
+        counts = self._counts(state)
         by_factors, direct = np.empty_like(state.factors), by.bases.copy()
         for k, alpha in enumerate(state.alpha):
             at_entries = row_sums(self.entries.starts, by.entries * (alpha[columns] + counts))
             by_factors[k] = summed(active, by.share[k] + at_entries, self.visited.rows.n)
-            weighted = by.entries * state.factors[k, active][self._history]
+            weighted = by.entries * state.factors[k][self._row]
             direct[k] += summed(columns, weighted, len(alpha))
         by_counts = np.zeros(len(state.counts) + 1)
         if self.rows.fading:
-            added = by.entries * state.sums[active][self._history]
+            added = by.entries * state.sums[self._row]
             by_counts = summed(self.place, added, len(by_counts))
         own = self.rows.backward(state, by_factors, self._visits @ by.evidence, by_counts[:-1])
         by_log_alpha = (direct + own.alpha) * state.alpha

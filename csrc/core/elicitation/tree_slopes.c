@@ -108,7 +108,7 @@ pull_text(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths *pa
         if (token >= 0) {
             (void)tree_visit(prior, w, w->depths[i], (size_t)token, token == last, steps);
         }
-        MB_TRY(mb_ask(interrupt, 2 * NODE_COST * w->n_steps));
+        MB_TRY(mb_ask(interrupt, (size_t)2 * NODE_COST * w->n_steps));
     }
     double by_evidence = 0.0;
     for (size_t i = end - first; i-- > 0;) {
