@@ -20,13 +20,13 @@ answer(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths *paths
             return MB_INVALID;
         }
         const double *held = paths->held + e * w->n_steps;
-        double p = steps[0].weight * prior->alpha[column] + (column == last ? repeated : even);
+        double p = w->weights[0] * prior->alpha[column] + (column == last ? repeated : even);
         for (size_t d = 0; d <= depth; d++) {
-            p += steps[d].weight * held[d];
+            p += w->weights[d] * held[d];
         }
         out->entries[e] = p;
     }
-    out->share[query] = steps[0].weight;
+    out->share[query] = w->weights[0];
     out->even[query] = even;
     return mb_ask(interrupt, (end - start) * (depth + 1) * NODE_COST / 4);
 }

@@ -6,17 +6,17 @@
 
 /* From the slope by the estimate of a token that came. */
 static void
-pull_estimate(const tree_step *own, size_t token, int repeats, double by_estimate, tree_work *w,
-              mb_tree_slopes *out)
+pull_estimate(const tree_step *own, size_t level, size_t token, int repeats, double by_estimate,
+              tree_work *w, mb_tree_slopes *out)
 {
     double slope = by_estimate * own->inverse;
-    w->totals[own->level] -= slope * own->e;
-    if (own->level == 0) {
+    w->totals[level] -= slope * own->e;
+    if (level == 0) {
         out->alpha[token] += slope;
     } else if (repeats) {
-        out->repeat[own->level - 1] += slope;
+        out->repeat[level - 1] += slope;
     } else {
-        w->others[own->level - 1] += slope;
+        w->others[level - 1] += slope;
     }
 }
 
@@ -29,11 +29,12 @@ pull_visit(size_t depth, size_t token, int repeats, double by_log, tree_step *st
     for (size_t d = 0; d < depth; d++) {
         const tree_step *own = steps + d;
         double by_odds = own->at->slope, below = own[1].m;
-        pull_estimate(own, token, repeats, by_m * own->stay - by_odds / own->e, w, out);
+        pull_estimate(own, tree_level(d), token, repeats, by_m * own->stay - by_odds / own->e, w,
+                      out);
         own->at->slope += by_m * (below - own->e) * own->stay * own->go;
         by_m = by_m * own->go + by_odds / below;
     }
-    pull_estimate(steps + depth, token, repeats, by_m, w, out);
+    pull_estimate(steps + depth, tree_level(depth), token, repeats, by_m, w, out);
 }
 
 /* From the slopes by an answer. */
@@ -49,9 +50,9 @@ pull_answer(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths *
         return MB_INVALID;
     }
     for (size_t d = 0; d <= depth; d++) {
-        steps[d].slope = 0.0;
+        w->slopes[d] = 0.0;
     }
-    steps[0].slope = by->share[query];
+    w->slopes[0] = by->share[query];
     for (size_t e = start; e < end; e++) {
         int64_t column = x->columns[e];
         if (column < 0 || (uint64_t)column >= x->n_tokens) {
@@ -59,33 +60,33 @@ pull_answer(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths *
         }
         const double *held = paths->held + e * w->n_steps;
         double slope = by->entries[e];
-        out->alpha[column] += slope * steps[0].weight;
-        steps[0].slope += slope * prior->alpha[column];
+        out->alpha[column] += slope * w->weights[0];
+        w->slopes[0] += slope * prior->alpha[column];
         *(column == last ? &by_repeated : &by_even) += slope;
         for (size_t d = 0; d <= depth; d++) {
-            steps[d].slope += slope * held[d];
+            w->slopes[d] += slope * held[d];
         }
     }
     double left = 1.0, below = 0.0;
     for (size_t d = 0; d <= depth; d++) {
         tree_step *own = steps + d;
         if (d > 0) {
-            size_t k = own->level - 1;
-            own->slope += by_repeated * prior->repeat[k] + by_even * w->each[k];
-            out->repeat[k] += by_repeated * own->weight;
-            w->others[k] += by_even * own->weight;
+            size_t k = tree_level(d) - 1;
+            w->slopes[d] += by_repeated * prior->repeat[k] + by_even * w->each[k];
+            out->repeat[k] += by_repeated * w->weights[d];
+            w->others[k] += by_even * w->weights[d];
         }
-        own->slope *= own->inverse; /* by the chance of this tree_step */
-        w->totals[own->level] -= own->slope * own->weight;
+        w->slopes[d] *= own->inverse; /* by the chance of this step */
+        w->totals[tree_level(d)] -= w->slopes[d] * w->weights[d];
         own->m = left; /* the chance of coming so far; of no more use as it was */
         left *= own->go;
     }
     for (size_t d = depth + 1; d-- > 0;) {
         tree_step *own = steps + d;
         if (d < depth) {
-            own->at->slope += own->m * own->stay * own->go * (below - own->slope);
+            own->at->slope += own->m * own->stay * own->go * (below - w->slopes[d]);
         }
-        below = own->stay * own->slope + own->go * below;
+        below = own->stay * w->slopes[d] + own->go * below;
     }
     return mb_ask(interrupt, (end - start) * (depth + 1) * NODE_COST / 2);
 }

@@ -26,21 +26,19 @@ typedef struct {
     tree_node *at;
     double stay, go; /* 1 - s, s; at the deepest 1, 0 */
     double inverse;  /* 1 over alpha and counts, together */
-    double held;     /* how often the token came before */
-    double e, m;     /* of the token that comes */
-    double slope;    /* of a question, by `weight` */
-    double weight;   /* of a question: of counts in the prediction */
-    size_t level;    /* 0, 1, 2: which alpha */
+    double e, m;     /* of the token that comes; e before that: how often it came */
 } tree_step;
 
 typedef struct {
     size_t n_steps;   /* L + 1 */
     double *inverses; /* [3][longest + 1] */
     tree_step *tape;  /* [places][L + 1] */
-    size_t *depths;   /* [places] of the last tree_step */
+    size_t *depths;   /* [places] of the last step */
     tree_node *nodes; /* [n_nodes] */
     size_t n_used;    /* of them, by the text so far */
     double each[2];   /* alpha of each other token */
+    double *weights;  /* [L + 1] of counts in a prediction */
+    double *slopes;   /* [L + 1] by them */
     double totals[3]; /* slopes by the sum of alpha of a level */
     double others[2]; /* slopes by `each` */
     void *memory;
@@ -52,16 +50,18 @@ tree_work_new(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths
 {
     memset(w, 0, sizeof *w);
     w->n_steps = prior->depth + 1;
-    size_t nodes, inverses, steps, depths, total;
+    size_t nodes, inverses, steps, depths, weights, total;
     if (prior->depth > SIZE_MAX / 2 || paths->longest > SIZE_MAX / 64 ||
         !mb_multiply(paths->n_nodes, sizeof(tree_node), &nodes) ||
         !mb_multiply(paths->longest + 1, 3 * sizeof(double), &inverses) ||
         !mb_multiply(w->n_steps, n_places, &steps) ||
         !mb_multiply(steps, sizeof(tree_step), &steps) ||
         !mb_multiply(n_places, sizeof(size_t), &depths) ||
+        !mb_multiply(w->n_steps, 2 * sizeof(double), &weights) ||
         __builtin_add_overflow(nodes, inverses, &total) ||
         __builtin_add_overflow(total, steps, &total) ||
-        __builtin_add_overflow(total, depths, &total)) {
+        __builtin_add_overflow(total, depths, &total) ||
+        __builtin_add_overflow(total, weights, &total)) {
         return MB_NOMEM;
     }
     char *memory = w->memory = mb_calloc(total, 1);
@@ -72,6 +72,8 @@ tree_work_new(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths
     w->inverses = (double *)(memory + nodes);
     w->tape = (tree_step *)(memory + nodes + inverses);
     w->depths = (size_t *)(memory + nodes + inverses + steps);
+    w->weights = (double *)(memory + nodes + inverses + steps + depths);
+    w->slopes = w->weights + w->n_steps;
     double sums[3] = {0.0, prior->repeat[0] + prior->others[0],
                       prior->repeat[1] + prior->others[1]};
     for (size_t v = 0; v < x->n_tokens; v++) {
@@ -86,6 +88,13 @@ tree_work_new(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths
         w->each[k] = prior->others[k] / (double)(x->n_tokens - 1);
     }
     return MB_OK;
+}
+
+/* 0, 1, 2: which alpha a node has. */
+MB_INLINE size_t
+tree_level(size_t depth)
+{
+    return depth < 2 ? depth : 2;
 }
 
 /* Another text begins. */
@@ -120,9 +129,8 @@ tree_find_path(const mb_tree_prior *prior, const mb_tree_paths *paths, size_t pl
         } else if (at->visits > paths->longest) {
             return MB_INVALID;
         }
-        own->level = d < 2 ? d : 2;
-        own->inverse = w->inverses[own->level * (paths->longest + 1) + at->visits];
-        own->held = (double)(code & 0xffffffff);
+        own->inverse = w->inverses[tree_level(d) * (paths->longest + 1) + at->visits];
+        own->e = (double)(code & 0xffffffff);
         own->stay = 1.0 / (1.0 + at->odds);
         own->go = at->odds * own->stay;
         if (at->scale != 0) {
@@ -154,7 +162,7 @@ tree_visit(const mb_tree_prior *prior, const tree_work *w, size_t depth, size_t 
     double m = 0.0;
     for (size_t d = depth + 1; d-- > 0;) {
         tree_step *own = steps + d;
-        own->e = (tree_alpha(prior, w, own->level, token, repeats) + own->held) * own->inverse;
+        own->e = (tree_alpha(prior, w, tree_level(d), token, repeats) + own->e) * own->inverse;
         m = own->m = own->stay * own->e + own->go * m;
     }
     for (size_t d = 0; d <= depth; d++) {
@@ -184,11 +192,11 @@ tree_weigh(const mb_tree_prior *prior, const tree_work *w, size_t depth, tree_st
     *repeated = *even = 0.0;
     for (size_t d = 0; d <= depth; d++) {
         tree_step *own = steps + d;
-        own->weight = left * own->stay * own->inverse;
+        w->weights[d] = left * own->stay * own->inverse;
         left *= own->go;
         if (d > 0) {
-            *repeated += own->weight * prior->repeat[own->level - 1];
-            *even += own->weight * w->each[own->level - 1];
+            *repeated += w->weights[d] * prior->repeat[tree_level(d) - 1];
+            *even += w->weights[d] * w->each[tree_level(d) - 1];
         }
     }
 }
