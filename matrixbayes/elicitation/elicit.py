@@ -99,10 +99,10 @@ def elicit_prior(
         may be groups of answers.
     family : str, or sequence of str
         One family; or several, to be compared by cross-validation: the report is then that of the
-        best and has the others in `comparison`.  By default ``"all"``: those above, with a tie of
-        "repeat" and "last" too, ``"tree+balance"`` and ``"iid+markov+balance"``, as far as these
-        histories can be held against them (counts against ``"iid"`` alone) and it does not take
-        long; `comparison` says what was left out, and why.
+        best and has the others in `comparison`.  By default ``"all"``: ``"iid"``, ``"markov"`` with
+        each tie but "full", ``"iid+markov"``, ``"tree+balance"`` and ``"iid+markov+balance"``, as
+        far as these histories can be held against them (counts against ``"iid"`` alone) and it
+        does not take long; `comparison` says what was left out, and why.
     history_kind : {"tokens", "counts"}
         Whether `histories` are column numbers in their order, or an (N, V) matrix of counts (dense
         or SciPy sparse; whole or real numbers).
