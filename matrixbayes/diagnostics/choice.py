@@ -16,7 +16,7 @@ from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
 from ..sources.names import parts_of
 from .chains import nearest_chain, of_prior, row_for_row
-from .nulls import BETTER, EXACT, MOST_TOKENS, Null, mean_kl
+from .nulls import BETTER, EXACT, MOST_TOKENS, Null, faded_kl, mean_kl
 from .paths import Paths
 from .trees import nearest_tree, of_report
 from .urns import UrnNull, nearest_urn, one_dirichlet
@@ -75,7 +75,8 @@ def nearest(
 
     Of several families the simplest that explains the predictions to rounding; or each is fitted to
     half of the paths, and a family of more parameters must beat a simpler one on the other half by
-    more than one standard error, and by as much as a further component must.
+    more than one standard error, and by as much as a further component must; even one whose counts
+    fade, or a forgetting learner of urns would be called a tree that forgets less.
     """
     if given is not None:
         return _given(paths, given, family)
@@ -98,7 +99,8 @@ def nearest(
         own = FAMILIES[name](some, max_components, rng).kls(others)
         gain = lowest - own
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-        if own.mean() < BETTER * lowest.mean() and gain.mean() > error:
+        bar = min(float(lowest.mean()), faded_kl(paths, fits[best]))
+        if own.mean() < BETTER * bar and gain.mean() > error:
             best, lowest = i, own
     return fits[best]
 

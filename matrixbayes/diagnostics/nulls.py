@@ -5,6 +5,7 @@ Contents
     Null        a model of a family: its predictive, draws of it, its evidence as older tokens fade
     mean_kl     how far one predictive is from another
     solved      one Dirichlet from the predictive that it has
+    fitted_gamma, faded_kl    the filter nearest to what is said, and how far it is
 """
 
 from __future__ import annotations
@@ -201,6 +202,12 @@ def solved(counts: Floats, rows: Floats) -> Floats:
     slope /= max(weights @ np.einsum("iv,iv->i", away, away), 1e-300)
     alpha: Floats = np.clip(slope * share - weights @ missing, LEAST_ALPHA, 1e8)
     return alpha
+
+
+def faded_kl(paths: Paths, null: Null) -> float:
+    """The mean KL of that filter on the rows that it is fitted to."""
+    few = paths.part(slice(max(ENOUGH // paths.rows.shape[1], 1)))
+    return null.filtered(few, fitted_gamma(paths, null))
 
 
 def fitted_gamma(paths: Paths, null: Null) -> float:

@@ -173,9 +173,9 @@ class _TreeLearner:
             longer = _logistic(self.splits[d][own, self.places[d]])[:, np.newaxis]
             self.mixed[d] = self.rows[d] + longer * (self.mixed[d + 1] - self.rows[d])
         least = self.recent.min(axis=1, keepdims=True)
-        balance = np.exp(-null.kappa * (self.recent - least))
-        balance /= balance.sum(axis=1, keepdims=True)
-        self.balance = balance
+        self.log_balance = -null.kappa * (self.recent - least)  # whose probabilities may vanish
+        self.log_balance -= np.log(np.exp(self.log_balance).sum(axis=1, keepdims=True))
+        balance = np.exp(self.log_balance)
         share = _logistic(self.odds)[:, np.newaxis]
         found: Floats = self.mixed[0] + share * (balance - self.mixed[0])
         return found
@@ -190,7 +190,7 @@ class _TreeLearner:
             if self.gamma != 1.0:
                 self.counts[d][own, place] *= self.gamma
             self.counts[d][own, place, tokens] += 1.0
-        self.odds += np.log(self.balance[own, tokens]) - mixed[0]
+        self.odds += self.log_balance[own, tokens] - mixed[0]
         self.recent *= self.null.delta
         self.recent[own, tokens] += 1.0
         for each in self.contexts:

@@ -236,6 +236,7 @@ def test_predictions_that_depend_on_order_fail(model):
 
 def test_the_forgetting_filter_is_recovered():
     test = mb.forgetting_test(ForgettingUrn(), n=60, length=20, rng=0)
+    assert test.family == "iid"  # though a tree is nearer than an urn that forgets nothing
     assert_allclose(test.estimates["gamma"], 0.85, atol=2e-3)
     assert "Older tokens count less (gamma 0.85)" in test.verdict
     assert mb.forgetting_test(URN, n=60, length=20, rng=0).estimates == {"gamma": 1.0}

@@ -262,6 +262,15 @@ def test_a_tree_predicts_what_its_slow_twin_does(width, depth, length):
     assert_allclose(after.rows(drawn), rows, rtol=1e-12)
 
 
+def test_a_balance_that_forbids_a_token_has_a_logarithm():
+    theta = np.append(THETA[:-3], [8.0, 3.0, 0.0])  # e^8 counts against a token
+    tokens = np.zeros((1, 12), dtype=np.int64)
+    expected = [tree_twin.predict(theta, [0] * t, 4) for t in range(2)]
+    found = tree_of(theta, 4).rows(tokens)
+    assert np.isfinite(found).all()
+    assert_allclose(found[0, :2], expected, rtol=1e-11)
+
+
 THETA = np.array([0.0, 0.0, -0.5, 0.2, -0.7, 0.0, 0.5, -0.7, 0.8, -2.0])
 
 
