@@ -430,14 +430,14 @@ def test_an_exact_learner_passes_at_the_nominal_rate(model):
     null = getattr(model, "null", None)  # of a tree; benchmarks/nulls.py elicits it
     options = {"shots": 0, "n": 32, "length": 12, "n_boot": 99, "null": null}
     p, cards = [], []
-    for seed in range(200):
+    for seed in range(100):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             card = mb.score_card(model, None, model, rng=seed, **options)
         p.append([test.p_value for test in card.tests])
         cards.append(card.adjusted.min())
     is_nominal(np.array(p))
-    assert np.sum(np.array(cards) <= 0.05) <= stats.binom.ppf(0.9995, 200, 0.05)
+    assert np.sum(np.array(cards) <= 0.05) <= stats.binom.ppf(0.9995, 100, 0.05)
 
 
 # ---------------------------------------------------------------------------
