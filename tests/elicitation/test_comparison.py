@@ -31,7 +31,7 @@ def chains(seed: int, n: int = 40) -> tuple[list[list[int]], np.ndarray]:
 
 def test_all_families_are_compared_by_default() -> None:
     histories, model = chains(0, 20)
-    options: dict[str, Any] = {"kind": "probs", "n_starts": 2, "rng": 0}
+    options: dict[str, Any] = {"kind": "probs", "n_starts": 1, "rng": 0}
     found = mb.elicit_prior(histories, model, **options)
     told = found.comparison
     assert told is not None
@@ -49,6 +49,16 @@ def test_all_families_are_compared_by_default() -> None:
     assert text in repr(copy.deepcopy(told))
     assert text == repr(pickle.loads(pickle.dumps(told)))
     assert "floor of any function" in told._repr_html_()
+
+
+def test_intervals_are_of_the_best_of_all() -> None:
+    histories, model = chains(0, 20)
+    options: dict[str, Any] = {"kind": "probs", "n_starts": 1, "n_boot": 2, "cv": 2, "rng": 0}
+    found = mb.elicit_prior(histories, model, **options)
+    assert found.comparison is not None
+    for name, report in found.comparison.reports.items():
+        assert bool(report.intervals) == (name == found.family)
+    assert found.intervals.keys() == found.comparison.reports[found.family].intervals.keys()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # chains are no urns
