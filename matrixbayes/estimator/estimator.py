@@ -81,7 +81,9 @@ class DirichletMixtureEstimator(Parameters):
         2**20), so that the prior's predictive is right for about as many tokens of context; 100 is
         a good choice for a whole vocabulary.  "auto": the one of 5, 20, 100 and 400 with the least
         bits on a fifth of the rows, kept apart: the mean of those per token of 1, 5, 20 and 100
-        tokens drawn from a row.  The mixture is then fitted to all rows.
+        tokens drawn from a row.  The mixture is then fitted to all rows.  Rows are read once for
+        each resolution, wherever they lie, and a row of any weight by as many draws as others,
+        which share it; a zero is never drawn, whatever ``zeros`` says.
     shrinkage : float
         At a resolution: how many tokens of the mean row each component has seen beside its share of
         the draws; 0 leaves it out, and that the mixture's mean is drawn to that of the rows.

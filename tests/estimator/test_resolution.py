@@ -6,6 +6,7 @@ import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,7 @@ def bits(prior, probs, n, rng):
     return -prior.log_evidence(counts, ordered=True).mean() / n / np.log(2.0)
 
 
+STORIES = Path(__file__).resolve().parents[3] / "shared/reference/stories260K_rows.npz"
 TRUTH = DirichletMixture([0.7, 0.3], [[8.0, 1.0, 1.0, 0.4], [0.5, 3.0, 6.0, 2.0]])
 
 
@@ -187,7 +189,7 @@ def test_the_fit_is_a_maximum():
     """No step nearby raises the objective by more than the fit's tolerance."""
     rng = np.random.default_rng(4)
     rows = rng.dirichlet([4.0, 1.0, 0.5], 200)
-    found = fitted(rows, 1, 10, tol=1e-12, max_iter=2000, shrinkage=5.0)
+    found = fitted(rows, 1, 10, tol=1e-12, max_iter=2000, shrinkage=5000.0)
     indptr, indices, data, row_sum = _core.draw_rows(
         np.log(rows), 10, Plan.of(10, 200, 0).n_each, found._at.seed, 0
     )
@@ -198,7 +200,7 @@ def test_the_fit_is_a_maximum():
         prior = DirichletMixture([1.0], [alpha])
         value = prior.log_evidence(counts, ordered=True).sum() * 200 / len(counts)
         m = alpha / alpha.sum()
-        return value - (5.0 + MEAN_WEIGHT * 200) * (mean @ np.log(mean / m))
+        return value - (5000.0 + MEAN_WEIGHT * 200) * (mean @ np.log(mean / m))
 
     best = objective(found.alpha_[0])
     for v in range(3):
@@ -295,6 +297,21 @@ def test_one_row_and_equal_rows():
     equal = fitted(np.repeat(row, 300, axis=0), 1, 50)
     assert_allclose(equal.prior_.mean(), row[0], atol=0.01)
     assert equal.prior_.concentration[0] > 100.0
+
+
+@pytest.mark.skipif(not STORIES.exists(), reason="rows of stories260K are not here")
+def test_a_real_model_is_predicted_as_the_table_says():
+    """128 components on 2,000 rows, by the draws in the file from rows that are held out."""
+    data = np.load(STORIES)
+    rows = data["log_probs"][:2000]
+    found = fitted(rows, 128, 100, kind="log_probs")
+    for n, most in ((1, 7.90), (5, 6.10), (20, 5.04), (100, 4.36)):
+        counts = data[f"draws_{n}"].astype(float)
+        cost = -found.prior_.log_evidence(counts, ordered=True).mean() / n / np.log(2.0)
+        assert cost <= most, n
+    mean = np.exp(rows.astype(float)).mean(axis=0)
+    assert 0.5 * np.abs(found.prior_.mean() - mean).sum() <= 0.05
+    assert found.check_.passed
 
 
 # -- what does not matter --------------------------------------------------------------
