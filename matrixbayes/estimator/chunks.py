@@ -53,8 +53,8 @@ def fit(
     Notes
     -----
     A pass moves the mixture, K (V + 1) numbers, to each chunk and K (V + 2) back for each of its
-    blocks.  Work on a worker that dies is done again by another one.  At a resolution tokens are drawn
-    where the chunks are, once, and the passes over the draws are here.
+    blocks.  Work on a worker that dies is done again by another one.  At a resolution tokens are
+    drawn where the chunks are, once, and the passes over the draws are here.
 
     Examples
     --------
