@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 HOW = {"density": "by density", "resolution": "at a resolution", "kernels": "by kernels of rows"}
 RESOLUTIONS = ("best", "density", "auto", "kernels")
 NARROW = 32  # columns up to which a density that passes its check is kept
-LEAST_ROWS = 10  # that a choice is made from
+LEAST_ROWS = 20  # that a choice is made from
+USUAL = 100  # draws, where they are too few to choose a resolution
 PARTS = 5  # one of which is left out
 SHOWN = 6  # components of a picture of kernels
 SAME = 0.01  # bits a token that are no reason to leave the density
@@ -106,6 +106,8 @@ def fit_prior(
     from ..mixture import DirichletMixture, check_prior
 
     at = "auto" if resolution == "best" else resolution
+    if at == "auto" and len(rows) < LEAST_ROWS:
+        at = USUAL
 
     def selected(own: NextTokenRows, **options: Any) -> PriorSelection:
         return select_prior(
@@ -149,8 +151,7 @@ def fit_prior(
         why = f"it describes rows left out, over {rows.n_tokens} columns"
         return finished("density", checks["density"], _bits(checks), why)
     for name in ("resolution", "kernels"):
-        if name == "kernels" or "resolution" in signature(select_prior).parameters:
-            check(name)
+        check(name)
     bits = _bits(checks)
     best = min(bits, key=bits.__getitem__)
     if bits["density"] <= bits[best] + SAME:

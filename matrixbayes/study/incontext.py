@@ -22,6 +22,7 @@ import numpy as np
 
 from .._base.typing import Ids
 from ..huggingface import TokenPredictor
+from ..sources.names import parts_of
 from .texts import Encode, Shots, elicited_from
 from .verdict import brief
 
@@ -35,6 +36,19 @@ SAMPLED, LENGTH = 64, 32  # sequences that a model writes, and answers in each
 MOST_ANSWERS = 8  # where no groups are given: the most likely tokens
 MOST_ROWS = 4000  # that a prior is elicited from
 LOOKED_AT = 8  # sequences whose tokens are compared
+FAMILIES = ("iid", "markov", "markov(repeat)", "markov(last)", "iid+markov", "tree+balance")
+KINDS = {
+    "iid": "independent draws",
+    "markov": "Markov chains",
+    "tree": "sources of variable order",
+    "balance": "sources that balance their tokens",
+}
+TIED = {
+    "shared": "with one prior of all rows",
+    "repeat": "that tell repetition from change",
+    "last": "with a prior for each last token",
+    "full": "with a prior for each context",
+}
 NULLS = ("iid", "markov")  # families that the tests can draw from
 CARD, CARD_LENGTH, LEAST = 128, 24, 4  # continuations for the score card
 
@@ -146,7 +160,7 @@ def elicited(
     shots, rows = shots[:many], rows[:many]
     options: dict[str, Any] = {"rng": seed}
     if len(shots) > 1:
-        options["cv"] = min(5, len(shots))
+        options |= {"cv": min(5, len(shots)), "family": FAMILIES}
     more = [start.n_components] if start is not None else [2, 3]
     with warnings.catch_warnings():
         # of fits that may not be chosen; the verdict says what the chosen one leaves open
@@ -155,7 +169,7 @@ def elicited(
         for k in more:
             if k > 1 and len(shots) > 1:
                 own = {"n_components": k, "start": start, "n_starts": 2, "family": "iid"}
-                reports.append(elicited_from(shots, rows, **options, **own))
+                reports.append(elicited_from(shots, rows, **(options | own)))
     found = min(reports, key=held_out)
     if not found.converged:
         warnings.warn(f"the elicited prior, {learner(found)}, did not converge", RuntimeWarning, 2)
@@ -169,7 +183,7 @@ def _tried(report: ElicitationReport) -> list[tuple[str, int, float]]:
     return [
         (
             name,
-            next(iter(each.priors.values())).n_components,
+            max((prior.n_components for prior in each.priors.values()), default=1),
             float(held_out(report, name) / np.log(2.0)),
         )
         for name, each in own.items()
@@ -231,15 +245,18 @@ def learner(report: ElicitationReport) -> str:
     ...                      kind="probs", rng=0))
     'a Bayesian learner of independent draws (one Dirichlet, A = 4)'
     """
-    kinds = {"iid": "independent draws", "markov": "Markov chains"}
     parts = []
-    for name, prior in report.priors.items():
-        totals = [brief(float(a), 3) for a in np.asarray(prior.concentration)]
-        many = "one Dirichlet" if len(totals) == 1 else f"{len(totals)} Dirichlets"
-        listed = ", ".join(totals[:-1]) + (" and " if totals[1:] else "") + totals[-1]
-        parts.append(f"{kinds.get(name, repr(name))} ({many}, A = {listed})")
+    for name, part in parts_of(report.family, report.order).items():
+        words = KINDS[part.kind]
+        prior = report.priors.get(name)
+        if prior is not None:
+            totals = [brief(float(a), 3) for a in np.asarray(prior.concentration)]
+            many = "one Dirichlet" if len(totals) == 1 else f"{len(totals)} Dirichlets"
+            listed = ", ".join(totals[:-1]) + (" and " if totals[1:] else "") + totals[-1]
+            words += f" ({many}, A = {listed})"
+        elif part.kind == "markov":
+            words += " " + TIED[part.tie]
+        parts.append(words)
     if set(report.priors) == {"iid", "markov"}:
         parts[1] += f" with prior probability {brief(report.weight)}"
-    if set(report.priors) - set(kinds):
-        return f"a Bayesian learner of the family {report.family!r}"
     return "a Bayesian learner of " + " or ".join(parts)

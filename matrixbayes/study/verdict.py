@@ -111,7 +111,7 @@ class Verdict:
     Attributes
     ----------
     kind
-        "bayesian", "roughly", "partly", "last" (the last demonstration alone explains more),
+        "bayesian", "roughly", "partly", "last" (the last demonstration alone explains as much),
         "constant" (no prior explains more than a constant does), "still" (nothing moves), "even"
         (all answers are equally probable) or "unknown".
     behaves, test, open
@@ -156,7 +156,7 @@ def _kind(found: Findings) -> str:
     if gain <= SIGMAS * (found.gain_error if np.isfinite(found.gain_error) else 0.0):
         if found.even < EVEN:
             return "even"
-        return "last" if found.last < min(found.elicited, LIKE * found.constant) else "constant"
+        return "last" if found.last < LIKE * found.constant else "constant"
     explained = 1.0 - found.elicited / found.constant
     return "bayesian" if explained >= LIKE else "roughly" if explained >= ROUGHLY else "partly"
 
@@ -187,8 +187,8 @@ def _behaves(kind: str, found: Findings) -> str:
     if kind == "last":
         return (
             "does not behave like a Bayesian learner of any family that was tried: its last "
-            f"demonstration alone explains more (it leaves {brief(found.last)} of the "
-            f"{brief(found.constant)} bits a token that a constant leaves) than the best one, "
+            f"demonstration alone explains as much (it leaves {brief(found.last)} of the "
+            f"{brief(found.constant)} bits a token that a constant leaves) as the best one, "
             f"{found.learner} ({brief(found.elicited)}{error} bits)"
         )
     how = {"bayesian": "behaves like", "roughly": "behaves roughly like"}.get(kind)
