@@ -72,12 +72,7 @@ class Fit:
     @property
     def words(self) -> str:
         """The method and why."""
-        how = {
-            "density": "by density",
-            "resolution": "at a resolution",
-            "kernels": "kernels of rows",
-        }
-        return f"{how[self.method]}, as {self.reason}"
+        return f"{HOW[self.method]}, as {self.reason}"
 
 
 def fit_prior(
