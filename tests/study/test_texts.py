@@ -56,7 +56,7 @@ def test_it_is_what_the_parts_say(urns: Any, sequences: list[list[str]]) -> None
         progress=False,
     )
     histories = [[COLOURS.index(w) for w in s[:t]] for s in sequences for t in range(len(s) + 1)]
-    by_hand = mb.elicit_prior(histories, rows, n_starts=1, rng=0)
+    by_hand = mb.elicit_prior(histories, rows, family="iid", n_starts=1, rng=0)
     found = elicit(*urns, sequences, vocab=COLOURS[:3], family="iid", n_starts=1, rng=0)
     np.testing.assert_allclose(found.prior.alpha, by_hand.prior.alpha, rtol=1e-3)
     # Whole sequences are what intervals and folds are drawn from.
