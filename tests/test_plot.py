@@ -491,7 +491,9 @@ def test_a_triangle_needs_ternary_axes() -> None:
 def test_levels_are_not_rounded() -> None:
     ax = plot.continuity(replace(TORN, level=0.975), ax=new_axes(""))
     assert "97.5% of samples" in [text.get_text() for text in ax.get_legend().get_texts()]
-    report = replace(ELICITED, level=0.999, discount=0.9, intervals={"discount": (0.8, 0.95)})
+    report = replace(
+        ELICITED, level=0.999, discount=0.9, intervals={"discount": np.array([0.8, 0.95])}
+    )
     assert "0.9 (99.9%: 0.8 to 0.95)" in repr(report)
 
 
