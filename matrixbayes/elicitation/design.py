@@ -1,7 +1,6 @@
 """What a family of priors sees of histories.
 
 Contents
-    FAMILIES  those of rows that share their priors, and their parts
     Design    the parts of a family, for the distinct among some histories
     design    makes one
 """
@@ -22,8 +21,6 @@ from ..sources.texts import Texts, texts_of
 from ..sources.tied import TiedSource, key_order
 from ..sources.tree import TreeSource
 from .histories import Histories
-
-FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}
 
 
 class Design(NamedTuple):

@@ -189,8 +189,8 @@ def elicit(
     batch_size : int
         Sequences in one pass.
     **options
-        Of `elicit_prior`: `family`, `n_components`, `n_boot`, `rng` and others.  `family` is by
-        default every family, `groups` the sequences.
+        Of `elicit_prior`: `family`, `n_components`, `n_boot`, `rng` and others.  `groups` are by
+        default the sequences.
 
     Returns
     -------
@@ -266,7 +266,6 @@ def elicited_from(
 ) -> ElicitationReport:
     """`elicit_prior` of sequences and the model's rows along them."""
     from ..elicitation import elicit_prior
-    from ..elicitation.design import FAMILIES
     from ..rows import NextTokenRows
 
     parts = [answers_alone(own) for own in rows]
@@ -277,10 +276,11 @@ def elicited_from(
     column = {name: j for j, name in enumerate(tokens)}
     numbers = [[column[name] for name in sequence.answers] for sequence in shots]
     histories = [row[:t] for row in numbers for t in range(len(row) + 1)]
-    own = {
-        "family": tuple(FAMILIES) if len(shots) > 1 else "iid",
-        "groups": np.repeat(np.arange(len(shots)), [len(row) + 1 for row in numbers]),
+    own: dict[str, Any] = {
+        "groups": np.repeat(np.arange(len(shots)), [len(r) + 1 for r in numbers])
     }
+    if len(shots) == 1:  # none is left to compare families on
+        own["family"] = "iid"
     predictions = NextTokenRows(np.concatenate([part[0] for part in parts]), tokens=tokens)
     return elicit_prior(histories, predictions, **{**own, **options})
 

@@ -15,13 +15,15 @@ from scipy.special import gammaln, logsumexp, softmax
 from matrixbayes import _core, windtunnel
 from matrixbayes.elicitation import ElicitationReport, elicit_prior
 from matrixbayes.elicitation.arguments import fold_numbers
-from matrixbayes.elicitation.design import FAMILIES, design
+from matrixbayes.elicitation.design import design
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.elicitation.objective import Objective, Predictor
 from matrixbayes.elicitation.parameters import Layout, Parameters
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.sources.factored import FactoredDivergence
 
+# Those of rows that share their priors, and their parts.
+FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}
 IID = (np.array([0.7, 0.3]), np.array([[4.0, 1.0, 0.5], [0.5, 2.0, 2.0]]))
 MARKOV = (np.array([0.6, 0.4]), np.array([[0.3, 0.6, 0.2], [3.0, 1.0, 1.0]]))
 
