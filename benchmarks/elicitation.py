@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_limits
 from transitions import best
 
 from matrixbayes import DirichletMixture, _core, elicit_prior, windtunnel
-from matrixbayes.elicitation.design import FAMILIES, design
+from matrixbayes.elicitation.design import design
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.elicitation.objective import Objective, Predictor
 from matrixbayes.elicitation.parameters import Layout, Parameters, fields_of
@@ -43,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/elicitation"
 from tree_twin import value_and_gradient
 
 Floats = NDArray[np.float64]
+FAMILIES = {"iid": ("iid",), "markov": ("markov",), "iid+markov": ("iid", "markov")}
 BLOCK = 64  # rows that NumPy works on at a time
 
 
