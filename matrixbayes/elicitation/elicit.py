@@ -44,6 +44,7 @@ from .search import Search, search, starting_points
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits
 GROUPS = 10  # below which intervals over samples of them are too narrow
+ROUGH = 1e-4  # slopes that a search ends at, of those that are not the best
 FEW, MANY = 4, 12  # starts, where the caller does not say
 
 
@@ -344,9 +345,14 @@ def _fit(
     for part in layout.parts:
         if part in start:
             starts[0][layout.prior(part)] = start[part]
-    limits = (options.max_iter, options.tol)
+    # Where many starts end in one place the way there is short, and its end long: one goes it.
+    rough = max(options.tol, ROUGH) if layout.fields and len(starts) > 1 else options.tol
+    limits = (options.max_iter, rough)
     searches = list(in_order(pool, search, [(objective, point, *limits) for point in starts]))
     best = min(searches, key=operator.attrgetter("value"))
+    if rough > options.tol and best.n_iter < options.max_iter:
+        end = search(objective, best.theta, options.max_iter - best.n_iter, options.tol)
+        best = end._replace(n_iter=best.n_iter + end.n_iter)
     order = layout.sorted(best.theta)
     best = best._replace(theta=best.theta[order], at_limit=best.at_limit[order])
     parameters = layout.unpack(best.theta)
