@@ -44,7 +44,7 @@ from .search import Search, search, starting_points
 FOLDS = 5  # of the comparison of families, where the caller does not say
 ALONE = 1 << 19  # rows x tokens x components below which a second thread only waits
 GROUPS = 10  # below which intervals over samples of them are too narrow
-ROUGH = 1e-4  # slopes that a search ends at, of those that are not the best
+ROUGH = 1e-5  # slopes that starts are held beside each other at; the best goes on
 FEW, MANY = 4, 12  # starts, where the caller does not say
 
 

@@ -206,9 +206,11 @@ class ElicitationReport:
 
     @property
     def n_agreeing(self) -> int:
-        """How many starts ended within a hundredth of the best mean KL, or within 1e-8 nats."""
+        """How many starts ended within a hundredth of the best mean KL, or within a ten-thousandth
+        of what a constant leaves, or 1e-8 nats."""
         best = min(self.start_kls)
-        return sum(kl <= best + max(1e-2 * best, 1e-8) for kl in self.start_kls)
+        near = max(1e-2 * best, 1e-4 * self.baseline_kl, 1e-8)
+        return sum(kl <= best + near for kl in self.start_kls)
 
     @property
     def flags(self) -> tuple[str, ...]:
