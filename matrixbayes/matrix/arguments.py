@@ -14,7 +14,7 @@ from .._base.numbers import entries, exact_rows, is_named, plain, reals
 from .._base.tokens import Vocabulary, counted, order_of, token_names
 from .._base.typing import Ids
 from ..errors import ArgumentError
-from ..mixture import DirichletMixture
+from ..mixture import DirichletMixture, KernelMixture
 from .prior import Concentration
 
 MAX_TOKENS = 2**32
@@ -40,6 +40,11 @@ def checked_prior(prior: Any, names: tuple[str, ...] | None) -> DirichletMixture
 def vocabulary(prior: Any, n_tokens: Any, tokens: Iterable[str] | None) -> Vocabulary:
     """The tokens, on whose number all that tell it must agree; their names are those of `tokens`,
     or else those of the prior."""
+    if isinstance(prior, KernelMixture):
+        raise TypeError(
+            "prior is a KernelMixture, whose components are as many as its rows; a matrix wants "
+            "few, all of them in memory: give prior.reduce(K).mixture, or prior.dense()"
+        )
     names = token_names(tokens, text=False)
     if names is None and isinstance(prior, DirichletMixture):
         names = prior.tokens

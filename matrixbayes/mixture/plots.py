@@ -149,6 +149,7 @@ def ternary(
     import mpltern  # noqa: F401  (registers the projection)
     from matplotlib.ticker import PercentFormatter
 
+    mixture = mixture.dense() if hasattr(mixture, "dense") else mixture  # kernels written out
     weights, alpha, corners = _triangle(mixture, tokens)
     if ax is None:
         from matplotlib import pyplot

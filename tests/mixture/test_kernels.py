@@ -278,16 +278,19 @@ def test_file_and_pickle(prior: mb.KernelMixture, tmp_path: Path) -> None:
         pickle.loads(pickle.dumps(prior)),
     ):
         assert again.tokens == prior.tokens
+        assert again == prior
+        assert hash(again) == hash(prior)
         np.testing.assert_allclose(
             again.log_evidence(counts), prior.log_evidence(counts), rtol=1e-13
         )
         np.testing.assert_allclose(again.mean(), prior.mean(), rtol=1e-13)
+    assert prior != prior.posterior([1.0, *[0.0] * (prior.n_tokens - 1)])
     with pytest.raises(ValueError, match="matrixbayes"):
         mb.DirichletMixture.load(tmp_path / "prior.safetensors")
 
 
 @pytest.mark.parametrize(
-    "name", ["near", "near_shares", "kept", "mean", "pairs", "weights", "log_sums"]
+    "name", ["near", "near_shares", "kept", "mean", "pairs", "log_weights", "log_sums"]
 )
 def test_a_file_that_was_changed_is_refused(name: str, tmp_path: Path) -> None:
     from matrixbayes._base import files
@@ -301,12 +304,39 @@ def test_a_file_that_was_changed_is_refused(name: str, tmp_path: Path) -> None:
         "kept": arrays["kept"] - 1,
         "mean": arrays["mean"] * 0.0,
         "pairs": arrays["pairs"] * -1.0,
-        "weights": arrays["weights"] * 2.0,
+        "log_weights": arrays["log_weights"] + 1.0,
         "log_sums": arrays["log_sums"] + 1.0,
     }[name]
     files.write(path, {**arrays, name: wrong}, header)
     with pytest.raises(ValueError, match="does not hold a mixture"):
         mb.KernelMixture.load(path)
+
+
+def test_a_share_of_fits_below_nothing_is_refused(tmp_path: Path) -> None:
+    from matrixbayes._base import files
+
+    fit = mb.DirichletMixture([1.0], [np.linspace(0.2, 1.5, 7)])
+    path = tmp_path / "prior.safetensors"
+    mb.DirichletMixture.from_rows(some_rows(), kind="probs", fits=fit).save(path)
+    arrays, header = files.read(path, "matrixbayes.kernels")
+    assert mb.KernelMixture.load(path) == mb.KernelMixture.load(path)
+    arrays["fits_weight"] = np.array([-1.0])
+    arrays["log_weights"] += np.log(2.0 / np.exp(arrays["log_weights"]).sum())
+    files.write(path, arrays, header)
+    with pytest.raises(ValueError, match="does not hold a mixture"):
+        mb.KernelMixture.load(path)
+
+
+def test_a_matrix_says_what_it_wants_of_it(prior: mb.KernelMixture) -> None:
+    with pytest.raises(TypeError, match=r"reduce\(K\)\.mixture"):
+        mb.TransitionMatrix(order=1, prior=prior)
+    mb.TransitionMatrix(order=1, prior=prior.reduce(2, n_draws=200).mixture)
+
+
+def test_what_it_is_reduced_to_says_what_is_lost(prior: mb.KernelMixture) -> None:
+    text = repr(prior.reduce(2, n_draws=200))
+    assert text.startswith("KernelReduction to 2 components")
+    assert len(text.splitlines()) == 6
 
 
 def test_posterior_paths_take_it(prior: mb.KernelMixture) -> None:

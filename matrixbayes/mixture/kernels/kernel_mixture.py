@@ -630,8 +630,30 @@ class KernelMixture(display.Shown):
         """
         return reduce_kernels(self, DirichletMixture, n_components, rng, n_draws, n_iter)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KernelMixture):
+            return NotImplemented
+        mine, theirs = self._arrays(), other._arrays()
+        local = self._rows_around.local, other._rows_around.local
+        return (
+            mine.keys() == theirs.keys()
+            and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+            and local[0] == local[1]
+            and self.tokens == other.tokens
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.pairs.tobytes(), self._log_weights.tobytes(), self.tokens))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mixture, its rows too, to one safetensors file, all or nothing."""
+        tokens = None if self.tokens is None else list(self.tokens)
+        local = self._rows_around.local
+        header = {"format": FORMAT, "version": VERSION, "tokens": tokens, "local": local}
+        files.write(path, self._arrays(), header)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """All that it is made of but the names and one number."""
         rows = self._rows_around
         arrays = {
             "log_probs": rows.log_probs,
@@ -641,16 +663,15 @@ class KernelMixture(display.Shown):
             "mean": rows.mean,
             "kept": self._kept.astype(np.int64),
             "pairs": self.pairs,
-            "weights": np.exp(self._log_weights),
+            "log_weights": self._log_weights,
         }
         if self._seen is not None:
             arrays["seen"] = self._seen
         if self._fits is not None:
-            arrays["fits_weights"] = self._fits_weight * self._fits.weights
+            arrays["fits_weight"] = np.array([self._fits_weight])
+            arrays["fits_weights"] = self._fits.weights
             arrays["fits_alpha"] = self._fits.alpha
-        tokens = None if self.tokens is None else list(self.tokens)
-        header = {"format": FORMAT, "version": VERSION, "tokens": tokens, "local": rows.local}
-        files.write(path, arrays, header)
+        return arrays
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> KernelMixture:
@@ -672,7 +693,8 @@ class KernelMixture(display.Shown):
     def _of_arrays(cls, arrays: dict[str, Any], header: Mapping[str, Any]) -> KernelMixture:
         logs, near, mean = arrays["log_probs"], arrays["near"], arrays["mean"]
         near_shares = arrays["near_shares"]
-        kept, pairs, weights = arrays["kept"], arrays["pairs"], arrays["weights"]
+        kept, pairs, log_weights = arrays["kept"], arrays["pairs"], arrays["log_weights"]
+        weights = np.exp(log_weights)
         n, v = logs.shape
         local = float(header["local"])
         sums = np.exp(arrays["log_sums"])
@@ -702,18 +724,17 @@ class KernelMixture(display.Shown):
         tokens = header.get("tokens")
         names = None if tokens is None else tuple(tokens)
         if "fits_alpha" in arrays:
-            share = float(arrays["fits_weights"].sum())
-            fits = DirichletMixture(arrays["fits_weights"] / share, arrays["fits_alpha"])
+            (share,) = map(float, arrays["fits_weight"])
+            fits = DirichletMixture(arrays["fits_weights"], arrays["fits_alpha"])
         seen = arrays.get("seen")
-        if not abs(weights.sum() + share - 1.0) < 1e-9 or (
+        if not (0.0 <= share <= 1.0 and abs(weights.sum() + share - 1.0) < 1e-9) or (
             seen is not None and not (seen.shape == (v,) and (seen >= 0.0).all())
         ):
             raise ValueError("its weights do not sum to 1, or its counts are none")
         if names is not None and (len(names) != v or len(set(names)) != v):
             raise ValueError("its names are not those of its columns")
         rows = KernelRows(logs, arrays["log_sums"], near, near_shares, mean, local)
-        with np.errstate(divide="ignore"):
-            return cls(rows, kept, pairs, np.log(weights), fits, share, seen, names)
+        return cls(rows, kept, pairs, log_weights, fits, share, seen, names)
 
     def _table(self) -> display.Table:
         n, seen = len(self._kept), "" if self._seen is None else f", {self._n_seen:g} tokens seen"

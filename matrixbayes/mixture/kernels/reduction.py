@@ -8,11 +8,13 @@ mean row to every alpha: what a component saw nothing of keeps a probability.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ... import _core
+from ..._base import display
 from ..._base.arguments import whole
 from ..._base.typing import Floats, Ids
 
@@ -23,7 +25,8 @@ LOSS_DRAWS = 1000
 BLOCK = 5000  # count vectors that a core call looks at
 
 
-class KernelReduction(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class KernelReduction(display.Shown):
     """A smaller mixture and what it loses; see `KernelMixture.reduce`.
 
     Attributes
@@ -45,6 +48,17 @@ class KernelReduction(NamedTuple):
     loss_bits_se: Floats
     loss: float
     loss_se: float
+
+    def _table(self) -> display.Table:
+        n = self.mixture.n_components
+        lines = [
+            [draws, float(lost), float(error)]
+            for draws, lost, error in zip(
+                self.n_draws, self.loss_bits, self.loss_bits_se, strict=True
+            )
+        ]
+        title = f"KernelReduction to {n} component{'s' * (n != 1)}, and what they lose"
+        return display.Table(title, ["draws", "bits a token", "±"], lines)
 
 
 def reduce_kernels(
