@@ -136,6 +136,8 @@ def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
     drawn = drawn[drawn > 0.0]
     if len(drawn) and drawn.max() > WIDE * drawn.min():
         ax.set_yscale("log", nonpositive="mask")
+        seen = bits * np.concatenate([whole.mean_kl, whole.constant])
+        ax.set_ylim(bottom=0.5 * seen[seen > 0.0].min())  # a floor of rounding is left below
     ends = zip(whole.first.tolist(), whole.last.tolist(), strict=True)
     names = [f"{a}" if a == b else f"{a}\u2013{b}" for a, b in ends]
     ax.set_xticks(x, names, rotation=45.0 if len(names) > WORDS else 0.0)
