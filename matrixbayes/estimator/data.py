@@ -21,7 +21,7 @@ from ..rows.rows import Checked
 from .count_data import CountData, encode
 from .resolution import Plan, ResolutionData, draw_block
 from .row_data import RowData, without_zeros
-from .streams import Data, StreamData, is_stream
+from .streams import Data, StreamData, both_labels, is_stream
 
 
 def data_of(
@@ -166,7 +166,7 @@ def _order(X: Any, wanted: tuple[Any, ...] | None) -> NDArray[np.intp] | None:
     given = labels_of(X)
     if wanted is None and given is None:
         return None
-    wanted, given = _both_labels(X, wanted, given)
+    wanted, given = both_labels(X, wanted, given)
     try:
         return order_of(given, wanted, "the columns")
     except ArgumentError as error:
@@ -183,17 +183,3 @@ def _order(X: Any, wanted: tuple[Any, ...] | None) -> NDArray[np.intp] | None:
             if names:
                 parts += [title, *(f"- {name}" for name in sorted(names, key=str)[:5]), *more]
         raise ValueError("\n".join([*parts, f"({error})"])) from None
-
-
-def _both_labels(
-    X: Any, wanted: tuple[Any, ...] | None, given: tuple[Any, ...] | None
-) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
-    """The labels of both sides; of numbers that a frame has by default, none but where the other
-    side has the same numbers in another order."""
-    mine = tuple(X.columns) if given is None and hasattr(X, "columns") else given
-    if wanted is None or mine is None:
-        return None, None
-    by_default = tuple(range(len(wanted)))
-    if (wanted == by_default or mine == tuple(range(len(mine)))) and set(wanted) != set(mine):
-        return None, None
-    return wanted, mine

@@ -104,6 +104,7 @@ class StreamData:
         else:
             n_rows, n_tokens, names = _measure(X, wanted)
             read = _chunks(X, names)
+            names = names if names and _are_strings(names) else None
         there, weights = there_of(n_rows, weights)
         if not there.all():
             read = _present(read, there)
@@ -276,16 +277,34 @@ class _Column:
         return plain(self._dataset[cut][self._name], "rows")
 
 
+def both_labels(
+    X: Any, wanted: tuple[Any, ...] | None, given: tuple[Any, ...] | None
+) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
+    """The labels of both sides; of numbers that a frame has by default, none but where the other
+    side has the same numbers in another order."""
+    mine = tuple(X.columns) if given is None and hasattr(X, "columns") else given
+    if wanted is None or mine is None:
+        return None, None
+    by_default = tuple(range(len(wanted)))
+    if (wanted == by_default or mine == tuple(range(len(mine)))) and set(wanted) != set(mine):
+        return None, None
+    return wanted, mine
+
+
 def _measure(
     X: Iterable[Any], wanted: tuple[Any, ...] | None
-) -> tuple[int, int, tuple[str, ...] | None]:
-    """Rows and columns of an iterable of chunks, and the columns' names: those wanted, or those of
-    the first chunk that has some."""
+) -> tuple[int, int, tuple[Any, ...] | None]:
+    """Rows and columns of an iterable of chunks, and the columns' labels: those wanted, or those of
+    the first chunk that has names, or else of the first frame."""
     n_rows, widths = 0, set()
-    names = wanted if wanted and isinstance(wanted[0], str) else None
+    names = wanted
     for chunk in X:
-        names = string_labels(chunk) if names is None else names
+        if names is None or not _are_strings(names):
+            names = string_labels(chunk) or names or getattr(chunk, "columns", None)
+            names = None if names is None else tuple(names)
         chunk = _two_axes(chunk, names)
+        if names is None:  # columns of an array are told by their numbers
+            names = tuple(range(chunk.shape[1]))
         n_rows += chunk.shape[0]
         widths.add(chunk.shape[1])
         if len(widths) > 1:
@@ -295,9 +314,14 @@ def _measure(
     return n_rows, int(widths.pop()), names
 
 
-def _two_axes(chunk: Any, names: tuple[str, ...] | None) -> Any:
+def _are_strings(names: tuple[Any, ...]) -> bool:
+    return isinstance(names[0], str)
+
+
+def _two_axes(chunk: Any, names: tuple[Any, ...] | None) -> Any:
     """A chunk of rows, its columns in the order of names; a single row is a chunk of one."""
-    order = order_of(labels_of(chunk), names, "the columns of a chunk and those of the others")
+    wanted, given = both_labels(chunk, names, labels_of(chunk))
+    order = order_of(given, wanted, "the columns of a chunk and those of the others")
     if hasattr(chunk, "log_probs"):
         chunk = chunk.log_probs
     chunk = exact_rows(chunk, "counts") if hasattr(chunk, "tocsr") else plain(chunk, "a chunk")
@@ -308,7 +332,7 @@ def _two_axes(chunk: Any, names: tuple[str, ...] | None) -> Any:
     return columns_in(chunk, order)
 
 
-def _chunks(X: Iterable[Any], names: tuple[str, ...] | None) -> Callable[[int], Iterator[Any]]:
+def _chunks(X: Iterable[Any], names: tuple[Any, ...] | None) -> Callable[[int], Iterator[Any]]:
     """Blocks from the chunks of an iterable."""
 
     def read(size: int) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pytest
@@ -306,3 +307,23 @@ def test_data_sets_of_other_libraries(kind, library, tmp_path, many_blocks):
         source[...] = rows
         assert fit(source, kind=kind).prior_ == expected.prior_
     many_blocks.ran("_expectation")
+
+
+@pytest.mark.parametrize("first", ["array", "frame", "permuted"])
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [10, 20, 30, 40], list("abcd")])
+def test_chunks_of_frames_are_put_in_order(first: str, labels: list[Any]) -> None:
+    """By whatever their columns are labelled, numbers too, as one frame of all rows would be."""
+    pandas = pytest.importorskip("pandas")
+    if first == "array" and labels != [0, 1, 2, 3]:
+        pytest.skip("an array's columns have the numbers of their places alone")
+    rows = np.random.default_rng(0).dirichlet([5.0, 1.0, 1.0, 0.5], 60)
+    frame = pandas.DataFrame(rows, columns=labels)
+    other = [labels[i] for i in (3, 1, 0, 2)]
+    begin = {"array": rows, "frame": frame, "permuted": frame[other]}[first][:30]
+    expected = frame[other] if first == "permuted" else frame
+    whole = DirichletMixtureEstimator(1, kind="probs").fit(expected)
+    for rest in (frame[30:], frame[other][30:]):
+        chunks = [begin, rest]
+        again = DirichletMixtureEstimator(1, kind="probs").fit(chunks)
+        assert_allclose(again.alpha_, whole.alpha_, rtol=1e-12)
+        assert_allclose(whole.score(chunks), whole.score(expected), rtol=1e-12)
