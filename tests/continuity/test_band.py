@@ -133,14 +133,19 @@ def test_where_too_few_pairs_are_near_it_is_said_and_nothing_is_banded():
     words = " ".join(report.verdict())
     assert f"begins at {report.band_begins:.3g}" in words
     assert f"nearer than {report.pairs.embedding_distance[0]:.3g}" in words
-    alone = check_continuity(e[:9], p[:9], kind="probs", rng=0, n_permutations=0)
-    assert alone.band_begins == np.inf
-    assert "too few pairs" in " ".join(alone.verdict())
-    alone.plot()
     none = check_continuity(e, p, kind="probs", rng=0, n_permutations=0, n_boot=0)
     assert none.band is None
     assert none.band_begins is None
     assert "band" not in " ".join(none.verdict())
+
+
+def test_too_few_rows_have_no_band_and_a_picture_still():
+    e, p = head(5)(9, np.random.default_rng(0))
+    alone = check_continuity(e, p, kind="probs", rng=0, n_permutations=0)
+    assert alone.band_begins == np.inf
+    assert "too few pairs" in " ".join(alone.verdict())
+    ax = pytest.importorskip("matplotlib.figure").Figure().add_subplot()
+    assert alone.plot(ax=ax) is ax
 
 
 def test_distances_without_a_bound_have_no_band_where_they_are_infinite():
