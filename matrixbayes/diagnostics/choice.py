@@ -15,10 +15,11 @@ import numpy as np
 from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
 from ..sources.names import parts_of
+from . import sums, trees
 from .chains import nearest_chain, of_prior, row_for_row
 from .nulls import BETTER, EXACT, MOST_TOKENS, Null, faded_kl, mean_kl
 from .paths import Paths
-from .trees import nearest_tree, of_report
+from .trees import nearest_tree
 from .urns import UrnNull, nearest_urn, one_dirichlet
 
 FAMILIES = {"iid": nearest_urn, "markov": nearest_chain, "tree": nearest_tree}  # simplest first
@@ -39,17 +40,11 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
         )
     if null.n_tokens != n_tokens:
         raise ValueError(f"null has {null.n_tokens} tokens and the predictor {n_tokens}")
-    if isinstance(null, ElicitationReport):
-        if not family_of(null):
-            raise ValueError(
-                f"null is of family {null.family!r}; tests take 'iid', 'markov', 'tree' and "
-                "'tree+balance'"
-            )
-        if null.discount != 1.0 or null.temperature != 1.0:
-            raise ValueError(
-                "null has a discount or a temperature, and a Bayesian learner has none: elicit "
-                "the prior without"
-            )
+    if isinstance(null, ElicitationReport) and (null.discount, null.temperature) != (1.0, 1.0):
+        raise ValueError(
+            "null has a discount or a temperature, and a Bayesian learner has none: elicit "
+            "the prior without"
+        )
     own = "markov" if family == "markov" else "iid"  # of a mixture, which may be either
     if not isinstance(null, DirichletMixture):
         own = family_of(null)
@@ -58,14 +53,14 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
 
 
 def family_of(null: ElicitationReport | Null) -> str:
-    """The family of a null that has one; none where tests have no such null."""
+    """The family of a null: of a report one of three, or its own name."""
     if isinstance(null, Null):
         return null.family
     parts = [*parts_of(null.family, null.order, depth=null.depth).values()]
     kinds = {part.kind for part in parts}
     if len(parts) == 1 and parts[0].is_mixture:
         return parts[0].kind
-    return "tree" if "tree" in kinds <= {"tree", "balance"} else ""
+    return "tree" if "tree" in kinds <= {"tree", "balance"} else null.family
 
 
 def nearest(
@@ -111,7 +106,9 @@ def _given(paths: Paths, given: Any, family: str) -> Null:
         return given.after(paths)
     if isinstance(given, ElicitationReport):
         if family_of(given) == "tree":
-            return of_report(paths, given)
+            return trees.of_report(paths, given)
+        if family_of(given) not in FAMILIES:
+            return sums.of_report(paths, given)
         (part,) = parts_of(given.family, given.order).values()
         if part.order:
             return of_prior(paths, given.prior, part.order)

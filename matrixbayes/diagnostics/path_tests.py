@@ -77,8 +77,9 @@ def martingale_test(
         Look at the mean of these under the predictive instead of at each token's probability.
     null : DirichletMixture, ElicitationReport or the `null` of another test, optional
         What the null draws from: the prior of an urn, after the history; with ``family="markov"``
-        that of each row of a chain, before the history, which the null has seen too.  Elicited by
-        default from what the model says along its own continuations.
+        that of each row of a chain, before the history, which the null has seen too.  A report may
+        be of any family, sums of parts too.  Elicited by default from what the model says along its
+        own continuations.
     family : {"auto", "iid", "markov", "tree"}
         What the null learns.  By default that of `null`; or the simplest family that explains the
         model's predictions: to rounding, or as well as any on the continuations that it was not

@@ -4,13 +4,15 @@ Contents
     TreeNull        the learner
     nearest_tree    the one whose predictive is nearest to what is said along some paths
     of_report       the one of an elicited prior
+    tree_of, balance_of    one of its sources alone
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -116,22 +118,41 @@ def of_report(paths: Paths, report: ElicitationReport) -> TreeNull:
     (tree,) = (numbers for part, numbers in report.numbers.items() if part.startswith("tree"))
     depth = parts_of(report.family, depth=report.depth)[next(iter(report.numbers))].depth
     check_codes(depth, report.n_tokens)
-    balance = report.numbers.get("balance", {"strength": 0.0, "memory": 0.0})
-    weight = report.weight if "balance" in report.numbers else 0.0
+    found = tree_of(tree, depth)
+    if "balance" in report.numbers:
+        balance = report.numbers["balance"]
+        with np.errstate(divide="ignore"):
+            odds = float(np.log(report.weight) - np.log1p(-report.weight))
+        strength, memory = float(balance["strength"]), float(balance["memory"])
+        found = replace(found, kappa=strength, delta=memory, weight=odds)
+    return found.after(paths)
+
+
+def tree_of(numbers: Mapping[str, Any], depth: int) -> TreeNull:
+    """A tree alone, by its numbers as a report has them."""
     with np.errstate(divide="ignore"):
-        split = np.log(tree["deeper"]) - np.log1p(-tree["deeper"])
-        odds = np.log(weight) - np.log1p(-weight)
+        split = float(np.log(numbers["deeper"]) - np.log1p(-numbers["deeper"]))
     return TreeNull(
         mean_kl=np.nan,
-        alpha=np.asarray(tree["alpha"]),
-        repeat=np.resize(tree["repeat"], 2),
-        other=np.resize(tree["others"], 2),
-        split=float(split),
-        kappa=float(balance["strength"]),
-        delta=float(balance["memory"]),
-        weight=float(odds),
+        alpha=np.asarray(numbers["alpha"]),
+        repeat=np.resize(numbers["repeat"], 2),
+        other=np.resize(numbers["others"], 2),
+        split=split,
+        kappa=0.0,
+        delta=0.0,
+        weight=-np.inf,
         depth=depth,
-    ).after(paths)
+    )
+
+
+def balance_of(numbers: Mapping[str, Any], n_tokens: int) -> TreeNull:
+    """A balancing source alone: all of the weight of a tree of no depth."""
+    return replace(
+        tree_of({"alpha": np.ones(n_tokens), "repeat": 1.0, "others": 1.0, "deeper": 0.5}, 0),
+        kappa=float(numbers["strength"]),
+        delta=float(numbers["memory"]),
+        weight=np.inf,
+    )
 
 
 class _TreeLearner:

@@ -17,7 +17,6 @@ import numpy as np
 from .._base.display import show
 from .fitted import Fit
 from .incontext import (
-    NULLS,
     Answers,
     answer_tokens,
     elicited,
@@ -145,13 +144,11 @@ def in_context(
         say("testing whether it is Bayesian")
         card = tested(task.model, context.answers, report, rng)
     if not isinstance(card, str):
-        nearest = next((test.learner for test in card.tests if test.learner), "")
         failed = [t.name for t, p in zip(card.tests, card.adjusted, strict=True) if p <= card.level]
         measures |= {
             "p_value": float(card.adjusted.min()),
             "failed": tuple(failed),
             "level": card.level,
-            "null": "" if report.family in NULLS else nearest,
         }
     compared = report.comparison
     found = replace(

@@ -49,7 +49,6 @@ TIED = {
     "last": "with a prior for each last token",
     "full": "with a prior for each context",
 }
-NULLS = ("iid", "markov")  # families that the tests can draw from
 CARD, CARD_LENGTH, LEAST = 128, 24, 4  # continuations for the score card
 
 
@@ -211,7 +210,7 @@ def tested(
 ) -> ScoreCard | str:
     """The score card of the model on what it writes after its prompt; else why there is none.
 
-    The null is the elicited prior where the tests know its family, else the nearest that they know.
+    The null is the elicited prior.
     """
     from ..diagnostics import score_card
 
@@ -230,7 +229,7 @@ def tested(
             shots=0,
             n=CARD,
             length=length,
-            null=report if report.family in NULLS else None,
+            null=report,
             rng=rng,
         )
 

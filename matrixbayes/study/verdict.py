@@ -70,8 +70,6 @@ class Findings:
         Of the score card.
     untested
         Why there is no p-value.
-    null
-        What the tests held it against, in words, where that is not the elicited prior.
     loose
         A sentence for each parameter of the elicited prior that the data leave open.
     misfits
@@ -98,7 +96,6 @@ class Findings:
     failed: tuple[str, ...] = ()
     level: float = 0.05
     untested: str = ""
-    null: str = ""
     loose: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
@@ -211,14 +208,13 @@ def _test(kind: str, found: Findings) -> str:
     p = f"p = {brief(found.p_value)}"
     if kind == "unknown":
         return f"whether it is Bayesian is tested without a prior, {p}"
-    which = f"of {found.null}, the nearest that was tested" if found.null else "with this prior"
     if not found.failed:
         return (
-            f"it is not distinguishable from a Bayesian learner {which}, {p} (the smallest "
-            "of the tests, after Holm's correction)"
+            f"it is not distinguishable from a Bayesian learner with this prior, {p} (the "
+            "smallest of the tests, after Holm's correction)"
         )
     names = ", ".join(found.failed[:-1]) + (" and " if found.failed[1:] else "") + found.failed[-1]
-    return f"it is distinguishable from an exact Bayesian learner {which}, {p} ({names})"
+    return f"it is distinguishable from an exact Bayesian learner with this prior, {p} ({names})"
 
 
 def _open(kind: str, found: Findings) -> tuple[str, ...]:

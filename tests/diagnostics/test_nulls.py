@@ -573,3 +573,65 @@ def test_draws_of_the_null_elicit_the_null():
     tokens, rows = null.draw(1, 60, 12, rng)
     again = nearest(Paths(tokens[0], rows[0], paths.history), None, "auto", 3, rng)
     assert_allclose(again.alpha, null.alpha, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "markov(last)",
+        "markov(repeat)",
+        "markov2(full)",
+        "iid+markov2",
+        "iid+markov(repeat)+balance",
+        "tree+iid",
+        "iid+balance",
+    ],
+)
+@pytest.mark.parametrize("history", [[], [2, 0, 1, 1, 0]])
+def test_a_null_of_any_family_predicts_as_its_report(family: str, history: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(0, 3, rng.integers(0, 12)).tolist() for _ in range(60)]
+    alpha = rng.gamma(2.0, 0.5, (4, 3))  # of rows after each token, and at the beginning
+    counts = np.array([[h[1:].count(v) * (h[-1:] != [v]) for v in range(3)] for h in histories])
+    rows = alpha[[(h or [3])[-1] for h in histories]] + counts
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of so little nothing is identified
+        report = mb.elicit_prior(
+            histories,
+            rows / rows.sum(axis=1, keepdims=True),
+            kind="probs",
+            family=family,
+            depth=3,
+            n_starts=1,
+            max_iter=20,
+            rng=0,
+        )
+    tokens = rng.integers(0, 3, (4, 24))
+    every = [history + row[:t].tolist() for row in tokens for t in range(25)]
+    said = np.exp(report.predictor().predict(every)).reshape(4, 25, 3)
+    null = nearest(Paths(tokens, said, tuple(history)), report, "auto", 3, rng)
+    assert null.family == report.family
+    assert_allclose(null.rows(tokens), said, rtol=0.0, atol=1e-12)
+    assert null.mean_kl < 1e-12
+    faded = null.rows(tokens, 0.5)
+    assert_allclose(faded[:, 0], said[:, 0], rtol=1e-12 if not history else 1.0)
+    assert abs(faded - said).max() > 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:what the null says goes by order")
+@pytest.mark.parametrize("family", ["iid+markov", "markov(last)", "iid+balance"])
+def test_a_learner_of_any_family_passes_as_one(family: str) -> None:
+    rng = np.random.default_rng(1)
+    histories = [rng.integers(0, 2, t % 16).tolist() for t in range(64)]
+    model = [
+        [(h.count(0) + 1.0) / (len(h) + 2.5), (h.count(1) + 1.5) / (len(h) + 2.5)]
+        for h in histories
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        report = mb.elicit_prior(histories, model, kind="probs", family=family, n_starts=2, rng=0)
+    learner = report.predictor()
+    card = mb.score_card(learner, None, learner, n=60, length=16, null=report, rng=0)
+    assert card.family == family
+    assert min(test.p_value for test in card.tests) > 0.01
+    assert f"({family}) with this prior" in card.verdict

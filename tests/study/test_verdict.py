@@ -61,13 +61,6 @@ def test_one_that_fails_a_test_is_told_from_it() -> None:
     assert found.test.endswith("p = 0.025 (martingale, order and forgetting)")
 
 
-def test_what_the_tests_held_it_against_is_named() -> None:
-    found = verdict(replace(GOOD, null="Markov chains (order 1)"))
-    assert (
-        "a Bayesian learner of Markov chains (order 1), the nearest that was tested" in found.test
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
