@@ -642,6 +642,13 @@ MUTATIONS = [
         "0.0",
         f"{NULLS} -k slow_twin",
     ),
+    M(
+        "sums of a null: the weights of parts stay",
+        "matrixbayes/diagnostics/sums.py",
+        "self.log_weights + np.log(self.rows[:, self.own, tokens])",
+        "self.log_weights + 0.0",
+        f"{NULLS} -k any_family",
+    ),
 ]
 
 
