@@ -820,7 +820,7 @@ balance_predict(mb_interrupt *interrupt)
     mb_texts x = write_text();
     const mb_balance_prior prior = {1.0, 0.5};
     const mb_balance_slots slots = {1, coming, asked};
-    mb_balance_predictions p = {out, scratch, scratch + 4 * PLACES};
+    mb_balance_predictions p = {out, scratch, scratch + (size_t)4 * PLACES};
     return mb_balance_predict(&prior, &x, &slots, interrupt, &p);
 }
 
