@@ -248,7 +248,8 @@ def test_a_prior_may_take_draws_as_they_are() -> None:
 def test_few_of_many_rows_are_looked_at() -> None:
     some = mb.check_prior(TRUTH, ROWS, kind="probs", max_rows=50)
     assert some.n_rows == 50
-    assert np.isin(some.row_largest, ROWS.max(axis=1)).all()
+    apart = abs(some.row_largest[:, np.newaxis] - ROWS.max(axis=1))
+    assert apart.min(axis=1).max() < 1e-14  # rows of these, but for the rounding of logarithms
     same = mb.check_prior(TRUTH, ROWS, kind="probs", max_rows=50)
     assert_allclose(same.bits, some.bits, rtol=0)
     other = mb.check_prior(TRUTH, ROWS, kind="probs", max_rows=50, rng=1)
