@@ -96,6 +96,22 @@ def test_kernels_say_what_the_slow_twin_says(case: tuple) -> None:
     np.testing.assert_allclose(gradient, sum(g for _, g in slow), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("repeats", [False, True])
+@pytest.mark.parametrize("alternates", [False, True])
+def test_odds_beyond_any_double_are_certain(repeats: bool, alternates: bool) -> None:
+    """Of a child that is right, or wrong, hundreds of times; a text that changes shows both."""
+    large, small = 8.0, -5.0
+    pair = [large, small] if repeats else [small, large]
+    theta = np.array([0.5, 0.0, *pair, *pair, 0.3, -1.0, 0.5, -4.0])
+    text = [0, 1] * 900 if alternates else [0] * 1800
+    text += [1, 1, 0, 1, 0, 0]
+    q = np.array([[0.3, 0.7]])
+    value, gradient = value_and_gradient(theta, [text], q, 3)
+    slow, by_hand = tree_twin.value_and_gradient(theta, text, q[0], 3)
+    assert value == pytest.approx(slow, rel=1e-11, abs=1e-11)
+    np.testing.assert_allclose(gradient, by_hand, rtol=1e-8, atol=1e-8)
+
+
 def test_the_twin_by_differences() -> None:
     rng = np.random.default_rng(0)
     for width, depth, length in ((2, 5, 30), (4, 3, 20), (3, 2, 0)):

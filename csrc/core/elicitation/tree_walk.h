@@ -51,17 +51,18 @@ tree_work_new(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths
     memset(w, 0, sizeof *w);
     w->n_steps = prior->depth + 1;
     size_t nodes, inverses, steps, depths, weights, total;
-    if (prior->depth > SIZE_MAX / 2 || paths->longest > SIZE_MAX / 64 ||
-        !mb_multiply(paths->n_nodes, sizeof(tree_node), &nodes) ||
-        !mb_multiply(paths->longest + 1, 3 * sizeof(double), &inverses) ||
-        !mb_multiply(w->n_steps, n_places, &steps) ||
-        !mb_multiply(steps, sizeof(tree_step), &steps) ||
-        !mb_multiply(n_places, sizeof(size_t), &depths) ||
-        !mb_multiply(w->n_steps, 2 * sizeof(double), &weights) ||
-        __builtin_add_overflow(nodes, inverses, &total) ||
-        __builtin_add_overflow(total, steps, &total) ||
-        __builtin_add_overflow(total, depths, &total) ||
-        __builtin_add_overflow(total, weights, &total)) {
+    int fits = prior->depth <= SIZE_MAX / 2 && paths->longest <= SIZE_MAX / 64;
+    fits &= mb_multiply(paths->n_nodes, sizeof(tree_node), &nodes);
+    fits &= mb_multiply(paths->longest + 1, 3 * sizeof(double), &inverses);
+    fits &= mb_multiply(w->n_steps, n_places, &steps);
+    fits &= mb_multiply(steps, sizeof(tree_step), &steps);
+    fits &= mb_multiply(n_places, sizeof(size_t), &depths);
+    fits &= mb_multiply(w->n_steps, 2 * sizeof(double), &weights);
+    fits &= !__builtin_add_overflow(nodes, inverses, &total);
+    fits &= !__builtin_add_overflow(total, steps, &total);
+    fits &= !__builtin_add_overflow(total, depths, &total);
+    fits &= !__builtin_add_overflow(total, weights, &total);
+    if (!fits) {
         return MB_NOMEM;
     }
     char *memory = w->memory = mb_calloc(total, 1);
