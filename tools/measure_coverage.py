@@ -52,6 +52,7 @@ TESTS = [
     "rows/test_rows",
     "rows/test_rows_logits",
     "core/test_special",
+    "elicitation/test_tree_kernels",
     "matrix/test_transitions",
 ]
 
