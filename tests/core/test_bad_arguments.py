@@ -154,3 +154,29 @@ def test_a_number_outside_is_found_in_any_piece(place: int) -> None:
     alpha[0, place] = -1.0
     with pytest.raises(ValueError, match=rf"\b{place}\b"):
         _core.DirichletMixture([1.0], alpha)
+
+
+def test_kernel_evidence_says_what_is_wrong() -> None:
+    p, three = np.full((2, 5), 0.5), np.ones(3)
+    good = [p, p, np.zeros(2), three, three, three, [0, 1], [0], [1.0]]
+    for place, wrong, says in (
+        (0, p[0], "p"),
+        (1, p[:, :2], "need"),
+        (1, p[:1], "need"),
+        (2, three, "need"),
+        (4, three[:2], "need"),
+        (5, three[:2], "need"),
+        (6, [], "starts must rise"),
+        (6, [0, 2], "starts must rise"),
+        (6, [1, 1], "starts must rise"),
+        (6, [0, 2, 1], "starts must rise"),
+        (7, [2], "place 2"),
+        (7, [-1], "place -1"),
+        (7, [0, 1], "starts must rise"),
+        (8, [0.0], "finite and > 0"),
+        (8, [np.nan], "finite and > 0"),
+        (8, [np.inf], "finite and > 0"),
+        (8, [1.0, 1.0], "starts must rise"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            _core.kernel_evidence(*good[:place], wrong, *good[place + 1 :])

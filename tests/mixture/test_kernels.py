@@ -201,29 +201,6 @@ def test_core_evidence_against_lgamma(data: st.DataObject) -> None:
     np.testing.assert_allclose(found[0], wanted, rtol=1e-9, atol=1e-7)  # SciPy cancels
 
 
-def test_core_says_what_is_wrong() -> None:
-    p, three = np.full((2, 5), 0.5), np.ones(3)
-    good = [p, p, np.zeros(2), three, three, three, [0, 1], [0], [1.0]]
-    for place, wrong, says in (
-        (0, p[0], "p"),
-        (1, p[:, :2], "need"),
-        (2, three, "need"),
-        (4, three[:2], "need"),
-        (5, three[:2], "need"),
-        (6, [], "starts must rise"),
-        (6, [0, 2], "starts must rise"),
-        (6, [1, 1], "starts must rise"),
-        (7, [2], "place 2"),
-        (7, [-1], "place -1"),
-        (7, [0, 1], "starts must rise"),
-        (8, [0.0], "finite and > 0"),
-        (8, [np.nan], "finite and > 0"),
-        (8, [1.0, 1.0], "starts must rise"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            _core.kernel_evidence(*good[:place], wrong, *good[place + 1 :])
-
-
 # -- chance ------------------------------------------------------------------------------------
 
 
