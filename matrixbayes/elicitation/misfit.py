@@ -362,7 +362,7 @@ def _where(
 
 
 def _against(kl: float, other: float) -> str:
-    mine, theirs = (display.number(np.log2(np.e) * x) for x in (kl, other))
+    mine, theirs = (display.number(x / np.log(2.0)) for x in (kl, other))
     return f"({mine} against {theirs} bits)"
 
 

@@ -108,7 +108,7 @@ def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
     if report.kl_by_place is None:
         raise ValueError("a report of an earlier version has no KL by place; elicit again")
     whole, cells = report.kl_by_place["length"], report.kl_by_place["last"]
-    bits = float(np.log2(np.e))
+    bits = 1.0 / float(np.log(2.0))
     x = np.arange(len(whole.first))
     repeat = (whole.repeated >= REPEATED) & (whole.repeated * whole.n_rows >= REPEATS)
     lines = {

@@ -294,7 +294,7 @@ class ElicitationReport:
 
     def _measures(self) -> list[list[Any]]:
         state = "converged" if self.converged else "NOT converged"
-        bits = float(np.log2(np.e))
+        bits = 1.0 / float(np.log(2.0))
         error = "" if np.isnan(self.kl_error) else f" ± {display.number(bits * self.kl_error)}"
         lines = [
             ["rows", f"{self.n_rows} ({self.n_distinct} distinct histories)"],
