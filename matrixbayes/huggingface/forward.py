@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .._core import log_probs
 from ..rows.ingest import as_floats
+from .memory import is_out_of_memory
 from .prompts import Prompt
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ class Forward:
         try:
             with torch.no_grad():  # inference_mode would mark buffers that a model caches
                 yield
-        except torch.cuda.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise MemoryError(
                 f"no memory on {self.device} for {n} prompts of up to {length} tokens: "
                 "lower batch_size"

@@ -1,4 +1,4 @@
-"""What a long run tells its user: what memory it will need."""
+"""What a long run tells its user: what memory it will need, and that there was none left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 LARGE = 1 << 30  # bytes of rows from which on their size is told
+# Words for it of CUDA, XPU and MPS, of the CPU on Linux and Windows, and of a library of CUDA.
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
 def size_text(n_bytes: float) -> str:
@@ -66,6 +68,21 @@ def check_memory(
     if need > LARGE and not quiet:
         print(f"matrixbayes: {sum_text}", file=sys.stderr)
     return need
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device.
+
+    Examples
+    --------
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    True
+    >>> is_out_of_memory(RuntimeError("expected scalar type Half but found Float"))
+    False
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 def _free_on_machine() -> int | None:
