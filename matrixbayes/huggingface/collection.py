@@ -11,10 +11,11 @@ from .._base.arguments import whole
 from .._base.progress import bar
 from ..rows import NextTokenRows
 from .answers import Columns, Other, Vocab, make_columns
-from .forward import Forward, batches_of
+from .forward import Forward
 from .kept import Kept, kept_sizes
 from .memory import check_memory
 from .prompts import Positions, as_list, encode_prompts, first_of_equals, untouched
+from .running import run_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -134,16 +135,14 @@ def collect(
     first = first_of_equals(encoded)
     once, times = np.unique(first, return_counts=True)
     read = [encoded[i] for i in once]
-    batches = batches_of(read, batch_size, forward.width, forward.route)
     with bar(len(encoded), progress, name="collect", unit="prompt") as advance:
-        for places in batches:
-            numbers = once[places].tolist()
-            batch = forward([encoded[i] for i in numbers], numbers)
+        for places, batch in run_batches(forward, read, once.tolist(), batch_size):
             if batch.width != columns.width:  # the logits have the last word
                 columns = make_columns(tokenizer, vocab, batch.width, other)
                 kept = Kept(encoded, columns)
-            kept.add(numbers, batch)
+            kept.add(once[places].tolist(), batch)
             advance(int(times[places].sum()))
+            del batch  # not beside what the next one needs
     kept.repeat(first)
     return kept.rows(_meta(model, tokenizer, positions, columns, forward))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,43 +29,41 @@ class Kept:
         self.prompts = prompts
         self.columns = columns
         self.starts = np.cumsum([0, *(len(p.positions) for p in prompts)])
-        self.log_probs: NDArray[np.floating] | None = None
-        self.hidden: NDArray[np.float32] | None = None
-        self.rest: NDArray[np.float64] | None = None
+        self.arrays: dict[str, NDArray[Any]] = {}  # by name, each with all rows
 
     def add(self, numbers: Sequence[int], batch: Batch) -> None:
         """Keep a batch of the prompts with these numbers."""
         rows, rest = self.columns.apply(batch.log_probs())
-        where = np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
-        if self.log_probs is None:
-            self.log_probs = np.empty((self.starts[-1], rows.shape[1]), dtype=rows.dtype)
-        self.log_probs[where] = rows
+        found = {"log_probs": rows}
         if rest is not None:
-            if self.rest is None:
-                self.rest = np.empty(self.starts[-1])
-            self.rest[where] = rest
+            found["rest"] = rest
         if batch.hidden is not None:
-            states = batch.hidden.float().cpu().numpy()
-            if self.hidden is None:
-                self.hidden = np.empty((self.starts[-1], states.shape[1]), dtype=np.float32)
-            self.hidden[where] = states
+            found["hidden"] = batch.hidden.cpu().float().numpy()
+        self.put(numbers, found)
+
+    def put(self, numbers: Sequence[int], found: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays whose rows are those of these prompts, one prompt behind the other."""
+        where = self.places(numbers)
+        for name, values in found.items():
+            if name not in self.arrays:
+                shape = (self.starts[-1], *values.shape[1:])
+                self.arrays[name] = np.empty(shape, dtype=values.dtype)
+            self.arrays[name][where] = values
+
+    def places(self, numbers: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
+        """The numbers of the rows of these prompts."""
+        return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
 
     def repeat(self, first: NDArray[np.intp]) -> None:
         """Give each prompt the rows of the one, added before, that `first` says is its equal."""
-        copies = np.flatnonzero(first != np.arange(len(first)))
-        if not len(copies):
-            return
-        to, source = (
-            np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
-            for numbers in (copies, first[copies])
-        )
-        for values in (self.log_probs, self.hidden, self.rest):
-            if values is not None:
+        for i in np.flatnonzero(first != np.arange(len(first))):
+            to, source = (slice(self.starts[j], self.starts[j + 1]) for j in (i, first[i]))
+            for values in self.arrays.values():
                 values[to] = values[source]
 
     def rows(self, meta: dict[str, Any]) -> NextTokenRows:
         """Everything that was kept, with `meta` and what goes with each row."""
-        if self.log_probs is None:
+        if "log_probs" not in self.arrays:
             raise ValueError("no batch was added")
         contexts = [p.ids[: k + 1] for p in self.prompts for k in p.positions]
         places = [(i, int(k)) for i, p in enumerate(self.prompts) for k in p.positions]
@@ -76,25 +74,26 @@ class Kept:
             "position": [k for _, k in places],
         }
         return NextTokenRows(
-            self.log_probs,
+            self.arrays["log_probs"],
             tokens=self.columns.tokens,
             token_ids=self.columns.token_ids,
             input_ids=np.concatenate(contexts),
             offsets=np.cumsum([0, *map(len, contexts)]),
-            hidden=self.hidden,
+            hidden=self.arrays.get("hidden"),
             meta=meta,
         )
 
     def _rest(self) -> dict[str, Any] | None:
         """How much probability the last column gathers, or gathered before it was dropped."""
-        if self.rest is None:
+        if "rest" not in self.arrays:
             return None
+        rest = self.arrays["rest"]
         return {
             "column": self.columns.rest,
             "dropped": self.columns.drop_rest,
             "ids": self.columns.n_rest,
-            "mean": float(self.rest.mean()),
-            "max": float(self.rest.max()),
+            "mean": float(rest.mean()),
+            "max": float(rest.max()),
         }
 
 

@@ -341,15 +341,6 @@ def test_nan_is_named() -> None:
     assert len(collect(model, make_tokenizer(), prompts[::2], positions=[0, 1])) == 4
 
 
-def test_no_memory_on_the_device(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forward(*_: Any, **__: Any) -> Any:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(type(model.base_model), "forward", forward)
-    with pytest.raises(MemoryError, match="for 5 prompts of up to 7 tokens: lower batch_size"):
-        collect(model, make_tokenizer(), PROMPTS)
-
-
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, None])
 def test_batch_sizes_that_are_none(model: Any, batch_size: Any) -> None:
     with pytest.raises(ValueError, match="batch_size"):
