@@ -48,6 +48,7 @@ ROOMS = [
     "estimator",
     "windtunnel",
     "continuity",
+    "records",
     "huggingface",
     "mixture",
     "rows",

@@ -1,0 +1,4 @@
+"""Rows from records: what servers, APIs and evaluators wrote down of a model they ran.
+
+Contents
+"""
