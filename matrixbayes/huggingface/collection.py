@@ -68,8 +68,8 @@ def collect(
         ``<other>``; or they are dropped and the answers renormalized, which makes the rows
         conditional on one of the answers coming next.
     hidden : bool
-        Keep the last hidden state at each row too (``hidden_states[-1]`` in transformers: what
-        goes into the language-model head).
+        Keep the hidden state at each row too: exactly what goes into the output embeddings, so that
+        ``head_of(model, norm=False)`` of it gives the logits.
     batch_size : int
         The most prompts to run at once; fewer where their logits would be large.
     progress : bool, optional
@@ -165,4 +165,12 @@ def _meta(
         "positions": positions if isinstance(positions, str) else "given",
         "groups": columns.members or None,
         "linear_head": forward.linear_head,
+        **({"head": _head_meta(forward)} if forward.hidden else {}),
     }
+
+
+def _head_meta(forward: Forward) -> dict[str, Any]:
+    """What lies between the states that were kept and the logits."""
+    if forward.head is None:
+        return {"kind": None, "refusal": forward.head_refusal}
+    return forward.head.meta()

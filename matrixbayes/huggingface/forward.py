@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from numpy.typing import NDArray
 
 from .._core import log_probs
 from ..rows.ingest import as_floats
+from .heads import Head
+from .inside.probe import agree
+from .inside.taps import Call, run_of, tapped
 from .memory import is_out_of_memory
 from .prompts import Prompt
 
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
 LOGITS_AT_ONCE = 256 << 20  # bytes of logits that one batch may need, where it has a choice
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len")
 CACHES = ("cache", "past_key_values")  # what it is called, lately and before
-# Settings with which a model changes its head's output before it returns it as logits.
-SCALES = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling")
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ class Forward:
         How many tokens it takes; None if it does not say.
     route
         How the logits of single positions are had: "logits_to_keep" where the model
-        offers that; "head", the base model and then the head, where that gives the
-        same; otherwise "full", all logits of a batch.
+        offers that; "head", where its output embeddings can be given the states of
+        these positions only; otherwise "full", all logits of a batch.
     """
 
     def __init__(self, model: Any, *, hidden: bool = False, route: str | None = None) -> None:
@@ -138,8 +140,8 @@ class Forward:
         self.dtype = str(embedding.dtype).removeprefix("torch.")
         self.options = {"use_cache": False} if _takes(model, "use_cache") else {}
         self.cache = next((name for name in CACHES if _takes(model, name)), None)
-        self.route = route or self._route(config)
-        self.linear_head: bool | None = None  # whether logits are the head of the hidden state
+        self._head_is_checked = False
+        self.route = route or self._route()
 
     def __call__(self, prompts: Sequence[Prompt], numbers: Sequence[int]) -> Batch:
         """Run one batch; `numbers` are what the prompts are called."""
@@ -199,85 +201,110 @@ class Forward:
 
         return torch.from_numpy(np.asarray(array, dtype=np.int64)).to(self.device)
 
+    # -- the head -------------------------------------------------------------------
+
+    @property
+    def head(self) -> Head | None:
+        """What lies between the states that are kept and the logits; None if it is no `Head`."""
+        return self._known_head[0]
+
+    @property
+    def head_refusal(self) -> str | None:
+        """Why there is none, in a sentence."""
+        return self._known_head[1]
+
+    @property
+    def linear_head(self) -> bool | None:
+        """Whether the output embeddings of a state are its logits; None if nobody asked yet."""
+        if "_known_head" not in vars(self):
+            return None
+        return self.head is not None and self.head.kind == "linear"
+
+    @cached_property
+    def _known_head(self) -> tuple[Head | None, str | None]:
+        try:
+            return Head(self.model), None
+        except ValueError as error:
+            return None, str(error)
+
+    # -- how ------------------------------------------------------------------------
+
     def _run(
         self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits and hidden states at (rows, columns)."""
+        """Logits, and the states that enter the output embeddings, at (rows, columns)."""
         if self.route == "head":
-            states = _at(self._base(ids, mask), rows, columns)
-            return self._head(states), states if self.hidden else None
+            logits, states = self._at_head(ids, mask, rows, columns)
+            return logits, self._checked(states, logits) if self.hidden else None
         keep, index = {}, columns
         if self.route == "logits_to_keep":
             kept, index = columns.unique(return_inverse=True)
             keep = {"logits_to_keep": kept}
-        output = self._full(ids, mask, output_hidden_states=self.hidden, **keep)
-        if keep and output.logits.shape[1] != len(kept):
+        with self._tapped() if self.hidden else nullcontext([]) as calls:
+            found = self._full(ids, mask, **keep)
+        if keep and found.shape[1] != len(kept):
             raise RuntimeError(
-                f"{type(self.model).__name__} gave logits of {output.logits.shape[1]} positions "
+                f"{type(self.model).__name__} gave logits of {found.shape[1]} positions "
                 f"where logits_to_keep asked for {len(kept)}"
             )
-        logits = _at(output.logits, rows, index)
+        logits = _at(found, rows, index)
         if not self.hidden:
             return logits, None
-        states = _at(output.hidden_states[-1], rows, columns)
-        if self.linear_head is None:
-            self.linear_head = self._agree(logits[:1], states[:1])
-        return logits, states
+        entered = calls[-1].entered if calls else None
+        if entered is None or entered.shape[:-1] != found.shape[:-1]:
+            raise ValueError(
+                f"{type(self.model).__name__} does not give its output embeddings a state for each "
+                "row of its logits: collect without hidden=True"
+            )
+        return logits, self._checked(_at(entered, rows, index), logits)
 
-    def _full(self, ids: torch.Tensor, mask: torch.Tensor, **options: Any) -> Any:
-        """The model's own forward pass."""
-        return self.model(
+    def _full(self, ids: torch.Tensor, mask: torch.Tensor, **options: Any) -> torch.Tensor:
+        """The logits of the model's own forward pass."""
+        run = run_of(self.model) if self.hidden or self.route == "head" else self.model
+        output = run(
             input_ids=ids, attention_mask=mask, return_dict=True, **self.options, **options
         )
-
-    def _base(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The last hidden state of every position, without the head."""
-        output = self.model.base_model(
-            input_ids=ids, attention_mask=mask, return_dict=True, **self.options
-        )
-        states: torch.Tensor = output.last_hidden_state
-        return states
-
-    def _head(self, states: torch.Tensor) -> torch.Tensor:
-        """The language-model head alone, wherever it is."""
-        head = self.model.get_output_embeddings()
-        device = getattr(getattr(head, "weight", states), "device", states.device)
-        logits: torch.Tensor = head(states if device.type == "meta" else states.to(device))
+        logits: torch.Tensor = output.logits
         return logits
 
-    def _route(self, config: Any) -> str:
+    def _tapped(self, enter: Any = None) -> AbstractContextManager[list[Call]]:
+        return tapped(self.model.get_output_embeddings(), enter=enter)
+
+    def _at_head(
+        self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same, where the output embeddings are given the states at these places only."""
+        with self._tapped(lambda states: _at(states, rows, columns)[None]) as calls:
+            logits = self._full(ids, mask)[0]
+        states = calls[-1].entered
+        assert states is not None
+        return logits, states[0]
+
+    def _checked(self, states: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """The states; their head is held against the model's own logits once."""
+        if self.head is not None and not self._head_is_checked:
+            self._head_is_checked = True
+            refusal = self.head.refusal(states[:1], logits[:1])
+            if refusal is not None:
+                self._known_head = None, refusal
+        return states
+
+    def _route(self) -> str:
         """The cheapest way that gives this model's logits."""
+        import torch
+
         if _takes(self.model, "logits_to_keep"):
             return "logits_to_keep"
-        base = getattr(self.model, "base_model", self.model)
-        scaled = any(getattr(config, name, None) not in (None, 1, 1.0) for name in SCALES)
-        if base is self.model or scaled or not self._head_gives_logits():
-            return "full"
-        self.linear_head = True
-        return "head"
-
-    def _head_gives_logits(self) -> bool:
-        """Whether the head over the base model gives the model's own logits, tried on one token."""
-        import torch
-
-        ids = self._tensor(np.zeros((1, 1), dtype=np.int64))
-        mask = torch.ones_like(ids)
+        self.route = "head"
+        ids = self._tensor(np.arange(2)[None] % self.n_ids)
+        mask, places = torch.ones_like(ids), self._tensor(np.arange(2))
         try:
             with torch.no_grad():
-                return self._agree(self._full(ids, mask).logits[0], self._base(ids, mask)[0])
-        except (AttributeError, RuntimeError, TypeError):
-            return False
-
-    def _agree(self, logits: torch.Tensor, states: torch.Tensor) -> bool:
-        """Whether the head of `states` is `logits`, up to rounding."""
-        import torch
-
-        again = self._head(states)
-        if again.shape != logits.shape:
-            return False
-        scale = max(1.0, float(logits.abs().max()))
-        error = float((again.double() - logits.to(again.device).double()).abs().max())
-        return error <= 16 * torch.finfo(again.dtype).eps * scale
+                whole = self._full(ids, mask)[0]
+                cut, _ = self._at_head(ids, mask, 0 * places, places.flip(0))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError):
+            return "full"
+        return "head" if agree(cut.flip(0), whole) else "full"
 
 
 def _at(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:

@@ -1,35 +1,333 @@
-"""The callables of a HuggingFace model that can be probed: its head, and the whole network.
+"""What lies between a hidden state of a HuggingFace model and its logits.
 
 Contents
-    head_of     final norm and output embeddings
+    Head        final norm, projection, matrix, bias, scale and cap, as one function of states
+    head_of     that of a model
     embed_of    the network as a function of one token's embedding
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from .._base.display import number
+from .._base.numbers import reals
 from .._base.typing import Floats
+from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding, tail_of, through
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = 1 << 14  # rows of the matrix that are made double at a time
+STATES = 1 << 8  # unit states by which a matrix is read off
 
 
-def head_of(model: Any, *, norm: bool = True) -> Any:
-    """The head of a HuggingFace causal model, as a torch module: final norm and output embeddings.
+class Head:
+    """What a model does between a hidden state and its logits; made by `head_of`.
+
+    logits = cap tanh(z / cap) with z = scale (matrix h + bias); without a cap, z.  The state h is
+    what enters the model's output embeddings; with `norm`, `head(states)` takes the state of the
+    stream before the final norm.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        It is run on four tokens, to see what its logits are made of.
     norm : bool
-        Whether the final norm is part of it.  The hidden states that `collect` keeps are behind the
-        norm: for those, False.
+        Whether the head begins before the final norm.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (V, d)
+        Of the output embeddings, adapters counted in.
+    weight : torch.Tensor
+        The same, as the model has it.
+    bias : ndarray of shape (V,) or None
+    scale : float
+        By which the model multiplies what its output embeddings give.
+    cap : float or None
+        Of a softcap.
+    norm : torch.nn.Module or None
+        The final norm, where it is part of the head.
+    projection : tuple
+        Modules, and factors, between the norm and the matrix.
+    kind : {"linear", "scaled", "capped"}
+        "linear": the output embeddings, bias counted in, give the logits as they are.
+    error : float
+        The largest difference between the model's logits and the head of its states, computed in
+        the model's own type.
+    floor : float
+        The same, with the head computed in double precision: how far rounding takes the model's
+        logits from the head's.
+    dtype : str
+        The model's own type, in which the head is computed.
 
     Raises
     ------
     ValueError
-        The model has no output embeddings, or no final norm that is known.
+        The model has no output embeddings, does not use them, or does something else to what they
+        give; or, with `norm`, what lies before them is not known.
+    """
+
+    def __init__(self, model: Any, *, norm: bool = False) -> None:
+        self._name = type(model).__name__
+        module = getattr(model, "get_output_embeddings", lambda: None)()
+        if module is None:
+            raise ValueError(f"{self._name} has no output embeddings")
+        self._module = module
+        seen = probe(model, module)
+        self._tail: Tail = tail_of(model, module, seen)
+        self._chain: Chain = chain_of(model, module, seen, self._tail)
+        self._starts_before_norm = norm
+        if norm and not (self._chain.whole or self._chain.links):
+            raise ValueError(f"the final norm of {self._name} is not known; give norm=False")
+        self._seen = seen.states[0], seen.logits[0]
+        self._like = seen.states.dtype, seen.states.device
+        self.dtype = str(seen.scores.dtype).removeprefix("torch.")
+        self._eps = rounding(seen.scores, seen.logits)
+        self.error = 0.0
+        refusal = self.refusal(*self._seen)
+        if refusal is not None:
+            raise ValueError(refusal)
+
+    # -- what it is -----------------------------------------------------------------
+
+    @property
+    def scale(self) -> float:
+        """By which the scores of the output embeddings are multiplied."""
+        return self._tail.scale
+
+    @property
+    def cap(self) -> float | None:
+        """Of a softcap; None without one."""
+        return self._tail.cap
+
+    @property
+    def kind(self) -> str:
+        """ "linear", "scaled" or "capped"."""
+        if self.cap is not None:
+            return "capped"
+        plain = self.scale == 1.0 and self._tail.offset is None
+        return "linear" if plain else "scaled"
+
+    @property
+    def norm(self) -> Any:
+        """The final norm, where it is part of the head."""
+        links = self._chain.links
+        return links[0] if self._starts_before_norm and is_norm(links) else None
+
+    @property
+    def projection(self) -> tuple[Any, ...]:
+        """What lies between the final norm and the matrix."""
+        if not self._starts_before_norm:
+            return ()
+        inside = () if self._chain.last is self._module else (self._chain.last,)
+        return (*self._chain.links[1 if is_norm(self._chain.links) else 0 :], *inside)
+
+    @property
+    def weight(self) -> Any:
+        """The matrix as a tensor, the model's own where it has one."""
+        import torch
+
+        return self._plain_weight() if self._is_plain() else torch.from_numpy(self.matrix)
+
+    @cached_property
+    def matrix(self) -> NDArray[np.floating]:
+        """Of the output embeddings, (V, d)."""
+        parts = [part.cpu().numpy() for part in self._columns_or_rows()]
+        return np.concatenate(parts, axis=0 if self._is_plain() else 1)
+
+    @cached_property
+    def bias(self) -> NDArray[np.floating] | None:
+        """Added to the scores, (V,); None without one."""
+        found = self._module_bias()
+        if self._tail.offset is not None:
+            found = found + self._tail.offset.double().cpu().numpy() / self.scale
+        return found if found.any() else None
+
+    @cached_property
+    def floor(self) -> float:
+        """How far rounding takes the model's logits from the head's."""
+        states, logits = self._seen
+        exact = self.exact(states.double().cpu().numpy())
+        return float(np.abs(exact - logits.double().cpu().numpy()).max())
+
+    def meta(self) -> dict[str, Any]:
+        """What rows say of the head that they are from."""
+        return {
+            "kind": self.kind,
+            "scale": self.scale,
+            "cap": self.cap,
+            "bias": self.bias is not None,
+            "error": self.error,
+            "floor": self.floor,
+        }
+
+    def __repr__(self) -> str:
+        width, d = self.matrix.shape
+        parts = [f"{width} x {d}"]
+        if self.norm is not None:
+            parts.insert(0, type(self.norm).__name__)
+        parts += [] if self.bias is None else ["bias"]
+        parts += [] if self.scale == 1.0 else [f"scale {number(self.scale)}"]
+        parts += [] if self.cap is None else [f"tanh cap {number(self.cap)}"]
+        said = f"the model's {self.dtype} logits are within {self.floor:.1e}"
+        return f"Head of {self._name}: {', '.join(parts)}; {said}"
+
+    # -- what it does ---------------------------------------------------------------
+
+    def __call__(self, states: Any) -> Any:
+        """Logits (..., V) of states (..., d), computed as the model does: tensors for tensors,
+        float64 arrays for arrays."""
+        return self._called(self.of_layer if self._starts_before_norm else self._of_state, states)
+
+    def of_layer(self, states: Any) -> Any:
+        """Logits of what a layer of the model gives (..., d): by final norm, projection and matrix.
+
+        Raises
+        ------
+        ValueError
+            More lies between the last layer and the final norm than a chain of modules.
+        """
+        if not (self._chain.whole or self._starts_before_norm):
+            raise ValueError(
+                f"between the last layer of {self._name} and its output embeddings lies more than "
+                "a chain of modules: a layer's state has no logits"
+            )
+        return self._called(self._through_chain, states)
+
+    def exact(self, states: ArrayLike) -> Floats:
+        """Logits (N, V) of states (N, d) that enter the matrix, in double precision."""
+        h = reals(states, "states")
+        found = np.empty((len(h), len(self.matrix)))
+        for start in range(0, len(self.matrix), ROWS):
+            rows = slice(start, start + ROWS)
+            found[:, rows] = h @ self.matrix[rows].astype(np.float64).T
+        if self.bias is not None:
+            found += self.bias
+        found *= self.scale
+        return found if self.cap is None else self.cap * np.tanh(found / self.cap)
+
+    def _called(self, function: Callable[[Any], Any], states: Any) -> Any:
+        """A function of tensors in the model's type and place, of arrays too."""
+        import torch
+
+        if isinstance(states, torch.Tensor):
+            return function(states)
+        with torch.no_grad():
+            return function(torch.from_numpy(reals(states, "states"))).double().cpu().numpy()
+
+    def _of_state(self, states: torch.Tensor) -> torch.Tensor:
+        dtype, device = self._like
+        return self._tail(self._module(states.to(device, dtype)))
+
+    def _through_chain(self, states: torch.Tensor) -> torch.Tensor:
+        many = states.to(self._like[1]).reshape(1, -1, states.shape[-1])
+        found = self._tail(through(self._chain, many))
+        return found.reshape(*states.shape[:-1], found.shape[-1])
+
+    def refusal(self, states: torch.Tensor, logits: torch.Tensor) -> str | None:
+        """Hold the head against the model's own logits (n, V) of states (n, d) that entered it:
+        None where they are the same up to rounding, else a sentence."""
+        import torch
+
+        with torch.no_grad():
+            found = self._of_state(states)
+        same = agree(found, logits, self._eps)
+        if found.shape == logits.shape:
+            away = float((found.double().cpu() - logits.double().cpu()).abs().max())
+            self.error = max(self.error, away)
+        if same:
+            return None
+        return (
+            f"the logits of {self._name} are not those of its output embeddings for the states "
+            f"that enter them: up to {self.error:.3g} apart"
+        )
+
+    # -- matrix and bias ------------------------------------------------------------
+
+    def _plain_weight(self) -> Any:
+        return getattr(self._module, "weight", None)
+
+    def _is_plain(self) -> bool:
+        """Whether the output embeddings are nothing but their weights."""
+        import torch
+
+        forward = getattr(type(self._module), "forward", None)
+        weight = self._plain_weight()
+        return (
+            forward is torch.nn.Linear.forward
+            and isinstance(weight, torch.Tensor)
+            and weight.device.type != "meta"
+        )
+
+    def _columns_or_rows(self) -> Iterator[torch.Tensor]:
+        """Rows of the weights; or columns, what the module makes of unit states."""
+        import torch
+
+        if self._is_plain():
+            weight = self._plain_weight().detach()
+            yield from (_single(part) for part in weight.split(ROWS))
+            return
+        dtype, device = self._like
+        d = self._seen[0].shape[-1]
+        zero = _single(self._scores(torch.zeros(1, d, dtype=dtype, device=device)))
+        for start in range(0, d, STATES):
+            unit = torch.zeros(min(STATES, d - start), d, dtype=dtype, device=device)
+            unit[range(len(unit)), range(start, start + len(unit))] = 1.0
+            yield (_single(self._scores(unit)) - zero).T
+
+    def _module_bias(self) -> Floats:
+        import torch
+
+        if self._is_plain() and self._module.bias is None:
+            return np.zeros(len(self._plain_weight()))
+        dtype, device = self._like
+        zero = torch.zeros(1, self._seen[0].shape[-1], dtype=dtype, device=device)
+        found: Floats = self._scores(zero)[0].double().cpu().numpy()
+        return found
+
+    def _scores(self, states: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        with torch.no_grad():
+            found: torch.Tensor = self._module(states)
+        return found
+
+
+def _single(values: torch.Tensor) -> torch.Tensor:
+    """In float32, or in float64 where it is that."""
+    return values if values.dtype.itemsize >= 8 else values.float()
+
+
+def head_of(model: Any, *, norm: bool = True) -> Head:
+    """What a HuggingFace causal model does between a hidden state and its logits.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        It is run on four tokens.
+    norm : bool
+        Whether the final norm is part of it.  The hidden states that `collect` keeps are behind the
+        norm: for those, False.
+
+    Returns
+    -------
+    Head
+        A function from states (..., d) to logits (..., V), of tensors and of arrays, that says what
+        it consists of: `matrix`, `bias`, `scale`, `cap`, and how far rounding takes the model's own
+        logits from it, `floor`.
+
+    Raises
+    ------
+    ValueError
+        The model has no output embeddings, or no final norm that is known; or its logits are no
+        scaled, shifted or capped scores of its output embeddings.
 
     Examples
     --------
@@ -38,25 +336,13 @@ def head_of(model: Any, *, norm: bool = True) -> Any:
     >>> import matrixbayes as mb
     >>> model = AutoModelForCausalLM.from_pretrained(str(files("matrixbayes") / "data" / "urns"))
     >>> head = mb.head_of(model, norm=False)
+    >>> head.kind, head.scale, head.cap, head.bias
+    ('linear', 1.0, None, None)
     >>> zero, one = [[float(x)] * head.weight.shape[1] for x in (0, 1)]
     >>> mb.probe_segment(head, zero, one).log_affinity_defect < 1e-6
     True
     """
-    import torch
-
-    output = model.get_output_embeddings()
-    if output is None:
-        raise ValueError(f"{type(model).__name__} has no output embeddings")
-    if not norm:
-        return output
-    base = model.base_model
-    places = [base, getattr(base, "decoder", None)]
-    for place in places:
-        for name in ("ln_f", "norm", "final_layer_norm", "final_layernorm", "norm_f"):
-            found = getattr(place, name, None)
-            if isinstance(found, torch.nn.Module):
-                return torch.nn.Sequential(found, output)
-    raise ValueError(f"the final norm of {type(model).__name__} is not known; give norm=False")
+    return Head(model, norm=norm)
 
 
 def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[Floats], Any]:

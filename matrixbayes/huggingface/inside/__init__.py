@@ -1,0 +1,6 @@
+"""What goes on in a model while it runs.
+
+Contents
+    taps     hooks: what passes through modules, read and changed
+    probe    what a model does around its output embeddings, measured on a few tokens
+"""
