@@ -2,14 +2,15 @@
 
 Contents
     show, number, percent      one token or one figure, safe to print
+    quoted, printable          a token in quotes, any other text without
     top                        the most probable tokens of a row
     table_text, table_html     a table from column names and rows of cells
     Table, Shown               what a type has to show, and the `repr` and `_repr_html_` from it
 
 The HTML needs no script, no style sheet and no network: inline styles only, colours inherited from
 the page, so that it survives notebook sanitisers and dark themes.  Whatever comes from the user is
-escaped; a character that does not print (a newline, a control character, a change of writing
-direction) is shown as its escape.
+escaped; a character that does not print (a control character, a change of writing direction) is
+shown as its escape, a line break as `⏎`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ _CAPTION = (
 
 
 def show(text: object, *, width: int = 24) -> str:
-    r"""`text` in one printable line: escapes for what does not print, `␣` for a space at the ends.
+    r"""A token's name in one printable line: a plain word as it is, others in quotes.
+
+    Quotes go around what does not show itself: `␣` for a space at the ends, `⏎` for a line break,
+    escapes for other characters that do not print.
 
     Parameters
     ----------
@@ -50,20 +54,40 @@ def show(text: object, *, width: int = 24) -> str:
 
     Examples
     --------
-    >>> show(" yes"), show("a\nb"), show("\x1b[0m")
-    ('␣yes', 'a\\nb', '\\x1b[0m')
+    >>> show("yes"), show(" yes"), show("a\n"), show("\x1b[0m")
+    ('yes', "'␣yes'", "'a⏎'", "'\\x1b[0m'")
+    """
+    raw = str(text)
+    plain = printable(raw, width=max(len(raw), width))
+    return printable(raw, width=width) if plain == raw else quoted(raw, width=width)
+
+
+def quoted(text: object, *, width: int = 24) -> str:
+    """A token's name as `show` has it, in quotes whatever it is."""
+    return f"'{printable(text, width=width - 2)}'"
+
+
+def printable(text: object, *, width: int = 24) -> str:
+    r"""Any text in one line without quotes: spaces at the ends and what does not print are marked.
+
+    Examples
+    --------
+    >>> printable("Is it so?\n"), printable("so ")
+    ('Is it so?⏎', 'so␣')
     """
     raw = str(text)
     left = len(raw) - len(raw.lstrip(" "))
     right = 0 if left == len(raw) else len(raw) - len(raw.rstrip(" "))
     core = raw[left : len(raw) - right]
-    printable = "".join(c if c.isprintable() else _escape(c) for c in core)
-    line = "␣" * left + printable + "␣" * right
+    marked = "".join(c if c.isprintable() else _escape(c) for c in core)
+    line = "␣" * left + marked + "␣" * right
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _escape(character: str) -> str:
-    """The backslash form of one character that does not print."""
+    """How one character that does not print is shown."""
+    if character == "\n":
+        return "⏎"
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..errors import ArgumentError, NoSuchTokenError
 from .arguments import is_whole
 from .numbers import exact_rows, is_named, plain, reals, wholes
+from .pieces import readings
 from .typing import Floats, Ids, Place
 
 Names = tuple[str, ...]
@@ -124,6 +125,13 @@ def difference(given: Sequence[Any], wanted: Sequence[Any]) -> str:
 def near(name: str, names: Sequence[str]) -> str | None:
     """The name that was most likely meant; None where none is near."""
     some = [other for other in names if isinstance(other, str)]
+    meant = set(readings(name))
+    for other in some if meant else ():
+        if other in meant:
+            return other
+    for other in some:
+        if not other.isascii() and name in readings(other):
+            return other
     for same in (str.strip, lambda text: text.strip().casefold()):
         for other in some:
             if same(other) == same(name):

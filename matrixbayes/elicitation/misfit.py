@@ -383,5 +383,5 @@ def place_name(profile: KLByPlace, i: int, names: tuple[str, ...] | None) -> str
     span = f"{first}" if first == last else f"{first} to {last}"
     found = f"after {span} token{'' if span == '1' else 's'}"
     if token >= 0:
-        found += f" ending in {display.show(token if names is None else names[token])!r}"
+        found += f" ending in {display.quoted(token if names is None else names[token])}"
     return found + (" ending in a rarer one" if token == OTHERS else "")

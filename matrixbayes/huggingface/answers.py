@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import log_probs, lump_log_probs
+from .spellings import token_names
 
 Spelling = str | int
 Vocab = Mapping[str, Spelling | Sequence[Spelling]] | Sequence[Spelling]
@@ -122,16 +123,6 @@ def make_columns(tokenizer: Any, vocab: Vocab | None, width: int, other: Other =
     if len(tokens) == 1:
         raise ValueError(f"vocab leaves the single column {tokens[0]!r}, which says nothing")
     return Columns(tokens, token_ids, groups, members, rest, drop)
-
-
-def token_names(tokenizer: Any, width: int) -> list[str | None]:
-    """The vocabulary's name of each id below `width`; None for an id that it does not name."""
-    names: list[str | None] = [None] * width
-    if tokenizer is not None:
-        for piece, i in tokenizer.get_vocab().items():
-            if 0 <= i < width:
-                names[i] = piece
-    return names
 
 
 def _every_token(names: list[str | None], width: int) -> Columns:

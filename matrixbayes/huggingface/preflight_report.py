@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .answers import Columns, Other, Vocab, make_columns, token_names
+from .answers import Columns, Other, Vocab, make_columns
 from .forward import Forward, batches_of
 from .kept import kept_sizes
 from .memory import available_memory, size_text
 from .prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
+from .spellings import token_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

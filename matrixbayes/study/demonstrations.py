@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._base.display import show
+from .._base.display import printable
 from .fitted import Fit
 from .incontext import (
     Answers,
@@ -83,7 +83,7 @@ def demonstrations_of(
     else:
         groups = {name: groups[name] for name in names}
     answers = Answers(names, tuple(own[0] for own in groups.values()), _ids(rows, number))
-    after = show(prompts[number], width=60)
+    after = printable(prompts[number], width=60)
     source = f"written by the model after “{after}”"
     try:
         sampled = sample_shots(task.model, answers, streams[3])

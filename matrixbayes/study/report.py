@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._base.display import show
+from .._base.display import printable
 from .page import page
 from .sections import sections_of
 
@@ -40,7 +40,7 @@ def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) 
         from .figures import pictures as render
 
         pictures = render(result)
-    title = f"Study of {show(result.model, width=80)}"
+    title = f"Study of {printable(result.model, width=80)}"
     return page(title, "\n".join(sections_of(result, pictures)))
 
 

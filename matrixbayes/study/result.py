@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.display import percent, show
+from .._base.display import percent, printable, show
 from .incontext import learner
 from .shots import Divergence, ShotStudy, aligned
 
@@ -112,7 +112,7 @@ def summary(result: StudyResult) -> str:
     sizes = result.settings.get("components", [])
     lines = [] if result.verdict is None else [result.verdict.sentence, ""]
     lines += [
-        f"model       {show(result.model, width=70)}",
+        f"model       {printable(result.model, width=70)}",
         f"rows        {n} prompts, {width} columns",
         _components(result, sizes),
     ]
@@ -138,7 +138,7 @@ def summary(result: StudyResult) -> str:
         lines += [f"{d.name}: {bits_line(d)}" for d in result.shots.divergences]
     if result.card is not None:
         lines.append(f"score card: {result.card.verdict}")
-    lines += [f"warning: {show(note, width=300)}" for note in result.notes]
+    lines += [f"warning: {printable(note, width=300)}" for note in result.notes]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.display import number, percent, show
+from .._base.display import number, percent, printable, show
 from ..rows.kl import divergences
 from .fitted import mean_row
 from .page import listed, paragraph, table
@@ -81,9 +81,9 @@ def _rows_part(result: StudyResult) -> str:
     """The prompts and the mean row."""
     rows, settings = result.rows, result.settings
     asked = (
-        f"The model ({show(result.model, width=80)}) read {len(rows)} prompts, and its "
+        f"The model ({printable(result.model, width=80)}) read {len(rows)} prompts, and its "
         f"distribution of the next token over {rows.n_tokens} columns was kept for each: a row. "
-        f"The first prompt is “{show(settings.get('first_prompt', ''), width=160)}”."
+        f"The first prompt is “{printable(settings.get('first_prompt', ''), width=160)}”."
     )
     if settings.get("designed"):
         asked += (
@@ -269,7 +269,7 @@ def _notes_part(result: StudyResult) -> str:
     """What the reader must not overlook."""
     if not result.notes:
         return paragraph("None.")
-    return listed([show(note, width=600) for note in result.notes])
+    return listed([printable(note, width=600) for note in result.notes])
 
 
 def _method_part(result: StudyResult) -> str:
@@ -277,8 +277,8 @@ def _method_part(result: StudyResult) -> str:
     settings = result.settings
     sizes = range_line(settings.get("components", []))
     cells = [
-        ["model", show(result.model, width=80)],
-        ["architecture", show(settings.get("model_type", "unknown"))],
+        ["model", printable(result.model, width=80)],
+        ["architecture", printable(settings.get("model_type", "unknown"))],
         ["parameters of the model", f"{settings.get('parameters', 0):,}"],
         ["numbers of components tried", sizes],
         ["seed", str(settings.get("seed", ""))],

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._base.display import show
+from .._base.display import printable
 from .incontext import learner
 from .page import listed, paragraph, table
 
@@ -68,7 +68,7 @@ def context_part(result: StudyResult) -> str:
             "The elicited prior is the one whose Bayesian predictions after each history of "
             "answers come closest to the model's own, given that one of the answers comes: "
             f"{learner(found)}. Families were compared by sequences that they were not fitted to. "
-            f"The demonstrations were {show(source, width=120)}."
+            f"The demonstrations were {printable(source, width=120)}."
         ),
         table(["measure", "value"], found._measures(), caption="The elicited prior"),
     ]
