@@ -47,7 +47,8 @@ def collect(
         decision.  Its padding side and pad token do not matter.  None if all prompts are token ids.
     prompts
         Each a string; a list of token ids; or a pair (context, continuation) of strings, which
-        is encoded as a whole and then split where the continuation's first token starts.
+        is encoded as a whole and then split where the continuation's first token starts.  Or what
+        the tokenizer returned for texts: the ids that its attention mask keeps.
     positions : {"last", "all", "continuation"} or sequence of int
         Which rows are wanted.  Position p is the row after token p of the prompt (counted
         from 0, special tokens included): the distribution of token p + 1.
@@ -89,8 +90,7 @@ def collect(
     Raises
     ------
     ValueError, TypeError
-        A prompt is empty, too long or begins with BOS twice (of token ids two are the caller's
-        own, more are padding); a spelling is not one token or
+        A prompt is empty, too long or begins with BOS twice; a spelling is not one token or
         belongs to two answers; the model gave NaN.  The message names the prompt or spelling and
         says what to do.
     MemoryError

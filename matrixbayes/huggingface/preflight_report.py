@@ -205,11 +205,6 @@ def _special_tokens(tokenizer: Any, encoded: dict[int, Prompt]) -> Iterator[Find
     bos, name = tokenizer.bos_token_id, tokenizer.bos_token
     if bos is not None:
         leading = [len(p) > 0 and int(p.ids[0]) == bos for p in encoded.values()]
-        twice = [i for i, p in encoded.items() if len(p) > 1 and (p.ids[:2] == bos).all()]
-        if twice:
-            yield Finding(
-                "warning", f"prompt {twice[0]} begins with {name!r} twice ({len(twice)} do)"
-            )
         if leading and not any(leading):
             yield Finding(
                 "note",

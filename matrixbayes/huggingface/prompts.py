@@ -3,6 +3,7 @@
 Contents
     Prompt             one prompt, encoded and checked
     encode_prompts     all of them; the first bad one is an error that names it
+    as_list            those of any iterable, or of what a tokenizer returned
     first_of_equals    which of them are the same
     untouched          leaves a tokenizer as it was, whatever is done with it
 
@@ -12,7 +13,7 @@ checked is that they do not come twice, and that nothing is cut off or padded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,10 @@ from ..errors import ArgumentError
 
 Positions = Literal["last", "all", "continuation"] | Sequence[int] | Sequence[Sequence[int]]
 WORDS = ("last", "all", "continuation")
+CHAT = (
+    "pass token ids, [tokenizer.apply_chat_template(messages, add_generation_prompt=True, "
+    "return_dict=False), ...]"
+)
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,40 @@ def encode_prompts(
     """
     wanted = positions_of(prompts, positions)
     with untouched(tokenizer):
-        return [
+        encoded = [
             encode_prompt(tokenizer, prompt, i, wanted[i], n_ids=n_ids, max_length=max_length)
             for i, prompt in enumerate(prompts)
         ]
+    check_padding(tokenizer, prompts, dict(enumerate(encoded)))
+    return encoded
 
 
 def as_list(prompts: Any) -> Sequence[Any]:
-    """The prompts of any iterable, counted."""
-    if isinstance(prompts, (str, dict)):
+    """The prompts of any iterable, counted; of what a tokenizer returns the token ids."""
+    if hasattr(prompts, "keys"):
+        return _unpadded(prompts)
+    if isinstance(prompts, str):
         raise TypeError("prompts is one prompt; for a single one write [prompt]")
     return prompts if isinstance(prompts, (list, tuple)) else list(prompts)
+
+
+def check_padding(tokenizer: Any, prompts: Sequence[Any], encoded: Mapping[int, Prompt]) -> None:
+    """Refuse token ids that were padded to one length: nothing says which of them are text."""
+    pad = getattr(tokenizer, "pad_token_id", None)
+    if pad is None or any(isinstance(prompt, str) for prompt in prompts):
+        return
+    lengths = {len(prompt) for prompt in encoded.values()}
+    if len(encoded) < 2 or len(lengths) > 1 or lengths == {1}:
+        return
+    for end, where in ((-1, "ends"), (0, "begins")):
+        padded = [i for i, prompt in encoded.items() if prompt.ids[end] == pad]
+        if 0 < len(padded) < len(encoded):
+            raise ValueError(
+                f"all prompts have {lengths.pop()} token ids and prompt {padded[0]} {where} in "
+                f"{tokenizer.pad_token!r}, the padding token ({len(padded)} do): pass the whole "
+                "encoding, tokenizer(texts), whose attention_mask says what is padding, or the "
+                "texts themselves"
+            )
 
 
 def positions_of(prompts: Sequence[Any], positions: Positions) -> list[str | Sequence[int]]:
@@ -157,6 +185,39 @@ def untouched(tokenizer: Any) -> Iterator[None]:
 # ---------------------------------------------------------------------------
 
 
+def _unpadded(encoding: Any) -> list[NDArray[Any]]:
+    """The token ids of each text of an encoding, without what its mask leaves out."""
+    if "input_ids" not in encoding:
+        raise TypeError(
+            "prompts is a mapping without 'input_ids'; pass texts, lists of token ids, or what "
+            "the tokenizer returns for texts"
+        )
+    if "attention_mask" not in encoding:
+        raise TypeError(
+            "prompts is an encoding without 'attention_mask', so nothing says which ids are "
+            "padding: pass encoding['input_ids'] if none are"
+        )
+    rows = [
+        _rows_of(encoding[name], f"prompts[{name!r}]") for name in ("input_ids", "attention_mask")
+    ]
+    if [len(row) for row in rows[0]] != [len(row) for row in rows[1]]:
+        raise ValueError("prompts: input_ids and attention_mask have different shapes")
+    found = []
+    for i, (ids, mask) in enumerate(zip(*rows, strict=True)):
+        kept = np.flatnonzero(mask)
+        if len(kept) and len(kept) != kept[-1] - kept[0] + 1:
+            raise ValueError(f"prompt {i}: its attention_mask leaves out ids between others")
+        found.append(ids[kept])
+    return found
+
+
+def _rows_of(values: Any, what: str) -> list[NDArray[Any]]:
+    """One row, or rows of one length or of several, as arrays."""
+    flat = isinstance(values, (list, tuple)) and all(is_whole(value) for value in values)
+    rows = [values] if flat or getattr(values, "ndim", 2) == 1 else list(values)
+    return [np.atleast_1d(plain(row, f"{what}[{i}]")) for i, row in enumerate(rows)]
+
+
 def _as_pair(prompt: Any) -> tuple[str, str] | None:
     """Context and continuation, if that is what the prompt is."""
     if isinstance(prompt, (tuple, list)) and prompt and all(isinstance(p, str) for p in prompt):
@@ -169,12 +230,11 @@ def _as_pair(prompt: Any) -> tuple[str, str] | None:
 def _given_ids(prompt: Any, name: str) -> NDArray[np.int64]:
     """Token ids that the caller wrote."""
     if isinstance(prompt, dict) or hasattr(prompt, "keys"):
+        if "role" in prompt:
+            raise TypeError(f"{name} is a chat message, and prompts a conversation; {CHAT}")
         raise TypeError(f"{name} is a mapping; pass its token ids: encoding['input_ids']")
     if isinstance(prompt, (tuple, list)) and any(isinstance(p, dict) for p in prompt):
-        raise TypeError(
-            f"{name} is a list of chat messages; pass token ids: tokenizer.apply_chat_template("
-            "messages, add_generation_prompt=True, return_dict=False)"
-        )
+        raise TypeError(f"{name} is a list of chat messages; {CHAT}")
     try:
         array = plain(prompt, name)
     except ArgumentError:
@@ -214,12 +274,13 @@ def _encode_text(tokenizer: Any, text: str, name: str) -> NDArray[np.int64]:
             f"{name} is {text!r:.80}, which this tokenizer encodes as no token at all: begin with "
             "a token, such as [tokenizer.bos_token_id]"
         )
-    eos, end = tokenizer.eos_token_id, tokenizer.eos_token
-    if eos is not None and len(ids) > 1 and ids[-1] == eos and not text.endswith(str(end)):
-        raise ValueError(
-            f"{name}: the tokenizer puts {end!r} after the text, so no row would continue the "
-            "text: pass token ids without it, as in tokenizer(text)['input_ids'][:-1]"
-        )
+    for kind in ("eos", "sep"):
+        last, end = (getattr(tokenizer, f"{kind}_token{part}", None) for part in ("_id", ""))
+        if last is not None and len(ids) > 1 and ids[-1] == last and not text.endswith(str(end)):
+            raise ValueError(
+                f"{name}: the tokenizer puts {end!r} after the text, so no row would continue the "
+                "text: pass token ids without it, as in tokenizer(text)['input_ids'][:-1]"
+            )
     return ids
 
 
@@ -231,12 +292,11 @@ def _check_bos(tokenizer: Any, ids: NDArray[np.int64], prompt: Any, name: str) -
     pair = _as_pair(prompt)
     text = prompt if isinstance(prompt, str) else "".join(pair) if pair else None
     if text is None:
-        # Two may be what the caller means; more are padding.
-        if (ids[:3] == bos).sum() < 3:
-            return
         raise ValueError(
-            f"{name} begins with {tokenizer.bos_token!r} (token {bos}) more than twice, which "
-            "shifts every probability: leave out the padding on the left"
+            f"{name} begins with {tokenizer.bos_token!r} (token {bos}) more than once, which "
+            "shifts every probability: leave out the padding on the left, or what a chat template "
+            "and the tokenizer put there both; if it is meant, pass tokenizer=None, and answers by "
+            "their token ids"
         )
     raise ValueError(
         f"{name} begins with {tokenizer.bos_token!r} twice: the text {text!r:.60} brings one "

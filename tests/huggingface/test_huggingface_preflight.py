@@ -177,7 +177,7 @@ def test_preflight_warns() -> None:
     report = preflight(wide, tokenizer, ["red grue", [8, 8, 0]])
     warnings = messages(report, "warning")
     assert "prompt 0 holds '<unk>'" in warnings
-    assert "prompt 1 begins with '<bos>' twice" in warnings
+    assert "prompt 1 begins with '<bos>' (token 8) more than once" in messages(report, "error")
     assert "8 of the 20 columns of the logits have no name" in messages(report, "note")
     narrow = preflight(cached_model("gpt2", 10), tokenizer, ["red"])
     assert "2 tokens that the logits have no column for" in messages(narrow, "warning")

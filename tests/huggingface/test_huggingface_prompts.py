@@ -18,7 +18,7 @@ from toy_models import (
     make_tokenizer,
 )
 
-from matrixbayes.huggingface import collect
+from matrixbayes.huggingface import collect, preflight
 from matrixbayes.huggingface.prompts import encode_prompts
 
 torch = pytest.importorskip("torch")
@@ -175,9 +175,49 @@ def test_bos_is_the_tokenizers_decision(model: Any) -> None:
         tokenizer = make_tokenizer(bos=bos)
         context = collect(model, tokenizer, ["red blue"]).context(0)
         assert context.tolist() == ([8, 0, 4] if bos else [0, 4])
-    # once in the text is once, and what the caller writes as ids is the caller's
+    # once in the text is once, and ids that have it twice are padded, or had it put there twice
     assert collect(model, make_tokenizer(bos=False), ["<bos> red"]).context(0).tolist() == [8, 0]
-    assert collect(model, make_tokenizer(), [[8, 8, 0]]).context(0).tolist() == [8, 8, 0]
+    with pytest.raises(ValueError, match=r"prompt 0 begins with '<bos>' .token 8. more than once"):
+        collect(model, make_tokenizer(), [[8, 8, 0]])
+    assert collect(model, None, [[8, 8, 0]]).context(0).tolist() == [8, 8, 0]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("kind", [None, "pt", "np"])
+def test_what_a_tokenizer_returned_is_its_ids(model: Any, side: str, kind: str | None) -> None:
+    tokenizer = make_tokenizer(side=side)
+    padded = kind is not None
+    encoding = tokenizer(PROMPTS, padding=padded, return_tensors=kind)
+    expected = collect(model, tokenizer, PROMPTS)
+    for form in (encoding, dict(encoding)):
+        rows = collect(model, tokenizer, form)
+        np.testing.assert_array_equal(rows.log_probs, expected.log_probs)
+        np.testing.assert_array_equal(rows.input_ids, expected.input_ids)
+        assert preflight(model, tokenizer, form).n_rows == len(PROMPTS)
+    one = tokenizer(PROMPTS[0], return_tensors=kind)
+    rows = collect(model, tokenizer, one)
+    np.testing.assert_allclose(rows.log_probs, expected.log_probs[:1], atol=1e-6)
+    if padded:  # nothing says what is text
+        with pytest.raises(ValueError, match=r"'<pad>', the padding token .4 do.: pass the whole"):
+            collect(model, tokenizer, encoding["input_ids"])
+        same = tokenizer(["red blue", "green black"], return_tensors=kind)["input_ids"]
+        assert len(collect(model, tokenizer, same)) == 2
+
+
+def test_encodings_that_are_refused(model: Any) -> None:
+    tokenizer = make_tokenizer()
+    with pytest.raises(TypeError, match="without 'attention_mask'"):
+        collect(model, tokenizer, {"input_ids": [[8, 0], [8, 10]]})
+    with pytest.raises(TypeError, match="without 'input_ids'"):
+        collect(model, tokenizer, {"text": ["red"]})
+    with pytest.raises(ValueError, match="prompt 0: its attention_mask leaves out ids between"):
+        collect(model, tokenizer, {"input_ids": [[8, 0, 1]], "attention_mask": [[1, 0, 1]]})
+    with pytest.raises(ValueError, match="different shapes"):
+        collect(model, tokenizer, {"input_ids": [[8, 0]], "attention_mask": [[1]]})
+    with pytest.raises(ValueError, match="prompt 0 is empty"):
+        collect(model, tokenizer, {"input_ids": [[8, 0]], "attention_mask": [[0, 0]]})
+    with pytest.raises(TypeError, match=r"prompt 0 is a chat message.*apply_chat_template"):
+        collect(model, tokenizer, [{"role": "user", "content": "hi"}])
 
 
 def test_a_tokenizer_that_ends_its_texts(model: Any) -> None:
