@@ -13,6 +13,7 @@
 
 #include "core/special/special.h"
 
+#include "core/rows/codes.h"
 #include "core/rows/distances.h"
 #include "core/rows/rows.h"
 

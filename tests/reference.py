@@ -152,3 +152,19 @@ def divergence(mass, alpha, share, starts, columns, entries, power):
     by_entries = slope[row, columns]
     slope[row, columns] = 0.0
     return value, share @ slope, alpha @ slope.T, by_entries, by_power
+
+
+def codes(logits):
+    """Logits (N, V) in float32 as codes (N, 2 ((V + 1) // 2) + 4), after llama.cpp's perplexity."""
+    width = logits.shape[1]
+    out = np.zeros((len(logits), 2 * ((width + 1) // 2) + 4), np.uint16)
+    for x, row in zip(logits.astype(np.float32), out, strict=True):
+        high = x.max()
+        low = max(x.min(), high - np.float32(16.0))
+        log_sum = np.float32(np.log(np.exp(x - high).sum(dtype=float)))
+        scale = (high - low) / np.float32(65535.0)
+        row[:4] = np.array([scale, low - high - log_sum], np.float32).view(np.uint16)
+        if scale > 0.0:
+            steps = np.float32(1.0) / scale * np.where(x > low, x - low, np.float32(0.0))
+            row[4 : 4 + width] = np.rint(steps)
+    return out

@@ -48,6 +48,7 @@ TESTS = [
     "core/test_out_of_memory",
     "core/test_ranges",
     "core/test_refusals",
+    "rows/test_codes",
     "rows/test_row_ingest",
     "rows/test_rows",
     "rows/test_rows_logits",

@@ -39,6 +39,7 @@ M = Mutation
 EM = "tests/estimator/test_em.py"
 STREAMS = "tests/estimator/test_streams.py"
 COUNTS = "tests/estimator/test_counts.py"
+CODES = "tests/rows/test_codes.py"
 DASK = "tests/test_dask.py"
 SPECIAL = "tests/core/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
@@ -451,6 +452,20 @@ MUTATIONS = [
         "result->log_likelihood += log_likelihood;",
         "result->log_likelihood = log_likelihood;",
         f"{EM} -k slow_twin",
+    ),
+    M(
+        "C, codes: what is censored is as the floor",
+        "csrc/core/rows/codes.c",
+        "(float)log_value(share)",
+        "head[1]",
+        CODES,
+    ),
+    M(
+        "C, codes: a row that does not reach the floor has censored entries",
+        "csrc/core/rows/codes.c",
+        "reaches ? n_zero : 0",
+        "n_zero",
+        CODES,
     ),
     M(
         "C, counts: weights of the first block for all",

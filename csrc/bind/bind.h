@@ -123,6 +123,7 @@ mb_mixture *mb_mixture_of(PyObject *object);
 extern PyMethodDef mb_special_functions[];
 extern PyMethodDef mb_row_functions[];
 extern PyMethodDef mb_group_functions[];
+extern PyMethodDef mb_code_functions[];
 extern PyMethodDef mb_expectation_functions[];
 extern PyMethodDef mb_maximization_functions[];
 extern PyMethodDef mb_count_functions[];

@@ -17,6 +17,7 @@ module_exec(PyObject *module)
     if (PyModule_AddFunctions(module, mb_special_functions) < 0 ||
         PyModule_AddFunctions(module, mb_row_functions) < 0 ||
         PyModule_AddFunctions(module, mb_group_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_code_functions) < 0 ||
         PyModule_AddFunctions(module, mb_expectation_functions) < 0 ||
         PyModule_AddFunctions(module, mb_maximization_functions) < 0 ||
         PyModule_AddFunctions(module, mb_count_functions) < 0 ||

@@ -3,6 +3,7 @@
  * sees what is lost.) */
 #include "core/estimator/count_expectation.h"
 #include "core/estimator/draws.h"
+#include "core/rows/codes.h"
 #include "core/rows/distances.h"
 #include "core/mixture/divergence.h"
 #include "core/estimator/expectation.h"
@@ -316,6 +317,22 @@ checked_rows(mb_interrupt *interrupt)
     mb_row_zeros zeros = {0, 0, 0};
     mb_row_fault fault;
     return mb_log_probs(&rows, MB_LOG_PROBS, interrupt, NULL, &zeros, &fault);
+}
+
+/* Rows of equal numbers, whose codes are all 0. */
+static mb_status
+decoded_rows(mb_interrupt *interrupt)
+{
+    static uint16_t codes[MOST + (size_t)MB_CODE_HEAD * MOST];
+    static float decoded[MOST];
+    static int64_t n_censored[MOST];
+    mb_code_rows rows = {codes, n, n_tokens, n_tokens + MB_CODE_HEAD};
+    mb_code_fault fault;
+    float head[] = {0.0F, (float)-log((double)n_tokens)};
+    for (size_t i = 0; i < n; i++) {
+        memcpy(codes + i * rows.width, head, sizeof head);
+    }
+    return mb_decode_rows(&rows, interrupt, decoded, n_censored, more, &fault);
 }
 
 static mb_status
@@ -890,6 +907,7 @@ run_all(size_t shape)
         {"mb_draw", draws, 3 * n},
         {"mb_log_probs", normalized_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_log_probs, only checked", checked_rows, n * larger(n_tokens / 1024, 1)},
+        {"mb_decode_rows", decoded_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_groups_new", new_groups, 4 * n_tokens},
         {"mb_lump_log_probs", lumped_rows, n * n_tokens},
         {"mb_mixture_sample", sample, 2 * n * n_tokens},

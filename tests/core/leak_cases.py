@@ -351,6 +351,33 @@ def check_log_probs() -> Cases:
     yield "raises", lambda: fails(OSError, function, Bad())
 
 
+def even_codes(n: int, width: int) -> np.ndarray:
+    """Rows of codes (n, width + 4) of even distributions."""
+    codes = np.zeros((n, width + 4), np.uint16)
+    codes[:, :4] = np.array([0.0, -np.log(width)], np.float32).view(np.uint16)
+    return codes
+
+
+def decode_rows() -> Cases:
+    function, codes = _core.decode_rows, even_codes(3, 5)
+    wrong, infinite = codes.copy(), codes.copy()
+    wrong[1, :4] = np.array([0.0, -1.0], np.float32).view(np.uint16)
+    infinite[2, :4] = np.array([np.inf, -1.0], np.float32).view(np.uint16)
+    yield "rows", lambda: function(codes, 5)
+    yield "strides", lambda: function(codes[::-1], 5)
+    yield "byte order", lambda: function(codes.astype(">u2"), 5)
+    yield "no rows", lambda: function(codes[:0], 5)
+    yield "sum", lambda: fails(ValueError, function, wrong, 5)
+    yield "scale", lambda: fails(ValueError, function, infinite, 5)
+    yield "tokens", lambda: fails(ValueError, function, codes, 6)
+    yield "no tokens", lambda: fails(ValueError, function, codes, 0)
+    yield "type", lambda: fails(TypeError, function, codes.astype(int), 5)
+    yield "axes", lambda: fails(ValueError, function, codes[0], 5)
+    yield "raises", lambda: fails(OSError, function, Bad(), 5)
+    yield "number", lambda: fails((TypeError, OSError), function, codes, Bad())
+    yield "no argument", lambda: fails(TypeError, function)
+
+
 def lump() -> Cases:
     function = _core.lump_log_probs
     single = ROWS.astype(np.float32)
@@ -757,6 +784,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     "balance_predictions": balance_predictions,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
+    "decode_rows": decode_rows,
     "expectation": expectation,
     "accumulate": accumulate,
     "maximization": maximization,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.leak_cases import BALANCE, SLOPES, TREE
+from core.leak_cases import BALANCE, SLOPES, TREE, even_codes
 from house.graph import found
 from numpy.testing import assert_array_equal
 
@@ -180,6 +180,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     ),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),
     "check_log_probs": (_core.check_log_probs, (ROWS,), set()),
+    "decode_rows": (_core.decode_rows, (even_codes(4, 6), 5), {0}),
     "lump_log_probs": (_core.lump_log_probs, (ROWS, array(0, 1, 1, 0), 2), {0}),
     "lgamma_difference": (
         _core.lgamma_difference,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.leak_cases import even_codes
 
 from matrixbayes import _core
 from matrixbayes._base.parallel import workers
@@ -196,6 +197,7 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         3.0,
     ),
     "check_log_probs": lambda: (_core.check_log_probs, rows(1000, 50_000)),
+    "decode_rows": lambda: (_core.decode_rows, even_codes(2000, 50_000), 50_000),
     "lump_log_probs": lambda: (
         _core.lump_log_probs,
         rows(1000, 50_000, np.float32),
