@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from .._base.arguments import whole
 from .._base.progress import bar
 from ..rows import NextTokenRows
 from .answers import Columns, Other, Vocab, make_columns
+from .cache import Cache, check_restored
 from .forward import Forward
 from .kept import Kept, kept_sizes
 from .memory import check_memory
@@ -33,6 +35,7 @@ def collect(
     batch_size: int = 8,
     progress: bool | None = None,
     max_memory: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> NextTokenRows:
     """Run a causal language model over prompts and keep its next-token distributions.
 
@@ -78,6 +81,12 @@ def collect(
         and after two seconds.
     max_memory : int, optional
         The most bytes that the rows may take; by default what the machine has free.
+    cache_dir : path, optional
+        A folder for rows as they are finished, every 64 MB or 10 seconds.  A run that was stopped,
+        however it was, goes on from there when it is called again, and its rows are to the last bit
+        those of a run that was not.  Rows are found by model (class, configuration, a sample of
+        each weight), columns and prompt: of a changed list of prompts those that are there
+        already are not run again.  What is there of other models and columns does no harm.
 
     Returns
     -------
@@ -91,10 +100,12 @@ def collect(
     ------
     ValueError, TypeError
         A prompt is empty, too long or begins with BOS twice; a spelling is not one token or
-        belongs to two answers; the model gave NaN.  The message names the prompt or spelling and
+        belongs to two answers; the model gave NaN; it does not say any more what `cache_dir` holds
+        of it (its hooks or adapters are others).  The message names the prompt or spelling and
         says what to do.
     MemoryError
-        The rows would not fit; raised before the model runs.
+        The rows would not fit, which is seen before the model runs; or the model has no memory for
+        a single prompt.  Where it has none for a batch, the batch is halved, with a warning.
 
     See Also
     --------
@@ -133,18 +144,27 @@ def collect(
     check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
     kept = Kept(encoded, columns)
     first = first_of_equals(encoded)
-    once, times = np.unique(first, return_counts=True)
+    once, times = (a.tolist() for a in np.unique(first, return_counts=True))
+    count = dict(zip(once, times, strict=True))
     read = [encoded[i] for i in once]
-    with bar(len(encoded), progress, name="collect", unit="prompt") as advance:
-        for places, batch in run_batches(forward, read, once.tolist(), batch_size):
-            if batch.width != columns.width:  # the logits have the last word
-                columns = make_columns(tokenizer, vocab, batch.width, other)
-                kept = Kept(encoded, columns)
-            kept.add(once[places].tolist(), batch)
-            advance(int(times[places].sum()))
+    with (
+        bar(len(encoded), progress, name="collect", unit="prompt") as advance,
+        Cache(cache_dir, forward, kept, hidden=hidden) as cache,
+    ):
+        done = cache.restore(once)
+        if cache.width not in (None, columns.width):
+            kept.columns = make_columns(tokenizer, vocab, cache.width, other)
+        check_restored(forward, kept, done)
+        advance(sum(count[i] for i in done))
+        for numbers, batch in run_batches(forward, read, once, batch_size, done):
+            if batch.width != kept.columns.width:  # the logits have the last word
+                kept.columns = make_columns(tokenizer, vocab, batch.width, other)
+            kept.add(numbers, batch)
+            cache.add(numbers)
+            advance(sum(count[i] for i in numbers))
             del batch  # not beside what the next one needs
     kept.repeat(first)
-    return kept.rows(_meta(model, tokenizer, positions, columns, forward))
+    return kept.rows(_meta(model, tokenizer, positions, kept.columns, forward))
 
 
 def _meta(

@@ -1,4 +1,10 @@
-"""What a run keeps of each batch, put together in the order of the prompts."""
+"""What a run keeps of each batch, put together in the order of the prompts.
+
+Contents
+    Kept                    the rows of a run
+    kept_sizes              what they will take
+    largest_difference      between two runs; TOLERANCES are what rounding explains
+"""
 
 from __future__ import annotations
 
@@ -12,6 +18,9 @@ from ..rows import NextTokenRows
 from .answers import Columns
 from .forward import Batch, Forward
 from .prompts import Prompt
+
+# By how much a log-probability may change in company, by the type of the model's weights.
+TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}
 
 
 class Kept:
@@ -105,3 +114,9 @@ def kept_sizes(
     extra = 8 * sum(int(p.positions.sum()) + len(p.positions) for p in prompts)
     extra += 4 * n * forward.n_hidden if forward.hidden else 0
     return n, len(columns), 8 if forward.dtype == "float64" else 4, extra
+
+
+def largest_difference(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """The largest change of a log-probability; two exact zeros are equal."""
+    same = a == b
+    return float(np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)).max())

@@ -11,7 +11,7 @@ import numpy as np
 
 from .answers import Columns, Other, Vocab, make_columns
 from .forward import Forward, batches_of
-from .kept import kept_sizes
+from .kept import TOLERANCES, kept_sizes, largest_difference
 from .memory import available_memory, size_text
 from .prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
 from .spellings import token_names
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-# By how much a log-probability may change in company, by the type of the model's weights.
-TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}
 SHOWN = 5  # bad prompts told one by one
 
 
@@ -276,7 +274,7 @@ def _measure(
         foresight = _foresight(forward, sample[0], numbers[0])
     except (ValueError, MemoryError) as error:
         return _Measured(findings=(Finding("error", str(error)),))
-    difference = _largest_difference(np.concatenate(alone), together)
+    difference = largest_difference(np.concatenate(alone), together)
     padded = len(sample) * max(map(len, sample))
     everything = list(encoded.values())
     batches = batches_of(everything, batch_size, forward.width, forward.route)
@@ -332,13 +330,7 @@ def _foresight(forward: Forward, prompt: Prompt, number: int) -> float:
     place = np.array([middle - 1])
     whole = forward([Prompt(prompt.ids, place)], [number]).log_probs()
     part = forward([Prompt(prompt.ids[:middle], place)], [number]).log_probs()
-    return _largest_difference(whole, part)
-
-
-def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest change of a log-probability; two exact zeros are equal."""
-    same = a == b
-    return float(np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)).max())
+    return largest_difference(whole, part)
 
 
 def _seconds_text(seconds: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from .forward import Batch, Forward, batches_of
@@ -16,9 +16,13 @@ from .prompts import Prompt
 
 
 def run_batches(
-    forward: Forward, prompts: Sequence[Prompt], numbers: Sequence[int], batch_size: int
+    forward: Forward,
+    prompts: Sequence[Prompt],
+    numbers: Sequence[int],
+    batch_size: int,
+    done: Container[int] = (),
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Run every prompt once; what each batch gave, with the places of its prompts in `prompts`.
+    """Run prompts, each once; what each batch gave, with the numbers of its prompts.
 
     Where memory runs out the batch is halved, and with it all that follow, which are no longer;
     one warning says so.
@@ -31,13 +35,18 @@ def run_batches(
         What it reads, and what errors call each of them.
     batch_size
         The most prompts at once.
+    done
+        The numbers of prompts to leave out.  The batches are those of all of them, so that what
+        was left out and what is run are, to the last bit, what one run would give.
 
     Raises
     ------
     MemoryError
         A single prompt is too much; the message names it.
     """
-    todo = batches_of(prompts, batch_size, forward.width, forward.route)
+    batches = batches_of(prompts, batch_size, forward.width, forward.route)
+    left = ([i for i in places if numbers[i] not in done] for places in batches)
+    todo = [places for places in left if places]
     return _halving(forward, prompts, numbers, todo)
 
 
@@ -52,13 +61,13 @@ def _halving(
         if len(places) > limit:
             todo += [places[limit:], places[:limit]]
             continue
-        own = [prompts[i] for i in places]
+        own, called = [prompts[i] for i in places], [numbers[i] for i in places]
         batch = None
         try:
-            batch = forward(own, [numbers[i] for i in places])
+            batch = forward(own, called)
         except MemoryError as error:
             if len(places) == 1:
-                raise _too_long(own[0], numbers[places[0]], forward.device) from error
+                raise _too_long(own[0], called[0], forward.device) from error
             limit = (len(places) + 1) // 2
             if not told:
                 _tell(forward.device, own, limit)
@@ -67,7 +76,7 @@ def _halving(
         if batch is None:
             _give_back(forward.device)  # behind the error, which holds what the model computed
         else:
-            yield places, batch
+            yield called, batch
 
 
 def _tell(device: Any, prompts: Sequence[Prompt], limit: int) -> None:
