@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         check_prior,
         posterior_path,
     )
-    from .rows import NextTokenRows
+    from .rows import BoundedRows, NextTokenRows, PartialRows
     from .study import elicit
 
 # Where each public name lives.
@@ -56,6 +56,7 @@ _HOMES = {
     "__version__": "_base.version",
     "AffineTest": "continuity",
     "ApproximationReport": "mixture",
+    "BoundedRows": "rows",
     "Comparison": "matrix",
     "ContinuityReport": "continuity",
     "ConvergenceWarning": "errors",
@@ -79,6 +80,7 @@ _HOMES = {
     "MisfitWarning": "errors",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
+    "PartialRows": "rows",
     "PosteriorPath": "mixture",
     "PriorSelection": "estimator",
     "ScalingFit": "icl",
@@ -124,6 +126,7 @@ _MODULES = ("plot", "windtunnel")
 __all__ = [
     "AffineTest",
     "ApproximationReport",
+    "BoundedRows",
     "Comparison",
     "ContinuityReport",
     "ConvergenceWarning",
@@ -147,6 +150,7 @@ __all__ = [
     "MisfitWarning",
     "NextTokenRows",
     "NotFittedError",
+    "PartialRows",
     "PosteriorPath",
     "PriorSelection",
     "ScalingFit",

@@ -3,6 +3,7 @@
 Contents
     show, number, percent      one token or one figure, safe to print
     quoted, printable          a token in quotes, any other text without
+    amount                     a number of bytes
     top                        the most probable tokens of a row
     table_text, table_html     a table from column names and rows of cells
     Table, Shown               what a type has to show, and the `repr` and `_repr_html_` from it
@@ -115,6 +116,15 @@ def percent(value: float) -> str:
     if 0.0 < value < 0.0005:
         return "<0.1%"
     return f"{100.0 * value:.1f}%"
+
+
+def amount(size: float) -> str:
+    """A number of bytes with three digits or so: `1.2 kB`, `850 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):  # noqa: B007
+        if size < 1000:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def top(row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3) -> str:

@@ -301,7 +301,7 @@ def _of_sequence(items: Sequence[Any], name: str) -> NDArray[Any]:
 
 def _is_small(array: NDArray[Any]) -> bool:
     """Whether all numbers are below those that a double may not hold."""
-    return bool(array.min() > -EXACT and array.max() < EXACT)
+    return float(array.min()) > -EXACT and float(array.max()) < EXACT
 
 
 def _clean(items: Sequence[Any], name: str) -> Sequence[Any]:

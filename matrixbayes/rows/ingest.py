@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base.numbers import plain, reals, wholes
 from .._base.tokens import string_labels
 from .._core import check_log_probs, log_probs
+from .known import whole
 
 KINDS = ("logits", "log_probs", "probs")
 BLOCK = 1 << 20  # numbers checked in one piece
@@ -44,7 +45,7 @@ def as_floats(X: Any) -> tuple[NDArray[Any], bool]:
 
         if X.layout == torch.strided and not X.is_meta:
             return X.detach().cpu().contiguous().view(torch.int16).numpy().view(np.uint16), True
-    array = plain(X, "rows")
+    array = plain(whole(X), "rows")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = reals(array, "rows")
     if array.dtype.name not in ("float16", "float32", "float64"):
@@ -61,6 +62,7 @@ def log_probs_of(
     """Log-probabilities of a bare array or data frame, its column names, and how many rows hold
     an exact zero; see `as_log_probs`.  The numbers are read once.
     """
+    whole(X)
     kind = _check_kind(kind)
     tokens = string_labels(X)
     array, bfloat16 = as_floats(X)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.numbers import floats, wholes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PER_ROW = ("prompt", "position")  # the entries of `meta` that hold one value per row
 
@@ -87,6 +90,8 @@ def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
     """Row numbers that a slice, an integer array or a boolean mask selects."""
     if isinstance(key, slice):
         return np.arange(n)[key]
+    if isinstance(key, tuple):
+        raise IndexError("rows take one index")
     array = np.asarray(key)
     if array.size == 0 and array.dtype != bool:
         array = array.astype(np.intp)
@@ -96,3 +101,33 @@ def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
         )
     numbers: NDArray[np.intp] = np.arange(n)[array]
     return numbers
+
+
+def taken_contexts(rows: Any, numbers: NDArray[np.intp]) -> dict[str, Any]:
+    """The contexts and meta data of some of the rows: input_ids, offsets and meta."""
+    ids, offsets = rows.input_ids, rows.offsets
+    if ids is not None and offsets is not None:
+        places, offsets = taken_entries(offsets, numbers)
+        ids = ids[places]
+    meta = dict(rows.meta)
+    for name in PER_ROW:
+        if name in meta:
+            meta[name] = [meta[name][i] for i in numbers]
+    return {"input_ids": ids, "offsets": offsets, "meta": meta}
+
+
+def taken_entries(
+    starts: NDArray[np.int64], numbers: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the entries of some rows are among those of all, and where each row's start then."""
+    sizes = np.diff(starts)[numbers]
+    ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return np.arange(ends[-1]) + np.repeat(starts[:-1][numbers] - ends[:-1], sizes), ends
+
+
+def frame_index(meta: Mapping[str, Any]) -> pd.MultiIndex | None:
+    """Prompt and position of each row as the index of a data frame, where they are known."""
+    import pandas as pd
+
+    known = {name: meta[name] for name in PER_ROW if name in meta}
+    return pd.MultiIndex.from_arrays(list(known.values()), names=list(known)) if known else None

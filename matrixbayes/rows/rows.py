@@ -221,24 +221,13 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     def _take(self, numbers: NDArray[np.intp], key: Any) -> NextTokenRows:
         """The rows of these numbers; `key` says the same, and a slice copies nothing."""
         key = key if isinstance(key, slice) else numbers
-        ids, offsets = self.input_ids, self.offsets
-        if ids is not None and offsets is not None:
-            pieces = [ids[offsets[i] : offsets[i + 1]] for i in numbers]
-            ids = np.concatenate(pieces) if pieces else ids[:0]
-            offsets = np.cumsum([0, *(len(piece) for piece in pieces)], dtype=np.int64)
-        meta = dict(self.meta)
-        for name in parts.PER_ROW:
-            if name in meta:
-                meta[name] = [meta[name][i] for i in numbers]
         part = object.__new__(NextTokenRows)
         part._set(
             log_probs=parts.frozen(np.ascontiguousarray(self.log_probs[key])),
             tokens=self.tokens,
             token_ids=self.token_ids,
-            input_ids=ids,
-            offsets=offsets,
             hidden=None if self.hidden is None else parts.frozen(self.hidden[key]),
-            meta=meta,
+            **parts.taken_contexts(self, numbers),
         )
         if vars(self).get("_n_zeros") == 0:
             part._set(_n_zeros=0)
@@ -275,24 +264,14 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
 
         if kind not in ("log_probs", "probs"):
             raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
-        known = {name: self.meta[name] for name in parts.PER_ROW if name in self.meta}
-        index = (
-            pd.MultiIndex.from_arrays(list(known.values()), names=list(known)) if known else None
-        )
         data = self.probs() if kind == "probs" else self.log_probs
-        return pd.DataFrame(
-            data, columns=None if self.tokens is None else list(self.tokens), index=index
-        )
+        names = None if self.tokens is None else list(self.tokens)
+        return pd.DataFrame(data, columns=names, index=parts.frame_index(self.meta))
 
     def _table(self) -> display.Table:
         n, width = self.log_probs.shape
-        size: float = self.log_probs.nbytes
-        for unit in ("bytes", "kB", "MB", "GB", "TB"):  # noqa: B007
-            if size < 1000:
-                break
-            size /= 1000
         shape = f"{n} row{'' if n == 1 else 's'} over {width} tokens"
-        amount = f"{size:.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:.1f} {unit}"
+        amount = display.amount(self.log_probs.nbytes)
         title = f"NextTokenRows: {shape}, {self.log_probs.dtype}, {amount}"
         cells: list[list[Any]] = []
         for i in range(min(n, display.MAX_HTML_ROWS + 1)):
