@@ -11,8 +11,8 @@ Contents
 """
 
 # Where version 0.1.0 had them.
-from ..huggingface.heads import embed_of as embed_of
 from ..huggingface.heads import head_of as head_of
+from ..huggingface.inside.inputs import embed_of as embed_of
 from .affine import AffineTest, affine_test
 from .check import check_continuity
 from .embedding import EMBEDDING_METRICS, ROW_METRICS, EmbeddingMap, Pairs

@@ -11,12 +11,14 @@ only when a function here runs.
 """
 
 from .collection import collect
-from .heads import embed_of, head_of
+from .heads import Head, head_of
+from .inside.inputs import embed_of
 from .predictor import TokenPredictor
 from .preflight_report import Finding, PreflightReport, preflight
 
 __all__ = [
     "Finding",
+    "Head",
     "PreflightReport",
     "TokenPredictor",
     "collect",

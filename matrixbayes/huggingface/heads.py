@@ -3,7 +3,6 @@
 Contents
     Head        final norm, projection, matrix, bias, scale and cap, as one function of states
     head_of     that of a model
-    embed_of    the network as a function of one token's embedding
 """
 
 from __future__ import annotations
@@ -64,8 +63,12 @@ class Head:
     floor : float
         The same, with the head computed in double precision: how far rounding takes the model's
         logits from the head's.
+    size : float
+        The largest logit, in size, of those that `error` and `floor` were seen on; 1 at least.
     dtype : str
         The model's own type, in which the head is computed.
+    starts_before_norm : bool
+        Whether the final norm is part of it.
 
     Raises
     ------
@@ -83,12 +86,13 @@ class Head:
         seen = probe(model, module)
         self._tail: Tail = tail_of(model, module, seen)
         self._chain: Chain = chain_of(model, module, seen, self._tail)
-        self._starts_before_norm = norm
+        self.starts_before_norm = norm
         if norm and not (self._chain.whole or self._chain.links):
             raise ValueError(f"the final norm of {self._name} is not known; give norm=False")
         self._seen = seen.states[0], seen.logits[0]
         self._like = seen.states.dtype, seen.states.device
         self.dtype = str(seen.scores.dtype).removeprefix("torch.")
+        self.size = max(1.0, float(seen.logits.abs().max()))
         self._eps = rounding(seen.scores, seen.logits)
         self.error = 0.0
         refusal = self.refusal(*self._seen)
@@ -119,12 +123,12 @@ class Head:
     def norm(self) -> Any:
         """The final norm, where it is part of the head."""
         links = self._chain.links
-        return links[0] if self._starts_before_norm and is_norm(links) else None
+        return links[0] if self.starts_before_norm and is_norm(links) else None
 
     @property
     def projection(self) -> tuple[Any, ...]:
         """What lies between the final norm and the matrix."""
-        if not self._starts_before_norm:
+        if not self.starts_before_norm:
             return ()
         inside = () if self._chain.last is self._module else (self._chain.last,)
         return (*self._chain.links[1 if is_norm(self._chain.links) else 0 :], *inside)
@@ -184,7 +188,7 @@ class Head:
     def __call__(self, states: Any) -> Any:
         """Logits (..., V) of states (..., d), computed as the model does: tensors for tensors,
         float64 arrays for arrays."""
-        return self._called(self.of_layer if self._starts_before_norm else self._of_state, states)
+        return self._called(self.of_layer if self.starts_before_norm else self._of_state, states)
 
     def of_layer(self, states: Any) -> Any:
         """Logits of what a layer of the model gives (..., d): by final norm, projection and matrix.
@@ -194,7 +198,7 @@ class Head:
         ValueError
             More lies between the last layer and the final norm than a chain of modules.
         """
-        if not (self._chain.whole or self._starts_before_norm):
+        if not (self._chain.whole or self.starts_before_norm):
             raise ValueError(
                 f"between the last layer of {self._name} and its output embeddings lies more than "
                 "a chain of modules: a layer's state has no logits"
@@ -343,45 +347,3 @@ def head_of(model: Any, *, norm: bool = True) -> Head:
     True
     """
     return Head(model, norm=norm)
-
-
-def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[Floats], Any]:
-    """The whole network as a function of the input embedding of one token.
-
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-    input_ids : array_like of int of shape (n,)
-        The text; its embeddings are kept but for one.
-    position : int
-        The token whose embedding is replaced.
-
-    Returns
-    -------
-    callable
-        From embeddings (n, d) to the logits (n, V) behind the last token, for `probe_segment`.
-
-    Examples
-    --------
-    >>> from importlib.resources import files
-    >>> from transformers import AutoModelForCausalLM
-    >>> import matrixbayes as mb
-    >>> model = AutoModelForCausalLM.from_pretrained(str(files("matrixbayes") / "data" / "urns"))
-    >>> words = model.get_input_embeddings().weight.detach().numpy()
-    >>> found = mb.probe_segment(mb.embed_of(model, [3, 4, 5]), words[5], words[6])
-    >>> found.log_affinity_defect > 1e-6          # the network is no softmax of a linear map
-    True
-    """
-    import torch
-
-    weights = model.get_input_embeddings().weight
-    with torch.no_grad():
-        text = model.get_input_embeddings()(torch.as_tensor(np.asarray(input_ids))[None])
-
-    def network(states: Floats) -> Any:
-        with torch.no_grad():
-            many = text.repeat(len(states), 1, 1)
-            many[:, position] = torch.as_tensor(states, dtype=weights.dtype)
-            return model(inputs_embeds=many).logits[:, -1].double().cpu().numpy()
-
-    return network

@@ -19,7 +19,7 @@ import matrixbayes as mb
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard")
-RESULTS += ("PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
+RESULTS += ("Head", "PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
 TORCH = ("collect", "elicit", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 

@@ -3,4 +3,5 @@
 Contents
     taps     hooks: what passes through modules, read and changed
     probe    what a model does around its output embeddings, measured on a few tokens
+    inputs   the network as a function of one token's embedding
 """

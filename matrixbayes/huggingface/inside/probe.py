@@ -13,6 +13,7 @@ taken where they say the same.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,20 +102,22 @@ def probe(model: Any, module: Any) -> Probe:
     return Probe(states, scores, logits, calls, options)
 
 
+def options_of(model: Any) -> dict[str, Any]:
+    """The options of a plain forward pass."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    taken = inspect.signature(getattr(inner, "_orig_mod", inner).forward).parameters
+    return {"use_cache": False} if "use_cache" in taken else {}
+
+
 def _tokens(model: Any) -> tuple[torch.Tensor, dict[str, Any]]:
     """Token ids (1, 4) where the model wants them, and the options of a plain forward pass."""
-    import inspect
-
     import torch
 
     embedding = model.get_input_embeddings().weight
     weight = embedding if isinstance(embedding, torch.Tensor) else next(model.parameters())
     device = "cpu" if weight.device.type == "meta" else weight.device
     ids = torch.arange(IDS, device=device)[None] % int(weight.shape[0])
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    taken = inspect.signature(getattr(inner, "_orig_mod", inner).forward).parameters
-    options = {"use_cache": False} if "use_cache" in taken else {}
-    return ids, options
+    return ids, options_of(model)
 
 
 def _logits(model: Any, ids: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
