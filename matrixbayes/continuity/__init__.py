@@ -16,8 +16,9 @@ from ..huggingface.inside.inputs import embed_of as embed_of
 from .affine import AffineTest, affine_test
 from .check import check_continuity
 from .embedding import EMBEDDING_METRICS, ROW_METRICS, EmbeddingMap, Pairs
-from .heads import HeadBound, SegmentProbe, SoftmaxSpan, head_bound, probe_segment, span_of
+from .heads import HeadBound, SegmentProbe, head_bound, probe_segment
 from .report import ContinuityReport
+from .span import SoftmaxSpan, span_of
 
 __all__ = [
     "EMBEDDING_METRICS",

@@ -3,13 +3,11 @@
 Contents
     probe_segment, SegmentProbe    defects of convexity and of log-affinity along a segment
     head_bound, HeadBound          observed distances and a certificate from the head's matrix
-    span_of, SoftmaxSpan           the softmax bottleneck: rank of rows, rows outside the span
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base.numbers import plain, reals
 from .._base.typing import Floats
-from ..rows import as_log_probs
+from ..huggingface.heads import Head, head_of
+from ..rows import NextTokenRows, as_log_probs
+from .given import floor_of, head_or_matrix, logits_of
+from .span import SoftmaxSpan as SoftmaxSpan  # where old pickles look for it
 
 BLOCK = 1 << 10  # rows of the head's matrix held against others at a time
 MOST_PAIRS = 1 << 28  # of rows of the head's matrix that are looked at for its diameter
 SLACK = 1e-6  # of logits in float32, what rounding may do to a distance
+ROUNDING = 8.0  # times what rounding did on the few tokens that a head was tried out on
 
 
 # ---------------------------------------------------------------------------
@@ -62,7 +64,7 @@ class SegmentProbe:
 
 
 def probe_segment(
-    head: Callable[[Any], Any],
+    head: Any,
     e1: ArrayLike,
     e2: ArrayLike,
     n: int = 33,
@@ -73,9 +75,10 @@ def probe_segment(
 
     Parameters
     ----------
-    head : callable
+    head : callable, Head, transformers.PreTrainedModel, or array_like of shape (V, d)
         From states (n, d) to rows (n, V): a NumPy function, or a torch module, which is given
-        tensors of its own type.
+        tensors of its own type; what `head_of` gives, or the model, for its head behind the final
+        norm; or the matrix of a head that is nothing else.
     e1, e2 : array_like of shape (d,)
         Where the segment begins and ends.
     n : int
@@ -120,8 +123,12 @@ def probe_segment(
     )
 
 
-def _called(head: Callable[[Any], Any], states: Floats) -> Any:
+def _called(head: Any, states: Floats) -> Any:
     """What a head gives for states, as an array; in the precision of a torch module."""
+    if hasattr(head, "get_output_embeddings"):
+        head = head_of(head, norm=False)
+    if not callable(head):
+        return states @ reals(head, "head").T
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(head, torch.nn.Module):
         return head(states)
@@ -148,12 +155,20 @@ class HeadBound:
     total_variation : ndarray of shape (n,)
         Observed.
     certificate : ndarray of shape (n,)
-        tanh(r / 4), r the range of the difference of the two states' logits.
+        tanh(r / 4), r the range of the difference of the two states' logits, bias, scale and cap
+        counted in.
     a_priori : ndarray of shape (n,)
-        tanh(diameter |h - h'| / 4), which knows the states' distance only.
+        tanh(diameter |h - h'| / 4), which knows the states' distance only; with a cap c at most
+        tanh(c).
     diameter : float
-        Of the rows of W: the largest distance between two, or a bound on it.
+        Of the rows of W, times the head's scale: the largest distance between two, or a bound on
+        it.  With a softcap the origin counts as a row: a cap is not the same for logits that are
+        all shifted.
     diameter_is_exact : bool
+    floor : float
+        How far rounding takes the logits given from the head's, a shift of each row apart; where
+        none are given, how far it takes the model's.  By so much at most can an observed distance
+        be beyond its certificate.
     """
 
     first: NDArray[np.int64]
@@ -163,6 +178,7 @@ class HeadBound:
     a_priori: Floats
     diameter: float
     diameter_is_exact: bool
+    floor: float = 0.0
 
     @property
     def slack(self) -> Floats:
@@ -171,26 +187,29 @@ class HeadBound:
 
 
 def head_bound(
-    W: ArrayLike,
-    hidden: ArrayLike,
-    logits: ArrayLike | None = None,
+    W: Any,
+    hidden: Any,
+    logits: Any = None,
     *,
     n_pairs: int = 10_000,
     rng: np.random.Generator | int | None = None,
 ) -> HeadBound:
     """How far two states' rows are, and how far the head lets them be.
 
-    For p = softmax(W h + b) and q = softmax(W h' + b), with r the range of W (h - h'):
-    TV(p, q) <= tanh(r / 4), and r <= diam(W) |h - h'|.
+    For p = softmax(l) and q = softmax(l'), with r the range of l - l': TV(p, q) <= tanh(r / 4).
+    Where l = s (W h + b), r <= s diam(W) |h - h'|; and where l = c tanh(s (W h + b) / c), r <=
+    s diam(W and 0) |h - h'|, and r <= 4 c.
 
     Parameters
     ----------
-    W : array_like of shape (V, d)
-        The output embeddings.
-    hidden : array_like of shape (N, d)
-        The states that the head is given.
-    logits : array_like of shape (N, V), optional
-        What the model gave for them; W h by default.
+    W : Head, transformers.PreTrainedModel, or array_like of shape (V, d)
+        What `head_of` gives with norm=False, or the model; a bare matrix where the head is nothing
+        else, or has a bias and `logits` are given.
+    hidden : array_like of shape (N, d), or NextTokenRows
+        The states that the head is given; or rows with their hidden states, which are then the
+        logits too.
+    logits : array_like of shape (N, V), or NextTokenRows, optional
+        What the model gave for them, or its log-probabilities; by default what the head gives.
     n_pairs : int
         Pairs of states, all where there are no more, else a sample.
     rng : numpy.random.Generator or int, optional
@@ -202,8 +221,9 @@ def head_bound(
     Raises
     ------
     ValueError
-        A distance is larger than its certificate by more than rounding: the logits are not those of
-        this head for these states.
+        The logits are further from this head's, or a distance from its certificate, than rounding
+        explains: the logits are not those of this head for these states.  Or a bare matrix is
+        given for rows that say that their head is more.
 
     Examples
     --------
@@ -216,22 +236,41 @@ def head_bound(
     """
     from .embedding import EmbeddingMap
 
-    w, h = reals(W, "W"), reals(hidden, "hidden")
+    head = head_or_matrix(W, hidden, logits, refused={"a scale", "a softcap"})
+    floor = floor_of(head, hidden, logits)
+    if isinstance(hidden, NextTokenRows):
+        if hidden.hidden is None:
+            raise ValueError("these rows have no hidden states: collect them with hidden=True")
+        logits = hidden if logits is None else logits
+        hidden = hidden.hidden
+    w, h = head.matrix if isinstance(head, Head) else head, reals(hidden, "hidden")
     if w.ndim != 2 or h.ndim != 2 or w.shape[1] != h.shape[1]:
         raise ValueError(f"W has shape {w.shape} and hidden {h.shape}; they need (V, d) and (N, d)")
-    scores = h @ w.T
-    given = scores if logits is None else plain(logits, "logits")
+    scores = logits_of(head, h)
+    given = scores if logits is None else logits
+    given = given.log_probs if isinstance(given, NextTokenRows) else plain(given, "logits")
     if given.shape != scores.shape:
         raise ValueError(f"logits have shape {given.shape}; they need {scores.shape}")
     map = EmbeddingMap(h, given, kind="logits")
     pairs = map.sample(n_pairs, rng=rng)
     ranges = _core.pair_distances("hilbert", scores, pairs.first, pairs.second)
     certificate = np.tanh(0.25 * ranges)
-    diameter, exact = _diameter(w)
-    beyond = pairs.row_distance - certificate
+    size = max(1.0, float(np.abs(scores).max(initial=0.0)))
     allowed = 1e-12 if map.log_probs.dtype == np.float64 else SLACK
     if logits is not None and given.dtype != np.float64:
-        allowed = SLACK * max(1.0, float(np.abs(scores).max(initial=0.0)))
+        allowed = SLACK * size
+    if isinstance(head, Head) and logits is not None:
+        away = _away(given, scores)
+        explained = ROUNDING * max(head.floor * max(1.0, size / head.size), allowed)
+        if len(away) and away.max() > explained:
+            raise ValueError(
+                f"the logits of row {int(away.argmax())} are {away.max():.3g} from those of this "
+                f"head for its hidden state, and rounding explains {explained:.2g}: they are not "
+                "the states that enter it"
+            )
+        floor = float(away.max(initial=0.0))
+    allowed = max(allowed, floor)
+    beyond = pairs.row_distance - certificate
     if len(beyond) and beyond.max() > allowed:
         worst = int(beyond.argmax())
         raise ValueError(
@@ -239,15 +278,32 @@ def head_bound(
             "apart than this head allows: the logits are not those of W for these hidden states "
             "(is there a final norm between them?)"
         )
+    diameter, exact = _diameter(np.asarray(w, dtype=np.float64))
+    reach = np.inf
+    if isinstance(head, Head):
+        if head.cap is not None:
+            furthest = float(np.sqrt(np.square(w, dtype=np.float64).sum(axis=1)).max(initial=0.0))
+            diameter, exact = max(diameter, furthest), exact or furthest >= diameter
+            reach = 4.0 * head.cap
+        diameter *= abs(head.scale)
     return HeadBound(
         pairs.first,
         pairs.second,
         pairs.row_distance,
         certificate,
-        np.tanh(0.25 * diameter * pairs.embedding_distance),
+        np.tanh(0.25 * np.minimum(reach, diameter * pairs.embedding_distance)),
         diameter,
         exact,
+        floor,
     )
+
+
+def _away(given: NDArray[Any], scores: Floats) -> Floats:
+    """How far rows of logits or log-probabilities are from scores, each up to its best shift."""
+    with np.errstate(invalid="ignore"):
+        off = np.asarray(given, dtype=np.float64) - scores
+    found: Floats = 0.5 * (off.max(axis=1) - off.min(axis=1))
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def _diameter(w: Floats) -> tuple[float, bool]:
@@ -283,83 +339,3 @@ def _diameter(w: Floats) -> tuple[float, bool]:
         if looked_at > MOST_PAIRS and start + BLOCK < len(w):
             return float(radius[0] + radius[1]), False
     return best, True
-
-
-# ---------------------------------------------------------------------------
-# The softmax bottleneck
-# ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SoftmaxSpan:
-    """The linear span of log-probabilities; made by `span_of`.
-
-    Attributes
-    ----------
-    rank : int
-        Numerical rank of the log-probabilities, each row less its mean.
-    singular_values : ndarray
-    outside : ndarray of shape (N,) or None
-        With W given: the share of each centred row that lies outside the span of the head, 0 for a
-        row that the head can produce, whatever the state.
-    """
-
-    rank: int
-    singular_values: Floats
-    outside: Floats | None
-
-
-def span_of(rows: Any, W: ArrayLike | None = None, *, kind: str | None = None) -> SoftmaxSpan:
-    """The rank of rows as logits: at most d for a head of width d (one more with a bias).
-
-    Parameters
-    ----------
-    rows : NextTokenRows, or array_like of shape (N, V)
-        Without exact zeros.
-    W : array_like of shape (V, d), optional
-        A head, to say which rows it can produce.
-    kind : {"logits", "log_probs", "probs"}, optional
-        What a bare array of rows holds.
-
-    Returns
-    -------
-    SoftmaxSpan
-
-    Notes
-    -----
-    Singular values count down to the rounding of the rows' type.
-
-    Examples
-    --------
-    >>> import numpy as np, matrixbayes as mb
-    >>> rng = np.random.default_rng(0)
-    >>> W, hidden = rng.normal(size=(30, 4)), rng.normal(size=(20, 4))
-    >>> found = mb.span_of(hidden @ W.T, W, kind="logits")
-    >>> found.rank, bool(found.outside.max() < 1e-20)
-    (4, True)
-    """
-    log_probs, _ = as_log_probs(rows, kind)
-    if not np.isfinite(log_probs).all():
-        i, j = np.argwhere(~np.isfinite(log_probs))[0]
-        raise ValueError(f"row {i} has an exact zero at column {j}: no logits give it")
-    centred = log_probs.astype(np.float64)
-    centred -= centred.mean(axis=1, keepdims=True)
-    values: Floats = np.linalg.svd(centred, compute_uv=False).astype(np.float64)
-    precision = float(np.finfo(log_probs.dtype).eps)
-    scale = float(np.abs(log_probs).max(initial=0.0)) * np.sqrt(centred.size)
-    rank = int(
-        (values > precision * max(max(centred.shape) * values.max(initial=0.0), scale)).sum()
-    )
-    if W is None:
-        return SoftmaxSpan(rank, values, None)
-    w = reals(W, "W")
-    if w.ndim != 2 or w.shape[0] != centred.shape[1]:
-        raise ValueError(f"W has shape {w.shape}; it needs ({centred.shape[1]}, d)")
-    if not np.isfinite(w).all():
-        i, j = np.argwhere(~np.isfinite(w))[0]
-        raise ValueError(f"W[{i}, {j}] is {w[i, j]}; weights are finite")
-    basis = np.linalg.qr(w - w.mean(axis=0))[0]
-    rest = centred - (centred @ basis) @ basis.T
-    size = np.square(centred).sum(axis=1)
-    outside = np.square(rest).sum(axis=1) / np.where(size > 0.0, size, 1.0)
-    return SoftmaxSpan(rank, values, outside)
