@@ -138,13 +138,20 @@ class Head:
         """The matrix as a tensor, the model's own where it has one."""
         import torch
 
-        return self._plain_weight() if self._is_plain() else torch.from_numpy(self.matrix)
+        if self._is_plain():
+            weight = self._plain_weight()
+            return weight if len(weight) == self._tail.width else weight[: self._tail.width]
+        return torch.from_numpy(self.matrix)
 
     @cached_property
     def matrix(self) -> NDArray[np.floating]:
-        """Of the output embeddings, (V, d)."""
-        parts = [part.cpu().numpy() for part in self._columns_or_rows()]
-        return np.concatenate(parts, axis=0 if self._is_plain() else 1)
+        """Of the output embeddings, (V, d), in float32 or float64."""
+        if self._is_plain():
+            found = _single(self._plain_weight().detach().cpu()).numpy()[: self._tail.width]
+        else:
+            found = np.concatenate([part.cpu().numpy() for part in self._columns()], axis=1)
+        found.flags.writeable = False  # it may be the model's own memory
+        return found
 
     @cached_property
     def bias(self) -> NDArray[np.floating] | None:
@@ -157,9 +164,20 @@ class Head:
     @cached_property
     def floor(self) -> float:
         """How far rounding takes the model's logits from the head's."""
-        states, logits = self._seen
-        exact = self.exact(states.double().cpu().numpy())
-        return float(np.abs(exact - logits.double().cpu().numpy()).max())
+        import torch
+
+        states, logits = (each.cpu().double() for each in self._seen)
+        scores = torch.zeros(logits.shape, dtype=torch.float64)
+        if self._is_plain():
+            for start in range(0, logits.shape[1], ROWS):
+                rows = slice(start, min(start + ROWS, logits.shape[1]))
+                part = self._plain_weight()[rows].detach().cpu().double()
+                scores[:, rows] = states @ part.T
+        else:
+            for start, part in zip(range(0, states.shape[1], STATES), self._columns(), strict=True):
+                scores += states[:, start : start + STATES] @ part.cpu().double().T
+        exact = self._finished(scores.numpy())
+        return float(np.abs(exact - logits.numpy()).max())
 
     def meta(self) -> dict[str, Any]:
         """What rows say of the head that they are from."""
@@ -173,7 +191,7 @@ class Head:
         }
 
     def __repr__(self) -> str:
-        width, d = self.matrix.shape
+        width, d = self._seen[1].shape[-1], self._seen[0].shape[-1]
         parts = [f"{width} x {d}"]
         if self.norm is not None:
             parts.insert(0, type(self.norm).__name__)
@@ -212,10 +230,14 @@ class Head:
         for start in range(0, len(self.matrix), ROWS):
             rows = slice(start, start + ROWS)
             found[:, rows] = h @ self.matrix[rows].astype(np.float64).T
+        return self._finished(found)
+
+    def _finished(self, scores: Floats) -> Floats:
+        """Logits of what the matrix gives, which are changed."""
         if self.bias is not None:
-            found += self.bias
-        found *= self.scale
-        return found if self.cap is None else self.cap * np.tanh(found / self.cap)
+            scores += self.bias
+        scores *= self.scale
+        return scores if self.cap is None else self.cap * np.tanh(scores / self.cap)
 
     def _called(self, function: Callable[[Any], Any], states: Any) -> Any:
         """A function of tensors in the model's type and place, of arrays too."""
@@ -270,14 +292,10 @@ class Head:
             and weight.device.type != "meta"
         )
 
-    def _columns_or_rows(self) -> Iterator[torch.Tensor]:
-        """Rows of the weights; or columns, what the module makes of unit states."""
+    def _columns(self) -> Iterator[torch.Tensor]:
+        """Columns (V, n) of the matrix: what the module makes of unit states."""
         import torch
 
-        if self._is_plain():
-            weight = self._plain_weight().detach()
-            yield from (_single(part) for part in weight.split(ROWS))
-            return
         dtype, device = self._like
         d = self._seen[0].shape[-1]
         zero = _single(self._scores(torch.zeros(1, d, dtype=dtype, device=device)))
@@ -290,7 +308,7 @@ class Head:
         import torch
 
         if self._is_plain() and self._module.bias is None:
-            return np.zeros(len(self._plain_weight()))
+            return np.zeros(self._tail.width)
         dtype, device = self._like
         zero = torch.zeros(1, self._seen[0].shape[-1], dtype=dtype, device=device)
         found: Floats = self._scores(zero)[0].double().cpu().numpy()
@@ -300,7 +318,7 @@ class Head:
         import torch
 
         with torch.no_grad():
-            found: torch.Tensor = self._module(states)
+            found: torch.Tensor = self._module(states)[..., : self._tail.width]
         return found
 
 

@@ -102,7 +102,8 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
             same = agree(replaced(weight[token][None]), logits(given[None]))
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the input embeddings of {name} are more than a matrix: {error}"
+                f"the input embeddings of {name} are more than a matrix (adapted, say): no row of "
+                "it stands for what a token feeds"
             ) from error
         if not same:
             raise ValueError(

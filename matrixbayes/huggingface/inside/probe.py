@@ -42,19 +42,21 @@ class Probe:
 
 @dataclass(frozen=True)
 class Tail:
-    """logits = cap tanh((scale scores + offset) / cap), without a cap the inner part."""
+    """logits = cap tanh((scale scores + offset) / cap), without a cap the inner part, of the first
+    `width` scores: some models have more for the sake of round sizes."""
 
     scale: float
     cap: float | None
     offset: torch.Tensor | None
 
+    width: int
     dtype: torch.dtype  # of the logits
 
     def __call__(self, scores: torch.Tensor) -> torch.Tensor:
         """The logits of scores (..., V)."""
         import torch
 
-        scores = scores.to(self.dtype)
+        scores = scores[..., : self.width].to(self.dtype)
         found = scores if self.scale == 1.0 else scores * self.scale
         if self.offset is not None:
             found = found + self.offset.to(found.device, found.dtype)
@@ -94,7 +96,8 @@ def probe(model: Any, module: Any) -> Probe:
             "logits are made of is not known"
         )
     states, scores = own[0].entered, own[0].left
-    if scores.shape != logits.shape or states.shape[:-1] != logits.shape[:-1]:
+    alike = states.shape[:-1] == scores.shape[:-1] == logits.shape[:-1]
+    if not alike or scores.shape[-1] < logits.shape[-1]:
         raise ValueError(
             f"the output embeddings of {name} give scores of shape {tuple(scores.shape)} and the "
             f"model logits of shape {tuple(logits.shape)}: what lies between is not known"
@@ -151,7 +154,8 @@ def tail_of(model: Any, module: Any, seen: Probe) -> Tail:
     scores = _trial(seen.scores)
     with tapped(module, leave=lambda old: scores.to(old.device, old.dtype)) as calls:
         logits = _logits(model, ids, options)[0]
-    y = scores[0].to(seen.scores.dtype).double().cpu()
+    width = seen.logits.shape[-1]
+    y = scores[0, :, :width].double().cpu()
     found = logits.double().cpu()
     eps = rounding(seen.scores, seen.logits)
     fitted = None
@@ -162,7 +166,7 @@ def tail_of(model: Any, module: Any, seen: Probe) -> Tail:
             f"{name} makes its logits of the scores of its output embeddings by something else "
             "than a scale, a bias and a tanh cap"
         )
-    return Tail(*fitted, seen.logits.dtype)
+    return Tail(*fitted, width, seen.logits.dtype)
 
 
 def agree(a: torch.Tensor, b: torch.Tensor, eps: float = 0.0) -> bool:
@@ -201,9 +205,9 @@ def _fitted(
     import torch
 
     offset = found[0]
-    shifted = found - offset
-    linear = float((shifted * y).sum() / (y * y).sum())
-    scale = _snapped(linear, numbers, eps)
+    there = y != 0.0
+    ratio = float(((found - offset)[there] / y[there]).mean())
+    scale = _snapped(ratio, numbers, eps)
     away = (found - (scale * y + offset)).abs()
     if bool((away <= 4.0 * eps * (found.abs() + offset.abs())).all()):
         return scale, None, (offset if bool(offset.abs().max() > 0.0) else None)
@@ -211,13 +215,11 @@ def _fitted(
         return None
     top = float(found.abs().max())
     for cap in dict.fromkeys([_snapped(top, numbers, eps), *numbers]):
-        if cap < top * (1.0 - eps):
+        within = (found.abs() < 0.5 * cap) & there
+        if cap < top * (1.0 - eps) or not bool(within.any()):
             continue
-        within = (found.abs() < 0.5 * cap) & (y != 0.0)
-        if not bool(within.any()):
-            continue
-        ratio = (cap * torch.atanh(found[within] / cap) / y[within]).median()
-        scale = _snapped(float(ratio), numbers, 4.0 * eps)
+        ratio = float((cap * torch.atanh(found[within] / cap) / y[within]).mean())
+        scale = _snapped(ratio, numbers, 4.0 * eps)
         away = (found - cap * torch.tanh(scale * y / cap)).abs()
         if bool((away <= 8.0 * eps * found.abs()).all()):
             return scale, cap, None
