@@ -3,6 +3,10 @@
 Contents
     Columns            what the columns are, and how the model's rows become theirs
     make_columns       from the `vocab` argument of `collect`
+    columns_after      the same, where its spellings follow prompts
+
+Which token a spelling is, is asked of the text that it ends: `boundary`.  Answers of several tokens
+have columns too; their rows are put together in `chains`.
 """
 
 from __future__ import annotations
@@ -15,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import log_probs, lump_log_probs
+from .boundary import Boundary, Context, Pieces, contexts_of
+from .prompts import Positions, Prompt, untouched
+from .resolve import Chosen, choose
 from .spellings import token_names
 
-Spelling = str | int
+Spelling = str | int | tuple[int, ...]
 Vocab = Mapping[str, Spelling | Sequence[Spelling]] | Sequence[Spelling]
 Other = Literal["keep", "renormalize"]
 
@@ -38,19 +45,26 @@ class Columns:
     groups
         The column of each of the model's ids, (width,); None where the columns are the ids.
     members
-        The ids of each answer, by name.
+        The ids of each answer, by name; several tokens in a row are a list of them.
     rest
         The name of the last column if it gathers what no answer has, else None.
     drop_rest
         Leave the last column out, and renormalize the others.
+    chains
+        The tokens of each spelling of each answer, where some are of several: a row of the model
+        is then not enough, and `groups` is None.
+    notes
+        What was taken for what, where that is not what the spelling is alone.
     """
 
     tokens: tuple[str, ...] | None
     token_ids: NDArray[np.int64]
     groups: NDArray[np.intp] | None = None
-    members: dict[str, list[int]] = field(default_factory=dict)
+    members: dict[str, list[Any]] = field(default_factory=dict)
     rest: str | None = None
     drop_rest: bool = False
+    chains: tuple[tuple[Pieces, ...], ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -84,7 +98,13 @@ class Columns:
         return log_probs(np.ascontiguousarray(lumped[:, :-1]), kind="logits"), share
 
 
-def make_columns(tokenizer: Any, vocab: Vocab | None, width: int, other: Other = "keep") -> Columns:
+def make_columns(
+    tokenizer: Any,
+    vocab: Vocab | None,
+    width: int,
+    other: Other = "keep",
+    contexts: Sequence[Context] = (),
+) -> Columns:
     """The columns that `vocab` asks for, of a model whose logits are `width` wide.
 
     Parameters
@@ -93,36 +113,80 @@ def make_columns(tokenizer: Any, vocab: Vocab | None, width: int, other: Other =
         Encodes spellings and names ids; None where `vocab` holds ids or is None.
     vocab
         None for every token; answers by name, each one spelling or several; or a list of
-        spellings, each its own answer.  A spelling is text or a token id.
+        spellings, each its own answer.  A spelling is text, a token id, or a tuple of the ids of
+        several tokens in a row.
     width
         The width of the model's logits, which has the last word on what ids there are.
     other
         Keep what no answer has in a last column, or drop it and renormalize.
+    contexts
+        What the spellings follow.
 
     Raises
     ------
     ValueError, TypeError
-        A spelling is not one token, belongs to two answers, or there are none.
+        A spelling is no token after one of the contexts, belongs to two answers, or there are
+        none.
     """
     if other not in ("keep", "renormalize"):
         raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
-    names = token_names(tokenizer, width)
     if vocab is None:
         if other != "keep":
             raise ValueError("other='renormalize' needs vocab: without it no token is dropped")
-        return _every_token(names, width)
-    members = _members(tokenizer, vocab, names, width)
-    groups = np.full(width, len(members), dtype=np.intp)
-    for column, ids in enumerate(members.values()):
-        groups[ids] = column
-    rest = OTHER if sum(map(len, members.values())) < width else None
+        return _every_token(token_names(tokenizer, width), width)
+    members, notes = _members(vocab, Chosen(tokenizer, width, Boundary(tokenizer, contexts)))
+    single = {i for spelled in members.values() for (i, *more) in spelled if not more}
+    chained = any(len(pieces) > 1 for spelled in members.values() for pieces in spelled)
+    rest = OTHER if chained or len(single) < width else None
     drop = rest is not None and other == "renormalize"
     tokens = (*members, OTHER) if rest and not drop else tuple(members)
-    single = [ids[0] if len(ids) == 1 else -1 for ids in members.values()]
-    token_ids = np.asarray(single + [-1] * (len(tokens) - len(single)), dtype=np.int64)
     if len(tokens) == 1:
         raise ValueError(f"vocab leaves the single column {tokens[0]!r}, which says nothing")
-    return Columns(tokens, token_ids, groups, members, rest, drop)
+    alone = [pieces[0] for pieces in members.values()]
+    only = [len(pieces) == 1 and len(pieces[0]) == 1 for pieces in members.values()]
+    token_ids = np.full(len(tokens), -1, dtype=np.int64)
+    token_ids[: len(members)] = [
+        first[0] if one else -1 for first, one in zip(alone, only, strict=True)
+    ]
+    listed = {
+        name: [pieces[0] if len(pieces) == 1 else list(pieces) for pieces in spelled]
+        for name, spelled in members.items()
+    }
+    if chained:
+        chains = tuple(tuple(spelled) for spelled in members.values())
+        return Columns(tokens, token_ids, None, listed, rest, drop, chains, notes)
+    groups = np.full(width, len(members), dtype=np.intp)
+    for column, ids in enumerate(listed.values()):
+        groups[ids] = column
+    return Columns(tokens, token_ids, groups, listed, rest, drop, None, notes)
+
+
+def columns_after(
+    tokenizer: Any,
+    prompts: Sequence[Any],
+    encoded: Mapping[int, Prompt],
+    positions: Positions,
+    vocab: Vocab | None,
+    other: Other,
+    width: int,
+) -> Columns:
+    """`make_columns`, where the spellings follow the rows of encoded prompts."""
+    spellings = _count(vocab)
+    with untouched(tokenizer):
+        contexts: Sequence[Context] = ()
+        if spellings:
+            contexts = contexts_of(tokenizer, prompts, encoded, positions, spellings)
+        return make_columns(tokenizer, vocab, width, other, contexts)
+
+
+def _count(vocab: Vocab | None) -> int:
+    """How many texts `vocab` holds."""
+    answers = vocab.values() if isinstance(vocab, Mapping) else () if vocab is None else [vocab]
+    return sum(
+        1 if isinstance(given, str) else sum(isinstance(s, str) for s in given)
+        for given in answers
+        if isinstance(given, (str, list, tuple))
+    )
 
 
 def _every_token(names: list[str | None], width: int) -> Columns:
@@ -146,17 +210,16 @@ def _every_token(names: list[str | None], width: int) -> Columns:
 # ---------------------------------------------------------------------------
 
 
-def _members(
-    tokenizer: Any, vocab: Vocab, names: list[str | None], width: int
-) -> dict[str, list[int]]:
-    """The ids of each answer, by name; no id in two answers."""
+def _members(vocab: Vocab, chosen: Chosen) -> tuple[dict[str, list[Pieces]], tuple[str, ...]]:
+    """The tokens of each spelling of each answer, by name, none in two answers; and notes."""
     if isinstance(vocab, str):
         raise TypeError(f"vocab is one string; write [{vocab!r}, ...] or {{name: spellings}}")
-    answers = vocab if isinstance(vocab, Mapping) else _by_name(vocab, names)
+    answers = vocab if isinstance(vocab, Mapping) else _by_name(vocab, chosen)
     if not answers:
         raise ValueError("vocab is empty; leave it out to keep every token")
-    members: dict[str, list[int]] = {}
-    owner: dict[int, str] = {}
+    members: dict[str, list[Pieces]] = {}
+    owner: dict[Pieces, str] = {}
+    notes: list[str] = []
     for answer, given in answers.items():
         if not isinstance(answer, str):
             raise TypeError(f"an answer's name is a string, not {answer!r}")
@@ -165,69 +228,32 @@ def _members(
         spellings = [given] if isinstance(given, (str, int, np.integer)) else list(given)
         if not spellings:
             raise ValueError(f"answer {answer!r} has no spellings")
-        ids = [_id_of(tokenizer, spelling, answer, width) for spelling in spellings]
-        for i, spelling in zip(ids, spellings, strict=True):
-            if owner.setdefault(i, answer) != answer:
+        found, said = choose(chosen, answer, spellings)
+        notes += said
+        for spelling, pieces in found.items():
+            if owner.setdefault(pieces, answer) != answer:
+                which = f"token {pieces[0]}" if len(pieces) == 1 else f"tokens {list(pieces)}"
                 raise ValueError(
-                    f"{spelling!r} (token {i}) is in two answers, {owner[i]!r} and {answer!r}: "
+                    f"{spelling!r} ({which}) is in two answers, {owner[pieces]!r} and {answer!r}: "
                     "take it out of one"
                 )
-        members[answer] = sorted(set(ids))
-    return members
+        members[answer] = sorted(set(found.values()))
+    return members, tuple(notes)
 
 
-def _by_name(vocab: Sequence[Spelling], names: list[str | None]) -> dict[str, Spelling]:
-    """A list of spellings as answers: text is its own name, an id has the vocabulary's."""
+def _by_name(vocab: Sequence[Spelling], chosen: Chosen) -> dict[str, Spelling]:
+    """A list of spellings as answers: text is its own name, an id has that of its token."""
     answers: dict[str, Spelling] = {}
     for spelling in vocab:
         if isinstance(spelling, str):
             name = spelling
         elif isinstance(spelling, (int, np.integer)):
-            known = names[spelling] if 0 <= spelling < len(names) else None
-            name = known if known is not None else f"<{spelling}>"
+            name = chosen.name_of(int(spelling))
+        elif isinstance(spelling, tuple):
+            name = "".join(map(chosen.name_of, spelling))
         else:
             raise TypeError(f"vocab holds {spelling!r}; a spelling is text or a token id")
         if name in answers:
             raise ValueError(f"vocab holds {name!r} twice")
         answers[name] = spelling
     return answers
-
-
-def _id_of(tokenizer: Any, spelling: Spelling, answer: str, width: int) -> int:
-    """The one token that a spelling is."""
-    if isinstance(spelling, (int, np.integer)) and not isinstance(spelling, bool):
-        if not 0 <= spelling < width:
-            raise ValueError(f"answer {answer!r}: the model has no token {spelling} (of {width})")
-        return int(spelling)
-    if not isinstance(spelling, str):
-        raise TypeError(f"answer {answer!r}: {spelling!r} is neither text nor a token id")
-    if tokenizer is None:
-        raise TypeError(f"answer {answer!r}: {spelling!r} needs a tokenizer; give its token id")
-    try:
-        ids = tokenizer.encode(spelling, add_special_tokens=False)
-    except Exception as error:  # a backend of Rust raises plain Exception
-        raise ValueError(f"answer {answer!r}: {spelling!r} is not in the vocabulary") from error
-    if len(ids) != 1:
-        _refuse_pieces(tokenizer, spelling, answer, ids)
-    if ids[0] == tokenizer.unk_token_id and spelling != tokenizer.unk_token:
-        raise ValueError(
-            f"answer {answer!r}: {spelling!r} is not in the vocabulary (it becomes "
-            f"{tokenizer.unk_token!r})"
-        )
-    if ids[0] >= width:
-        raise ValueError(
-            f"answer {answer!r}: {spelling!r} is token {ids[0]}, and the model's logits are "
-            f"{width} wide: do tokenizer and model belong together?"
-        )
-    return int(ids[0])
-
-
-def _refuse_pieces(tokenizer: Any, spelling: str, answer: str, ids: Sequence[int]) -> None:
-    """Raise the error for a spelling of no token or of several."""
-    pieces = tokenizer.convert_ids_to_tokens(list(ids))
-    raise ValueError(
-        f"answer {answer!r}: {spelling!r} is {len(ids)} tokens, {pieces}, and a row is about one "
-        "token: use a spelling that is a single token (often with a space in front, as in "
-        f"{' ' + spelling.strip()!r}), or give the id of its first piece"
-        + (f", {int(ids[0])}" if len(ids) else "")
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +13,13 @@ import numpy as np
 from .._base.arguments import whole
 from .._base.progress import bar
 from ..rows import NextTokenRows
-from .answers import Columns, Other, Vocab, make_columns
+from .answers import Columns, Other, Vocab, columns_after
 from .cache import Cache, check_restored
+from .chains import by_chain_rule
 from .forward import Forward
 from .kept import Kept, kept_sizes
 from .memory import check_memory
-from .prompts import Positions, as_list, encode_prompts, first_of_equals, untouched
+from .prompts import Positions, as_list, encode_prompts, first_of_equals
 from .running import run_batches
 
 if TYPE_CHECKING:
@@ -66,7 +69,11 @@ def collect(
         vocabulary's own names; ids that the model has and the tokenizer does not name are summed
         into one last column ``<unused>``.  A mapping ``{"yes": [" yes", " Yes"], ...}`` gives
         a column per answer, the sum of its spellings; a list gives a column per
-        spelling.  A spelling is text that is exactly one token, or a token id.
+        spelling.  A spelling is text, and counts as the token that the text of every prompt
+        holds where it follows, which need not be the one that it is alone; or, where it follows
+        as several tokens, as those by the chain rule, with more passes of the model.  Or it is a
+        token id, a tuple of the ids of several tokens in a row, or the name of a piece of the
+        vocabulary (``"Ġyes"``, ``"▁yes"``, ``"<0x0A>"``) that is no single token as text.
     other : {"keep", "renormalize"}
         What becomes of the tokens that no answer has: they are summed into a last column
         ``<other>``; or they are dropped and the answers renormalized, which makes the rows
@@ -99,13 +106,19 @@ def collect(
     Raises
     ------
     ValueError, TypeError
-        A prompt is empty, too long or begins with BOS twice; a spelling is not one token or
+        A prompt is empty, too long or begins with BOS twice; after a prompt no spelling of an
+        answer is what the text holds, or another token than after another prompt; a spelling
         belongs to two answers; the model gave NaN; it does not say any more what `cache_dir` holds
         of it (its hooks or adapters are others).  The message names the prompt or spelling and
         says what to do.
     MemoryError
         The rows would not fit, which is seen before the model runs; or the model has no memory for
         a single prompt.  Where it has none for a batch, the batch is halved, with a warning.
+
+    Warns
+    -----
+    RuntimeWarning
+        A spelling counts as another token than it is by itself.
 
     See Also
     --------
@@ -117,6 +130,11 @@ def collect(
     under an attention mask.  Equal prompts are read once: their rows are equal to the last bit.
     Only the wanted positions go through the language-model head. The log-softmax is computed in
     double precision from the model's own logits (bfloat16 too).
+
+    Where an answer of several tokens begins with another answer, that one has what does not go on
+    as the longer.  Only the tokens that the tokenizer itself makes of a text are counted, no other
+    way to cut it.  Of very many prompts the ends of a sample are looked at, all different ones
+    first.
 
     Examples
     --------
@@ -136,29 +154,44 @@ def collect(
     batch_size = whole(batch_size, "batch_size", 1)
     prompts = as_list(prompts)
     forward = Forward(model, hidden=hidden)
-    with untouched(tokenizer):
-        columns = make_columns(tokenizer, vocab, forward.width, other)
     encoded = encode_prompts(
         tokenizer, prompts, positions, n_ids=forward.n_ids, max_length=forward.max_length
     )
+    numbered = dict(enumerate(encoded))
+    columns = columns_after(tokenizer, prompts, numbered, positions, vocab, other, forward.width)
+    for note in columns.notes:
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
+    if columns.chains is not None:
+
+        def run(prompts: list[Any], places: Any, groups: Any, states: bool) -> NextTokenRows:
+            own: dict[str, Any] = {"positions": places, "vocab": groups, "hidden": states}
+            own |= {"batch_size": batch_size, "progress": progress, "max_memory": max_memory}
+            own["cache_dir"] = cache_dir
+            return collect(model, None, prompts, **own)
+
+        limit = forward.max_length
+        rows = by_chain_rule(run, encoded, columns, hidden=hidden, max_length=limit)
+        rows.meta.update(_meta(model, tokenizer, positions, columns, forward))
+        return rows
     check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
     kept = Kept(encoded, columns)
     first = first_of_equals(encoded)
     once, times = (a.tolist() for a in np.unique(first, return_counts=True))
     count = dict(zip(once, times, strict=True))
     read = [encoded[i] for i in once]
+    again = partial(columns_after, tokenizer, prompts, numbered, positions, vocab, other)
     with (
         bar(len(encoded), progress, name="collect", unit="prompt") as advance,
         Cache(cache_dir, forward, kept, hidden=hidden) as cache,
     ):
         done = cache.restore(once)
         if cache.width not in (None, columns.width):
-            kept.columns = make_columns(tokenizer, vocab, cache.width, other)
+            kept.columns = again(cache.width)
         check_restored(forward, kept, done)
         advance(sum(count[i] for i in done))
         for numbers, batch in run_batches(forward, read, once, batch_size, done):
             if batch.width != kept.columns.width:  # the logits have the last word
-                kept.columns = make_columns(tokenizer, vocab, batch.width, other)
+                kept.columns = again(batch.width)
             kept.add(numbers, batch)
             cache.add(numbers)
             advance(sum(count[i] for i in numbers))

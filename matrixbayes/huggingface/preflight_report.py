@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .answers import Columns, Other, Vocab, make_columns
+from .answers import Columns, Other, Vocab, columns_after
+from .boundary import contexts_of, ends_open
+from .chains import passes
 from .forward import Forward, batches_of
 from .kept import TOLERANCES, kept_sizes, largest_difference
 from .memory import available_memory, size_text
-from .prompts import Positions, Prompt, as_list, encode_prompt, positions_of, untouched
+from .prompts import (
+    Positions,
+    Prompt,
+    as_list,
+    check_padding,
+    encode_prompt,
+    positions_of,
+    untouched,
+)
 from .spellings import token_names
 
 if TYPE_CHECKING:
@@ -130,12 +140,12 @@ def preflight(
     try:
         prompts = as_list(prompts)
         forward = Forward(model, hidden=hidden)
-        with untouched(tokenizer):
-            columns = make_columns(tokenizer, vocab, forward.width, other)
-            wanted = positions_of(prompts, positions)
+        wanted = positions_of(prompts, positions)
+        encoded, findings = _encode_all(tokenizer, prompts, wanted, forward)
+        columns = columns_after(tokenizer, prompts, encoded, positions, vocab, other, forward.width)
     except (TypeError, ValueError) as error:
         return PreflightReport((Finding("error", str(error)),))
-    encoded, findings = _encode_all(tokenizer, prompts, wanted, forward)
+    findings += _seams(tokenizer, prompts, encoded, positions, columns)
     findings += _facts(model, tokenizer, encoded, forward)
     n_rows, n_columns, itemsize, extra = kept_sizes(list(encoded.values()), columns, forward)
     n_bytes = n_rows * n_columns * itemsize + extra
@@ -155,7 +165,7 @@ def preflight(
         n_columns,
         sum(map(len, encoded.values())),
         n_bytes,
-        measured.seconds,
+        None if measured.seconds is None else measured.seconds * (1 + passes(columns)),
     )
 
 
@@ -177,9 +187,43 @@ def _encode_all(
                 good[i] = encode_prompt(tokenizer, prompt, i, wanted[i], **limits)
             except (TypeError, ValueError) as error:
                 bad.append(Finding("error", str(error)))
+    try:
+        check_padding(tokenizer, prompts, good)
+    except ValueError as error:
+        bad.append(Finding("error", str(error)))
     if len(bad) > SHOWN:
         bad[SHOWN:] = [Finding("error", f"and {len(bad) - SHOWN} more prompts like these")]
     return good, bad
+
+
+def _seams(
+    tokenizer: Any,
+    prompts: Sequence[Any],
+    encoded: dict[int, Prompt],
+    positions: Positions,
+    columns: Columns,
+) -> Iterator[Finding]:
+    """Where prompts end and answers begin, and answers of several tokens."""
+    for note in columns.notes:
+        yield Finding("warning", note)
+    if tokenizer is not None and isinstance(positions, str):
+        ending = [i for i, p in enumerate(prompts) if isinstance(p, str) and p.endswith(" ")]
+        some = {i: encoded[i] for i in ending if i in encoded}
+        with untouched(tokenizer):
+            open_ = ends_open(tokenizer, contexts_of(tokenizer, prompts, some, positions))
+        if open_:
+            yield Finding(
+                "warning",
+                f"{open_[0].name} ends in a space ({len(ending)} do), which this tokenizer puts "
+                "into the token of the next word, so that hardly any word can follow: take it off",
+            )
+    more = passes(columns)
+    if more:
+        yield Finding(
+            "note",
+            f"answers of several tokens: {more} more passes over the rows' contexts, one for each "
+            f"beginning of an answer, so about {more + 1} times the time",
+        )
 
 
 def _facts(

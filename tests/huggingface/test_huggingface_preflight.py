@@ -164,7 +164,7 @@ def test_preflight_measures_whatever_the_lengths(model: Any, prompts: list[str])
 
 
 def test_preflight_of_a_bad_call(model: Any) -> None:
-    for change in ({"vocab": {"a": "red blue"}}, {"positions": "first"}, {"prompts": []}):
+    for change in ({"vocab": {"a": "red grue"}}, {"positions": "first"}, {"prompts": []}):
         options = {"prompts": ["red"], **change}
         report = preflight(model, make_tokenizer(), options.pop("prompts"), **options)
         assert [f.level for f in report.findings] == ["error"]
