@@ -87,7 +87,7 @@ class StreamData:
         ValueError
             It holds no rows, or they are not of one width.
         """
-        kind = stated(kind, zeros)
+        kind = stated(getattr(X, "kind", None) if kind is None else kind, zeros)
         if _read_once(X):
             raise TypeError(
                 f"a {type(X).__name__} can be read once, and a fit makes many passes.  Give "
@@ -100,7 +100,7 @@ class StreamData:
             if len(X.shape) != 2:
                 raise ValueError(f"rows have shape {tuple(X.shape)}; they need (N, V)")
             n_rows, n_tokens = map(int, X.shape)
-            read, names = _slices(X), None
+            read, names = _slices(X), string_labels(X)
         else:
             n_rows, n_tokens, names = _measure(X, wanted)
             read = _chunks(X, names)

@@ -63,7 +63,7 @@ def log_probs_of(
     an exact zero; see `as_log_probs`.  The numbers are read once.
     """
     whole(X)
-    kind = _check_kind(kind)
+    kind = _check_kind(getattr(X, "kind", None) if kind is None else kind)  # some say it themselves
     tokens = string_labels(X)
     array, bfloat16 = as_floats(X)
     if array.ndim != 2:

@@ -42,7 +42,7 @@ bound_rest(double listed, float scale, double most, double *rest)
     double low = 1 - listed * (1 + off), high = 1 - listed * (1 - off);
     rest[0] = low > 0 ? low : 0;
     rest[1] = high < most ? high : most;
-    return listed > 0 && rest[0] <= rest[1];
+    return listed > 0 && rest[0] <= rest[1] && (rest[1] > 0 || most <= 0);
 }
 
 static mb_status

@@ -1,0 +1,315 @@
+"""Whole-vocabulary rows of a GGUF model, as llama.cpp writes them to a file.
+
+Contents
+    read_logits_file    open such a file
+    LogitsFile          its rows, decoded when they are asked for
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._base import display, parallel
+from .._base.arguments import whole
+from .._base.typing import Floats, Ids
+from .._core import decode_rows
+from ..huggingface.answers import Columns, Other, Vocab, make_columns
+from ..rows import NextTokenRows
+from ..rows.parts import row_numbers
+from ..rows.rows import Checked
+from .logits_layout import open_logits
+
+BLOCK_BYTES = 1 << 25  # of decoded rows, in a piece of work
+
+
+def read_logits_file(
+    path: str | os.PathLike[str],
+    *,
+    rows: slice | None = None,
+    tokenizer: Any = None,
+    vocab: Vocab | None = None,
+    other: Other = "keep",
+    bos_token_id: int | None = None,
+) -> LogitsFile | NextTokenRows:
+    """Rows over the whole vocabulary of a GGUF model, from the file that llama.cpp writes.
+
+    ``llama-perplexity -m MODEL -f TEXT --kl-divergence-base FILE`` cuts a text into chunks of n_ctx
+    tokens and writes what the model predicts after each token of a chunk's second half.  The
+    file is mapped, not read: it may be larger than memory.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.  Whoever changes it while it is mapped changes the numbers.
+    rows : slice, optional
+        Which rows; all by default.
+    tokenizer : transformers.PreTrainedTokenizerBase, optional
+        That of the model: names the columns, and knows spellings in `vocab`.
+    vocab : mapping, or sequence of str or int, optional
+        Answers to group the tokens into, as in `collect`; token ids where there is no tokenizer.
+    other : {"keep", "renormalize"}
+        What becomes of the tokens that no answer has, as in `collect`.
+    bos_token_id : int, optional
+        The id that the model saw first in each chunk.  Where a model adds one llama.cpp puts it in
+        place of a chunk's first token, and the file does not say so.
+
+    Returns
+    -------
+    LogitsFile or NextTokenRows
+        The file as a sequence of rows; with `vocab` all rows that are asked for, grouped.
+
+    Raises
+    ------
+    ValueError
+        It is no such file, it is not complete, or it is damaged.
+    OSError
+        There is no such file, or it cannot be read.
+
+    Notes
+    -----
+    A log-probability is off by up to 1.3e-4, half the step of its code.  What is more than 16 nats
+    below the most probable token is censored: see `LogitsFile`.
+    """
+    file = LogitsFile(path)
+    columns = make_columns(tokenizer, vocab, file.layout.n_vocab, other)
+    if bos_token_id is not None:
+        bos_token_id = whole(bos_token_id, "bos_token_id", 0, file.layout.n_vocab - 1)
+    if rows is not None and not isinstance(rows, slice):
+        raise TypeError(f"rows is a slice, not {type(rows).__name__}: take others from the file")
+    numbers = range(file.layout.n_rows)[slice(None) if rows is None else rows]
+    found = LogitsFile(path, numbers, columns, bos_token_id)
+    return found if vocab is None else found[:]
+
+
+class Block(NamedTuple):
+    """Rows that were decoded, and what is known of their censored entries."""
+
+    rows: NDArray[np.floating]
+    share: Floats | None  # the probability of what no answer has
+    n_censored: Ids
+    mass: Floats  # (n, 2): bounds of the probability of the censored entries
+    step: float  # the largest, of codes
+
+
+class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
+    """The rows of a file that llama.cpp wrote, decoded when they are asked for.
+
+    A sequence like `NextTokenRows`: ``file[i]`` is row i as a vector of log-probabilities, a slice,
+    an integer array or a boolean mask gives `NextTokenRows`.  Fits take it as it is, block by
+    block, and so does whatever reads a memory-mapped array.
+
+    Each row has 65,536 levels over the 16 nats below its most probable token, so that a
+    log-probability is off by up to 1.3e-4.  A token further down is *censored*: its probability is
+    somewhere between 0 and e^-16 of the largest.  What the censored tokens of a row have together
+    is bounded by that, and by what the others leave; they are given equal shares of the middle of
+    the bounds, and the others are as the file has them, so that a row sums to 1 within 1.3e-4.
+    `censored` says how many there are, and the bounds.
+
+    Attributes
+    ----------
+    path : str
+    layout : Layout
+        Tokens of a chunk ``n_ctx``, of the vocabulary ``n_vocab``, and chunks ``n_chunk``.
+    texts : ndarray of int32 of shape (n_chunk, n_ctx)
+        The tokens of all chunks.
+    tokens : tuple of str or None
+        The names of the columns.
+    shape : tuple of int
+        (N, V).
+
+    See Also
+    --------
+    read_logits_file : opens one.
+    """
+
+    kind = "log_probs"  # what fits are to take the rows for
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        numbers: range | None = None,
+        columns: Columns | None = None,
+        bos_token_id: int | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        self.layout, self.texts, self._codes = open_logits(self.path)
+        self._numbers = range(len(self._codes)) if numbers is None else numbers
+        if columns is None:
+            columns = make_columns(None, None, self.layout.n_vocab)
+        self._columns, self._bos = columns, bos_token_id
+        self._check_complete()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LogitsFile, (self.path, self._numbers, self._columns, self._bos)
+
+    def _check_complete(self) -> None:
+        """Refuse rows that the file ends before."""
+        there = len(self._codes)
+        if len(self._numbers) and max(self._numbers[0], self._numbers[-1]) >= there:
+            chunks = there // self.layout.per_chunk
+            raise ValueError(
+                f"{self.path} is not complete: it has {chunks} of {self.layout.n_chunk} chunks. "
+                f"llama-perplexity is still writing, or was stopped; rows=slice({there}) takes the "
+                "rows that are there"
+            )
+
+    # -- size and parts -----------------------------------------------------
+
+    @property
+    def tokens(self) -> tuple[str, ...] | None:
+        """The names of the columns."""
+        return self._columns.tokens
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, V)."""
+        return len(self), len(self._columns)
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """The shape of what is decoded in a piece."""
+        return self._block, len(self._columns)
+
+    @property
+    def _block(self) -> int:
+        return max(1, BLOCK_BYTES // (4 * self.layout.n_vocab))
+
+    @property
+    def _mmap(self) -> Any:
+        """The map, for who lets the system have its pages back."""
+        return getattr(self._codes, "_mmap", None)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[NDArray[np.floating]]:
+        for start in range(0, len(self), self._block):
+            yield from self._decode(np.asarray(self._numbers[start : start + self._block])).rows
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:].log_probs, dtype=dtype)
+
+    @overload
+    def __getitem__(self, key: int) -> NDArray[np.floating]: ...
+    @overload
+    def __getitem__(self, key: slice | ArrayLike) -> NextTokenRows: ...
+    def __getitem__(self, key: Any) -> Any:
+        if hasattr(key, "__index__") and not isinstance(key, (bool, np.bool_, np.ndarray)):
+            return self._decode(np.array([self._numbers[operator.index(key)]])).rows[0]
+        numbers = self._numbers_of(key)
+        blocks = self._blocks(numbers)
+        rows = np.empty((len(numbers), len(self._columns)), dtype=np.float32)
+        share = np.zeros(len(numbers))
+        n_censored, mass, step, start = 0, np.zeros(2), 0.0, 0
+        for block in blocks:
+            end = start + len(block.rows)
+            rows[start:end] = block.rows
+            share[start:end] = 0.0 if block.share is None else block.share
+            n_censored += int(block.n_censored.sum())
+            mass = np.maximum(mass, block.mass.max(axis=0, initial=0.0))
+            step, start = max(step, block.step), end
+        meta = {
+            "source": "llama.cpp",
+            "model": os.path.basename(self.path),
+            "groups": self._columns.members or None,
+            "rest": self._rest(share),
+            "censored": {"entries": n_censored, "most_mass": float(mass[1])},
+            "half_step": 0.5 * step,
+        }
+        return self._with_contexts(rows, numbers, meta)
+
+    def censored(self, key: Any = slice(None)) -> tuple[Ids, Floats]:
+        """How many tokens of each row are censored, and how much probability they have.
+
+        Parameters
+        ----------
+        key : slice, int array or mask
+            Which rows; all by default.
+
+        Returns
+        -------
+        n : ndarray of int of shape (n,)
+            Tokens of a row that are more than 16 nats below its most probable one.
+        mass : ndarray of shape (n, 2)
+            Bounds of the probability that they have together.
+        """
+        blocks = list(self._blocks(self._numbers_of(key)))
+        n = [np.zeros(0, dtype=np.int64), *(block.n_censored for block in blocks)]
+        mass = [np.zeros((0, 2)), *(block.mass for block in blocks)]
+        return np.concatenate(n), np.concatenate(mass)
+
+    # -- how they come ------------------------------------------------------
+
+    def _numbers_of(self, key: Any) -> Ids:
+        """The numbers, in the file, of the rows that a key selects."""
+        return np.asarray(self._numbers, dtype=np.int64)[row_numbers(key, len(self))]
+
+    def _blocks(self, numbers: Ids) -> Iterator[Block]:
+        """The rows of these numbers, decoded by whatever cores there are."""
+        cuts = [(numbers[i : i + self._block],) for i in range(0, len(numbers), self._block)]
+        with parallel.workers(None, 1 if len(cuts) < 2 else None) as pool:
+            yield from parallel.in_order(pool, self._decode, cuts)
+
+    def _decode(self, numbers: Ids) -> Block:
+        """Rows of these numbers over the columns."""
+        ordered = len(numbers) > 0 and bool((np.diff(numbers) == 1).all())
+        codes = self._codes[slice(numbers[0], numbers[-1] + 1) if ordered else numbers]
+        try:
+            log_probs, n_censored, mass = decode_rows(codes, self.layout.n_vocab)
+        except ValueError as error:
+            row, why = re.fullmatch(r"row (\d+) (.*)", str(error)).groups()  # type: ignore[union-attr]
+            raise ValueError(f"{self.path}: row {numbers[int(row)]} {why}") from error
+        rows, share = self._columns.apply(log_probs)
+        scales = np.ascontiguousarray(codes[:, :2]).view(np.float32)
+        return Block(rows, share, n_censored, mass, float(scales.max(initial=0.0)))
+
+    def _with_contexts(
+        self, log_probs: NDArray[np.floating], numbers: Ids, meta: dict[str, Any]
+    ) -> NextTokenRows:
+        """Rows of these numbers with the texts that they continue."""
+        chunk, place = np.divmod(numbers, self.layout.per_chunk)
+        place += self.layout.first
+        offsets = np.concatenate([[0], np.cumsum(place + 1)])
+        texts = [self.texts[c, : k + 1] for c, k in zip(chunk, place, strict=True)]
+        ids = np.concatenate([np.zeros(0, dtype=np.int64), *texts])
+        if self._bos is not None:
+            ids[offsets[:-1]] = self._bos
+        return NextTokenRows(
+            Checked(log_probs, None, 0),  # type: ignore[arg-type]
+            tokens=self._columns.tokens,
+            token_ids=self._columns.token_ids,
+            input_ids=ids,
+            offsets=offsets,
+            meta={**meta, "prompt": chunk, "position": place},
+        )
+
+    def _rest(self, share: Floats) -> dict[str, Any] | None:
+        """How much probability the last column gathers, or gathered before it was dropped."""
+        if self._columns.rest is None or not len(share):
+            return None
+        return {
+            "column": self._columns.rest,
+            "dropped": self._columns.drop_rest,
+            "ids": self._columns.n_rest,
+            "mean": float(share.mean()),
+            "max": float(share.max()),
+        }
+
+    def _table(self) -> display.Table:
+        layout = self.layout
+        title = (
+            f"LogitsFile: {len(self)} rows over {len(self._columns)} tokens, "
+            f"of {layout.n_chunk} chunks of {layout.n_ctx} tokens, mapped"
+        )
+        head = self[: display.MAX_HTML_ROWS + 1]._table()
+        rest = [[i, 0.0, ""] for i in range(len(head.rows), len(self))]
+        return display.Table(title, head.columns, [*head.rows, *rest])
