@@ -21,10 +21,10 @@ from .._base.arguments import whole
 from .._base.typing import Floats, Ids
 from .._core import decode_rows
 from ..huggingface.answers import Columns, Other, Vocab, make_columns
-from ..rows import NextTokenRows
+from ..rows import NextTokenRows, PartialRows
 from ..rows.parts import row_numbers
 from ..rows.rows import Checked
-from .logits_layout import open_logits
+from .logits_layout import N_BEFORE, open_logits
 
 BLOCK_BYTES = 1 << 25  # of decoded rows, in a piece of work
 
@@ -110,7 +110,7 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
     somewhere between 0 and e^-16 of the largest.  What the censored tokens of a row have together
     is bounded by that, and by what the others leave; they are given equal shares of the middle of
     the bounds, and the others are as the file has them, so that a row sums to 1 within 1.3e-4.
-    `censored` says how many there are, and the bounds.
+    `censored` says how many there are, and the bounds; `partial` keeps to them.
 
     Attributes
     ----------
@@ -184,6 +184,10 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
         return max(1, BLOCK_BYTES // (4 * self.layout.n_vocab))
 
     @property
+    def _name(self) -> str:
+        return os.path.basename(self.path)
+
+    @property
     def _mmap(self) -> Any:
         """The map, for who lets the system have its pages back."""
         return getattr(self._codes, "_mmap", None)
@@ -206,11 +210,10 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
         if hasattr(key, "__index__") and not isinstance(key, (bool, np.bool_, np.ndarray)):
             return self._decode(np.array([self._numbers[operator.index(key)]])).rows[0]
         numbers = self._numbers_of(key)
-        blocks = self._blocks(numbers)
         rows = np.empty((len(numbers), len(self._columns)), dtype=np.float32)
         share = np.zeros(len(numbers))
         n_censored, mass, step, start = 0, np.zeros(2), 0.0, 0
-        for block in blocks:
+        for block in self._blocks(numbers):
             end = start + len(block.rows)
             rows[start:end] = block.rows
             share[start:end] = 0.0 if block.share is None else block.share
@@ -219,13 +222,18 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
             step, start = max(step, block.step), end
         meta = {
             "source": "llama.cpp",
-            "model": os.path.basename(self.path),
+            "model": self._name,
             "groups": self._columns.members or None,
             "rest": self._rest(share),
             "censored": {"entries": n_censored, "most_mass": float(mass[1])},
             "half_step": 0.5 * step,
         }
-        return self._with_contexts(rows, numbers, meta)
+        return NextTokenRows(
+            Checked(rows, None, 0),  # type: ignore[arg-type]
+            tokens=self._columns.tokens,
+            token_ids=self._columns.token_ids,
+            **self._contexts(numbers, meta),
+        )
 
     def censored(self, key: Any = slice(None)) -> tuple[Ids, Floats]:
         """How many tokens of each row are censored, and how much probability they have.
@@ -242,10 +250,61 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
         mass : ndarray of shape (n, 2)
             Bounds of the probability that they have together.
         """
-        blocks = list(self._blocks(self._numbers_of(key)))
-        n = [np.zeros(0, dtype=np.int64), *(block.n_censored for block in blocks)]
-        mass = [np.zeros((0, 2)), *(block.mass for block in blocks)]
+        blocks = [(b.n_censored, b.mass) for b in self._blocks(self._numbers_of(key))]
+        n, mass = zip(*blocks, strict=True)
         return np.concatenate(n), np.concatenate(mass)
+
+    def partial(self, key: Any = slice(None)) -> PartialRows:
+        """The same as rows known in part, which list the tokens that are not censored.
+
+        Of these what depends on the censored tokens is answered by bounds: how probable an answer
+        is whose tokens are far down, the entropy of a row with a long tail.
+
+        Parameters
+        ----------
+        key : slice, int array or mask
+            Which rows; all by default.  A token that is listed takes 12 bytes.
+
+        Returns
+        -------
+        PartialRows
+            Over the ids of the whole vocabulary.  ``rest`` is the middle of the bounds that
+            `censored` gives, ``cap`` the floor of the row.
+        """
+        numbers = self._numbers_of(key)
+        blocks = [self._listed(block) for block in self._cuts(numbers)]
+        columns, log_probs, n_listed, rest, cap = (
+            np.concatenate(part) for part in zip(*blocks, strict=True)
+        )
+        width = self.layout.n_vocab
+        return PartialRows(
+            columns,
+            log_probs,
+            np.concatenate([[0], np.cumsum(n_listed)]),
+            n_tokens=width,
+            rest=rest,
+            cap=cap,
+            tokens=self.tokens if self._columns.groups is None else None,
+            token_ids=np.arange(width),
+            **self._contexts(numbers, {"source": "llama.cpp", "model": self._name}),
+        )
+
+    def _listed(self, numbers: Ids) -> tuple[NDArray[Any], ...]:
+        """Columns and log-probabilities of what is listed, how many of a row, rest and cap."""
+        codes = self._codes[numbers]
+        log_probs, n_censored, mass = self._decoded(numbers, codes)
+        floor = np.ascontiguousarray(codes[:, 2:4]).view(np.float32)[:, 0].astype(float)
+        codes = codes[:, N_BEFORE : N_BEFORE + self.layout.n_vocab]
+        row, columns = np.nonzero((codes > 0) | (n_censored == 0)[:, np.newaxis])
+        with np.errstate(divide="ignore"):
+            rest = np.log(mass.mean(axis=1))
+        return (
+            columns,
+            log_probs[row, columns],
+            np.bincount(row, minlength=len(numbers)),
+            rest,
+            floor,
+        )
 
     # -- how they come ------------------------------------------------------
 
@@ -255,27 +314,35 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
 
     def _blocks(self, numbers: Ids) -> Iterator[Block]:
         """The rows of these numbers, decoded by whatever cores there are."""
-        cuts = [(numbers[i : i + self._block],) for i in range(0, len(numbers), self._block)]
+        cuts = [(cut,) for cut in self._cuts(numbers)]
         with parallel.workers(None, 1 if len(cuts) < 2 else None) as pool:
             yield from parallel.in_order(pool, self._decode, cuts)
+
+    def _cuts(self, numbers: Ids) -> list[Ids]:
+        """Numbers in pieces; one at least."""
+        return [numbers[i : i + self._block] for i in range(0, max(1, len(numbers)), self._block)]
 
     def _decode(self, numbers: Ids) -> Block:
         """Rows of these numbers over the columns."""
         ordered = len(numbers) > 0 and bool((np.diff(numbers) == 1).all())
         codes = self._codes[slice(numbers[0], numbers[-1] + 1) if ordered else numbers]
-        try:
-            log_probs, n_censored, mass = decode_rows(codes, self.layout.n_vocab)
-        except ValueError as error:
-            row, why = re.fullmatch(r"row (\d+) (.*)", str(error)).groups()  # type: ignore[union-attr]
-            raise ValueError(f"{self.path}: row {numbers[int(row)]} {why}") from error
+        log_probs, n_censored, mass = self._decoded(numbers, codes)
         rows, share = self._columns.apply(log_probs)
         scales = np.ascontiguousarray(codes[:, :2]).view(np.float32)
         return Block(rows, share, n_censored, mass, float(scales.max(initial=0.0)))
 
-    def _with_contexts(
-        self, log_probs: NDArray[np.floating], numbers: Ids, meta: dict[str, Any]
-    ) -> NextTokenRows:
-        """Rows of these numbers with the texts that they continue."""
+    def _decoded(
+        self, numbers: Ids, codes: NDArray[np.uint16]
+    ) -> tuple[NDArray[np.float32], Ids, Floats]:
+        """What `decode_rows` makes of codes; an error names the row by its number in the file."""
+        try:
+            return decode_rows(codes, self.layout.n_vocab)
+        except ValueError as error:
+            row, why = re.fullmatch(r"row (\d+) (.*)", str(error)).groups()  # type: ignore[union-attr]
+            raise ValueError(f"{self.path}: row {numbers[int(row)]} {why}") from error
+
+    def _contexts(self, numbers: Ids, meta: dict[str, Any]) -> dict[str, Any]:
+        """The texts that rows of these numbers continue, and `meta` with their places."""
         chunk, place = np.divmod(numbers, self.layout.per_chunk)
         place += self.layout.first
         offsets = np.concatenate([[0], np.cumsum(place + 1)])
@@ -283,14 +350,11 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
         ids = np.concatenate([np.zeros(0, dtype=np.int64), *texts])
         if self._bos is not None:
             ids[offsets[:-1]] = self._bos
-        return NextTokenRows(
-            Checked(log_probs, None, 0),  # type: ignore[arg-type]
-            tokens=self._columns.tokens,
-            token_ids=self._columns.token_ids,
-            input_ids=ids,
-            offsets=offsets,
-            meta={**meta, "prompt": chunk, "position": place},
-        )
+        return {
+            "input_ids": ids,
+            "offsets": offsets,
+            "meta": {**meta, "prompt": chunk, "position": place},
+        }
 
     def _rest(self, share: Floats) -> dict[str, Any] | None:
         """How much probability the last column gathers, or gathered before it was dropped."""

@@ -136,6 +136,26 @@ def test_censored_tokens_are_counted_and_their_mass_is_bounded(
     assert file[:].meta["half_step"] == pytest.approx(8 / 65535, rel=1e-3)
 
 
+def test_rows_known_in_part_bound_what_is_censored(
+    file: LogitsFile, made: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, (n, mass) = made[2], file.censored()
+    monkeypatch.setattr("matrixbayes.records.logits_file.BLOCK_BYTES", 4 * 301 * 3)
+    rows = file.partial()
+    assert rows.n_missing.tolist() == n.tolist()
+    assert_allclose(np.exp(rows.rest), mass.mean(axis=1), rtol=1e-6)
+    assert_array_equal(rows.input_ids, file[:].input_ids)
+    assert rows.meta["position"] == file[:].meta["position"]
+    i = int(n.argmax())
+    token = int(wanted[i].argmin())
+    low, high = rows.prob(token)[i]
+    assert low <= np.exp(wanted[i, token]) <= high <= np.exp(wanted[i].max() - 16.0 + 1e-3)
+    answer = rows[[i]].group({"far": [token, int(wanted[i].argsort()[1])]})
+    assert not isinstance(answer, mb.NextTokenRows)
+    assert_array_equal(file.partial([3, 7]).log_probs, rows[[3, 7]].log_probs)
+    assert len(file.partial([])) == 0
+
+
 def test_answers_are_grouped_without_the_rows_of_all_tokens(
     made: tuple[Path, Any, Any], file: LogitsFile
 ) -> None:
