@@ -56,8 +56,12 @@ decode_row(const uint16_t *row, size_t number, size_t n, mb_interrupt *interrupt
     MB_TRY(check_head(head[0], head[1], number, fault));
     for (size_t from = 0; from < n; from += PIECE) {
         size_t size = n - from < PIECE ? n - from : PIECE;
-        const uint16_t *codes = row + MB_CODE_HEAD + from;
-        CHOOSE(decode_piece, size, codes, head[0], head[1], out + from, &sum, &n_zero);
+        float *x = out + from, probs[PIECE] MB_FILLED;
+        CHOOSE(decode_codes, size, row + MB_CODE_HEAD + from, head[0], head[1], x);
+        CHOOSE(exponentials_of_codes, size, x, probs);
+        memset(probs + size, 0, (PIECE - size) * sizeof *probs);
+        sum += CHOOSE(sum_of_codes, (size + SUMS - 1) / SUMS * SUMS, probs);
+        n_zero += CHOOSE(count_least, size, x, head[1]);
         MB_TRY(mb_ask(interrupt, 2 * size));
     }
     int reaches =

@@ -1,34 +1,49 @@
 /* The loops of codes.c, included once for each instruction set (hence no guard), see
- * instruction_sets.h.  Sums run in SUMS lanes, which do not wait for each other. */
+ * instruction_sets.h. */
 
-/* What n codes stand for, into out; their probabilities are added to *sum, and how many of them are 0
- * to *n_zero.  n <= PIECE. */
+/* What n codes stand for. */
 static void
-NAME(decode_piece)(size_t n, const uint16_t *codes, float scale, float least, float *out,
-                   double *sum, size_t *n_zero)
+NAME(decode_codes)(size_t n, const uint16_t *codes, float scale, float least, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = scale * (float)(int32_t)codes[i] + least;
+    }
+}
+
+/* How many of n numbers are no larger than `least`. */
+static uint32_t
+NAME(count_least)(size_t n, const float *x, float least)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        count += x[i] <= least;
+    }
+    return count;
+}
+
+static void
+NAME(exponentials_of_codes)(size_t n, const float *x, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = exp_float(x[i]);
+    }
+}
+
+/* In lanes, which do not wait for each other: n is whole SUMS. */
+static double
+NAME(sum_of_codes)(size_t n, const float *x)
 {
     float sums[SUMS] = {0};
-    uint32_t zeros[SUMS] = {0};
-    size_t i = 0;
-    for (; i + SUMS <= n; i += SUMS) {
+    double total = 0;
+    for (size_t i = 0; i < n; i += SUMS) {
         for (size_t l = 0; l < SUMS; l++) {
-            uint32_t code = codes[i + l];
-            float x = scale * (float)(int32_t)code + least;
-            out[i + l] = x;
-            sums[l] += exp_float(x);
-            zeros[l] += code == 0;
+            sums[l] += x[i + l];
         }
     }
-    for (size_t l = 0; i < n; i++, l++) {
-        uint32_t code = codes[i];
-        out[i] = scale * (float)(int32_t)code + least;
-        sums[l] += exp_float(out[i]);
-        zeros[l] += code == 0;
-    }
     for (size_t l = 0; l < SUMS; l++) {
-        *sum += (double)sums[l];
-        *n_zero += zeros[l];
+        total += (double)sums[l];
     }
+    return total;
 }
 
 /* `value` where x is `least`. */
