@@ -227,10 +227,15 @@ def _array(path: str, file: Any, name: str) -> NDArray[Any]:
     if dtype not in DTYPES.values():
         raise ValueError(f"{path}: array {name!r} has type {dtype}, which these files never hold")
     array: NDArray[Any] = file.get_tensor(name)
+    refuse_nan(path, name, array)
+    return array
+
+
+def refuse_nan(path: str, name: str, array: NDArray[Any]) -> None:
+    """An error for an array with NaN, which says where; nothing of the array's size is made."""
     if array.dtype.kind == "f" and array.size and np.isnan(array.max()):
         where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
         raise ValueError(f"{path}: array {name!r} holds NaN at {where}")
-    return array
 
 
 def _header(path: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:

@@ -1,5 +1,10 @@
 """Files of arrays that are mapped into memory, not loaded: safetensors, written without a copy.
 
+Contents
+    write_mapped     arrays to a file, with checksums
+    open_mapped      such a file, mapped
+    read_mapped      what `files.write` wrote, mapped
+
 The layout is that of the safetensors format, which its library reads; here arrays go from memory to
 the file and from the file into the address space, so that they may be larger than memory.  Each
 array has a checksum in the header, and the header one of its own: a file with a single bit changed
@@ -82,6 +87,58 @@ def open_mapped(
         There is no such file, or it cannot be read.
     """
     path = os.fspath(path)
+    text, whole = _parts(path)
+    table, metadata = _table(path, text)
+    header = files._header(path, metadata, format)
+    found = metadata.get("checksum", "")
+    if found != _header_checksum(text, found):
+        raise ValueError(f"{path}: the header is damaged: its checksum is wrong")
+    arrays = _views(path, table, whole, 8 + len(text), aligned=True)
+    if verify:
+        told = header.get("checksums")
+        for name, array in arrays.items():
+            if not isinstance(told, dict) or told.get(name) != _checksum(array):
+                raise ValueError(f"{path}: array {name!r} is damaged: its checksum is wrong")
+    return arrays, header
+
+
+def read_mapped(
+    path: str | os.PathLike[str], format: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Map the arrays of a file that `files.write` wrote, read-only, and read its header.
+
+    It says what `files.read` says and refuses what that refuses; what is not aligned is copied.
+
+    Parameters
+    ----------
+    path
+        The file.  Moving another in its place or removing it does no harm on POSIX systems, and is
+        refused on Windows while it is mapped.  Whoever writes into it changes the numbers, and
+        whoever cuts it ends the processes that read what is gone.
+    format
+        The format that the header must name.
+
+    Raises
+    ------
+    ValueError
+        The file is not complete, is of another format, or is not what `files.write` writes.
+    OSError
+        There is no such file, or it cannot be read.
+    """
+    if sys.byteorder != "little":
+        return files.read(path, format)
+    path = os.fspath(path)
+    text, whole = _parts(path)
+    table, metadata = _table(path, text)
+    header = files._header(path, metadata, format)
+    arrays = _views(path, table, whole, 8 + len(text), aligned=False)
+    for name, array in arrays.items():
+        files.refuse_nan(path, name, array)
+    return arrays, header
+
+
+def _parts(path: str) -> tuple[bytes, NDArray[np.uint8]]:
+    """The header of a file as it is written, and all of its bytes, mapped."""
     if sys.byteorder != "little":
         raise ValueError("mapped files need a little-endian machine")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -92,21 +149,7 @@ def open_mapped(
         if size < 8 or length > min(size - 8, MAX_HEADER):
             raise ValueError(f"{path} is not a complete safetensors file")
         text = file.read(length)
-    table = _table(path, text)
-    metadata = table.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
-        raise ValueError(f"{path}: the header is damaged: its metadata are no texts")
-    header = files._header(path, metadata, format)
-    found = metadata.get("checksum", "")
-    if found != _header_checksum(text, found):
-        raise ValueError(f"{path}: the header is damaged: its checksum is wrong")
-    arrays = _views(path, table, 8 + length, size)
-    if verify:
-        told = header.get("checksums")
-        for name, array in arrays.items():
-            if not isinstance(told, dict) or told.get(name) != _checksum(array):
-                raise ValueError(f"{path}: array {name!r} is damaged: its checksum is wrong")
-    return arrays, header
+        return text, np.memmap(file, dtype=np.uint8, mode="r")  # this file, whatever takes its name
 
 
 def _header_of(arrays: Arrays, told: str) -> bytes:
@@ -145,21 +188,28 @@ def _checksum(array: NDArray[Any]) -> str:
     return f"{value:08x}"
 
 
-def _table(path: str, text: bytes) -> dict[str, Any]:
+def _table(path: str, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """The places of the arrays, and the metadata."""
     try:
         table = json.loads(text, parse_constant=files._refuse, parse_float=files._finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: the header is damaged: {error}") from error
     if not isinstance(table, dict):
         raise ValueError(f"{path}: the header is damaged: it is not an object")
-    return table
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
+        raise ValueError(f"{path}: the header is damaged: its metadata are no texts")
+    return table, metadata
 
 
-def _views(path: str, table: dict[str, Any], start: int, size: int) -> dict[str, NDArray[Any]]:
-    """The arrays of a table, which must fill the rest of the file without a gap."""
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    if len(whole) != size:
-        raise ValueError(f"{path} changed while it was opened")
+def _views(
+    path: str, table: dict[str, Any], whole: NDArray[np.uint8], start: int, aligned: bool
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a table, which must fill the rest of the file without a gap.
+
+    What is not aligned is refused where `aligned`, else copied.
+    """
+    size = len(whole)
     arrays, next_offset = {}, 0
     for name, entry in sorted(table.items(), key=lambda item: _offsets(path, item[0], item[1])):
         begin, end = _offsets(path, name, entry)
@@ -172,9 +222,13 @@ def _views(path: str, table: dict[str, Any], start: int, size: int) -> dict[str,
             n_bytes *= n
         if begin != next_offset or end - begin != n_bytes or start + end > size:
             raise ValueError(f"{path}: array {name!r} is not where its shape {shape} puts it")
+        data = whole[start + begin : start + end]
         if (start + begin) % np.dtype(dtype).itemsize:
-            raise ValueError(f"{path}: array {name!r} is not aligned")
-        arrays[name] = whole[start + begin : start + end].view(dtype).reshape(shape)
+            if aligned:
+                raise ValueError(f"{path}: array {name!r} is not aligned")
+            data = data.copy()
+            data.flags.writeable = False
+        arrays[name] = data.view(dtype).reshape(shape)
         next_offset = end
     if start + next_offset != size:
         raise ValueError(f"{path} has {size} bytes, and its arrays end at {start + next_offset}")

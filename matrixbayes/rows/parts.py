@@ -60,7 +60,7 @@ def hidden_states(hidden: ArrayLike | None, n: int) -> NDArray[np.float32] | Non
     array = np.ascontiguousarray(floats(hidden, "hidden"), dtype=np.float32)
     if array.ndim != 2 or len(array) != n:
         raise ValueError(f"hidden has the shape {array.shape}, not ({n}, d) for {n} rows")
-    if not np.isfinite(array).all():
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise ValueError(f"hidden holds {array[row, column]} in row {row}, column {column}")
     return frozen(array)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display, files
+from .._base.mapped import read_mapped
 from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
 from . import parts
 from .ingest import flat_logits, log_probs_of, rows_of_generate
@@ -352,15 +353,28 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         files.write(path, arrays, header)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> NextTokenRows:
-        """Read what `save` wrote; every number is checked again.
+    def load(cls, path: str | os.PathLike[str], *, mapped: bool = True) -> NextTokenRows:
+        """Open what `save` wrote; every number is checked again.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        mapped : bool
+            Leave the numbers in the file, of which the system keeps in memory what it has room for:
+            rows may be larger than memory, and slices of them are mapped too.  `save` to the same
+            path, by anybody, moves another file in its place and leaves these rows as they are; on
+            Windows that is refused while they are mapped.  A program that writes into the file
+            changes them, and one that cuts it ends this process when it reads what is gone: then,
+            or for a file on a disk that may go away, say False, for a copy in memory.  A pickle
+            has a copy either way.
 
         Raises
         ------
         ValueError
             The file is damaged, or is not one of rows.
         """
-        arrays, header = files.read(path, FORMAT)
+        arrays, header = (read_mapped if mapped else files.read)(path, FORMAT)
         files.require(path, header, VERSION)
         names = {"log_probs", "token_ids", "input_ids", "offsets", "hidden"}
         tokens, meta = header.get("tokens"), header.get("meta")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ... import _core
 from ..._base import display, files
+from ..._base.mapped import read_mapped
 from ..._base.tokens import counted
 from ..._base.typing import Floats, Ids
 from ..mixture import DirichletMixture, Token, Uncertainty
@@ -25,6 +26,7 @@ from .rows import BLOCK, KernelRows, inverse
 FORMAT, VERSION = "matrixbayes.kernels", 1
 LOST = 1e-12  # the weight that a posterior may leave out
 LARGEST = 1 << 27  # numbers in what `dense` makes: a gigabyte
+CHECKED = 1 << 20  # numbers of a file that are checked in one piece
 MOST = 2.0**53  # what counts of a vector may sum to
 
 
@@ -674,15 +676,22 @@ class KernelMixture(display.Shown):
         return arrays
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> KernelMixture:
-        """Read what `save` wrote; every number is checked again.
+    def load(cls, path: str | os.PathLike[str], *, mapped: bool = True) -> KernelMixture:
+        """Open what `save` wrote; every number is checked again.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        mapped : bool
+            Leave the rows in the file, as `NextTokenRows.load` does; False for a copy in memory.
 
         Raises
         ------
         ValueError
             The file is damaged, or does not hold such a mixture.
         """
-        arrays, header = files.read(path, FORMAT)
+        arrays, header = (read_mapped if mapped else files.read)(path, FORMAT)
         files.require(path, header, VERSION)
         try:
             return cls._of_arrays(arrays, header)
@@ -700,7 +709,7 @@ class KernelMixture(display.Shown):
         sums = np.exp(arrays["log_sums"])
         right = (
             arrays["log_sums"].shape == (n,)
-            and bool((abs(np.exp(logs, dtype=np.float64).sum(axis=1) - sums) < 1e-3).all())
+            and bool((abs(_row_sums(logs) - sums) < 1e-3).all())
             and near.ndim == 2
             and len(near) == n
             and near.dtype == np.int32
@@ -746,6 +755,14 @@ class KernelMixture(display.Shown):
         if self._fits is not None:
             cells.append([f"{self._fits.n_components} fitted", "", self._fits_weight])
         return display.Table(title, ["concentration", "drawn to the mean", "weight"], cells)
+
+
+def _row_sums(log_probs: NDArray[np.floating]) -> Floats:
+    """The sum of each row's probabilities, some rows at a time: they may be mapped."""
+    step = max(1, CHECKED // max(log_probs.shape[1], 1))
+    starts = range(0, len(log_probs), step)
+    sums = [np.exp(log_probs[i : i + step], dtype=np.float64).sum(axis=1) for i in starts]
+    return np.concatenate([*sums, np.zeros(0)])
 
 
 def check_pairs(pairs: Floats, mean: Floats, local: float) -> None:
