@@ -22,9 +22,12 @@ from .._base.tokens import Names, token_names
 from .._base.typing import Floats, Ids
 from . import parts
 from .bounded import BoundedRows
+from .bounds import distance_bounds, entropy_bounds
 from .known import InPart
-from .partial_checks import SHORT, TOLERANCE, checked_entries, checked_masses
+from .pairs import Pairs
+from .partial_checks import SHORT, TOLERANCE, checked_entries, checked_masses, sums_of
 from .partial_groups import OTHER, Places, lumped, make_answers
+from .partial_sides import CELLS, columns_beside, entries_of, side_of
 from .partial_top import top_entries
 from .rows import Checked, NextTokenRows
 
@@ -320,6 +323,71 @@ class PartialRows(InPart):
         found[:, 1] = np.minimum(rest, cap)
         listed = self.columns == (-1 if isinstance(column, str) else column)
         found[self._row()[listed]] = np.exp(self.log_probs[listed, np.newaxis], dtype=np.float64)
+        return found
+
+    def entropy(self) -> Floats:
+        """Bounds of the entropy of each row in nats, (N, 2).
+
+        The upper bound is infinite where the vocabulary is open and something is not listed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import matrixbayes as mb
+        >>> mb.PartialRows([0], [np.log(0.5)], [0, 1], n_tokens=5).entropy().round(4)
+        array([[0.6931, 1.3863]])
+        """
+        p = np.exp(self.log_probs, dtype=np.float64)
+        listed = sums_of(self._row(), -p * self.log_probs, len(self))
+        return entropy_bounds(listed, self.rest, self.cap, self.n_missing)
+
+    def kl(self, other: PartialRows | NextTokenRows, reverse: bool = False) -> Floats:
+        """Bounds of KL(these || other) of each row in nats, (N, 2).
+
+        The upper bound is infinite where `other` may rule out what these rows may hold: nearly
+        always, unless `other` is complete.
+
+        Parameters
+        ----------
+        other : PartialRows or NextTokenRows
+            As many rows, over the same tokens.
+        reverse : bool
+            KL(other || these) instead.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import matrixbayes as mb
+        >>> rows = mb.NextTokenRows(np.log([[0.5, 0.3, 0.1, 0.1]]))
+        >>> mb.PartialRows.from_rows(rows, 2).kl(mb.NextTokenRows(np.log([[0.25] * 4]))).round(4)
+        array([[0.218 , 0.3566]])
+        """
+        return self._distance(other, "kl", reverse)
+
+    def total_variation(self, other: PartialRows | NextTokenRows) -> Floats:
+        """Bounds of the total variation from the rows of `other`, (N, 2); see `kl`."""
+        return self._distance(other, "total_variation")
+
+    def hellinger(self, other: PartialRows | NextTokenRows) -> Floats:
+        """Bounds of the Hellinger distance, at most 1, from the rows of `other`, (N, 2)."""
+        return self._distance(other, "hellinger")
+
+    def jensen_shannon(self, other: PartialRows | NextTokenRows) -> Floats:
+        """Bounds of the Jensen-Shannon distance, the root of the divergence in nats, (N, 2)."""
+        return self._distance(other, "jensen_shannon")
+
+    def _distance(
+        self, other: PartialRows | NextTokenRows, metric: str, reverse: bool = False
+    ) -> Floats:
+        """Bounds of a distance, block by block."""
+        mine, theirs, width = columns_beside(self, other)
+        found = np.zeros((len(self), 2))
+        entries = max(1, len(self.columns) // max(len(self), 1), entries_of(other))
+        step = max(1, CELLS // entries)
+        for start in range(0, len(self), step):
+            cut = slice(start, min(start + step, len(self)))
+            pairs = Pairs(side_of(self, cut, mine), side_of(other, cut, theirs), width)
+            found[cut] = distance_bounds(pairs.flipped() if reverse else pairs, metric)
         return found
 
     # -- from elsewhere, to and from files ------------------------------------

@@ -139,7 +139,7 @@ def checked_masses(
         True,
         lambda i: (
             f"row {i}: {missing[i]:g} tokens of at most {np.exp(bound[i]):.6g} each cannot have "
-            f"the rest of {mass[i]:.6g}; cap bounds the log-probability of any token that is not listed"
+            f"the rest of {mass[i]:.6g}; cap bounds what any one token that is not listed can have"
         ),
     )
     with np.errstate(divide="ignore", invalid="ignore"):

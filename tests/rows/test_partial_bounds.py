@@ -1,0 +1,235 @@
+"""Entropies and distances of rows known in part: bounds hold the full answer, and are sharp."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from rows.test_partial import full_rows
+from scipy.optimize import linprog, minimize
+from scipy.special import rel_entr
+
+from matrixbayes.rows import NextTokenRows, PartialRows
+
+METRICS = ("kl", "total_variation", "hellinger", "jensen_shannon")
+REFERENCE = Path(__file__).parents[2] / "../shared/reference/stories260K_rows.npz"
+
+
+def distance(p: Any, q: Any, metric: str) -> Any:
+    """From the definitions, along the last axis."""
+    if metric == "kl":
+        return rel_entr(p, q).sum(axis=-1)
+    if metric == "total_variation":
+        return 0.5 * np.abs(p - q).sum(axis=-1)
+    if metric == "hellinger":
+        return np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=-1))
+    m = 0.5 * (p + q)
+    return np.sqrt(np.maximum(0.5 * (rel_entr(p, m) + rel_entr(q, m)).sum(axis=-1), 0.0))
+
+
+def bounds_of(rows: PartialRows, other: Any, metric: str) -> Any:
+    return getattr(rows, metric)(other)
+
+
+def holds(bounds: Any, truth: Any, tolerance: float = 1e-9) -> bool:
+    inside = (bounds[:, 0] <= truth + tolerance) & (truth <= bounds[:, 1] + tolerance)
+    return bool(inside.all())
+
+
+def check(full: NextTokenRows, other: NextTokenRows, k: int, k_other: int) -> None:
+    """Every interval of the rows cut to their top holds what the full rows say."""
+    p, q = (np.exp(rows.log_probs, dtype=np.float64) for rows in (full, other))
+    part, part_other = PartialRows.from_rows(full, k), PartialRows.from_rows(other, k_other)
+    assert holds(part.entropy(), -rel_entr(p, 1.0).sum(axis=1))
+    for v in (0, 7):
+        assert holds(part.prob(v), p[:, v], 1e-12)
+    for metric in METRICS:
+        truth = distance(p, q, metric)
+        tolerance = 1e-9 if metric in ("kl", "total_variation") else 3e-8  # of a root
+        assert holds(bounds_of(part, part_other, metric), truth, tolerance)
+        assert holds(bounds_of(part, other, metric), truth, tolerance)
+        if metric == "kl":
+            assert holds(part_other.kl(full, reverse=True), truth)
+            assert holds(part.kl(part_other, reverse=True), distance(q, p, metric))
+        else:
+            assert holds(bounds_of(part_other, full, metric), truth, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("width", "k", "k_other"), [(30, 20, 20), (30, 1, 1), (30, 29, 5), (10, 3, 3), (60, 20, 60)]
+)
+def test_intervals_hold_the_full_answer(width: int, k: int, k_other: int) -> None:
+    full = full_rows(1000, width, seed=k, least=-1.7)
+    check(full, full_rows(1000, width, seed=k + 100, least=-1.7), k, k_other)
+    noise = 0.2 * np.random.default_rng(k).normal(size=full.shape)
+    near = NextTokenRows.from_logits(full.log_probs + noise, tokens=full.tokens)
+    check(full, near, k, k_other)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the rows of a real model are not here")
+def test_intervals_of_a_real_model_hold_the_full_answer() -> None:
+    with np.load(REFERENCE) as file:
+        rows = NextTokenRows(file["log_probs"][::6].astype(np.float64))
+    shifted = np.roll(np.arange(len(rows)), 1)
+    check(rows, rows[shifted], 20, 20)
+    part = PartialRows.from_rows(rows, 20)
+    width = np.ptp(part.entropy(), axis=1)
+    assert np.median(width) < 0.5  # nats: they are no empty words
+    near = NextTokenRows.from_logits(rows.log_probs + 0.1 * rows.log_probs.std())
+    assert holds(part.total_variation(near), np.zeros(len(rows)), 1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_that_list_everything_are_exact(metric: str) -> None:
+    full, other = full_rows(500, 12, 1, least=-1.5), full_rows(500, 12, 2, least=-1.5)
+    parts = [PartialRows.from_rows(rows, 12) for rows in (full, other)]
+    p, q = (np.exp(rows.log_probs) for rows in (full, other))
+    found = bounds_of(parts[0], parts[1], metric)
+    np.testing.assert_allclose(found, np.stack([distance(p, q, metric)] * 2, axis=1), atol=3e-8)
+    entropy = parts[0].entropy()
+    np.testing.assert_allclose(entropy[:, 0], -rel_entr(p, 1.0).sum(axis=1), atol=1e-12)
+    np.testing.assert_array_equal(entropy[:, 0], entropy[:, 1])
+
+
+def test_a_rest_of_0_leaves_nothing_open() -> None:
+    rows = PartialRows([0, 1], np.log([0.75, 0.25]), [0, 2], n_tokens=9, rest=[-np.inf])
+    other = PartialRows([0, 2], np.log([0.5, 0.5]), [0, 2], n_tokens=9, rest=[-np.inf])
+    np.testing.assert_allclose(rows.total_variation(other), [[0.5, 0.5]])
+    assert rows.kl(other).tolist() == [[np.inf, np.inf]]
+    np.testing.assert_allclose(np.ptp(rows.entropy(), axis=1), 0.0)
+    np.testing.assert_array_equal(rows.prob(5), [[0.0, 0.0]])
+
+
+def test_an_open_vocabulary_is_matched_by_texts() -> None:
+    one = PartialRows([0], np.log([0.6]), [0, 1], n_tokens=2, tokens=["a", "<other>"])
+    two = PartialRows([1], np.log([0.9]), [0, 1], n_tokens=3, tokens=["b", "a", "<other>"])
+    assert one.entropy()[0, 1] == np.inf
+    np.testing.assert_allclose(one.total_variation(two), [[0.3, 0.4]])
+    closed = NextTokenRows(np.log([[0.1, 0.9]]), tokens=["b", "a"])
+    np.testing.assert_allclose(one.total_variation(closed), [[0.3, 0.4]])
+    lumped = NextTokenRows(np.log([[0.3, 0.5, 0.2]]), tokens=["b", "a", "<other>"])
+    np.testing.assert_allclose(one.total_variation(lumped), [[0.1, 0.5]])
+    cut = PartialRows.from_rows(lumped, 9)
+    assert cut.is_open
+    np.testing.assert_allclose(np.exp([cut.rest[0], cut.cap[0]]), [0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (np.ones((3, 3)) / 3, "NextTokenRows, complete, or PartialRows"),
+        (full_rows(2, 5), "other has 2 rows"),
+        (full_rows(3, 6), "other has 6 columns"),
+        (NextTokenRows(full_rows(3, 5).log_probs, tokens="abcde"), "unexpected are"),
+    ],
+)
+def test_what_cannot_lie_beside_them(other: Any, why: str) -> None:
+    rows = PartialRows.from_rows(full_rows(3, 5), 2)
+    with pytest.raises((TypeError, ValueError), match=why):
+        rows.kl(other)
+
+
+# --- sharp: the slow twins
+
+
+def vertices(listed: Any, mass: float, most: float) -> list[Any]:
+    """The extreme distributions that agree with a record; nan marks what it does not list."""
+    free = np.flatnonzero(np.isnan(listed))
+    full = min(int(mass / most + 1e-9), len(free)) if most else 0
+    found = []
+    for chosen in combinations(free, full):
+        last = [v for v in free if v not in chosen] if mass - full * most > 1e-12 else [None]
+        for v in last:
+            row = np.where(np.isnan(listed), 0.0, listed)
+            row[list(chosen)] = most
+            if v is not None:
+                row[v] = mass - full * most
+            found.append(row)
+    return found
+
+
+def record(weights: Any, k: int) -> tuple[PartialRows, Any, float, float]:
+    full = NextTokenRows(np.log([weights / weights.sum()]))
+    part = PartialRows.from_rows(full, k)
+    listed = np.full(len(weights), np.nan)
+    listed[part.columns] = np.exp(part.log_probs)
+    return part, listed, float(np.exp(part.rest[0])), float(np.exp(part.cap[0]))
+
+
+WEIGHTS = st.lists(st.integers(1, 40), min_size=6, max_size=6).map(lambda x: np.array(x, float))
+
+
+@settings(max_examples=25, deadline=None)
+@given(WEIGHTS, WEIGHTS, st.integers(1, 6), st.integers(1, 6))
+def test_bounds_are_attained(one: Any, two: Any, k: int, k_two: int) -> None:
+    (p, p_listed, *p_rest), (q, q_listed, *q_rest) = record(one, k), record(two, k_two)
+    ends = vertices(p_listed, *p_rest), vertices(q_listed, *q_rest)
+    entropies = [-rel_entr(row, 1.0).sum() for row in ends[0]]
+    np.testing.assert_allclose(p.entropy()[0, 0], min(entropies), atol=1e-9)
+    free = np.isnan(p_listed)
+    even = np.where(free, p_rest[0] / max(free.sum(), 1), p_listed)
+    np.testing.assert_allclose(p.entropy()[0, 1], -rel_entr(even, 1.0).sum(), atol=1e-9)
+    neither = (free & np.isnan(q_listed)).sum()
+    for metric in METRICS:
+        low, high = bounds_of(p, q, metric)[0]
+        most = max(distance(x, y, metric) for x in ends[0] for y in ends[1])
+        if metric == "kl" or neither == 0 or 0.0 in (p_rest[0], q_rest[0]):
+            np.testing.assert_allclose(high, most, atol=1e-7)
+        assert high >= most - 1e-7
+        least = nearest_by_search(p_listed, p_rest, q_listed, q_rest, metric)
+        assert low <= least + 1e-6
+        assert low >= least - 2e-3 * max(1.0, least)
+
+
+def nearest_by_search(p: Any, p_rest: Any, q: Any, q_rest: Any, metric: str) -> float:
+    """The least distance of two polytopes of distributions, by a general optimizer."""
+    open_p, open_q = np.flatnonzero(np.isnan(p)), np.flatnonzero(np.isnan(q))
+    n = len(open_p)
+
+    def rows(x: Any) -> tuple[Any, Any]:
+        full = p.copy(), q.copy()
+        full[0][open_p], full[1][open_q] = x[:n], x[n:]
+        return full
+
+    start = np.concatenate(
+        [np.full(len(o), r[0] / max(len(o), 1)) for o, r in ((open_p, p_rest), (open_q, q_rest))]
+    )
+    if len(start) == 0:
+        return float(distance(p, q, metric))
+    limits = [(0.0, p_rest[1])] * n + [(0.0, q_rest[1])] * len(open_q)
+    if metric == "total_variation":  # has corners: a linear program
+        width, m = len(p), len(start)
+        columns = np.zeros((width, m))
+        columns[open_p, np.arange(n)], columns[open_q, np.arange(n, m)] = 1.0, -1.0
+        fixed = np.nan_to_num(q) - np.nan_to_num(p)
+        sides = np.zeros((2, m + width))
+        sides[0, :n] = sides[1, n:m] = 1.0
+        slack = -np.eye(width)
+        program = linprog(
+            np.r_[np.zeros(m), np.full(width, 0.5)],
+            A_ub=np.block([[columns, slack], [-columns, slack]]),
+            b_ub=np.r_[fixed, -fixed],
+            A_eq=sides,
+            b_eq=[p_rest[0], q_rest[0]],
+            bounds=[*limits, *[(0.0, None)] * width],
+        )
+        return float(program.fun)
+    squared = {"hellinger": 2, "jensen_shannon": 2}.get(metric, 1)
+    found = minimize(
+        lambda x: min(distance(*rows(np.maximum(x, 1e-300)), metric) ** squared, 1e3),
+        start,
+        method="SLSQP",
+        bounds=limits,
+        constraints=[
+            {"type": "eq", "fun": lambda x, cut=cut, mass=mass: x[cut].sum() - mass}
+            for cut, mass in ((slice(n), p_rest[0]), (slice(n, None), q_rest[0]))
+            if len(start[cut])
+        ],
+        options={"ftol": 1e-12, "maxiter": 300},
+    )
+    return float(max(found.fun, 0.0) ** (1 / squared))
