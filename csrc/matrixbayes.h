@@ -31,6 +31,7 @@
 #include "core/estimator/draws.h"
 #include "core/estimator/expectation.h"
 #include "core/estimator/maximization.h"
+#include "core/estimator/partial.h"
 
 #include "core/elicitation/balance.h"
 #include "core/elicitation/tree.h"

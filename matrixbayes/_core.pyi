@@ -192,7 +192,43 @@ def count_expectation(
     sample_weight: ArrayLike | None = None,
     /,
 ) -> tuple[_Floats, _Floats, float]: ...
-def count_accumulate(counts: Counts, responsibilities: ArrayLike, /) -> tuple[_Floats, _Floats]: ...
+def count_log_joint(
+    mixture: DirichletMixture, counts: Counts, table: _Floats, start: int, stop: int, /
+) -> _Floats: ...
+def count_accumulate(
+    counts: Counts, responsibilities: ArrayLike, start: int = -1, /
+) -> tuple[_Floats, _Floats]: ...
+
+# -- rows known in part --------------------------------------------------------------
+
+def sum_whole(values: ArrayLike, /) -> _Floats: ...
+def sum_unlisted(
+    starts: ArrayLike, columns: ArrayLike, values: ArrayLike, whole: ArrayLike, /
+) -> _Floats: ...
+def sum_listed(
+    starts: ArrayLike,
+    columns: ArrayLike,
+    values: ArrayLike,
+    factors: ArrayLike | None = None,
+    /,
+) -> _Floats: ...
+def add_to_listed(
+    starts: ArrayLike,
+    columns: ArrayLike,
+    values: ArrayLike,
+    n_tokens: int,
+    factors: ArrayLike | None = None,
+    /,
+) -> _Floats: ...
+def partial_maximization(
+    weight: ArrayLike,
+    listed: ArrayLike,
+    single: ArrayLike,
+    slope: ArrayLike,
+    alpha: ArrayLike,
+    prior: tuple[float, float, float, float],
+    /,
+) -> tuple[_Floats, NDArray[np.int8]]: ...
 def draw_rows(
     log_probs: _Rows,
     n: int,

@@ -559,6 +559,27 @@ MUTATIONS = [
         f"{RESOLUTION} -k 'multinomial or slow_twin'",
     ),
     M(
+        "C, rows in part: what rounding took is lost",
+        "csrc/core/estimator/partial.c",
+        "double left = sum[k] + lost[k];",
+        "double left = sum[k];",
+        "tests/core/test_c_drivers.py -k estimator",
+    ),
+    M(
+        "C, rows in part: the first row's numbers for all",
+        "csrc/core/estimator/partial.c",
+        "const double *value = values + i * width;",
+        "const double *value = values;",
+        "tests/core/test_c_drivers.py -k estimator",
+    ),
+    M(
+        "C, rows in part: those that do not list a token do not hold it back",
+        "csrc/core/estimator/partial_maximization.c",
+        "rest * (logs[v - at] + 1.0) + single;",
+        "rest + single;",
+        "tests/core/test_c_drivers.py -k estimator",
+    ),
+    M(
         "resolution: means are drawn to nothing",
         "matrixbayes/estimator/em.py",
         "    shared += alone\n",

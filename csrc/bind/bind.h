@@ -128,6 +128,8 @@ extern PyMethodDef mb_expectation_functions[];
 extern PyMethodDef mb_maximization_functions[];
 extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_draw_functions[];
+extern PyMethodDef mb_partial_functions[];
+extern PyMethodDef mb_partial_maximization_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_learning_functions[];

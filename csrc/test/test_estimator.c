@@ -5,6 +5,7 @@
 #include "core/estimator/counts.h"
 #include "core/estimator/draws.h"
 #include "core/estimator/expectation.h"
+#include "core/estimator/partial.h"
 #include "core/estimator/maximization.h"
 #include "core/mixture/posterior.h"
 #include "core/special/special.h"
@@ -270,6 +271,80 @@ test_draws(void)
     check(status == MB_INVALID, "nothing to draw", 0, status, MB_INVALID);
 }
 
+/* Sums over what two rows list, and over what they do not: a cell of 1e-20 beside one of 1. */
+static void
+test_listed(void)
+{
+    enum { W = 17 }; /* more than are summed at once */
+    const size_t starts[] = {0, 2, 2, 3};
+    const uint32_t columns[] = {0, 2, 1};
+    const mb_listing rows = {3, 3, starts, columns};
+    const double factors[] = {2.0, -1.0, 0.5}, each[] = {1.0, 1e-20, 0.1};
+    double values[3 * W], whole[2 * W], sums[3 * W], to[3 * W];
+    for (size_t v = 0; v < 3; v++) {
+        for (size_t k = 0; k < W; k++) {
+            values[v * W + k] = each[v] * (double)(k + 1);
+            to[v * W + k] = 1.0;
+        }
+    }
+    check(mb_sum_whole(3, W, values, NULL, whole) == MB_OK, "whole", 0, 0, 0);
+    check(mb_sum_unlisted(&rows, W, values, whole, NULL, sums) == MB_OK, "unlisted", 0, 0, 0);
+    for (size_t k = 0; k < W; k++) {
+        double a = (double)(k + 1);
+        check_close("all but two", a, sums[k], 1e-20 * a, 1e-12);
+        check_close("all", a, sums[W + k], 1.1 * a, 1e-12);
+        check_close("all but one", a, sums[2 * W + k], 1.1 * a, 1e-12);
+    }
+    check(mb_sum_listed(&rows, W, values, factors, NULL, sums) == MB_OK, "listed", 0, 0, 0);
+    check(mb_add_to_listed(&rows, W, values, factors, NULL, to) == MB_OK, "added", 0, 0, 0);
+    for (size_t k = 0; k < W; k++) {
+        double a = (double)(k + 1);
+        check_close("two", a, sums[k], 1.9 * a, 1e-12);
+        check(sums[W + k] == 0.0, "none", a, sums[W + k], 0.0);
+        check_close("one", a, sums[2 * W + k], 0.5e-20 * a, 1e-12);
+        check_close("to the first", a, to[k], 1.0 + 2.0 * a, 1e-12);
+        check_close("to the second", a, to[W + k], 1.0 + 0.05 * a, 1e-12);
+        check_close("to the third", a, to[2 * W + k], 1.0 - a, 1e-12);
+    }
+}
+
+/* The M-step on rows known in part, by its slopes; of rows that list all, that on rows. */
+static void
+test_partial_maxima(void)
+{
+    double listed[MOST], single[MOST], slope[MOST], found[MOST], whole[MOST];
+    const mb_prior_on_alpha prior = {0.3, 0.0, 0.01, 1e8, 1e-300};
+    int capped = -1;
+    for (int all = 0; all < 2; all++) {
+        for (size_t v = 0; v < v_all; v++) {
+            listed[v] = all ? 1.0 : (double)v / (double)v_all;
+            single[v] = all ? 0.0 : 0.2;
+            slope[v] = -1.0 - (double)(v % 3) - log((double)v_all);
+            found[v] = whole[v] = 1.0;
+        }
+        mb_partial_sums sums = {1.0, listed, single, slope};
+        mb_status status = mb_maximize_partial(v_all, &sums, &prior, NULL, found, scratch, &capped);
+        check(status == MB_OK && capped == 0, "maximum", all, status, MB_OK);
+        if (all) {
+            status = mb_maximize_rows(v_all, slope, &prior, NULL, whole, scratch, &capped);
+            check(status == MB_OK, "of rows", 0, status, MB_OK);
+        }
+        double total = 0.0;
+        for (size_t v = 0; v < v_all; v++) {
+            total += found[v];
+        }
+        for (size_t v = 0; v < v_all; v++) {
+            double rest = 1.0 - listed[v], a = found[v];
+            double at = mb_digamma1(total) - listed[v] * mb_digamma1(a) + slope[v] + single[v] / a -
+                        rest * (log(a) + 1.0) + prior.each / a - prior.rate;
+            check_near("slope", (double)v, at, 0.0, 1e-6 * (1.0 + single[v] / a));
+            if (all) {
+                check_close("as of rows", (double)v, a, whole[v], 1e-9);
+            }
+        }
+    }
+}
+
 static void
 test_refusals(void)
 {
@@ -309,12 +384,14 @@ int
 main(void)
 {
     const size_t widths[] = {2, 7, 8, MOST};
+    test_listed();
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         fill(widths[i]);
         test_rows(NULL);
         test_rows(sample_weight);
         test_row_maxima();
         test_draws();
+        test_partial_maxima();
         mb_counts *cells = encoded();
         size_t size = cells == NULL ? 1 : cells->n_cells * mb_table_width(K);
         double *table = mb_calloc(size, sizeof(double)), *sums = mb_calloc(size, sizeof(double));

@@ -7,6 +7,7 @@
 #include "core/rows/distances.h"
 #include "core/mixture/divergence.h"
 #include "core/estimator/expectation.h"
+#include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
 #include "core/elicitation/balance.h"
 #include "core/elicitation/tree.h"
@@ -299,6 +300,65 @@ count_accumulate(mb_interrupt *interrupt)
 {
     mb_count_sums sums = {out, scratch + (size_t)8 * MOST, 0.0};
     return mb_count_accumulate(encoded, 0, n, n_components, weights, interrupt, more, &sums);
+}
+
+/* Rows that list every token. */
+static mb_listing
+listing(void)
+{
+    static size_t begins[MOST + 1];
+    static uint32_t listed[MOST];
+    for (size_t i = 0; i < n; i++) {
+        begins[i + 1] = (i + 1) * n_tokens;
+        for (size_t v = 0; v < n_tokens; v++) {
+            listed[i * n_tokens + v] = (uint32_t)v;
+        }
+    }
+    return (mb_listing){n, n_tokens, begins, listed};
+}
+
+static mb_status
+sum_whole(mb_interrupt *interrupt)
+{
+    return mb_sum_whole(n_tokens, 1, probs, interrupt, out);
+}
+
+static mb_status
+sum_unlisted(mb_interrupt *interrupt)
+{
+    mb_listing rows = listing();
+    double whole[] = {1e9, 0.0};
+    return mb_sum_unlisted(&rows, 1, probs, whole, interrupt, out);
+}
+
+static mb_status
+sum_listed(mb_interrupt *interrupt)
+{
+    mb_listing rows = listing();
+    return mb_sum_listed(&rows, 1, probs, probs, interrupt, out);
+}
+
+static mb_status
+add_to_listed(mb_interrupt *interrupt)
+{
+    mb_listing rows = listing();
+    return mb_add_to_listed(&rows, 1, probs, NULL, interrupt, out);
+}
+
+static mb_status
+maximize_partial(mb_interrupt *interrupt)
+{
+    double *listed = more, *single = listed + n_tokens, *slope = single + n_tokens;
+    for (size_t v = 0; v < n_tokens; v++) {
+        out[v] = 1.0;
+        listed[v] = 0.5;
+        single[v] = 0.1;
+        slope[v] = -2.0 - log((double)n_tokens) - 0.5 * (double)v / (double)n_tokens;
+    }
+    mb_partial_sums sums = {1.0, listed, single, slope};
+    mb_prior_on_alpha prior = {0.0, 0.0, 1e-3, 1e8, 1e-300};
+    int capped;
+    return mb_maximize_partial(n_tokens, &sums, &prior, interrupt, out, scratch, &capped);
 }
 
 static mb_status
@@ -905,6 +965,11 @@ run_all(size_t shape)
         {"mb_count_expectation", count_expectation, 2 * n},
         {"mb_count_accumulate", count_accumulate, n},
         {"mb_draw", draws, 3 * n},
+        {"mb_sum_whole", sum_whole, n_tokens},
+        {"mb_sum_unlisted", sum_unlisted, n_sparse},
+        {"mb_sum_listed", sum_listed, n_sparse},
+        {"mb_add_to_listed", add_to_listed, n_sparse},
+        {"mb_maximize_partial", maximize_partial, 2 * n_pieces},
         {"mb_log_probs", normalized_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_log_probs, only checked", checked_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_decode_rows", decoded_rows, n * larger(n_tokens / 1024, 1)},

@@ -512,10 +512,73 @@ def count_passes(name: str) -> Cases:
 def count_accumulate() -> Cases:
     function, rows, shares = _core.count_accumulate, _core.Counts(*SPARSE), np.full((3, 2), 0.5)
     yield "all", lambda: function(rows, shares)
+    yield "some", lambda: function(rows, shares[:2], 1)
     yield "shape", lambda: fails(ValueError, function, rows, shares[:2])
+    yield "beyond", lambda: fails(ValueError, function, rows, shares[:2], 2)
+    yield "none", lambda: fails(ValueError, function, rows, shares[:2], 4)
     yield "no component", lambda: fails(ValueError, function, rows, shares[:, :0])
     yield "types", lambda: fails(TypeError, function, shares, shares)
+    yield "number", lambda: fails(OSError, function, rows, shares, Bad())
     yield "raises", lambda: fails(OSError, function, rows, Bad())
+
+
+LISTED = ([0, 2, 2, 3], [0, 2, 1])  # of three tokens
+TABLE = np.array([[1.0, 0.5], [2.0, 0.25], [0.5, 3.0]])
+
+
+def sum_whole() -> Cases:
+    yield "sums", lambda: _core.sum_whole(TABLE)
+    yield "no token", lambda: _core.sum_whole(TABLE[:0])
+    yield "axes", lambda: fails(ValueError, _core.sum_whole, TABLE[0])
+    yield "raises", lambda: fails(OSError, _core.sum_whole, Bad())
+
+
+def listed_sums(name: str) -> Cases:
+    function = getattr(_core, name)
+    given, last = [*LISTED, TABLE], [[1.0, 2.0, 0.0]]
+    if name == "sum_unlisted":
+        last = [_core.sum_whole(TABLE)]
+        yield "whole", lambda: fails(ValueError, function, *given, TABLE)
+    elif name == "add_to_listed":
+        given += [3]
+        yield "rows", lambda: fails(ValueError, function, *LISTED, TABLE[:2], 3)
+        yield "width", lambda: fails(ValueError, function, *LISTED, TABLE, -1)
+        yield "number", lambda: fails(OSError, function, *LISTED, TABLE, Bad())
+    if name != "sum_unlisted":
+        yield "plain", lambda: function(*given)
+        yield "factors", lambda: fails(ValueError, function, *given, [1.0])
+    yield "sums", lambda: function(*given, *last)
+    yield "starts", lambda: fails(ValueError, function, [0, 2, 1, 3], *given[1:], *last)
+    yield "no starts", lambda: fails(ValueError, function, [], *given[1:], *last)
+    yield "short", lambda: fails(ValueError, function, [0, 2, 2, 2], *given[1:], *last)
+    yield "column", lambda: fails(ValueError, function, LISTED[0], [0, 3, 1], *given[2:], *last)
+    yield "axes", lambda: fails(ValueError, function, *LISTED, TABLE[0], *given[3:], *last)
+    yield "types", lambda: fails(TypeError, function, LISTED[0], [0.5], *given[2:], *last)
+    yield "few", lambda: fails(TypeError, function, LISTED[0])
+    for i in range(3):
+        bad = [Bad() if j == i else x for j, x in enumerate(given)]
+        yield f"raises {i}", lambda bad=bad: fails(OSError, function, *bad, *last)
+    yield "raises, last", lambda: fails(OSError, function, *given, Bad())
+
+
+def partial_maximization() -> Cases:
+    function, weak = _core.partial_maximization, (0.0, 0.0, 0.01, 1e8)
+    weight, listed = [2.0, 1.0], np.array([[1.0, 0.5], [0.5, 0.0], [2.0, 1.0]])
+    single, slope = 0.1 * np.ones((3, 2)), -3.0 * np.ones((3, 2))
+    sums = [weight, listed, single, slope]
+    yield "found", lambda: function(*sums, ALPHA, weak)
+    yield "gamma", lambda: function(*sums, ALPHA, (1.0, 2.0, 0.01, 1e8))
+    yield "capped", lambda: function(*sums, ALPHA, (0.0, 0.0, 0.0, 0.5))
+    yield "empty", lambda: function([1.0, 0.0], *sums[1:], ALPHA, weak)
+    yield "infinite", lambda: fails(ValueError, function, *sums[:3], slope - np.inf, ALPHA, weak)
+    yield "below 0", lambda: fails(ValueError, function, weight, -listed, *sums[2:], ALPHA, weak)
+    yield "shapes", lambda: fails(ValueError, function, *sums[:3], slope[:2], ALPHA, weak)
+    yield "alpha", lambda: fails(ValueError, function, *sums, ALPHA[:1], weak)
+    yield "axes", lambda: fails(ValueError, function, weight, weight, single, slope, ALPHA, weak)
+    yield "no cap", lambda: fails(ValueError, function, *sums, ALPHA, (0.0, 0.0, 0.0, 0.0))
+    yield "few", lambda: fails(TypeError, function, *sums, ALPHA)
+    yield "raises", lambda: fails(OSError, function, *sums[:3], Bad(), ALPHA, weak)
+    yield "raises, alpha", lambda: fails(OSError, function, *sums, Bad(), weak)
 
 
 def draw_rows() -> Cases:
@@ -753,7 +816,8 @@ GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tok
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
 SUMS = ("weight", "log_sums", "log_likelihood", "n_rows")
 OF_COUNTS = ("n_rows", "n_tokens", "n_entries", "tokens", "counts", "sparse", "__reduce__")
-PASSES = ("evidence_table", "count_posterior", "count_expectation")
+PASSES = ("evidence_table", "count_log_joint", "count_posterior", "count_expectation")
+LISTED_SUMS = ("sum_listed", "sum_unlisted", "add_to_listed")
 
 OF_TRANSITIONS = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows", "merge")
 OF_TRANSITIONS += (
@@ -792,6 +856,9 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{f"Counts.{name}": encoded_counts for name in OF_COUNTS},
     **{name: partial(count_passes, name) for name in PASSES},
     "count_accumulate": count_accumulate,
+    "sum_whole": sum_whole,
+    **{name: partial(listed_sums, name) for name in LISTED_SUMS},
+    "partial_maximization": partial_maximization,
     "count_maximization": count_maximization,
     "draw_rows": draw_rows,
     "TransitionCounts": transition_counts,

@@ -119,6 +119,7 @@ def array(*values: Any) -> np.ndarray:
 
 
 CONTEXTS = array([0], [1], [2])
+LISTED, SUMMED = (array(0, 2, 2, 3), array(0, 3, 1)), np.arange(1.0, 9.0).reshape(4, 2)
 # Functions of the core with their arguments, and which of these must be arrays to begin with.
 CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "mixture": (
@@ -145,6 +146,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         (COUNTED.tokens, COUNTED.counts, np.ones((len(COUNTED.counts), 2)), np.array(ALPHA), PRIOR),
         set(),
     ),
+    "count_log_joint": (_core.count_log_joint, (MIXTURE, COUNTED, TABLE, 0, 3), set()),
     "count_posterior": (_core.count_posterior, (MIXTURE, COUNTED, TABLE, 0, 3), set()),
     "count_expectation": (
         _core.count_expectation,
@@ -152,6 +154,15 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         set(),
     ),
     "count_accumulate": (_core.count_accumulate, (COUNTED, SHARES), set()),
+    "sum_whole": (_core.sum_whole, (SUMMED,), set()),
+    "sum_unlisted": (_core.sum_unlisted, (*LISTED, SUMMED, _core.sum_whole(SUMMED)), set()),
+    "sum_listed": (_core.sum_listed, (*LISTED, SUMMED, array(1.0, 2.0, 0.5)), set()),
+    "add_to_listed": (_core.add_to_listed, (*LISTED, SHARES, 4, array(1.0, 2.0, 0.5)), set()),
+    "partial_maximization": (
+        _core.partial_maximization,
+        (array(2.0, 1.0), *(np.full((4, 2), x) for x in (0.5, 0.1, -3.0)), np.array(ALPHA), PRIOR),
+        set(),
+    ),
     "draw_rows": (_core.draw_rows, (ROWS, 5, 2, 7, 0, array(1.0, 2.0, 0.5)), {0}),
     "block_distances": (_core.block_distances, ("hilbert", ROWS, ROWS[:2]), set()),
     "pair_distances": (_core.pair_distances, ("kl", ROWS, array(0, 1), array(2, 0)), {1}),

@@ -47,6 +47,12 @@ def encoded(n_rows: int, each: int, n_tokens: int) -> _core.Counts:
     return _core.Counts(starts, rng.integers(0, n_tokens, n), values, n_tokens)
 
 
+def listed() -> tuple[Any, Any]:
+    """A listing of 100 of 500 tokens in each of 50,000 rows."""
+    n, each = 50_000, 100
+    return np.arange(0, n * each + 1, each), np.tile(np.arange(each) * 5, n)
+
+
 def cells(n: int, each: int) -> tuple[Any, ...]:
     """The M-step of counts from n cells, `each` of a token."""
     tokens = np.arange(n, dtype=np.uint32) // each
@@ -159,6 +165,18 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     ),
     "count_expectation": table(_core.count_expectation),
     "count_posterior": table(_core.count_posterior),
+    "count_log_joint": table(_core.count_log_joint),
+    "sum_whole": lambda: (_core.sum_whole, np.ones((1_000_000, 16))),
+    "sum_unlisted": lambda: (_core.sum_unlisted, *listed(), np.ones((500, 16)), np.ones((2, 16))),
+    "sum_listed": lambda: (_core.sum_listed, *listed(), np.ones((500, 16))),
+    "add_to_listed": lambda: (_core.add_to_listed, *listed(), np.ones((50_000, 16)), 500),
+    "partial_maximization": lambda: (
+        _core.partial_maximization,
+        np.ones(1),
+        *(np.full((1_000_000, 1), x) for x in (0.5, 0.1, -30.0)),
+        np.ones((1, 1_000_000)),
+        PRIOR,
+    ),
     "count_accumulate": lambda: (
         _core.count_accumulate,
         encoded(100_000, 50, 500),

@@ -173,6 +173,30 @@ SHAPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "rows from behind": (lambda: _core.count_expectation(MIXTURE, COUNTS, TABLE, 2, 1), r"row"),
     "rows from before": (lambda: _core.count_expectation(MIXTURE, COUNTS, TABLE, -1, 1), r"row"),
+    "a column beyond": (
+        lambda: _core.sum_listed([0, 1, 3], [0, 1, 3], np.ones((3, 2))),
+        r"entry 1 of row 1 is no column of 3",
+    ),
+    "a column below": (
+        lambda: _core.add_to_listed([0, 1], [-1], np.ones((1, 2)), 3),
+        r"entry 0 of row 0 is no column of 3",
+    ),
+    "starts that fall": (
+        lambda: _core.sum_listed([0, 2, 1], [0, 1], np.ones((3, 2))),
+        r"rise from 0 to 2; row 2 does not",
+    ),
+    "starts that leave out": (
+        lambda: _core.sum_listed([0, 1], [0, 1], np.ones((3, 2))),
+        r"rise from 0 to 2",
+    ),
+    "starts that begin late": (
+        lambda: _core.sum_listed([1, 2], [0, 1], np.ones((3, 2))),
+        r"rise from 0 to 2; row 0",
+    ),
+    "more tokens than numbers": (
+        lambda: _core.add_to_listed([0], [], np.ones((0, 1)), 2**33),
+        r"8589934592 tokens",
+    ),
     "no rows at all": (lambda: _core.Counts([], [], [], 3), r"indptr has 0 entries"),
     "more columns than values": (lambda: _core.Counts([0, 1], [0, 1], [1.0], 3), r"indices 2"),
     "sums of other components": (lambda: STATISTICS + shorter(1, 3), r"\(2, 3\)|shape|component"),

@@ -116,6 +116,35 @@ parse_pass(PyObject *module, PyObject *args, pass *p)
 }
 
 static PyObject *
+count_log_joint(PyObject *module, PyObject *args)
+{
+    pass p;
+    if (parse_pass(module, args, &p) < 0) {
+        return NULL;
+    }
+    size_t n_components = p.mixture->n_components;
+    npy_intp shape[] = {(npy_intp)(p.end - p.start), (npy_intp)n_components};
+    PyArrayObject *joint = mb_new_doubles(2, shape);
+    double *scratch = mb_calloc(mb_count_scratch(n_components), sizeof(double));
+    mb_status status = MB_NOMEM;
+    if (joint != NULL && scratch != NULL) {
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        status = mb_counts_log_joint(p.counts, p.start, p.end, n_components, p.mixture->log_weights,
+                                     mb_data(p.table), interrupt, scratch, mb_data(joint));
+        mb_end_work(&work);
+    }
+    mb_free(scratch);
+    mb_release(p.table);
+    mb_release(p.sample_weight);
+    if (status != MB_OK) {
+        mb_release(joint);
+        return mb_raise(status, NULL);
+    }
+    return (PyObject *)joint;
+}
+
+static PyObject *
 count_posterior(PyObject *module, PyObject *args)
 {
     pass p;
@@ -203,7 +232,9 @@ count_accumulate(PyObject *module, PyObject *args)
 {
     mb_state *state = mb_module_state(module);
     PyObject *object, *shares_arg;
-    if (!PyArg_ParseTuple(args, "O!O:count_accumulate", state->counts, &object, &shares_arg)) {
+    Py_ssize_t start = -1;
+    if (!PyArg_ParseTuple(args, "O!O|n:count_accumulate", state->counts, &object, &shares_arg,
+                          &start)) {
         return NULL;
     }
     const mb_counts *c = mb_counts_of(object);
@@ -211,10 +242,12 @@ count_accumulate(PyObject *module, PyObject *args)
     if (shares == NULL) {
         return NULL;
     }
-    size_t n_components = mb_dim(shares, 1);
-    if (mb_dim(shares, 0) != c->n_rows || n_components == 0) {
-        PyErr_Format(PyExc_ValueError, "responsibilities have shape (%zu, %zu) for %zu rows",
-                     mb_dim(shares, 0), n_components, c->n_rows);
+    size_t n_components = mb_dim(shares, 1), n = mb_dim(shares, 0);
+    size_t first = start < 0 ? 0 : (size_t)start;
+    if (first > c->n_rows || n > c->n_rows - first || (start < 0 && n != c->n_rows) ||
+        n_components == 0) {
+        PyErr_Format(PyExc_ValueError, "responsibilities have shape (%zu, %zu) for %zu rows", n,
+                     n_components, c->n_rows - (first < c->n_rows ? first : c->n_rows));
         mb_release(shares);
         return NULL;
     }
@@ -227,7 +260,7 @@ count_accumulate(PyObject *module, PyObject *args)
     mb_count_sums sums = {mb_data(weight), mb_data(cells), 0.0};
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = mb_count_accumulate(c, 0, c->n_rows, n_components, mb_data(shares),
+    mb_status status = mb_count_accumulate(c, first, first + n, n_components, mb_data(shares),
                                            interrupt, scratch, &sums);
     mb_end_work(&work);
     result = status != MB_OK ? mb_raise(status, NULL)
@@ -245,6 +278,9 @@ PyMethodDef mb_count_functions[] = {
      "evidence_table($module, mixture, counts, /)\n--\n\n"
      "What each cell of counts adds to the log-evidence under each component; shape (C, K "
      "padded)."},
+    {"count_log_joint", count_log_joint, METH_VARARGS,
+     "count_log_joint($module, mixture, counts, table, start, stop, /)\n--\n\n"
+     "ln w_k + ln L_k (n, K) of each of the rows start .. stop."},
     {"count_posterior", count_posterior, METH_VARARGS,
      "count_posterior($module, mixture, counts, table, start, stop, /)\n--\n\n"
      "Probability (n, K) of each component given each of the rows start .. stop, and their\n"
@@ -255,7 +291,8 @@ PyMethodDef mb_count_functions[] = {
      "Weight (K,) of rows start .. stop and of their cells (C, K padded) under a mixture's\n"
      "responsibilities, and their log-likelihood."},
     {"count_accumulate", count_accumulate, METH_VARARGS,
-     "count_accumulate($module, counts, responsibilities, /)\n--\n\n"
-     "The same weights for responsibilities (n, K) that are given."},
+     "count_accumulate($module, counts, responsibilities, start=-1, /)\n--\n\n"
+     "The same weights for responsibilities (n, K) that are given: of all rows, or of those from\n"
+     "start on."},
     {NULL, NULL, 0, NULL},
 };

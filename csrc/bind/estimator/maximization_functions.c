@@ -9,9 +9,8 @@
 enum { PIECE = 256 /* cells between two thoughts of stopping */ };
 enum { AS_IT_WAS = -1, SETTLED = 0, CAPPED = 1 };
 
-/* The prior (each, total, rate, max_concentration) of `arg`; -1 with an exception. */
-static int
-read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
+int
+mb_read_prior(PyObject *arg, double least, mb_prior_on_alpha *prior)
 {
     if (!PyArg_ParseTuple(arg, "dddd;prior must be (each, total, rate, max_concentration)",
                           &prior->each, &prior->total, &prior->rate, &prior->max_concentration)) {
@@ -44,9 +43,10 @@ typedef struct {
 
 /* Component k of rows; one that has (nearly) none of them keeps its alpha. */
 static mb_status
-maximize_component_of_rows(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+maximize_component_of_rows(const void *data, size_t k, mb_interrupt *interrupt, double *alpha,
                            double *scratch, int *capped)
 {
+    const m_step *step = data;
     size_t n_tokens = step->n_tokens;
     double n_rows = 0.0, weight = step->weight[k];
     for (size_t j = 0; j < step->n_components; j++) {
@@ -72,9 +72,10 @@ maximize_component_of_rows(const m_step *step, size_t k, mb_interrupt *interrupt
 
 /* Component k of counts, its weights side by side; one that no row speaks of keeps its alpha. */
 static mb_status
-maximize_component_of_counts(const m_step *step, size_t k, mb_interrupt *interrupt, double *alpha,
+maximize_component_of_counts(const void *data, size_t k, mb_interrupt *interrupt, double *alpha,
                              double *scratch, int *capped)
 {
+    const m_step *step = data;
     mb_cells cells = step->cells;
     double mine = 0.0, *own = scratch + 4 * step->n_tokens;
     for (size_t c = 0; c < cells.n_cells; c++) {
@@ -91,11 +92,10 @@ maximize_component_of_counts(const m_step *step, size_t k, mb_interrupt *interru
                               capped);
 }
 
-/* All components from `start_arg`: (alpha, outcomes). */
-static PyObject *
-maximize_all(const m_step *step, PyObject *start_arg)
+PyObject *
+mb_maximize_all(size_t n_components, size_t n_tokens, mb_component_step maximize, const void *step,
+                size_t more, PyObject *start_arg)
 {
-    size_t n_components = step->n_components, n_tokens = step->n_tokens;
     PyArrayObject *start = mb_doubles(start_arg, 2, "alpha"), *alpha = NULL, *outcomes = NULL;
     double *scratch = NULL;
     PyObject *result = NULL;
@@ -109,7 +109,6 @@ maximize_all(const m_step *step, PyObject *start_arg)
     }
     alpha = (PyArrayObject *)PyArray_NewCopy(start, NPY_CORDER);
     outcomes = (PyArrayObject *)PyArray_ZEROS(1, PyArray_DIMS(start), NPY_INT8, 0);
-    size_t more = n_tokens > step->cells.n_cells ? n_tokens : step->cells.n_cells;
     scratch = mb_calloc(4 * n_tokens + more, sizeof(double));
     if (alpha == NULL || outcomes == NULL || scratch == NULL) {
         mb_raise(MB_NOMEM, NULL);
@@ -131,9 +130,7 @@ maximize_all(const m_step *step, PyObject *start_arg)
     for (size_t k = 0; k < n_components && status == MB_OK; k++) {
         int capped = 0;
         double *mine = mb_data(alpha) + k * n_tokens;
-        status = (step->log_sums != NULL
-                      ? maximize_component_of_rows
-                      : maximize_component_of_counts)(step, k, interrupt, mine, scratch, &capped);
+        status = maximize(step, k, interrupt, mine, scratch, &capped);
         for (size_t v = 0; v < n_tokens; v++) { /* a bound on A may have shrunk the least of all */
             mine[v] = mine[v] < MB_LEAST_ALPHA ? MB_LEAST_ALPHA : mine[v];
         }
@@ -161,7 +158,7 @@ maximization(PyObject *module, PyObject *args)
     m_step step = {0};
     if (!PyArg_ParseTuple(args, "O!OO!:maximization", state->statistics, &statistics, &alpha,
                           &PyTuple_Type, &prior) ||
-        read_prior(prior, 1e-300, &step.prior) < 0) {
+        mb_read_prior(prior, 1e-300, &step.prior) < 0) {
         return NULL;
     }
     const mb_statistics_object *s = (mb_statistics_object *)statistics;
@@ -169,7 +166,8 @@ maximization(PyObject *module, PyObject *args)
     step.n_tokens = mb_dim(s->log_sums, 1);
     step.weight = mb_data(s->weight);
     step.log_sums = mb_data(s->log_sums);
-    return maximize_all(&step, alpha);
+    return mb_maximize_all(step.n_components, step.n_tokens, maximize_component_of_rows, &step,
+                           step.n_tokens, alpha);
 }
 
 /* The first cell that is not in order, n_cells where all are: tokens from 0 to n_tokens, counts
@@ -252,7 +250,7 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
     m_step step = {0};
     if (!PyArg_ParseTuple(args, "OOOOO!:count_maximization", &tokens_arg, &counts_arg, &weights_arg,
                           &alpha_arg, &PyTuple_Type, &prior) ||
-        read_prior(prior, 1e-15, &step.prior) < 0) {
+        mb_read_prior(prior, 1e-15, &step.prior) < 0) {
         return NULL;
     }
     PyObject *result = NULL;
@@ -274,7 +272,8 @@ count_maximization(PyObject *Py_UNUSED(module), PyObject *args)
                          mb_dim(weights, 1), step.n_components);
         } else if (check_cells(&step.cells, step.n_components, step.n_tokens, &step.all_cells) ==
                    0) {
-            result = maximize_all(&step, (PyObject *)alpha);
+            result = mb_maximize_all(step.n_components, step.n_tokens, maximize_component_of_counts,
+                                     &step, step.cells.n_cells, (PyObject *)alpha);
         }
     }
     mb_release(tokens);

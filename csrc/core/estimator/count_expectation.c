@@ -165,7 +165,7 @@ mb_count_accumulate(const mb_counts *counts, size_t start, size_t end, size_t n_
         memset(scratch, 0, n * width * sizeof(double));
         for (size_t i = 0; i < n; i++) {
             for (size_t k = 0; k < n_components; k++) {
-                scratch[i * width + k] = responsibilities[(at + i) * n_components + k];
+                scratch[i * width + k] = responsibilities[(at - start + i) * n_components + k];
             }
         }
         add_shares(n, n_components, scratch, sums->weight);

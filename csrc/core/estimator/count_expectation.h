@@ -36,7 +36,7 @@ mb_status mb_count_expectation(const mb_counts *counts, size_t start, size_t end
                                const double *sample_weight, mb_interrupt *interrupt,
                                double *scratch, mb_count_sums *sums);
 
-/* The same for responsibilities [n_rows][K] that are given; the likelihood is left as it is. */
+/* The same for responsibilities [end - start][K] that are given; the likelihood is left as it is. */
 mb_status mb_count_accumulate(const mb_counts *counts, size_t start, size_t end,
                               size_t n_components, const double *responsibilities,
                               mb_interrupt *interrupt, double *scratch, mb_count_sums *sums);

@@ -44,4 +44,20 @@ typedef struct {
 mb_status mb_maximize_counts(size_t n_tokens, const mb_cells *cells, const mb_prior_on_alpha *prior,
                              mb_interrupt *interrupt, double *alpha, double *scratch, int *capped);
 
+/* Rows known in part, model.md section 4d: l is below that of all rows, and touches it at the alpha
+ * of the E-step,
+ *
+ *     weight lnG(A) + sum_v [slope_v alpha_v - listed_v lnG(alpha_v) + single_v ln alpha_v
+ *                            - (weight - listed_v) alpha_v ln alpha_v].  */
+typedef struct {
+    double weight;        /* of the rows */
+    const double *listed; /* [n_tokens], the weight of those that list a token */
+    const double *single; /* >= 0 */
+    const double *slope;
+} mb_partial_sums;
+
+mb_status mb_maximize_partial(size_t n_tokens, const mb_partial_sums *sums,
+                              const mb_prior_on_alpha *prior, mb_interrupt *interrupt,
+                              double *alpha, double *scratch, int *capped);
+
 #endif
