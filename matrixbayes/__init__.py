@@ -48,6 +48,9 @@ if TYPE_CHECKING:
         check_prior,
         posterior_path,
     )
+    from .records import (
+        from_openai,
+    )
     from .rows import BoundedRows, NextTokenRows, PartialRows
     from .study import elicit
 
@@ -106,6 +109,7 @@ _HOMES = {
     "fit_scaling_laws": "icl",
     "flipped_label_design": "icl",
     "forgetting_test": "diagnostics",
+    "from_openai": "records",
     "head_bound": "continuity",
     "head_of": "huggingface",
     "icl_curve": "icl",
@@ -178,6 +182,7 @@ __all__ = [
     "fit_scaling_laws",
     "flipped_label_design",
     "forgetting_test",
+    "from_openai",
     "head_bound",
     "head_of",
     "icl_curve",

@@ -1,0 +1,379 @@
+"""Rows gathered from records of any source, place by place, and what is checked of all of them.
+
+Contents
+    Refused     why a record is not read
+    numbers     log-probabilities, which may be text
+    Listed      what a place lists
+    Path        the places of one sequence
+    Gathered    takes paths, gives rows
+    rows_of     from the records of a source to rows
+"""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._base.arguments import is_whole
+from ..huggingface.answers import Other, Vocab
+from ..rows import PartialRows
+from . import columns
+from .reading import Where, records, refuse
+
+Positions = str | Sequence[int]
+
+CENSORED = -1000.0  # -9999.0, the least float, -inf: not among the top, or nothing at all
+TOLERANCE = 1e-3  # of a logarithm above 0, of a mass above 1, of two numbers for one token
+LEAST_REST = 2.0**-24  # what rounding in float32 leaves of 1
+MOST_CONTEXT = 2**25  # ids; contexts that would be more are not kept
+NONE = -(2**62)  # no sampled token
+
+
+class Refused(ValueError):
+    """Why a record is not read; where it stands is said by who reads."""
+
+
+def numbers(values: Iterable[Any]) -> list[float]:
+    """Log-probabilities, which may be written as text."""
+    found = []
+    for value in values:
+        if value is None:
+            raise Refused(
+                "a listed token has no log-probability (null): servers write that for tokens that "
+                "sampling (top_p, top_k) has shut out, and such numbers are not the model's"
+            )
+        try:
+            found.append(float(value))
+        except (TypeError, ValueError):
+            raise Refused(f"{value!r} is no log-probability") from None
+    return found
+
+
+class Listed(NamedTuple):
+    """What a place lists; those that are surely the most probable first."""
+
+    keys: list[Any]  # ids, or all of them texts
+    log_probs: list[Any]
+    n_top: int  # how many are the most probable ones; 0: nothing is said of those not listed
+    sampled: Any = None  # the key of the token that came next
+    hides: bool = False  # two tokens of one text would be one entry
+
+
+class Path(NamedTuple):
+    """The places of one sequence of tokens, and how they are read."""
+
+    places: Sequence[Any]
+    read: Callable[[Any], Listed | None]
+    part: str = "generated"  # or "prompt"
+    choice: int = 0
+    model: str | None = None
+    first: int = 0  # the position of the first place
+    context: Sequence[int] | None = None  # the ids before the first place
+    ids: Sequence[int] | None = None  # those at the places
+    stream: Any = None  # what all pieces of a stream share; "" where one comes after another
+    ended: bool = True
+    target: Any = None  # what the record has for the right answer
+
+
+class Numbered(dict[Any, int]):
+    """Texts by number: -1, -2, ... in the order they are asked for."""
+
+    def __missing__(self, text: Any) -> int:
+        number = self[text] = -len(self) - 1
+        return number
+
+
+class Gathered:
+    """Places of records, in flat arrays."""
+
+    def __init__(self, positions: Positions) -> None:
+        if isinstance(positions, str):
+            if positions not in ("all", "first", "last"):
+                raise ValueError(f"positions={positions!r} is not one of 'all', 'first', 'last'")
+        else:
+            positions = [operator.index(positions)] if is_whole(positions) else list(positions)  # type: ignore[arg-type]
+            if not all(is_whole(p) for p in positions):
+                raise TypeError("positions are 'all', 'first', 'last' or whole numbers")
+        self.positions = positions
+        self.names: dict[int, str] = {}
+        self.texts = Numbered()
+        self.models: dict[str, None] = {}
+        self.keys, self.log_probs = array("q"), array("d")
+        self.starts, self.n_top = array("q", [0]), array("q")
+        self.prompts, self.places, self.choices = array("q"), array("q"), array("q")
+        self.sampled, self.hides = array("q"), array("b")
+        self.contexts: list[tuple[Any, Any, int] | None] = []
+        self.targets: list[Any] = []
+        self._open: dict[Any, tuple[int, list[Path]]] = {}
+        self._numbers: dict[Any, int] = {}
+        self._n = 0
+
+    # -- taking ---------------------------------------------------------------
+
+    def take(self, paths: Iterable[Path], where: Where) -> None:
+        """The places of one record, or of a piece of a stream."""
+        own = None
+        for path in paths:
+            if path.stream is None:
+                if own is None:
+                    own = self._next()
+                self._add(path, own, where)
+                continue
+            number = self._numbers.get(path.stream)
+            if number is None:
+                number = self._numbers[path.stream] = self._next()
+            key = path.stream, path.part, path.choice
+            self._open.setdefault(key, (number, []))[1].append(path)
+            if path.ended:
+                self._close(key, where)
+
+    def close(self, where: Where) -> None:
+        """What is open of streams is all there is."""
+        for key in [*self._open]:
+            self._close(key, where)
+
+    def _next(self) -> int:
+        self._n += 1
+        return self._n - 1
+
+    def _close(self, key: Any, where: Where) -> None:
+        number, pieces = self._open.pop(key)
+        if key[0] == "":
+            del self._numbers[""]
+        ids = [piece.ids for piece in pieces]
+        whole = pieces[0]._replace(
+            places=[place for piece in pieces for place in piece.places],
+            ids=None if any(each is None for each in ids) else [i for each in ids for i in each],  # type: ignore[union-attr]
+        )
+        self._add(whole, number, where)
+
+    def _add(self, path: Path, number: int, where: Where) -> None:
+        """The wanted places of a path."""
+        places, read = path.places, path.read
+        if path.model is not None:
+            self.models[path.model] = None
+        for i in self._chosen(len(places), where):
+            listed = None if places[i] is None else read(places[i])
+            if listed is None or not listed.keys:
+                continue
+            keys, log_probs, n_top, sampled, hides = listed
+            if not isinstance(keys[0], int):
+                texts = self.texts
+                keys = [texts[text] for text in keys]
+                sampled = None if sampled is None else texts[sampled]
+            elif path.ids is not None:
+                sampled = path.ids[i]
+            try:
+                self.log_probs.extend(log_probs)
+            except TypeError:  # what it took before that is cut off again
+                del self.log_probs[self.starts[-1] :]
+                self.log_probs.extend(numbers(log_probs))
+            self.keys.extend(keys)
+            self.starts.append(len(self.keys))
+            self.n_top.append(n_top)
+            self.prompts.append(number)
+            self.places.append(path.first + i)
+            self.choices.append(path.choice)
+            self.sampled.append(NONE if sampled is None else sampled)
+            self.hides.append(hides)
+            self.targets.append(path.target)
+            known = path.context is not None and (i == 0 or path.ids is not None)
+            self.contexts.append((path.context, path.ids, i) if known else None)
+
+    def _chosen(self, n: int, where: Where) -> Iterable[int]:
+        """The numbers of the wanted places, of n."""
+        if self.positions == "all":
+            return range(n)
+        if isinstance(self.positions, str):
+            return range(min(n, 1)) if self.positions == "first" else range(max(n - 1, 0), n)
+        wrong = next((p for p in self.positions if not -n <= p < n), None)
+        if wrong is not None:
+            refuse(where, f"there is no position {wrong}: it has {n} places")
+        return [p % n for p in self.positions]
+
+    # -- giving ---------------------------------------------------------------
+
+    def rows(self, source: str, part: str, tokenizer: Any, vocab: Vocab | None) -> PartialRows:
+        """All that was taken, checked."""
+        n = len(self.n_top)
+        if n == 0:
+            raise ValueError(f"the records hold no {part} log-probabilities: there is no row")
+        keys, log_probs = np.array(self.keys), np.array(self.log_probs)
+        starts, n_top = np.array(self.starts), np.array(self.n_top)
+        made = columns.make_columns(keys, [*self.texts], self.names, tokenizer, vocab)
+        of_keys = made(keys)
+        row = np.repeat(np.arange(n), np.diff(starts))
+        self._check(log_probs, row)
+        np.minimum(log_probs, 0.0, out=log_probs)
+        censored = log_probs < CENSORED
+        top = (np.arange(len(keys)) - starts[row] < n_top[row]) & ~censored
+        cap = np.minimum.reduceat(np.where(top, log_probs, np.inf), starts[:-1])
+        cap = np.where(np.isinf(cap), 0.0, cap)
+        lost = of_keys < 0
+        if lost.any():  # they are among the rest, of which each may be as likely as they are
+            hidden = np.array(self.hides, dtype=bool)[row[lost]]
+            np.maximum.at(cap, row[lost], np.where(hidden, 0.0, log_probs[lost]))
+        kept = ~(censored | lost)
+        of_keys, log_probs, row = of_keys[kept], log_probs[kept], row[kept]
+        of_keys, log_probs, row = self._once(of_keys, log_probs, row, len(made.tokens))
+        mass = np.bincount(row, weights=np.exp(log_probs), minlength=n)
+        if (mass > 1.0 + TOLERANCE).any():
+            worst = int(mass.argmax())
+            refuse(
+                self._where(worst),
+                f"the listed tokens have the mass {mass[worst]:.6g}; they are no probabilities of "
+                "one distribution (logits, or numbers after sampling?)",
+            )
+        rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+        order = np.argsort(np.array(self.prompts), kind="stable")
+        found = PartialRows(
+            of_keys,
+            log_probs,
+            ends,
+            n_tokens=len(made.tokens),
+            rest=rest,
+            cap=np.minimum(cap, rest),
+            tokens=made.tokens,
+            token_ids=made.token_ids,
+            meta=self._meta(source, part, made),
+            **self._contexts(),
+        )
+        return found if (np.diff(order) == 1).all() else found[order]
+
+    def _check(self, log_probs: NDArray[np.float64], row: NDArray[np.intp]) -> None:
+        """Refuse what is no logarithm of a probability."""
+        wrong = np.isnan(log_probs) | (log_probs > TOLERANCE)
+        if wrong.any():
+            i = int(wrong.argmax())
+            refuse(
+                self._where(int(row[i])),
+                f"{log_probs[i]:g} is no log-probability (a logit, a probability, or after "
+                "sampling?)",
+            )
+
+    def _once(
+        self,
+        of_keys: NDArray[np.int64],
+        log_probs: NDArray[np.float64],
+        row: NDArray[np.intp],
+        width: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.intp]]:
+        """The entries by row and column, each column once."""
+        place = row * width + of_keys
+        if len(place) > 1 and (np.diff(place) <= 0).any():
+            order = np.argsort(place, kind="stable")
+            place, log_probs = place[order], log_probs[order]
+        again = np.flatnonzero(np.diff(place) == 0) + 1
+        differ = again[
+            np.abs(log_probs[again] - log_probs[again - 1]) > (0.0 if self.texts else TOLERANCE)
+        ]
+        if len(differ) and not self.texts:
+            refuse(
+                self._where(int(place[differ[0]] // width)),
+                f"one token has two log-probabilities, {log_probs[differ[0] - 1]:g} and "
+                f"{log_probs[differ[0]]:g}",
+            )
+        for i in differ:  # several tokens of one text: the text has the mass of all
+            log_probs[i] = np.logaddexp(log_probs[i], log_probs[i - 1])
+            log_probs[i - 1] = log_probs[i]
+        keep = np.ones(len(place), dtype=bool)
+        keep[again] = False
+        if len(differ):  # the last of equal places has the sum
+            for i in again[::-1]:
+                log_probs[i - 1] = max(log_probs[i - 1], log_probs[i])
+        place = place[keep]
+        return place % width, log_probs[keep], place // width
+
+    def _where(self, row: int) -> str:
+        return f"record {self.prompts[row]}, position {self.places[row]}"
+
+    def _meta(self, source: str, part: str, made: columns.Columns) -> dict[str, Any]:
+        """Where the rows come from."""
+        found: dict[str, Any] = {
+            "source": source,
+            "model": next(iter(self.models), None) if len(self.models) < 2 else [*self.models],
+            "part": part,
+            "prompt": self.prompts.tolist(),
+            "position": self.places.tolist(),
+        }
+        if any(self.choices):
+            found["choice"] = self.choices.tolist()
+        sampled = np.array(self.sampled)
+        if (sampled != NONE).any():
+            texts = [*self.texts]
+            found["sampled"] = [
+                None if key == NONE else key if key >= 0 else columns.readable(texts[-key - 1])
+                for key in sampled.tolist()
+            ]
+        if any(target is not None for target in self.targets):
+            found["target"] = self.targets
+        if made.lost:
+            found["unknown"] = [*made.lost]
+        return found
+
+    def _contexts(self) -> dict[str, Any]:
+        """The ids before each place, where all are known and they are not very many."""
+        contexts = [context for context in self.contexts if context is not None]
+        if len(contexts) < len(self.contexts):
+            return {}
+        sizes = np.array([len(before) + i for before, _, i in contexts], dtype=np.int64)
+        if sizes.sum() > MOST_CONTEXT:
+            return {}
+        flat = array("q")
+        for before, ids, i in contexts:
+            flat.extend(before)
+            if i:
+                flat.extend(ids[:i])
+        return {"input_ids": np.array(flat), "offsets": np.concatenate([[0], np.cumsum(sizes)])}
+
+
+def rows_of(
+    source: Any,
+    paths: Callable[[Any, dict[int, str]], Iterator[Path]],
+    name: str,
+    *,
+    tokenizer: Any,
+    vocab: Vocab | None,
+    other: Other,
+    positions: Positions,
+    prompt: bool,
+    split: Callable[[Any], Iterable[Any]] = lambda record: (record,),
+) -> Any:
+    """The rows of all records of a source, grouped where answers are asked for.
+
+    `paths` gives the paths of a record, and tells the mapping it is given what ids are called;
+    `split` makes several records of one that holds them.
+    """
+    gathered, where = Gathered(positions), ""
+    for record, place in records(source):
+        try:
+            for each in split(record):
+                gathered.take(paths(each, gathered.names), place)
+        except Refused as error:
+            refuse(place, str(error))
+        except (KeyError, AttributeError, TypeError, IndexError) as error:
+            refuse(place, f"this is no record that {name} knows ({type(error).__name__}: {error})")
+    gathered.close(where)
+    part = "prompt" if prompt else "generated"
+    return grouped(
+        gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab), tokenizer, vocab, other
+    )
+
+
+def grouped(rows: PartialRows, tokenizer: Any, vocab: Vocab | None, other: Other) -> Any:
+    """Rows over the answers that are asked for, if any are."""
+    if other not in ("keep", "renormalize"):
+        raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
+    if vocab is None:
+        if other != "keep":
+            raise ValueError("other='renormalize' needs vocab: without it no token is dropped")
+        return rows
+    if tokenizer is not None:
+        vocab = columns.answers(tokenizer, vocab, rows.n_tokens, other)
+    return rows.group(vocab, other=other)

@@ -1,0 +1,197 @@
+"""Records as a caller has them: objects, dictionaries, text, files, and lists of all of these.
+
+Contents
+    records     every record, with where it stands; files are read as streams
+    unwrapped   what a log put around a response, taken off
+    field       a field of a record, which is a dictionary or an object
+    refuse      the error for a record, with where it stands
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+
+MOST_NESTED = 8  # lists in lists
+BUFFER = 1 << 20  # characters
+BETWEEN = {" ": 0, "\t": 0, "\r": 0, "\n": 0, ",": 0, "[": 1, "]": -1}  # and how deep they lead
+IDLE = ("event:", ":", "id:", "retry:")  # lines of a stream of events that hold no record
+
+Where = str | Callable[[], str]
+Found = Iterator[tuple[Any, Where]]
+
+
+def records(source: Any, depth: int = 0) -> Found:
+    """Every record of `source`, in order, with where it stands.
+
+    Parameters
+    ----------
+    source
+        A record (a dictionary or an object); JSON or JSON lines as text; the path of a file
+        ``.json`` or ``.jsonl``, ``.gz`` behind it or not; or any iterable of these, mixed or not.
+
+    Yields
+    ------
+    record, where
+        ``where`` is a text, or gives one.
+    """
+    if depth > MOST_NESTED:
+        raise ValueError(f"the records are in lists of lists, {MOST_NESTED} deep")
+    if isinstance(source, os.PathLike):
+        yield from _of_file(os.fspath(source))
+    elif isinstance(source, (str, bytes, bytearray)):
+        text = source if isinstance(source, str) else bytes(source).decode("utf-8")
+        if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") or text.lstrip()[:5] == "data:":
+            yield from _of_stream(io.StringIO(text), "the text", depth)
+        else:
+            yield from _of_file(text)
+    elif _is_many(source):
+        for i, item in enumerate(source):
+            for record, where in records(item, depth + 1):
+                yield record, where or f"record {i}"
+    elif source is None or isinstance(source, (int, float)):
+        raise TypeError(f"{source!r} is no record: give an object, a dictionary, JSON or a path")
+    else:
+        yield source, ""
+
+
+def _is_many(source: Any) -> bool:
+    """Whether something is a collection of records and not one."""
+    if isinstance(source, Mapping) or dataclasses.is_dataclass(source):
+        return False
+    if hasattr(source, "model_dump"):  # pydantic's objects are iterable too
+        return False
+    return isinstance(source, Iterable)
+
+
+def _of_file(path: str) -> Found:
+    """The records of a file."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder; give the paths of files in it")
+    if not os.path.exists(path):
+        shown = path if len(path) < 200 else path[:200] + "..."
+        raise FileNotFoundError(f"{shown!r} is neither JSON nor the path of a file")
+    opener: Any = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8-sig") as file:
+        try:
+            yield from _of_stream(file, path, 0)
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} is no complete gzip file: {error}") from None
+
+
+def _of_stream(file: Any, name: str, depth: int) -> Found:
+    """The records of an open file: one list, one document, or one record a line."""
+    try:
+        first = file.read(1)
+        while first and first in "\ufeff \t\r\n":
+            first = file.read(1)
+        if first == "[":
+            yield from _of_list(file, name, depth)
+        elif first:
+            yield from _of_lines(file, name, first, depth)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no text in UTF-8: {error}") from None
+
+
+def _of_lines(file: Any, name: str, first: str, depth: int) -> Found:
+    """One record a line, blank ones left out; or one document over several lines."""
+
+    def where(i: int) -> Callable[[], str]:
+        return lambda: f"{name}, line {i + 1}"
+
+    for i, line in enumerate(file):
+        text = (first + line if i == 0 else line).strip()
+        if text.startswith("data:"):  # a stream of server-sent events, as it went over the wire
+            text = text[5:].strip()
+        if not text or text == "[DONE]" or text.startswith(IDLE):
+            continue
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            if i > 0 or not isinstance(error, json.JSONDecodeError):
+                raise _broken(where(i)(), error) from None
+            try:
+                record = json.loads(text + "\n" + file.read())
+            except (ValueError, RecursionError) as whole:
+                raise _broken(where(i)(), whole) from None
+            yield from _each(record, name, depth)
+            return
+        yield from _each(record, where(i), depth)
+
+
+def _each(record: Any, where: Where, depth: int) -> Found:
+    """A record of a file, or those of a list there."""
+    if isinstance(record, list):
+        for inner, _ in records(record, depth + 1):
+            yield inner, where
+    elif isinstance(record, Mapping):
+        yield record, where
+    else:
+        refuse(where, f"{str(record)[:40]!r} is no record")
+
+
+def _of_list(file: Any, name: str, depth: int) -> Found:
+    """The items of JSON lists, of which a buffer is in memory at a time."""
+    decode, buffer, at, number, size, level = json.JSONDecoder().raw_decode, "", 0, 0, BUFFER, 1
+
+    def where(n: int) -> Callable[[], str]:
+        return lambda: f"{name}, record {n}"
+
+    while True:
+        while at < len(buffer) and buffer[at] in BETWEEN:
+            level += BETWEEN[buffer[at]]
+            at += 1
+            if level + depth > MOST_NESTED:
+                refuse(where(number), "lists in lists, too deep to be read")
+        start = at
+        try:
+            record, at = decode(buffer, at)
+        except RecursionError as error:
+            raise _broken(where(number)(), error) from None
+        except json.JSONDecodeError as error:
+            chunk = file.read(size)
+            if not chunk and (start < len(buffer) or level):
+                raise _broken(where(number)(), error) from None
+            if not chunk:
+                return
+            buffer, at = buffer[start:] + chunk, 0
+            size *= 2  # a record longer than the buffer is not read again for each piece of it
+            continue
+        yield from _each(record, where(number), depth)
+        number, size = number + 1, BUFFER
+
+
+def _broken(where: str, error: Exception) -> ValueError:
+    """The error for what is no JSON."""
+    if isinstance(error, RecursionError):
+        return ValueError(f"{where}: lists in lists, too deep to be read")
+    what = getattr(error, "msg", str(error))
+    return ValueError(f"{where} is not complete JSON: {what}")
+
+
+def unwrapped(record: Any) -> Any:
+    """A response out of what a log put around it: ``response``, and ``body`` in that (batches)."""
+    for _ in range(2):
+        for name in ("response", "body"):
+            inner = field(record, name)
+            if isinstance(inner, Mapping) or hasattr(inner, "model_dump"):
+                record = inner
+                break
+    return record
+
+
+def field(record: Any, name: str, default: Any = None) -> Any:
+    """A field of a dictionary or an object; `default` where it is not there or null."""
+    value = record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
+    return default if value is None else value
+
+
+def refuse(where: Where, why: str) -> NoReturn:
+    """Raise the error for a record."""
+    place = where if isinstance(where, str) else where()
+    raise ValueError(f"{place}: {why}" if place else why)
