@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .records import (
         from_openai,
+        from_vllm,
     )
     from .rows import BoundedRows, NextTokenRows, PartialRows
     from .study import elicit
@@ -110,6 +111,7 @@ _HOMES = {
     "flipped_label_design": "icl",
     "forgetting_test": "diagnostics",
     "from_openai": "records",
+    "from_vllm": "records",
     "head_bound": "continuity",
     "head_of": "huggingface",
     "icl_curve": "icl",
@@ -183,6 +185,7 @@ __all__ = [
     "flipped_label_design",
     "forgetting_test",
     "from_openai",
+    "from_vllm",
     "head_bound",
     "head_of",
     "icl_curve",
