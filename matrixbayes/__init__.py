@@ -49,7 +49,11 @@ if TYPE_CHECKING:
         posterior_path,
     )
     from .records import (
+        from_llama_cpp,
+        from_ollama,
         from_openai,
+        from_sglang,
+        from_tgi,
         from_vllm,
     )
     from .rows import BoundedRows, NextTokenRows, PartialRows
@@ -110,7 +114,11 @@ _HOMES = {
     "fit_scaling_laws": "icl",
     "flipped_label_design": "icl",
     "forgetting_test": "diagnostics",
+    "from_llama_cpp": "records",
+    "from_ollama": "records",
     "from_openai": "records",
+    "from_sglang": "records",
+    "from_tgi": "records",
     "from_vllm": "records",
     "head_bound": "continuity",
     "head_of": "huggingface",
@@ -184,7 +192,11 @@ __all__ = [
     "fit_scaling_laws",
     "flipped_label_design",
     "forgetting_test",
+    "from_llama_cpp",
+    "from_ollama",
     "from_openai",
+    "from_sglang",
+    "from_tgi",
     "from_vllm",
     "head_bound",
     "head_of",

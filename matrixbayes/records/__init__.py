@@ -3,15 +3,27 @@
 Contents
     from_openai       Chat completions, Responses and Completions of OpenAI and of servers like it
     from_vllm         vLLM, in Python and its server
+    from_sglang       SGLang
+    from_tgi          Text Generation Inference
+    from_ollama       Ollama
+    from_llama_cpp    llama.cpp's server
 
 Each reads objects, dictionaries, JSON, files, and any iterable of these, and gives rows known in
 part.
 """
 
+from .llama_cpp import from_llama_cpp
+from .ollama import from_ollama
 from .openai import from_openai
+from .sglang import from_sglang
+from .tgi import from_tgi
 from .vllm import from_vllm
 
 __all__ = [
+    "from_llama_cpp",
+    "from_ollama",
     "from_openai",
+    "from_sglang",
+    "from_tgi",
     "from_vllm",
 ]
