@@ -7,12 +7,16 @@ Contents
     from_tgi          Text Generation Inference
     from_ollama       Ollama
     from_llama_cpp    llama.cpp's server
+    from_inspect      logs of Inspect AI
+    from_lm_eval      documents of lm-evaluation-harness: rows over choices
 
 Each reads objects, dictionaries, JSON, files, and any iterable of these, and gives rows known in
 part.
 """
 
+from .inspect_ai import from_inspect
 from .llama_cpp import from_llama_cpp
+from .lm_eval import from_lm_eval
 from .ollama import from_ollama
 from .openai import from_openai
 from .sglang import from_sglang
@@ -20,7 +24,9 @@ from .tgi import from_tgi
 from .vllm import from_vllm
 
 __all__ = [
+    "from_inspect",
     "from_llama_cpp",
+    "from_lm_eval",
     "from_ollama",
     "from_openai",
     "from_sglang",

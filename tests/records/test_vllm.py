@@ -176,8 +176,8 @@ def test_what_is_not_the_models() -> None:
         mb.from_vllm(request([TOP], [8]), prompt=True)
     with pytest.raises(ValueError, match="prompt_logprobs=20"):
         mb.from_vllm(load("openai_chat.json"), prompt=True)
+    flat = Flat([0], [2], [8, 8], [-0.5, -0.75], [1, 1], ["a", "a"])
     with pytest.raises(ValueError, match=r"two log-probabilities, -0\.5 and -0\.75"):
-        flat = Flat([0], [2], [8, 8], [-0.5, -0.75], [1, 1], ["a", "a"])
         mb.from_vllm(request(flat, [8]))
     with pytest.raises(ValueError, match="1 ids have 2"):
         mb.from_vllm(request(Flat([0], [2], [8], [-0.5, -0.75]), [8]))

@@ -1,0 +1,139 @@
+"""Rows from the logs of Inspect AI.
+
+Contents
+    from_inspect    logs, samples and outputs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..huggingface.answers import Other, Vocab
+from .entries import entry
+from .gathered import Path, Positions, Refused, rows_of
+from .reading import field
+
+
+def from_inspect(
+    records: Any,
+    *,
+    vocab: Vocab | None = None,
+    other: Other = "keep",
+    tokenizer: Any = None,
+    positions: Positions = "all",
+    prompt: bool = False,
+) -> Any:
+    """Rows known in part from the logs of Inspect AI.
+
+    Parameters
+    ----------
+    records
+        Logs of evaluations run with ``logprobs=True, top_logprobs=20``: paths of files ``.eval``
+        or ``.json``, what ``read_eval_log`` returned, samples, or outputs of models; or any
+        iterable of these.
+    vocab, other, tokenizer, positions
+        As for `from_openai`.
+    prompt : bool
+        The places of the prompt (``prompt_logprobs=20``, of vLLM) and not the generated ones.
+
+    Returns
+    -------
+    PartialRows
+        As of `from_openai`; each sample of a log is a record, and ``meta`` has its target.
+
+    Raises
+    ------
+    ValueError
+        As of `from_openai`; or a file ``.eval`` is compressed in a way that this Python does not
+        know.
+
+    Examples
+    --------
+    >>> import math
+    >>> import matrixbayes as mb
+    >>> yes = {"token": "yes", "logprob": math.log(0.75), "bytes": None}
+    >>> choice = {"logprobs": {"content": [{**yes, "top_logprobs": [yes]}]}}
+    >>> sample = {"id": 1, "target": "yes", "output": {"model": "m", "choices": [choice]}}
+    >>> mb.from_inspect({"version": 2, "eval": {}, "samples": [sample]}).tokens
+    ('yes', '<other>')
+    """
+
+    def paths(record: Any, names: dict[int, str]) -> Iterator[Path]:
+        return _of_sample(record, prompt)
+
+    return rows_of(
+        _opened(records),
+        paths,
+        "from_inspect",
+        tokenizer=tokenizer,
+        vocab=vocab,
+        other=other,
+        positions=positions,
+        prompt=prompt,
+        split=_samples,
+    )
+
+
+def _opened(source: Any) -> Any:
+    """The source, with the samples of ``.eval`` files in their place."""
+    if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".eval"):
+        return _of_zip(os.fspath(source))
+    if isinstance(source, (list, tuple, Iterator)):
+        return (_opened(each) for each in source)
+    return source
+
+
+def _of_zip(path: str) -> Iterator[Any]:
+    """The samples of an ``.eval`` file, which is a zip of JSON."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.startswith("samples/")]
+        for name in names:
+            try:
+                yield json.loads(archive.read(name))
+            except NotImplementedError as error:
+                raise ValueError(
+                    f"{path} is compressed with Zstandard, which Python knows from 3.14 on: write "
+                    "it anew by `inspect log convert --to json`, or give what read_eval_log returns"
+                ) from error
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{path}, {name} is not complete JSON: {error}") from error
+
+
+def _samples(record: Any) -> Iterator[Any]:
+    """The samples of a log, or the one that a record is."""
+    if field(record, "output") is None and field(record, "choices") is None:
+        samples = field(record, "samples")
+        if samples is None:
+            raise Refused("the record is no log with samples, no sample and no output of a model")
+        yield from samples
+    else:
+        yield record
+
+
+def _of_sample(record: Any, prompt: bool) -> Iterator[Path]:
+    """The choices of a sample, or of an output."""
+    output = record if field(record, "choices") is not None else field(record, "output")
+    target, model = field(record, "target"), field(output, "model")
+    for number, choice in enumerate(field(output, "choices", ())):
+        found = field(choice, "prompt_logprobs" if prompt else "logprobs")
+        if found is None:
+            message = field(choice, "message")
+            if not prompt and message is not None and not field(message, "content"):
+                continue  # nothing was said, or a tool was called
+            raise Refused(
+                "there are no log-probabilities: run the evaluation with "
+                + ("prompt_logprobs=20" if prompt else "logprobs=True, top_logprobs=20")
+            )
+        content = found if isinstance(found, list) else field(found, "content", ())
+        yield Path(
+            content,
+            entry,
+            "prompt" if prompt else "generated",
+            number,
+            model or None,
+            target=target if isinstance(target, (str, int, list, Mapping)) else None,
+        )
