@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         from_openai,
         from_sglang,
         from_tgi,
+        from_topk,
         from_vllm,
     )
     from .rows import BoundedRows, NextTokenRows, PartialRows
@@ -123,6 +124,7 @@ _HOMES = {
     "from_openai": "records",
     "from_sglang": "records",
     "from_tgi": "records",
+    "from_topk": "records",
     "from_vllm": "records",
     "head_bound": "continuity",
     "head_of": "huggingface",
@@ -203,6 +205,7 @@ __all__ = [
     "from_openai",
     "from_sglang",
     "from_tgi",
+    "from_topk",
     "from_vllm",
     "head_bound",
     "head_of",

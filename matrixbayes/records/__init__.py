@@ -9,6 +9,7 @@ Contents
     from_llama_cpp    llama.cpp's server
     from_inspect      logs of Inspect AI
     from_lm_eval      documents of lm-evaluation-harness: rows over choices
+    from_topk         columns of ids, log-probabilities and the rest
 
 Each reads objects, dictionaries, JSON, files, and any iterable of these, and gives rows known in
 part.
@@ -21,6 +22,7 @@ from .ollama import from_ollama
 from .openai import from_openai
 from .sglang import from_sglang
 from .tgi import from_tgi
+from .topk import from_topk
 from .vllm import from_vllm
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "from_openai",
     "from_sglang",
     "from_tgi",
+    "from_topk",
     "from_vllm",
 ]

@@ -1,0 +1,118 @@
+"""Columns of ids and log-probabilities, in arrays, tables and files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from records.shown import listed
+
+import matrixbayes as mb
+from matrixbayes.rows import NextTokenRows, PartialRows
+
+IDS = [[7, 3, 9], [3, 2, 7]]
+NUMBERS = np.log([[0.5, 0.25, 0.125], [0.75, 0.125, 0.0625]])
+REST = np.log([0.125, 0.0625])
+
+
+def test_arrays() -> None:
+    rows = mb.from_topk(IDS, NUMBERS, REST)
+    assert rows.tokens == ("<2>", "<3>", "<7>", "<9>", "<other>")
+    assert listed(rows, 1) == {"<2>": NUMBERS[1, 1], "<3>": NUMBERS[1, 0], "<7>": NUMBERS[1, 2]}
+    assert np.array_equal(rows.rest, REST)
+    assert np.allclose(mb.from_topk(IDS, NUMBERS).rest, REST)
+    probs = mb.from_topk(IDS, np.exp(NUMBERS), np.exp(REST), kind="probs")
+    assert np.allclose(probs.log_probs, rows.log_probs)
+    assert np.array_equal(rows.cap, np.minimum(NUMBERS[:, -1], REST))
+
+
+def test_a_vocabulary_of_a_size() -> None:
+    rows = mb.from_topk(np.array(IDS, np.int32), NUMBERS.astype(np.float32), n_tokens=10)
+    assert rows.n_tokens == 10
+    assert rows.tokens is None
+    assert rows[0].columns.tolist() == [3, 7, 9]
+    whole = mb.from_topk([[1, 0]], np.log([[0.75, 0.25]]), n_tokens=2)
+    assert whole.rest[0] == -np.inf
+    with pytest.raises(ValueError, match="id 9 among 8"):
+        mb.from_topk(IDS, NUMBERS, n_tokens=8)
+
+
+def test_rows_of_unequal_length_and_padding() -> None:
+    rows = mb.from_topk([[7, 3, 9], [3]], [NUMBERS[0], NUMBERS[1, :1]])
+    padded = mb.from_topk([[7, 3, 9], [3, -1, -1]], [NUMBERS[0], [NUMBERS[1, 0], 0.0, -np.inf]])
+    floats = mb.from_topk(
+        [[7.0, 3.0, 9.0], [3.0, 4.0, 5.0]], [NUMBERS[0], [NUMBERS[1, 0], -9999.0, -np.inf]]
+    )
+    for other in (padded, floats):
+        for name in ("columns", "log_probs", "starts", "rest", "cap"):
+            assert np.array_equal(getattr(rows, name), getattr(other, name))
+
+
+def test_tables(tmp_path: Path) -> None:
+    rows = mb.from_topk(IDS, NUMBERS, REST)
+    table = {"topk_ids": IDS, "topk_logprobs": NUMBERS, "other_logprob": REST}
+    sources: list[Any] = [table]
+    pandas = pytest.importorskip("pandas")
+    sources.append(pandas.DataFrame({key: list(value) for key, value in table.items()}))
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pyarrow.table(
+        {key: [list(x) if np.ndim(x) else x for x in value] for key, value in table.items()}
+    )
+    parquet.write_table(arrow, tmp_path / "t.parquet", row_group_size=1)
+    sources += [arrow, pyarrow.concat_tables([arrow[:1], arrow[1:]]), tmp_path / "t.parquet"]
+    for source in sources:
+        found = mb.from_topk(source)
+        assert isinstance(found, PartialRows)
+        for name in ("columns", "log_probs", "starts", "rest", "cap", "token_ids"):
+            assert np.array_equal(getattr(rows, name), getattr(found, name)), name
+    named = {"i": IDS, "p": np.exp(NUMBERS)}
+    assert np.allclose(mb.from_topk(named, columns=("i", "p"), kind="probs").rest, REST)
+    with pytest.raises(ValueError, match="no column 'topk_ids'"):
+        mb.from_topk(named)
+
+
+def test_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    values, ids = torch.log_softmax(torch.tensor([[3.0, 1.0, 0.0, 2.0]]), -1).topk(2)
+    rows = mb.from_topk(ids, values.bfloat16(), n_tokens=4)
+    assert rows[0].columns.tolist() == [0, 3]
+    np.testing.assert_allclose(rows[0].log_probs, values[0].bfloat16().float())
+
+
+def test_answers() -> None:
+    rows = mb.from_topk(IDS, NUMBERS, vocab={"a": [3, 7], "b": 2})
+    assert not isinstance(rows, NextTokenRows)  # 2 is not listed in the first row
+    assert rows.determined.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (([[1, 2]], [[-1.0]]), "row 0 has 2 ids and 1"),
+        (([[1], [2]], [[-1.0]]), "2 rows of ids have 1"),
+        (([[1.5]], [[-1.0]]), "whole numbers"),
+        (([[1]], [[-1.0]], [0.1, 0.2]), "rest has the shape"),
+        (([1, 2], [[-1.0], [-2.0]]), "no list"),
+        ((np.zeros((1, 2, 3), int), [[-1.0]]), "they need"),
+        (([[1]], [[0.5]]), "row 0"),
+        (([[1]], [[math.nan]]), "row 0"),
+        (([[1, 1]], [[-1.0, -2.0]]), "twice"),
+        (([[1, 2]], [[-0.1, -0.1]]), "sum to|together"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mb.from_topk(*arguments)
+
+
+def test_wrong_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="is not one of"):
+        mb.from_topk(IDS, NUMBERS, kind="logits")
+    with pytest.raises(ValueError, match="is no probability"):
+        mb.from_topk([[1]], [[-0.5]], kind="probs")
+    with pytest.raises(ValueError, match="columns names"):
+        mb.from_topk({"a": 1}, columns=("a",))
