@@ -49,11 +49,13 @@ if TYPE_CHECKING:
         posterior_path,
     )
     from .records import (
+        AnswerCounts,
         from_inspect,
         from_llama_cpp,
         from_lm_eval,
         from_ollama,
         from_openai,
+        from_samples,
         from_sglang,
         from_tgi,
         from_topk,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "__version__": "_base.version",
     "AffineTest": "continuity",
+    "AnswerCounts": "records",
     "ApproximationReport": "mixture",
     "BoundedRows": "rows",
     "Comparison": "matrix",
@@ -122,6 +125,7 @@ _HOMES = {
     "from_lm_eval": "records",
     "from_ollama": "records",
     "from_openai": "records",
+    "from_samples": "records",
     "from_sglang": "records",
     "from_tgi": "records",
     "from_topk": "records",
@@ -146,6 +150,7 @@ _MODULES = ("plot", "windtunnel")
 
 __all__ = [
     "AffineTest",
+    "AnswerCounts",
     "ApproximationReport",
     "BoundedRows",
     "Comparison",
@@ -203,6 +208,7 @@ __all__ = [
     "from_lm_eval",
     "from_ollama",
     "from_openai",
+    "from_samples",
     "from_sglang",
     "from_tgi",
     "from_topk",

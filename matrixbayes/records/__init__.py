@@ -10,6 +10,7 @@ Contents
     from_inspect      logs of Inspect AI
     from_lm_eval      documents of lm-evaluation-harness: rows over choices
     from_topk         columns of ids, log-probabilities and the rest
+    from_samples      texts: counts of answers
 
 Each reads objects, dictionaries, JSON, files, and any iterable of these, and gives rows known in
 part.
@@ -20,17 +21,20 @@ from .llama_cpp import from_llama_cpp
 from .lm_eval import from_lm_eval
 from .ollama import from_ollama
 from .openai import from_openai
+from .samples import AnswerCounts, from_samples
 from .sglang import from_sglang
 from .tgi import from_tgi
 from .topk import from_topk
 from .vllm import from_vllm
 
 __all__ = [
+    "AnswerCounts",
     "from_inspect",
     "from_llama_cpp",
     "from_lm_eval",
     "from_ollama",
     "from_openai",
+    "from_samples",
     "from_sglang",
     "from_tgi",
     "from_topk",

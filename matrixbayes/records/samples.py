@@ -1,0 +1,256 @@
+"""Counts of answers among samples, for models of which nothing else can be had.
+
+Contents
+    AnswerCounts    how often each answer was given, a row for each prompt
+    from_samples    from texts, ids or responses
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._base import display
+from .._base.tokens import token_names
+from ..huggingface.answers import OTHER
+from . import reading
+
+Answer = str | int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AnswerCounts(display.Shown):
+    """How often each answer was given: a row for each prompt.
+
+    An array of counts with names, for everything that takes ``kind="counts"``.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (N, G)
+        Samples of each answer.
+    tokens : tuple of str of length G
+        The answers.
+    meta : dict
+        Where they come from; ``prompt`` has what stands for each row.
+    """
+
+    counts: NDArray[np.int64]
+    tokens: tuple[str, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.counts.setflags(write=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, G)."""
+        return self.counts.shape[0], self.counts.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.counts[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.counts, dtype=dtype)
+
+    def to_pandas(self) -> Any:
+        """A data frame with a column per answer."""
+        import pandas as pd
+
+        return pd.DataFrame(self.counts, columns=list(self.tokens), index=self.meta.get("prompt"))
+
+    def _table(self) -> display.Table:
+        n, width = self.shape
+        total = int(self.counts.sum())
+        title = f"AnswerCounts: {n} prompt{'' if n == 1 else 's'}, {total} samples, {width} answers"
+        return display.Table(
+            title,
+            ["prompt", *(display.show(token) for token in self.tokens)],
+            [[i, *map(int, row)] for i, row in enumerate(self.counts)],
+        )
+
+
+def from_samples(
+    samples: Any,
+    vocab: Mapping[str, Answer | Sequence[Answer]] | Sequence[Answer] | None = None,
+    *,
+    match: Literal["exact", "start"] | Callable[[str], str | None] = "exact",
+    other: Literal["keep", "drop"] = "keep",
+) -> AnswerCounts:
+    """Counts of answers among samples: what can be had of a model that gives texts alone.
+
+    Parameters
+    ----------
+    samples
+        A list of samples for each prompt: texts, token ids, or responses of an API (each of its
+        choices is a sample); or a mapping from prompts to such lists.  A single list of texts is
+        one prompt.  Responses by themselves, or the path of a file of them, are a prompt each, with
+        their choices as samples.
+    vocab : mapping, or sequence of str or int, optional
+        Answers, each one spelling or several.  By default every different sample is one.
+    match : {"exact", "start"} or callable
+        When a text is a spelling: if they are equal but for white space at the ends, or if it
+        begins with the spelling and no letter or digit follows (the longest such).  Or what gives
+        the name of the answer for a text, None for none of them.
+    other : {"keep", "drop"}
+        Count samples that are no answer in a last column ``<other>``, or leave them out.
+
+    Returns
+    -------
+    AnswerCounts
+        To fit by ``DirichletMixtureEstimator(kind="counts")``, whose likelihood is that of the
+        samples: the noise of few samples is in it, and no prior is read into it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A spelling is in two answers; samples are no texts or ids; there are none.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> counts = mb.from_samples([["Yes", "yes.", "no"], ["no", "no", "I cannot say"]],
+    ...                          {"yes": ["yes", "Yes"], "no": "no"}, match="start")
+    >>> counts.tokens, counts[:].tolist()
+    (('yes', 'no', '<other>'), [[2, 1, 0], [0, 2, 1]])
+    """
+    if other not in ("keep", "drop"):
+        raise ValueError(f"other={other!r} is neither 'keep' nor 'drop'")
+    prompts, rows = _prompts(samples)
+    if not rows:
+        raise ValueError("there are no samples")
+    answer, names = _answers(vocab, match)
+    found: list[Counter[str | None]] = []
+    for number, row in enumerate(rows):
+        for sample in row:
+            if isinstance(sample, bool) or not isinstance(sample, (str, int, np.integer)):
+                raise TypeError(f"prompt {number}: {sample!r} is neither a text nor a token id")
+        found.append(Counter(answer(sample) for sample in row))
+    if names is None:
+        total = sum(found, Counter())
+        names = sorted((name for name in total if name is not None), key=lambda n: (-total[n], n))
+    named = token_names((*names, OTHER) if vocab is not None and other == "keep" else names)
+    assert named is not None
+    counts = np.zeros((len(rows), len(named)), dtype=np.int64)
+    column = {name: j for j, name in enumerate(names)}
+    for i, seen in enumerate(found):
+        for name, n in seen.items():
+            if name is not None and name not in column:
+                raise ValueError(f"prompt {i}: {name!r} is not one of the answers {list(names)}")
+            if name is not None:
+                counts[i, column[name]] = n
+            elif other == "keep":
+                counts[i, -1] = n
+    meta = {"source": "matrixbayes.from_samples", "prompt": prompts}
+    return AnswerCounts(counts, named, meta)
+
+
+def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
+    """What stands for each prompt, and its samples."""
+    if isinstance(samples, Mapping) and not _is_response(samples):
+        return [*samples], [_samples(each) for each in samples.values()]
+    if isinstance(samples, (str, os.PathLike)):
+        rows = [_texts(record) for record, _ in reading.records(samples)]
+        return [*range(len(rows))], rows
+    if isinstance(samples, Mapping) or not hasattr(samples, "__iter__"):
+        return [0], [_texts(samples)]
+    given = list(samples)
+    if given and all(isinstance(each, (str, int, np.integer)) for each in given):
+        return [0], [given]
+    rows = [_texts(each) if _is_response(each) else _samples(each) for each in given]
+    return [*range(len(rows))], rows
+
+
+def _samples(given: Any) -> list[Answer]:
+    """The samples of one prompt: texts, ids, texts with counts, or responses."""
+    if isinstance(given, str):
+        raise TypeError(f"the samples of a prompt are one string; write [{given!r}]")
+    if isinstance(given, Mapping) and not _is_response(given):
+        return [text for text, n in given.items() for _ in range(int(n))]
+    if _is_response(given):
+        return _texts(given)
+    return [s for each in given for s in (_texts(each) if _is_response(each) else [each])]
+
+
+def _is_response(record: Any) -> bool:
+    record = reading.unwrapped(record)
+    return any(
+        reading.field(record, n) is not None for n in ("choices", "output", "outputs", "done")
+    )
+
+
+def _texts(record: Any) -> list[Answer]:
+    """The texts of a response, one for each choice; "" where nothing was said."""
+    get, record = reading.field, reading.unwrapped(record)
+    found: list[Answer] = []
+    for choice in get(record, "choices") or get(record, "outputs") or ():
+        content = get(get(choice, "message"), "content", get(choice, "text", ""))
+        found.append(content if isinstance(content, str) else _joined(content))
+    if found:
+        return found
+    output = get(record, "output")
+    if output is not None:
+        parts = [part for item in output for part in get(item, "content") or ()]
+        return [_joined(parts)]
+    text = get(record, "response") or get(get(record, "message"), "content") or get(record, "text")
+    if text is None:
+        raise TypeError(f"a record of type {type(record).__name__} has no text that is known")
+    return [text]
+
+
+def _joined(parts: Any) -> str:
+    """The text of parts of a message."""
+    return "".join(str(reading.field(part, "text", "")) for part in parts)
+
+
+def _answers(vocab: Any, match: Any) -> tuple[Callable[[Any], str | None], Sequence[str] | None]:
+    """What gives the answer that a sample is, and the names of the answers in order."""
+    if not callable(match) and match not in ("exact", "start"):
+        raise ValueError(f"match={match!r} is not 'exact', 'start' or a function")
+    if vocab is None:
+        if match == "start":
+            raise ValueError("match='start' needs vocab: the spellings that texts may begin with")
+        if callable(match):
+            return match, None
+        return lambda sample: sample.strip() if isinstance(sample, str) else f"<{sample}>", None
+    if isinstance(vocab, str):
+        raise TypeError(f"vocab is one string; write [{vocab!r}]")
+    given = vocab if isinstance(vocab, Mapping) else {_name(each): each for each in vocab}
+    if not given or len(given) < len(vocab):
+        raise ValueError("vocab is empty" if not vocab else "vocab holds an answer twice")
+    owner: dict[Answer, str] = {}
+    for name, spellings in given.items():
+        for spelling in [spellings] if isinstance(spellings, (str, int, np.integer)) else spellings:
+            key = spelling.strip() if isinstance(spelling, str) else int(spelling)
+            if key == "":
+                raise ValueError(f"answer {name!r} has an empty spelling")
+            if owner.setdefault(key, name) != name:
+                raise ValueError(f"{key!r} is in two answers, {owner[key]!r} and {name!r}")
+    names = list(given)
+    if callable(match):
+        return match, names
+    if match == "exact":
+        return lambda s: owner.get(s.strip() if isinstance(s, str) else int(s)), names
+    texts = sorted((key for key in owner if isinstance(key, str)), key=len, reverse=True)
+    pattern = re.compile("|".join(f"{re.escape(t)}" + r"(?!\w)" * t[-1].isalnum() for t in texts))
+
+    def start(sample: Any) -> str | None:
+        if not isinstance(sample, str):
+            return owner.get(int(sample))
+        found = pattern.match(sample.strip()) if texts else None
+        return None if found is None else owner[found[0]]
+
+    return start, names
+
+
+def _name(answer: Any) -> str:
+    return answer if isinstance(answer, str) else f"<{answer}>"
