@@ -89,7 +89,7 @@ def span_of(rows: Any, W: Any = None, *, kind: str | None = None) -> SoftmaxSpan
     never = np.zeros(len(centred), dtype=bool)
     basis = None
     if isinstance(head, Head):
-        if head.cap is not None:
+        if head.cap is not None and w is not None:
             basis = np.linalg.qr(w)[0]
             centred, never = _uncapped(centred, head, basis)
         centred /= head.scale

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..huggingface import answers as spelled
-from ..huggingface.answers import OTHER, Other, Vocab
+from ..huggingface import spellings
+from ..huggingface.answers import OTHER, Other, Vocab, make_columns
 
 Text = str | bytes  # bytes where they are no text
 
@@ -95,7 +95,7 @@ def make_columns(
 def _of_tokenizer(tokenizer: Any, first: int, n_seen: int, texts: Sequence[Text]) -> Columns:
     """A column for each id that a tokenizer has, or that a record names."""
     width = max(max(tokenizer.get_vocab().values(), default=-1) + 1, first + n_seen)
-    named = spelled.token_names(tokenizer, width)
+    named = spellings.token_names(tokenizer, width)
     tokens = tuple(f"<{i}>" if name is None else name for i, name in enumerate(named))
     found = np.full(len(texts), -1, dtype=np.int64)
     if texts:
@@ -179,4 +179,4 @@ def _letters() -> dict[str, int]:
 
 def answers(tokenizer: Any, vocab: Vocab, width: int, other: Other) -> Mapping[str, list[int]]:
     """The ids of each answer, as `collect` has them."""
-    return spelled.make_columns(tokenizer, vocab, width, other).members
+    return make_columns(tokenizer, vocab, width, other).members

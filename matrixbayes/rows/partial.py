@@ -234,7 +234,7 @@ class PartialRows(InPart):
 
     def group(
         self,
-        vocab: Mapping[str, Any] | Sequence[str | int],
+        vocab: Mapping[str, Any] | Sequence[Any],
         other: Literal["keep", "renormalize"] = "keep",
     ) -> NextTokenRows | BoundedRows:
         """The rows over answers: groups of tokens, whose probabilities sum.
