@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..huggingface import answers as spelled
 from ..huggingface import spellings
-from ..huggingface.answers import OTHER, Other, Vocab, make_columns
+from ..huggingface.answers import OTHER, Other, Vocab
 
 Text = str | bytes  # bytes where they are no text
 
@@ -179,4 +180,4 @@ def _letters() -> dict[str, int]:
 
 def answers(tokenizer: Any, vocab: Vocab, width: int, other: Other) -> Mapping[str, list[int]]:
     """The ids of each answer, as `collect` has them."""
-    return make_columns(tokenizer, vocab, width, other).members
+    return spelled.make_columns(tokenizer, vocab, width, other).members
