@@ -88,8 +88,8 @@ def span_of(rows: Any, W: Any = None, *, kind: str | None = None) -> SoftmaxSpan
     centred = log_probs.astype(np.float64)
     never = np.zeros(len(centred), dtype=bool)
     basis = None
-    if isinstance(head, Head):
-        if head.cap is not None and w is not None:
+    if isinstance(head, Head) and w is not None:
+        if head.cap is not None:
             basis = np.linalg.qr(w)[0]
             centred, never = _uncapped(centred, head, basis)
         centred /= head.scale

@@ -141,7 +141,7 @@ class Head:
         if self._is_plain():
             weight = self._plain_weight()
             return weight if len(weight) == self._tail.width else weight[: self._tail.width]
-        return torch.from_numpy(self.matrix)
+        return torch.tensor(self.matrix)
 
     @cached_property
     def matrix(self) -> NDArray[np.floating]:
@@ -190,16 +190,20 @@ class Head:
             "floor": self.floor,
         }
 
-    def __repr__(self) -> str:
+    @property
+    def parts(self) -> str:
+        """What it consists of, in words."""
         width, d = self._seen[1].shape[-1], self._seen[0].shape[-1]
-        parts = [f"{width} x {d}"]
-        if self.norm is not None:
-            parts.insert(0, type(self.norm).__name__)
-        parts += [] if self.bias is None else ["bias"]
-        parts += [] if self.scale == 1.0 else [f"scale {number(self.scale)}"]
-        parts += [] if self.cap is None else [f"tanh cap {number(self.cap)}"]
+        parts = ["a final norm"] if self.norm is not None else []
+        parts += [f"a matrix of {width} x {d}"]
+        parts += [] if self.bias is None else ["a bias"]
+        parts += [] if self.scale == 1.0 else [f"a scale of {number(self.scale)}"]
+        parts += [] if self.cap is None else [f"a tanh cap of {number(self.cap)}"]
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
         said = f"the model's {self.dtype} logits are within {self.floor:.1e}"
-        return f"Head of {self._name}: {', '.join(parts)}; {said}"
+        return f"Head of {self._name}: {self.parts}; {said}"
 
     # -- what it does ---------------------------------------------------------------
 

@@ -232,6 +232,7 @@ def _facts(
     """What is worth knowing about model and tokenizer."""
     found = list(_special_tokens(tokenizer, encoded)) if tokenizer is not None else []
     found += _widths(model, tokenizer, forward)
+    found += _head(forward) if forward.hidden else ()
     device = str(forward.device)
     how = {
         "logits_to_keep": "logits of the wanted positions only",
@@ -240,6 +241,18 @@ def _facts(
     }[forward.route]
     found.append(Finding("note", f"{forward.dtype} on {device}; {how}"))
     return found
+
+
+def _head(forward: Forward) -> Iterator[Finding]:
+    """What the hidden states that are kept will enter."""
+    if forward.head is None:
+        yield Finding("warning", f"of hidden states no head is known: {forward.head_refusal}")
+        return
+    yield Finding(
+        "note",
+        f"hidden states enter {forward.head.parts}; {forward.head.dtype} takes the logits up to "
+        f"{forward.head.floor:.1g} from what it gives",
+    )
 
 
 def _special_tokens(tokenizer: Any, encoded: dict[int, Prompt]) -> Iterator[Finding]:

@@ -98,14 +98,15 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
     for token in (own, own - 1 if own else 1):
         given = text.clone()
         given[position] = token
+        expected = logits(given[None])
         try:
-            same = agree(replaced(weight[token][None]), logits(given[None]))
+            found = replaced(weight[token][None])
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the input embeddings of {name} are more than a matrix (adapted, say): no row of "
                 "it stands for what a token feeds"
             ) from error
-        if not same:
+        if not agree(found, expected):
             raise ValueError(
                 f"{name} is no function of its input embeddings alone: with the row of token "
                 f"{token} at position {position} it does not say what it says of the token"

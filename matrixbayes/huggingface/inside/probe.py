@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .taps import Call, evaluating, first_tensor, run_of, tapped, watched
+from .taps import Call, evaluating, first_tensor, tapped, watched
 
 if TYPE_CHECKING:
     import torch
@@ -128,9 +128,10 @@ def _logits(model: Any, ids: torch.Tensor, options: dict[str, Any]) -> torch.Ten
     import torch
 
     mask = torch.ones_like(ids)
+    inner = getattr(model, "_orig_mod", model)  # `forward`: whoever counts calls counts their own
     with torch.no_grad(), evaluating(model):
         try:
-            output = run_of(model)(input_ids=ids, attention_mask=mask, return_dict=True, **options)
+            output = inner.forward(input_ids=ids, attention_mask=mask, return_dict=True, **options)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{type(model).__name__} does not run on {ids.shape[1]} tokens, so what its logits "
@@ -157,7 +158,7 @@ def tail_of(model: Any, module: Any, seen: Probe) -> Tail:
     width = seen.logits.shape[-1]
     y = scores[0, :, :width].double().cpu()
     found = logits.double().cpu()
-    eps = rounding(seen.scores, seen.logits)
+    eps = max(1e-13, rounding(seen.scores, seen.logits))
     fitted = None
     if len(calls) == 1 and found.shape == y.shape and bool(torch.isfinite(found).all()):
         fitted = _fitted(y, found, eps, [1.0, *_numbers(model)])
@@ -190,11 +191,11 @@ def _trial(scores: torch.Tensor) -> torch.Tensor:
     import torch
 
     n, width = scores.shape[-2:]
-    top = 3.0 if scores.dtype == torch.float16 else 4.0
+    low, high = (-2.0, 3.0) if scores.dtype == torch.float16 else (-4.0, 6.0)
     rng = np.random.default_rng(0)
     t = rng.permutation(np.linspace(-1.0, 1.0, (n - 1) * width)) if n > 1 else np.zeros(0)
     values = np.zeros((1, n, width))
-    values[0, 1:] = (np.sign(t) * 10.0 ** ((top + 2.0) * np.abs(t) - 2.0)).reshape(n - 1, width)
+    values[0, 1:] = (np.sign(t) * 10.0 ** (low + (high - low) * np.abs(t))).reshape(n - 1, width)
     return torch.from_numpy(values).to(scores.dtype)
 
 
