@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
-from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding, tail_of, through
+from .inside.probe import Chain, Tail, chain_of, is_norm, probe, rounding, tail_of, through
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ class Head:
         self.dtype = str(seen.scores.dtype).removeprefix("torch.")
         self.size = max(1.0, float(seen.logits.abs().max()))
         self._eps = rounding(seen.scores, seen.logits)
-        self.error = 0.0
+        self.error = self._away(*self._seen)
         refusal = self.refusal(*self._seen)
         if refusal is not None:
             raise ValueError(refusal)
@@ -264,20 +264,20 @@ class Head:
     def refusal(self, states: torch.Tensor, logits: torch.Tensor) -> str | None:
         """Hold the head against the model's own logits (n, V) of states (n, d) that entered it:
         None where they are the same up to rounding, else a sentence."""
+        away = self._away(states, logits)
+        if away <= 16.0 * self._eps * max(1.0, float(logits.abs().max())):
+            return None
+        return (
+            f"the logits of {self._name} are not those of its output embeddings for the states "
+            f"that enter them: up to {away:.3g} apart"
+        )
+
+    def _away(self, states: torch.Tensor, logits: torch.Tensor) -> float:
         import torch
 
         with torch.no_grad():
             found = self._of_state(states)
-        same = agree(found, logits, self._eps)
-        if found.shape == logits.shape:
-            away = float((found.double().cpu() - logits.double().cpu()).abs().max())
-            self.error = max(self.error, away)
-        if same:
-            return None
-        return (
-            f"the logits of {self._name} are not those of its output embeddings for the states "
-            f"that enter them: up to {self.error:.3g} apart"
-        )
+        return float((found.double().cpu() - logits.double().cpu()).abs().max())
 
     # -- matrix and bias ------------------------------------------------------------
 

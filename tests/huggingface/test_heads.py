@@ -251,6 +251,33 @@ def test_every_way_gives_the_states_of_its_rows(name: str) -> None:
     assert Forward(model).route == ("logits_to_keep" if name == "GraniteForCausalLM" else "head")
 
 
+def test_the_head_of_a_wrapper_is_that_of_its_text_model() -> None:
+    import transformers
+
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    text |= {"num_hidden_layers": 2, "vocab_size": 96, "num_key_value_heads": 2}
+    sight = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4}
+    sight |= {"num_hidden_layers": 1, "image_size": 28, "patch_size": 14}
+    config = transformers.LlavaConfig(
+        text_config=transformers.LlamaConfig(**text),
+        vision_config=transformers.CLIPVisionConfig(**sight),
+        image_token_index=95,
+    )
+    torch.manual_seed(0)
+    model = transformers.LlavaForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.3)
+    rows = rows_of(model)
+    head = mb.head_of(model)
+    assert head.norm is model.model.language_model.norm
+    assert (mb.head_bound(model, rows, rng=0).slack >= -1e-6).all()
+    assert mb.span_of(rows, model).outside.max() < 1e-8
+    words = model.get_input_embeddings().weight.detach().numpy()
+    assert mb.embed_of(model, [5, 6, 7])(words[[7]]).shape == (1, 96)
+
+
 def test_a_compiled_model_is_seen_through() -> None:
     model = made("GraniteForCausalLM")
     compiled = torch.compile(model, backend="eager")
