@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
-from .inside.probe import Chain, Tail, chain_of, is_norm, probe, rounding, tail_of, through
+from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding, tail_of, through
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +98,11 @@ class Head:
         refusal = self.refusal(*self._seen)
         if refusal is not None:
             raise ValueError(refusal)
+        if not self._is_affine():
+            raise ValueError(
+                f"the output embeddings of {self._name} are no matrix and bias to the rounding of "
+                f"{self.dtype} (quantized, say, or changed by a hook)"
+            )
 
     # -- what it is -----------------------------------------------------------------
 
@@ -158,7 +163,7 @@ class Head:
         """Added to the scores, (V,); None without one."""
         found = self._module_bias()
         if self._tail.offset is not None:
-            found = found + self._tail.offset.double().cpu().numpy() / self.scale
+            found = found + self._tail.offset.cpu().double().numpy() / self.scale
         return found if found.any() else None
 
     @cached_property
@@ -250,7 +255,7 @@ class Head:
         if isinstance(states, torch.Tensor):
             return function(states)
         with torch.no_grad():
-            return function(torch.from_numpy(reals(states, "states"))).double().cpu().numpy()
+            return function(torch.from_numpy(reals(states, "states"))).cpu().double().numpy()
 
     def _of_state(self, states: torch.Tensor) -> torch.Tensor:
         dtype, device = self._like
@@ -277,7 +282,7 @@ class Head:
 
         with torch.no_grad():
             found = self._of_state(states)
-        return float((found.double().cpu() - logits.double().cpu()).abs().max())
+        return float((found.cpu().double() - logits.cpu().double()).abs().max())
 
     # -- matrix and bias ------------------------------------------------------------
 
@@ -294,7 +299,20 @@ class Head:
             forward is torch.nn.Linear.forward
             and isinstance(weight, torch.Tensor)
             and weight.device.type != "meta"
+            and not self._module._forward_hooks
+            and not self._module._forward_pre_hooks
         )
+
+    def _is_affine(self) -> bool:
+        """Whether the scores of a sum of states are the sum of theirs, less those of no state."""
+        if self._is_plain():
+            return True
+        states = self._seen[0]
+        first, second, both, none = (
+            self._scores(each).cpu().double()
+            for each in (states, states.flip(0), states + states.flip(0), 0 * states)
+        )
+        return agree(both, first + second - none, self._eps)
 
     def _columns(self) -> Iterator[torch.Tensor]:
         """Columns (V, n) of the matrix: what the module makes of unit states."""
@@ -315,7 +333,7 @@ class Head:
             return np.zeros(self._tail.width)
         dtype, device = self._like
         zero = torch.zeros(1, self._seen[0].shape[-1], dtype=dtype, device=device)
-        found: Floats = self._scores(zero)[0].double().cpu().numpy()
+        found: Floats = self._scores(zero)[0].cpu().double().numpy()
         return found
 
     def _scores(self, states: torch.Tensor) -> torch.Tensor:

@@ -418,6 +418,22 @@ def test_what_is_no_such_head_is_refused(then: Any, why: str) -> None:
         mb.head_of(model, norm=False)
 
 
+def test_what_is_done_in_the_output_embeddings_counts() -> None:
+    class Coarse(torch.nn.Linear):
+        def forward(self, states: Any) -> Any:
+            return torch.round(4.0 * super().forward(states)) / 4.0
+
+    model = Toy(RNG.normal(size=(12, 3)), None, lambda y: y)
+    model.lm_head.register_forward_hook(lambda module, args, scores: 2.0 * scores + 1.0)
+    head = mb.head_of(model, norm=False)
+    assert_allclose(head.matrix, 2.0 * model.lm_head.weight.detach(), atol=1e-12)
+    assert_allclose(head.bias, 1.0)
+    model.lm_head = Coarse(3, 12)
+    model.words.float()
+    with pytest.raises(ValueError, match="no matrix and bias to the rounding of float32"):
+        mb.head_of(model, norm=False)
+
+
 def test_output_embeddings_that_are_not_used_are_refused() -> None:
     model = Toy(RNG.normal(size=(12, 3)), None, lambda y: y)
     model.lm_head, model.other = torch.nn.Linear(3, 12), model.lm_head

@@ -65,6 +65,8 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
     weight = getattr(module, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.device.type == "meta":
         raise ValueError(f"the input embeddings of {name} are no matrix in memory")
+    if not ((ids >= 0) & (ids < len(weight))).all():
+        raise ValueError(f"input_ids go from {ids.min()} to {ids.max()}; {name} has {len(weight)}")
     text = torch.from_numpy(ids).to(weight.device)
     options = options_of(model)
 
@@ -91,7 +93,7 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
             return logits(many)
 
     def network(states: ArrayLike) -> Floats:
-        found: Floats = replaced(torch.from_numpy(reals(states, "states"))).double().cpu().numpy()
+        found: Floats = replaced(torch.from_numpy(reals(states, "states"))).cpu().double().numpy()
         return found
 
     own = int(ids[position])

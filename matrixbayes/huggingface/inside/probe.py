@@ -156,8 +156,8 @@ def tail_of(model: Any, module: Any, seen: Probe) -> Tail:
     with tapped(module, leave=lambda old: scores.to(old.device, old.dtype)) as calls:
         logits = _logits(model, ids, options)[0]
     width = seen.logits.shape[-1]
-    y = scores[0, :, :width].double().cpu()
-    found = logits.double().cpu()
+    y = scores[0, :, :width].cpu().double()
+    found = logits.cpu().double()
     eps = max(1e-13, rounding(seen.scores, seen.logits))
     fitted = None
     if len(calls) == 1 and found.shape == y.shape and bool(torch.isfinite(found).all()):
@@ -175,7 +175,7 @@ def agree(a: torch.Tensor, b: torch.Tensor, eps: float = 0.0) -> bool:
     if a.shape != b.shape:
         return False
     size = max(1.0, float(b.abs().max()))
-    away = float((a.double().cpu() - b.double().cpu()).abs().max())
+    away = float((a.cpu().double() - b.cpu().double()).abs().max())
     return away <= 16.0 * max(eps, rounding(a, b)) * size
 
 
@@ -357,14 +357,14 @@ def _same(a: Any, b: Any) -> bool:
 
     if a is None or b is None or a.shape != b.shape:
         return False
-    return torch.equal(a.double().cpu(), b.double().cpu())
+    return torch.equal(a.cpu().double(), b.cpu().double())
 
 
 def _factor(source: Any, state: Any, numbers: list[float]) -> float | None:
     """The known number k with state = k source to rounding, or None."""
     if source.shape != state.shape:
         return None
-    a, b = source.double().cpu(), state.double().cpu()
+    a, b = source.cpu().double(), state.cpu().double()
     size = float((a * a).sum())
     if not 0.0 < size < np.inf:
         return None
