@@ -68,7 +68,7 @@ LATENT = {  # attention by way of a latent of low rank
     "qk_nope_head_dim": 8,
     "qk_head_dim": 12,
     "v_head_dim": 8,
-    "index_n_heads": 2,
+    "index_n_heads": 16,  # enough for no two scores to be zero
     **dict.fromkeys(("index_head_dim", "index_topk"), 8),
 }
 TRIED = ({**GENERAL, "head_dim": 8}, GENERAL, LATENT)  # in turn, until one gives logits
@@ -130,7 +130,7 @@ OWN: dict[str, dict[str, Any]] = {
         "q_lora_rank": 16,
         "o_groups": 2,
         "o_lora_rank": 16,
-        "index_n_heads": 2,
+        "index_n_heads": 16,  # enough for no two scores to be zero
         "index_head_dim": 8,
         "index_topk": 2,
         "compress_rates": {"compressed_sparse_attention": 2, "heavily_compressed_attention": 3},
@@ -155,7 +155,7 @@ OWN: dict[str, dict[str, Any]] = {
         "shared_intermediate_size": 16,
         "rotary_dim": 4,
         "index_head_dim": 8,
-        "index_n_heads": 2,
+        "index_n_heads": 16,  # enough for no two scores to be zero
     },
     "NemotronHForCausalLM": {"moe_shared_expert_intermediate_size": 16},
     "XLNetLMHeadModel": {"d_inner": 64, "d_head": 8, "attn_type": "uni"},
@@ -210,6 +210,7 @@ OWN: dict[str, dict[str, Any]] = {
         "shape_embed_dim": 8,
         "shape_vocab_size": VOCABULARY,
     },
+    "XLMWithLMHeadModel": {"causal": True},
     "XmodForCausalLM": {"default_language": "en_XX"},
     "xLSTMForCausalLM": {
         "num_blocks": 2,
