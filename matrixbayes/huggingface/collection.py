@@ -154,6 +154,7 @@ def collect(
     batch_size = whole(batch_size, "batch_size", 1)
     prompts = as_list(prompts)
     forward = Forward(model, hidden=hidden)
+    model = forward.model
     encoded = encode_prompts(
         tokenizer, prompts, positions, n_ids=forward.n_ids, max_length=forward.max_length
     )

@@ -1,7 +1,7 @@
 """A causal language model run over prompts: the logits of the wanted positions and no others.
 
 Contents
-    check_model     refuses what would give wrong rows
+    Batch           what one batch gave
     Forward         runs batches; knows the model's sizes and the cheapest right way
     batches_of      prompts of like length together
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from .._core import log_probs
 from ..rows.ingest import as_floats
+from .checks import check_model, is_plain, learned_prompt, try_out, unwrapped
 from .heads import Head
 from .inside.probe import agree
 from .inside.taps import Call, run_of, tapped
@@ -71,34 +72,6 @@ class Batch:
             raise
 
 
-def check_model(model: Any) -> None:
-    """Refuse what is no loaded causal language model, or would give random or wrong rows."""
-    if isinstance(model, str):
-        raise TypeError(
-            f"load the model first: AutoModelForCausalLM.from_pretrained({model!r}), and "
-            "AutoTokenizer likewise"
-        )
-    if not hasattr(model, "forward") or not hasattr(model, "config"):
-        raise TypeError(
-            f"{type(model).__name__} is not a model of transformers; of a pipeline pass "
-            "pipeline.model and pipeline.tokenizer"
-        )
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise ValueError(
-            "an encoder-decoder model has no single next token; use a decoder-only one"
-        )
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    if head is None:
-        raise ValueError(
-            f"{type(model).__name__} has no language-model head: load it with AutoModelForCausalLM"
-        )
-    if any(module.training for module in model.modules()):
-        raise ValueError(
-            "the model is in training mode, where dropout makes rows random: call model.eval() "
-            "first, and model.train() again afterwards if you are training it"
-        )
-
-
 class Forward:
     """Runs a model over batches of prompts.
 
@@ -113,6 +86,8 @@ class Forward:
     ----------
     width
         The width of the logits, as far as the head says.
+    n_virtual
+        How many positions of the logits stand before those of the text.
     n_ids
         How many ids the model has an embedding for.
     n_hidden
@@ -126,20 +101,26 @@ class Forward:
     """
 
     def __init__(self, model: Any, *, hidden: bool = False, route: str | None = None) -> None:
+        model = unwrapped(model)
         check_model(model)
         self.model = model
         self.hidden = hidden
-        head = model.get_output_embeddings()
         config = getattr(model.config, "get_text_config", lambda: model.config)()
         embedding = model.get_input_embeddings().weight
-        self.width, self.n_hidden = map(int, getattr(head, "weight", embedding).shape)
-        self.n_ids = int(embedding.shape[0])
+        self.n_ids, self.n_hidden = map(int, embedding.shape)
         lengths = [getattr(config, name, None) for name in LENGTHS]
-        self.max_length = next((n for n in lengths if isinstance(n, int) and n > 0), None)
+        longest = next((n for n in lengths if isinstance(n, int) and n > 0), None)
+        self.max_length = None if longest is None else longest - learned_prompt(model)
         self.device = "cpu" if embedding.device.type == "meta" else embedding.device
         self.dtype = str(embedding.dtype).removeprefix("torch.")
         self.options = {"use_cache": False} if _takes(model, "use_cache") else {}
         self.cache = next((name for name in CACHES if _takes(model, name)), None)
+        self.route = "full"
+        weight: Any = getattr(model.get_output_embeddings(), "weight", None)
+        self.width, self.n_virtual = len(weight) if hasattr(weight, "shape") else 0, 0
+        if self.width == 0 or not is_plain(model):
+            trial = try_out(model, self._all, self.max_length)
+            self.width, self.n_virtual = trial.width, trial.n_virtual
         self._head_is_checked = False
         self.route = route or self._route()
 
@@ -233,6 +214,7 @@ class Forward:
         self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits, and the states that enter the output embeddings, at (rows, columns)."""
+        columns = columns + self.n_virtual
         if self.route == "head":
             logits, states = self._at_head(ids, mask, rows, columns)
             return logits, self._checked(states, logits) if self.hidden else None
@@ -257,6 +239,11 @@ class Forward:
                 "row of its logits: collect without hidden=True"
             )
         return logits, self._checked(_at(entered, rows, index), logits)
+
+    def _all(self, ids: NDArray[np.int64]) -> torch.Tensor:
+        """The logits (n, length, width) of texts (n, length)."""
+        with self._running(*ids.shape):
+            return self._full(self._tensor(ids), self._tensor(np.ones_like(ids)))
 
     def _full(self, ids: torch.Tensor, mask: torch.Tensor, **options: Any) -> torch.Tensor:
         """The logits of the model's own forward pass."""

@@ -140,6 +140,7 @@ def preflight(
     try:
         prompts = as_list(prompts)
         forward = Forward(model, hidden=hidden)
+        model = forward.model
         wanted = positions_of(prompts, positions)
         encoded, findings = _encode_all(tokenizer, prompts, wanted, forward)
         columns = columns_after(tokenizer, prompts, encoded, positions, vocab, other, forward.width)
