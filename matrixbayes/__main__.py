@@ -33,8 +33,10 @@ files (UTF-8; inside a line \\n, \\t and \\\\ stand for a line break, a tab and 
               a new sequence.  An answer is a spelling or the name of a group of --vocab.  With
               inputs, the last line of a sequence is the query and its answer is not shown.
   --vocab     a JSON object {"yes": [" yes", " Yes"], "no": [" no"]}, given as such or as a file;
-              or one group per option: --vocab 'yes= yes| Yes' --vocab 'no= no'.  Each spelling
-              must be a single token (mind the space in front).
+              or one group per option: --vocab 'yes= yes| Yes' --vocab 'no= no'.  A spelling is
+              text (mind the space in front) and counts as the tokens that the text of prompt
+              and spelling holds; or a token id, id:9891 (9891 in JSON); or the name of a piece
+              of the vocabulary, such as Ġyes or ▁yes, that is no single token as text.
 
 examples:
   python -m matrixbayes study
@@ -144,7 +146,7 @@ def _study(options: argparse.Namespace) -> int:
         raise UsageError("--seed must not be negative")
     shots = options.shots
     if shots is not None and vocab is not None:
-        shots = read_shots(shots, vocab)  # at once, before a model is loaded
+        read_shots(shots, vocab)  # what is wrong with it is said at once, before a model is loaded
 
     def say(words: str) -> None:
         if not options.quiet:

@@ -10,7 +10,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
+from tokenizers import (  # noqa: E402
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 WORDS = ["red", "orange", "yellow", "green", "blue", "purple", "white", "black"]
@@ -83,6 +91,36 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     )
     backend.train_from_iterator(["Is it so? yes no yes no Yes No"] * 9, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", bos_token="<eos>")
+
+
+SENTENCES = "Is it so? yes no yes no (yes) (no) Answer: yes Answer:no is it a red yes? The soyes"
+
+
+@functools.cache
+def metaspace_tokenizer(scheme: str | None) -> PreTrainedTokenizerFast:
+    """A BPE with the mark of SentencePiece; without a scheme as older Llamas have it."""
+    backend = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme or "first")
+    special = ["<unk>", "<s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False)
+    backend.train_from_iterator([SENTENCES] * 5, trainer)
+    if scheme is None:
+        prepend = normalizers.Prepend("▁")
+        swap = normalizers.Replace(" ", "▁")
+        backend.normalizer = normalizers.Sequence([prepend, swap])
+        backend.pre_tokenizer = None
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", unk_token="<unk>")
 
 
 PROMPTS = ["red blue", "green", "", "black white black red red orange", "purple purple purple"]

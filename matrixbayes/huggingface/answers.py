@@ -225,7 +225,8 @@ def _members(vocab: Vocab, chosen: Chosen) -> tuple[dict[str, list[Pieces]], tup
             raise TypeError(f"an answer's name is a string, not {answer!r}")
         if answer == OTHER:
             raise ValueError(f"{OTHER!r} is the name of what no answer has; choose another")
-        spellings = [given] if isinstance(given, (str, int, np.integer)) else list(given)
+        several = [given] if isinstance(given, (str, int, np.integer)) else list(given)
+        spellings = [tuple(s) if isinstance(s, list) else s for s in several]
         if not spellings:
             raise ValueError(f"answer {answer!r} has no spellings")
         found, said = choose(chosen, answer, spellings)

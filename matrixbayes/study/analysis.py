@@ -42,7 +42,7 @@ def study(
     model: str | os.PathLike[str] | None = None,
     *,
     prompts: Sequence[Any] | None = None,
-    vocab: Mapping[str, Sequence[str]] | None = None,
+    vocab: Mapping[str, Sequence[str | int]] | None = None,
     components: Sequence[int] | None = None,
     shots: str | os.PathLike[str] | Sequence[Shots] | None = None,
     other: Other | None = None,
@@ -62,7 +62,7 @@ def study(
         Texts, or lists of token ids; the model's row after each one is collected.  May be left out
         for a model that comes with its true prior.
     vocab
-        Answer groups, name -> spellings of one token each.  Without it all tokens, or those of the
+        Answer groups, name -> spellings, as for `collect`.  Without it all tokens, or those of the
         true prior where the model comes with one.
     components
         The numbers of components to choose from, by BIC; 1 to 6 without it.
@@ -111,7 +111,7 @@ def study(
         vocab = {token: [token] for token in truth.tokens}
         other = other or "renormalize"
     if isinstance(shots, (str, os.PathLike)):
-        shots = read_shots(shots, vocab or {})
+        shots = read_shots(shots, vocab or {}, tokenizer)
     task = Task(loaded, tokenizer, vocab, other or "keep", seed, jobs, truth)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -147,13 +147,13 @@ def _run(
     say(f"collecting the rows of {len(prompts)} prompts")
     rows = task.collect(prompts)
     truth, notes = usable_truth(task, rows)
+    context = demonstrations_of(task, rows, prompts, shots, designed, streams)
     sizes = _sizes(components, len(rows))
     say(f"fitting priors of {sizes[0]} to {sizes[-1]} components")
     fit = fit_prior(rows, sizes, resolution=resolution, seed=task.seed, jobs=task.jobs)
     if fit.check is not None:
         notes += fit.check.warnings
     settings = _settings(task, designed, sizes, prompts)
-    context = demonstrations_of(task, rows, prompts, shots, designed, streams)
     fields: dict[str, Any] = {"elicitation": None, "card": None, "shots": None}
     found = Findings(n_prompts=len(rows), spread=reaction([rows.log_probs.astype(np.float64)]))
     if context.shots:

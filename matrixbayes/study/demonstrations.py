@@ -16,7 +16,9 @@ import numpy as np
 
 from .._base.display import printable
 from .fitted import Fit
+from .held import held
 from .incontext import (
+    SEVERAL,
     Answers,
     answer_tokens,
     elicited,
@@ -26,9 +28,10 @@ from .incontext import (
     sample_shots,
     tested,
 )
+from .inputs import UsageError
 from .shots import among, compare, log_predictions
 from .task import Task, as_shots, draw
-from .texts import Shots, answers_alone, encoder, predictions_along
+from .texts import Shots, answers_alone, encoder, find_answer, predictions_along
 from .verdict import STILL, Findings, measured
 
 if TYPE_CHECKING:
@@ -65,16 +68,19 @@ def demonstrations_of(
     encode = encoder(task.tokenizer)
     if shots is not None or designed:
         own = shots is None
-        if shots is None:
-            shots = [as_shots(words) for words in draw(task, SHOT_SEQUENCES, streams[1])]
-        fresh = draw(task, ELICIT_SEQUENCES, streams[2]) if own else []
-        answers = answer_tokens(shots, encode, groups or {})
+        try:
+            if shots is None:
+                shots = _drawn(task, SHOT_SEQUENCES, streams[1])
+            elicit = _drawn(task, ELICIT_SEQUENCES, streams[2]) if own else shots
+            counted = held(
+                task.tokenizer, encode, [*shots, *(elicit if own else ())], task.vocab or {}
+            )
+        except ValueError as error:
+            raise UsageError(error) from error
+        answers = answer_tokens(shots, encode, counted)
         source = "drawn from the true prior" if own else "given"
-        elicit = [as_shots(words) for words in fresh] if own else shots
         inputs = ("what inputs tell it, as families of priors look at answers alone",)
-        return Context(
-            shots, elicit, task.vocab, answers, source, inputs * isinstance(answers, str)
-        )
+        return Context(shots, elicit, counted, answers, source, inputs * isinstance(answers, str))
     number, columns = open_prompt(rows, groups)
     names = tuple(rows.tokens[j] for j in columns) if rows.tokens else tuple(map(str, columns))
     if groups is None:
@@ -82,9 +88,12 @@ def demonstrations_of(
         groups = {name: [i] for name, i in zip(names, ids, strict=True)}
     else:
         groups = {name: groups[name] for name in names}
-    answers = Answers(names, tuple(own[0] for own in groups.values()), _ids(rows, number))
+    single = [[i for i in own if isinstance(i, int)] for own in groups.values()]
     after = printable(prompts[number], width=60)
     source = f"written by the model after “{after}”"
+    if not all(single):
+        return Context((), (), None, SEVERAL, source, (f"what it learns, as {SEVERAL}",))
+    answers = Answers(names, tuple(own[0] for own in single), _ids(rows, number))
     try:
         sampled = sample_shots(task.model, answers, streams[3])
     except ValueError as error:
@@ -97,6 +106,15 @@ def demonstrations_of(
         source,
         ("what it learns from demonstrations that it did not write, or after other prompts",),
     )
+
+
+def _drawn(task: Task, n: int, rng: np.random.Generator) -> list[Shots]:
+    """Sequences from the true prior, whose words are spellings of the answers."""
+    groups: Mapping[str, Sequence[Any]] = task.vocab or {}
+    drawn = [as_shots(words) for words in draw(task, n, rng)]
+    words = {word for sequence in drawn for word in sequence.answers}
+    named = {word: find_answer(word, groups, "the words of the true prior")[0] for word in words}
+    return [replace(s, answers=tuple(named[word] for word in s.answers)) for s in drawn]
 
 
 def _ids(rows: NextTokenRows, number: int) -> tuple[int, ...]:

@@ -49,6 +49,7 @@ TIED = {
     "last": "with a prior for each last token",
     "full": "with a prior for each context",
 }
+SEVERAL = "an answer is several tokens, and the tests need answers of one"
 CARD, CARD_LENGTH, LEAST = 128, 24, 4  # continuations for the score card
 
 
@@ -113,7 +114,7 @@ def sample_shots(
 
 
 def answer_tokens(
-    shots: Sequence[Shots], encode: Encode, groups: Mapping[str, Sequence[int]]
+    shots: Sequence[Shots], encode: Encode, groups: Mapping[str, Sequence[Any]]
 ) -> Answers | str:
     """The token of each answer where sequences are answers alone; else why there is none.
 
@@ -126,6 +127,9 @@ def answer_tokens(
     """
     begins: set[tuple[int, ...]] = set()
     seen: dict[str, Counter[int]] = {name: Counter() for name in groups}
+    single = {name: [i for i in own if isinstance(i, int)] for name, own in groups.items()}
+    if not all(single.values()):
+        return SEVERAL
     for sequence in shots[:LOOKED_AT]:
         ids = [list(encode(text)) for text in sequence.prompts]
         begins.add(tuple(ids[0]))
@@ -135,7 +139,7 @@ def answer_tokens(
             seen[name][after[-1]] += 1
     if len(begins) > 1:
         return "sequences begin differently, and the tests go on from one beginning"
-    chosen = [own.most_common(1)[0][0] if own else groups[name][0] for name, own in seen.items()]
+    chosen = [own.most_common(1)[0][0] if own else single[name][0] for name, own in seen.items()]
     return Answers(tuple(groups), tuple(chosen), begins.pop())
 
 

@@ -3,7 +3,7 @@ r"""What a user hands to the study: files, options, and a model by its name.
 Contents
     UsageError        something the user can mend, said in one line
     read_prompts      one prompt a line
-    read_vocab        answer groups: JSON, or name=spelling|spelling
+    read_vocab        answer groups: JSON, or name=spelling|spelling, each text or id:NUMBER
     read_components   "1:6", "3" or "1,2,4"
     read_shots        demonstrations: input<TAB>answer, or the answer alone
     load_model        a folder, or a name in the local cache; the bundled model
@@ -21,13 +21,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .held import readable
 from .texts import Shots, demonstrations, find_answer
 
 BUNDLED = Path(__file__).parents[1] / "data" / "urns"
 MOST_COMPONENTS = 64
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
-Vocab = dict[str, list[str]]
+Vocab = dict[str, list[str | int]]
 
 
 class UsageError(ValueError):
@@ -84,20 +85,32 @@ def read_vocab(options: Sequence[str]) -> Vocab | None:
     ----------
     options
         Each one is a JSON object (``{"yes": [" yes", " Yes"], "no": [" no"]}``), the path of a file
-        that holds one, or one group as ``yes= yes| Yes``.  Several options add up.
+        that holds one, or one group as ``yes= yes| Yes``.  Several options add up.  A spelling is
+        text, or a token id: ``id:645``, in JSON also 645.
 
     Examples
     --------
-    >>> read_vocab(["yes= yes| Yes", "no= no"])
-    {'yes': [' yes', ' Yes'], 'no': [' no']}
+    >>> read_vocab(["yes= yes| Yes", "no=id:645"])
+    {'yes': [' yes', ' Yes'], 'no': [645]}
     """
     vocab: Vocab = {}
     for option in options:
         for name, spellings in _vocab_option(option).items():
             if name in vocab:
                 raise UsageError(f"--vocab: the group {name!r} is given twice")
-            vocab[name] = spellings
+            vocab[name] = [_spelling(each) for each in spellings] if _many(spellings) else spellings
     return _checked_vocab(vocab) if options else None
+
+
+def _many(spellings: Any) -> bool:
+    """Whether there is a list of them."""
+    return isinstance(spellings, list)
+
+
+def _spelling(given: Any) -> Any:
+    """A spelling as `collect` takes it: `id:645` is a token id."""
+    found = re.fullmatch(r"id:(\d{1,9})", given) if isinstance(given, str) else None
+    return int(found[1]) if found else given
 
 
 def _vocab_option(option: str) -> Vocab:
@@ -123,7 +136,7 @@ def _vocab_json(text: str, where: str) -> Vocab:
     if not isinstance(groups, dict):
         raise UsageError(f'{where} must be an object like {{"yes": [" yes", " Yes"]}}')
     return {
-        name: [spellings] if isinstance(spellings, str) else spellings
+        name: [spellings] if isinstance(spellings, (str, int)) else spellings
         for name, spellings in groups.items()
     }
 
@@ -132,9 +145,12 @@ def _checked_vocab(vocab: Vocab) -> Vocab:
     """The groups, once they are known to be names with different, non-empty spellings."""
     if len(vocab) < 2:
         raise UsageError(f"--vocab needs at least two answer groups, got {len(vocab)}")
-    owner: dict[str, str] = {}
+    owner: dict[str | int, str] = {}
     for name, spellings in vocab.items():
-        words = isinstance(spellings, list) and all(isinstance(s, str) for s in spellings)
+        words = isinstance(spellings, list) and all(
+            isinstance(s, str) or (isinstance(s, int) and not isinstance(s, bool))
+            for s in spellings
+        )
         if not name or not words or not spellings or "" in spellings:
             raise UsageError(f"--vocab: the group {name!r} needs a name and non-empty spellings")
         for spelling in spellings:
@@ -168,7 +184,11 @@ def read_components(text: str) -> list[int]:
 # ---------------------------------------------------------------------------
 
 
-def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]]) -> list[Shots]:
+def read_shots(
+    path: str | os.PathLike[str],
+    vocab: Mapping[str, Sequence[str | int]],
+    tokenizer: Any = None,
+) -> list[Shots]:
     """The sequences of demonstrations of a file.
 
     Parameters
@@ -181,6 +201,8 @@ def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]])
         a space unless they begin with one.
     vocab
         The answer groups.
+    tokenizer
+        Says what text a spelling is that is a token id or the name of a piece.
 
     Raises
     ------
@@ -193,13 +215,19 @@ def read_shots(path: str | os.PathLike[str], vocab: Mapping[str, Sequence[str]])
             blocks[-1].append((number, line))
         elif blocks[-1]:
             blocks.append([])
-    sequences = [_sequence(path, block, vocab) for block in blocks if block]
+    texts = None if tokenizer is None else readable(tokenizer, vocab)
+    sequences = [_sequence(path, block, vocab, texts) for block in blocks if block]
     if not sequences:
         raise UsageError(f"shots file {path} is empty: it needs one demonstration a line")
     return sequences
 
 
-def _sequence(path: Any, block: list[tuple[int, str]], vocab: Mapping[str, Sequence[str]]) -> Shots:
+def _sequence(
+    path: Any,
+    block: list[tuple[int, str]],
+    vocab: Mapping[str, Sequence[str | int]],
+    texts: Mapping[str, Sequence[str]] | None,
+) -> Shots:
     """The prompts and answers of one block of numbered lines."""
     with_inputs = any("\t" in line for _, line in block)
     items = []
@@ -214,7 +242,9 @@ def _sequence(path: Any, block: list[tuple[int, str]], vocab: Mapping[str, Seque
         group, spelling = "", ""
         if not query or answer.strip():
             try:
-                group, spelling = find_answer(_unescape(answer), vocab, where)
+                given = _spelling(_unescape(answer).strip())
+                given = given if isinstance(given, int) else _unescape(answer)
+                group, spelling = find_answer(given, vocab, where, texts)
             except ValueError as error:
                 raise UsageError(error) from error
         items.append((_unescape(start), group, spelling))

@@ -37,7 +37,7 @@ class Task:
 
     model: Any
     tokenizer: Any
-    vocab: Mapping[str, Sequence[str]] | None
+    vocab: Mapping[str, Sequence[str | int]] | None
     other: Other
     seed: int
     jobs: int | None

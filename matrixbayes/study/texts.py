@@ -22,6 +22,7 @@ import numpy as np
 from .._base.display import percent
 from .._base.typing import Floats
 from ..huggingface.answers import OTHER
+from .held import held, readable
 
 if TYPE_CHECKING:
     from ..elicitation import ElicitationReport
@@ -181,9 +182,9 @@ def elicit(
         a list of pairs (input, answer), one to a line, whose last answer is not shown and may be
         None.  An answer is the name of a group of `vocab` or one of its spellings.
     vocab : mapping, or sequence of str, optional
-        The answers: name -> the spellings that count as it, as for `collect`, each a single token;
-        the first spelling that is text is what is shown where a sequence has the name.  By default
-        the answers that occur, with and without a space in front.
+        The answers: name -> the spellings that count as it, as for `collect`; the first is what is
+        shown where a sequence has the name.  Each text counts as the tokens that the sequences hold
+        where answers stand.  By default the answers that occur, with and without a space in front.
     prefix : str
         Stands before every sequence.
     batch_size : int
@@ -205,8 +206,9 @@ def elicit(
     Raises
     ------
     ValueError, TypeError
-        There are no demonstrations, an answer is in no group, a spelling is not a single token, or
-        there is nothing before the first answer and the tokenizer adds nothing: give `prefix`.
+        There are no demonstrations, an answer is in no group, the text does not hold an answer as
+        tokens of its own, or there is nothing before the first answer and the tokenizer adds
+        nothing: give `prefix`.
 
     Notes
     -----
@@ -238,20 +240,24 @@ def elicit(
 
     listed = _listed(sequences)
     groups = _groups(tokenizer, vocab, listed)
-    shots = [_shots(items, groups, prefix, f"sequence {i}") for i, items in enumerate(listed)]
+    texts = readable(tokenizer, groups)
+    shots = [
+        _shots(items, groups, texts, prefix, f"sequence {i}") for i, items in enumerate(listed)
+    ]
     encode = encoder(tokenizer)
     if not shots[0].prompts[0] and not encode(""):
         raise ValueError(
             "this tokenizer puts nothing before a text, and nothing can be predicted from no token "
             "at all: give prefix=, a text to begin with"
         )
+    columns = held(tokenizer, encode, shots, groups)
     rows = predictions_along(
         lambda prompts, positions: collect(
             model,
             tokenizer,
             prompts,
             positions=positions,
-            vocab=groups,
+            vocab=columns,
             batch_size=batch_size,
             progress=False,
         ),
@@ -356,6 +362,7 @@ def _spellings(tokenizer: Any, name: Any) -> list[str]:
 def _shots(
     items: Sequence[Any],
     groups: Vocab,
+    texts: Mapping[str, Sequence[str]],
     prefix: str,
     where: str,
 ) -> Shots:
@@ -366,31 +373,35 @@ def _shots(
         given, answer = item if with_inputs else ("", item)
         name = spelling = ""
         if not (with_inputs and i == len(items) - 1):
-            name, spelling = find_answer(answer, groups, where)
+            name, spelling = find_answer(answer, groups, where, texts)
         found.append((given, name, spelling))
     return demonstrations(found, with_inputs=with_inputs, prefix=prefix)
 
 
-def find_answer(answer: Any, groups: Vocab, where: str) -> tuple[str, str]:
-    """The group of an answer and the spelling to show to the model.
+def find_answer(
+    answer: Any, groups: Vocab, where: str, texts: Mapping[str, Sequence[str]] | None = None
+) -> tuple[str, str]:
+    """The group of an answer and the text to show to the model.
+
+    `texts` has the spellings as text, where some are ids or names of pieces.
 
     Raises
     ------
     ValueError
         It is in no group; says where.
     """
+    if texts is None:
+        texts = {
+            name: [s if isinstance(s, str) else name for s in own] for name, own in groups.items()
+        }
     for name, spellings in groups.items():
-        if answer in spellings and isinstance(answer, str):
-            return name, answer
+        if answer in spellings:
+            return name, texts[name][list(spellings).index(answer)]
     bare = str(answer).strip()
     if bare in groups:
-        return bare, next((text for text in groups[bare] if isinstance(text, str)), bare)
-    same = [
-        (name, text)
-        for name, spellings in groups.items()
-        for text in spellings
-        if isinstance(text, str) and text.strip() == bare
-    ]
+        own = zip(groups[bare], texts[bare], strict=True)
+        return bare, next((t for s, t in own if isinstance(s, str)), texts[bare][0])
+    same = [(name, text) for name, own in texts.items() for text in own if text.strip() == bare]
     if len({name for name, _ in same}) == 1:
         return same[0]
     known = ", ".join(repr(name) for name in list(groups)[:8])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
-from toy_models import byte_tokenizer, cached_model, make_tokenizer
+from toy_models import byte_tokenizer, cached_model, make_tokenizer, metaspace_tokenizer
 
 from matrixbayes.huggingface import collect, preflight
 from matrixbayes.huggingface.answers import make_columns
@@ -29,29 +29,6 @@ STORIES = Path(__file__).resolve().parents[3] / "shared" / "models" / "stories26
 
 def _wrapped(backend: Any, **special: Any) -> Any:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
-
-
-def _metaspace(scheme: str | None) -> Any:
-    """A BPE with the mark of SentencePiece; without a scheme as older Llamas have it."""
-    parts = tokenizers
-    backend = parts.Tokenizer(parts.models.BPE(unk_token="<unk>", byte_fallback=True))
-    backend.pre_tokenizer = parts.pre_tokenizers.Metaspace(prepend_scheme=scheme or "first")
-    special = ["<unk>", "<s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    trainer = parts.trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False)
-    backend.train_from_iterator(TEXT, trainer)
-    if scheme is None:
-        prepend = parts.normalizers.Prepend("▁")
-        swap = parts.normalizers.Replace(" ", "▁")
-        backend.normalizer = parts.normalizers.Sequence([prepend, swap])
-        backend.pre_tokenizer = None
-    steps = parts.decoders
-    backend.decoder = steps.Sequence(
-        [steps.Replace("▁", " "), steps.ByteFallback(), steps.Fuse(), steps.Strip(" ", 1, 0)]
-    )
-    backend.post_processor = parts.processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
-    return _wrapped(backend, bos_token="<s>", unk_token="<unk>")
 
 
 def _unigram() -> Any:
@@ -91,9 +68,9 @@ def _letters() -> Any:
 
 MAKE: dict[str, Any] = {
     "bytes": byte_tokenizer,
-    "metaspace": lambda: _metaspace("first"),
-    "metaspace, never": lambda: _metaspace("never"),
-    "metaspace, legacy": lambda: _metaspace(None),
+    "metaspace": lambda: metaspace_tokenizer("first"),
+    "metaspace, never": lambda: metaspace_tokenizer("never"),
+    "metaspace, legacy": lambda: metaspace_tokenizer(None),
     "unigram": _unigram,
     "wordpiece": _wordpiece,
     "words": make_tokenizer,

@@ -71,6 +71,8 @@ def test_answer_groups_in_every_form(tmp_path: Path) -> None:
     assert inputs.read_vocab(["yes= yes| Yes", "no= no"]) == expected
     assert inputs.read_vocab(['{"yes": " yes", "no": " no"}']) == {"yes": [" yes"], "no": [" no"]}
     assert inputs.read_vocab(["a=\\n", "b=="]) == {"a": ["\n"], "b": ["="]}
+    assert inputs.read_vocab(["y=id:7| yes", "n= id:8"]) == {"y": [7, " yes"], "n": [" id:8"]}
+    assert inputs.read_vocab(['{"y": [7, "id:9"], "n": 8}']) == {"y": [7, 9], "n": [8]}
     assert inputs.read_vocab([]) is None
 
 
@@ -84,8 +86,10 @@ def test_answer_groups_in_every_form(tmp_path: Path) -> None:
         (["yes= yes", "no= yes"], "in 'yes' and 'no'"),
         (["yes= yes", "no="], "non-empty"),
         (["yes= yes", "= no"], "needs a name"),
-        (['{"yes": [1], "no": ["a"]}'], "'yes' needs"),
-        (['{"yes": 3, "no": ["a"]}'], "'yes' needs"),
+        (['{"yes": [1.5], "no": ["a"]}'], "'yes' needs"),
+        (['{"yes": [true], "no": ["a"]}'], "'yes' needs"),
+        (['{"yes": {}, "no": ["a"]}'], "'yes' needs"),
+        (["yes=id:3", "no=id:3"], "the spelling 3 is in 'yes' and 'no'"),
     ],
 )
 def test_wrong_answer_groups_are_explained(options: list[str], message: str) -> None:
@@ -432,7 +436,7 @@ def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str
         (["--prompts={tmp}/latin1.txt"], "not UTF-8 (byte 2)"),
         (["--prompts={tmp}/pink.txt"], "pink"),
         (["--prompts={tmp}/short.txt", "--components=5"], "5 components need as many rows"),
-        (["--vocab=a=red white", "--vocab=b=blue"], "is 2 tokens"),
+        (["--vocab=a=red white", "--vocab=b=blue"], "is in no vocab group"),
         (["--vocab=a=pink", "--vocab=b=blue"], "not in the vocabulary"),
         (["--shots={tmp}/short.txt"], "line 2: the answer 'blue red' is in no vocab group"),
         (["--shots={tmp}/pink.txt", "--vocab=a=red", "--vocab=b=blue"], "line 1: the answer"),
