@@ -43,8 +43,8 @@ _CAPTION = (
 def show(text: object, *, width: int = 24) -> str:
     r"""A token's name in one printable line: a plain word as it is, others in quotes.
 
-    Quotes go around what does not show itself: `␣` for a space at the ends, `⏎` for a line break,
-    escapes for other characters that do not print.
+    Quotes go around marks, and what does not show itself: `␣` for a space at the ends, `⏎` for a
+    line break, escapes for other characters that do not print.
 
     Parameters
     ----------
@@ -60,7 +60,14 @@ def show(text: object, *, width: int = 24) -> str:
     """
     raw = str(text)
     plain = printable(raw, width=max(len(raw), width))
-    return printable(raw, width=width) if plain == raw else quoted(raw, width=width)
+    if plain == raw and (not raw or _is_word(raw)):
+        return printable(raw, width=width)
+    return quoted(raw, width=width)
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text is more than marks."""
+    return any(character.isalnum() for character in text)
 
 
 def quoted(text: object, *, width: int = 24) -> str:
@@ -108,7 +115,7 @@ def number(value: Any) -> str:
         figure = float(value)
         plain = 1000.0 <= abs(figure) < 1e6
         return f"{figure:.1f}" if plain else f"{figure:#.4g}".rstrip(".")
-    return show(value, width=60)
+    return (show if _is_word(str(value)) else printable)(value, width=60)
 
 
 def percent(value: float) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 
 from .demonstrations import demonstrations_of, in_context
 from .fitted import RESOLUTIONS, fit_prior
+from .held import readable
 from .inputs import BUNDLED, UsageError, load_model, read_shots
 from .result import StudyResult
 from .task import Task, draw, true_prior, usable_truth
@@ -202,7 +203,7 @@ def _settings(
         "designed": designed,
         "prompts": len(prompts),
         "first_prompt": prompts[0],
-        "vocab": None if task.vocab is None else {k: list(v) for k, v in task.vocab.items()},
+        "vocab": None if task.vocab is None else readable(task.tokenizer, task.vocab),
         "other": task.other,
         "components": list(sizes),
         "seed": task.seed,
