@@ -832,3 +832,12 @@ def test_a_model_that_takes_too_few_tokens_for_a_card() -> None:
 def test_the_null_is_a_mixture() -> None:
     with pytest.raises(TypeError, match="null is a int; it must be a DirichletMixture"):
         mb.martingale_test(URN, null=3, rng=0)  # type: ignore[arg-type]
+
+
+def test_a_card_needs_answers_of_one_token() -> None:
+    pytest.importorskip("torch")
+    from toy_models import cached_model, make_tokenizer
+
+    task = windtunnel.Urns(PRIOR)
+    with pytest.raises(ValueError, match="'red blue' is several tokens"):
+        mb.score_card(cached_model("gpt2"), make_tokenizer(), task, tokens=["red blue", "red"])
