@@ -104,6 +104,8 @@ def make_columns(
     width: int,
     other: Other = "keep",
     contexts: Sequence[Context] = (),
+    *,
+    several: bool = False,
 ) -> Columns:
     """The columns that `vocab` asks for, of a model whose logits are `width` wide.
 
@@ -121,6 +123,8 @@ def make_columns(
         Keep what no answer has in a last column, or drop it and renormalize.
     contexts
         What the spellings follow.
+    several
+        Whether an answer may be several tokens, which a row alone does not say.
 
     Raises
     ------
@@ -137,6 +141,8 @@ def make_columns(
     members, notes = _members(vocab, Chosen(tokenizer, width, Boundary(tokenizer, contexts)))
     single = {i for spelled in members.values() for (i, *more) in spelled if not more}
     chained = any(len(pieces) > 1 for spelled in members.values() for pieces in spelled)
+    if chained and not several:
+        _refuse_several(members, token_names(tokenizer, width))
     rest = OTHER if chained or len(single) < width else None
     drop = rest is not None and other == "renormalize"
     tokens = (*members, OTHER) if rest and not drop else tuple(members)
@@ -161,6 +167,19 @@ def make_columns(
     return Columns(tokens, token_ids, groups, listed, rest, drop, None, notes)
 
 
+def _refuse_several(members: Mapping[str, Sequence[Pieces]], names: Sequence[str | None]) -> None:
+    """Raise the error for an answer of several tokens, where rows are about one."""
+    for answer, spelled in members.items():
+        for pieces in spelled:
+            if len(pieces) > 1:
+                shown = ", ".join(repr(names[i]) for i in pieces)
+                raise ValueError(
+                    f"answer {answer!r} is {len(pieces)} tokens ({shown}), and a row here is about "
+                    "one token: choose an answer that is one, or give a token id, as the first of "
+                    f"these, {pieces[0]}"
+                )
+
+
 def columns_after(
     tokenizer: Any,
     prompts: Sequence[Any],
@@ -176,7 +195,7 @@ def columns_after(
         contexts: Sequence[Context] = ()
         if spellings:
             contexts = contexts_of(tokenizer, prompts, encoded, positions, spellings)
-        return make_columns(tokenizer, vocab, width, other, contexts)
+        return make_columns(tokenizer, vocab, width, other, contexts, several=True)
 
 
 def _count(vocab: Vocab | None) -> int:

@@ -839,5 +839,5 @@ def test_a_card_needs_answers_of_one_token() -> None:
     from toy_models import cached_model, make_tokenizer
 
     task = windtunnel.Urns(PRIOR)
-    with pytest.raises(ValueError, match="'red blue' is several tokens"):
+    with pytest.raises(ValueError, match="answer 'red blue' is 2 tokens"):
         mb.score_card(cached_model("gpt2"), make_tokenizer(), task, tokens=["red blue", "red"])

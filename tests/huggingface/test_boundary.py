@@ -86,7 +86,7 @@ def tokenizer_of(kind: str) -> Any:
 def columns_after(tokenizer: Any, prompts: list[Any], vocab: Any) -> Any:
     encoded = dict(enumerate(encode_prompts(tokenizer, prompts, "last")))
     contexts = contexts_of(tokenizer, prompts, encoded, "last")
-    return make_columns(tokenizer, vocab, len(tokenizer), contexts=contexts)
+    return make_columns(tokenizer, vocab, len(tokenizer), contexts=contexts, several=True)
 
 
 def held(tokenizer: Any, prompt: str, answer: str) -> list[int] | None:
