@@ -14,6 +14,7 @@ Contents
     elicitation_figure                                      the same by length and by last token
     icl_curve, scaling_laws, wind_tunnel                    an `IclFit`, `ScalingFit`, and a score
     learning_path                                           a `LearningPath`: three panels
+    layers, layers_figure                                   `LayerRows`
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -24,6 +25,7 @@ grey.
 from .continuity.plots import continuity
 from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
+from .huggingface.layers.plots import layers, layers_figure
 from .icl.plots import icl_curve, learning_path, scaling_laws
 from .matrix.plots import calibration
 from .mixture.path_plots import (
@@ -53,6 +55,8 @@ __all__ = [
     "elicitation_figure",
     "icl_curve",
     "kl",
+    "layers",
+    "layers_figure",
     "learning_path",
     "scaling_laws",
     "ternary",

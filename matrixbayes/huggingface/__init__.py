@@ -4,6 +4,7 @@ Contents
     collect              run a loaded model over prompts: NextTokenRows
     preflight            what would go wrong, how exact batches are, how long it will take
     TokenPredictor       a model that predicts and samples, for whoever holds it against Bayes
+    LayerRows            rows by layer, as collect(layers=...) gives them
     head_of, embed_of    its head, and the whole of it, as functions to probe
 
 Nothing loads, moves or changes the model or the tokenizer.  torch and transformers are imported
@@ -13,12 +14,14 @@ only when a function here runs.
 from .collection import collect
 from .heads import Head, head_of
 from .inside.inputs import embed_of
+from .layers.layer_rows import LayerRows
 from .predictor import TokenPredictor
 from .preflight_report import Finding, PreflightReport, preflight
 
 __all__ = [
     "Finding",
     "Head",
+    "LayerRows",
     "PreflightReport",
     "TokenPredictor",
     "collect",

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .cache import Cache, check_restored
 from .chains import by_chain_rule
 from .forward import Forward
 from .kept import Kept, kept_sizes
+from .layers.layer_rows import LayerRows
+from .layers.lens import Layers, Lens
+from .layers.run import by_layer
 from .memory import check_memory
 from .prompts import Positions, as_list, encode_prompts, first_of_equals
 from .running import run_batches
@@ -26,6 +29,38 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+@overload
+def collect(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    prompts: Sequence[Any],
+    *,
+    positions: Positions = ...,
+    vocab: Vocab | None = ...,
+    other: Other = ...,
+    hidden: bool = ...,
+    batch_size: int = ...,
+    progress: bool | None = ...,
+    max_memory: int | None = ...,
+    cache_dir: str | os.PathLike[str] | None = ...,
+    layers: None = None,
+) -> NextTokenRows: ...
+@overload
+def collect(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    prompts: Sequence[Any],
+    *,
+    positions: Positions = ...,
+    vocab: Vocab | None = ...,
+    other: Other = ...,
+    hidden: bool = ...,
+    batch_size: int = ...,
+    progress: bool | None = ...,
+    max_memory: int | None = ...,
+    cache_dir: str | os.PathLike[str] | None = ...,
+    layers: Layers,
+) -> LayerRows: ...
 def collect(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -39,7 +74,8 @@ def collect(
     progress: bool | None = None,
     max_memory: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> NextTokenRows:
+    layers: Layers | None = None,
+) -> NextTokenRows | LayerRows:
     """Run a causal language model over prompts and keep its next-token distributions.
 
     Parameters
@@ -94,10 +130,13 @@ def collect(
         those of a run that was not.  Rows are found by model (class, configuration, a sample of
         each weight), columns and prompt: of a changed list of prompts those that are there
         already are not run again.  What is there of other models and columns does no harm.
+    layers : "all", int or sequence of int, optional
+        At which layers: the rows that final norm and head make of what a layer gives.  0 is what
+        enters the first layer; -1 is the last one, whose rows are the model's own.
 
     Returns
     -------
-    NextTokenRows
+    NextTokenRows, or LayerRows with `layers`
         In the order of the prompts, and within a prompt of its positions.  float32 (float64 if the
         model computes in that), with the contexts in ``input_ids``.  ``meta`` has the number of
         the prompt and the position of each row, the model's name and type, the ids
@@ -153,7 +192,12 @@ def collect(
     """
     batch_size = whole(batch_size, "batch_size", 1)
     prompts = as_list(prompts)
-    forward = Forward(model, hidden=hidden)
+    if layers is None:
+        forward = Forward(model, hidden=hidden)
+    elif cache_dir is None:
+        forward = Lens(model, layers, hidden=hidden)
+    else:
+        raise ValueError("rows of layers are not kept in cache_dir: leave out one of the two")
     model = forward.model
     encoded = encode_prompts(
         tokenizer, prompts, positions, n_ids=forward.n_ids, max_length=forward.max_length
@@ -163,24 +207,34 @@ def collect(
     for note in columns.notes:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
     if columns.chains is not None:
+        if layers is not None:
+            raise ValueError(
+                "an answer here is several tokens, which takes several passes of the model: with "
+                "layers, answers are single tokens"
+            )
 
         def run(prompts: list[Any], places: Any, groups: Any, states: bool) -> NextTokenRows:
             own: dict[str, Any] = {"positions": places, "vocab": groups, "hidden": states}
             own |= {"batch_size": batch_size, "progress": progress, "max_memory": max_memory}
             own["cache_dir"] = cache_dir
-            return collect(model, None, prompts, **own)
+            found: NextTokenRows = collect(model, None, prompts, **own)
+            return found
 
         limit = forward.max_length
         rows = by_chain_rule(run, encoded, columns, hidden=hidden, max_length=limit)
         rows.meta.update(_meta(model, tokenizer, positions, columns, forward))
         return rows
+    again = partial(columns_after, tokenizer, prompts, numbered, positions, vocab, other)
+    if isinstance(forward, Lens):
+        meta = partial(_meta, model, tokenizer, positions, forward=forward)
+        limits: dict[str, Any] = {"progress": progress, "max_memory": max_memory}
+        return by_layer(forward, encoded, columns, again, meta, batch_size=batch_size, **limits)
     check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
     kept = Kept(encoded, columns)
     first = first_of_equals(encoded)
     once, times = (a.tolist() for a in np.unique(first, return_counts=True))
     count = dict(zip(once, times, strict=True))
     read = [encoded[i] for i in once]
-    again = partial(columns_after, tokenizer, prompts, numbered, positions, vocab, other)
     with (
         bar(len(encoded), progress, name="collect", unit="prompt") as advance,
         Cache(cache_dir, forward, kept, hidden=hidden) as cache,

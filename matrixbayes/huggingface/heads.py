@@ -139,6 +139,11 @@ class Head:
         return (*self._chain.links[1 if is_norm(self._chain.links) else 0 :], *inside)
 
     @property
+    def last_layer(self) -> Any:
+        """The layer whose states `of_layer` is known to take; None where there is none."""
+        return self._chain.end
+
+    @property
     def weight(self) -> Any:
         """The matrix as a tensor, the model's own where it has one."""
         import torch

@@ -68,7 +68,7 @@ class Chain:
     """Modules, and factors between them, that lead to the output embeddings.
 
     `last` is the one that gives the scores: the output embeddings, or what they are part of.
-    `whole` says whether what goes in is what the last layer gives.
+    `whole` says whether what goes in is what the last layer, `end`, gives.
     """
 
     links: tuple[Any, ...]
@@ -76,6 +76,7 @@ class Chain:
     whole: bool
     first_dtype: torch.dtype  # of what goes into the first link, and into the last
     last_dtype: torch.dtype
+    end: Any = None  # that last layer
 
 
 # ---------------------------------------------------------------------------
@@ -271,7 +272,8 @@ def chain_of(model: Any, module: Any, seen: Probe, tail: Tail) -> Chain:
             if factor is None:
                 continue
             links = _with(factor, links)
-            chain = Chain(links, last.module, True, entered.dtype, last.entered.dtype)
+            dtypes = entered.dtype, last.entered.dtype
+            chain = Chain(links, last.module, True, *dtypes, end.module)
             if _leads(model, end, chain, tail):
                 return chain
         if is_norm(links) and len(links) > len(best[0]):
