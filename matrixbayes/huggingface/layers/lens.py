@@ -21,6 +21,7 @@ from ..inside.taps import first_tensor, tapped
 if TYPE_CHECKING:
     import torch
 
+SECOND = -1  # stands for what enters the second layer
 Layers = Literal["all"] | int | Sequence[int]
 
 
@@ -87,7 +88,7 @@ class Lens(Forward):
         self._states = {}
         wanted = set(self.layers) - {self.n_layers}
         if not self._is_checked:
-            wanted.add(self.n_layers)
+            wanted |= {self.n_layers, 1, SECOND}
 
         def keep(layer: int, states: torch.Tensor | None) -> None:
             if layer not in wanted:
@@ -108,28 +109,35 @@ class Lens(Forward):
         with ExitStack() as hooks:
             for i, module in enumerate(self._stack):
                 hooks.callback(_watch(module, i, keep).remove)
-            first = self._stack[0].register_forward_pre_hook(
-                lambda _, args, given: keep(0, first_tensor(args, given)), with_kwargs=True
-            )
-            hooks.callback(first.remove)
+            for module, layer in zip(self._stack, (0, SECOND), strict=False):
+                hooks.callback(_watch_entry(module, layer, keep).remove)
             logits, entered = super()._run(ids, mask, rows, columns)
         self._check(logits)
         return logits, entered
 
     def _check(self, logits: torch.Tensor) -> None:
-        """Hold the way from the last layer against the model's own logits, once."""
+        """Hold the way from the last layer against the model's own logits, and the first layer
+        against the second, once."""
         if self.head is None:
             raise ValueError(self.head_refusal)
         if self._is_checked:
             return
         self._is_checked = True
-        found, _ = self._through(self._states.pop(self.n_layers)[:1])
+        found, _ = self._through(self._states[self.n_layers][:1])
         if not agree(found, logits[:1]):
             away = float((found.double().cpu() - logits[:1].double().cpu()).abs().max())
             raise ValueError(
                 f"layers of {type(self.model).__name__} have no rows: final norm and head of what "
                 f"the last one gives are up to {away:.3g} from the model's own logits"
             )
+        second, one = self._states.pop(SECOND, None), self._states[1]
+        if 0 in self.layers and second is not None and not agree(second, one.to(second.device)):
+            raise ValueError(
+                f"layer 0 of {type(self.model).__name__} has no rows: the model does more between "
+                "two of its layers, so that what enters the first is not known; from layer 1 on "
+                "there are rows"
+            )
+        self._states = {i: self._states[i] for i in self.layers if i < self.n_layers}
 
     def _through(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits of states of a layer, and what entered the output embeddings on the way."""
@@ -188,3 +196,10 @@ def _stack(model: Any, last: Any) -> list[Any] | None:
 def _watch(module: Any, i: int, keep: Any) -> Any:
     """A hook that keeps what the i-th layer gives."""
     return module.register_forward_hook(lambda _, args, output: keep(i + 1, first_tensor(output)))
+
+
+def _watch_entry(module: Any, layer: int, keep: Any) -> Any:
+    """A hook that keeps what enters a layer."""
+    return module.register_forward_pre_hook(
+        lambda _, args, given: keep(layer, first_tensor(args, given)), with_kwargs=True
+    )
