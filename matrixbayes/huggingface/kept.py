@@ -9,16 +9,21 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import fields, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.parallel import available_cores, in_order
 from ..rows import NextTokenRows
 from .answers import Columns
 from .forward import Batch, Forward
 from .prompts import Prompt
 
+BLOCK = 1 << 20  # logits to a task: what it makes of them stays in reach
 # By how much a log-probability may change in company, by the type of the model's weights.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}
 
@@ -39,24 +44,40 @@ class Kept:
         self.columns = columns
         self.starts = np.cumsum([0, *(len(p.positions) for p in prompts)])
         self.arrays: dict[str, NDArray[Any]] = {}  # by name, each with all rows
+        self._pool: Executor | None = None
+        self._lock = Lock()
 
     def add(self, numbers: Sequence[int], batch: Batch) -> None:
-        """Keep a batch of the prompts with these numbers."""
+        """Keep a batch of the prompts with these numbers, a few rows to a task."""
+        where = self.places(numbers)
+        step = max(1, BLOCK // batch.width)
+        cuts = [slice(start, start + step) for start in range(0, len(where), step)]
+        tasks = ((_part(batch, rows), where[rows]) for rows in cuts)
+        if len(cuts) > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="matrixbayes")
+        for _ in in_order((self._pool, available_cores()), self._take, tasks):
+            pass
+
+    def _take(self, batch: Batch, where: NDArray[np.intp]) -> None:
+        """Keep these rows of a batch."""
         rows, rest = self.columns.apply(batch.log_probs())
         found = {"log_probs": rows}
         if rest is not None:
             found["rest"] = rest
         if batch.hidden is not None:
             found["hidden"] = batch.hidden.cpu().float().numpy()
-        self.put(numbers, found)
+        self._put(where, found)
 
     def put(self, numbers: Sequence[int], found: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays whose rows are those of these prompts, one prompt behind the other."""
-        where = self.places(numbers)
+        self._put(self.places(numbers), found)
+
+    def _put(self, where: NDArray[np.intp], found: Mapping[str, NDArray[Any]]) -> None:
         for name, values in found.items():
-            if name not in self.arrays:
-                shape = (self.starts[-1], *values.shape[1:])
-                self.arrays[name] = np.empty(shape, dtype=values.dtype)
+            with self._lock:
+                if name not in self.arrays:
+                    shape = (self.starts[-1], *values.shape[1:])
+                    self.arrays[name] = np.empty(shape, dtype=values.dtype)
             self.arrays[name][where] = values
 
     def places(self, numbers: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
@@ -114,6 +135,14 @@ def kept_sizes(
     extra = 8 * sum(int(p.positions.sum()) + len(p.positions) for p in prompts)
     extra += 4 * n * forward.n_hidden if forward.hidden else 0
     return n, len(columns), 8 if forward.dtype == "float64" else 4, extra
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    """Some rows of a batch."""
+    found: dict[str, Any] = {each.name: getattr(batch, each.name) for each in fields(batch)}
+    for name, values in found.items():
+        found[name] = None if values is None else values[rows]
+    return replace(batch, **found)
 
 
 def largest_difference(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

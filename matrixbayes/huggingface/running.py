@@ -1,14 +1,20 @@
-"""Prompts through a model, batch by batch, with what memory there is.
+"""Prompts through a model, batch by batch, with what memory there is, on any device.
 
 Contents
     run_batches     what each batch of some prompts gives, the longest prompts first
+
+From CUDA each batch travels in the model's own type, half precision as 16 bits, into pinned memory
+and on a stream of its own, while the next one is computed; it is handed on when that one is under
+way.  Other devices have no such memory: from them it is copied as it is.
 """
 
 from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Container, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .forward import Batch, Forward, batches_of
@@ -21,8 +27,9 @@ def run_batches(
     numbers: Sequence[int],
     batch_size: int,
     done: Container[int] = (),
+    cut: Callable[[Batch], Batch] | None = None,
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Run prompts, each once; what each batch gave, with the numbers of its prompts.
+    """Run prompts, each once; what each batch gave, on the host, with the numbers of its prompts.
 
     Where memory runs out the batch is halved, and with it all that follow, which are no longer;
     one warning says so.
@@ -38,6 +45,8 @@ def run_batches(
     done
         The numbers of prompts to leave out.  The batches are those of all of them, so that what
         was left out and what is run are, to the last bit, what one run would give.
+    cut
+        What is taken of a batch where it was computed, before it is copied; by default all.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def run_batches(
     batches = batches_of(prompts, batch_size, forward.width, forward.route)
     left = ([i for i in places if numbers[i] not in done] for places in batches)
     todo = [places for places in left if places]
-    return _halving(forward, prompts, numbers, todo)
+    return _on_host(_halving(forward, prompts, numbers, todo), cut)
 
 
 def _halving(
@@ -77,6 +86,70 @@ def _halving(
             _give_back(forward.device)  # behind the error, which holds what the model computed
         else:
             yield called, batch
+
+
+def _on_host(
+    found: Iterator[tuple[list[int], Batch]], cut: Callable[[Batch], Batch] | None
+) -> Iterator[tuple[list[int], Batch]]:
+    """Batches in the host's memory; those on their way are handed on one late."""
+    streams: dict[Any, Any] = {}  # by device
+    waiting: deque[tuple[list[int], _Copy]] = deque()
+    for numbers, batch in found:
+        waiting.append((numbers, _copy(batch if cut is None else cut(batch), streams)))
+        del batch  # not beside what the next one needs
+        while waiting and (len(waiting) > 1 or not waiting[0][1].ends):
+            called, copy = waiting.popleft()
+            yield called, copy.ended()
+            del copy
+    for called, copy in waiting:
+        yield called, copy.ended()
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A batch on the host, or on its way there until all of `ends` have come."""
+
+    batch: Batch
+    ends: list[Any]
+
+    def ended(self) -> Batch:
+        """The batch, once it is there."""
+        for end in self.ends:
+            end.synchronize()
+        return self.batch
+
+
+def _copy(batch: Batch, streams: dict[Any, Any]) -> _Copy:
+    """Begin to copy all tensors of a batch, each in its own type."""
+    ends: list[Any] = []
+    found: dict[str, Any] = {}
+    for each in fields(batch):
+        value = getattr(batch, each.name)
+        if hasattr(value, "is_cuda") and value.is_cuda:
+            found[each.name] = _pinned(value, streams, ends)
+        elif hasattr(value, "cpu"):
+            found[each.name] = value.cpu()
+    return _Copy(replace(batch, **found), ends)
+
+
+def _pinned(tensor: Any, streams: dict[Any, Any], ends: list[Any]) -> Any:
+    """A tensor of a CUDA device in pinned memory, there once the last of `ends` has come."""
+    import torch
+
+    try:
+        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    except RuntimeError:  # the system has no more of it to give
+        return tensor.cpu()
+    device = tensor.device
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)
+    stream = streams[device]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        host.copy_(tensor, non_blocking=True)
+        ends.append(stream.record_event())
+    tensor.record_stream(stream)  # its memory is not used again before it was copied
+    return host
 
 
 def _tell(device: Any, prompts: Sequence[Prompt], limit: int) -> None:
