@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from .._base.arguments import whole
 from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
-from .forward import Batch, Forward, batches_of
+from .forward import Batch, Forward
 from .prompts import Prompt
+from .running import run_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -198,9 +200,11 @@ class TokenPredictor:
         rows = np.empty((len(prompts), len(prompts[0].positions), self.n_tokens))
         forward = self._forward
         with _evaluating(forward.model):
-            for numbers in batches_of(prompts, self.batch_size, forward.width, forward.route):
-                batch = forward([prompts[i] for i in numbers], numbers)
-                found = self._log_probs(batch.logits, batch.where)
+            every = range(len(prompts))
+            for numbers, batch in run_batches(
+                forward, prompts, every, self.batch_size, cut=self._own
+            ):
+                found = batch.log_probs().astype(np.float64)
                 rows[numbers] = found.reshape(len(numbers), -1, self.n_tokens)
         return rows
 
@@ -223,10 +227,14 @@ class TokenPredictor:
 
     def _log_probs(self, logits: Any, where: list[tuple[int, int]]) -> Floats:
         """Logits of the whole vocabulary to rows of the V tokens."""
+        return self._own(Batch(logits, None, where)).log_probs().astype(np.float64)
+
+    def _own(self, batch: Batch) -> Batch:
+        """The logits of the V tokens, where the model has them."""
         import torch
 
-        own = logits[:, torch.as_tensor(self._ids, device=logits.device)]
-        return Batch(own, None, where).log_probs().astype(np.float64)
+        ids = torch.as_tensor(self._ids, device=batch.logits.device)
+        return replace(batch, logits=batch.logits[:, ids])
 
     def _prompt(self, history: Ids, positions: NDArray[np.intp], name: str) -> Prompt:
         """Prefix and history as token ids."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from toy_models import PROMPTS, WIDTH, cached_model, make_tokenizer
 
-from matrixbayes.huggingface import collect, kept, running
+from matrixbayes.huggingface import TokenPredictor, collect, kept, running
 from matrixbayes.huggingface.forward import Batch, Forward
 from matrixbayes.huggingface.prompts import Prompt
 
@@ -138,3 +138,12 @@ def test_an_error_in_a_task_names_the_prompt(monkeypatch: pytest.MonkeyPatch) ->
             collect(model, None, IDS)  # which are run as 3, 0, 1, 2
     finally:
         hook.remove()
+
+
+def test_a_predictor_copies_its_columns_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = running._copy
+    monkeypatch.setattr(running, "_copy", lambda b, s: seen.append(b) or real(b, s))
+    predictor = TokenPredictor(cached_model("llama"), [1, 4, 2], prefix=[8])
+    assert predictor.predict([[0], [1, 2]]).shape == (2, 3)
+    assert [batch.logits.shape for batch in seen] == [(2, 3)]
