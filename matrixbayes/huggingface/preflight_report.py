@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from .prompts import (
     positions_of,
     untouched,
 )
+from .running import run_batches
 from .spellings import token_names
 
 if TYPE_CHECKING:
@@ -324,21 +325,22 @@ def _measure(
 ) -> _Measured:
     """Run a sample alone and batched; compare, and take the time."""
     numbers, sample = _sample(encoded, max(batch_size, 2))
+    told: list[str] = []
     try:
-        alone = [forward([p], [i]).log_probs() for i, p in zip(numbers, sample, strict=True)]
+        alone = _rows(forward, sample, numbers, 1, told.append)
         start = time.perf_counter()
-        together = forward(sample, numbers).log_probs()
+        together = _rows(forward, sample, numbers, len(sample), told.append)
         seconds = time.perf_counter() - start
         foresight = _foresight(forward, sample[0], numbers[0])
     except (ValueError, MemoryError) as error:
         return _Measured(findings=(Finding("error", str(error)),))
-    difference = largest_difference(np.concatenate(alone), together)
+    difference = largest_difference(alone, together)
     padded = len(sample) * max(map(len, sample))
     everything = list(encoded.values())
     batches = batches_of(everything, batch_size, forward.width, forward.route)
     work = sum(len(batch) * max(len(everything[i]) for i in batch) for batch in batches)
     limit = TOLERANCES.get(forward.dtype, TOLERANCES["bfloat16"])
-    found = []
+    found = [Finding("note", text) for text in told]
     if difference > limit:
         found.append(
             Finding(
@@ -356,6 +358,18 @@ def _measure(
             )
         )
     return _Measured(difference, seconds * work / padded, tuple(found))
+
+
+def _rows(
+    forward: Forward,
+    prompts: list[Prompt],
+    numbers: list[int],
+    batch_size: int,
+    tell: Callable[[str], object],
+) -> np.ndarray:
+    """Log-probabilities of prompts, the longest of which come first."""
+    batches = run_batches(forward, prompts, numbers, batch_size, tell=tell)
+    return np.concatenate([batch.log_probs() for _, batch in batches])
 
 
 def _sample(encoded: dict[int, Prompt], size: int) -> tuple[list[int], list[Prompt]]:

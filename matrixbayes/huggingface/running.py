@@ -28,6 +28,7 @@ def run_batches(
     batch_size: int,
     done: Container[int] = (),
     cut: Callable[[Batch], Batch] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[list[int], Batch]]:
     """Run prompts, each once; what each batch gave, on the host, with the numbers of its prompts.
 
@@ -47,6 +48,8 @@ def run_batches(
         was left out and what is run are, to the last bit, what one run would give.
     cut
         What is taken of a batch where it was computed, before it is copied; by default all.
+    tell
+        Takes the sentence about halved batches; by default it is a warning.
 
     Raises
     ------
@@ -56,11 +59,15 @@ def run_batches(
     batches = batches_of(prompts, batch_size, forward.width, forward.route)
     left = ([i for i in places if numbers[i] not in done] for places in batches)
     todo = [places for places in left if places]
-    return _on_host(_halving(forward, prompts, numbers, todo), cut)
+    return _on_host(_halving(forward, prompts, numbers, todo, tell or _warn), cut)
 
 
 def _halving(
-    forward: Forward, prompts: Sequence[Prompt], numbers: Sequence[int], todo: list[list[int]]
+    forward: Forward,
+    prompts: Sequence[Prompt],
+    numbers: Sequence[int],
+    todo: list[list[int]],
+    tell: Callable[[str], object],
 ) -> Iterator[tuple[list[int], Batch]]:
     """Batches in their order, cut to what was found to fit."""
     limit, told = max(map(len, todo), default=1), False
@@ -79,7 +86,10 @@ def _halving(
                 raise _too_long(own[0], called[0], forward.device) from error
             limit = (len(places) + 1) // 2
             if not told:
-                _tell(forward.device, own, limit)
+                tell(
+                    f"no memory on {forward.device} for {len(own)} prompts of up to {len(own[0]):,}"
+                    f" tokens at once: going on with at most {limit}, as batch_size={limit} would"
+                )
             told = True
             todo.append(places)
         if batch is None:
@@ -152,14 +162,8 @@ def _pinned(tensor: Any, streams: dict[Any, Any], ends: list[Any]) -> Any:
     return host
 
 
-def _tell(device: Any, prompts: Sequence[Prompt], limit: int) -> None:
-    """Warn of batches that are smaller than was asked."""
-    warnings.warn(
-        f"no memory on {device} for {len(prompts)} prompts of up to {len(prompts[0]):,} tokens at "
-        f"once: going on with at most {limit}; batch_size={limit} would begin with that",
-        UserWarning,
-        stacklevel=4,
-    )
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=5)  # where collect or the predictor was called
 
 
 def _too_long(prompt: Prompt, number: int, device: Any) -> MemoryError:

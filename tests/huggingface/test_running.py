@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_models import cached_model
 
-from matrixbayes.huggingface import collect
+from matrixbayes.huggingface import TokenPredictor, collect, preflight
 from matrixbayes.huggingface.memory import is_out_of_memory
 
 torch = pytest.importorskip("torch")
@@ -79,6 +79,41 @@ def test_a_prompt_that_does_not_fit_alone(small: tuple[Any, Small]) -> None:
         collect(model, None, IDS)
     with pytest.raises(MemoryError, match="prompt 0 alone, with its 9 tokens and 9 rows of it"):
         collect(model, None, IDS[1:2], positions="all")
+
+
+def test_preflight_says_that_batches_will_be_halved(small: tuple[Any, Small]) -> None:
+    model, hook = small
+    assert preflight(model, None, IDS).ok
+    hook.room = 20
+    report = preflight(model, None, IDS)
+    assert report.ok
+    assert "note: no memory on cpu for 8 prompts of up to 9 tokens at once: going on with" in str(
+        report
+    )
+    assert report.max_difference is not None
+    hook.room = 8
+    report = preflight(model, None, IDS)
+    assert [f.level for f in report.findings][:2] == ["error", "note"]
+    assert "prompt 1 alone, with its 9 tokens: shorten it" in report.findings[0].message
+
+
+def test_a_predictor_goes_on_in_smaller_batches(small: tuple[Any, Small]) -> None:
+    model, hook = small
+    predictor = TokenPredictor(model, range(8), prefix=[8])
+    plain = predictor.predict(IDS)
+    hook.room = 20
+    with pytest.warns(UserWarning, match="going on with at most") as w:
+        rows = predictor.predict(IDS)
+    assert len(w) == 1
+    np.testing.assert_allclose(rows, plain, atol=1e-5)
+
+
+def test_the_warning_is_where_the_call_is(small: tuple[Any, Small]) -> None:
+    model, hook = small
+    hook.room = 20
+    with pytest.warns(UserWarning, match="going on") as w:
+        collect(model, None, IDS)
+    assert w[0].filename == __file__
 
 
 def test_other_errors_are_not_about_memory() -> None:
