@@ -78,6 +78,8 @@ class Head:
     """
 
     def __init__(self, model: Any, *, norm: bool = False) -> None:
+        import torch
+
         self._name = type(model).__name__
         module = getattr(model, "get_output_embeddings", lambda: None)()
         if module is None:
@@ -91,9 +93,10 @@ class Head:
             raise ValueError(f"the final norm of {self._name} is not known; give norm=False")
         self._seen = seen.states[0], seen.logits[0]
         self._like = seen.states.dtype, seen.states.device
-        self.dtype = str(seen.scores.dtype).removeprefix("torch.")
+        coarsest = max(seen.states.dtype, seen.scores.dtype, key=lambda each: torch.finfo(each).eps)
+        self.dtype = str(coarsest).removeprefix("torch.")
         self.size = max(1.0, float(seen.logits.abs().max()))
-        self._eps = rounding(seen.scores, seen.logits)
+        self._eps = rounding(seen.states, seen.scores, seen.logits)
         self.error = self._away(*self._seen)
         refusal = self.refusal(*self._seen)
         if refusal is not None:

@@ -162,7 +162,9 @@ def test_what_is_no_function_of_embeddings_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("name", ["LlamaForCausalLM", "MambaForCausalLM", "Gemma2ForCausalLM"])
+@pytest.mark.parametrize(
+    "name", ["LlamaForCausalLM", "MambaForCausalLM", "Gemma2ForCausalLM", "DoryForCausalLM"]
+)
 def test_the_rounding_of_short_types_is_measured_and_said(name: str, dtype: str) -> None:
     if dtype == "float16" and name == "MambaForCausalLM":
         pytest.skip("its scan is not for float16 on a CPU")
@@ -390,7 +392,7 @@ def test_the_certificate_is_attained(scale: float, cap: float | None, z: float) 
     assert found.diameter_is_exact
 
 
-def test_without_a_cap_the_bound_is_that_of_two_rows_with_one_of_a_row_too() -> None:
+def test_under_a_cap_single_rows_count() -> None:
     """A cap is not blind to a shift of all logits, so that single rows count."""
     matrix = np.array([[5.0], [5.0], [4.9]])
     plain = mb.head_of(Toy(matrix, None, capped(1.0, None)), norm=False)
@@ -416,6 +418,25 @@ def test_what_is_no_such_head_is_refused(then: Any, why: str) -> None:
     model = Toy(RNG.normal(size=(12, 3)), None, then)
     with pytest.raises(ValueError, match=why):
         mb.head_of(model, norm=False)
+
+
+def test_a_chain_is_tried_on_other_states() -> None:
+    """A bound that no state of the trial reaches stands between the layer and the head."""
+
+    class Bounded(Toy):
+        def __init__(self) -> None:
+            super().__init__(RNG.normal(size=(12, 3)), None, lambda y: y)
+            self.layers = torch.nn.ModuleList([torch.nn.Linear(3, 3, dtype=torch.float64)])
+            reach = float(self.layers[0](self.words(torch.arange(4))).detach().abs().max())
+            self.bound = torch.nn.Hardtanh(-1.2 * reach, 1.2 * reach)
+
+        def forward(self, input_ids: Any, **_: Any) -> Any:
+            state = self.bound(self.layers[0](self.words(input_ids)))
+            return SimpleNamespace(logits=self.lm_head(state))
+
+    head = mb.head_of(Bounded(), norm=False)
+    with pytest.raises(ValueError, match="a layer's state has no logits"):
+        head.of_layer(np.ones((1, 3)))
 
 
 def test_what_is_done_in_the_output_embeddings_counts() -> None:

@@ -331,7 +331,7 @@ def _leads(model: Any, end: Call, chain: Chain, tail: Tail) -> bool:
     ids, options = _tokens(model)
     state = end.left
     assert state is not None
-    sizes = 2.0 ** torch.arange(state.shape[-2], device=state.device, dtype=state.dtype) / 4.0
+    sizes = 2 + torch.arange(state.shape[-2], device=state.device, dtype=state.dtype)
     other = state.roll(1, -1) * sizes[:, None]
     with tapped(end.module, leave=lambda _: other):
         logits = _logits(model, ids, options)
