@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import itertools
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,3 +149,29 @@ def test_a_predictor_copies_its_columns_alone(monkeypatch: pytest.MonkeyPatch) -
     predictor = TokenPredictor(cached_model("llama"), [1, 4, 2], prefix=[8])
     assert predictor.predict([[0], [1, 2]]).shape == (2, 3)
     assert [batch.logits.shape for batch in seen] == [(2, 3)]
+
+
+def test_the_check_of_accelerators_on_a_cpu(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(__file__).parents[2] / "tools" / "check_cuda.py"
+    spec = importlib.util.spec_from_file_location("check_cuda", path)
+    assert spec is not None
+    assert spec.loader is not None
+    check = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check)
+    monkeypatch.setattr(check, "DTYPES", ("bfloat16",))
+    assert check.main(["--device", "cpu", "--small", "--prompts", "20"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("on the CPU: no CUDA device, and nothing here is proof of one\n")
+    for line in (
+        "ok   bfloat16 rows against the CPU's",
+        "ok   bfloat16 sample",
+        "going on with at",
+    ):
+        assert line in said
+    assert "20 prompts of 8 to 40 tokens" in said
+    assert "BAD" not in said
+    report = check.Report()
+    report.within("something", 2.0, 1.0)
+    assert report.failed == ["something"]
