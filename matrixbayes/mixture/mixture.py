@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base import display, files
 from .._base.arguments import probability, whole
+from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
 from .._base.weights import without_weightless
@@ -454,7 +455,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         ValueError
             The file is damaged, or does not hold a mixture.
         """
-        arrays, header = files.read(path, FORMAT)
+        arrays, header = read_mapped(path, FORMAT)
         files.require(path, header, VERSION)
         if set(arrays) != {"weights", "alpha"}:
             raise ValueError(f"{os.fspath(path)} does not hold a mixture")

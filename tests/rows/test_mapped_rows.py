@@ -246,3 +246,16 @@ def test_files_without_our_header_and_no_files(path: Path, tmp_path: Path) -> No
         (tmp_path / "empty").touch()
     with pytest.raises(ValueError, match="not a complete safetensors file"):
         NextTokenRows.load(tmp_path / "empty")
+
+
+def test_a_mixture_is_read_without_another_beside_it(path: Path) -> None:
+    alpha = RNG.gamma(1.0, size=(40, 20_000)) + 0.01
+    mixture = mb.DirichletMixture(np.full(40, 1 / 40), alpha)
+    mixture.save(path)
+    tracemalloc.start()
+    loaded = mb.DirichletMixture.load(path)
+    end, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert loaded == mixture
+    assert peak - end < alpha.nbytes / 4
+    assert not is_mapped(loaded.alpha)
