@@ -54,6 +54,10 @@ INPUTS = "tests/base/test_inputs.py"
 CHECKS = "tests/mixture/test_fit_check.py"
 ERRORS = "tests/diagnostics/test_standard_errors.py"
 NULLS = "tests/diagnostics/test_nulls.py"
+CACHE = "tests/huggingface/test_cache.py"
+RUNNING = "tests/huggingface/test_running.py"
+ACCELERATORS = "tests/huggingface/test_accelerators.py"
+MAPPED = "tests/rows/test_mapped_rows.py"
 
 MUTATIONS = [
     # -- what comes after the first block
@@ -712,6 +716,67 @@ MUTATIONS = [
         "self.log_weights + np.log(self.rows[:, self.own, tokens])",
         "self.log_weights + 0.0",
         f"{NULLS} -k any_family",
+    ),
+    # -- runs that were stopped, memory that ran out, files that are mapped
+    M(
+        "run: a resumed run cuts batches of what is left",
+        "matrixbayes/huggingface/running.py",
+        "    batches = batches_of(prompts, batch_size, forward.width, forward.route)\n"
+        "    left = ([i for i in places if numbers[i] not in done] for places in batches)\n",
+        "    places = [i for i in range(len(prompts)) if numbers[i] not in done]\n"
+        "    some = [prompts[i] for i in places]\n"
+        "    cut = batches_of(some, batch_size, forward.width, forward.route)\n"
+        "    left = ([places[i] for i in each] for each in cut)\n",
+        f"{CACHE} -k 'damaged or stopped'",
+    ),
+    M(
+        "run: a batch that does not fit loses one prompt, not half",
+        "matrixbayes/huggingface/running.py",
+        "limit = (len(places) + 1) // 2",
+        "limit = len(places) - 1",
+        f"{RUNNING} -k halved",
+    ),
+    M(
+        "run: the last batch on its way is lost",
+        "matrixbayes/huggingface/running.py",
+        "    for called, copy in waiting:\n        yield called, copy.ended()\n",
+        "",
+        f"{ACCELERATORS} -k 'while_the_next or late'",
+    ),
+    M(
+        "cache: damaged rows are believed",
+        "matrixbayes/huggingface/cache.py",
+        "open_mapped(path, FORMAT)",
+        "open_mapped(path, FORMAT, verify=False)",
+        f"{CACHE} -k damaged",
+    ),
+    M(
+        "cache: positions are no part of a prompt",
+        "matrixbayes/huggingface/cache.py",
+        "ids.tobytes() + places.tobytes()",
+        "ids.tobytes()",
+        f"{CACHE} -k changed_list",
+    ),
+    M(
+        "cache: hidden states are no part of the question",
+        "matrixbayes/huggingface/cache.py",
+        "_told(kept.columns), asked]",
+        "_told(kept.columns)]",
+        f"{CACHE} -k 'mixed_up'",
+    ),
+    M(
+        "cache: what the model says today is not asked",
+        "matrixbayes/huggingface/cache.py",
+        "    if not difference <= 3 * limit:\n",
+        "    if False:\n",
+        f"{CACHE} -k today",
+    ),
+    M(
+        "mapped: what is not aligned is read as if it were",
+        "matrixbayes/_base/mapped.py",
+        "            data = data.copy()\n",
+        "",
+        f"{MAPPED} -k aligned",
     ),
 ]
 
