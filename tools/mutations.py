@@ -465,6 +465,20 @@ MUTATIONS = [
     ),
     # -- C
     M(
+        "C, rows: rounding of the last number alone",
+        "csrc/core/rows/rounding.c",
+        "*error += 0.5 * step * slope;",
+        "*error = 0.5 * step * slope;",
+        "tests/rows/test_row_ingest.py -k rounded",
+    ),
+    M(
+        "C, rows: rounding that one number contradicts",
+        "csrc/core/rows/rounding.c",
+        "        if (*error < 0) {\n            continue;",
+        "        if (*error < -2) {\n            continue;",
+        "tests/rows/test_row_ingest.py -k lacks_tokens",
+    ),
+    M(
         "C, rows: weights of the first tile for all",
         "csrc/core/estimator/expectation.c",
         "sample_weight == NULL ? 1.0 : sample_weight[start + i]",

@@ -264,6 +264,37 @@ test_faults(void)
     }
 }
 
+/* Mass that is missing: rounding explains it, or tokens are missing. */
+static void
+test_part(void)
+{
+    static const double rows[][4] = {
+        {0.5, 0.3, 0.1999, 0},           /* four decimals */
+        {0.5, 0x1.33p-2, 0x1.998p-3, 0}, /* float16 */
+        {0.5, 0.3, 0.199, 0x1p-12},      /* none of these */
+        {0.5, 0.3, 0.19993, 0.00001},    /* five decimals, and more is missing */
+    };
+    static const mb_status wanted[] = {MB_OK, MB_OK, MB_INVALID, MB_INVALID};
+
+    for (size_t i = 0; i < 4; i++) {
+        for (int kind = MB_LOG_PROBS; kind <= MB_PROBS; kind++) {
+            double given[4], out[4];
+            mb_row_view view = {given, MB_FLOAT64, 1, 4, 0, 8};
+            mb_row_fault fault = {MB_ROW_SUM, 99, 99, 0};
+            mb_row_zeros zeros = {0, 0, 0};
+            for (size_t v = 0; v < 4; v++) {
+                given[v] = kind == MB_PROBS ? rows[i][v] : log(rows[i][v]);
+            }
+            mb_status status = mb_log_probs(&view, (mb_row_kind)kind, NULL, out, &zeros, &fault);
+            check(status == wanted[i], "status of a part", (double)i, status, wanted[i]);
+            if (status == MB_INVALID) {
+                check(fault.kind == MB_ROW_PART && fault.row == 0, "part", (double)i, fault.kind,
+                      MB_ROW_PART);
+            }
+        }
+    }
+}
+
 /* The ends of the range: scores so far apart that their difference overflows. */
 static void
 test_extremes(void)
@@ -364,6 +395,7 @@ main(void)
         test_kinds((mb_float_type)type);
     }
     test_faults();
+    test_part();
     test_extremes();
     test_lump(0);
     test_lump(1);

@@ -106,8 +106,9 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
     Parameters
     ----------
     log_probs : array_like of shape (N, V)
-        Natural logarithms of probabilities; an exact zero is -inf.  Each row's
-        probabilities sum to 1 within 1e-3.
+        Natural logarithms of probabilities; an exact zero is -inf.  Each row's probabilities sum to
+        1 within 1e-3, and lack no more than rounding explains: rows of which some tokens are known
+        are `PartialRows`.
     tokens : sequence of str, optional
         The V column names, all different; those of a data frame's columns, where the rows are one.
     token_ids : array_like of int of shape (V,), optional

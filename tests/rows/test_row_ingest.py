@@ -16,6 +16,7 @@ from scipy.special import log_softmax, logsumexp
 
 from matrixbayes import _core
 from matrixbayes._core import check_log_probs, log_probs, lump_log_probs
+from matrixbayes.rows import as_log_probs
 
 TYPES = ("float16", "bfloat16", "float32", "float64")
 BITS = np.arange(1 << 16, dtype=np.uint16)
@@ -296,7 +297,7 @@ def test_the_first_fault_is_named() -> None:
 
 def test_sums_may_be_off_by_a_thousandth() -> None:
     p = np.array([[0.5, 0.5], [0.25, 0.75]])
-    for factor in (1.0009, 0.9991):
+    for factor in (1.0009, 0.999998):  # further below 1 only by rounding, see the end
         np.testing.assert_array_equal(log_probs(p * factor, kind="probs"), np.log(p * factor))
         log_probs(np.log(p * factor), kind="log_probs")
     for factor in (1.0011, 0.9989):
@@ -508,3 +509,69 @@ def test_docstring_examples(name: str) -> None:
     assert examples.examples
     runner.run(examples, out=sys.stdout.write)
     assert runner.failures == 0
+
+
+# --- mass that is missing to 1
+
+
+def real_rows(n: int, width: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).dirichlet(np.full(width, 0.3), n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["probs", "log_probs"])
+@pytest.mark.parametrize("missing", [2e-5, 3e-4, 1e-3])
+def test_a_row_that_lacks_tokens_is_no_complete_row(kind: str, dtype: str, missing: float) -> None:
+    probs = real_rows(5, 20)
+    probs[3] *= 1.0 - missing
+    data = (np.log(probs) if kind == "log_probs" else probs).astype(dtype)
+    with pytest.raises(ValueError, match=r"row 3 .*sums to 0\.999.*matrixbayes.PartialRows"):
+        as_log_probs(data, kind)
+    as_log_probs(np.delete(data, 3, axis=0), kind)
+
+
+@pytest.mark.parametrize("as_logs", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rounding", ["4", "5", "digits 3", "float16", "bfloat16"])
+def test_numbers_that_were_rounded_may_miss_so_much(
+    rounding: str, dtype: str, as_logs: bool
+) -> None:
+    probs = real_rows(3000, 10)
+    if rounding.isdigit():
+        probs = probs.round(int(rounding))
+    elif rounding == "float16":
+        probs = probs.astype(np.float16)
+    elif rounding == "bfloat16":
+        bits = probs.astype(np.float32).view(np.uint32)
+        probs = ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).view(np.float32)
+    else:
+        probs = np.array([[float(f"{p:.3g}") for p in row] for row in probs])
+    probs = probs.astype(dtype)
+    total = probs.sum(axis=1, dtype=np.float64)
+    probs = probs[np.abs(total - 1.0) <= 0.999e-3]
+    assert (1.0 - probs.sum(axis=1) > 1e-5).sum() > 10  # of which the test is
+    with np.errstate(divide="ignore"):
+        as_log_probs(np.log(probs) if as_logs else probs, "log_probs" if as_logs else "probs")
+
+
+@pytest.mark.parametrize("rounding", ["3", "4", "digits 4", "float16"])
+def test_logarithms_that_were_rounded_may_miss_so_much(rounding: str) -> None:
+    logs = np.log(real_rows(3000, 10))
+    if rounding.isdigit():
+        logs = logs.round(int(rounding))
+    elif rounding == "float16":
+        logs = logs.astype(np.float16).astype(np.float64)
+    else:
+        logs = np.array([[float(f"{x:.4g}") for x in row] for row in logs])
+    missing = 1.0 - np.exp(logs).sum(axis=1)
+    logs = logs[np.abs(missing) <= 0.999e-3]
+    assert (missing > 1e-5).sum() > 10
+    as_log_probs(logs, "log_probs")
+    with pytest.raises(ValueError, match=r"row \d+ .*PartialRows"):
+        as_log_probs(np.log(real_rows(3000, 10) * 0.9993), "log_probs")
+
+
+def test_many_columns_may_miss_what_sums_of_floats_do() -> None:
+    width = 1 << 17
+    row = np.full((1, width), (1.0 - 5e-4) / width)
+    as_log_probs(row, "probs")

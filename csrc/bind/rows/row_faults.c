@@ -33,6 +33,12 @@ remedy(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
                "kind='log_probs' for logarithms";
     case MB_ROW_EMPTY:
         return "no column has any probability; leave such rows out";
+    case MB_ROW_PART:
+        return "no rounding of these numbers explains what is missing, so some tokens are not "
+               "among "
+               "the columns; rows known in part are matrixbayes.PartialRows, or add a column such "
+               "as "
+               "'<other>' with what is missing";
     case MB_ROW_SUM:
         break;
     }
@@ -40,12 +46,15 @@ remedy(const mb_row_fault *fault, mb_row_kind kind, mb_float_type type)
         return "16-bit probabilities round this far; take the logits and pass kind='logits'";
     }
     if (fault->value < 1) {
-        return kind == MB_PROBS
-                   ? "if these are the top tokens of a longer list, add a column such as '<other>' "
-                     "with what is missing to 1; divide by the sum only what is unnormalised"
-                   : "if these are the top tokens of a longer list, add a column such as '<other>' "
-                     "with the logarithm of what is missing to 1; only unnormalised scores are "
-                     "kind='logits'";
+        return kind == MB_PROBS ? "if these are the top tokens of a longer list, they are "
+                                  "matrixbayes.PartialRows, or "
+                                  "add a column such as '<other>' with what is missing to 1; "
+                                  "divide by the sum only what is unnormalised"
+                                : "if these are the top tokens of a longer list, they are "
+                                  "matrixbayes.PartialRows, or "
+                                  "add a column such as '<other>' with the logarithm of what is "
+                                  "missing to 1; only unnormalised scores are "
+                                  "kind='logits'";
     }
     return kind == MB_PROBS
                ? "pass kind='logits' for unnormalised scores, or divide each row by its sum"
@@ -63,7 +72,7 @@ mb_raise_row_fault(const mb_row_fault *fault, mb_row_kind kind, mb_float_type ty
     if (fault->kind == MB_ROW_EMPTY) {
         PyErr_Format(PyExc_ValueError, "row %zu is %s everywhere: %s", fault->row,
                      kind == MB_PROBS ? "0" : "-inf", advice);
-    } else if (fault->kind == MB_ROW_SUM) {
+    } else if (fault->kind == MB_ROW_SUM || fault->kind == MB_ROW_PART) {
         PyErr_Format(PyExc_ValueError, "row %zu %ssums to %s, not 1: %s", fault->row,
                      kind == MB_PROBS ? "" : "of exp(log_probs) ", value, advice);
     } else {

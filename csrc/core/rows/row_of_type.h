@@ -77,10 +77,42 @@ NAME(most)(mb_row_kind kind)
     return kind == MB_LOG_PROBS ? (REAL)MB_ROW_TOLERANCE : REAL_MAX;
 }
 
+/* Whether rounding of the row's numbers, or of probabilities whose logarithms they are, explains
+ * that so much is missing to 1. */
+static mb_status
+NAME(explain)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x, double missing,
+              mb_interrupt *interrupt, int *explained)
+{
+    mb_rounding own = {{0}}, of_probs = {{0}};
+    size_t n = rows->n_columns;
+    for (size_t from = 0; from < n; from += PIECE) {
+        size_t size = n - from < PIECE ? n - from : PIECE;
+        REAL loaded[PIECE];
+        const REAL *piece = x != NULL ? x + from : NAME(numbers)(rows, row, from, size, loaded);
+        for (size_t i = 0; i < size; i++) {
+            double value = (double)piece[i];
+            if (kind == MB_PROBS) {
+                mb_rounding_add(&of_probs, value, 1, FLOAT_PRECISION);
+                continue;
+            }
+            double prob = exp_value(value);
+            double spread = prob > 0 ? 1 + fabs(value) : 0; /* of the logarithm's own error */
+            mb_rounding_add(&of_probs, prob, 1, FLOAT_PRECISION * spread);
+            if (prob > 0) {
+                mb_rounding_add(&own, value, prob, FLOAT_PRECISION);
+            }
+        }
+        MB_TRY(mb_ask(interrupt, (size_t)ROUNDING * size));
+    }
+    double most = mb_rounding_error(&own), other = mb_rounding_error(&of_probs);
+    *explained = missing <= (most > other ? most : other) * (1 + 1e-6);
+    return MB_OK;
+}
+
 /* Refuses a row of which this was found, and whose probabilities have this sum. */
 static mb_status
 NAME(examine)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x,
-              const NAME(summary) * found, double sum, mb_row_fault *fault)
+              const NAME(summary) * found, double sum, mb_interrupt *interrupt, mb_row_fault *fault)
 {
     REAL low = kind == MB_PROBS ? 0 : -(REAL)INFINITY;
     REAL high = NAME(most)(kind), value = 0;
@@ -96,7 +128,19 @@ NAME(examine)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL 
         fault->kind = MB_ROW_EMPTY;
         return MB_INVALID;
     }
-    return kind != MB_LOGITS && fabs(sum - 1) > MB_ROW_TOLERANCE ? MB_INVALID : MB_OK;
+    if (kind == MB_LOGITS) {
+        return MB_OK;
+    }
+    if (fabs(sum - 1) > MB_ROW_TOLERANCE) {
+        return MB_INVALID;
+    }
+    int explained = 1;
+    int is_short = rows->type == MB_FLOAT16 || rows->type == MB_BFLOAT16;
+    if (!is_short && 1 - sum > MB_ROW_MISSING(rows->n_columns)) {
+        MB_TRY(NAME(explain)(rows, row, kind, x, 1 - sum, interrupt, &explained));
+        fault->kind = MB_ROW_PART;
+    }
+    return explained ? MB_OK : MB_INVALID;
 }
 
 /* Into out, unless that is NULL: then log-probabilities are only looked at. */
@@ -125,7 +169,7 @@ NAME(log_probs)(const mb_row_view *rows, mb_row_kind kind, size_t row, mb_interr
         MB_TRY(mb_ask(interrupt, LOOK_UP * size));
     }
     double sum = kind == MB_LOG_PROBS ? total.sum * exp_value((double)total.high) : total.sum;
-    MB_TRY(NAME(examine)(rows, row, kind, out, &total, sum, fault));
+    MB_TRY(NAME(examine)(rows, row, kind, out, &total, sum, interrupt, fault));
     REAL least = total.low, value; /* what becomes of it says whether there is a zero */
     if (kind == MB_LOGITS) {
         NAME(normalise)(n, out, &total);

@@ -4,6 +4,7 @@
  * A row is read once; where a fault is, is looked for only if there is one. */
 #include "core/rows/rows.h"
 
+#include "core/rows/rounding.h"
 #include "core/special/half.h"
 #include "core/base/mem.h"
 #include "core/rows/exp_float.h"
@@ -14,7 +15,12 @@
 #include "core/base/contract.h"
 
 enum { CHAINS = 32, PIECE = 1024 };
-enum { LOOK_UP = 8 /* nanoseconds of a number that is far from the one before */ };
+enum {
+    LOOK_UP = 8,   /* nanoseconds of a number that is far from the one before */
+    ROUNDING = 400 /* of one whose rounding is asked */
+};
+
+#define FLOAT_PRECISION 0x1p-23 /* what doubles may have been before */
 
 /* Below every sum of probabilities but 0, and what exp_float() makes of 2^64 zeros. */
 #define NOTHING 1e-15

@@ -25,13 +25,18 @@ typedef enum {
     MB_ROW_NEGATIVE, /* a probability below 0 */
     MB_ROW_POSITIVE, /* a log-probability above MB_ROW_TOLERANCE */
     MB_ROW_EMPTY,    /* every probability is 0 */
-    MB_ROW_SUM       /* probabilities sum to `value`, further from 1 than MB_ROW_TOLERANCE */
+    MB_ROW_SUM,      /* probabilities sum to `value`, further from 1 than MB_ROW_TOLERANCE */
+    MB_ROW_PART      /* or less far below 1, but further than rounding explains */
 } mb_row_fault_kind;
 
 #define MB_ROW_TOLERANCE 1e-3
 
+/* What numbers of 32 or 64 bits may lack of 1 without being looked at: V sums of floats, and some.
+ * Further, they must have been rounded, to decimals or to 16 bits: see rounding.h. */
+#define MB_ROW_MISSING(n_columns) (((double)(n_columns) + 64) * 0x1p-24)
+
 /* Why a row was refused, and where: the first such row and, but for the last
- * two kinds, the first such column and the value there. */
+ * three kinds, the first such column and the value there. */
 typedef struct {
     mb_row_fault_kind kind;
     size_t row, column;
