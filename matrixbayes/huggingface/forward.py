@@ -4,6 +4,7 @@ Contents
     Batch           what one batch gave
     Forward         runs batches; knows the model's sizes and the cheapest right way
     batches_of      prompts of like length together
+    takes           whether a model's forward pass has an argument
 
 Prompts are padded here, on the right and under an attention mask, so neither the
 tokenizer's padding side nor its pad token matters: with a causal model nothing
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 LOGITS_AT_ONCE = 256 << 20  # bytes of logits that one batch may need, where it has a choice
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len")
-CACHES = ("cache", "past_key_values")  # what it is called, lately and before
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class Forward:
         self.max_length = None if longest is None else longest - learned_prompt(model)
         self.device = "cpu" if embedding.device.type == "meta" else embedding.device
         self.dtype = str(embedding.dtype).removeprefix("torch.")
-        self.options = {"use_cache": False} if _takes(model, "use_cache") else {}
-        self.cache = next((name for name in CACHES if _takes(model, name)), None)
+        self.options = {"use_cache": False} if takes(model, "use_cache") else {}
         self.route = "full"
         weight: Any = getattr(model.get_output_embeddings(), "weight", None)
         self.width, self.n_virtual = len(weight) if hasattr(weight, "shape") else 0, 0
@@ -134,35 +133,13 @@ class Forward:
             mask[row, : len(prompt)] = 1
         rows = np.repeat(np.arange(len(prompts)), [len(p.positions) for p in prompts])
         columns = np.concatenate([prompt.positions for prompt in prompts])
-        with self._running(len(prompts), length):
-            logits, hidden = self._run(*map(self._tensor, (ids, mask, rows, columns)))
+        with self.running(len(prompts), length):
+            logits, hidden = self._run(*map(self.tensor, (ids, mask, rows, columns)))
         where = [(numbers[int(r)], int(c)) for r, c in zip(rows, columns, strict=True)]
         return Batch(logits, hidden, where)
 
-    def step(self, ids: NDArray[np.int64], kept: Any = None) -> tuple[torch.Tensor, Any]:
-        """Logits (n, width) after the last of `ids` (n, length), and the model's cache.
-
-        `kept` is the cache that the step before gave, with all ids but the last; None for none, and
-        where the model keeps none: then all of them are read again.
-        """
-        fresh = ids if kept is None else ids[:, -1:]
-        options: dict[str, Any] = {"use_cache": True} if self.options else {}
-        if self.route == "logits_to_keep":
-            options["logits_to_keep"] = 1
-        if self.cache is not None and kept is not None:
-            options[self.cache] = kept
-        with self._running(*ids.shape):
-            output = self.model(
-                input_ids=self._tensor(fresh),
-                attention_mask=self._tensor(np.ones_like(ids)),
-                return_dict=True,
-                **options,
-            )
-        cache = None if self.cache is None else getattr(output, self.cache, None)
-        return output.logits[:, -1], cache
-
     @contextmanager
-    def _running(self, n: int, length: int) -> Iterator[None]:
+    def running(self, n: int, length: int) -> Iterator[None]:
         """Without gradients, and with an error that says what to do about memory."""
         import torch
 
@@ -177,7 +154,7 @@ class Forward:
                 "lower batch_size"
             ) from error
 
-    def _tensor(self, array: NDArray[np.integer[Any]]) -> torch.Tensor:
+    def tensor(self, array: NDArray[np.integer[Any]]) -> torch.Tensor:
         import torch
 
         return torch.from_numpy(np.asarray(array, dtype=np.int64)).to(self.device)
@@ -242,13 +219,12 @@ class Forward:
 
     def _all(self, ids: NDArray[np.int64]) -> torch.Tensor:
         """The logits (n, length, width) of texts (n, length)."""
-        with self._running(*ids.shape):
-            return self._full(self._tensor(ids), self._tensor(np.ones_like(ids)))
+        with self.running(*ids.shape):
+            return self._full(self.tensor(ids), self.tensor(np.ones_like(ids)))
 
     def _full(self, ids: torch.Tensor, mask: torch.Tensor, **options: Any) -> torch.Tensor:
         """The logits of the model's own forward pass."""
-        run = run_of(self.model) if self.hidden or self.route == "head" else self.model
-        output = run(
+        output = run_of(self.model)(
             input_ids=ids, attention_mask=mask, return_dict=True, **self.options, **options
         )
         logits: torch.Tensor = output.logits
@@ -280,11 +256,11 @@ class Forward:
         """The cheapest way that gives this model's logits."""
         import torch
 
-        if _takes(self.model, "logits_to_keep"):
+        if takes(self.model, "logits_to_keep"):
             return "logits_to_keep"
         self.route = "head"
-        ids = self._tensor(np.arange(2)[None] % self.n_ids)
-        mask, places = torch.ones_like(ids), self._tensor(np.arange(2))
+        ids = self.tensor(np.arange(2)[None] % self.n_ids)
+        mask, places = torch.ones_like(ids), self.tensor(np.arange(2))
         try:
             with torch.no_grad():
                 whole = self._full(ids, mask)[0]
@@ -322,7 +298,7 @@ def batches_of(
     return batches
 
 
-def _takes(model: Any, name: str) -> bool:
+def takes(model: Any, name: str) -> bool:
     """Whether a model's forward pass has the argument `name`; adapters pass on what they get."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return name in inspect.signature(inner.forward).parameters

@@ -9,8 +9,7 @@ numbers 0 to V - 1 and of rows of V log-probabilities.  Here they become token i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,10 @@ from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from .forward import Batch, Forward
+from .inside.taps import evaluating
 from .prompts import Prompt
 from .running import run_batches
+from .steps import Steps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -83,8 +84,9 @@ class TokenPredictor:
         batch_size: int = 64,
     ) -> None:
         self.batch_size = whole(batch_size, "batch_size", 1)
-        with _evaluating(model):
+        with evaluating(model):
             self._forward = Forward(model)
+        self._steps = Steps(self._forward, self._log_probs, self._read)
         known = min(self._forward.n_ids, self._forward.width)
         self._ids = _checked_ids(token_ids, "token_ids", known)
         self._prefix = _checked_ids(prefix, "prefix", self._forward.n_ids)
@@ -186,7 +188,7 @@ class TokenPredictor:
         start = np.concatenate([self._prefix, self._ids[seen]])
         self._need_prefix(len(start))
         self._check_length(len(seen) + length - 1, "the continuation")
-        with _evaluating(self._forward.model):
+        with evaluating(self._forward.model):
             parts = [
                 self._continued(start, draws[i : i + self.batch_size])
                 for i in range(0, n, self.batch_size)
@@ -199,7 +201,7 @@ class TokenPredictor:
         """Rows (N, positions, V) of prompts that want equally many positions each."""
         rows = np.empty((len(prompts), len(prompts[0].positions), self.n_tokens))
         forward = self._forward
-        with _evaluating(forward.model):
+        with evaluating(forward.model):
             every = range(len(prompts))
             for numbers, batch in run_batches(
                 forward, prompts, every, self.batch_size, cut=self._own
@@ -214,16 +216,20 @@ class TokenPredictor:
         ids = np.empty((n, len(start) + length), dtype=np.int64)
         ids[:, : len(start)] = start
         chosen = np.empty(draws.shape, dtype=np.int64)
-        kept = None
-        for t in range(length):
-            seen = len(start) + t
-            logits, kept = self._forward.step(ids[:, :seen], kept)
-            rows = np.exp(self._log_probs(logits, [(i, seen - 1) for i in range(n)]))
-            ends = np.cumsum(rows, axis=1)
+
+        def choose(place: int, rows: Floats) -> Ids:
+            t = place - len(start)
+            ends = np.cumsum(np.exp(rows), axis=1)
             passed = (draws[:, t : t + 1] * ends[:, -1:] >= ends).sum(axis=1)
             chosen[:, t] = np.minimum(passed, self.n_tokens - 1)
-            ids[:, seen] = self._ids[chosen[:, t]]
+            return self._ids[chosen[:, t]]
+
+        self._steps.grow(ids, len(start), choose)
         return chosen
+
+    def _read(self, texts: Ids, places: Ids) -> Floats:
+        """Rows (n, k, V) behind k places of texts of token ids (n, length)."""
+        return self._rows([Prompt(text, places) for text in texts])
 
     def _log_probs(self, logits: Any, where: list[tuple[int, int]]) -> Floats:
         """Logits of the whole vocabulary to rows of the V tokens."""
@@ -270,16 +276,3 @@ def _checked_ids(given: Any, name: str, n_ids: int) -> Ids:
         i = int(outside[0])
         raise ValueError(f"{name}[{i}] is {ids[i]}, and the model knows ids 0 to {n_ids - 1}")
     return ids.astype(np.int64)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Every part of a model in evaluation mode, and back in its own mode afterwards."""
-    training = [m for m in getattr(model, "modules", list)() if getattr(m, "training", False)]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

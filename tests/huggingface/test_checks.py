@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
 
@@ -45,11 +45,17 @@ def alone(model: Any, text: list[int]) -> Any:
 
 
 def assert_taken(model: Any, plain: Any = None) -> None:
-    """Its rows are those of single texts."""
+    """Its rows are those of single texts, and sampling is predicting."""
     rows = mb.collect(model, None, TEXTS, positions="all", progress=False)
     expected = np.concatenate([alone(plain or model, text) for text in TEXTS])
     assert_allclose(rows.log_probs, expected, atol=1e-5)
     assert mb.preflight(model, None, TEXTS, hidden=True).ok
+    predictor = mb.TokenPredictor(model, range(3, 60), prefix=[1])
+    found = predictor.sample(2, 6, rng=0)
+    draws = np.random.default_rng(0).random((2, 6))
+    for t in range(6):
+        ends = np.exp(predictor.predict(found[:, :t])).cumsum(axis=1)
+        assert_array_equal(found[:, t], (draws[:, t : t + 1] * ends[:, -1:] >= ends).sum(axis=1))
 
 
 def assert_refused(model: Any, says: str) -> None:
