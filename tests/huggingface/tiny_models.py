@@ -261,18 +261,14 @@ EXCEPTIONS: dict[str, str] = {
     "MusicgenMelodyForCausalLM": AUDIO,
 }
 
-CLASSES = tuple(
-    sorted(set(transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()))
-)
+NAMES = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+CLASSES = tuple(sorted(set(NAMES.values())))
 
 
 def class_of(name: str) -> Any:
-    """The class of that name; not all of them stand in the front of transformers."""
-    for kind in transformers.MODEL_FOR_CAUSAL_LM_MAPPING.values():
-        for one in kind if isinstance(kind, tuple) else (kind,):
-            if one.__name__ == name:
-                return one
-    raise KeyError(name)
+    """The class of that name, and no other is imported; not all are in transformers' front."""
+    key = next(key for key, each in NAMES.items() if each == name)
+    return transformers.MODEL_FOR_CAUSAL_LM_MAPPING[transformers.CONFIG_MAPPING[key]]
 
 
 def small(kind: Any, settings: dict[str, Any], own: dict[str, Any]) -> Any:
