@@ -79,8 +79,11 @@ def demonstrations_of(
             raise UsageError(error) from error
         answers = answer_tokens(shots, encode, counted)
         source = "drawn from the true prior" if own else "given"
-        inputs = ("what inputs tell it, as families of priors look at answers alone",)
-        return Context(shots, elicit, counted, answers, source, inputs * isinstance(answers, str))
+        open_ = "what inputs tell it, as families of priors look at answers alone"
+        if answers == SEVERAL:
+            open_ = f"whether it is exactly Bayesian, as {SEVERAL}"
+        more = (open_,) * isinstance(answers, str)
+        return Context(shots, elicit, counted, answers, source, more)
     number, columns = open_prompt(rows, groups)
     names = tuple(rows.tokens[j] for j in columns) if rows.tokens else tuple(map(str, columns))
     if groups is None:

@@ -134,6 +134,8 @@ def answer_tokens(
         ids = [list(encode(text)) for text in sequence.prompts]
         begins.add(tuple(ids[0]))
         for before, after, name in zip(ids, ids[1:], sequence.answers, strict=False):
+            if len(after) > len(before) + 1 and "\n" not in sequence.prompts[-1]:
+                return SEVERAL
             if len(after) != len(before) + 1 or after[:-1] != before:
                 return "demonstrations have inputs, and the tests need answers alone"
             seen[name][after[-1]] += 1

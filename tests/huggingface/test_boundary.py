@@ -232,6 +232,38 @@ def test_very_many_prompts_are_sampled_by_their_ends(monkeypatch: pytest.MonkeyP
     assert len(contexts_of(tokenizer, prompts, encoded, "last")) == 51
 
 
+class Slow:
+    """A tokenizer in Python, of texts one by one."""
+
+    is_fast = False
+
+    def __init__(self, kind: str) -> None:
+        self._fast = tokenizer_of(kind)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "backend_tokenizer":
+            raise AttributeError(name)
+        return getattr(self._fast, name)
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        assert isinstance(text, str)
+        return self._fast(text, **options)
+
+
+def test_a_tokenizer_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = "metaspace"
+    with pytest.warns(RuntimeWarning, match="the text holds 'yes'"):
+        rows = collect(model_of(kind), Slow(kind), ["Answer:", "so ("], vocab={"y": "yes"})
+    assert rows.meta["groups"] == {"y": [id_of(kind, "yes")]}
+    every = collect(model_of(kind), Slow(kind), ["Answer:"])
+    assert every.tokens is not None
+    assert every.tokens[id_of(kind, "▁yes")] == " yes"
+    monkeypatch.setattr("matrixbayes.huggingface.boundary.LEAST", 1)
+    prompts = [f"so {i}" for i in range(40)]
+    encoded = dict(enumerate(encode_prompts(Slow(kind), prompts, "last")))
+    assert len(contexts_of(Slow(kind), prompts, encoded, "last", 100)) == 25
+
+
 # --- answers of several tokens
 
 

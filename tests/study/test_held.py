@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 from toy_models import byte_tokenizer, make_tokenizer, metaspace_tokenizer
 
 from matrixbayes.study.held import held, readable
+from matrixbayes.study.incontext import SEVERAL, answer_tokens
 from matrixbayes.study.inputs import UsageError, load_model, read_shots, read_vocab
 from matrixbayes.study.texts import Shots, demonstrations, encoder, find_answer
 
@@ -111,3 +112,14 @@ def test_ids_and_pieces_are_answers_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 1: the answer 5 is in no vocab group"):
         read(tmp_path, "id:5\n", vocab, tokenizer)
     assert load_model(None)[1] is not None
+
+
+def test_the_tests_need_answers_of_one_token() -> None:
+    tokenizer = byte_tokenizer()
+    items = [("", word, f" {word}") for word in ("maybe", "no", "maybe")]
+    shots = [demonstrations(items, with_inputs=False, prefix="so:")]
+    found = held_by(tokenizer, shots, {"maybe": [" maybe"], "no": [" no"]})
+    assert isinstance(found["maybe"][0], tuple)
+    assert answer_tokens(shots, encoder(tokenizer), found) == SEVERAL
+    spelled = {**found, "maybe": [3]}  # an id that the text does not hold
+    assert answer_tokens(shots, encoder(tokenizer), spelled) == SEVERAL
