@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .records import (
         AnswerCounts,
+        LogitsFile,
         from_inspect,
         from_llama_cpp,
         from_lm_eval,
@@ -93,6 +94,7 @@ _HOMES = {
     "LawFit": "icl",
     "LayerRows": "huggingface",
     "LearningPath": "icl",
+    "LogitsFile": "records",
     "MisfitWarning": "errors",
     "NextTokenRows": "rows",
     "NotFittedError": "errors",
@@ -176,6 +178,7 @@ __all__ = [
     "LawFit",
     "LayerRows",
     "LearningPath",
+    "LogitsFile",
     "MisfitWarning",
     "NextTokenRows",
     "NotFittedError",

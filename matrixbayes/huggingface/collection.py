@@ -189,6 +189,9 @@ def collect(
     (('warm', 'black', '<other>'), (2, 3))
     >>> rows[:, ...].probs().argmax(axis=1)
     array([0, 2])
+    >>> layers = mb.collect(model, tokenizer, ["red red", "black white black"], layers="all")
+    >>> layers.divergence().mean(axis=1).argmin() == len(layers) - 1  # the last is the model's own
+    True
     """
     batch_size = whole(batch_size, "batch_size", 1)
     prompts = as_list(prompts)

@@ -7,6 +7,7 @@ Contents
     from_tgi          Text Generation Inference
     from_ollama       Ollama
     from_llama_cpp    llama.cpp's server
+    LogitsFile        rows over the whole vocabulary that llama.cpp's perplexity tool wrote
     from_inspect      logs of Inspect AI
     from_lm_eval      documents of lm-evaluation-harness: rows over choices
     from_topk         columns of ids, log-probabilities and the rest
@@ -19,6 +20,7 @@ part.
 from .inspect_ai import from_inspect
 from .llama_cpp import from_llama_cpp
 from .lm_eval import from_lm_eval
+from .logits_file import LogitsFile
 from .ollama import from_ollama
 from .openai import from_openai
 from .samples import AnswerCounts, from_samples
@@ -29,6 +31,7 @@ from .vllm import from_vllm
 
 __all__ = [
     "AnswerCounts",
+    "LogitsFile",
     "from_inspect",
     "from_llama_cpp",
     "from_lm_eval",

@@ -126,7 +126,21 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
 
     See Also
     --------
-    read_logits_file : opens one.
+    from_llama_cpp : opens one, with names of tokens and answers.
+
+    Examples
+    --------
+    >>> import math, pathlib, struct, tempfile
+    >>> import matrixbayes as mb
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.kld"
+    >>> sizes_and_tokens = struct.pack("<3i3i", 3, 2, 1, 0, 1, 1)  # a chunk of 3 tokens, of 2
+    >>> row = struct.pack("<2f2H", 16 / 65535, -16.0, 0, 65535)  # scale, least, codes
+    >>> n = path.write_bytes(b"_logits_" + sizes_and_tokens + row)
+    >>> file = mb.LogitsFile(path)
+    >>> file[:].probs().round(3), file[:].context(0).tolist()
+    (array([[0., 1.]], dtype=float32), [0, 1])
+    >>> file.censored()[0]
+    array([1])
     """
 
     kind = "log_probs"  # what fits are to take the rows for
