@@ -136,7 +136,7 @@ def _called(head: Any, states: Floats) -> Any:
     like = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
     with torch.no_grad():
         found = head(torch.as_tensor(states, **like))
-    return found.double().cpu().numpy()
+    return found.cpu().double().numpy()
 
 
 # ---------------------------------------------------------------------------

@@ -270,7 +270,7 @@ class Head:
         return self._tail(self._module(states.to(device, dtype)))
 
     def _through_chain(self, states: torch.Tensor) -> torch.Tensor:
-        many = states.to(self._like[1]).reshape(1, -1, states.shape[-1])
+        many = states.to(self._like[1], self._chain.first_dtype).reshape(1, -1, states.shape[-1])
         found = self._tail(through(self._chain, many))
         return found.reshape(*states.shape[:-1], found.shape[-1])
 
