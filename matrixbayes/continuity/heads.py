@@ -25,6 +25,7 @@ from .span import SoftmaxSpan as SoftmaxSpan  # where old pickles look for it
 BLOCK = 1 << 10  # rows of the head's matrix held against others at a time
 MOST_PAIRS = 1 << 28  # of rows of the head's matrix that are looked at for its diameter
 SLACK = 1e-6  # of logits in float32, what rounding may do to a distance
+BFLOAT16 = 2.0**-7  # from 1 to the next number of the coarsest type that models run in
 ROUNDING = 8.0  # times what rounding did on the few tokens that a head was tried out on
 
 
@@ -269,6 +270,12 @@ def head_bound(
                 "the states that enter it"
             )
         floor = float(away.max(initial=0.0))
+    elif logits is not None and given.dtype != np.float64:
+        off = given - scores
+        off -= off.mean(axis=0)  # a bias, which a bare matrix does not tell
+        away = _away(off, np.zeros_like(scores))
+        if len(away) and away.max() <= BFLOAT16 * size:  # a model in a short type made them
+            floor = max(floor, float(away.max()))
     allowed = max(allowed, floor)
     beyond = pairs.row_distance - certificate
     if len(beyond) and beyond.max() > allowed:

@@ -319,6 +319,19 @@ def test_a_diameter_that_takes_too_long_is_bounded(monkeypatch):
     assert bounded.diameter >= exact.diameter
 
 
+def test_logits_that_a_short_type_rounded_are_still_those_of_the_head():
+    h = np.array([[1.005], [-1.005]])  # 1.0078125 in bfloat16
+    w = np.array([[1.0], [-1.0]])
+    rounded = np.sign(h @ w.T).astype(np.float32) * np.float32(1.0078125)
+    found = head_bound(w, h, rounded)
+    assert found.slack[0] < -1e-5
+    assert_allclose(found.floor, 0.0028125, atol=1e-7)
+    with pytest.raises(ValueError, match="further apart than this head allows"):
+        head_bound(w, h, 1.05 * rounded)
+    with pytest.raises(ValueError, match="further apart than this head allows"):
+        head_bound(w, h, rounded.astype(np.float64))
+
+
 def test_the_span_of_a_softmax_head():
     w, h = RNG.normal(size=(50, 6)), RNG.normal(size=(40, 6))
     found = span_of(h @ w.T, w, kind="logits")
