@@ -191,7 +191,7 @@ def scarce(model: Any, prompts: list[list[int]]) -> Iterator[None]:
 
         def refuse(module: Any, args: Any, given: dict[str, Any]) -> None:
             if len(given["input_ids"]) > len(prompts) // 2:
-                raise torch.OutOfMemoryError("out of memory, in play")
+                raise torch.cuda.OutOfMemoryError("out of memory, in play")
 
         hook = model.register_forward_pre_hook(refuse, with_kwargs=True)
         try:

@@ -18,7 +18,7 @@ RNG = np.random.default_rng(3)
 LENGTHS = [3, 9, 4, 9, 2, 7, 9, 5, 6, 9, 1, 8]
 IDS = [RNG.integers(0, 8, length).tolist() for length in LENGTHS]
 ERRORS = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate"
                  " memory: you tried to allocate 4611686018427387904 bytes."),
     RuntimeError("MPS backend out of memory (MPS allocated: 1.00 GB)"),
