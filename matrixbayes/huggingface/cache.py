@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from .._base.mapped import open_mapped, write_mapped
 from .answers import Columns
 from .forward import Forward
-from .kept import TOLERANCES, Kept, largest_difference
+from .kept import Kept, largest_difference, tolerance
 from .prompts import Prompt
 
 FORMAT, VERSION = "matrixbayes.cache", 1
@@ -164,7 +164,7 @@ def check_restored(forward: Forward, kept: Kept, numbers: Collection[int]) -> No
         raise ValueError(f"cache_dir: its rows are of {kept.columns.width} ids, not {batch.width}")
     now = kept.columns.apply(batch.log_probs())[0]
     difference = largest_difference(kept.arrays["log_probs"][kept.places([number])], now)
-    limit = TOLERANCES.get(forward.dtype, TOLERANCES["bfloat16"])
+    limit = tolerance(forward)
     if not difference <= 3 * limit:
         raise ValueError(
             f"cache_dir holds rows of a model of these weights that are {difference:.2g} away from "

@@ -3,7 +3,8 @@
 Contents
     Kept                    the rows of a run
     kept_sizes              what they will take
-    largest_difference      between two runs; TOLERANCES are what rounding explains
+    largest_difference      between two runs
+    tolerance               what of it rounding explains
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .._base.parallel import available_cores, in_order
 from ..rows import NextTokenRows
 from .answers import Columns
 from .forward import Batch, Forward
+from .inside.probe import product_type
 from .prompts import Prompt
 
 BLOCK = 1 << 20  # logits to a task: what it makes of them stays in reach
@@ -143,6 +145,12 @@ def _part(batch: Batch, rows: slice) -> Batch:
     for name, values in found.items():
         found[name] = None if values is None else values[rows]
     return replace(batch, **found)
+
+
+def tolerance(forward: Forward) -> float:
+    """By how much rounding may change a log-probability of this model in company."""
+    dtype = product_type(forward.device) if forward.dtype == "float32" else forward.dtype
+    return TOLERANCES.get(dtype, TOLERANCES["bfloat16"])
 
 
 def largest_difference(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -13,7 +13,7 @@ from .answers import Columns, Other, Vocab, columns_after
 from .boundary import contexts_of, ends_open
 from .chains import passes
 from .forward import Forward, batches_of
-from .kept import TOLERANCES, kept_sizes, largest_difference
+from .kept import kept_sizes, largest_difference, tolerance
 from .memory import available_memory, size_text
 from .prompts import (
     Positions,
@@ -339,7 +339,7 @@ def _measure(
     everything = list(encoded.values())
     batches = batches_of(everything, batch_size, forward.width, forward.route)
     work = sum(len(batch) * max(len(everything[i]) for i in batch) for batch in batches)
-    limit = TOLERANCES.get(forward.dtype, TOLERANCES["bfloat16"])
+    limit = tolerance(forward)
     found = [Finding("note", text) for text in told]
     if difference > limit:
         found.append(

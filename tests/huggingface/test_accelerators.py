@@ -15,6 +15,7 @@ from toy_models import PROMPTS, WIDTH, cached_model, make_tokenizer
 
 from matrixbayes.huggingface import TokenPredictor, collect, kept, running
 from matrixbayes.huggingface.forward import Batch, Forward
+from matrixbayes.huggingface.inside.probe import rounding
 from matrixbayes.huggingface.prompts import Prompt
 
 torch = pytest.importorskip("torch")
@@ -140,6 +141,23 @@ def test_an_error_in_a_task_names_the_prompt(monkeypatch: pytest.MonkeyPatch) ->
             collect(model, None, IDS)  # which are run as 3, 0, 1, 2
     finally:
         hook.remove()
+
+
+@pytest.mark.parametrize(("setting", "limit"), [("highest", 1e-3), ("high", 0.05), ("medium", 0.3)])
+def test_what_rounding_explains_where_products_are_coarser(setting: str, limit: float) -> None:
+    forward = Forward(cached_model("llama"))
+    double = Forward(copy.deepcopy(cached_model("llama")).double())
+    logits = torch.zeros(1)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(setting)
+    try:
+        assert kept.tolerance(forward) == limit
+        assert kept.tolerance(double) == 1e-6
+        eps = {"highest": 2.0**-23, "high": 2.0**-10, "medium": 2.0**-7}[setting]
+        assert rounding(logits) == eps
+        assert rounding(logits.double()) == 2.0**-52
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_a_predictor_copies_its_columns_alone(monkeypatch: pytest.MonkeyPatch) -> None:

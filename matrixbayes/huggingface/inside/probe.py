@@ -3,6 +3,7 @@
 Contents
     probe           runs the model: what entered the output embeddings, what left them, the logits
     agree           whether logits are the same up to rounding
+    product_type    how exact float32 is where matrices are multiplied
     tail_of         what becomes of the scores that leave them: a scale, an offset, a cap
     chain_of        what lies between the last layer and them
 
@@ -181,10 +182,27 @@ def agree(a: torch.Tensor, b: torch.Tensor, eps: float = 0.0) -> bool:
 
 
 def rounding(*tensors: torch.Tensor) -> float:
-    """The distance from 1 to the next number of the coarsest type among tensors."""
+    """The distance from 1 to the next number of the coarsest type among tensors.
+
+    Float32 counts as what its products are made of.
+    """
     import torch
 
-    return max(torch.finfo(each.dtype).eps for each in tensors)
+    kinds = [each.dtype for each in tensors]
+    kinds += [getattr(torch, product_type(t.device)) for t in tensors if t.dtype == torch.float32]
+    return max(torch.finfo(each).eps for each in kinds)
+
+
+def product_type(device: Any) -> str:
+    """The type that is as exact as a device's products of float32 matrices, as it is set today."""
+    import torch
+
+    backend: Any = getattr(torch.backends, "cuda" if "cuda" in str(device) else "mkldnn")
+    said = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
+    if said is None:  # a release that has one setting for all
+        said = torch.get_float32_matmul_precision()
+    coarse = {"tf32": "float16", "high": "float16", "bf16": "bfloat16", "medium": "bfloat16"}
+    return coarse.get(said, "float32")
 
 
 def _trial(scores: torch.Tensor) -> torch.Tensor:
