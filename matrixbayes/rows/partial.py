@@ -11,10 +11,10 @@ import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, files
 from .._base.arguments import whole as whole_number
@@ -26,10 +26,14 @@ from .bounds import distance_bounds, entropy_bounds
 from .known import InPart
 from .pairs import Pairs
 from .partial_checks import SHORT, TOLERANCE, checked_entries, checked_masses, sums_of
+from .partial_files import columns_of_ids, read_parquet, write_parquet
 from .partial_groups import OTHER, Places, lumped, make_answers
 from .partial_sides import CELLS, columns_beside, entries_of, side_of
 from .partial_top import top_entries
 from .rows import Checked, NextTokenRows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT, VERSION = "matrixbayes.partial_rows", 1
 ARRAYS = ("columns", "log_probs", "starts", "rest", "cap", "token_ids", "input_ids", "offsets")
@@ -461,14 +465,118 @@ class PartialRows(InPart):
             raise ValueError(f"{os.fspath(path)} does not hold what a file of such rows holds")
         if tokens is not None and not isinstance(tokens, list):
             raise ValueError(f"{os.fspath(path)}: the tokens are not a list")
-        found = object.__new__(cls)
-        absent = dict.fromkeys(ARRAYS[5:])
-        found._set(**absent | arrays, tokens=tokens, meta=meta, n_tokens=header.get("n_tokens"))
+        width = {"n_tokens": header.get("n_tokens")}
+        return cls._of_file(path, SHORT, {**arrays, **width, "tokens": tokens, "meta": meta})
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write a parquet file as caches of teachers are: one row a row, all or nothing.
+
+        Its columns are ``topk_ids: list<int32>``, ``topk_logprobs: list<float32>`` and
+        ``other_logprob: float32`` (float64 where the log-probabilities are); ``unlisted_cap`` and
+        ``input_ids`` where there are such.  Ids are those of ``token_ids``, else columns.
+
+        Raises
+        ------
+        ImportError
+            There is no pyarrow.
+        """
+        write_parquet(self, path)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        n_tokens: int | None = None,
+        tokens: Sequence[str] | None = None,
+        token_ids: ArrayLike | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> PartialRows:
+        """Read what `to_parquet` or another program wrote; every number is checked.
+
+        Parameters
+        ----------
+        path : path
+            A file with the columns ``topk_ids`` and ``topk_logprobs``, lists of any kind, integers
+            and floats of any size; and ``other_logprob``, else the rest is what is missing to 1.
+        n_tokens : int, optional
+            The width of the vocabulary; needed where another program wrote the file.
+        tokens : sequence of str, optional
+            The names of the columns.
+        token_ids : array_like of int, optional
+            The id of each column, where columns are not ids.
+        meta : mapping, optional
+            Kept with the rows.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged or lacks something; the row is named.
+        ImportError
+            There is no pyarrow.
+        """
+        found = read_parquet(path)
+        own = "n_tokens" in found
+        if not own and token_ids is not None:
+            found["columns"] = columns_of_ids(found["columns"], found["starts"], token_ids)
+            n_tokens = len(np.asarray(token_ids)) if n_tokens is None else n_tokens
+        given = {"n_tokens": n_tokens, "tokens": tokens, "token_ids": token_ids, "meta": meta}
+        found |= {name: value for name, value in given.items() if value is not None}
+        if found.get("n_tokens") is None:
+            if found.get("tokens") is None:
+                raise ValueError(
+                    f"{os.fspath(path)} does not say how many tokens there are: give n_tokens=, "
+                    "the width of the model's logits"
+                )
+            found["n_tokens"] = len(found["tokens"])
+        return cls._of_file(path, SHORT if own else TOLERANCE, found)
+
+    @classmethod
+    def _of_file(
+        cls, path: str | os.PathLike[str], tolerance: float, found: Mapping[str, Any]
+    ) -> PartialRows:
+        """Rows of what a file holds, checked again."""
+        rows = object.__new__(cls)
+        absent: dict[str, Any] = dict.fromkeys(("rest", "cap", "tokens", *ARRAYS[5:]))
+        rows._set(**{**absent, "meta": {}, **found})
         try:
-            found._check(SHORT)
+            rows._check(tolerance)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
-        return found
+        return rows
+
+    def to_pandas(self, kind: str = "log_probs") -> pd.DataFrame:
+        """A data frame with a row for each listed token, and one for each row's rest.
+
+        Parameters
+        ----------
+        kind : {"log_probs", "probs"}
+            What is beside the tokens.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``row`` (and prompt, position where known), ``token`` (a name, or the number of
+            a column; ``<rest>`` for what is not listed) and the kind.
+        """
+        import pandas as pd
+
+        if kind not in ("log_probs", "probs"):
+            raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
+        row = np.concatenate([self._row(), np.arange(len(self))])
+        names: list[Any] = self.columns.tolist()
+        if self.tokens is not None:
+            names = [self.tokens[v] for v in names]
+        logs = np.concatenate([self.log_probs, self.rest])
+        table: dict[str, Any] = {"row": row}
+        for name in parts.PER_ROW:
+            if name in self.meta:
+                values = np.empty(len(self), dtype=object)
+                values[:] = self.meta[name]
+                table[name] = values[row]
+        table["token"] = [*names, *["<rest>"] * len(self)]
+        table[kind] = np.exp(logs) if kind == "probs" else logs
+        return pd.DataFrame(table).sort_values("row", kind="stable", ignore_index=True)
 
     def _remedy(self) -> str:
         return (

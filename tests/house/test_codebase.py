@@ -83,6 +83,7 @@ OPTIONAL = {
     "matplotlib",
     "mpltern",
     "pandas",
+    "pyarrow",
     "safetensors",
     "scipy",
     "sklearn",
