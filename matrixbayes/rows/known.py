@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._base import display
+from ..errors import ArgumentError
 
 
 class InPart(display.Shown):
@@ -22,7 +23,7 @@ class InPart(display.Shown):
         raise NotImplementedError
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise TypeError(self._remedy())
+        raise ArgumentError(self._remedy())
 
 
 def whole(X: Any) -> Any:
@@ -30,9 +31,9 @@ def whole(X: Any) -> Any:
 
     Raises
     ------
-    TypeError
+    ArgumentError
         It is; the message says what to do.
     """
     if isinstance(X, InPart):
-        raise TypeError(X._remedy())
+        raise ArgumentError(X._remedy())
     return X

@@ -91,7 +91,8 @@ class PartialRows(InPart):
     ------
     ValueError
         Something is not as described; the row and column are named.  Listed mass and rest sum to 1
-        within 1e-3; within 1e-2 where the numbers are of 16 bits.
+        within 1e-3; within 1e-2 where the numbers are, or were, of 16 bits, and 5e-3 where they
+        have two decimals.
 
     See Also
     --------

@@ -117,8 +117,7 @@ def checked_masses(
     else:
         mass = np.exp(np.minimum(given, 0.0))
         _refuse(
-            missing <= 0,
-            mass > tolerance,
+            (missing <= 0) & (mass > tolerance),
             lambda i: (
                 f"row {i} lists all {size[i]} tokens, and its rest is {mass[i]:.6g}; it must be 0, "
                 "rest=-inf"
@@ -128,15 +127,12 @@ def checked_masses(
     total = known + mass
     with np.errstate(invalid="ignore"):
         off = ~(np.abs(total - 1.0) <= tolerance)
-    computed = given is None
-
-    def why(i: int) -> str:
-        return _why_not_1(i, float(known[i]), float(mass[i]), float(missing[i]), computed)
-
-    _refuse(off, True, why)
+    for i in np.flatnonzero(off):
+        if not abs(total[i] - 1.0) <= _rounding(log_probs[starts[i] : starts[i + 1]]):
+            numbers = float(known[i]), float(mass[i]), float(missing[i])
+            raise ValueError(_why_not_1(int(i), *numbers, given is None))
     _refuse(
         mass > room + tolerance,
-        True,
         lambda i: (
             f"row {i}: {missing[i]:g} tokens of at most {np.exp(bound[i]):.6g} each cannot have "
             f"the rest of {mass[i]:.6g}; cap bounds what any one token that is not listed can have"
@@ -149,6 +145,20 @@ def checked_masses(
         logs = np.where(missing > 0, logs, -np.inf)
         share = np.where(np.isfinite(logs), logs - np.log(missing), -np.inf)
     return logs, np.maximum(np.minimum(bound, logs), share)
+
+
+def _rounding(logs: NDArray[np.floating]) -> float:
+    """How far a row may be off that was rounded to 16 bits, or to two or three decimals."""
+    single = logs.astype(np.float32)
+    with np.errstate(over="ignore"):
+        short = (single == single.astype(np.float16)) | (single.view(np.uint32) & 0xFFFF == 0)
+    if short.all() and np.array_equal(single, logs):
+        return SHORT
+    for decimals in (2, 3):
+        scaled = logs.astype(np.float64) * 10.0**decimals
+        if (np.abs(scaled - np.round(scaled)) <= 1e-6 * np.maximum(np.abs(scaled), 1.0)).all():
+            return max(TOLERANCE, 0.51 * 10.0**-decimals)
+    return TOLERANCE
 
 
 def _logs(given: ArrayLike | None, name: str, n: int) -> Floats | None:
@@ -166,11 +176,10 @@ def _logs(given: ArrayLike | None, name: str, n: int) -> Floats | None:
     return values
 
 
-def _refuse(wrong: Any, also: Any, why: Callable[[int], str]) -> None:
-    """Refuse the first row where both are so."""
-    both = np.asarray(wrong & np.asarray(also))
-    if both.any():
-        raise ValueError(why(int(np.argmax(both))))
+def _refuse(wrong: NDArray[np.bool_], why: Callable[[int], str]) -> None:
+    """Refuse the first row that is wrong."""
+    if wrong.any():
+        raise ValueError(why(int(np.argmax(wrong))))
 
 
 def _why_not_1(i: int, known: float, mass: float, missing: float, computed: bool) -> str:

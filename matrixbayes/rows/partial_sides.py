@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._base.tokens import Names, order_of
 from .._base.typing import Ids
+from ..errors import ArgumentError
 from .known import InPart
 from .pairs import Side
 from .partial_groups import OTHER
@@ -35,8 +36,8 @@ def columns_beside(mine: Any, other: Any) -> tuple[Columns, Columns, int]:
     """
     if not isinstance(other, NextTokenRows) and not hasattr(other, "n_listed"):
         if isinstance(other, InPart):
-            raise TypeError(other._remedy())
-        raise TypeError(
+            raise ArgumentError(other._remedy())
+        raise ArgumentError(
             f"other is {type(other).__name__}; it must be NextTokenRows, complete, or PartialRows"
         )
     if len(other) != len(mine):

@@ -175,6 +175,26 @@ def test_numbers_of_16_bits_are_as_exact_as_they_are() -> None:
     assert abs(np.exp(rows.log_probs).sum() + np.exp(rows.rest[0]) - 1.0) > 1e-3
 
 
+@pytest.mark.parametrize("rounding", ["2", "bfloat16"])
+def test_numbers_that_were_rounded_are_as_exact_as_they_are(rounding: str) -> None:
+    logs = np.log(np.random.default_rng(0).dirichlet([5.0, 2.0, 0.3, 0.1, 0.1], 400))
+    logs = logs[logs.min(axis=1) > -20]
+    if rounding == "2":
+        logs = logs.round(2)
+    else:
+        torch = pytest.importorskip("torch")
+        logs = torch.tensor(logs).bfloat16().float().numpy()
+    known = np.exp(logs).sum(axis=1)
+    assert (np.abs(known - 1.0) > 1e-3).sum() > 10
+    n = len(logs)
+    rows = PartialRows(np.tile(np.arange(5), n), logs.ravel(), np.arange(n + 1) * 5, n_tokens=5)
+    found = rows.group({"x": [0, 1], "y": [2, 3, 4]})
+    assert isinstance(found, NextTokenRows)
+    np.testing.assert_allclose(found.probs().sum(axis=1), 1.0, atol=2e-6)
+    with pytest.raises(ValueError, match=r"sum to 1\.00"):
+        PartialRows([0, 1], np.log([0.7171, 0.2858]), [0, 2], n_tokens=5)
+
+
 # --- answers
 
 
@@ -264,6 +284,31 @@ def test_numbers_are_ids_where_there_are_ids() -> None:
     assert found.token_ids.tolist() == [-1, 9, -1]
     bare = some(token_ids=None).group({"x": [0, 1], "y": 2})
     np.testing.assert_array_equal(np.asarray(bare.lower), found.lower)  # type: ignore[union-attr]
+
+
+WHOLE: dict[str, Any] = {
+    "as_log_probs": lambda rows: mb.rows.as_log_probs(rows, "log_probs"),
+    "NextTokenRows": mb.NextTokenRows,
+    "from_logits": mb.NextTokenRows.from_logits,
+    "check_continuity": lambda rows: mb.check_continuity(np.ones((3, 2)), rows),
+    "EmbeddingMap": lambda rows: mb.EmbeddingMap(np.ones((3, 2)), rows),
+    "affine_test": lambda rows: mb.affine_test(np.ones((3, 2)), rows),
+    "span_of": lambda rows: mb.span_of(rows, np.ones((5, 2))),
+    "compare": lambda rows: mb.compare(mb.TransitionMatrix(1, n_tokens=5), rows, [[0]] * 3),
+    "elicit_prior": lambda rows: mb.elicit_prior([[0]] * 3, rows),
+    "from_rows": mb.DirichletMixture.from_rows,
+    "divergences": lambda rows: mb.rows.divergences(rows, rows),
+    "exp": np.exp,
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_needs_whole_rows_says_what_to_do(name: str) -> None:
+    rows = some()
+    with pytest.raises(TypeError, match=r"known in part.*\.group\(vocab\).*\.rest"):
+        WHOLE[name](rows)
+    with pytest.raises(TypeError, match=r"known between bounds.*\.rows\(\)"):
+        WHOLE[name](rows.group(["a"]))
 
 
 def test_they_are_no_arrays() -> None:
