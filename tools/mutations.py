@@ -40,6 +40,8 @@ EM = "tests/estimator/test_em.py"
 STREAMS = "tests/estimator/test_streams.py"
 COUNTS = "tests/estimator/test_counts.py"
 CODES = "tests/rows/test_codes.py"
+PARTIAL = "tests/rows/test_partial.py"
+PARTIAL_BOUNDS = "tests/rows/test_partial_bounds.py"
 DASK = "tests/test_dask.py"
 SPECIAL = "tests/core/test_special.py"
 EMBEDDING = "tests/continuity/test_embedding.py"
@@ -454,6 +456,49 @@ MUTATIONS = [
         "            wrong = np.where(safe, found, 0.0).astype(array.dtype) != array\n",
         "            pass\n",
         INPUTS,
+    ),
+    # -- rows known in part
+    M(
+        "rows known in part: what others cannot take is nobody's",
+        "matrixbayes/rows/partial_groups.py",
+        "least = np.maximum(mass - others, 0.0)",
+        "least = np.zeros_like(others)",
+        PARTIAL,
+    ),
+    M(
+        "rows known in part: an answer has room for more than the rest",
+        "matrixbayes/rows/partial_groups.py",
+        "    room = np.minimum(room, mass)\n",
+        "",
+        PARTIAL,
+    ),
+    M(
+        "rows known in part: a rest that is small is none",
+        "matrixbayes/rows/partial_checks.py",
+        "np.maximum(1.0 - known, rounding)",
+        "np.maximum(1.0 - known, 0.0)",
+        PARTIAL,
+    ),
+    M(
+        "rows known in part: tokens that neither row lists are left out",
+        "matrixbayes/rows/pairs.py",
+        "inner = four & (t > 1.0 / s)",
+        "inner = four & (t < 0.0)",
+        PARTIAL_BOUNDS,
+    ),
+    M(
+        "rows known in part: a cap of p is none of q",
+        "matrixbayes/rows/pairs.py",
+        "    s = _level(q, q.mass, p.room)\n",
+        "    s = _level(q, q.mass)\n",
+        PARTIAL_BOUNDS,
+    ),
+    M(
+        "rows known in part: one token more has the most",
+        "matrixbayes/rows/bounds.py",
+        "np.floor(np.exp(rest - cap)",
+        "np.ceil(np.exp(rest - cap)",
+        PARTIAL_BOUNDS,
     ),
     # -- how it is said
     M(

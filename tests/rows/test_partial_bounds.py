@@ -153,21 +153,27 @@ def vertices(listed: Any, mass: float, most: float) -> list[Any]:
     return found
 
 
-def record(weights: Any, k: int) -> tuple[PartialRows, Any, float, float]:
-    full = NextTokenRows(np.log([weights / weights.sum()]))
-    part = PartialRows.from_rows(full, k)
-    listed = np.full(len(weights), np.nan)
-    listed[part.columns] = np.exp(part.log_probs)
-    return part, listed, float(np.exp(part.rest[0])), float(np.exp(part.cap[0]))
+def record(weights: Any, k: int, rng: np.random.Generator) -> tuple[PartialRows, Any, float, float]:
+    """Some tokens of a row, its top or any others, and a cap that may be higher than need be."""
+    logs = np.log(weights / weights.sum())
+    order = np.argsort(-logs) if rng.random() < 0.5 else rng.permutation(len(logs))
+    listed, others = np.sort(order[:k]), order[k:]
+    most = logs[others].max(initial=-np.inf) + rng.choice([0.0, 0.05, 1.0])
+    rest = [np.logaddexp.reduce(logs[others])] if len(others) else [-np.inf]
+    part = PartialRows(
+        listed, logs[listed], [0, k], n_tokens=len(logs), rest=rest, cap=[min(most, 0.0)]
+    )
+    known = np.full(len(weights), np.nan)
+    known[listed] = np.exp(logs[listed])
+    return part, known, float(np.exp(part.rest[0])), float(np.exp(part.cap[0]))
 
 
-WEIGHTS = st.lists(st.integers(1, 40), min_size=6, max_size=6).map(lambda x: np.array(x, float))
-
-
-@settings(max_examples=25, deadline=None)
-@given(WEIGHTS, WEIGHTS, st.integers(1, 6), st.integers(1, 6))
-def test_bounds_are_attained(one: Any, two: Any, k: int, k_two: int) -> None:
-    (p, p_listed, *p_rest), (q, q_listed, *q_rest) = record(one, k), record(two, k_two)
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 7), st.integers(1, 7), st.booleans())
+def test_bounds_are_attained(seed: int, k: int, k_two: int, is_even: bool) -> None:
+    rng = np.random.default_rng(seed)
+    one, two = rng.gamma(20.0 if is_even else 1.0, size=(2, 7)) + 1e-3
+    (p, p_listed, *p_rest), (q, q_listed, *q_rest) = record(one, k, rng), record(two, k_two, rng)
     ends = vertices(p_listed, *p_rest), vertices(q_listed, *q_rest)
     entropies = [-rel_entr(row, 1.0).sum() for row in ends[0]]
     np.testing.assert_allclose(p.entropy()[0, 0], min(entropies), atol=1e-9)
@@ -184,6 +190,25 @@ def test_bounds_are_attained(one: Any, two: Any, k: int, k_two: int) -> None:
         least = nearest_by_search(p_listed, p_rest, q_listed, q_rest, metric)
         assert low <= least + 1e-6
         assert low >= least - 2e-3 * max(1.0, least)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((0.45, 0.12), (0.05, 0.5)), ((0.48, 0.115), (0.2, 0.165)), ((0.3, 0.15), (0.3, 0.15))],
+)
+@pytest.mark.parametrize("metric", METRICS)
+def test_caps_that_hold_back_what_neither_lists(metric: str, first: Any, second: Any) -> None:
+    parts, sides = [], []
+    for column, (listed, most) in enumerate((first, second)):
+        cap = np.log([most])
+        parts.append(PartialRows([column], np.log([listed]), [0, 1], n_tokens=6, cap=cap))
+        known = np.full(6, np.nan)
+        known[column] = listed
+        sides.append((known, (1.0 - listed, most)))
+    for p, q in ((0, 1), (1, 0)):
+        least = nearest_by_search(*sides[p], *sides[q], metric)
+        found = bounds_of(parts[p], parts[q], metric)[0, 0]
+        np.testing.assert_allclose(found, least, atol=1e-6, rtol=1e-4)
 
 
 def nearest_by_search(p: Any, p_rest: Any, q: Any, q_rest: Any, metric: str) -> float:
