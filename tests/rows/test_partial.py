@@ -286,6 +286,60 @@ def test_numbers_are_ids_where_there_are_ids() -> None:
     np.testing.assert_array_equal(np.asarray(bare.lower), found.lower)  # type: ignore[union-attr]
 
 
+def test_the_prior_of_what_lists_say_is_that_of_full_rows() -> None:
+    """Dirichlets lump exactly, and so do lists that hold all answers."""
+    rng = np.random.default_rng(0)
+    alpha = np.concatenate([[4.0, 3.0, 2.0], np.full(60, 0.02)])
+    full = NextTokenRows(np.log(rng.dirichlet(alpha, 400) + 1e-300))
+    part = PartialRows.from_rows(full, 20)
+    there = [{0, 1, 2} <= {*row.columns.tolist()} for row in part]
+    assert sum(there) > 350
+    found = part[there].group({"x": [0, 1], "y": [2]})
+    p = full.probs()[there]
+    lumped = np.stack([p[:, 0] + p[:, 1], p[:, 2], p[:, 3:].sum(axis=1)], axis=1)
+    ours = mb.DirichletMixtureEstimator(1, random_state=0).fit(found).prior_
+    theirs = mb.DirichletMixtureEstimator(1, kind="probs", random_state=0).fit(lumped).prior_
+    np.testing.assert_allclose(ours.alpha, theirs.alpha, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"upper": np.log([[0.1, 0.9]])}, "row 0, column 0: the bounds"),
+        ({"lower": np.log([[np.nan, 0.1]])}, "row 0, column 0: the bounds"),
+        ({"determined": [True, False]}, "they must be"),
+        ({"tokens": "abc"}, "3 tokens for 2 columns"),
+    ],
+)
+def test_bounds_that_are_none(changes: dict[str, Any], why: str) -> None:
+    given = {"lower": np.log([[0.2, 0.1]]), "upper": np.log([[0.9, 0.8]]), "determined": [False]}
+    arguments = {"tokens": "ab", **given, **changes}
+    with pytest.raises(ValueError, match=why):
+        BoundedRows(**arguments)
+
+
+def test_parts_of_bounds_keep_what_belongs_to_them() -> None:
+    found = some().group(["a"])
+    assert isinstance(found, BoundedRows)
+    assert found.determined.tolist() == [True, False, False]
+    part = found[[2, 0]]
+    np.testing.assert_array_equal(part.upper, found.upper[[2, 0]])
+    assert part.meta["prompt"] == [1, 0]
+    assert same_bounds(pickle.loads(pickle.dumps(part)), part)
+    assert len(found[1]) == 1
+    assert found.rows().meta["prompt"] == [0]
+    assert len(repr(found).splitlines()) <= 10
+    assert "a 0.500" in repr(found[0])
+    assert "to" in found._repr_html_()
+
+
+def same_bounds(a: BoundedRows, b: BoundedRows) -> bool:
+    names = ("lower", "upper", "determined", "input_ids", "offsets")
+    return a.meta == b.meta and all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in names
+    )
+
+
 WHOLE: dict[str, Any] = {
     "as_log_probs": lambda rows: mb.rows.as_log_probs(rows, "log_probs"),
     "NextTokenRows": mb.NextTokenRows,

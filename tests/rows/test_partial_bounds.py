@@ -119,6 +119,20 @@ def test_an_open_vocabulary_is_matched_by_texts() -> None:
     np.testing.assert_allclose(np.exp([cut.rest[0], cut.cap[0]]), [0.2, 0.2])
 
 
+@pytest.mark.parametrize("cells", [1, 100, 3000])
+def test_blocks_of_rows_are_all_of_them(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, other = full_rows(203, 12, 5, least=-1.0), full_rows(203, 12, 6, least=-1.0)
+    mine, theirs = PartialRows.from_rows(full, 4), PartialRows.from_rows(other, 6)
+    wanted = [bounds_of(mine, each, "kl") for each in (theirs, other)]
+    monkeypatch.setattr("matrixbayes.rows.partial.CELLS", cells)
+    monkeypatch.setattr("matrixbayes.rows.partial_top.CELLS", cells)
+    for each, before in zip((theirs, other), wanted, strict=True):
+        np.testing.assert_allclose(bounds_of(mine, each, "kl"), before, rtol=1e-12)
+    again = PartialRows.from_rows(full, 4)
+    np.testing.assert_array_equal(again.columns, mine.columns)
+    np.testing.assert_array_equal(again.rest, mine.rest)
+
+
 @pytest.mark.parametrize(
     ("other", "why"),
     [
