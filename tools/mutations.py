@@ -292,15 +292,15 @@ MUTATIONS = [
     M(
         "check of a prior: what was drawn is left in",
         "matrixbayes/mixture/drawn.py",
-        "bits = floor + own - log_evidence(prior, cells, len(rows)) / n",
-        "bits = -log_evidence(prior, cells, len(rows)) / n",
+        "bits = floor + own - draw.log_evidence(prior, cells, rows) / n",
+        "bits = -draw.log_evidence(prior, cells, rows) / n",
         f"{CHECKS} -k by_hand",
     ),
     M(
         "check of a prior: draws beside counts are whole rows",
-        "matrixbayes/mixture/fit_check.py",
-        "        if totals is not None:\n",
-        "        if totals is None:\n",
+        "matrixbayes/mixture/drawn.py",
+        "        probs = rng.multinomial(some.astype(np.int64), probs) / some[:, np.newaxis]\n",
+        "",
         f"{CHECKS} -k speak_against",
     ),
     M(

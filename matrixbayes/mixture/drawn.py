@@ -2,7 +2,6 @@
 
 Contents
     Rows, Counts    rows of probabilities, looked at in blocks; rows of counts
-    summed          values by place
     seen_of         either of them, of what a caller handed in
     Draws           tokens of each row, one after another
 """
@@ -24,12 +23,12 @@ from .._base.typing import Floats, Ids
 from .._base.weights import taken
 from ..rows import NextTokenRows, as_log_probs
 from ..rows.ingest import as_floats
+from .smoothing import smoothed, summed
 
 BLOCK = 1 << 18  # probabilities of a block: what caches hold
 LEAST_LOG = -800.0  # whose exponential is 0, and which times 0 is 0
 BITS = 1.0 / np.log(2.0)
 WORK = 1 << 22  # numbers that one piece of work holds
-GRID = [np.log(10.0) * x for x in (-2.0, 0.0, 2.0, 4.0, 6.0, 8.0)]  # of ln A, before it is refined
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,15 @@ class Draws:
         keys = places * n_tokens + self.tokens[rows, :n].ravel()
         found, counts = np.unique(keys, return_counts=True)
         return found // n_tokens, found % n_tokens, counts
+
+    def log_evidence(self, prior: Prior, cells: tuple[Ids, Ids, Ids], rows: Ids) -> Floats:
+        """Log-probability of such counts of some rows, as sequences."""
+        return log_evidence(prior, cells, len(rows))
+
+    def means(self, means: Floats, fold: Ids, cells: tuple[Ids, Ids, Ids], rows: Ids) -> Floats:
+        """What the mean row (F, V) of the row's fold has of each token counted."""
+        found: Floats = means[fold[rows][cells[0]], cells[1]]
+        return found
 
 
 class Looks(NamedTuple):
@@ -130,6 +138,14 @@ class Rows:
         for cut, probs, _ in self._blocks():
             found[cut] = -np.einsum("ij,ij->i", probs, log_means[fold[cut]])
         return found
+
+    def as_these(self, logs: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Entropy and largest probability of rows of log-probabilities, seen as these are."""
+        return _entropies(np.exp(logs), logs)
+
+
+def _entropies(probs: Floats, logs: Floats) -> tuple[Floats, Floats]:
+    return -np.einsum("ij,ij->i", probs, logs), probs.max(axis=1)
 
 
 def _log_probs(block: Any, kind: str | None) -> NDArray[np.floating]:
@@ -209,14 +225,16 @@ class Counts:
         found: Floats = -summed(self._row, self._shares * logs, len(self))
         return found
 
+    def as_these(self, logs: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """As that of `Rows`: of as many draws from them as rows of counts hold."""
+        probs = np.exp(logs)
+        some = np.clip(np.rint(rng.choice(self.totals, len(probs))), 1.0, 2.0**31)
+        probs /= probs.sum(axis=1, keepdims=True)
+        probs = rng.multinomial(some.astype(np.int64), probs) / some[:, np.newaxis]
+        return _entropies(probs, np.log(np.maximum(probs, 1e-300)))
+
 
 Seen = Rows | Counts
-
-
-def summed(places: Ids, values: Floats, n: int) -> Floats:
-    """The sum of the values at each of n places."""
-    found: Any = np.bincount(places, values, n)
-    return found  # type: ignore[no-any-return]
 
 
 def seen_of(
@@ -316,8 +334,8 @@ def curves_at(n: int, prior: Prior, draw: Draws, weights: Floats, lines: Lines) 
     else:
         n_tokens = lines.log_others.shape[1]
         cells = draw.counts(n, rows, n_tokens)
-        bits = floor + own - log_evidence(prior, cells, len(rows)) / n
-        means = np.exp(lines.log_others[lines.fold[rows][cells[0]], cells[1]])
+        bits = floor + own - draw.log_evidence(prior, cells, rows) / n
+        means = draw.means(np.exp(lines.log_others), lines.fold, cells, rows)
         evidence, concentration = smoothed(cells, means, n, weights)
         smoothing = floor + own - evidence / n
     found: dict[str, Any] = {"smoothing_concentration": concentration, "rows_at": len(rows)}
@@ -372,39 +390,3 @@ def log_evidence(prior: Prior, cells: tuple[Ids, Ids, Ids], n_rows: int) -> Floa
             rows = csr_array((part[2], part[1], part[0]), shape=shape)
             found.append(np.asarray(prior.log_evidence(rows, ordered=True)))
     return np.concatenate(found)
-
-
-def smoothed(
-    cells: tuple[Ids, Ids, Ids], means: Floats, n: int, weights: Floats
-) -> tuple[Floats, float]:
-    """Log-evidence of the draws of each row under Dir(A m), with the best A for all of them."""
-    place, _, count = cells
-    # cells of one mean and count are one, as there are few where tokens are
-    kinds, which = np.unique(means + 1j * count, return_inverse=True)
-    mass = summed(which, weights[place], len(kinds))
-    m, c, total = kinds.real, kinds.imag, float(weights.sum())
-
-    known: dict[float, float] = {}
-
-    def score(log_a: float) -> float:
-        if log_a not in known:
-            a = float(np.exp(log_a))
-            gains = float(mass @ _core.lgamma_difference(a * m, c))
-            known[log_a] = gains - total * float(_core.lgamma_difference(a, float(n)))
-        return known[log_a]
-
-    low, middle, high = GRID[:3]
-    for i in range(1, len(GRID) - 1):
-        if score(GRID[i]) >= score(middle):
-            low, middle, high = GRID[i - 1 : i + 2]
-    for _ in range(5):  # halves of what is left, around the best
-        points = [low, 0.5 * (low + middle), middle, 0.5 * (middle + high), high]
-        best = min(max(int(np.argmax([score(x) for x in points])), 1), 3)
-        low, middle, high = points[best - 1 : best + 2]
-    # the top of a parabola through the three
-    bend = score(low) - 2.0 * score(middle) + score(high)
-    shift = 0.5 * (score(low) - score(high)) / bend if bend < 0.0 else 0.0
-    a = float(np.exp(middle + min(max(shift, -1.0), 1.0) * (high - middle)))
-    gains = _core.lgamma_difference(a * means, count.astype(np.float64))
-    found = summed(place, gains, len(weights)) - float(_core.lgamma_difference(a, float(n)))
-    return found, a

@@ -14,8 +14,9 @@ from .._base.arguments import generator_of, whole
 from .._base.numbers import plain, reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
-from ..rows import as_log_probs
-from .drawn import BITS, LEAST_LOG, WORK, Lines, Prior, Rows, Seen, curves_at, logarithms, seen_of
+from ..rows import PartialRows, as_log_probs
+from .drawn import BITS, LEAST_LOG, WORK, Counts, Lines, Prior, Seen, curves_at, logarithms, seen_of
+from .partial.seen import RowsInPart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -304,9 +305,11 @@ def check_prior(
     ----------
     prior : DirichletMixture or KernelMixture, or whatever answers their questions
         Over V tokens.
-    rows : NextTokenRows, array_like of shape (N, V), or sparse counts
+    rows : NextTokenRows, PartialRows, array_like of shape (N, V), or sparse counts
         Best rows that the prior was not fitted to.  They are looked at in blocks: nothing of
-        their size is made.
+        their size is made.  Of rows known in part all is lumped, what a row does not list being one
+        token of it: bits, entropies and lines compare with each other, not with those of complete
+        rows; random rows of the prior are cut as long.
     kind : {"logits", "log_probs", "probs", "counts"}
         What a bare array holds.
     draws : sequence of int
@@ -363,7 +366,11 @@ def check_prior(
         as_log_probs(rows[:1], kind)  # warns of probabilities
     generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
-    seen, kept = seen_of(rows, kind, numbers, int(prior.n_tokens), prior.tokens)
+    seen: Seen | RowsInPart
+    if isinstance(rows, PartialRows):
+        seen, kept = RowsInPart.of(rows, numbers, prior), numbers
+    else:
+        seen, kept = seen_of(rows, kind, numbers, int(prior.n_tokens), prior.tokens)
     weights, known = weights[np.isin(numbers, kept)], None
     if reference is not None:
         known = reals(reference, "reference", (seen.n_tokens,)), np.inf
@@ -372,7 +379,7 @@ def check_prior(
 
 def compared(
     prior: Prior,
-    seen: Seen,
+    seen: Seen | RowsInPart,
     weights: Floats,
     sizes: tuple[int, ...],
     known: tuple[Floats, float] | None,
@@ -400,12 +407,11 @@ def compared(
     log_others = logarithms(_some_for_all(others, seen))
     lines = Lines(entropy, looks.cross, seen.cross_entropy(log_others, fold), log_others, fold)
     curves = [curves_at(n, prior, draw, weights, lines) for n in sizes if (draw.lengths >= n).any()]
-    totals = None if isinstance(seen, Rows) else seen.totals
-    samples = _random_rows(prior, n_samples, totals, rng)
+    samples = _random_rows(prior, n_samples, seen, rng)
     return FitCheck(
         n_rows=len(seen),
         n_tokens=seen.n_tokens,
-        kind="rows" if totals is None else "counts",
+        kind="counts" if isinstance(seen, Counts) else "rows",
         draws=sizes[: len(curves)],
         **{name: np.array([curve[name] for curve in curves]) for name in curves[0]},
         mean_row=mean_row,
@@ -443,35 +449,30 @@ def _chosen(
     return numbers, weights[numbers]
 
 
-def _some_for_all(masses: Floats, seen: Seen) -> Floats:
+def _some_for_all(masses: Floats, seen: Seen | RowsInPart) -> Floats:
     """Mean rows (F, V) of sums of rows, with a little for tokens that nobody has seen.
 
     Of counts it is one more token, evenly spread.
     """
-    little = UNSEEN if isinstance(seen, Rows) else 1.0 / (1.0 + float(seen.totals.sum()))
+    little = 1.0 / (1.0 + float(seen.totals.sum())) if isinstance(seen, Counts) else UNSEEN
     probs = masses / masses.sum(axis=1, keepdims=True)
     found: Floats = (1.0 - little) * probs + little / probs.shape[1]
     return found
 
 
 def _random_rows(
-    prior: Prior, n: int, totals: Floats | None, rng: np.random.Generator
+    prior: Prior, n: int, seen: Seen | RowsInPart, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Entropy in nats and largest probability of random rows, drawn in pieces; beside counts with
-    some totals, of what as many draws from them show.
+    some totals, of what as many draws from them show; beside rows known in part, lumped as these.
     """
     size = max(1, WORK // prior.n_tokens)
     entropies, largest = [], []
     for start in range(0, n, size):
         logs = np.maximum(prior.sample(min(size, n - start), rng=rng, kind="log_probs"), LEAST_LOG)
-        probs = np.exp(logs)
-        if totals is not None:
-            some = np.clip(np.rint(rng.choice(totals, len(probs))), 1.0, 2.0**31)
-            probs /= probs.sum(axis=1, keepdims=True)
-            probs = rng.multinomial(some.astype(np.int64), probs) / some[:, np.newaxis]
-            logs = np.log(np.maximum(probs, 1e-300))
-        entropies.append(-np.einsum("ij,ij->i", probs, logs))
-        largest.append(probs.max(axis=1))
+        found = seen.as_these(logs, rng)
+        entropies.append(found[0])
+        largest.append(found[1])
     return np.maximum(np.concatenate(entropies), 0.0), np.concatenate(largest)
 
 

@@ -19,10 +19,13 @@ from .._base.arguments import probability, whole
 from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
+from .._base.typing import Floats
 from .._base.weights import without_weightless
-from ..rows import as_log_probs
+from ..rows import PartialRows, as_log_probs
 from ..rows.rows import Checked
 from . import interop, lattice
+from .partial.listing import listing_of
+from .partial.lumped import posterior_of
 from .reduction import Reduction, reduce
 
 if TYPE_CHECKING:
@@ -102,8 +105,9 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
 
         Parameters
         ----------
-        rows : NextTokenRows, or array_like of shape (N, V) or (V,)
-            Columns with names are matched to the tokens by them.
+        rows : NextTokenRows, PartialRows, or array_like of shape (N, V) or (V,)
+            Columns with names are matched to the tokens by them.  Of rows known in part it is the
+            density of what they list and the rest, lumped row by row.
         kind : {"logits", "log_probs", "probs"}
             What a bare array holds.
 
@@ -124,6 +128,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         >>> prior.log_prob([[0.5, 0.5]], kind="probs").round(9)
         array([0.40546511])
         """
+        if isinstance(rows, PartialRows):
+            return self._in_part(rows)[1]
         log_probs, single = self._rows(rows, kind)
         result = super().log_prob(log_probs)
         return result[0] if single else result
@@ -133,7 +139,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
 
         Parameters
         ----------
-        rows : NextTokenRows, or array_like of shape (N, V) or (V,)
+        rows : NextTokenRows, PartialRows, or array_like of shape (N, V) or (V,)
         kind : {"logits", "log_probs", "probs", "counts"}
             What a bare array holds.
 
@@ -141,6 +147,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         -------
         ndarray of shape (N, K), or (K,) for a single row
         """
+        if isinstance(rows, PartialRows):
+            return self._in_part(rows)[0]
         if kind == "counts":
             counts, single = self._counts(rows)
             result = self.count_responsibilities(counts)
@@ -148,6 +156,15 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
             log_probs, single = self._rows(rows, kind)
             result = super().responsibilities(log_probs)
         return result[0] if single else result
+
+    def _in_part(self, rows: PartialRows) -> tuple[Floats, Floats]:
+        """Responsibilities (N, K) and log-densities (N,) of rows, each lumped as it is."""
+        if rows.n_tokens != self.n_tokens:
+            raise ValueError(
+                f"rows have {rows.n_tokens} columns, the mixture {self.n_tokens} tokens"
+            )
+        order = order_of(rows.tokens, self.tokens, "the columns of rows and the mixture's tokens")
+        return posterior_of(self, listing_of(rows, order))
 
     def _rows(self, rows: Any, kind: str | None) -> tuple[NDArray[np.floating], bool]:
         """Log-probabilities (N, V) without zeros, and whether a single row was given."""

@@ -20,7 +20,7 @@ from ..._base.numbers import reals
 from ..._base.tokens import columns_in, order_of, token_names
 from ..._base.typing import Floats, Ids, Seed
 from ..._base.weights import checked_weights, shares_of, without_weightless
-from ...rows import as_log_probs
+from ...rows import PartialRows, as_log_probs
 from ..mixture import DirichletMixture
 from .kernel_mixture import KernelMixture, check_pairs
 from .reduction import HORIZONS, entries_of, evidence_of
@@ -56,6 +56,12 @@ def from_rows(
 ) -> KernelMixture:
     """See `DirichletMixture.from_rows`."""
     generator = np.random.default_rng(rng)
+    if isinstance(rows, PartialRows):
+        raise TypeError(
+            "a kernel stands around a complete row: fit rows known in part "
+            "(DirichletMixtureEstimator(resolution=100)), or make them rows over answers "
+            "(.group(vocab))"
+        )
     checked_weights(sample_weight)
     sample_weight, rows = without_weightless(sample_weight, rows)
     logs, given = as_log_probs(rows, kind)
