@@ -85,6 +85,44 @@ def count_gradient(counts, shares, alpha):
     return (shares[:, :, np.newaxis] * (each - whole[:, :, np.newaxis])).sum(axis=0)
 
 
+def lumped_log_joint(weights, alpha, log_probs, listed, rest):
+    """ln w_k and the log-density of rows, each lumped to what it lists (N, V) and the rest."""
+    x = (~listed).astype(float) @ alpha.T
+    logs = np.where(listed, log_probs, 0.0)
+    each = gammaln(alpha.sum(1)) - listed @ gammaln(alpha).T + logs @ (alpha - 1.0).T
+    is_open = ~listed.all(1)[:, None]
+    x, rest = np.where(is_open, x, 1.0), np.where(is_open, rest[:, None], 0.0)
+    return np.log(weights) + each + (x - 1.0) * rest - gammaln(x)
+
+
+def lumped_gradient(weights, alpha, log_probs, listed, rest, sample_weight):
+    """The slope (K, V) of the log-likelihood of lumped rows by alpha, row by row."""
+    joint = lumped_log_joint(weights, alpha, log_probs, listed, rest)
+    share = np.exp(joint - logsumexp(joint, axis=1, keepdims=True)) * sample_weight[:, None]
+    slope = np.zeros_like(alpha)
+    for i, k in np.ndindex(*share.shape):
+        x = alpha[k][~listed[i]].sum()
+        mine = psi(alpha[k].sum()) - psi(alpha[k]) + np.where(listed[i], log_probs[i], 0.0)
+        if not listed[i].all():
+            mine[~listed[i]] = psi(alpha[k].sum()) - psi(x) + rest[i]
+        slope[k] += share[i, k] * mine
+    return slope
+
+
+def lumped_evidence(weights, alpha, counts, others, listed):
+    """ln w_k and the log-evidence of sequences with these counts of listed tokens and others."""
+    x, n = (~listed).astype(float) @ alpha.T, counts.sum(1)[:, None] + others[:, None]
+    each = gammaln(alpha.sum(1)) - gammaln(alpha.sum(1) + n)
+    each += (gammaln(alpha + counts[:, None]) - gammaln(alpha)).sum(2)
+    x = np.maximum(x, 1e-300)
+    return (
+        np.log(weights)
+        + each
+        + np.where(others[:, None], gammaln(x + others[:, None]), 0.0)
+        - (np.where(others[:, None], gammaln(x), 0.0))
+    )
+
+
 def transitions(documents, order):
     """How often each token followed each context: {(*context, token): count}."""
     counts = Counter()

@@ -50,6 +50,7 @@ TREES = "tests/elicitation/test_tree_kernels.py"
 BOUNDS = "tests/estimator/test_bounds.py"
 KERNELS = "tests/mixture/test_kernels.py"
 STARTS = "tests/estimator/test_starts.py"
+PARTIAL = "tests/estimator/test_partial_fits.py"
 RESOLUTION = "tests/estimator/test_resolution.py"
 WEIGHTS = "tests/estimator/test_weights.py"
 INPUTS = "tests/base/test_inputs.py"
@@ -669,6 +670,34 @@ MUTATIONS = [
         "rest * (logs[v - at] + 1.0) + single;",
         "rest + single;",
         "tests/core/test_c_drivers.py -k estimator",
+    ),
+    M(
+        "rows in part: the rest has no Jacobian",
+        "matrixbayes/mixture/partial/lumped.py",
+        "rows.rest[there, np.newaxis] - _core.lgamma(x[there])",
+        "rows.rest[there, np.newaxis]",
+        f"{PARTIAL} -k density_is_that",
+    ),
+    M(
+        "rows in part: tokens that no row lists hold nothing back",
+        "matrixbayes/estimator/partial/density.py",
+        " + left * (1.0 + _core.log(alpha)),",
+        ",",
+        f"{PARTIAL} -k slow_twin",
+    ),
+    M(
+        "rows in part: what falls into the rest is lost",
+        "matrixbayes/estimator/partial/drawn.py",
+        "        cells[single, :k] += alpha * np.maximum(sums.tables - sums.listed, 0.0)\n",
+        "",
+        f"{PARTIAL} -k resolution_is_that",
+    ),
+    M(
+        "rows in part: the dearest split is the cheapest",
+        "matrixbayes/estimator/partial/bracket.py",
+        "    log_alpha.sort(axis=1)\n",
+        "    log_alpha = -np.sort(-log_alpha, axis=1)\n",
+        f"{PARTIAL} -k dearest",
     ),
     M(
         "resolution: means are drawn to nothing",

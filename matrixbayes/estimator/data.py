@@ -16,9 +16,13 @@ from .._base.tokens import columns_in, labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import checked_weights, n_units, present, spread, weights_of
 from ..errors import ArgumentError
-from ..rows import NextTokenRows
+from ..mixture.partial.listing import Listing
+from ..rows import NextTokenRows, PartialRows
 from ..rows.rows import Checked
 from .count_data import CountData, encode
+from .partial.density import PartialData
+from .partial.drawn import PartialResolutionData
+from .partial.given import as_one, in_part
 from .resolution import Plan, ResolutionData, draw_block
 from .row_data import RowData, without_zeros
 from .streams import Data, StreamData, both_labels, is_stream
@@ -43,14 +47,19 @@ def data_of(
         zeros = "error"  # there is nothing to drop: a zero is not drawn
     if isinstance(X, StreamData):
         return X if at is None else _read(X, at), None, X.there, 0
-    weights = checked_weights(sample_weight)
+    weights, X = checked_weights(sample_weight), as_one(X)
     if is_stream(X):
         stream = StreamData.of(X, kind=kind, zeros=zeros, weights=weights, pool=pool, wanted=wanted)
         return stream if at is None else _read(stream, at), stream.tokens, stream.there, 0
     X, weights, there = present(X, weights)
     order, tokens = _order(X, wanted), string_labels(X)
     data: Data
-    if kind == "counts" and not isinstance(X, NextTokenRows):
+    if isinstance(X, PartialRows):
+        X, kept = in_part(X, order, zeros if at is None else "keep")
+        order = None
+    if isinstance(X, Listing):
+        data = _in_part(X, weights_of(weights, kept), at, pool)
+    elif kind == "counts" and not isinstance(X, NextTokenRows):
         rows = encode(X if order is None else columns_in(plain(X, "counts"), order))
         kept = np.ones(rows.n_rows, dtype=bool)
         data = CountData(rows, weights_of(weights, kept), pool)
@@ -72,6 +81,18 @@ class At(NamedTuple):
     resolution: int
     seed: int
     first: int = 0
+
+
+def _in_part(
+    rows: Listing, weights: Floats | None, at: At | None, pool: tuple[Executor | None, int]
+) -> Data:
+    """Rows known in part, by their density or at a resolution."""
+    if not rows.n_rows:
+        raise ValueError(f"Found array with 0 sample(s) (shape=(0, {rows.n_tokens}))")
+    if at is None:
+        return PartialData(rows, weights, pool)
+    plan = Plan.of(at.resolution, rows.n_rows, at.seed)
+    return PartialResolutionData.of_rows(rows, plan, at.first, weights, pool)
 
 
 def _drawn(

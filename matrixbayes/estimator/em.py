@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .. import _core
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
+from .partial.density import PartialData
+from .partial.drawn import PartialResolutionData
+from .partial.statistics import PartialStatistics
 from .penalty import GammaPrior as GammaPrior  # pickles from before look here
 from .penalty import Penalty
 from .statistics import CountStatistics, Statistics, of_same_rows, row_sum_of
@@ -76,7 +79,10 @@ def maximization(
     `mixture` is that of the E-step.
     """
     weight = statistics.weight
-    if not isinstance(statistics, CountStatistics):
+    if isinstance(statistics, PartialStatistics):
+        sums = statistics.listed, statistics.single, statistics.slope
+        alpha, outcomes = _core.partial_maximization(weight, *sums, mixture.alpha, penalty.on_alpha)
+    elif not isinstance(statistics, CountStatistics):
         alpha, outcomes = _core.maximization(statistics, mixture.alpha, penalty.on_alpha)
     else:
         s = statistics
@@ -123,10 +129,11 @@ def fit(
     """
     state = Fit(mixture)
     total = data.total_weight
+    in_part = isinstance(data, (PartialData, PartialResolutionData))
     trail = [mixture]  # where EM stood, step by step, since the last long step
     trial, outcomes, long = mixture, None, False
     while state.n_passes < max_iter:
-        if mixture.n_components == 1 and state.statistics is not None:
+        if mixture.n_components == 1 and state.statistics is not None and not in_part:
             # All rows are its own: no pass is needed to know that.
             statistics = of_same_rows(state.statistics, trial)
         else:

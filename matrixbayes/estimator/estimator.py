@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _core
 from .._base import parallel
 from .._base.arguments import generator_of, real, whole
 from .._base.parameters import Parameters
-from .._base.tokens import labels_of, string_labels
+from .._base.tokens import labels_of, order_of, string_labels
 from .._base.typing import Floats
+from .._base.weights import checked_weights, present, weights_of
 from ..errors import ConvergenceWarning, MisfitWarning, NotFittedError
 from ..mixture import DirichletMixture, FitCheck, check_prior
-from ..rows import NextTokenRows
+from ..mixture.partial.listing import listing_of
+from ..rows import NextTokenRows, PartialRows
 from . import em
 from .data import At, check_shape, data_of, in_order
 from .information import Information, information
+from .partial.bracket import BitsBounds, bounds_at
+from .partial.density import PartialData
+from .partial.drawn import PartialResolutionData
+from .partial.given import as_one
 from .penalty import SHRINKAGE, GammaPrior, Penalty
-from .resolution import CANDIDATES, CURVE, ResolutionData, Trial, checked_resolution
+from .resolution import CANDIDATES, CURVE, Plan, ResolutionData, Trial, checked_resolution
 from .shortcomings import clear_misfit, misfit, shortcomings, some_of_stream, unidentified
 from .starts import INITS, best_split, checked_init, start
 from .statistics import (
-    CountStatistics,
     Statistics,
     blend,
     permuted,
@@ -196,10 +200,11 @@ class DirichletMixtureEstimator(Parameters):
 
         Parameters
         ----------
-        X : NextTokenRows, array_like of shape (N, V), sparse counts, or rows on disk
-            What is not in memory is read in blocks, over and over: memory-mapped arrays, data sets
-            of h5py, zarr and HuggingFace, and any iterable of chunks (n, V) that can be iterated
-            again.
+        X : NextTokenRows, PartialRows, array_like of shape (N, V), sparse counts, or rows on disk
+            Rows known in part are taken as what they list and the rest as one lumped token, at
+            the cost of their entries: nothing is renormalized, and nothing expanded.  What is not
+            in memory is read in blocks, over and over: memory-mapped arrays, data sets of h5py,
+            zarr and HuggingFace, and any iterable of chunks (n, V) that can be iterated again.
         y
             Ignored.
         sample_weight : array_like of shape (N,), optional
@@ -292,7 +297,7 @@ class DirichletMixtureEstimator(Parameters):
         rng: np.random.Generator,
     ) -> At | None:
         """At which resolution rows are seen, and by which draws."""
-        kind = None if isinstance(X, NextTokenRows) else self.kind
+        kind = None if isinstance(X, (NextTokenRows, PartialRows)) else self.kind
         resolution = checked_resolution(self.resolution, kind)
         if resolution is None:
             return None
@@ -485,12 +490,12 @@ class DirichletMixtureEstimator(Parameters):
 
         Parameters
         ----------
-        X : NextTokenRows, or array_like of shape (N, V)
+        X : NextTokenRows, PartialRows, or array_like of shape (N, V)
         sample_weight : array_like of shape (N,), optional
 
         Returns
         -------
-        SufficientStatistics or CountStatistics
+        SufficientStatistics, CountStatistics or PartialStatistics
             K (V + 2) numbers, however many rows; of counts, and of draws at a resolution, K and a
             few for each different pair of token and count.  Picklable.
         """
@@ -569,7 +574,7 @@ class DirichletMixtureEstimator(Parameters):
             the step, as the statistics hold them.
         """
         self._check_fitted()
-        if isinstance(statistics, (_core.SufficientStatistics, CountStatistics)):
+        if isinstance(statistics, Statistics):
             statistics = [statistics]
         merged = parallel.merge(statistics)
         before, penalty = self.prior_, self._penalty()
@@ -589,6 +594,7 @@ class DirichletMixtureEstimator(Parameters):
     def score_samples(self, X: Any) -> Floats:
         """Log-density of each row, or log-evidence of its counts as a sequence, in nats; (N,).
 
+        Of rows known in part: of what they list and the rest, each row lumped as it is.
         At a resolution: the mean log-evidence of the draws from the row, as sequences.
         """
         return self._log_joint(X)[1]
@@ -633,7 +639,7 @@ class DirichletMixtureEstimator(Parameters):
 
         Parameters
         ----------
-        rows : NextTokenRows, array_like of shape (N, V), sparse counts, or rows on disk
+        rows : NextTokenRows, PartialRows, array_like of shape (N, V), sparse counts, or on disk
             Best rows that it was not fitted to.  Of chunks and data sets some are read.
         sample_weight : array_like of shape (N,), optional
         **options
@@ -657,12 +663,78 @@ class DirichletMixtureEstimator(Parameters):
         options.setdefault("reference", getattr(self, "_mean_row", None))
         options.setdefault("kind", self.kind)
         wanted = getattr(self, "_columns_in", self.prior_.tokens)
+        rows = as_one(rows)
         if is_stream(rows) and not isinstance(rows, np.memmap):
             zeros = "floor" if self.zeros == "floor" else "error"
             rows, sample_weight = some_of_stream(rows, sample_weight, zeros, wanted, options)
-        elif hasattr(rows, "columns"):
+        elif hasattr(rows, "columns") and not isinstance(rows, PartialRows):
             rows = in_order(rows, wanted)
         return check_prior(self.prior_, rows, sample_weight=sample_weight, **options)
+
+    def bits_bounds(
+        self,
+        rows: PartialRows,
+        draws: Sequence[int] = CURVE,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> BitsBounds:
+        """Between which bits per token draws from the complete rows cost, whatever is missing.
+
+        Parameters
+        ----------
+        rows : PartialRows
+        draws : sequence of int
+            Numbers of tokens.
+        sample_weight : array_like of shape (N,), optional
+
+        Returns
+        -------
+        BitsBounds
+            ``draws``, and ``low`` and ``high`` of shape (D,).  On the rows of a fit at a resolution
+            no fit to the complete rows does better than ``low``, the one that is best by what rows
+            list, but for penalties: a fit to rows known in part has lost at most ``high - low`` of
+            bits at its resolution.
+
+        Notes
+        -----
+        At least: what the lumped draws cost, and the least entropy of tokens none of which is more
+        probable than exp(cap).  At most: what they cost if the rest is where alpha is least, as far
+        as the cap lets it.  See model.md section 4d.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import matrixbayes as mb
+        >>> full = mb.DirichletMixture([1.0], [[4.0, 2.0, 1.0, 1.0]]).sample(200, rng=0)
+        >>> rows = mb.PartialRows.from_rows(mb.NextTokenRows(np.log(full)), 2)
+        >>> fitted = mb.DirichletMixtureEstimator(1, resolution=20, random_state=0).fit(rows)
+        >>> low, high = np.concatenate(fitted.bits_bounds(rows, [20])[1:])
+        >>> bool(low < fitted.check(full, kind="probs", draws=[20]).bits[0] < high)
+        True
+        """
+        if not isinstance(rows, PartialRows):
+            raise TypeError("bounds are of PartialRows; complete rows have bits, see check")
+        self._check_fitted()
+        cap, low, high = rows.cap, [], []
+        weights = checked_weights(sample_weight)
+        if weights is not None and weights.ndim:
+            rows, weights, there = present(rows, weights)
+            cap = cap if there is None else cap[there]
+        wanted = getattr(self, "_columns_in", self.prior_.tokens)
+        order = order_of(rows.tokens, wanted, "the columns of rows and those of the fit")
+        listing = listing_of(rows, order)
+        if rows.n_tokens != self.n_features_in_:
+            raise ValueError(f"rows have {rows.n_tokens} columns, the fit {self.n_features_in_}")
+        sizes = tuple(whole(n, "draws", 1) for n in draws)
+        with parallel.workers(self.executor, self.n_jobs) as pool:
+            for n in sizes:
+                plan = Plan.of(n, listing.n_rows, 0)
+                mine = weights_of(weights, np.ones(listing.n_rows, dtype=bool))
+                data = PartialResolutionData.of_rows(listing, plan, 0, mine, pool)
+                least, most = bounds_at(data, cap, self.prior_, rows.is_open)
+                low.append(least)
+                high.append(most)
+        return BitsBounds(sizes, np.array(low), np.array(high))
 
     @property
     def n_parameters_(self) -> int:
@@ -723,6 +795,11 @@ class DirichletMixtureEstimator(Parameters):
             data = self._judged(X, sample_weight, pool)
             if isinstance(data, StreamData):
                 raise ValueError("the information needs rows in memory; give some of them")
+            if isinstance(data, (PartialData, PartialResolutionData)):
+                raise ValueError(
+                    "the information needs complete rows: make them rows over answers, "
+                    "rows.group(vocab), or compare sizes by criterion='bic' or 'cv'"
+                )
             if isinstance(data, ResolutionData):
                 data = data.draws
             return information(self.prior_, data)

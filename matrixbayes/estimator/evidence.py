@@ -213,6 +213,7 @@ def _slopes(mixture: DirichletMixture, statistics: Statistics) -> Floats:
         np.add.at(result, tokens, bends)
         slopes: Floats = (result[:-1] - result[-1]).T
         return slopes
+    assert isinstance(statistics, _core.SufficientStatistics)
     level = _core.digamma(total)[:, np.newaxis] - _core.digamma(alpha)
     slopes = statistics.log_sums + statistics.weight[:, np.newaxis] * level
     return slopes

@@ -197,10 +197,14 @@ class ResolutionData:
     def posterior(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
         """Probability of each component given a draw from each row (N, K), and the log-evidence
         of a draw (N,): means over the draws."""
-        shares, evidence = self.draws.posterior(mixture)
+        shares, evidence = self._each(mixture)
         shape = (self.n_rows, self.n_each)
         shares = shares.reshape(*shape, mixture.n_components).mean(axis=1)
         return shares, evidence.reshape(shape).mean(axis=1)
+
+    def _each(self, mixture: DirichletMixture) -> tuple[Floats, Floats]:
+        """Probability of each component given each draw, and its log-evidence."""
+        return self.draws.posterior(mixture)
 
     def some(self, rows: NDArray[np.intp]) -> ResolutionData:
         """Some rows, in rising order, as data of their own; what they are drawn towards stays."""

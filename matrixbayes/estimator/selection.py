@@ -13,13 +13,14 @@ import numpy as np
 from .._base import display, parallel
 from .._base.arguments import generator_of, is_whole
 from .._base.numbers import exact_rows, plain
-from .._base.typing import Floats
+from .._base.typing import Floats, Ids
 from .._base.weights import checked_weights, merged, present, weights_of
 from ..errors import ConvergenceWarning, MisfitWarning
 from ..mixture import DirichletMixture
-from ..rows import NextTokenRows
+from ..rows import NextTokenRows, PartialRows
 from ..rows.rows import Checked
 from .estimator import DirichletMixtureEstimator
+from .partial.given import as_one, in_part
 from .resolution import CANDIDATES, CURVE, checked_resolution
 from .row_data import without_zeros
 from .shortcomings import clear_misfit
@@ -114,7 +115,7 @@ def select_prior(
 
     Parameters
     ----------
-    rows : NextTokenRows, array_like of shape (N, V), or sparse counts
+    rows : NextTokenRows, PartialRows, array_like of shape (N, V), or sparse counts
     n_components : int or iterable of int
         The sizes to try.
     criterion : {"bic", "aic", "icl", "log_evidence", "cv"}
@@ -168,9 +169,11 @@ def select_prior(
         return _at_resolution(rows, sizes, sample_weight, parameters)
     if criterion == "held_bits":
         raise ValueError("criterion='held_bits' needs a resolution, such as resolution='auto'")
-    given = rows
+    given = rows = as_one(rows)
     rows, weights, _ = present(rows, checked_weights(sample_weight))
-    if parameters.get("kind") == "counts":
+    if isinstance(rows, PartialRows):
+        pass
+    elif parameters.get("kind") == "counts":
         rows = exact_rows(rows, "counts") if hasattr(rows, "tocsr") else plain(rows, "counts")
     elif not isinstance(rows, NextTokenRows):  # convert once, not once per size
         checked: Any = Checked.of(rows, parameters.get("kind"))
@@ -286,6 +289,9 @@ def _judged(
     rows: Any, weights: Floats | None, parameters: dict[str, Any]
 ) -> tuple[Any, Floats | None]:
     """The rows that criteria are about: all that are fitted."""
+    if parameters.get("zeros") == "drop" and isinstance(rows, PartialRows):
+        kept = in_part(rows, None, "drop")[1]
+        return rows[kept], weights_of(weights, kept)
     if parameters.get("zeros") != "drop" or not isinstance(rows, NextTokenRows):
         return rows, weights
     found = Checked.of(rows, None)
@@ -363,12 +369,8 @@ def _held(rows: Any, weights: Floats | None, n_folds: int) -> Floats:
     counts in units of weight, and what is left of it.
     """
     w = np.ones(rows.shape[0]) if weights is None else weights
-    if isinstance(rows, NextTokenRows):
-        _, first, place = np.unique(
-            merged(np.ascontiguousarray(rows.log_probs), w)[2],
-            return_index=True,
-            return_inverse=True,
-        )
+    if isinstance(rows, (NextTokenRows, PartialRows)):
+        _, first, place = np.unique(_alike(rows, w), return_index=True, return_inverse=True)
         row, piece, size = np.arange(len(w)), place.reshape(len(w)), w
         n_pieces, what = len(first), "different rows"
     else:
@@ -388,6 +390,18 @@ def _held(rows: Any, weights: Floats | None, n_folds: int) -> Floats:
     return np.stack(
         [np.bincount(row, np.where(fold[piece] == f, size, 0.0), len(w)) for f in range(n_folds)]
     )
+
+
+def _alike(rows: NextTokenRows | PartialRows, weights: Floats) -> Ids:
+    """A number for each row, the same for equal ones."""
+    if isinstance(rows, NextTokenRows):
+        return merged(np.ascontiguousarray(rows.log_probs), weights)[2]
+    numbers: dict[tuple[bytes, bytes, float], int] = {}
+    found = [
+        numbers.setdefault((row.columns.tobytes(), row.log_probs.tobytes(), row.rest), len(numbers))
+        for row in rows
+    ]
+    return np.array(found)
 
 
 def _held_out(estimator: DirichletMixtureEstimator, rows: Any, held: Floats) -> tuple[float, float]:

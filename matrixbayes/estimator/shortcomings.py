@@ -20,8 +20,11 @@ from .._base.weights import checked_weights
 from ..mixture import DirichletMixture, FitCheck
 from ..mixture.drawn import BLOCK, Counts, Rows, Seen
 from ..mixture.fit_check import DRAWS, FREQUENCIES, MOST_ROWS, compared
+from ..mixture.partial.seen import RowsInPart
 from .count_data import CountData
 from .em import Fit
+from .partial.density import PartialData
+from .partial.drawn import PartialResolutionData
 from .resolution import ResolutionData
 from .row_data import RowData
 from .streams import Data, StreamData
@@ -84,6 +87,9 @@ def _unseen(data: CountData | ResolutionData) -> NDArray[np.intp]:
 
 def _single_tokens(data: Data) -> bool:
     """Whether no row of counts holds several tokens."""
+    if isinstance(data, PartialResolutionData):
+        held = np.diff(data.draws.rows.sparse()[0]) + (data.others > 0.0)
+        return bool((held <= 1).all())
     if isinstance(data, ResolutionData):
         return _single_tokens(data.draws)
     return isinstance(data, CountData) and bool((np.diff(data.rows.sparse()[0]) <= 1).all())
@@ -101,7 +107,7 @@ def _cause(data: Data) -> str:
             f"its share of the {data.n_rows} rows of counts varies no more than draws from one row "
             "do; a multinomial explains it as well"
         )
-    if isinstance(data, StreamData):
+    if isinstance(data, (StreamData, PartialData)):
         return "it has closed in on (nearly) equal rows"
     distinct = len({row.tobytes() for row in data.log_probs})
     return (
@@ -118,6 +124,11 @@ def misfit(prior: DirichletMixture, data: Data) -> tuple[FitCheck | None, Floats
     known = mean_row(data)
     most = min(MORE_ROWS if known is None else ROWS, data.n_rows)
     numbers = np.sort(rng.choice(data.n_rows, most, replace=False))
+    if isinstance(data, (PartialData, PartialResolutionData)):
+        part = np.ones(most) if data.weights is None else data.weights[numbers]
+        seen_in_part = RowsInPart(data.rows.some(numbers))
+        found = compared(prior, seen_in_part, part, DRAWS, known, SAMPLES, rng)
+        return found, None if known is None else known[0]
     some = data.look(numbers) if isinstance(data, ResolutionData) else data.some(numbers)
     weights = np.ones(some.n_rows) if some.weights is None else some.weights
     seen, weights = seen_of(some, weights)
@@ -179,7 +190,7 @@ def mean_row(data: Data) -> tuple[Floats, float] | None:
     """
     if isinstance(data, StreamData):
         return None
-    if isinstance(data, ResolutionData):
+    if isinstance(data, (ResolutionData, PartialData)):
         return data.row_sum / data.row_sum.sum(), data.total_weight
     weights = np.ones(data.n_rows) if data.weights is None else data.weights
     if isinstance(data, CountData):

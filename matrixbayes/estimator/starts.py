@@ -19,12 +19,13 @@ from .._base.weights import merged, n_units
 from ..mixture import DirichletMixture
 from .count_data import CountData
 from .em import best, fit, maximization
+from .partial.density import PartialData
 from .penalty import Penalty
 from .resolution import ResolutionData
 from .row_data import RowData
 from .streams import Data, StreamData
 
-InMemory = RowData | CountData | ResolutionData
+InMemory = RowData | CountData | ResolutionData | PartialData
 
 INITS = ("kmeans++", "random")
 SEED_CELLS = 1 << 20  # numbers that a start looks at, or SEED_ROWS rows per component

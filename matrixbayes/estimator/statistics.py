@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
+from .partial.statistics import PartialStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class CountStatistics:
         )
 
 
-Statistics = _core.SufficientStatistics | CountStatistics
+Statistics = _core.SufficientStatistics | CountStatistics | PartialStatistics
 
 
 def row_sum_of(statistics: Statistics) -> Floats | None:
@@ -109,6 +110,8 @@ def step_size(n_batches: int) -> float:
 
 def scaled(statistics: Statistics, factor: float) -> Statistics:
     """Statistics of rows whose weights are multiplied by a factor."""
+    if isinstance(statistics, PartialStatistics):
+        return statistics.scaled(factor)
     if isinstance(statistics, CountStatistics):
         return replace(
             statistics,
@@ -133,6 +136,8 @@ def blend(running: Statistics | None, batch: Statistics, step: float) -> Statist
 
 def permuted(statistics: Statistics, order: NDArray[np.intp]) -> Statistics:
     """Statistics with their components in another order."""
+    if isinstance(statistics, PartialStatistics):
+        return statistics.permuted(order)
     if isinstance(statistics, CountStatistics):
         cells = statistics.cells.copy()
         cells[:, : len(order)] = cells[:, order]
@@ -146,7 +151,8 @@ def permuted(statistics: Statistics, order: NDArray[np.intp]) -> Statistics:
 
 
 def of_same_rows(statistics: Statistics, mixture: DirichletMixture) -> Statistics:
-    """Statistics of one component with the likelihood of another alpha."""
+    """Statistics of one component with the likelihood of another alpha; of complete rows."""
+    assert not isinstance(statistics, PartialStatistics)
     alpha, total = mixture.alpha[0], mixture.concentration[0]
     if isinstance(statistics, CountStatistics):
         s = statistics

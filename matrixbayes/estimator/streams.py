@@ -23,6 +23,7 @@ from .._base.weights import weights_of
 from ..mixture import DirichletMixture
 from ..rows.rows import Checked
 from .count_data import CountData, encode
+from .partial.density import PartialData
 from .resolution import Drawn, Plan, ResolutionData, draw_block
 from .row_data import RowData, without_zeros
 
@@ -173,7 +174,7 @@ class StreamData:
         return parallel.in_order(self.pool, task, arguments())
 
 
-Data = RowData | CountData | ResolutionData | StreamData
+Data = RowData | CountData | ResolutionData | PartialData | StreamData
 
 
 def stated(kind: str | None, zeros: str) -> str:
@@ -282,7 +283,8 @@ def both_labels(
 ) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
     """The labels of both sides; of numbers that a frame has by default, none but where the other
     side has the same numbers in another order."""
-    mine = tuple(X.columns) if given is None and hasattr(X, "columns") else given
+    is_frame = hasattr(X, "columns") and hasattr(X, "to_numpy")
+    mine = tuple(X.columns) if given is None and is_frame else given
     if wanted is None or mine is None:
         return None, None
     by_default = tuple(range(len(wanted)))
