@@ -20,6 +20,7 @@ from scipy.special import digamma, logsumexp
 from matrixbayes import (
     DirichletMixture,
     DirichletMixtureEstimator,
+    GammaPrior,
     NextTokenRows,
     PartialRows,
     _core,
@@ -401,6 +402,38 @@ def test_streams_go_on(n):
             _ = parts[0] + fitted(rows, 3).summarize(rows)
     whole.from_summaries(parts)
     assert whole.n_rows_ == 400
+    complete = whole.summarize(full)
+    for mixed in (complete + parts[0], parts[0] + complete):
+        assert mixed.n_rows == 500
+        assert_allclose(mixed.weight.sum(), 500.0)
+    whole.from_summaries([parts[0], complete])
+    assert (np.diff(fitted(full, n=n).partial_fit(rows).weights_) <= 0.0).all()
+    with pytest.raises(TypeError):
+        _ = parts[0] + 1
+
+
+def test_starts_of_all_kinds():
+    _, full = planted(n=120)
+    rows = PartialRows.from_rows(full, 4)
+    shares = np.random.default_rng(0).dirichlet([1.0, 1.0], 120)
+    prior = GammaPrior(1.1, 0.01)
+    for n in (None, 10):
+        best = fitted(rows, n=n, n_init=3)
+        assert best.lower_bound_ == max(best.restarts_)
+        for init in ("random", shares, best.prior_):
+            assert fitted(rows, n=n, init=init).lower_bound_ > best.lower_bound_ - 1.0
+        assert fitted(rows, n=n, concentration_prior=prior).converged_
+        warm = fitted(rows, n=n, warm_start=True, max_iter=2)
+        warm.max_iter, before = 200, warm.lower_bound_
+        assert warm.fit(rows).converged_
+        assert warm.lower_bound_ > before - (0.0 if n is None else 2.0)  # draws are others
+        assert fitted(rows, n=n).fit_predict(rows).shape == (120,)
+    with pytest.warns(ConvergenceWarning, match="equal rows"):
+        DirichletMixtureEstimator(1).fit(rows[np.zeros(30, dtype=int)])
+    with pytest.raises(ValueError, match="one per component"):
+        fitted(rows[:1], 2)
+    with pytest.raises(ValueError, match="0 sample"):
+        fitted(rows[:0], 1)
 
 
 def test_exact_zeros_are_refused_raised_or_left_out():

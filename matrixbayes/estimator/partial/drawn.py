@@ -221,14 +221,20 @@ class PartialResolutionData(ResolutionData):
         often = np.append(often, totals)
         return every, often, np.append(drawn, np.zeros(len(totals), dtype=bool))
 
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where the cells of the draws are among all, and those of a single token of each kind."""
+        tokens, counts, drawn = self._cells
+        return np.flatnonzero(drawn), np.flatnonzero((counts == 1.0) & (tokens < self.n_tokens))
+
     def _statistics(self, sums: Sums, alpha: Floats) -> CountStatistics:
         """What an M-step needs to know, from sums that were made at alpha (V, K)."""
-        tokens, counts, drawn = self._cells
+        tokens, counts, _ = self._cells
+        drawn, single = self._places
         k = alpha.shape[1]
-        cells = np.zeros((len(drawn), sums.cells.shape[1]))
-        cells[drawn] = sums.cells[self.draws.cells[0] < self.n_tokens]
+        cells = np.zeros((len(tokens), sums.cells.shape[1]))
+        cells[drawn] = sums.cells[: len(drawn)]  # the totals come last
         cells[-1, :k] += sums.weight
-        single = np.flatnonzero(counts[: len(counts) - (1 if self.resolution == 1 else 2)] == 1.0)
         cells[single, :k] += alpha * np.maximum(sums.tables - sums.listed, 0.0)
         return CountStatistics(
             sums.weight, tokens, counts, cells, sums.log_likelihood, self.n_rows, self.row_sum

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import _core
 from ..._base.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)
 class PartialStatistics:
-    """What an M-step needs to know of any number of rows known in part; ``a + b`` merges.
+    """What an M-step needs to know of any number of rows known in part; ``a + b`` merges, and
+    takes statistics of complete rows too.
 
     Attributes
     ----------
@@ -45,11 +47,27 @@ class PartialStatistics:
     log_likelihood: float
     n_rows: int
 
+    @classmethod
+    def of_complete(cls, statistics: _core.SufficientStatistics) -> PartialStatistics:
+        """Those of complete rows, each of which lists all tokens."""
+        log_sums = np.ascontiguousarray(statistics.log_sums.T)
+        listed = np.repeat(statistics.weight[np.newaxis], len(log_sums), axis=0)
+        return cls(
+            statistics.weight,
+            listed,
+            np.zeros_like(log_sums),
+            log_sums,
+            statistics.log_likelihood,
+            statistics.n_rows,
+        )
+
     def __radd__(self, other: object) -> PartialStatistics:
         # sum() begins with 0
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        return self if isinstance(other, int) and other == 0 else self + other
 
     def __add__(self, other: object) -> PartialStatistics:
+        if isinstance(other, _core.SufficientStatistics):
+            other = self.of_complete(other)
         if not isinstance(other, PartialStatistics):
             return NotImplemented
         if self.listed.shape != other.listed.shape:
