@@ -343,6 +343,19 @@ test_partial_maxima(void)
             }
         }
     }
+    const mb_prior_on_alpha bound = {0.0, 0.0, 0.0, 1e6, 1e-300};
+    for (size_t v = 0; v < v_all; v++) { /* equal rows: the likelihood rises without end */
+        listed[v] = 1.0;
+        single[v] = 0.0;
+        slope[v] = -log((double)v_all);
+        found[v] = 1.0 + (double)v;
+    }
+    mb_partial_sums equal = {1.0, listed, single, slope};
+    mb_status status = mb_maximize_partial(v_all, &equal, &bound, NULL, found, scratch, &capped);
+    check(status == MB_OK && capped == 1, "bound", 0, status, MB_OK);
+    for (size_t v = 0; v < v_all; v++) {
+        check_close("at the bound", (double)v, found[v], 1e6 / (double)v_all, 1e-6);
+    }
 }
 
 static void
