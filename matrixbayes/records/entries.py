@@ -16,6 +16,7 @@ from itertools import pairwise
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from .._base.pieces import text_of_bytes
 from .gathered import Listed, Refused, numbers
 from .reading import field
 
@@ -88,26 +89,18 @@ def _key(place: Any) -> Any:
 
 
 def text_of(text: Any, raw: Any = None) -> Any:
-    """A token's text; its bytes where they are none; its id where that is what the text says."""
+    """A token's text, by its bytes where it has them; its id where that is what the text says."""
     if not isinstance(text, str):
         raise Refused(f"a listed token is {text!r}, and not a text")
     if text.startswith(AS_ID) and text[len(AS_ID) :].isdecimal():
         return int(text[len(AS_ID) :])
     if raw:
-        return decoded(bytes(raw))
+        return text_of_bytes(bytes(raw))
     if text[:4] == "byte":
         match = ESCAPES.fullmatch(text)
         if match:
-            return decoded(bytes(int(byte, 16) for byte in match[1].split("\\x")[1:]))
+            return text_of_bytes(bytes(int(byte, 16) for byte in match[1].split("\\x")[1:]))
     return text
-
-
-def decoded(raw: bytes) -> str | bytes:
-    """Bytes as text, where they are one."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
 
 
 def _log_prob(place: Any) -> Any:

@@ -308,7 +308,7 @@ class Gathered:
         if (sampled != NONE).any():
             texts = [*self.texts]
             found["sampled"] = [
-                None if key == NONE else key if key >= 0 else columns.readable(texts[-key - 1])
+                None if key == NONE else key if key >= 0 else texts[-key - 1]
                 for key in sampled.tolist()
             ]
         if any(target is not None for target in self.targets):
@@ -361,12 +361,11 @@ def rows_of(
             refuse(place, f"this is no record that {name} knows ({type(error).__name__}: {error})")
     gathered.close(where)
     part = "prompt" if prompt else "generated"
-    return grouped(
-        gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab), tokenizer, vocab, other
-    )
+    rows = gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab)
+    return grouped(rows, vocab, other)
 
 
-def grouped(rows: PartialRows, tokenizer: Any, vocab: Vocab | None, other: Other) -> Any:
+def grouped(rows: PartialRows, vocab: Vocab | None, other: Other) -> Any:
     """Rows over the answers that are asked for, if any are."""
     if other not in ("keep", "renormalize"):
         raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
@@ -374,6 +373,4 @@ def grouped(rows: PartialRows, tokenizer: Any, vocab: Vocab | None, other: Other
         if other != "keep":
             raise ValueError("other='renormalize' needs vocab: without it no token is dropped")
         return rows
-    if tokenizer is not None:
-        vocab = columns.answers(tokenizer, vocab, rows.n_tokens, other)
-    return rows.group(vocab, other=other)
+    return rows.group(vocab, other=other)  # type: ignore[arg-type]

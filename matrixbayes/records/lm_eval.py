@@ -137,7 +137,7 @@ def from_lm_eval(
             "target": [d.target for d in documents],
         },
     )
-    return grouped(rows, None, vocab, other)
+    return grouped(rows, vocab, other)
 
 
 def _document(record: Any, where: str) -> Document:

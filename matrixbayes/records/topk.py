@@ -127,7 +127,7 @@ def from_topk(
         token_ids=made.token_ids,
         meta={"source": "matrixbayes.from_topk", "prompt": list(range(n)), "position": [0] * n},
     )
-    return grouped(rows, tokenizer, vocab, other)
+    return grouped(rows, vocab, other)
 
 
 def _columns(
