@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,26 @@ def test_batches_do_not_matter_and_double_models_stay_double() -> None:
     assert double[0].log_probs.dtype == np.float64
     half = mb.collect(a_model("gpt_neox").bfloat16(), None, PROMPTS, layers="all")
     assert_allclose(half[0].log_probs, double[0].log_probs, atol=0.3)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_adapters_and_virtual_tokens() -> None:
+    peft = pytest.importorskip("peft")
+    lora = peft.LoraConfig(
+        r=2, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    tuning = peft.PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=3, num_layers=2, token_dim=32
+    )
+    plain = mb.collect(a_model("llama"), None, PROMPTS, positions="all", layers="all")
+    for config in (lora, tuning):
+        model = peft.get_peft_model(copy.deepcopy(a_model("llama")), config).eval()
+        rows = mb.collect(model, None, PROMPTS, positions="all", layers="all")
+        own = mb.collect(model, None, PROMPTS, positions="all")
+        assert_array_equal(rows.final.log_probs, own.log_probs)
+        # neither changes what a token's own embedding is
+        assert_allclose(rows[0].log_probs, plain[0].log_probs, rtol=1e-5, atol=1e-5)
+        assert np.abs(rows[1].log_probs - plain[1].log_probs).max() > 1e-2
 
 
 # --- which layers
