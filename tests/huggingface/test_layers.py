@@ -263,9 +263,7 @@ def test_a_model_whose_layers_lead_nowhere_known() -> None:
 
 def test_what_enters_the_first_layer_may_not_be_known() -> None:
     model = a_model("xlm")
-    with pytest.raises(
-        ValueError, match="layer 0 of XLMWithLMHeadModel has no rows.* from layer 1"
-    ):
+    with pytest.raises(ValueError, match="layer 0 of XLMWithLMHeadModel has no rows"):
         mb.collect(model, None, PROMPTS, layers="all")
     rows = mb.collect(model, None, [[5, 4, 6, 4]], layers=[1, 2], positions="all")
     wanted = by_hand(model, [5, 4, 6, 4], 1, 2)

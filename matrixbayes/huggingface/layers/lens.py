@@ -56,10 +56,10 @@ class Lens(Forward):
     def __init__(self, model: Any, layers: Layers, *, hidden: bool = False) -> None:
         super().__init__(model, hidden=True)
         self.keeps_hidden = hidden
-        name = type(model).__name__
+        name = type(self.model).__name__
         if self.head is None:
             raise ValueError(f"layers of {name} have no rows: {self.head_refusal}")
-        stack = _stack(model, self.head.last_layer)
+        stack = _stack(self.model, self.head.last_layer)
         if stack is None:
             raise ValueError(
                 f"layers of {name} have no rows: between the last layer and the output embeddings "
