@@ -32,6 +32,7 @@ TOLERANCE = 1e-3  # of a logarithm above 0, of a mass above 1, of two numbers fo
 LEAST_REST = 2.0**-24  # what rounding in float32 leaves of 1
 MOST_CONTEXT = 2**25  # ids; contexts that would be more are not kept
 NONE = -(2**62)  # no sampled token
+ABOUT = ("size", "n_top", "prompt", "position", "choice", "sampled", "hides")
 
 
 class Refused(ValueError):
@@ -102,12 +103,11 @@ class Gathered:
         self.positions = positions
         self.names: dict[int, str] = {}
         self.texts = Numbered()
+        self.rows_about: dict[str, NDArray[np.int64]] = {}
         self.models: dict[str, None] = {}
         self.keys, self.log_probs = array("q"), array("d")
-        self.starts, self.n_top = array("q", [0]), array("q")
-        self.prompts, self.places, self.choices = array("q"), array("q"), array("q")
-        self.sampled, self.hides = array("q"), array("b")
-        self.contexts: list[tuple[Any, Any, int] | None] = []
+        self.about = array("q")  # of each row what `ABOUT` names, one after another
+        self.context, self.offsets, self.known = array("q"), array("q", [0]), True
         self.targets: list[Any] = []
         self._open: dict[Any, tuple[int, list[Path]]] = {}
         self._numbers: dict[Any, int] = {}
@@ -162,6 +162,7 @@ class Gathered:
             if listed is None or not listed.keys:
                 continue
             keys, log_probs, n_top, sampled, hides = listed
+            n_before = len(self.keys)
             if not isinstance(keys[0], int):
                 texts = self.texts
                 keys = [texts[text] for text in keys]
@@ -171,19 +172,28 @@ class Gathered:
             try:
                 self.log_probs.extend(log_probs)
             except TypeError:  # what it took before that is cut off again
-                del self.log_probs[self.starts[-1] :]
+                del self.log_probs[n_before:]
                 self.log_probs.extend(numbers(log_probs))
             self.keys.extend(keys)
-            self.starts.append(len(self.keys))
-            self.n_top.append(n_top)
-            self.prompts.append(number)
-            self.places.append(path.first + i)
-            self.choices.append(path.choice)
-            self.sampled.append(NONE if sampled is None else sampled)
-            self.hides.append(hides)
+            after = NONE if sampled is None else sampled
+            size = len(keys)
+            self.about.extend((size, n_top, number, path.first + i, path.choice, after, hides))
             self.targets.append(path.target)
-            known = path.context is not None and (i == 0 or path.ids is not None)
-            self.contexts.append((path.context, path.ids, i) if known else None)
+            if self.known:
+                self._add_context(path, i)
+
+    def _add_context(self, path: Path, i: int) -> None:
+        """The ids before a place; where those of one are not known, none are kept."""
+        context = self.context
+        self.known = path.context is not None and (i == 0 or path.ids is not None)
+        if self.known:
+            context.extend(path.context)  # type: ignore[arg-type]
+            if i:
+                context.extend(path.ids[:i])  # type: ignore[index]
+            self.offsets.append(len(context))
+            self.known = len(context) <= MOST_CONTEXT
+        if not self.known:
+            del context[:]
 
     def _chosen(self, n: int, where: Where) -> Iterable[int]:
         """The numbers of the wanted places, of n."""
@@ -200,14 +210,16 @@ class Gathered:
 
     def rows(self, source: str, part: str, tokenizer: Any, vocab: Vocab | None) -> PartialRows:
         """All that was taken, checked."""
-        n = len(self.n_top)
+        n = len(self.about) // len(ABOUT)
         if n == 0:
             raise ValueError(f"the records hold no {part} log-probabilities: there is no row")
         keys, log_probs = np.array(self.keys), np.array(self.log_probs)
-        starts, n_top = np.array(self.starts), np.array(self.n_top)
+        self.rows_about = dict(zip(ABOUT, np.array(self.about).reshape(n, -1).T, strict=True))
+        sizes, n_top = self.rows_about["size"], self.rows_about["n_top"]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
         made = columns.make_columns(keys, [*self.texts], self.names, tokenizer, vocab)
         of_keys = made(keys)
-        row = np.repeat(np.arange(n), np.diff(starts))
+        row = np.repeat(np.arange(n), sizes)
         self._check(log_probs, row)
         np.minimum(log_probs, 0.0, out=log_probs)
         censored = log_probs < CENSORED
@@ -216,7 +228,7 @@ class Gathered:
         cap = np.where(np.isinf(cap), 0.0, cap)
         lost = of_keys < 0
         if lost.any():  # they are among the rest, of which each may be as likely as they are
-            hidden = np.array(self.hides, dtype=bool)[row[lost]]
+            hidden = self.rows_about["hides"][row[lost]] > 0
             np.maximum.at(cap, row[lost], np.where(hidden, 0.0, log_probs[lost]))
         kept = ~(censored | lost)
         of_keys, log_probs, row = of_keys[kept], log_probs[kept], row[kept]
@@ -231,7 +243,7 @@ class Gathered:
             )
         rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
         ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
-        order = np.argsort(np.array(self.prompts), kind="stable")
+        order = np.argsort(self.rows_about["prompt"], kind="stable")
         found = PartialRows(
             of_keys,
             log_probs,
@@ -267,31 +279,32 @@ class Gathered:
         """The entries by row and column, each column once."""
         place = row * width + of_keys
         if len(place) > 1 and (np.diff(place) <= 0).any():
-            order = np.argsort(place, kind="stable")
+            order = np.argsort(place)
             place, log_probs = place[order], log_probs[order]
-        again = np.flatnonzero(np.diff(place) == 0) + 1
-        differ = again[
-            np.abs(log_probs[again] - log_probs[again - 1]) > (0.0 if self.texts else TOLERANCE)
-        ]
-        if len(differ) and not self.texts:
-            refuse(
-                self._where(int(place[differ[0]] // width)),
-                f"one token has two log-probabilities, {log_probs[differ[0] - 1]:g} and "
-                f"{log_probs[differ[0]]:g}",
-            )
-        for i in differ:  # several tokens of one text: the text has the mass of all
-            log_probs[i] = np.logaddexp(log_probs[i], log_probs[i - 1])
-            log_probs[i - 1] = log_probs[i]
-        keep = np.ones(len(place), dtype=bool)
-        keep[again] = False
-        if len(differ):  # the last of equal places has the sum
-            for i in again[::-1]:
-                log_probs[i - 1] = max(log_probs[i - 1], log_probs[i])
-        place = place[keep]
-        return place % width, log_probs[keep], place // width
+        new = np.ones(len(place), dtype=bool)
+        new[1:] = np.diff(place) != 0
+        if new.all():
+            return place % width, log_probs, place // width
+        begins = np.flatnonzero(new)
+        largest = np.maximum.reduceat(log_probs, begins)
+        differ = np.flatnonzero(np.minimum.reduceat(log_probs, begins) < largest)
+        place = place[begins]
+        if self.texts:  # several tokens of one text: the text has the mass of all
+            ends = np.append(begins[1:], len(log_probs))
+            for i in differ:
+                largest[i] = np.logaddexp.reduce(np.unique(log_probs[begins[i] : ends[i]]))
+        for i in differ if not self.texts else ():
+            least = log_probs[begins[i] : begins[i] + 2].min()
+            if largest[i] - least > TOLERANCE:
+                refuse(
+                    self._where(int(place[i] // width)),
+                    f"one token has two log-probabilities, {largest[i]:g} and {least:g}",
+                )
+        return place % width, largest, place // width
 
     def _where(self, row: int) -> str:
-        return f"record {self.prompts[row]}, position {self.places[row]}"
+        about = self.rows_about
+        return f"record {about['prompt'][row]}, position {about['position'][row]}"
 
     def _meta(self, source: str, part: str, made: columns.Columns) -> dict[str, Any]:
         """Where the rows come from."""
@@ -299,12 +312,12 @@ class Gathered:
             "source": source,
             "model": next(iter(self.models), None) if len(self.models) < 2 else [*self.models],
             "part": part,
-            "prompt": self.prompts.tolist(),
-            "position": self.places.tolist(),
+            "prompt": self.rows_about["prompt"].tolist(),
+            "position": self.rows_about["position"].tolist(),
         }
-        if any(self.choices):
-            found["choice"] = self.choices.tolist()
-        sampled = np.array(self.sampled)
+        if self.rows_about["choice"].any():
+            found["choice"] = self.rows_about["choice"].tolist()
+        sampled = self.rows_about["sampled"]
         if (sampled != NONE).any():
             texts = [*self.texts]
             found["sampled"] = [
@@ -319,18 +332,9 @@ class Gathered:
 
     def _contexts(self) -> dict[str, Any]:
         """The ids before each place, where all are known and they are not very many."""
-        contexts = [context for context in self.contexts if context is not None]
-        if len(contexts) < len(self.contexts):
+        if not self.known:
             return {}
-        sizes = np.array([len(before) + i for before, _, i in contexts], dtype=np.int64)
-        if sizes.sum() > MOST_CONTEXT:
-            return {}
-        flat = array("q")
-        for before, ids, i in contexts:
-            flat.extend(before)
-            if i:
-                flat.extend(ids[:i])
-        return {"input_ids": np.array(flat), "offsets": np.concatenate([[0], np.cumsum(sizes)])}
+        return {"input_ids": np.array(self.context), "offsets": np.array(self.offsets)}
 
 
 def rows_of(

@@ -129,7 +129,7 @@ def _each(record: Any, where: Where, depth: int) -> Found:
     if isinstance(record, list):
         for inner, _ in records(record, depth + 1):
             yield inner, where
-    elif isinstance(record, Mapping):
+    elif isinstance(record, dict):
         yield record, where
     else:
         refuse(where, f"{str(record)[:40]!r} is no record")
@@ -176,6 +176,8 @@ def _broken(where: str, error: Exception) -> ValueError:
 
 def unwrapped(record: Any) -> Any:
     """A response out of what a log put around it: ``response``, and ``body`` in that (batches)."""
+    if type(record) is dict and "response" not in record and "body" not in record:
+        return record
     for _ in range(2):
         for name in ("response", "body"):
             inner = field(record, name)
@@ -187,7 +189,10 @@ def unwrapped(record: Any) -> Any:
 
 def field(record: Any, name: str, default: Any = None) -> Any:
     """A field of a dictionary or an object; `default` where it is not there or null."""
-    value = record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
+    if type(record) is dict or isinstance(record, Mapping):  # the first is quick
+        value = record.get(name)
+    else:
+        value = getattr(record, name, None)
     return default if value is None else value
 
 

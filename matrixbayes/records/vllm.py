@@ -7,7 +7,7 @@ Contents
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ from .gathered import Listed, Path, Positions, Refused, rows_of
 from .reading import field, unwrapped
 
 INFINITE = float("-inf")
+LOG_PROB_OF_ITEM, LOG_PROB_OF_OBJECT = itemgetter("logprob"), attrgetter("logprob")
 
 
 def from_vllm(
@@ -123,6 +124,7 @@ class Reader:
     def __init__(self, prompt: bool, named: bool, wants_names: bool) -> None:
         self.prompt, self.named, self.wants_names = prompt, named, wants_names
         self.names: dict[int, str] = {}
+        self.seen: set[int] = set()
         self.impossible = False
 
     # -- Python -----------------------------------------------------------------
@@ -139,7 +141,9 @@ class Reader:
                 if not field(output, "token_ids", ()):
                     continue
                 raise Refused("there are no log-probabilities: ask for SamplingParams(logprobs=20)")
-            yield self._path(places, field(output, "index", number), None, before, ids)
+            places, read = self._read(places)
+            index = field(output, "index", number)
+            yield Path(places, read, "generated", index, None, 0, before, ids)
 
     def _prompt(
         self, places: Any, ids: Sequence[int] | None, choice: int, model: str | None
@@ -149,22 +153,16 @@ class Reader:
             raise Refused(
                 "there are no log-probabilities of the prompt: ask for prompt_logprobs=20"
             )
-        path = self._path(places, choice, model, None, ids)
-        first = int(bool(path.places) and path.places[0] is None)
+        places, read = self._read(places)
+        first = int(bool(places) and places[0] is None)
         context, after = (None, None) if ids is None or not first else (ids[:1], ids[1:])
-        return path._replace(places=path.places[first:], part="prompt", context=context, ids=after)
+        return Path(places[first:], read, "prompt", choice, model, 0, context, after)
 
-    def _path(
-        self,
-        places: Any,
-        choice: int,
-        model: str | None,
-        context: Sequence[int] | None,
-        ids: Sequence[int] | None,
-    ) -> Path:
-        if field(places, "start_indices") is not None:
-            return Path(flat_places(places), self.flat, "generated", choice, model, 0, context, ids)
-        return Path(places, self.place, "generated", choice, model, 0, context, ids)
+    def _read(self, places: Any) -> tuple[Sequence[Any], Callable[[Any], Listed | None]]:
+        """The places of one form or the other, and what reads one."""
+        if type(places) is not list and field(places, "start_indices") is not None:
+            return flat_places(places), self.flat
+        return places, self.place
 
     # -- the server -------------------------------------------------------------
 
@@ -209,16 +207,17 @@ class Reader:
         entries = list(place.values())
         get: Callable[[Any], Any]
         text: Callable[[Any], Any] | None
-        first = entries[0]
-        if isinstance(first, Mapping):
-            get, ids = itemgetter("logprob"), list(map(int, place))
+        first, ids = entries[0], list(map(int, place))
+        if isinstance(first, dict):
+            get = LOG_PROB_OF_ITEM
             text = itemgetter("decoded_token") if "decoded_token" in first else None
         elif hasattr(first, "logprob"):
-            get, ids = attrgetter("logprob"), list(map(int, place))
+            get = LOG_PROB_OF_OBJECT
             text = attrgetter("decoded_token") if hasattr(first, "decoded_token") else None
         else:  # versions of old gave the number alone
-            get, ids, text = float, list(map(int, place)), None
-        if text and self.wants_names:
+            get, text = float, None
+        if text and self.wants_names and not self.seen.issuperset(ids):
+            self.seen.update(ids)
             self.names.update(zip(ids, map(text, entries), strict=True))
         ranks = field(first, "rank"), field(entries[-1], "rank")
         return self._listed(ids, list(map(get, entries)), ranks)
@@ -234,23 +233,24 @@ class Reader:
     def _listed(self, ids: list[int], log_probs: list[Any], ranks: tuple[Any, Any]) -> Listed:
         """What is listed, the sampled token first; the ranks are of the first and the last."""
         n = len(ids)
-        if INFINITE in log_probs[1:]:
-            self.impossible = True
-        if self.named:
-            return Listed(ids, log_probs, 0, ids[0])
         # What is listed beside it are the most probable ones, in order, if they fall; if JSON has
         # put them in another order, or they were asked for by name, nothing follows from them.
         others, others_ids = log_probs[1:], ids[1:]
         try:
-            if others != sorted(others, reverse=True):
-                return Listed(ids, log_probs, 0, ids[0])
+            falling = not self.named and others == sorted(others, reverse=True)
         except TypeError:
-            pass  # numbers as text, or null: said later
-        known, n_top = all(isinstance(rank, int) for rank in ranks), n - (ids[0] in others_ids)
-        if known and ranks[1] > n_top and n > 1:
+            falling = False  # numbers as text, or null: said later
+        if (others[-1:] == [INFINITE]) if falling else INFINITE in others:
+            self.impossible = True
+        if not falling:
             return Listed(ids, log_probs, 0, ids[0])
-        if known and 0 < ranks[0] <= n_top:
-            return Listed(ids, log_probs, n, ids[0])
+        first, last = ranks
+        if isinstance(first, int) and isinstance(last, int):
+            n_top = n - (ids[0] in others_ids)
+            if last > n_top and n > 1:
+                return Listed(ids, log_probs, 0, ids[0])
+            if 0 < first <= n_top:
+                return Listed(ids, log_probs, n, ids[0])
         return Listed([*others_ids, ids[0]], [*others, log_probs[0]], n - 1, ids[0])
 
 
