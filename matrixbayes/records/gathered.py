@@ -377,4 +377,4 @@ def grouped(rows: PartialRows, vocab: Vocab | None, other: Other) -> Any:
         if other != "keep":
             raise ValueError("other='renormalize' needs vocab: without it no token is dropped")
         return rows
-    return rows.group(vocab, other=other)  # type: ignore[arg-type]
+    return rows.group(vocab, other=other)

@@ -1,11 +1,12 @@
 """Rows from what the programs of llama.cpp wrote.
 
 Contents
-    from_llama_cpp    responses of its server
+    from_llama_cpp    responses of its server, and files of whole rows
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..huggingface.answers import Other, Vocab
 from . import openai
 from .entries import entry
 from .gathered import Listed, Path, Positions, Refused, rows_of
+from .logits_file import read_logits_file
+from .logits_layout import MAGIC
 from .reading import field, unwrapped
 
 AFTER_SAMPLING = (
@@ -28,23 +31,28 @@ def from_llama_cpp(
     other: Other = "keep",
     tokenizer: Any = None,
     positions: Positions = "all",
+    bos_token_id: int | None = None,
 ) -> Any:
-    """Rows known in part from what llama.cpp's server answered.
+    """Rows from what llama.cpp's programs wrote: known in part of its server, whole of its files.
 
     Parameters
     ----------
     records
         Responses of ``/completion`` asked with ``n_probs=20``, or the pieces of its stream; in any
         of the forms that `from_openai` takes.  Those of its endpoints that are OpenAI's are read
-        too.
+        too.  Or the path of a file of whole rows, as ``llama-perplexity --kl-divergence-base``
+        writes it: it is mapped, and decoded where it is asked for.
     vocab, other, tokenizer, positions
         As for `from_openai`.  Without a tokenizer the columns are the ids that were seen, under
         their texts.
+    bos_token_id : int, optional
+        Of a file of whole rows: the id that the model saw first in each chunk, where it adds one.
 
     Returns
     -------
     PartialRows
-        As of `from_openai`.
+        As of `from_openai`.  Of a file of whole rows a sequence of them, over its whole
+        vocabulary, of which a slice is `NextTokenRows`; with `vocab`, all of them as that.
 
     Raises
     ------
@@ -62,6 +70,14 @@ def from_llama_cpp(
     >>> rows.tokens, rows.token_ids
     ((' yes', '<other>'), array([ 7, -1]))
     """
+    if _is_logits_file(records):
+        if positions != "all":
+            raise ValueError("a file of whole rows has no positions: take rows of it by number")
+        return read_logits_file(
+            records, tokenizer=tokenizer, vocab=vocab, other=other, bos_token_id=bos_token_id
+        )
+    if bos_token_id is not None:
+        raise ValueError("bos_token_id is for a file of whole rows, and this is none")
     open_stream = False
     seen: set[Any] = set()
 
@@ -104,6 +120,14 @@ def from_llama_cpp(
         positions=positions,
         prompt=False,
     )
+
+
+def _is_logits_file(source: Any) -> bool:
+    """Whether it is the path of a file of whole rows."""
+    if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
+        return False
+    with open(source, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _entry(place: Any, names: dict[int, str]) -> Listed:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PER_ROW = ("prompt", "position")  # the entries of `meta` that hold one value per row
+ALONG = ("choice", "sampled", "target")  # and those of records that do, where they are lists of it
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -110,9 +111,10 @@ def taken_contexts(rows: Any, numbers: NDArray[np.intp]) -> dict[str, Any]:
         places, offsets = taken_entries(offsets, numbers)
         ids = ids[places]
     meta = dict(rows.meta)
-    for name in PER_ROW:
-        if name in meta:
-            meta[name] = [meta[name][i] for i in numbers]
+    for name in (*PER_ROW, *ALONG):
+        values = meta.get(name)
+        if isinstance(values, list) and len(values) == len(rows):
+            meta[name] = [values[i] for i in numbers]
     return {"input_ids": ids, "offsets": offsets, "meta": meta}
 
 

@@ -63,6 +63,17 @@ def test_objects_dictionaries_text_and_files_are_read_alike() -> None:
         assert the_same(mb.from_openai(source), rows)
 
 
+def test_what_is_said_of_each_row_is_cut_along_with_them() -> None:
+    rows = mb.from_openai(load("openai_chat.json"))
+    cut = rows[[3, 0]]
+    assert cut.meta["choice"] == [1, 0]
+    assert cut.meta["sampled"] == ["No", "Yes"]
+    answers = mb.from_openai(load("openai_chat.json"), vocab=["Yes"], positions="first")
+    assert answers[1:].meta["sampled"] == ["No"]
+    other = mb.NextTokenRows(np.zeros((2, 1)), meta={"choice": "mine", "target": [1, 2, 3]})
+    assert other[:1].meta == {"choice": "mine", "target": [1, 2, 3]}
+
+
 def test_positions() -> None:
     record = load("openai_chat.json")
     assert mb.from_openai(record, positions="first").meta["position"] == [0, 0]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import struct
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from records.shown import DATA, edges, entry, listed, load
 
 import matrixbayes as mb
+from matrixbayes.rows import NextTokenRows
 
 CHAT = {"choices": [{"index": 0, "logprobs": {"content": [entry("a", -0.5, entry("a", -0.5))]}}]}
 READERS = [mb.from_vllm, mb.from_sglang, mb.from_tgi, mb.from_ollama, mb.from_llama_cpp]
@@ -199,3 +204,27 @@ def test_llama_cpp_after_sampling_is_refused() -> None:
         mb.from_llama_cpp({"content": "yes", "stop": True})
     with pytest.raises(ValueError, match="is an error"):
         mb.from_llama_cpp({"error": {"code": 500}})
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the files are little-endian")
+def test_llama_cpps_file_of_whole_rows(tmp_path: Path) -> None:
+    logits = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
+    path = tmp_path / "model.kld"
+    path.write_bytes(
+        b"_logits_"
+        + struct.pack("<3i", 5, 3, 1)
+        + np.array([2, 0, 1, 2, 0], "<i4").tobytes()
+        + reference.codes(logits).astype("<u2").tobytes()
+    )
+    rows = mb.from_llama_cpp(path)[:]
+    assert isinstance(rows, NextTokenRows)
+    truth = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(rows.probs(), truth, rtol=2e-4)
+    assert rows.context(1).tolist() == [2, 0, 1, 2]
+    assert mb.from_llama_cpp(str(path), bos_token_id=1)[:].context(0).tolist() == [1, 0, 1]
+    grouped = mb.from_llama_cpp(path, vocab={"a": [0, 2], "b": 1})
+    np.testing.assert_allclose(grouped.probs()[:, 1], truth[:, 1], rtol=2e-4)
+    with pytest.raises(ValueError, match="rows of it by number"):
+        mb.from_llama_cpp(path, positions="last")
+    with pytest.raises(ValueError, match="this is none"):
+        mb.from_llama_cpp(load("llama_cpp.json"), bos_token_id=1)
