@@ -32,7 +32,7 @@ TOLERANCE = 1e-3  # of a logarithm above 0, of a mass above 1, of two numbers fo
 LEAST_REST = 2.0**-24  # what rounding in float32 leaves of 1
 MOST_CONTEXT = 2**25  # ids; contexts that would be more are not kept
 NONE = -(2**62)  # no sampled token
-ABOUT = ("size", "n_top", "prompt", "position", "choice", "sampled", "hides")
+ABOUT = ("size", "n_top", "prompt", "position", "choice", "sampled", "hides", "falls")
 
 
 class Refused(ValueError):
@@ -60,9 +60,10 @@ class Listed(NamedTuple):
 
     keys: list[Any]  # ids, or all of them texts
     log_probs: list[Any]
-    n_top: int  # how many are the most probable ones; 0: nothing is said of those not listed
+    n_top: int  # how many are the most probable ones; below 0 so many behind the first
     sampled: Any = None  # the key of the token that came next
     hides: bool = False  # two tokens of one text would be one entry
+    falls: bool = False  # they are the most probable ones only if those behind the first fall
 
 
 class Path(NamedTuple):
@@ -161,7 +162,7 @@ class Gathered:
             listed = None if places[i] is None else read(places[i])
             if listed is None or not listed.keys:
                 continue
-            keys, log_probs, n_top, sampled, hides = listed
+            keys, log_probs, n_top, sampled, hides, falls = listed
             n_before = len(self.keys)
             if not isinstance(keys[0], int):
                 texts = self.texts
@@ -176,8 +177,8 @@ class Gathered:
                 self.log_probs.extend(numbers(log_probs))
             self.keys.extend(keys)
             after = NONE if sampled is None else sampled
-            size = len(keys)
-            self.about.extend((size, n_top, number, path.first + i, path.choice, after, hides))
+            place, size = path.first + i, len(keys)
+            self.about.extend((size, n_top, number, place, path.choice, after, hides, falls))
             self.targets.append(path.target)
             if self.known:
                 self._add_context(path, i)
@@ -213,9 +214,10 @@ class Gathered:
         n = len(self.about) // len(ABOUT)
         if n == 0:
             raise ValueError(f"the records hold no {part} log-probabilities: there is no row")
-        keys, log_probs = np.array(self.keys), np.array(self.log_probs)
-        self.rows_about = dict(zip(ABOUT, np.array(self.about).reshape(n, -1).T, strict=True))
-        sizes, n_top = self.rows_about["size"], self.rows_about["n_top"]
+        keys, log_probs = np.frombuffer(self.keys, np.int64), np.frombuffer(self.log_probs)
+        about = np.frombuffer(self.about, np.int64).reshape(n, -1).T
+        self.rows_about = dict(zip(ABOUT, about, strict=True))
+        sizes = self.rows_about["size"]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         made = columns.make_columns(keys, [*self.texts], self.names, tokenizer, vocab)
         of_keys = made(keys)
@@ -223,9 +225,7 @@ class Gathered:
         self._check(log_probs, row)
         np.minimum(log_probs, 0.0, out=log_probs)
         censored = log_probs < CENSORED
-        top = (np.arange(len(keys)) - starts[row] < n_top[row]) & ~censored
-        cap = np.minimum.reduceat(np.where(top, log_probs, np.inf), starts[:-1])
-        cap = np.where(np.isinf(cap), 0.0, cap)
+        cap, impossible = self._caps(log_probs, row, starts)
         lost = of_keys < 0
         if lost.any():  # they are among the rest, of which each may be as likely as they are
             hidden = self.rows_about["hides"][row[lost]] > 0
@@ -253,10 +253,28 @@ class Gathered:
             cap=np.minimum(cap, rest),
             tokens=made.tokens,
             token_ids=made.token_ids,
-            meta=self._meta(source, part, made),
+            meta=self._meta(source, part, made) | impossible,
             **self._contexts(),
         )
         return found if (np.diff(order) == 1).all() else found[order]
+
+    def _caps(
+        self, log_probs: NDArray[np.float64], row: NDArray[np.intp], starts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], dict[str, int]]:
+        """The least of the most probable tokens of each row, 0 where there are none; and how many
+        rows list impossible tokens among them."""
+        place = np.arange(len(log_probs)) - starts[row]
+        falls, n_top = self.rows_about["falls"] > 0, self.rows_about["n_top"]
+        if falls.any():
+            rises = row[1:][(np.diff(log_probs) > 0.0) & (place[1:] > 1)]
+            n_top = n_top.copy()
+            n_top[rises[falls[rises]]] = 0
+        most = n_top[row]
+        top = np.where(most < 0, (place > 0) & (place <= -most), place < most)
+        shut = {*row[falls[row] & (place > 0) & (log_probs == -np.inf)].tolist()}
+        top &= log_probs >= CENSORED
+        cap = np.minimum.reduceat(np.where(top, log_probs, np.inf), starts[:-1])
+        return np.where(np.isinf(cap), 0.0, cap), {"impossible": len(shut)} if shut else {}
 
     def _check(self, log_probs: NDArray[np.float64], row: NDArray[np.intp]) -> None:
         """Refuse what is no logarithm of a probability."""

@@ -17,7 +17,7 @@ from .._base.display import show
 from ..huggingface.answers import OTHER, Other, Vocab
 from ..rows import PartialRows
 from .gathered import LEAST_REST, TOLERANCE, grouped
-from .reading import field, refuse
+from .reading import field, in_words, refuse
 from .reading import records as each_of
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -86,7 +86,7 @@ def from_lm_eval(
     filters: dict[Any, Any] = {}
     documents, model = [], None
     for record, where in each_of(records):
-        place = where if isinstance(where, str) else where()
+        place = in_words(where)
         name = tuple(
             repr(field(record, key)) for key in ("doc_id", "doc_hash", "prompt_hash", "target_hash")
         )

@@ -4,6 +4,7 @@ Contents
     records     every record, with where it stands; files are read as streams
     unwrapped   what a log put around a response, taken off
     field       a field of a record, which is a dictionary or an object
+    in_words    where that is, in words
     refuse      the error for a record, with where it stands
 """
 
@@ -14,7 +15,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 MOST_NESTED = 8  # lists in lists
@@ -22,7 +23,7 @@ BUFFER = 1 << 20  # characters
 BETWEEN = {" ": 0, "\t": 0, "\r": 0, "\n": 0, ",": 0, "[": 1, "]": -1}  # and how deep they lead
 IDLE = ("event:", ":", "id:", "retry:")  # lines of a stream of events that hold no record
 
-Where = str | Callable[[], str]
+Where = str | tuple[str, int]  # in words, or before a number
 Found = Iterator[tuple[Any, Where]]
 
 
@@ -38,7 +39,7 @@ def records(source: Any, depth: int = 0) -> Found:
     Yields
     ------
     record, where
-        ``where`` is a text, or gives one.
+        `in_words` makes words of ``where``.
     """
     if depth > MOST_NESTED:
         raise ValueError(f"the records are in lists of lists, {MOST_NESTED} deep")
@@ -100,28 +101,30 @@ def _of_stream(file: Any, name: str, depth: int) -> Found:
 
 def _of_lines(file: Any, name: str, first: str, depth: int) -> Found:
     """One record a line, blank ones left out; or one document over several lines."""
-
-    def where(i: int) -> Callable[[], str]:
-        return lambda: f"{name}, line {i + 1}"
-
-    for i, line in enumerate(file):
-        text = (first + line if i == 0 else line).strip()
-        if text.startswith("data:"):  # a stream of server-sent events, as it went over the wire
-            text = text[5:].strip()
-        if not text or text == "[DONE]" or text.startswith(IDLE):
-            continue
+    place = f"{name}, line"
+    for i, line in enumerate(file, 1):
+        text = first + line if i == 1 else line
+        if text[:1] != "{":
+            text = text.strip()
+            if text.startswith("data:"):  # server-sent events, as they went over the wire
+                text = text[5:].strip()
+            if not text or text == "[DONE]" or text.startswith(IDLE):
+                continue
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
-            if i > 0 or not isinstance(error, json.JSONDecodeError):
-                raise _broken(where(i)(), error) from None
+            if i > 1 or not isinstance(error, json.JSONDecodeError):
+                raise _broken((place, i), error) from None
             try:
                 record = json.loads(text + "\n" + file.read())
             except (ValueError, RecursionError) as whole:
-                raise _broken(where(i)(), whole) from None
+                raise _broken((place, i), whole) from None
             yield from _each(record, name, depth)
             return
-        yield from _each(record, where(i), depth)
+        if type(record) is dict:
+            yield record, (place, i)
+        else:
+            yield from _each(record, (place, i), depth)
 
 
 def _each(record: Any, where: Where, depth: int) -> Found:
@@ -138,36 +141,34 @@ def _each(record: Any, where: Where, depth: int) -> Found:
 def _of_list(file: Any, name: str, depth: int) -> Found:
     """The items of JSON lists, of which a buffer is in memory at a time."""
     decode, buffer, at, number, size, level = json.JSONDecoder().raw_decode, "", 0, 0, BUFFER, 1
-
-    def where(n: int) -> Callable[[], str]:
-        return lambda: f"{name}, record {n}"
-
+    place = f"{name}, record"
     while True:
         while at < len(buffer) and buffer[at] in BETWEEN:
             level += BETWEEN[buffer[at]]
             at += 1
             if level + depth > MOST_NESTED:
-                refuse(where(number), "lists in lists, too deep to be read")
+                refuse((place, number), "lists in lists, too deep to be read")
         start = at
         try:
             record, at = decode(buffer, at)
         except RecursionError as error:
-            raise _broken(where(number)(), error) from None
+            raise _broken((place, number), error) from None
         except json.JSONDecodeError as error:
             chunk = file.read(size)
             if not chunk and (start < len(buffer) or level):
-                raise _broken(where(number)(), error) from None
+                raise _broken((place, number), error) from None
             if not chunk:
                 return
             buffer, at = buffer[start:] + chunk, 0
             size *= 2  # a record longer than the buffer is not read again for each piece of it
             continue
-        yield from _each(record, where(number), depth)
+        yield from _each(record, (place, number), depth)
         number, size = number + 1, BUFFER
 
 
-def _broken(where: str, error: Exception) -> ValueError:
+def _broken(where: Where, error: Exception) -> ValueError:
     """The error for what is no JSON."""
+    where = in_words(where)
     if isinstance(error, RecursionError):
         return ValueError(f"{where}: lists in lists, too deep to be read")
     what = getattr(error, "msg", str(error))
@@ -196,7 +197,12 @@ def field(record: Any, name: str, default: Any = None) -> Any:
     return default if value is None else value
 
 
+def in_words(where: Where) -> str:
+    """Where a record stands."""
+    return where if isinstance(where, str) else f"{where[0]} {where[1]}"
+
+
 def refuse(where: Where, why: str) -> NoReturn:
     """Raise the error for a record."""
-    place = where if isinstance(where, str) else where()
+    place = in_words(where)
     raise ValueError(f"{place}: {why}" if place else why)

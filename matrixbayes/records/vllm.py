@@ -16,8 +16,8 @@ from . import openai
 from .gathered import Listed, Path, Positions, Refused, rows_of
 from .reading import field, unwrapped
 
-INFINITE = float("-inf")
 LOG_PROB_OF_ITEM, LOG_PROB_OF_OBJECT = itemgetter("logprob"), attrgetter("logprob")
+TEXT_OF_ITEM, TEXT_OF_OBJECT = itemgetter("decoded_token"), attrgetter("decoded_token")
 
 
 def from_vllm(
@@ -107,7 +107,7 @@ def from_vllm(
         positions=positions,
         prompt=prompt,
     )
-    if reader.impossible:
+    if "impossible" in rows.meta:
         warnings.warn(
             "listed tokens are impossible (-inf): unless the model forbids them, these are numbers "
             "after sampling (logprobs_mode='processed_logprobs' with top_p or top_k) and not the "
@@ -125,7 +125,6 @@ class Reader:
         self.prompt, self.named, self.wants_names = prompt, named, wants_names
         self.names: dict[int, str] = {}
         self.seen: set[int] = set()
-        self.impossible = False
 
     # -- Python -----------------------------------------------------------------
 
@@ -205,22 +204,22 @@ class Reader:
         if not place:
             return None
         entries = list(place.values())
-        get: Callable[[Any], Any]
-        text: Callable[[Any], Any] | None
         first, ids = entries[0], list(map(int, place))
+        text: Callable[[Any], Any] | None
         if isinstance(first, dict):
-            get = LOG_PROB_OF_ITEM
-            text = itemgetter("decoded_token") if "decoded_token" in first else None
+            log_probs = list(map(LOG_PROB_OF_ITEM, entries))
+            text = TEXT_OF_ITEM if "decoded_token" in first else None
+            ranks = first.get("rank"), entries[-1].get("rank")
         elif hasattr(first, "logprob"):
-            get = LOG_PROB_OF_OBJECT
-            text = attrgetter("decoded_token") if hasattr(first, "decoded_token") else None
+            log_probs = list(map(LOG_PROB_OF_OBJECT, entries))
+            text = TEXT_OF_OBJECT if hasattr(first, "decoded_token") else None
+            ranks = getattr(first, "rank", None), getattr(entries[-1], "rank", None)
         else:  # versions of old gave the number alone
-            get, text = float, None
+            log_probs, text, ranks = entries, None, (None, None)
         if text and self.wants_names and not self.seen.issuperset(ids):
             self.seen.update(ids)
             self.names.update(zip(ids, map(text, entries), strict=True))
-        ranks = field(first, "rank"), field(entries[-1], "rank")
-        return self._listed(ids, list(map(get, entries)), ranks)
+        return self._listed(ids, log_probs, ranks)
 
     def flat(self, place: tuple[Any, Any, Any, Any]) -> Listed | None:
         """A cut of the flat form: ids, numbers, ranks, texts."""
@@ -232,26 +231,20 @@ class Reader:
 
     def _listed(self, ids: list[int], log_probs: list[Any], ranks: tuple[Any, Any]) -> Listed:
         """What is listed, the sampled token first; the ranks are of the first and the last."""
-        n = len(ids)
-        # What is listed beside it are the most probable ones, in order, if they fall; if JSON has
-        # put them in another order, or they were asked for by name, nothing follows from them.
-        others, others_ids = log_probs[1:], ids[1:]
-        try:
-            falling = not self.named and others == sorted(others, reverse=True)
-        except TypeError:
-            falling = False  # numbers as text, or null: said later
-        if (others[-1:] == [INFINITE]) if falling else INFINITE in others:
-            self.impossible = True
-        if not falling:
-            return Listed(ids, log_probs, 0, ids[0])
+        n, sampled = len(ids), ids[0]
+        if self.named:
+            return Listed(ids, log_probs, 0, sampled)
+        # What is listed beside it are the most probable ones, in order.  If they do not fall, JSON
+        # has put them in another order, or they were asked for by name: nothing follows from them.
         first, last = ranks
+        n_top = 1 - n  # those behind the first
         if isinstance(first, int) and isinstance(last, int):
-            n_top = n - (ids[0] in others_ids)
-            if last > n_top and n > 1:
-                return Listed(ids, log_probs, 0, ids[0])
-            if 0 < first <= n_top:
-                return Listed(ids, log_probs, n, ids[0])
-        return Listed([*others_ids, ids[0]], [*others, log_probs[0]], n - 1, ids[0])
+            among = n - (sampled in ids[1:])
+            if last > among and n > 1:
+                n_top = 0
+            elif 0 < first <= among:
+                n_top = n
+        return Listed(ids, log_probs, n_top, sampled, falls=True)
 
 
 def flat_places(flat: Any) -> list[Any]:

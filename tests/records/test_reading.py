@@ -21,7 +21,7 @@ def read(source: Any) -> list[Any]:
 
 
 def places(source: Any) -> list[str]:
-    return [w if isinstance(w, str) else w() for _, w in reading.records(source)]
+    return [reading.in_words(w) for _, w in reading.records(source)]
 
 
 def written(path: Path, text: str) -> Path:
