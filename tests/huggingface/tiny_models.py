@@ -204,6 +204,7 @@ OWN: dict[str, dict[str, Any]] = {
         "hash_seed": 0,
         "num_buckets": 2,
     },
+    "RemBertForCausalLM": {"input_embedding_size": 16, "output_embedding_size": 48},
     "RoCBertForCausalLM": {
         "pronunciation_embed_dim": 8,
         "pronunciation_vocab_size": VOCABULARY,
