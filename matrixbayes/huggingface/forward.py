@@ -14,7 +14,7 @@ to the left of a position sees what is to its right.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,7 @@ from .._core import log_probs
 from ..rows.ingest import as_floats
 from .checks import check_model, is_plain, learned_prompt, try_out, unwrapped
 from .heads import Head
+from .inside.faults import fault_of
 from .inside.probe import agree
 from .inside.taps import Call, run_of, tapped
 from .memory import is_out_of_memory
@@ -47,6 +48,7 @@ class Batch:
     logits: Any
     hidden: Any
     where: list[tuple[int, int]]  # (number of the prompt, position)
+    why: Callable[[int], str] | None = None  # from the number of a prompt to what is wrong with it
 
     @property
     def width(self) -> int:
@@ -64,10 +66,10 @@ class Batch:
                     log_probs(row[None], kind="logits", bfloat16=bfloat16)
                 except ValueError as error:
                     reason = str(error).partition(":")[0].removeprefix("row 0").lstrip(", ")
+                    why = "look for damaged weights" if self.why is None else self.why(prompt)
                     raise ValueError(
                         f"the model's logits for prompt {prompt} after position {position} are no "
-                        f"distribution: {reason}; float16 overflows in many models, so load it in "
-                        "bfloat16 or float32, or look for damaged weights"
+                        f"distribution: {reason}; {why}"
                     ) from error
             raise
 
@@ -136,7 +138,12 @@ class Forward:
         with self.running(len(prompts), length):
             logits, hidden = self._run(*map(self.tensor, (ids, mask, rows, columns)))
         where = [(numbers[int(r)], int(c)) for r, c in zip(rows, columns, strict=True)]
-        return Batch(logits, hidden, where)
+        read = dict(zip(numbers, prompts, strict=True))
+
+        def why(number: int) -> str:
+            return fault_of(self.model, lambda: self._all(read[number].ids[None]))
+
+        return Batch(logits, hidden, where, why)
 
     @contextmanager
     def running(self, n: int, length: int) -> Iterator[None]:

@@ -142,9 +142,8 @@ def kept_sizes(
 def _part(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch."""
     found: dict[str, Any] = {each.name: getattr(batch, each.name) for each in fields(batch)}
-    for name, values in found.items():
-        found[name] = None if values is None else values[rows]
-    return replace(batch, **found)
+    cut = {name: values[rows] for name, values in found.items() if hasattr(values, "__getitem__")}
+    return replace(batch, **cut)
 
 
 def tolerance(forward: Forward) -> float:

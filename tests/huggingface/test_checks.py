@@ -242,3 +242,50 @@ def test_adapters_are_taken(name: str, kind: str) -> None:
     longest = Forward(inner).max_length
     if longest is not None:
         assert Forward(model).max_length == longest - (3 if learned else 0)
+
+
+# ---------------------------------------------------------------------------
+# What is no distribution
+# ---------------------------------------------------------------------------
+
+
+def message_of(model: Any, texts: list[list[int]] = TEXTS) -> str:
+    with pytest.raises(ValueError, match="are no distribution") as caught:
+        mb.collect(model, None, texts, positions="all", progress=False)
+    return str(caught.value)
+
+
+def test_a_damaged_weight_is_named(llama: Any) -> None:
+    model = copy.deepcopy(llama)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[3, :2] = float("nan")
+    found = message_of(model)
+    assert "the weight model.layers.1.mlp.up_proj.weight holds 2 numbers that are not" in found
+    assert "overflow" not in found
+
+
+def test_an_overflow_of_float16_is_named_with_its_place(llama: Any) -> None:
+    model = copy.deepcopy(llama).half()
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight.fill_(6e4)
+    found = message_of(model)
+    assert "prompt 0 after position 0" in found
+    assert "float16 ends at 65504, and in model.layers.1.mlp.down_proj numbers go" in found
+
+
+def test_nan_of_finite_numbers_is_named_with_its_place(llama: Any) -> None:
+    model = copy.deepcopy(llama)
+    handle = model.model.layers[0].mlp.act_fn.register_forward_hook(
+        lambda module, args, output: torch.log(-output.abs())
+    )
+    found = message_of(model)
+    handle.remove()
+    assert "model.layers.0.mlp.act_fn makes NaN of finite numbers, in float32" in found
+    handle = model.register_forward_hook(
+        lambda module, args, output: setattr(
+            output, "logits", output.logits / (len(output.logits) == 1)
+        )
+    )
+    found = message_of(model)
+    handle.remove()
+    assert "by itself the text gives a distribution, in a batch it does not" in found

@@ -80,7 +80,10 @@ class Lens(Forward):
             if layer < self.n_layers:
                 with torch.no_grad():
                     logits, entered = self._through(self._states.pop(layer))
-            yield layer, Batch(logits, entered if self.keeps_hidden else None, batch.where)
+            yield (
+                layer,
+                Batch(logits, entered if self.keeps_hidden else None, batch.where, batch.why),
+            )
 
     def _run(
         self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
