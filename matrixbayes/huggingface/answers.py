@@ -4,6 +4,7 @@ Contents
     Columns            what the columns are, and how the model's rows become theirs
     make_columns       from the `vocab` argument of `collect`
     columns_after      the same, where its spellings follow prompts
+    count_spellings    how many texts there are in it
 
 Which token a spelling is, is asked of the text that it ends: `boundary`.  Answers of several tokens
 have columns too; their rows are put together in `chains`.
@@ -190,7 +191,7 @@ def columns_after(
     width: int,
 ) -> Columns:
     """`make_columns`, where the spellings follow the rows of encoded prompts."""
-    spellings = _count(vocab)
+    spellings = count_spellings(vocab)
     with untouched(tokenizer):
         contexts: Sequence[Context] = ()
         if spellings:
@@ -198,7 +199,7 @@ def columns_after(
         return make_columns(tokenizer, vocab, width, other, contexts, several=True)
 
 
-def _count(vocab: Vocab | None) -> int:
+def count_spellings(vocab: Vocab | None) -> int:
     """How many texts `vocab` holds."""
     answers = vocab.values() if isinstance(vocab, Mapping) else () if vocab is None else [vocab]
     return sum(

@@ -134,8 +134,9 @@ def ends_open(tokenizer: Any, contexts: Sequence[Context]) -> list[Context]:
     """Those that end in a space which the next word would take into its own token."""
     ended = [context for context in contexts if context.text.endswith(" ")]
     boundary = Boundary(tokenizer, ended)
-    after = zip(*(boundary.after(word) for word in PROBES), strict=True)
-    return [context for context, found in zip(ended, after, strict=True) if None in found]
+    words = [word for word in PROBES if boundary.alone(word)]
+    after = [boundary.after(word) for word in words]
+    return [context for j, context in enumerate(ended) if any(own[j] is None for own in after)]
 
 
 def encode_all(tokenizer: Any, texts: Sequence[str]) -> list[Pieces | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .answers import Columns, Other, Vocab, columns_after
+from .answers import Columns, Other, Vocab, columns_after, count_spellings
 from .boundary import contexts_of, ends_open
 from .chains import passes
 from .forward import Forward, batches_of
@@ -147,7 +147,7 @@ def preflight(
         columns = columns_after(tokenizer, prompts, encoded, positions, vocab, other, forward.width)
     except (TypeError, ValueError) as error:
         return PreflightReport((Finding("error", str(error)),))
-    findings += _seams(tokenizer, prompts, encoded, positions, columns)
+    findings += _seams(tokenizer, prompts, encoded, positions, columns, vocab)
     findings += _facts(model, tokenizer, encoded, forward)
     n_rows, n_columns, itemsize, extra = kept_sizes(list(encoded.values()), columns, forward)
     n_bytes = n_rows * n_columns * itemsize + extra
@@ -204,10 +204,19 @@ def _seams(
     encoded: dict[int, Prompt],
     positions: Positions,
     columns: Columns,
+    vocab: Vocab | None,
 ) -> Iterator[Finding]:
     """Where prompts end and answers begin, and answers of several tokens."""
     for note in columns.notes:
         yield Finding("warning", note)
+    spelled = tokenizer is not None and count_spellings(vocab) > 0
+    some = dict(list(encoded.items())[:SHOWN])
+    if spelled and some and not contexts_of(tokenizer, prompts, some, positions):
+        yield Finding(
+            "note",
+            "the text before the rows is not known, as these ids are not what the tokenizer makes "
+            "of it: spellings in vocab are taken for what they are by themselves",
+        )
     if tokenizer is not None and isinstance(positions, str):
         ending = [i for i, p in enumerate(prompts) if isinstance(p, str) and p.endswith(" ")]
         some = {i: encoded[i] for i in ending if i in encoded}

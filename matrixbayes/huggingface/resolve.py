@@ -81,11 +81,10 @@ class Chosen:
 
     def check(self, pieces: Pieces, spelling: str, answer: str) -> None:
         """Refuse text that the vocabulary lacks, and tokens that the model lacks."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown in pieces and spelling != self.tokenizer.unk_token:
+        unknown, name = (getattr(self.tokenizer, f"unk_token{end}", None) for end in ("_id", ""))
+        if unknown in pieces and spelling != name:
             raise ValueError(
-                f"answer {answer!r}: {spelling!r} is not in the vocabulary (it becomes "
-                f"{self.tokenizer.unk_token!r})"
+                f"answer {answer!r}: {spelling!r} is not in the vocabulary (it becomes {name!r})"
             )
         if max(pieces) >= self.width:
             raise ValueError(

@@ -151,7 +151,7 @@ def _after(
         lead = places[i].lead if led and spelling.strip() else None
         texts.append(spelling if lead is None else lead + spelling.lstrip())
     found: list[Pieces | None] = [None] * len(contexts)
-    unknown = chosen.tokenizer.unk_token_id
+    unknown = getattr(chosen.tokenizer, "unk_token_id", None)
     for text in dict.fromkeys(texts):
         here = [j for j, own in enumerate(texts) if own == text]
         after = chosen.boundary.after(text, [contexts[j] for j in here])
@@ -163,7 +163,7 @@ def _after(
 def _refuse(chosen: Chosen, name: str, spelling: str, context: Context, place: _Place) -> None:
     """Raise the error for an answer that the text does not hold."""
     alone = chosen.boundary.alone(spelling)
-    if not alone or chosen.tokenizer.unk_token_id in alone:
+    if not alone or getattr(chosen.tokenizer, "unk_token_id", None) in alone:
         raise ValueError(f"answer {name!r}: {spelling!r} is not in the vocabulary")
     way = "write what is before it, or the answer, otherwise"
     if context.text.endswith((" ", "\t")):

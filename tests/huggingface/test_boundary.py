@@ -166,6 +166,17 @@ def test_a_prompt_that_ends_in_a_space() -> None:
         assert any("prompt 1 ends in a space" in f.message for f in report.findings)
 
 
+def test_spaces_that_only_part_words_are_no_trouble() -> None:
+    from matrixbayes.study.inputs import load_model
+
+    tokenizer, prompts = tokenizer_of("words"), ["red ", "red"]
+    report = preflight(model_of("words"), tokenizer, prompts, vocab=["red", "blue"])
+    assert report.ok
+    assert preflight(*load_model(None), prompts).ok  # which has no word for what it does not know
+    rows = collect(model_of("words"), tokenizer, prompts, vocab=["red", "blue"])
+    np.testing.assert_array_equal(rows.log_probs[0], rows.log_probs[1])
+
+
 def test_a_token_that_differs_between_prompts() -> None:
     kind = "metaspace"
     tokenizer, model = tokenizer_of(kind), model_of(kind)
@@ -218,6 +229,15 @@ def test_ids_and_positions_have_their_texts() -> None:
     pair = [("Answer:", "yes no")]
     with pytest.warns(RuntimeWarning, match="the text holds 'yes'"):
         collect(model, tokenizer, pair, positions="continuation", vocab={"y": "yes"})
+
+
+def test_ids_that_no_text_has() -> None:
+    tokenizer, model = tokenizer_of("metaspace"), model_of("metaspace")
+    loose = [[1, *tokenizer.convert_tokens_to_ids(["▁y", "e", "s"])]]  # of which it makes others
+    report = preflight(model, tokenizer, loose, vocab={"y": "yes"})
+    assert any("the text before the rows is not known" in f.message for f in report.findings)
+    rows = collect(model, tokenizer, loose, vocab={"y": "yes"})
+    assert rows.meta["groups"] == {"y": [id_of("metaspace", "▁yes")]}
 
 
 def test_very_many_prompts_are_sampled_by_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
