@@ -35,8 +35,8 @@ files (UTF-8; inside a line \\n, \\t and \\\\ stand for a line break, a tab and 
   --vocab     a JSON object {"yes": [" yes", " Yes"], "no": [" no"]}, given as such or as a file;
               or one group per option: --vocab 'yes= yes| Yes' --vocab 'no= no'.  A spelling is
               text (mind the space in front) and counts as the tokens that the text of prompt
-              and spelling holds; or a token id, id:9891 (9891 in JSON); or the name of a piece
-              of the vocabulary, such as Ġyes or ▁yes, that is no single token as text.
+              and spelling holds; or a token id, id:9891 (9891 in JSON); or the name of a piece,
+              as the vocabulary writes it (<0x0A>, ##ing), that is no single token as text.
 
 examples:
   python -m matrixbayes study

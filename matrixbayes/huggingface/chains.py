@@ -6,9 +6,9 @@ Contents
 
 The spellings of all answers are a tree of tokens.  Each inner node, a beginning of spellings, needs
 the model's row after it, and a node's probability is that of the node above times that of its token
-there.  What goes on otherwise belongs to the answer that the beginning is by itself, so an answer
-that another one begins with has what does not go on as that one, and else to ``<other>``.  All
-sums are of logarithms.
+there.  What goes on otherwise belongs to the longest answer that it begins with, so an answer that
+another one begins with has what does not go on as that one, and else to ``<other>``.  All sums are
+of logarithms.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def by_chain_rule(
     reached: dict[Pieces, NDArray[np.float64]] = {(): np.zeros(len(root))}
     for node in beginnings:
         groups = _groups(owner, beginnings, node)
+        above = [owner[node[:n]] for n in range(len(node), 0, -1) if node[:n] in owner]
+        begun = above[0] if above else rest  # whose is what goes on otherwise
         ids = np.asarray(node, dtype=np.int64)
         rows = root
         if node:
@@ -81,7 +83,7 @@ def by_chain_rule(
             if name.startswith("+"):
                 reached[(*node, int(name[1:]))] = column
                 continue
-            j = owner.get(node, rest) if name not in groups else int(name)
+            j = int(name) if name in groups else begun
             total[:, j] = np.logaddexp(total[:, j], column)
     return _finished(root, total, columns)
 
