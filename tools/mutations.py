@@ -548,8 +548,8 @@ MUTATIONS = [
     M(
         "C, codes: what is censored is as the floor",
         "csrc/core/rows/codes.c",
-        "(float)log_value(share)",
-        "head[1]",
+        "? (float)log_value(middle / (double)censored)",
+        "? head[1]",
         CODES,
     ),
     M(

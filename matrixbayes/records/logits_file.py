@@ -74,13 +74,20 @@ def read_logits_file(
 
     Notes
     -----
-    A log-probability is off by up to 1.3e-4, half the step of its code.  What is more than 16 nats
-    below the most probable token is censored: see `LogitsFile`.
+    A log-probability is off by 2.5e-4 at most, a step of its code.  What is more than 16 nats below
+    the most probable token is censored: see `LogitsFile`.
     """
     file = LogitsFile(path)
-    columns = make_columns(tokenizer, vocab, file.layout.n_vocab, other)
+    width = file.layout.n_vocab
+    named = 0 if tokenizer is None else 1 + max(tokenizer.get_vocab().values(), default=-1)
+    if named > width:
+        raise ValueError(
+            f"the tokenizer has {named} tokens, and the rows of {file.path} are over {width}: it "
+            "is not that of the model"
+        )
+    columns = make_columns(tokenizer, vocab, width, other)
     if bos_token_id is not None:
-        bos_token_id = whole(bos_token_id, "bos_token_id", 0, file.layout.n_vocab - 1)
+        bos_token_id = whole(bos_token_id, "bos_token_id", 0, width - 1)
     if rows is not None and not isinstance(rows, slice):
         raise TypeError(f"rows is a slice, not {type(rows).__name__}: take others from the file")
     numbers = range(file.layout.n_rows)[slice(None) if rows is None else rows]
@@ -105,11 +112,11 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
     an integer array or a boolean mask gives `NextTokenRows`.  Fits take it as it is, block by
     block, and so does whatever reads a memory-mapped array.
 
-    Each row has 65,536 levels over the 16 nats below its most probable token, so that a
-    log-probability is off by up to 1.3e-4.  A token further down is *censored*: its probability is
-    somewhere between 0 and e^-16 of the largest.  What the censored tokens of a row have together
-    is bounded by that, and by what the others leave; they are given equal shares of the middle of
-    the bounds, and the others are as the file has them, so that a row sums to 1 within 1.3e-4.
+    Each row has 65,536 levels over the 16 nats below its most probable token: a code is off by
+    1.2e-4 at most.  A token further down is *censored*: its probability is somewhere between 0 and
+    e^-16 of the largest.  What the censored tokens of a row have together is bounded by that, and
+    by what the others leave; they are given equal shares of the middle of the bounds, and each row
+    is divided by its sum, which is within 1.3e-4 of 1.
     `censored` says how many there are, and the bounds; `partial` keeps to them.
 
     Attributes

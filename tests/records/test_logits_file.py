@@ -63,7 +63,7 @@ def test_every_row_and_its_context(n_ctx: int, n_vocab: int, tmp_path: Path) -> 
     path.write_bytes(data)
     rows = read_logits_file(path)[:]
     places = [(c, k) for c in range(3) for k in range(n_ctx // 2, n_ctx - 1)]
-    assert_allclose(rows.log_probs, wanted, rtol=0, atol=1.3e-4)
+    assert_allclose(rows.log_probs, wanted, rtol=0, atol=2.5e-4)
     assert rows.meta["prompt"] == [c for c, _ in places]
     assert rows.meta["position"] == [k for _, k in places]
     for i, (c, k) in enumerate(places):
@@ -177,6 +177,32 @@ def test_answers_are_grouped_without_the_rows_of_all_tokens(
         read_logits_file(made[0], vocab=[" yes"])
 
 
+class Words:
+    """A tokenizer of words, as far as names of columns go."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def get_vocab(self) -> dict[str, int]:
+        return {f"word {i}": i for i in range(self.n)}
+
+
+def test_a_tokenizer_names_the_columns(made: tuple[Path, Any, Any], file: LogitsFile) -> None:
+    named = read_logits_file(made[0], tokenizer=Words(301))
+    assert named.tokens is not None
+    assert named.tokens[7] == "word 7"
+    fewer = read_logits_file(made[0], tokenizer=Words(299))
+    assert fewer.shape == (40, 300)
+    assert fewer.tokens is not None
+    assert fewer.tokens[-1] == "<unused>"
+    last = file[:].probs()[:, 299:].sum(axis=1)
+    assert_allclose(fewer[:].probs()[:, -1], last, rtol=1e-5)
+    assert isinstance(fewer, LogitsFile)
+    assert fewer.partial().n_tokens == 301
+    with pytest.raises(ValueError, match="the tokenizer has 302 tokens"):
+        read_logits_file(made[0], tokenizer=Words(302))
+
+
 def test_the_bos_that_the_model_saw_stands_first(made: tuple[Path, Any, Any]) -> None:
     path, tokens, _ = made
     rows = read_logits_file(path, bos_token_id=1)[6:9]
@@ -202,7 +228,7 @@ def test_many_censored_tokens_leave_a_row_that_sums_to_one(tmp_path: Path) -> No
     count, mass = file.censored()
     assert count.tolist() == [n - 1]
     assert mass[0, 0] == 0.0 < mass[0, 1] < 2e-4
-    assert file[:].probs().sum(dtype=float) == pytest.approx(1.0, abs=1.3e-4)
+    assert file[:].probs().sum(dtype=float) == pytest.approx(1.0, abs=1e-5)
     # what the file says, read literally, is no distribution
     assert np.exp(file.texts.size * 0.0 - 16.0) * n > 0.01
 
@@ -301,5 +327,5 @@ def test_a_thousand_damaged_files_give_rows_or_a_sentence(tmp_path: Path) -> Non
             n_read += 1
             assert rows.shape[1] == 9
             assert np.isfinite(rows.log_probs).all()
-            assert_allclose(rows.probs().sum(axis=1, dtype=float), 1.0, atol=2e-4)
+            assert_allclose(rows.probs().sum(axis=1, dtype=float), 1.0, atol=2e-6)
     assert 0 < n_read < 100

@@ -34,16 +34,17 @@ def test_codes_are_half_a_step_off_and_bounds_hold(width: int, spread: float) ->
     reaches = wanted.min(axis=1) < floor
     censored = (codes[:, 4 : 4 + width] == 0) & reaches[:, None]
     assert n_censored.tolist() == censored.sum(axis=1).tolist()
-    assert_allclose(log_probs[~censored], wanted[~censored], rtol=0, atol=1.3e-4)
-    assert (log_probs <= floor[:, None] + 1e-4)[censored].all()
+    assert_allclose(log_probs[~censored], wanted[~censored], rtol=0, atol=2.5e-4)
+    assert (log_probs <= floor[:, None] + 2.5e-4)[censored].all()
     assert np.isfinite(log_probs).all()
     mass = np.where(censored, np.exp(wanted), 0.0).sum(axis=1)
     assert (rest[:, 0] <= mass).all()
     assert (mass <= rest[:, 1] + 1e-300).all()
     assert (rest[:, 1] <= n_censored * np.exp(floor + 1e-4)).all()
     own = np.where(censored, np.exp(log_probs.astype(float)), 0.0).sum(axis=1)
-    assert_allclose(own, rest.mean(axis=1), rtol=1e-5, atol=1e-300)
-    assert_allclose(np.exp(log_probs.astype(float)).sum(axis=1), 1.0, rtol=0, atol=1.35e-4)
+    assert_allclose(own, rest.mean(axis=1), rtol=1.4e-4, atol=1e-300)
+    assert_allclose(np.exp(log_probs.astype(float)).sum(axis=1), 1.0, rtol=0, atol=2e-6)
+    assert _core.check_log_probs(log_probs)[0] == 0
 
 
 def test_a_token_that_cannot_come_is_censored_not_zero() -> None:

@@ -73,11 +73,10 @@ decode_row(const uint16_t *row, size_t number, size_t n, mb_interrupt *interrupt
         *fault = (mb_code_fault){MB_CODE_SUM, number, listed};
         return MB_INVALID;
     }
-    if (censored > 0) {
-        double share = 0.5 * (rest[0] + rest[1]) / (double)censored;
-        CHOOSE(replace_least, n, head[1], (float)log_value(share), out);
-        MB_TRY(mb_ask(interrupt, n));
-    }
+    double middle = 0.5 * (rest[0] + rest[1]);
+    float value = censored > 0 ? (float)log_value(middle / (double)censored) : head[1];
+    CHOOSE(replace_least, n, head[1], value, (float)log_value(listed + middle), out);
+    MB_TRY(mb_ask(interrupt, n));
     *n_censored = (int64_t)censored;
     return MB_OK;
 }

@@ -37,8 +37,8 @@ typedef struct {
  * [n_rows]; and between which bounds their probability is, all together, into rest [n_rows][2].
  *
  * Bounds: a code is half a step off, and they are no more together than n times the least.  The
- * censored have equal shares of the middle between the bounds; the rest of a row is as the codes say,
- * so that its sum is off by no more than half the step of its codes, 1.3e-4.
+ * censored have equal shares of the middle between the bounds, and each row is divided by its sum,
+ * which is off by no more than half the step of its codes, 1.3e-4.
  * MB_INVALID: *fault says why; what comes out is then partly written. */
 mb_status mb_decode_rows(const mb_code_rows *rows, mb_interrupt *interrupt, float *out,
                          int64_t *n_censored, double *rest, mb_code_fault *fault);

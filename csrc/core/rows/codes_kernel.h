@@ -46,11 +46,11 @@ NAME(sum_of_codes)(size_t n, const float *x)
     return total;
 }
 
-/* `value` where x is `least`. */
+/* `value` where x is `least`; all less `shift`. */
 static void
-NAME(replace_least)(size_t n, float least, float value, float *x)
+NAME(replace_least)(size_t n, float least, float value, float shift, float *x)
 {
     for (size_t i = 0; i < n; i++) {
-        x[i] = x[i] > least ? x[i] : value;
+        x[i] = (x[i] > least ? x[i] : value) - shift;
     }
 }
