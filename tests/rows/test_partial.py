@@ -277,11 +277,30 @@ def test_answers_that_are_none(vocab: Any, why: str) -> None:
         some().group(vocab)
 
 
+def test_answers_among_themselves() -> None:
+    rows = some()
+    with pytest.raises(ValueError, match="neither 'keep' nor 'renormalize'"):
+        rows.group(["a"], other="drop")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="single column"):
+        rows.group(["a"], other="renormalize")
+    exact = PartialRows([0, 1], np.log([0.6, 0.2]), [0, 2], n_tokens=9, rest=np.log([0.2]))
+    found = exact.group({"x": 0, "y": 1}, other="renormalize")
+    np.testing.assert_allclose(found.probs(), [[0.75, 0.25]])  # type: ignore[union-attr]
+    none = PartialRows([0], [0.0], [0, 1], n_tokens=9, rest=[-np.inf])
+    with pytest.raises(ValueError, match="no answer has any probability in row 0"):
+        none.group({"x": 1, "y": 2}, other="renormalize")
+    with pytest.raises(ValueError, match="contexts are not known"):
+        none.context(0)
+
+
 def test_numbers_are_ids_where_there_are_ids() -> None:
     rows = some()
     found = rows.group({"x": [7, 3], "y": 9})
     assert found.token_ids is not None
     assert found.token_ids.tolist() == [-1, 9, -1]
+    assert rows.group([7, 3]).tokens == ("<7>", "<3>", "<other>")
+    with pytest.raises(TypeError, match=r"holds 1\.5; a token is a name or a number"):
+        rows.group([1.5])
     bare = some(token_ids=None).group({"x": [0, 1], "y": 2})
     np.testing.assert_array_equal(np.asarray(bare.lower), found.lower)  # type: ignore[union-attr]
 

@@ -136,6 +136,8 @@ def test_blocks_of_rows_are_all_of_them(cells: int, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("other", "why"),
     [
+        (PartialRows.from_rows(full_rows(3, 5), 1).group(["t0", "t1"]), "known between bounds"),
+        (PartialRows([], [], [0] * 4, n_tokens=2, tokens=["a", "<other>"]), "matched by names"),
         (np.ones((3, 3)) / 3, "NextTokenRows, complete, or PartialRows"),
         (full_rows(2, 5), "other has 2 rows"),
         (full_rows(3, 6), "other has 6 columns"),
@@ -144,6 +146,8 @@ def test_blocks_of_rows_are_all_of_them(cells: int, monkeypatch: pytest.MonkeyPa
 )
 def test_what_cannot_lie_beside_them(other: Any, why: str) -> None:
     rows = PartialRows.from_rows(full_rows(3, 5), 2)
+    if "by names" in why:
+        rows = PartialRows.from_rows(NextTokenRows(full_rows(3, 5).log_probs), 2)
     with pytest.raises((TypeError, ValueError), match=why):
         rows.kl(other)
 
@@ -223,6 +227,29 @@ def test_caps_that_hold_back_what_neither_lists(metric: str, first: Any, second:
         least = nearest_by_search(*sides[p], *sides[q], metric)
         found = bounds_of(parts[p], parts[q], metric)[0, 0]
         np.testing.assert_allclose(found, least, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tight_caps_on_both_sides(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(25):
+        parts, sides = [], []
+        for k in rng.integers(1, 4, 2):
+            columns = np.sort(rng.permutation(6)[:k])
+            listed = rng.dirichlet(np.ones(k)) * rng.uniform(0.1, 0.9)
+            rest = 1.0 - listed.sum()
+            most = min(rest, rest / (6 - k) * rng.choice([1.001, 1.05, 1.3]))
+            known = np.full(6, np.nan)
+            known[columns] = listed
+            logs = np.log(np.array([rest, most]))
+            parts.append(
+                PartialRows(
+                    columns, np.log(listed), [0, k], n_tokens=6, rest=logs[:1], cap=logs[1:]
+                )
+            )
+            sides.append((known, (rest, most)))
+        least = nearest_by_search(*sides[0], *sides[1], "total_variation")
+        np.testing.assert_allclose(parts[0].total_variation(parts[1])[0, 0], least, atol=1e-9)
 
 
 def nearest_by_search(p: Any, p_rest: Any, q: Any, q_rest: Any, metric: str) -> float:
