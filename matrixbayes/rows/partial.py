@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "matrixbayes.partial_rows", 1
+MOST_TOKENS = 2**32 - 1  # as many as the core takes
 ARRAYS = ("columns", "log_probs", "starts", "rest", "cap", "token_ids", "input_ids", "offsets")
 
 
@@ -129,7 +130,7 @@ class PartialRows(InPart):
 
     def _check(self, tolerance: float) -> None:
         """Give everything its final form, or refuse it."""
-        width = whole_number(self.n_tokens, "n_tokens", 1)
+        width = whole_number(self.n_tokens, "n_tokens", 1, MOST_TOKENS)
         tokens = token_names(self.tokens, width)
         columns, log_probs, starts, short = checked_entries(
             self.columns, self.log_probs, self.starts, width - _is_open(tokens)

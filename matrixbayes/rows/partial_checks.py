@@ -55,7 +55,7 @@ def checked_entries(
         raise ValueError(f"row {row[i]}, column {places[i]} is {logs[i]}: {_why(float(logs[i]))}")
     ordered = (np.diff(places) > 0) | (np.diff(row) > 0)
     if not ordered.all():
-        order = np.lexsort((places, row))
+        order = np.argsort(row * width + places)
         places, logs = places[order], logs[order]
         twice = (np.diff(places) == 0) & (np.diff(row) == 0)
         if twice.any():

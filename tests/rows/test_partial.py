@@ -144,6 +144,7 @@ def test_files(tmp_path: Path) -> None:
             "row 1: 3 tokens of at most 0.001 each cannot have the rest of 0.2",
         ),
         ({"n_tokens": 0}, "n_tokens is 0"),
+        ({"n_tokens": 2**40, "tokens": None}, "n_tokens is 1099511627776"),
         ({"tokens": "abcd"}, "4 tokens for 5 columns"),
         ({"tokens": ["a", "b", "c", "d", "<other>"]}, "row 0 lists column 4; columns are 0 to 3"),
         ({"meta": {"prompt": [1]}}, "one value for each of the 3 rows"),
