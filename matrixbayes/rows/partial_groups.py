@@ -169,7 +169,7 @@ def lumped(
         full = np.isclose((missing * most).sum(axis=1), mass[:, 0], rtol=1e-12, atol=0.0)
     room[np.isinf(missing) & (mass > 0.0)] = np.inf
     # What the other groups cannot take of the rest is this one's.
-    others = np.stack([np.delete(room, g, axis=1).sum(axis=1) for g in range(width)], axis=1)
+    others = _of_others(room)
     least = np.maximum(mass - others, 0.0)
     room = np.minimum(room, mass)
     sure = ((missing > 0).sum(axis=1) <= 1) | (mass[:, 0] == 0.0) | full
@@ -194,6 +194,15 @@ def lumped(
     return low, high, sure
 
 
+def _of_others(values: Floats) -> Floats:
+    """What all other columns of each row sum to; some of them may be infinite."""
+    vast = np.isinf(values)
+    finite = np.where(vast, 0.0, values)
+    found: Floats = np.maximum(finite.sum(axis=1, keepdims=True) - finite, 0.0)
+    found[vast.sum(axis=1, keepdims=True) - vast > 0] = np.inf
+    return found
+
+
 def _shares(listed: Floats, room: Floats, mass: Floats, spare: Floats) -> tuple[Floats, Floats]:
     """The same bounds of shares among all groups but the last, which has room for `spare`.
 
@@ -204,9 +213,7 @@ def _shares(listed: Floats, room: Floats, mass: Floats, spare: Floats) -> tuple[
         spare = np.where(mass > 0.0, np.minimum(spare, mass), 0.0) + listed[:, -1:] * 0.0
     own, taken = listed[:, :-1], room[:, :-1]
     theirs = own.sum(axis=1, keepdims=True) - own
-    width = own.shape[1]
-    rooms = [np.delete(taken, g, axis=1).sum(axis=1) for g in range(width)]
-    other = np.minimum(np.stack(rooms, axis=1), mass)
+    other = np.minimum(_of_others(taken), mass)
     up = own + taken
     beside = theirs + np.maximum(mass - taken - spare, 0.0)
     down = own + np.maximum(mass - other - spare, 0.0)
