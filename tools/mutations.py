@@ -693,10 +693,10 @@ MUTATIONS = [
         f"{PARTIAL} -k resolution_is_that",
     ),
     M(
-        "rows in part: the dearest split is the cheapest",
+        "rows in part: the dearest split leaves some of the rest out",
         "matrixbayes/estimator/partial/bracket.py",
-        "    log_alpha.sort(axis=1)\n",
-        "    log_alpha = -np.sort(-log_alpha, axis=1)\n",
+        "left = np.maximum(1.0 - whole * share, 0.0)",
+        "left = np.zeros_like(share)",
         f"{PARTIAL} -k dearest",
     ),
     M(
