@@ -4,20 +4,26 @@ Contents
     DirichletMixtureEstimator        a mixture fitted to rows, counts or streams of them
     select_prior, PriorSelection     fits of several sizes, by a criterion
     GammaPrior                       what a fit may believe of concentrations
-    CountStatistics, Information     what a fit learnt from; standard errors and evidence
+    CountStatistics, PartialStatistics    what a fit learnt from: of counts, of rows known in part
+    Information                      standard errors and evidence
+    BitsBounds                       between which bits complete rows cost, of which a part is known
 """
 
 from .estimator import DirichletMixtureEstimator
 from .information import Information
+from .partial.bracket import BitsBounds
+from .partial.statistics import PartialStatistics
 from .penalty import GammaPrior
 from .selection import PriorSelection, select_prior
 from .statistics import CountStatistics
 
 __all__ = [
+    "BitsBounds",
     "CountStatistics",
     "DirichletMixtureEstimator",
     "GammaPrior",
     "Information",
+    "PartialStatistics",
     "PriorSelection",
     "select_prior",
 ]

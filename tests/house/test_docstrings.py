@@ -18,7 +18,7 @@ import matrixbayes as mb
 # What functions return, whose examples are those functions'.
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
-RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard")
+RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard", "BitsBounds")
 RESULTS += ("Head", "PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
 TORCH = ("collect", "elicit", "embed_of", "head_of", "preflight")  # whose examples need a model
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
