@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import _core
@@ -14,8 +12,7 @@ GRID = [np.log(10.0) * x for x in (-2.0, 0.0, 2.0, 4.0, 6.0, 8.0)]  # of ln A, b
 
 def summed(places: Ids, values: Floats, n: int) -> Floats:
     """The sum of the values at each of n places."""
-    found: Any = np.bincount(places, values, n)
-    return found  # type: ignore[no-any-return]
+    return np.asarray(np.bincount(places, values, n), dtype=np.float64)  # also where there are none
 
 
 def smoothed(

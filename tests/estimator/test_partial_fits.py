@@ -430,6 +430,10 @@ def test_starts_of_all_kinds():
         assert fitted(rows, n=n).fit_predict(rows).shape == (120,)
     with pytest.warns(ConvergenceWarning, match="equal rows"):
         DirichletMixtureEstimator(1).fit(rows[np.zeros(30, dtype=int)])
+    nothing = PartialRows([], [], [0] * 9, n_tokens=5, rest=np.zeros(8), cap=np.zeros(8))
+    for n in (None, 10):  # of which nothing is known but that there are five tokens
+        assert_allclose(fitted(nothing, 1, n).prior_.mean(), 0.2)
+        assert_allclose(fitted(nothing, 1, n).log_likelihood_, 0.0, atol=1e-9)
     with pytest.raises(ValueError, match="one per component"):
         fitted(rows[:1], 2)
     with pytest.raises(ValueError, match="0 sample"):
