@@ -77,7 +77,13 @@ def _keys(listed: Sequence[Any], first: dict[str, Any]) -> list[Any]:
     """The keys of dictionaries that are alike."""
     if isinstance(first.get("id"), int):
         return list(map(itemgetter("id"), listed))
-    return [_key(each) for each in listed]
+    try:  # most have bytes that are text
+        keys = [bytes(each["bytes"]).decode() for each in listed]
+    except (KeyError, TypeError, ValueError):
+        return [_key(each) for each in listed]
+    if "" in keys or keys[0].startswith(AS_ID):
+        return [_key(each) for each in listed]
+    return keys
 
 
 def _key(place: Any) -> Any:

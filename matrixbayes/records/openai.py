@@ -39,7 +39,7 @@ def from_openai(
         (``logprobs=5``), pieces of their streams, and output files of the Batch API.
     vocab : mapping, or sequence of str or int, optional
         Answers, as in `collect`: ``{"yes": [" yes", "yes"], "no": " no"}`` makes rows over them.
-        Without a tokenizer a spelling is the text of a token as the records have it.
+        A spelling is the text of one token, or its id where there are ids.
     other : {"keep", "renormalize"}
         What becomes of all tokens that no answer has, as in `collect`.
     tokenizer
