@@ -156,13 +156,13 @@ def from_samples(
 
 def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
     """What stands for each prompt, and its samples."""
-    if isinstance(samples, Mapping) and not _is_response(samples):
-        return [*samples], [_samples(each) for each in samples.values()]
     if isinstance(samples, (str, os.PathLike)):
         rows = [_texts(record) for record, _ in reading.records(samples)]
         return [*range(len(rows))], rows
-    if isinstance(samples, Mapping) or not hasattr(samples, "__iter__"):
+    if _is_response(samples) or not hasattr(samples, "__iter__"):  # objects of pydantic have it
         return [0], [_texts(samples)]
+    if isinstance(samples, Mapping):
+        return [*samples], [_samples(each) for each in samples.values()]
     given = list(samples)
     if given and all(isinstance(each, (str, int, np.integer)) for each in given):
         return [0], [given]

@@ -66,6 +66,13 @@ def test_responses() -> None:
     counts = mb.from_samples([chat, [parts, legacy, whole], ollama, vllm], YES_NO)
     assert counts[:].tolist() == [[1, 0, 1], [1, 2, 0], [1, 0, 0], [0, 2, 0]]
     assert mb.from_samples(chat, YES_NO)[:].tolist() == [[1, 0, 1]]
+
+    class Pydantic(SimpleNamespace):
+        def __iter__(self) -> Any:
+            return iter(vars(self).items())
+
+    assert mb.from_samples(Pydantic(**vars(legacy)), YES_NO)[:].tolist() == [[1, 0, 0]]
+    assert mb.from_samples([Pydantic(**vars(legacy))], YES_NO)[:].tolist() == [[1, 0, 0]]
     assert mb.from_samples(DATA / "openai_chat.json", ["No"])[:].tolist() == [[1, 1]]
     assert mb.from_samples(str(DATA / "openai_responses.json"), ["Yes."])[:].tolist() == [[1, 0]]
 
