@@ -6,6 +6,7 @@ Contents
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -48,8 +49,8 @@ def from_inspect(
     Raises
     ------
     ValueError
-        As of `from_openai`; or a file ``.eval`` is compressed in a way that this Python does not
-        know.
+        As of `from_openai`; or a file ``.eval`` is compressed with Zstandard, and neither this
+        Python (3.14) nor the package zstandard knows that.
 
     Examples
     --------
@@ -90,17 +91,41 @@ def _opened(source: Any) -> Any:
 def _of_zip(path: str) -> Iterator[Any]:
     """The samples of an ``.eval`` file, which is a zip of JSON."""
     with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.startswith("samples/")]
-        for name in names:
+        for member in archive.infolist():
+            if not member.filename.startswith("samples/"):
+                continue
             try:
-                yield json.loads(archive.read(name))
-            except NotImplementedError as error:
-                raise ValueError(
-                    f"{path} is compressed with Zstandard, which Python knows from 3.14 on: write "
-                    "it anew by `inspect log convert --to json`, or give what read_eval_log returns"
-                ) from error
+                raw = archive.read(member)
+            except NotImplementedError:
+                raw = _of_zstandard(path, member)
+            try:
+                yield json.loads(raw)
             except (ValueError, RecursionError) as error:
+                name = member.filename
                 raise ValueError(f"{path}, {name} is not complete JSON: {error}") from error
+
+
+def _of_zstandard(path: str, member: zipfile.ZipInfo) -> bytes:
+    """A member that is compressed as Python's own zipfile knows from 3.14 on."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise ValueError(
+            f"{path} is compressed with Zstandard: install zstandard, or give what read_eval_log "
+            "returns"
+        ) from error
+    with open(path, "rb") as file:
+        file.seek(member.header_offset + 26)  # the lengths of its name and of what is said more
+        lengths = file.read(4)
+        file.seek(sum(int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2)), os.SEEK_CUR)
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            io.BytesIO(file.read(member.compress_size)), read_across_frames=True
+        )
+        try:
+            found: bytes = reader.read()
+        except zstandard.ZstdError as error:
+            raise ValueError(f"{path}, {member.filename} is damaged: {error}") from error
+    return found
 
 
 def _samples(record: Any) -> Iterator[Any]:

@@ -73,13 +73,33 @@ def test_what_is_no_log_of_inspect(tmp_path: Path) -> None:
         archive.writestr("samples/1_epoch_1.json", '{"id": 1')
     with pytest.raises(ValueError, match=r"samples/1_epoch_1\.json is not complete JSON"):
         mb.from_inspect(path)
+
+
+def test_logs_that_are_compressed_with_zstandard(tmp_path: Path) -> None:
+    log, path = load(LOG.name), tmp_path / "a.eval"
+    try:
+        from zstandard import compress
+    except ImportError:
+
+        def compress(data: bytes) -> bytes:
+            return data
+
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("samples/1_epoch_1.json", compress(json.dumps(log["samples"][0]).encode()))
     raw = bytearray(path.read_bytes())
-    for magic, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # a method that is not known
+    for magic, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # that is its method
         place = raw.index(magic) + at
         raw[place : place + 2] = (93).to_bytes(2, "little")
     path.write_bytes(raw)
-    with pytest.raises(ValueError, match=r"Zstandard|not complete"):
-        mb.from_inspect(path)
+    if compress.__module__ == __name__:
+        with pytest.raises(ValueError, match="install zstandard"):
+            mb.from_inspect(path)
+    else:
+        assert listed(mb.from_inspect(path), 0) == {"yes": -0.5, "no": -1.5}
+        raw[60:70] = b"0" * 10
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match="damaged"):
+            mb.from_inspect(path)
 
 
 # --- lm-evaluation-harness
