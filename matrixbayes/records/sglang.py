@@ -61,6 +61,7 @@ def from_sglang(
     array([ 7, -1])
     """
     seen: set[Any] = set()
+    streams: dict[Any, int] = {}  # places that each open stream has given
 
     def paths(record: Any, names: dict[int, str]) -> Iterator[Path]:
         record = unwrapped(record)
@@ -70,7 +71,12 @@ def from_sglang(
         meta = field(record, "meta_info")
         if meta is None:
             raise Refused("the record has no meta_info: it is no response of SGLang's")
-        yield _path(record, meta, prompt, names)
+        path, stream = _path(record, meta, prompt, names), field(meta, "id")
+        ended = _ends(meta)
+        if stream is None or prompt or (ended and stream not in streams):
+            yield path
+        else:
+            yield _piece(path, stream, ended, field(meta, "completion_tokens"), streams)
 
     return rows_of(
         records,
@@ -82,6 +88,23 @@ def from_sglang(
         positions=positions,
         prompt=prompt,
     )
+
+
+def _ends(meta: Any) -> bool:
+    """Whether a record is whole, or the last piece of a stream."""
+    there = "finish_reason" in meta if isinstance(meta, dict) else hasattr(meta, "finish_reason")
+    return not there or field(meta, "finish_reason") is not None
+
+
+def _piece(path: Path, stream: Any, ended: bool, n: Any, streams: dict[Any, int]) -> Path:
+    """A piece of a stream, which has all that came before in it, or only what is new."""
+    given = streams.get(stream, 0)
+    new = given if len(path.places) == n else 0
+    streams[stream] = given - new + len(path.places)
+    if ended:
+        del streams[stream]
+    ids = None if path.ids is None else path.ids[new:]
+    return path._replace(places=path.places[new:], ids=ids, stream=stream, ended=ended)
 
 
 def _path(record: Any, meta: Any, prompt: bool, names: dict[int, str]) -> Path:

@@ -60,6 +60,24 @@ def test_sglangs_prompt() -> None:
     assert mb.from_sglang(part).input_ids is None
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_sglangs_streams_say_again_what_they_said_or_only_what_is_new(whole: bool) -> None:
+    (record,) = load("sglang.json")
+    pieces = []
+    for i in range(2):
+        piece = copy.deepcopy(record)
+        meta = piece["meta_info"]
+        meta["completion_tokens"] = i + 1
+        meta["finish_reason"] = None if i == 0 else {"type": "length"}
+        for name in [name for name in meta if name.startswith("output_")]:
+            meta[name] = meta[name][0 if whole else i : i + 1]
+        pieces.append(piece)
+    rows, plain = mb.from_sglang([*pieces, *pieces]), mb.from_sglang([record, record])
+    assert np.array_equal(rows.log_probs, plain.log_probs)
+    assert rows.meta["position"] == plain.meta["position"] == [0, 1, 0, 1]
+    assert np.array_equal(rows.input_ids, plain.input_ids)
+
+
 def test_what_sglang_was_not_asked() -> None:
     record = load("sglang.json")[0]
     del record["meta_info"]["output_token_logprobs"], record["meta_info"]["input_token_logprobs"]
