@@ -39,6 +39,19 @@ class AnswerCounts(display.Shown):
         The answers.
     meta : dict
         Where they come from; ``prompt`` has what stands for each row.
+
+    See Also
+    --------
+    from_samples : makes them.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> mb.from_samples([["red", "red", "blue"], ["blue"]])
+    AnswerCounts: 2 prompts, 4 samples, 2 answers
+    prompt  blue  red
+         0     1    2
+         1     1    0
     """
 
     counts: NDArray[np.int64]
