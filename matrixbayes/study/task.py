@@ -49,11 +49,14 @@ class Task:
         """The model's rows; what is wrong with the prompts or the vocabulary is the user's."""
         from ..huggingface import collect
 
+        # What the model wrote itself is meant as it is: ids alone, that no tokenizer looks at.
+        written = vocab is not None and not any(isinstance(prompt, str) for prompt in prompts)
+        written = written and not any(isinstance(s, str) for own in vocab.values() for s in own)
         vocab = self.vocab if vocab is None else vocab
         try:
             return collect(
                 self.model,
-                self.tokenizer,
+                None if written else self.tokenizer,
                 list(prompts),
                 positions=positions,
                 vocab=vocab,

@@ -11,11 +11,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from toy_models import byte_tokenizer, make_tokenizer, metaspace_tokenizer
+from toy_models import byte_tokenizer, cached_model, make_tokenizer, metaspace_tokenizer
 
 from matrixbayes.study.held import held, readable
 from matrixbayes.study.incontext import SEVERAL, answer_tokens
 from matrixbayes.study.inputs import UsageError, load_model, read_shots, read_vocab
+from matrixbayes.study.task import Task
 from matrixbayes.study.texts import Shots, demonstrations, encoder, find_answer
 
 VOCAB = {"yes": ["yes"], "no": ["no"]}
@@ -123,3 +124,12 @@ def test_the_tests_need_answers_of_one_token() -> None:
     assert answer_tokens(shots, encoder(tokenizer), found) == SEVERAL
     spelled = {**found, "maybe": [3]}  # an id that the text does not hold
     assert answer_tokens(shots, encoder(tokenizer), spelled) == SEVERAL
+
+
+def test_what_a_model_wrote_is_read_as_it_is() -> None:
+    task = Task(cached_model("gpt2"), make_tokenizer(), None, "keep", 0, None, None)
+    twice = [(8, 8, 0)]  # the mark of a beginning, and the model wrote another
+    rows = task.collect(twice, [[1, 2]], {"red": [0], "blue": [4]})
+    assert rows.tokens == ("red", "blue", "<other>")
+    with pytest.raises(UsageError, match="begins with '<bos>'"):
+        task.collect(twice, [[1, 2]], {"red": ["red"], "blue": [4]})
