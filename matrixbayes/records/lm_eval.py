@@ -84,7 +84,7 @@ def from_lm_eval(
     ((' 4', ' 5', '<other>'), array([-0.5, -2. ]))
     """
     filters: dict[Any, Any] = {}
-    documents, model = [], None
+    documents = []
     for record, where in each_of(records):
         place = in_words(where)
         name = tuple(
@@ -130,7 +130,7 @@ def from_lm_eval(
         tokens=names if normalize else (*names, OTHER),
         meta={
             "source": "matrixbayes.from_lm_eval",
-            "model": model,
+            "model": None,
             "part": "choices",
             "prompt": [d.number for d in documents],
             "position": [0] * len(documents),
