@@ -32,9 +32,9 @@ from scipy.special import log_softmax
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import matrixbayes as mb
-from matrixbayes.huggingface import running
 from matrixbayes.huggingface.forward import Forward
 from matrixbayes.huggingface.kept import Kept
+from matrixbayes.huggingface.runs import batches
 
 WIDTH = 1000
 DTYPES = ("float32", "bfloat16", "float16")
@@ -261,7 +261,7 @@ def shares(model: Any, prompts: list[list[int]], batch_size: int) -> dict[str, f
 
     with (
         patch.object(Forward, "__call__", timed("forward", Forward.__call__)),
-        patch.object(running, "_copy", timed("copy", running._copy)),
+        patch.object(batches, "_copy", timed("copy", batches._copy)),
         patch.object(Kept, "add", timed("ingest", Kept.add)),
     ):
         mb.collect(model, None, prompts, batch_size=batch_size, progress=False)

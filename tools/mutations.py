@@ -808,7 +808,7 @@ MUTATIONS = [
     # -- runs that were stopped, memory that ran out, files that are mapped
     M(
         "run: a resumed run cuts batches of what is left",
-        "matrixbayes/huggingface/running.py",
+        "matrixbayes/huggingface/runs/batches.py",
         "    batches = batches_of(prompts, batch_size, forward.width, forward.route)\n"
         "    left = ([i for i in places if numbers[i] not in done] for places in batches)\n",
         "    places = [i for i in range(len(prompts)) if numbers[i] not in done]\n"
@@ -819,42 +819,42 @@ MUTATIONS = [
     ),
     M(
         "run: a batch that does not fit loses one prompt, not half",
-        "matrixbayes/huggingface/running.py",
+        "matrixbayes/huggingface/runs/batches.py",
         "limit = (len(places) + 1) // 2",
         "limit = len(places) - 1",
         f"{RUNNING} -k halved",
     ),
     M(
         "run: the last batch on its way is lost",
-        "matrixbayes/huggingface/running.py",
+        "matrixbayes/huggingface/runs/batches.py",
         "    for called, copy in waiting:\n        yield called, copy.ended()\n",
         "",
         f"{ACCELERATORS} -k 'while_the_next or late'",
     ),
     M(
         "cache: damaged rows are believed",
-        "matrixbayes/huggingface/cache.py",
+        "matrixbayes/huggingface/runs/cache.py",
         "open_mapped(path, FORMAT)",
         "open_mapped(path, FORMAT, verify=False)",
         f"{CACHE} -k damaged",
     ),
     M(
         "cache: positions are no part of a prompt",
-        "matrixbayes/huggingface/cache.py",
+        "matrixbayes/huggingface/runs/cache.py",
         "ids.tobytes() + places.tobytes()",
         "ids.tobytes()",
         f"{CACHE} -k changed_list",
     ),
     M(
         "cache: hidden states are no part of the question",
-        "matrixbayes/huggingface/cache.py",
+        "matrixbayes/huggingface/runs/cache.py",
         "_told(kept.columns), asked]",
         "_told(kept.columns)]",
         f"{CACHE} -k 'mixed_up'",
     ),
     M(
         "cache: what the model says today is not asked",
-        "matrixbayes/huggingface/cache.py",
+        "matrixbayes/huggingface/runs/cache.py",
         "    if not difference <= 3 * limit:\n",
         "    if False:\n",
         f"{CACHE} -k today",

@@ -14,7 +14,6 @@ from .._base.arguments import whole
 from .._base.progress import bar
 from ..rows import NextTokenRows
 from .answers import Columns, Other, Vocab, columns_after
-from .cache import Cache, check_restored
 from .chains import by_chain_rule
 from .forward import Forward
 from .kept import Kept, kept_sizes
@@ -23,7 +22,8 @@ from .layers.lens import Layers, Lens
 from .layers.run import by_layer
 from .memory import check_memory
 from .prompts import Positions, as_list, encode_prompts, first_of_equals
-from .running import run_batches
+from .runs.batches import run_batches
+from .runs.cache import Cache, check_restored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

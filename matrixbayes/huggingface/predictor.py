@@ -23,7 +23,7 @@ from .._base.typing import Floats, Ids, Seed
 from .forward import Batch, Forward
 from .inside.taps import evaluating
 from .prompts import Prompt
-from .running import run_batches
+from .runs.batches import run_batches
 from .steps import Steps
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from .prompts import (
     positions_of,
     untouched,
 )
-from .running import run_batches
+from .runs.batches import run_batches
 from .spellings import token_names
 
 if TYPE_CHECKING:

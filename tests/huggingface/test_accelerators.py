@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from toy_models import PROMPTS, WIDTH, cached_model, make_tokenizer
 
-from matrixbayes.huggingface import TokenPredictor, collect, kept, running
+from matrixbayes.huggingface import TokenPredictor, collect, kept
 from matrixbayes.huggingface.forward import Batch, Forward
 from matrixbayes.huggingface.inside.probe import rounding
 from matrixbayes.huggingface.prompts import Prompt
+from matrixbayes.huggingface.runs import batches
 
 torch = pytest.importorskip("torch")
 
@@ -40,7 +41,7 @@ def prompts() -> list[Prompt]:
 def test_a_batch_is_read_while_the_next_one_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     forward = Forward(cached_model("llama"))
-    real = running._copy
+    real = batches._copy
 
     def call(self: Forward, given: list[Prompt], numbers: list[int]) -> Batch:
         log.append(f"compute {numbers[0]}")
@@ -49,12 +50,12 @@ def test_a_batch_is_read_while_the_next_one_is_computed(monkeypatch: pytest.Monk
     def begun(batch: Batch, streams: dict[Any, Any]) -> Any:
         name = str(batch.where[0][0])
         log.append(f"copy {name}")
-        return running._Copy(real(batch, streams).batch, [End(log, name)])
+        return batches._Copy(real(batch, streams).batch, [End(log, name)])
 
     real_call = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", call)
-    monkeypatch.setattr(running, "_copy", begun)
-    for numbers, batch in running.run_batches(forward, prompts(), range(4), 1):
+    monkeypatch.setattr(batches, "_copy", begun)
+    for numbers, batch in batches.run_batches(forward, prompts(), range(4), 1):
         log.append(f"read {numbers[0]}")
         assert batch.logits.shape == (1, WIDTH)
     order = ["3", "0", "1", "2"]  # the longest first
@@ -66,7 +67,7 @@ def test_a_batch_is_read_while_the_next_one_is_computed(monkeypatch: pytest.Monk
 
 def test_on_a_cpu_nothing_is_held_back() -> None:
     forward = Forward(cached_model("llama"))
-    found = running._copy(forward(prompts(), range(4)), {})
+    found = batches._copy(forward(prompts(), range(4)), {})
     assert found.ends == []
     assert found.ended() is found.batch
 
@@ -74,7 +75,7 @@ def test_on_a_cpu_nothing_is_held_back() -> None:
 def test_rows_late_are_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     model = cached_model("llama")
     plain = collect(model, None, IDS, batch_size=2, hidden=True)
-    monkeypatch.setattr(running, "_copy", lambda batch, _: running._Copy(batch, [End([], "")]))
+    monkeypatch.setattr(batches, "_copy", lambda batch, _: batches._Copy(batch, [End([], "")]))
     late = collect(model, None, IDS, batch_size=2, hidden=True)
     np.testing.assert_array_equal(late.log_probs, plain.log_probs)
     np.testing.assert_array_equal(late.hidden, plain.hidden)
@@ -86,7 +87,7 @@ def test_where_no_memory_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "empty", refuse)
     tensor, ends = torch.ones(2, 3), []
-    assert running._pinned(tensor, {}, ends) is tensor
+    assert batches._pinned(tensor, {}, ends) is tensor
     assert ends == []
 
 
@@ -94,8 +95,8 @@ def test_where_no_memory_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_travel_in_the_models_own_type(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = copy.deepcopy(cached_model("llama")).to(getattr(torch, dtype))
     seen = []
-    real = running._copy
-    monkeypatch.setattr(running, "_copy", lambda b, s: seen.append(b) or real(b, s))
+    real = batches._copy
+    monkeypatch.setattr(batches, "_copy", lambda b, s: seen.append(b) or real(b, s))
     rows = collect(model, None, IDS, hidden=True)
     (batch,) = seen
     assert batch.logits.dtype == batch.hidden.dtype == getattr(torch, dtype)
@@ -162,8 +163,8 @@ def test_what_rounding_explains_where_products_are_coarser(setting: str, limit: 
 
 def test_a_predictor_copies_its_columns_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = running._copy
-    monkeypatch.setattr(running, "_copy", lambda b, s: seen.append(b) or real(b, s))
+    real = batches._copy
+    monkeypatch.setattr(batches, "_copy", lambda b, s: seen.append(b) or real(b, s))
     predictor = TokenPredictor(cached_model("llama"), [1, 4, 2], prefix=[8])
     assert predictor.predict([[0], [1, 2]]).shape == (2, 3)
     assert [batch.logits.shape for batch in seen] == [(2, 3)]

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from toy_models import PROMPTS, cached_model, make_tokenizer
 
-from matrixbayes.huggingface import cache, collect
-from matrixbayes.huggingface.cache import model_fingerprint
+from matrixbayes.huggingface import collect
+from matrixbayes.huggingface.runs import cache
+from matrixbayes.huggingface.runs.cache import model_fingerprint
 from matrixbayes.rows import NextTokenRows
 
 torch = pytest.importorskip("torch")
@@ -276,7 +277,8 @@ torch.set_num_threads(1)
 from test_cache import IDS
 from toy_models import cached_model
 from matrixbayes._base import files, mapped
-from matrixbayes.huggingface import cache, collect
+from matrixbayes.huggingface import collect
+from matrixbayes.huggingface.runs import cache
 
 left = 0
 

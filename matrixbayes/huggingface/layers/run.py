@@ -12,7 +12,7 @@ from ..answers import Columns
 from ..kept import Kept, kept_sizes
 from ..memory import check_memory
 from ..prompts import Prompt, first_of_equals
-from ..running import run_batches
+from ..runs.batches import run_batches
 from .layer_rows import LayerRows
 from .lens import Lens
 

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.mapped import open_mapped, write_mapped
-from .answers import Columns
-from .forward import Forward
-from .kept import Kept, largest_difference, tolerance
-from .prompts import Prompt
+from ..._base.mapped import open_mapped, write_mapped
+from ..answers import Columns
+from ..forward import Forward
+from ..kept import Kept, largest_difference, tolerance
+from ..prompts import Prompt
 
 FORMAT, VERSION = "matrixbayes.cache", 1
 BLOCK_BYTES = 64 << 20  # of rows to a file, and

@@ -17,8 +17,8 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from .forward import Batch, Forward, batches_of
-from .prompts import Prompt
+from ..forward import Batch, Forward, batches_of
+from ..prompts import Prompt
 
 
 def run_batches(
