@@ -243,6 +243,14 @@ def test_fingerprints() -> None:
     assert len(seen) == 4 + len(list(model.parameters()))
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_quantised_weights_are_their_scales_too() -> None:
+    numbers = torch.arange(6.0)
+    kinds = [torch.quantize_per_tensor(numbers * k, 0.1 * k, 0, torch.qint8) for k in (1, 2)]
+    assert torch.equal(kinds[0].int_repr(), kinds[1].int_repr())
+    assert cache._sample(kinds[0]) != cache._sample(kinds[1])
+
+
 def test_a_large_weight_is_sampled_in_all_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SAMPLE", 64)
     weight = torch.arange(64 * 64.0).reshape(64, 64)

@@ -199,7 +199,7 @@ def _sample(weight: Any) -> bytes:
         return type(weight).__name__.encode()
     told = f"{weight.dtype}{tuple(weight.shape)}".encode()
     with suppress(RuntimeError, NotImplementedError):
-        flat = (weight.int_repr() if weight.is_quantized else weight).detach().reshape(-1)
+        flat = (weight.dequantize() if weight.is_quantized else weight).detach().reshape(-1)
         step = max(1, flat.numel() // SAMPLE) | 1  # odd: not always the same column
         return told + bytes(flat[::step].cpu().contiguous().view(torch.uint8).numpy())
     return told
