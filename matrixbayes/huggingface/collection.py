@@ -168,7 +168,8 @@ def collect(
     A prompt's rows do not depend on its batch but for rounding: padding is on the right,
     under an attention mask.  Equal prompts are read once: their rows are equal to the last bit.
     Only the wanted positions go through the language-model head. The log-softmax is computed in
-    double precision from the model's own logits (bfloat16 too).
+    double precision from the model's own logits (bfloat16 too).  From CUDA these come in the
+    model's own type, through pinned memory, while the next batch is computed.
 
     Where an answer of several tokens begins with another answer, that one has what does not go on
     as the longer.  Only the tokens that the tokenizer itself makes of a text are counted, no other
