@@ -554,13 +554,19 @@ def test_numbers_that_were_rounded_may_miss_so_much(
         as_log_probs(np.log(probs) if as_logs else probs, "log_probs" if as_logs else "probs")
 
 
-@pytest.mark.parametrize("rounding", ["3", "4", "digits 4", "float16"])
+@pytest.mark.parametrize("rounding", ["3", "4", "digits 4", "float16", "codes"])
 def test_logarithms_that_were_rounded_may_miss_so_much(rounding: str) -> None:
     logs = np.log(real_rows(3000, 10))
     if rounding.isdigit():
         logs = logs.round(int(rounding))
     elif rounding == "float16":
         logs = logs.astype(np.float16).astype(np.float64)
+    elif rounding == "codes":  # as llama.cpp writes them: 65,536 even steps
+        low = logs.min(axis=1, keepdims=True)
+        scale = ((logs.max(axis=1, keepdims=True) - low) / 65535).astype(np.float32)
+        low = low.astype(np.float32)
+        logs = scale * np.round((logs - low) / scale).astype(np.float32) + low
+        assert logs.dtype == np.float32
     else:
         logs = np.array([[float(f"{x:.4g}") for x in row] for row in logs])
     missing = 1.0 - np.exp(logs).sum(axis=1)

@@ -41,7 +41,7 @@ unit(size_t format, double size)
     if (format < MB_DECIMALS + MB_DIGITS) { /* two digits at least */
         return power_of_10(size) * tenths[format - MB_DECIMALS + 1];
     }
-    return format == MB_FORMATS - 2 ? power_of_2(size, 0x1p-14) * 0x1p-10
+    return format == MB_FORMATS - 3 ? power_of_2(size, 0x1p-14) * 0x1p-10
                                     : power_of_2(size, 0x1p-126) * 0x1p-7;
 }
 
@@ -55,9 +55,11 @@ mb_rounding_add(mb_rounding *rounding, double number, double slope, double preci
         if (*error < 0) {
             continue;
         }
-        double step = unit(format, size);
-        double off = fabs(size - floor(size / step + 0.5) * step);
-        if (off <= size * precision + 1e-10) {
+        int is_code = format == MB_FORMATS - 1;
+        double step = is_code ? rounding->step : unit(format, size);
+        double from = is_code ? number - rounding->low : size;
+        double off = fabs(from - floor(from / step + 0.5) * step);
+        if (off <= (is_code ? 0.03 * step : size * precision + 1e-10)) {
             *error += 0.5 * step * slope;
         } else {
             *error = -1;

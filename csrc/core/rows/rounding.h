@@ -6,13 +6,14 @@
 
 #include <stddef.h>
 
-/* Decimals, significant digits, and the two formats of 16 bits. */
-enum { MB_DECIMALS = 6, MB_DIGITS = 4, MB_FORMATS = MB_DECIMALS + MB_DIGITS + 2 };
+/* Decimals, significant digits, the two floating-point formats of 16 bits, and codes of 16 bits. */
+enum { MB_DECIMALS = 6, MB_DIGITS = 4, MB_FORMATS = MB_DECIMALS + MB_DIGITS + 3 };
 
 /* What is known of the numbers so far: for each format the largest error of their sum if all were
- * rounded to it; negative where one was not. */
+ * rounded to it; negative where one was not.  Codes are even steps from the least number, `low`, to
+ * the largest; `step` is 0 where there can be none. */
 typedef struct {
-    double error[MB_FORMATS];
+    double low, step, error[MB_FORMATS];
 } mb_rounding;
 
 /* One more number, of which `slope` times an error goes into the sum.  It counts as rounded where

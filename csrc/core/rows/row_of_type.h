@@ -80,10 +80,11 @@ NAME(most)(mb_row_kind kind)
 /* Whether rounding of the row's numbers, or of probabilities whose logarithms they are, explains
  * that so much is missing to 1. */
 static mb_status
-NAME(explain)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x, double missing,
-              mb_interrupt *interrupt, int *explained)
+NAME(explain)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL *x,
+              const NAME(summary) * found, double missing, mb_interrupt *interrupt, int *explained)
 {
-    mb_rounding own = {{0}}, of_probs = {{0}};
+    double range = (double)found->high - (double)found->low;
+    mb_rounding own = {(double)found->low, range / 65535, {0}}, of_probs = {0, 0, {0}};
     size_t n = rows->n_columns;
     for (size_t from = 0; from < n; from += PIECE) {
         size_t size = n - from < PIECE ? n - from : PIECE;
@@ -137,7 +138,7 @@ NAME(examine)(const mb_row_view *rows, size_t row, mb_row_kind kind, const REAL 
     int explained = 1;
     int is_short = rows->type == MB_FLOAT16 || rows->type == MB_BFLOAT16;
     if (!is_short && 1 - sum > MB_ROW_MISSING(rows->n_columns)) {
-        MB_TRY(NAME(explain)(rows, row, kind, x, 1 - sum, interrupt, &explained));
+        MB_TRY(NAME(explain)(rows, row, kind, x, found, 1 - sum, interrupt, &explained));
         fault->kind = MB_ROW_PART;
     }
     return explained ? MB_OK : MB_INVALID;
