@@ -1,7 +1,6 @@
 """Which models are taken; each of the others is refused in a sentence that says why.
 
 Contents
-    unwrapped       the model itself, out of what compiles it or copies it to other devices
     check_model     refuses what is no loaded causal language model, or would give random rows
     learned_prompt  how many learned tokens an adapter puts before a text
     is_plain        whether it says of itself that it reads from left to right, a row for a token
@@ -24,11 +23,6 @@ from .memory import is_out_of_memory
 if TYPE_CHECKING:
     import torch
 
-WRAPPERS = {
-    "OptimizedModule": "_orig_mod",  # torch.compile: the rows are those of what it compiles
-    "DataParallel": "module",
-    "DistributedDataParallel": "module",
-}
 SHARDED = ("FullyShardedDataParallel", "DeepSpeedEngine")  # each process holds parts of weights
 LENGTH = 8  # tokens of a text that a model is tried out on
 # What a model may raise where a text of token ids is not what it takes.
@@ -36,13 +30,6 @@ REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, Runtim
 # Reading ahead is a change of a row, when what follows is cut off, by more than this part of what
 # another text does to a row.  Rounding is below 3e-6 in float32; masked models begin at 2e-3.
 FORESIGHT = 3e-4
-
-
-def unwrapped(model: Any) -> Any:
-    """The model itself, where it comes in a wrapper that changes nothing in its rows."""
-    while type(model).__name__ in WRAPPERS:
-        model = getattr(model, WRAPPERS[type(model).__name__])
-    return model
 
 
 def check_model(model: Any) -> None:

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from .._core import log_probs
 from ..rows.ingest import as_floats
-from .checks import check_model, is_plain, learned_prompt, try_out, unwrapped
+from .checks import check_model, is_plain, learned_prompt, try_out
 from .heads import Head
 from .inside.faults import fault_of
 from .inside.probe import agree
-from .inside.taps import Call, run_of, tapped
+from .inside.taps import Call, run_of, tapped, unwrapped
 from .memory import is_out_of_memory
 from .prompts import Prompt
 

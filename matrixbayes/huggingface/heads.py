@@ -18,6 +18,7 @@ from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
 from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding, tail_of, through
+from .inside.taps import unwrapped
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +81,7 @@ class Head:
     def __init__(self, model: Any, *, norm: bool = False) -> None:
         import torch
 
+        model = unwrapped(model)
         self._name = type(model).__name__
         module = getattr(model, "get_output_embeddings", lambda: None)()
         if module is None:

@@ -18,8 +18,9 @@ transformers = pytest.importorskip("transformers")
 
 from huggingface.tiny_models import tiny_model  # noqa: E402
 
-from matrixbayes.huggingface.checks import is_plain, unwrapped  # noqa: E402
+from matrixbayes.huggingface.checks import is_plain  # noqa: E402
 from matrixbayes.huggingface.forward import Forward  # noqa: E402
+from matrixbayes.huggingface.inside.taps import unwrapped  # noqa: E402
 
 TEXTS = [[3, 4, 5, 6, 7], [8, 9], [10, 11, 12]]
 SMALL: dict[str, Any] = {
@@ -152,6 +153,10 @@ def test_compiled_and_copied_models_are_taken(llama: Any) -> None:
         assert unwrapped(model) is llama
         assert_taken(model, llama)
         assert mb.collect(model, None, TEXTS).meta["model_class"] == "LlamaForCausalLM"
+        states = np.eye(2, 32)
+        assert_array_equal(mb.head_of(model)(states), mb.head_of(llama)(states))
+        found = mb.embed_of(model, TEXTS[0])(states)
+        assert_array_equal(found, mb.embed_of(llama, TEXTS[0])(states))
     in_place = copy.deepcopy(llama)
     in_place.compile(backend="eager")
     assert_taken(in_place, llama)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ..._base.numbers import reals, wholes
 from ..._base.typing import Floats
 from .probe import agree, options_of
-from .taps import evaluating, run_of, tapped
+from .taps import evaluating, run_of, tapped, unwrapped
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +61,7 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
     ids = wholes(input_ids, "input_ids")
     if ids.ndim != 1 or not -len(ids) <= position < len(ids):
         raise ValueError(f"input_ids have shape {ids.shape}: there is no position {position}")
+    model = unwrapped(model)
     name, module = type(model).__name__, model.get_input_embeddings()
     weight = getattr(module, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.device.type == "meta":

@@ -5,6 +5,7 @@ Contents
     tapped          what enters and leaves one module, each time it is called
     watched         the same of every module, in the order in which calls end
     Call            one call of a module
+    unwrapped       the model itself, out of what compiles it or copies it to other devices
     run_of          the model without a compiler, which would not see hooks
 """
 
@@ -18,6 +19,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+WRAPPERS = {
+    "OptimizedModule": "_orig_mod",  # torch.compile: the rows are those of what it compiles
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+}
 Change = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -118,6 +124,13 @@ def first_tensor(*given: Any) -> torch.Tensor | None:
             if found is not None:
                 return found
     return None
+
+
+def unwrapped(model: Any) -> Any:
+    """The model itself, where it comes in a wrapper that changes nothing in its rows."""
+    while type(model).__name__ in WRAPPERS:
+        model = getattr(model, WRAPPERS[type(model).__name__])
+    return model
 
 
 def run_of(model: Any) -> Any:
