@@ -7,6 +7,7 @@ Contents
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def from_openai(
         count from the end.
     prompt : bool
         The places of the prompt, where the record has them (``echo``), and not the generated ones.
+        A record that does not say where its prompt ends gives both, with a warning.
 
     Returns
     -------
@@ -192,10 +194,13 @@ def _of_texts(record: Any, log_probs: Any, index: int, model: str | None, prompt
     if not echoed:
         return Path(places, _by_text, choice=index, model=model)
     if n_prompt is None:
-        raise Refused(
-            "the record repeats the prompt (echo) and does not say where it ends: it needs "
-            "usage.prompt_tokens"
+        warnings.warn(
+            "a record repeats the prompt (echo) and does not say where it ends (it lacks "
+            "usage.prompt_tokens): the rows are those of the prompt and of what follows it",
+            UserWarning,
+            stacklevel=2,
         )
+        return Path(places[1:], _by_text, "prompt" if prompt else "generated", index, model)
     if prompt:  # what comes before the first token is nothing
         return Path(places[1:n_prompt], _by_text, "prompt", index, model)
     return Path(places[n_prompt:], _by_text, choice=index, model=model)
