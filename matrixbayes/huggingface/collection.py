@@ -149,7 +149,7 @@ def collect(
         answer is what the text holds, or another token than after another prompt; a spelling
         belongs to two answers; the model gave NaN; it does not say any more what `cache_dir` holds
         of it (its hooks or adapters are others).  The message names the prompt or spelling and
-        says what to do.
+        says what to do.  Or the model is no causal one: its rows change with what follows them.
     MemoryError
         The rows would not fit, which is seen before the model runs; or the model has no memory for
         a single prompt.  Where it has none for a batch, the batch is halved, with a warning.

@@ -165,6 +165,9 @@ class TokenPredictor:
     ) -> Ids:
         """Sequences that the model goes on with, token by token.
 
+        The tokens are those that `predict` gives for the same uniform numbers, up to rounding: what
+        the model's cache says is held against its forward pass.
+
         Parameters
         ----------
         n : int
