@@ -293,7 +293,7 @@ test_listed(void)
         double a = (double)(k + 1);
         check_close("all but two", a, sums[k], 1e-20 * a, 1e-12);
         check_close("all", a, sums[W + k], 1.1 * a, 1e-12);
-        check_close("all but one", a, sums[2 * W + k], 1.1 * a, 1e-12);
+        check_close("all but one", a, sums[(size_t)2 * W + k], 1.1 * a, 1e-12);
     }
     check(mb_sum_listed(&rows, W, values, factors, NULL, sums) == MB_OK, "listed", 0, 0, 0);
     check(mb_add_to_listed(&rows, W, values, factors, NULL, to) == MB_OK, "added", 0, 0, 0);
@@ -301,10 +301,10 @@ test_listed(void)
         double a = (double)(k + 1);
         check_close("two", a, sums[k], 1.9 * a, 1e-12);
         check(sums[W + k] == 0.0, "none", a, sums[W + k], 0.0);
-        check_close("one", a, sums[2 * W + k], 0.5e-20 * a, 1e-12);
+        check_close("one", a, sums[(size_t)2 * W + k], 0.5e-20 * a, 1e-12);
         check_close("to the first", a, to[k], 1.0 + 2.0 * a, 1e-12);
         check_close("to the second", a, to[W + k], 1.0 + 0.05 * a, 1e-12);
-        check_close("to the third", a, to[2 * W + k], 1.0 - a, 1e-12);
+        check_close("to the third", a, to[(size_t)2 * W + k], 1.0 - a, 1e-12);
     }
 }
 

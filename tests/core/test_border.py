@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ctypes
 import pickle
@@ -245,6 +246,22 @@ class Finalizing(np.ndarray):
         if self.meddler is not None and type(of) is Finalizing:
             self.meddler.meddle()
             self.meddler.handed.append(self)
+
+
+NOTHINGS = {"None": None, "empty": (), "no numbers": np.empty(0), "text": "", "an object": object()}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("nothing", NOTHINGS)
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_in_the_place_of_an_argument(name: str, nothing: str) -> None:
+    """It is refused, or an argument that may be left out: the core never follows it."""
+    call, given, _ = CALLS[name]
+    for i in range(len(given)):
+        arguments = [copy.deepcopy(value) for value in given]
+        arguments[i] = NOTHINGS[nothing]
+        with contextlib.suppress(TypeError, ValueError, OverflowError, FloatingPointError):
+            call(*arguments)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -205,8 +205,9 @@ sum_of(which_sum which, PyObject *args, const char *format)
     if ((a.starts = mb_whole_numbers(starts, 1, 0, "starts")) != NULL &&
         (a.columns = mb_whole_numbers(columns, 1, 0, "columns")) != NULL &&
         (a.values = mb_doubles(values, 2, "values")) != NULL &&
-        (more == Py_None || (a.more = mb_doubles(more, which == UNLISTED ? 2 : 1,
-                                                 which == UNLISTED ? "whole" : "factors")))) {
+        ((more == Py_None && which != UNLISTED) ||
+         (a.more = mb_doubles(more, which == UNLISTED ? 2 : 1,
+                              which == UNLISTED ? "whole" : "factors")) != NULL)) {
         a.n_tokens = which == TO_LISTED ? (size_t)n_tokens : mb_dim(a.values, 0);
         result = run_sum(which, &a);
     }
