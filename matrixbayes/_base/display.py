@@ -125,13 +125,19 @@ def percent(value: float) -> str:
     return f"{100.0 * value:.1f}%"
 
 
-def amount(size: float) -> str:
-    """A number of bytes with three digits or so: `1.2 kB`, `850 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):  # noqa: B007
-        if size < 1000:
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:.1f} {unit}"
+def amount(n_bytes: float) -> str:
+    """A number of bytes with three digits.
+
+    Examples
+    --------
+    >>> amount(999), amount(402_056_000_000)
+    ('999 bytes', '402 GB')
+    """
+    units = ["PB", "TB", "GB", "MB", "kB", "bytes"]
+    while n_bytes >= 999.5 and len(units) > 1:
+        n_bytes /= 1000
+        units.pop()
+    return f"{n_bytes:.3g} {units[-1]}"
 
 
 def top(row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3) -> str:

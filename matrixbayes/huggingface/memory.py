@@ -6,24 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+from .._base import display
+
 LARGE = 1 << 30  # bytes of rows from which on their size is told
 # Words for it of CUDA, XPU and MPS, of the CPU on Linux and Windows, and of a library of CUDA.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-
-
-def size_text(n_bytes: float) -> str:
-    """A number of bytes for people to read.
-
-    Examples
-    --------
-    >>> size_text(999), size_text(402_056_000_000)
-    ('999 bytes', '402 GB')
-    """
-    units = ["PB", "TB", "GB", "MB", "kB", "bytes"]
-    while n_bytes >= 999.5 and len(units) > 1:
-        n_bytes /= 1000
-        units.pop()
-    return f"{n_bytes:.3g} {units[-1]}"
 
 
 def available_memory() -> int | None:
@@ -56,14 +43,14 @@ def check_memory(
     need = n_rows * n_columns * itemsize + extra
     free = available_memory() if limit is None else limit
     sum_text = f"{n_rows:,} rows of {n_columns:,} columns ({itemsize} bytes each)"
-    sum_text += f" and {size_text(extra)} beside them" if extra > need // 100 else ""
-    sum_text += f" need {size_text(need)}"
+    sum_text += f" and {display.amount(extra)} beside them" if extra > need // 100 else ""
+    sum_text += f" need {display.amount(need)}"
     if free is not None and need > free:
         whose = "are free" if limit is None else "may be used (max_memory)"
         raise MemoryError(
-            f"{sum_text}, and {size_text(free)} {whose}: group the columns with vocab=, ask for "
-            "fewer positions (positions='last' is one row per prompt), or collect the prompts in "
-            "parts and save each"
+            f"{sum_text}, and {display.amount(free)} {whose}: group the columns with vocab=, ask "
+            "for fewer positions (positions='last' is one row per prompt), or collect the prompts "
+            "in parts and save each"
         )
     if need > LARGE and not quiet:
         print(f"matrixbayes: {sum_text}", file=sys.stderr)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .._base import display
 from .answers import Columns, Other, Vocab, columns_after, count_spellings
 from .boundary import contexts_of, ends_open
 from .chains import passes
 from .forward import Forward, batches_of
 from .kept import kept_sizes, largest_difference, tolerance
-from .memory import available_memory, size_text
+from .memory import available_memory
 from .prompts import (
     Positions,
     Prompt,
@@ -89,7 +90,7 @@ class PreflightReport:
         lines = [f"preflight: {'ready' if self.ok else 'not ready'}"]
         lines.append(
             f"  {self.n_tokens:,} tokens -> {self.n_rows:,} rows of {self.n_columns:,} columns, "
-            f"{size_text(self.n_bytes)}"
+            f"{display.amount(self.n_bytes)}"
         )
         if self.seconds is not None:
             lines[-1] += f", about {_seconds_text(self.seconds)}"
@@ -153,7 +154,8 @@ def preflight(
     n_bytes = n_rows * n_columns * itemsize + extra
     free = available_memory()
     if free is not None and n_bytes > free:
-        message = f"the rows take {size_text(n_bytes)} and {size_text(free)} are free: use vocab="
+        need, left = display.amount(n_bytes), display.amount(free)
+        message = f"the rows take {need} and {left} are free: use vocab="
         findings.append(Finding("error", message))
     measured = _Measured()
     if encoded:
