@@ -572,7 +572,11 @@ def partial_maximization() -> Cases:
     yield "empty", lambda: function([1.0, 0.0], *sums[1:], ALPHA, weak)
     yield "infinite", lambda: fails(ValueError, function, *sums[:3], slope - np.inf, ALPHA, weak)
     yield "below 0", lambda: fails(ValueError, function, weight, -listed, *sums[2:], ALPHA, weak)
+    for i, wrong in [(1, np.inf), (2, -1.0), (2, np.inf), (2, np.nan), (3, np.nan)]:
+        bad = [*sums[:i], np.full((3, 2), wrong), *sums[i + 1 :]]
+        yield f"{wrong} in {i}", lambda bad=bad: fails(ValueError, function, *bad, ALPHA, weak)
     yield "shapes", lambda: fails(ValueError, function, *sums[:3], slope[:2], ALPHA, weak)
+    yield "width", lambda: fails(ValueError, function, *sums[:3], slope[:, :1], ALPHA, weak)
     yield "alpha", lambda: fails(ValueError, function, *sums, ALPHA[:1], weak)
     yield "axes", lambda: fails(ValueError, function, weight, weight, single, slope, ALPHA, weak)
     yield "no cap", lambda: fails(ValueError, function, *sums, ALPHA, (0.0, 0.0, 0.0, 0.0))
