@@ -76,7 +76,8 @@ def make_columns(
     known = np.flatnonzero(seen) + first
     new = sorted({*_asked(vocab)} - {*known.tolist()})
     known = np.concatenate([known, np.array(new, dtype=np.int64)])
-    shown = [names.get(i) for i in known.tolist()]
+    called = (names.get(i) for i in known.tolist())
+    shown = [name if isinstance(name, str) else None for name in called]
     times = Counter(shown)
     tokens = [
         f"<{i}>" if name is None else name if times[name] == 1 else f"{name}<{i}>"

@@ -17,8 +17,8 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from .._base.pieces import text_of_bytes
-from .gathered import Listed, Refused, numbers
-from .reading import field
+from .gathered import Listed, numbers
+from .reading import Refused, field, shown
 
 AS_ID = "token_id:"  # how vLLM writes an id where a text stands
 ESCAPES = re.compile(r"(?:bytes:|byte: )((?:\\x[0-9a-fA-F]{1,2})+)")
@@ -79,7 +79,7 @@ def _keys(listed: Sequence[Any], first: dict[str, Any]) -> list[Any]:
         return list(map(itemgetter("id"), listed))
     try:  # most have bytes that are text
         keys = [bytes(each["bytes"]).decode() for each in listed]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return [_key(each) for each in listed]
     if "" in keys or keys[0].startswith(AS_ID):
         return [_key(each) for each in listed]
@@ -97,7 +97,7 @@ def _key(place: Any) -> Any:
 def text_of(text: Any, raw: Any = None) -> Any:
     """A token's text, by its bytes where it has them; its id where that is what the text says."""
     if not isinstance(text, str):
-        raise Refused(f"a listed token is {text!r}, and not a text")
+        raise Refused(f"a listed token is {shown(text)}, and not a text")
     if text.startswith(AS_ID) and text[len(AS_ID) :].isdecimal():
         return int(text[len(AS_ID) :])
     if raw:

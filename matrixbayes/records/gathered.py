@@ -1,7 +1,6 @@
 """Rows gathered from records of any source, place by place, and what is checked of all of them.
 
 Contents
-    Refused     why a record is not read
     numbers     log-probabilities, which may be text
     Listed      what a place lists
     Path        the places of one sequence
@@ -22,8 +21,9 @@ from numpy.typing import NDArray
 from .._base.arguments import is_whole
 from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
+from ..rows.partial_checks import rounding_of
 from . import columns
-from .reading import Where, records, refuse
+from .reading import MISTAKES, Refused, Where, explain, in_words, records, refuse, shown
 
 Positions = str | Sequence[int]
 
@@ -33,10 +33,6 @@ LEAST_REST = 2.0**-24  # what rounding in float32 leaves of 1
 MOST_CONTEXT = 2**25  # ids; contexts that would be more are not kept
 NONE = -(2**62)  # no sampled token
 ABOUT = ("size", "n_top", "prompt", "position", "choice", "sampled", "hides", "falls")
-
-
-class Refused(ValueError):
-    """Why a record is not read; where it stands is said by who reads."""
 
 
 def numbers(values: Iterable[Any]) -> list[float]:
@@ -50,8 +46,8 @@ def numbers(values: Iterable[Any]) -> list[float]:
             )
         try:
             found.append(float(value))
-        except (TypeError, ValueError):
-            raise Refused(f"{value!r} is no log-probability") from None
+        except (TypeError, ValueError, OverflowError):
+            raise Refused(f"{shown(value)} is no log-probability") from None
     return found
 
 
@@ -112,7 +108,7 @@ class Gathered:
         self.targets: list[Any] = []
         self._open: dict[Any, tuple[int, list[Path]]] = {}
         self._numbers: dict[Any, int] = {}
-        self._n = 0
+        self._wheres: list[Where] = []  # of each record
 
     # -- taking ---------------------------------------------------------------
 
@@ -122,27 +118,27 @@ class Gathered:
         for path in paths:
             if path.stream is None:
                 if own is None:
-                    own = self._next()
-                self._add(path, own, where)
+                    own = self._next(where)
+                self._add(path, own)
                 continue
             number = self._numbers.get(path.stream)
             if number is None:
-                number = self._numbers[path.stream] = self._next()
+                number = self._numbers[path.stream] = self._next(where)
             key = path.stream, path.part, path.choice
             self._open.setdefault(key, (number, []))[1].append(path)
             if path.ended:
-                self._close(key, where)
+                self._close(key)
 
-    def close(self, where: Where) -> None:
+    def close(self) -> None:
         """What is open of streams is all there is."""
         for key in [*self._open]:
-            self._close(key, where)
+            self._close(key)
 
-    def _next(self) -> int:
-        self._n += 1
-        return self._n - 1
+    def _next(self, where: Where) -> int:
+        self._wheres.append(where)
+        return len(self._wheres) - 1
 
-    def _close(self, key: Any, where: Where) -> None:
+    def _close(self, key: Any) -> None:
         number, pieces = self._open.pop(key)
         if key[0] == "":
             del self._numbers[""]
@@ -151,14 +147,14 @@ class Gathered:
             places=[place for piece in pieces for place in piece.places],
             ids=None if any(each is None for each in ids) else [i for each in ids for i in each],  # type: ignore[union-attr]
         )
-        self._add(whole, number, where)
+        self._add(whole, number)
 
-    def _add(self, path: Path, number: int, where: Where) -> None:
+    def _add(self, path: Path, number: int) -> None:
         """The wanted places of a path."""
         places, read = path.places, path.read
         if path.model is not None:
             self.models[path.model] = None
-        for i in self._chosen(len(places), where):
+        for i in self._chosen(len(places)):
             listed = None if places[i] is None else read(places[i])
             if listed is None or not listed.keys:
                 continue
@@ -168,8 +164,11 @@ class Gathered:
                 texts = self.texts
                 keys = [texts[text] for text in keys]
                 sampled = None if sampled is None else texts[sampled]
-            elif path.ids is not None:
-                sampled = path.ids[i]
+            else:
+                sampled = sampled if path.ids is None else path.ids[i]
+                least = min(keys) if sampled is None else min(sampled, *keys)
+                if least < 0:
+                    raise Refused(f"a token has the id {least}")
             try:
                 self.log_probs.extend(log_probs)
             except TypeError:  # what it took before that is cut off again
@@ -196,7 +195,7 @@ class Gathered:
         if not self.known:
             del context[:]
 
-    def _chosen(self, n: int, where: Where) -> Iterable[int]:
+    def _chosen(self, n: int) -> Iterable[int]:
         """The numbers of the wanted places, of n."""
         if self.positions == "all":
             return range(n)
@@ -204,7 +203,7 @@ class Gathered:
             return range(min(n, 1)) if self.positions == "first" else range(max(n - 1, 0), n)
         wrong = next((p for p in self.positions if not -n <= p < n), None)
         if wrong is not None:
-            refuse(where, f"there is no position {wrong}: it has {n} places")
+            raise Refused(f"there is no position {wrong}: it has {n} places")
         return [p % n for p in self.positions]
 
     # -- giving ---------------------------------------------------------------
@@ -234,15 +233,15 @@ class Gathered:
         of_keys, log_probs, row = of_keys[kept], log_probs[kept], row[kept]
         of_keys, log_probs, row = self._once(of_keys, log_probs, row, len(made.tokens))
         mass = np.bincount(row, weights=np.exp(log_probs), minlength=n)
-        if (mass > 1.0 + TOLERANCE).any():
-            worst = int(mass.argmax())
-            refuse(
-                self._where(worst),
-                f"the listed tokens have the mass {mass[worst]:.6g}; they are no probabilities of "
-                "one distribution (logits, or numbers after sampling?)",
-            )
-        rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
         ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+        for i in np.flatnonzero(mass > 1.0 + TOLERANCE).tolist():
+            if mass[i] > 1.0 + rounding_of(log_probs[ends[i] : ends[i + 1]]):
+                refuse(
+                    self._where(i),
+                    f"the listed tokens have the mass {mass[i]:.6g}; they are no probabilities of "
+                    "one distribution (logits, or numbers after sampling?)",
+                )
+        rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
         order = np.argsort(self.rows_about["prompt"], kind="stable")
         found = PartialRows(
             of_keys,
@@ -321,8 +320,9 @@ class Gathered:
         return place % width, largest, place // width
 
     def _where(self, row: int) -> str:
-        about = self.rows_about
-        return f"record {about['prompt'][row]}, position {about['position'][row]}"
+        number = int(self.rows_about["prompt"][row])
+        record = in_words(self._wheres[number]) or f"record {number}"
+        return f"{record}, position {self.rows_about['position'][row]}"
 
     def _meta(self, source: str, part: str, made: columns.Columns) -> dict[str, Any]:
         """Where the rows come from."""
@@ -365,23 +365,26 @@ def rows_of(
     other: Other,
     positions: Positions,
     prompt: bool,
-    split: Callable[[Any], Iterable[Any]] = lambda record: (record,),
+    split: Callable[[Any, Where], Iterable[tuple[Any, Where]]] = lambda *record: (record,),
 ) -> Any:
     """The rows of all records of a source, grouped where answers are asked for.
 
     `paths` gives the paths of a record, and tells the mapping it is given what ids are called;
     `split` makes several records of one that holds them.
     """
-    gathered, where = Gathered(positions), ""
-    for record, place in records(source):
+    gathered = Gathered(positions)
+    place: Where = ""
+    for record, where in records(source):
+        place = where
         try:
-            for each in split(record):
+            for each, place in split(record, where):
                 gathered.take(paths(each, gathered.names), place)
-        except Refused as error:
-            refuse(place, str(error))
-        except (KeyError, AttributeError, TypeError, IndexError) as error:
-            refuse(place, f"this is no record that {name} knows ({type(error).__name__}: {error})")
-    gathered.close(where)
+        except MISTAKES as error:
+            explain(error, place, name)
+    try:
+        gathered.close()
+    except MISTAKES as error:
+        explain(error, place, name)
     part = "prompt" if prompt else "generated"
     rows = gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab)
     return grouped(rows, vocab, other)

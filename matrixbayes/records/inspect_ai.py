@@ -10,13 +10,14 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..huggingface.answers import Other, Vocab
 from .entries import entry
-from .gathered import Path, Positions, Refused, rows_of
-from .reading import field
+from .gathered import Path, Positions, rows_of
+from .reading import Refused, Where, field, in_words, shown
 
 
 def from_inspect(
@@ -90,7 +91,11 @@ def _opened(source: Any) -> Any:
 
 def _of_zip(path: str) -> Iterator[Any]:
     """The samples of an ``.eval`` file, which is a zip of JSON."""
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no complete log: {error}") from None
+    with archive:
         for member in archive.infolist():
             if not member.filename.startswith("samples/"):
                 continue
@@ -98,6 +103,8 @@ def _of_zip(path: str) -> Iterator[Any]:
                 raw = archive.read(member)
             except NotImplementedError:
                 raw = _of_zstandard(path, member)
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise ValueError(f"{path}, {member.filename} is damaged: {error}") from None
             try:
                 yield json.loads(raw)
             except (ValueError, RecursionError) as error:
@@ -128,15 +135,26 @@ def _of_zstandard(path: str, member: zipfile.ZipInfo) -> bytes:
     return found
 
 
-def _samples(record: Any) -> Iterator[Any]:
-    """The samples of a log, or the one that a record is."""
+def _samples(record: Any, where: Where) -> Iterator[tuple[Any, Where]]:
+    """The samples of a log, or the one that a record is, and where they stand."""
     if field(record, "output") is None and field(record, "choices") is None:
         samples = field(record, "samples")
         if samples is None:
             raise Refused("the record is no log with samples, no sample and no output of a model")
-        yield from samples
+        for number, sample in enumerate(samples):
+            yield sample, _named(sample, where, number)
     else:
-        yield record
+        yield record, _named(record, where, None)
+
+
+def _named(sample: Any, where: Where, number: int | None) -> Where:
+    """Where a sample stands, by its id."""
+    name = field(sample, "id", number)
+    if field(sample, "choices") is not None or name is None:
+        return where
+    epoch = field(sample, "epoch")
+    said = f"sample {shown(name)}" + (f", epoch {shown(epoch)}" if epoch is not None else "")
+    return f"{in_words(where)}, {said}" if where else said
 
 
 def _of_sample(record: Any, prompt: bool) -> Iterator[Path]:

@@ -13,10 +13,10 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .entries import entry
-from .gathered import Listed, Path, Positions, Refused, rows_of
+from .gathered import Listed, Path, Positions, rows_of
 from .logits_file import read_logits_file
 from .logits_layout import MAGIC
-from .reading import field, unwrapped
+from .reading import Refused, field, unwrapped
 
 AFTER_SAMPLING = (
     "these are probabilities after sampling, which are not the model's: ask with n_probs=20 and "

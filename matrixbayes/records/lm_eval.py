@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._base.display import show
 from ..huggingface.answers import OTHER, Other, Vocab
 from ..rows import PartialRows
+from ..rows.partial_checks import rounding_of
 from .gathered import LEAST_REST, TOLERANCE, grouped
-from .reading import field, in_words, refuse
+from .reading import MISTAKES, Refused, explain, field, in_words, refuse, shown
 from .reading import records as each_of
 
+IDENTITY = "doc_id", "doc_hash", "prompt_hash", "target_hash"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -85,14 +86,15 @@ def from_lm_eval(
     """
     filters: dict[Any, Any] = {}
     documents = []
-    for record, where in each_of(records):
+    for record, where in each_of(_samples(records)):
         place = in_words(where)
-        name = tuple(
-            repr(field(record, key)) for key in ("doc_id", "doc_hash", "prompt_hash", "target_hash")
-        )
+        name = tuple(shown(field(record, key)) for key in IDENTITY)
         wanted = filters.setdefault(name, field(record, "filter"))
         if field(record, "filter") == wanted:
-            documents.append(_document(record, place))
+            try:
+                documents.append(_document(record, place))
+            except MISTAKES as error:
+                explain(error, where, "from_lm_eval")
     if not documents:
         raise ValueError("the records hold no document")
     _warn_of_overlaps(documents)
@@ -108,11 +110,13 @@ def from_lm_eval(
     row = np.repeat(np.arange(len(documents)), sizes)
     top = np.maximum.reduceat(log_probs, starts[:-1])
     mass = np.bincount(row, weights=np.exp(log_probs - top[row])) * np.exp(top)
-    for i in np.flatnonzero(mass > 1.0 + TOLERANCE)[:1]:
-        refuse(
-            documents[i].where,
-            f"the choices have the mass {mass[i]:.6g} together: they do not exclude each other",
-        )
+    for i in () if normalize else np.flatnonzero(mass > 1.0 + TOLERANCE):
+        if mass[i] > 1.0 + rounding_of(log_probs[starts[i] : starts[i + 1]]):
+            refuse(
+                documents[i].where,
+                f"the choices have the mass {mass[i]:.6g} together: they do not exclude each "
+                "other; their shares are read with normalize=True",
+            )
     if normalize:
         total = np.log(np.bincount(row, weights=np.exp(log_probs - top[row]))) + top
         log_probs, rest = log_probs - total[row], np.full(len(sizes), -np.inf)
@@ -140,29 +144,37 @@ def from_lm_eval(
     return grouped(rows, vocab, other)
 
 
+def _samples(records: Any) -> Any:
+    """The samples among what ``simple_evaluate`` returned, task by task; else what is given."""
+    if not isinstance(records, Mapping) or "arguments" in records:
+        return records
+    tasks = field(records, "samples", records)
+    found = [*tasks.values()] if isinstance(tasks, Mapping) else [tasks]
+    return found if all(isinstance(each, list) for each in found) else records
+
+
 def _document(record: Any, where: str) -> Document:
     """The choices of a document: continuations of one context."""
     arguments, answers = field(record, "arguments"), field(record, "resps")
     if arguments is None or answers is None:
-        refuse(where, "the record has no arguments and resps: run lm_eval with --log_samples")
-    pairs = [_pair(each, where) for each in _in_order(arguments)]
+        raise Refused("the record has no arguments and resps: run lm_eval with --log_samples")
+    pairs = [_pair(each) for each in _in_order(arguments)]
     if len(pairs) != len(answers):
-        refuse(where, f"{len(pairs)} requests have {len(answers)} answers")
+        raise Refused(f"{len(pairs)} requests have {len(answers)} answers")
     if not pairs:
-        refuse(where, "the document has no choices")
+        raise Refused("the document has no choices")
     context = pairs[0][0]
     choices, log_probs = [], []
     for (before, choice), answer in zip(pairs, answers, strict=True):
         if before == context:
             choices.append(choice)
-            log_probs.append(_log_prob(answer, where))
+            log_probs.append(_log_prob(answer))
         elif before != "":  # without the context: for acc_mutual_info
-            refuse(
-                where,
-                "its choices follow different contexts: each number is of another distribution",
+            raise Refused(
+                "its choices follow different contexts: each number is of another distribution"
             )
     if len(choices) < 2:
-        refuse(where, "the document has one continuation and no choices")
+        raise Refused("the document has one continuation and no choices")
     number = field(record, "doc_id")
     return Document(tuple(choices), log_probs, field(record, "target"), number, where)
 
@@ -174,29 +186,28 @@ def _in_order(arguments: Any) -> Sequence[Any]:
     return [arguments[name] for name in sorted(arguments, key=lambda n: int(n.rpartition("_")[2]))]
 
 
-def _pair(request: Any, where: str) -> tuple[str, str]:
+def _pair(request: Any) -> tuple[str, str]:
     """Context and continuation of a request."""
     parts = list(request.values()) if isinstance(request, Mapping) else list(request)
-    if len(parts) != 2 or not isinstance(parts[1], str):
-        refuse(
-            where,
+    if len(parts) < 2 or not isinstance(parts[1], str):  # a third are images
+        raise Refused(
             "this task has no choices: generated texts are counted by from_samples, and rolling "
-            "log-likelihoods are no rows",
+            "log-likelihoods are no rows"
         )
     return parts[0], parts[1]
 
 
-def _log_prob(answer: Any, where: str) -> float:
+def _log_prob(answer: Any) -> float:
     """The number of a request: in lists, as text, beside whether it was the most likely one."""
     value = answer
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        refuse(where, f"{show(value)!r} is no log-probability")
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(f"{shown(value)} is no log-probability") from None
     if np.isnan(number) or number > TOLERANCE:
-        refuse(where, f"{number:g} is no log-probability")
+        raise Refused(f"{number:g} is no log-probability")
     return number
 
 

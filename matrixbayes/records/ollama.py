@@ -12,8 +12,8 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .entries import entry
-from .gathered import Listed, Path, Positions, Refused, rows_of
-from .reading import field, unwrapped
+from .gathered import Listed, Path, Positions, rows_of
+from .reading import Refused, field, unwrapped
 
 
 def from_ollama(

@@ -5,6 +5,10 @@ Contents
     unwrapped   what a log put around a response, taken off
     field       a field of a record, which is a dictionary or an object
     in_words    where that is, in words
+    shown       a value in few characters
+    Refused     why a record is not read
+    MISTAKES    what reading a record of another form may raise
+    explain     the error for what was raised of a record
     refuse      the error for a record, with where it stands
 """
 
@@ -15,6 +19,8 @@ import gzip
 import io
 import json
 import os
+import reprlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -22,6 +28,15 @@ MOST_NESTED = 8  # lists in lists
 BUFFER = 1 << 20  # characters
 BETWEEN = {" ": 0, "\t": 0, "\r": 0, "\n": 0, ",": 0, "[": 1, "]": -1}  # and how deep they lead
 IDLE = ("event:", ":", "id:", "retry:")  # lines of a stream of events that hold no record
+
+MISTAKES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 Where = str | tuple[str, int]  # in words, or before a number
 Found = Iterator[tuple[Any, Where]]
@@ -81,7 +96,7 @@ def _of_file(path: str) -> Found:
     with opener(path, "rt", encoding="utf-8-sig") as file:
         try:
             yield from _of_stream(file, path, 0)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is no complete gzip file: {error}") from None
 
 
@@ -135,7 +150,7 @@ def _each(record: Any, where: Where, depth: int) -> Found:
     elif isinstance(record, dict):
         yield record, where
     else:
-        refuse(where, f"{str(record)[:40]!r} is no record")
+        refuse(where, f"{shown(record)} is no record")
 
 
 def _of_list(file: Any, name: str, depth: int) -> Found:
@@ -162,6 +177,8 @@ def _of_list(file: Any, name: str, depth: int) -> Found:
             buffer, at = buffer[start:] + chunk, 0
             size *= 2  # a record longer than the buffer is not read again for each piece of it
             continue
+        except ValueError as error:  # a number of thousands of digits
+            raise _broken((place, number), error) from None
         yield from _each(record, (place, number), depth)
         number, size = number + 1, BUFFER
 
@@ -200,6 +217,23 @@ def field(record: Any, name: str, default: Any = None) -> Any:
 def in_words(where: Where) -> str:
     """Where a record stands."""
     return where if isinstance(where, str) else f"{where[0]} {where[1]}"
+
+
+def shown(value: Any) -> str:
+    """A value in few characters, however long or deep it is."""
+    return reprlib.repr(value)
+
+
+class Refused(ValueError):
+    """Why a record is not read; where it stands is said by who reads."""
+
+
+def explain(error: Exception, where: Where, reader: str) -> NoReturn:
+    """Raise the error for what was raised while a record was read."""
+    if isinstance(error, Refused):
+        refuse(where, str(error))
+    what = f"{type(error).__name__}: {error}"
+    refuse(where, f"this is no record that {reader} knows ({what})")
 
 
 def refuse(where: Where, why: str) -> NoReturn:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
+from .._base.arguments import is_whole
 from .._base.tokens import token_names
 from ..huggingface.answers import OTHER
 from . import reading
 
 Answer = str | int
+
+PIECE = "this is a piece of a stream, and no whole text: put the pieces together"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,7 +149,9 @@ def from_samples(
     for number, row in enumerate(rows):
         for sample in row:
             if isinstance(sample, bool) or not isinstance(sample, (str, int, np.integer)):
-                raise TypeError(f"prompt {number}: {sample!r} is neither a text nor a token id")
+                raise TypeError(
+                    f"prompt {number}: {reading.shown(sample)} is neither a text nor a token id"
+                )
         found.append(Counter(answer(sample) for sample in row))
     if names is None:
         total = sum(found, Counter())
@@ -172,8 +177,12 @@ def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
     if isinstance(samples, (str, os.PathLike)):
         rows = [_texts(record) for record, _ in reading.records(samples)]
         return [*range(len(rows))], rows
+    if hasattr(samples, "tolist"):  # arrays, tensors, columns of tables
+        samples = samples.tolist()
     if _is_response(samples) or not hasattr(samples, "__iter__"):  # objects of pydantic have it
         return [0], [_texts(samples)]
+    if isinstance(samples, Mapping) and samples and all(map(is_whole, samples.values())):
+        return [0], [_samples(samples)]
     if isinstance(samples, Mapping):
         return [*samples], [_samples(each) for each in samples.values()]
     given = list(samples)
@@ -185,12 +194,19 @@ def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
 
 def _samples(given: Any) -> list[Answer]:
     """The samples of one prompt: texts, ids, texts with counts, or responses."""
+    if hasattr(given, "tolist"):
+        given = given.tolist()
     if isinstance(given, str):
         raise TypeError(f"the samples of a prompt are one string; write [{given!r}]")
     if isinstance(given, Mapping) and not _is_response(given):
+        wrong = next((n for n in given.values() if not is_whole(n) or n < 0), None)
+        if wrong is not None:
+            raise TypeError(f"a sample was given {reading.shown(wrong)} times: that is no count")
         return [text for text, n in given.items() for _ in range(int(n))]
     if _is_response(given):
         return _texts(given)
+    if not isinstance(given, Iterable):
+        raise TypeError(f"the samples of a prompt are {reading.shown(given)}, and no list")
     return [s for each in given for s in (_texts(each) if _is_response(each) else [each])]
 
 
@@ -205,15 +221,19 @@ def _texts(record: Any) -> list[Answer]:
     """The texts of a response, one for each choice; "" where nothing was said."""
     get, record = reading.field, reading.unwrapped(record)
     found: list[Answer] = []
-    for choice in get(record, "choices") or get(record, "outputs") or ():
+    for choice in _list(get(record, "choices") or get(record, "outputs")):
+        if get(choice, "delta") is not None:
+            raise TypeError(PIECE)
         content = get(get(choice, "message"), "content", get(choice, "text", ""))
         found.append(content if isinstance(content, str) else _joined(content))
     if found:
         return found
     output = get(record, "output")
     if output is not None:
-        parts = [part for item in output for part in get(item, "content") or ()]
+        parts = [part for item in _list(output) for part in _list(get(item, "content"))]
         return [_joined(parts)]
+    if get(record, "done") is False:
+        raise TypeError(PIECE)
     text = get(record, "response") or get(get(record, "message"), "content") or get(record, "text")
     if text is None:
         raise TypeError(f"a record of type {type(record).__name__} has no text that is known")
@@ -222,7 +242,18 @@ def _texts(record: Any) -> list[Answer]:
 
 def _joined(parts: Any) -> str:
     """The text of parts of a message."""
-    return "".join(str(reading.field(part, "text", "")) for part in parts)
+    texts = [reading.field(part, "text", "") for part in _list(parts)]
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise TypeError(f"a part of a message is {reading.shown(wrong)}, and no text")
+    return "".join(texts)
+
+
+def _list(values: Any) -> Sequence[Any]:
+    """A list of a response; none where it is null."""
+    if values is not None and not isinstance(values, (list, tuple)):
+        raise TypeError(f"a response has {reading.shown(values)} where a list is")
+    return values or ()
 
 
 def _answers(vocab: Any, match: Any) -> tuple[Callable[[Any], str | None], Sequence[str] | None]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..huggingface.answers import Other, Vocab
 from . import openai
-from .gathered import Listed, Path, Positions, Refused, rows_of
-from .reading import field, unwrapped
+from .gathered import Listed, Path, Positions, rows_of
+from .reading import Refused, field, unwrapped
 
 
 def from_sglang(

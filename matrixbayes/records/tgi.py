@@ -12,8 +12,8 @@ from typing import Any
 
 from ..huggingface.answers import Other, Vocab
 from . import openai
-from .gathered import Listed, Path, Positions, Refused, rows_of
-from .reading import field, unwrapped
+from .gathered import Listed, Path, Positions, rows_of
+from .reading import Refused, field, unwrapped
 
 # What makes numbers those after sampling, and what it is where it does nothing.
 PROCESSING = {

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..huggingface.answers import Other, Vocab
 from . import openai
-from .gathered import Listed, Path, Positions, Refused, rows_of
-from .reading import field, unwrapped
+from .gathered import Listed, Path, Positions, rows_of
+from .reading import Refused, field, unwrapped
 
 LOG_PROB_OF_ITEM, LOG_PROB_OF_OBJECT = itemgetter("logprob"), attrgetter("logprob")
 TEXT_OF_ITEM, TEXT_OF_OBJECT = itemgetter("decoded_token"), attrgetter("decoded_token")
@@ -249,13 +249,18 @@ class Reader:
 
 def flat_places(flat: Any) -> list[Any]:
     """The places of the flat form, cut; None where there is nothing."""
-    ids, log_probs = list(field(flat, "token_ids")), list(field(flat, "logprobs"))
-    ranks = list(field(flat, "ranks", ()))
-    texts = list(field(flat, "decoded_tokens", ()))
-    starts, ends = list(field(flat, "start_indices")), list(field(flat, "end_indices"))
+    ids, log_probs = _list(flat, "token_ids"), _list(flat, "logprobs")
+    ranks, texts = _list(flat, "ranks"), _list(flat, "decoded_tokens")
+    starts, ends = _list(flat, "start_indices"), _list(flat, "end_indices")
     if len(starts) != len(ends) or len(ids) != len(log_probs):
         raise Refused(f"{len(ids)} ids have {len(log_probs)} log-probabilities")
     return [
         (ids[a:b], log_probs[a:b], ranks[a:b], texts[a:b]) if b > a else None
         for a, b in zip(starts, ends, strict=True)
     ]
+
+
+def _list(flat: Any, name: str) -> list[Any]:
+    """A list of the flat form, which may be an array."""
+    values = field(flat, name, ())
+    return values.tolist() if hasattr(values, "tolist") else list(values)

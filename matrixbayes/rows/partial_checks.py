@@ -4,6 +4,7 @@ Contents
     TOLERANCE, SHORT     how far the masses of a row may sum from 1
     checked_entries      columns, log-probabilities and starts
     checked_masses       the rest of each row and the cap of its tokens
+    rounding_of          how far a row may be off by the rounding that its numbers show
     sums, sums_of        sums of entries
     least                the least entry of each row
 """
@@ -128,7 +129,7 @@ def checked_masses(
     with np.errstate(invalid="ignore"):
         off = ~(np.abs(total - 1.0) <= tolerance)
     for i in np.flatnonzero(off):
-        if not abs(total[i] - 1.0) <= _rounding(log_probs[starts[i] : starts[i + 1]]):
+        if not abs(total[i] - 1.0) <= rounding_of(log_probs[starts[i] : starts[i + 1]]):
             numbers = float(known[i]), float(mass[i]), float(missing[i])
             raise ValueError(_why_not_1(int(i), *numbers, given is None))
     _refuse(
@@ -147,7 +148,7 @@ def checked_masses(
     return logs, np.maximum(np.minimum(bound, logs), share)
 
 
-def _rounding(logs: NDArray[np.floating]) -> float:
+def rounding_of(logs: NDArray[np.floating]) -> float:
     """How far a row may be off that was rounded to 16 bits, or to two or three decimals."""
     single = logs.astype(np.float32)
     with np.errstate(over="ignore"):

@@ -146,6 +146,26 @@ def test_numbers_and_requests_in_other_versions() -> None:
     assert listed(mb.from_lm_eval(zero), 0) == {" A": -0.5, " C": -1.0}
 
 
+def test_what_simple_evaluate_returned_and_requests_with_images() -> None:
+    made = [document([" A", " B"], [-0.5, -2.0]), document([" A", " B"], [-1.5, -0.5])]
+    whole = mb.from_lm_eval(made)
+    results = {"results": {"toy": {"acc": 1.0}}, "samples": {"toy": made[:1], "more": made[1:]}}
+    images = copy.deepcopy(made)
+    for each in images:
+        for request in each["arguments"].values():
+            request["arg_2"] = {"visual": []}
+    for source in (results, results["samples"], images):
+        rows = mb.from_lm_eval(source)
+        assert np.array_equal(rows.log_probs, whole.log_probs)
+        assert rows.tokens == whole.tokens
+
+
+def test_masses_of_sixteen_bits() -> None:
+    numbers = [-0.88671875, -1.234375, -1.7109375, -2.109375]  # bfloat16: the mass is 1.005
+    rows = mb.from_lm_eval(document([" A", " B", " C", " D"], numbers))
+    assert np.exp(rows.rest[0]) < 1e-7
+
+
 def test_choices_that_differ_are_letters() -> None:
     rows = mb.from_lm_eval(
         [document([" cat", " dog"], [-0.5, -2.0]), document([" 1", " 2", " 3"], [-1.5, -2.0, -3.0])]
@@ -171,8 +191,9 @@ def test_choices_that_do_not_exclude_each_other() -> None:
             [document([" A", " A lot"], [-1.5, -2.0]), document([" A", " B"], [-1.5, -2.0])]
         )
     half = [document([" A", " B"], [-0.5, -0.5])]
-    with pytest.raises(ValueError, match=r"record 0.*mass 1\.2"):
+    with pytest.raises(ValueError, match=r"record 0.*mass 1\.2.*normalize=True"):
         mb.from_lm_eval(half)
+    assert np.exp(mb.from_lm_eval(half, normalize=True).log_probs).tolist() == [0.5, 0.5]
 
 
 def test_numbers_without_the_context_are_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,16 @@ def test_prompts_ids_and_counts() -> None:
     assert ids[:].tolist() == [[2, 1, 0], [0, 1, 0]]
     assert mb.from_samples([[5, 6, 5]], [5, 6]).tokens == ("<5>", "<6>", "<other>")
     assert mb.from_samples([[5, 6, 5]]).tokens == ("<5>", "<6>")
+
+
+def test_counters_and_arrays() -> None:
+    once = mb.from_samples(Counter({"yes": 3, "no": 2}))
+    assert once.tokens == ("yes", "no")
+    assert once[:].tolist() == [[3, 2]]
+    assert mb.from_samples({"p": Counter({"yes": 3}), "q": {" yes\n": 1}})[:].tolist() == [[3], [1]]
+    ids = mb.from_samples(np.array([[7, 8], [7, 7]]), [7, 8], other="drop")
+    assert ids[:].tolist() == [[1, 1], [2, 0]]
+    assert mb.from_samples(np.array([["a", "b"], ["a", "a"]]))[:].tolist() == [[1, 1], [2, 0]]
 
 
 def test_the_beginning_of_a_text() -> None:
@@ -98,6 +109,12 @@ def test_wrong_types_are_refused(tmp_path: Path) -> None:
         ([[True]], "neither a text nor a token id"),
         ({"a": "text"}, "are one string"),
         (5, "no text that is known"),
+        ({"p": 5, "q": ["a"]}, "are 5, and no list"),
+        ([{"a": 1.5}], "1.5 times"),
+        ({"choices": 5}, "5 where a list is"),
+        ({"choices": [{"delta": {"content": "a"}}]}, "piece of a stream"),
+        ({"message": {"content": "a"}, "done": False}, "piece of a stream"),
+        ({"choices": [{"message": {"content": [{"text": 5}]}}]}, "is 5, and no text"),
     ):
         with pytest.raises(TypeError, match=why):
             mb.from_samples(wrong)

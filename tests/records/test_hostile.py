@@ -1,0 +1,123 @@
+"""Records that are not what they should be give rows, or one sentence: no reader falls over."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records.shown import DATA, entry
+
+import matrixbayes as mb
+
+Read = Callable[..., Any]
+
+
+def of_prompt(read: Read) -> Read:
+    return lambda record: read(record, prompt=True)
+
+
+READERS: dict[str, list[Read]] = {
+    "inspect_log.json": [mb.from_inspect, of_prompt(mb.from_inspect)],
+    "llama_cpp.json": [mb.from_llama_cpp],
+    "llama_cpp_after_sampling.json": [mb.from_llama_cpp],
+    "llama_cpp_old.json": [mb.from_llama_cpp],
+    "ollama_stream.jsonl": [mb.from_ollama, mb.from_samples],
+    "openai_chat.json": [mb.from_openai, mb.from_samples],
+    "openai_chat_stream.txt": [mb.from_openai],
+    "openai_completions.json": [mb.from_openai, of_prompt(mb.from_openai)],
+    "openai_responses.json": [mb.from_openai, mb.from_samples],
+    "samples_toy_2026-01-01T00-00-00.000000.jsonl": [mb.from_lm_eval],
+    "sglang.json": [mb.from_sglang, of_prompt(mb.from_sglang)],
+    "tgi.json": [mb.from_tgi],
+    "vllm_chat.json": [mb.from_vllm, of_prompt(mb.from_vllm)],
+    "vllm_completions.json": [mb.from_vllm, of_prompt(mb.from_vllm)],
+}
+ABSENT = object()
+DEEP: Any = []
+for _ in range(3000):
+    DEEP = [DEEP]
+VALUES = [ABSENT, None, 5, -1, 10**30, float("nan"), "\ufffd", {"a": 1}, [None], [5, "x"], DEEP]
+
+
+def loaded(path: Path) -> Any:
+    lines = path.read_text("utf-8")
+    if path.suffix == ".json":
+        return json.loads(lines)
+    bare = (line.removeprefix("data:").strip() for line in lines.splitlines())
+    return [json.loads(line) for line in bare if line[:1] == "{"]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from places(inner, (*path, name))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from places(inner, (*path, i))
+
+
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    value = copy.copy(value)
+    if len(path) > 1:
+        value[path[0]] = changed(value[path[0]], path[1:], new)
+    elif new is ABSENT:
+        del value[path[0]]
+    else:
+        value[path[0]] = new
+    return value
+
+
+def test_every_written_record_is_changed() -> None:
+    assert {path.name for path in DATA.iterdir()} == {*READERS}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_record_of_which_a_field_is_another_gives_rows_or_a_sentence(name: str) -> None:
+    whole = loaded(DATA / name)
+    for path in places(whole):
+        for value in VALUES:
+            wrong = changed(whole, path, value)
+            for read in READERS[name]:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        read(wrong)
+                    except (FileNotFoundError, ValueError, TypeError) as error:
+                        assert str(error).count(" ") >= 3  # noqa: PT017
+                        assert len(str(error)) < 500  # noqa: PT017
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    text = json.dumps(loaded(DATA / "openai_chat.json"))
+    packed = bytearray(gzip.compress(text.encode()))
+    packed[40:60] = b"\xff" * 20
+    path = tmp_path / "r.json.gz"
+    path.write_bytes(packed)
+    with pytest.raises(ValueError, match=r"r\.json\.gz is no complete gzip file"):
+        mb.from_openai(path)
+    path = tmp_path / "log.eval"
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match=r"log\.eval is no complete log"):
+        mb.from_inspect(path)
+    with pytest.raises(ValueError, match="record 0 is not complete JSON"):
+        mb.from_openai("[" + "1" * 5000 + "]")
+
+
+def test_what_is_wrong_in_a_file_is_named_by_its_line(tmp_path: Path) -> None:
+    good = json.dumps({"choices": [{"logprobs": {"content": [entry("a", -0.5)]}}]})
+    path = tmp_path / "r.jsonl"
+    path.write_text(good + "\n\n" + good.replace("-0.5", "0.5") + "\n", "utf-8")
+    with pytest.raises(ValueError, match=r"r\.jsonl, line 3, position 0: 0\.5 is no log-prob"):
+        mb.from_openai(path)
+    log = loaded(DATA / "inspect_log.json")
+    log["samples"][0]["output"]["choices"][0]["logprobs"] = None
+    with pytest.raises(ValueError, match=r"sample \S+, epoch 1: there are no log-probabilities"):
+        mb.from_inspect(log)
