@@ -13,8 +13,8 @@ from typing import Any
 
 from ..huggingface.answers import Other, Vocab
 from .entries import entry, text_of
-from .gathered import Listed, Path, Positions, Refused, rows_of
-from .reading import field, unwrapped
+from .gathered import Listed, Path, Positions, rows_of
+from .reading import Refused, field, unwrapped
 
 DELTA, DONE = "response.output_text.delta", "response.output_text.done"
 
@@ -129,7 +129,11 @@ def _of_choices(
         index = field(choice, "index", number)
         log_probs = field(choice, "logprobs")
         delta = field(choice, "delta")
-        piece = delta is not None or field(record, "object") == "chat.completion.chunk"
+        kind, ended = field(record, "object"), field(choice, "finish_reason") is not None
+        piece = delta is not None or kind == "chat.completion.chunk"
+        if delta is None and stream is not None and _names(choice, "finish_reason"):
+            texts = kind == "text_completion" or field(log_probs, "tokens") is not None
+            piece |= texts and (not ended or stream in seen)
         if log_probs is None:
             if piece or _silent(choice):
                 continue
@@ -139,8 +143,6 @@ def _of_choices(
             )
         if field(log_probs, "tokens") is not None:
             found = _of_texts(record, log_probs, index, model, prompt)
-            if stream is not None and _names(choice, "finish_reason"):
-                piece = field(choice, "finish_reason") is None or stream in seen
         elif prompt:
             raise Refused(
                 "chat completions have no log-probabilities of the prompt"
@@ -151,7 +153,7 @@ def _of_choices(
             found = _of_content(content, index, model)
         if piece and stream is not None:
             seen.add(stream)
-            found = found._replace(stream=stream, ended=field(choice, "finish_reason") is not None)
+            found = found._replace(stream=stream, ended=ended)
         yield found
 
 
@@ -164,7 +166,7 @@ def _silent(choice: Any) -> bool:
     """Whether a choice has said nothing: no text to have log-probabilities of, or a tool's call."""
     message = field(choice, "message")
     if message is None:
-        return False
+        return bool(field(choice, "text") == "")
     return not field(message, "content") and not field(message, "refusal")
 
 
@@ -189,6 +191,8 @@ def _of_texts(record: Any, log_probs: Any, index: int, model: str | None, prompt
     echoed = bool(places) and own[0] is None
     if not echoed and n_prompt and len(places) == n_prompt + n_generated and n_generated:
         echoed = True
+    if echoed and n_prompt is not None:
+        n_prompt = _ends_at(len(places), field(record, "choices"), n_prompt, n_generated)
     if prompt and not echoed:
         raise Refused("the record has no log-probabilities of the prompt: ask with echo=True")
     if not echoed:
@@ -196,7 +200,8 @@ def _of_texts(record: Any, log_probs: Any, index: int, model: str | None, prompt
     if n_prompt is None:
         warnings.warn(
             "a record repeats the prompt (echo) and does not say where it ends (it lacks "
-            "usage.prompt_tokens): the rows are those of the prompt and of what follows it",
+            "usage.prompt_tokens, or that is of several prompts): the rows are those of the prompt "
+            "and of what follows it",
             UserWarning,
             stacklevel=2,
         )
@@ -204,6 +209,25 @@ def _of_texts(record: Any, log_probs: Any, index: int, model: str | None, prompt
     if prompt:  # what comes before the first token is nothing
         return Path(places[1:n_prompt], _by_text, "prompt", index, model)
     return Path(places[n_prompt:], _by_text, choice=index, model=model)
+
+
+def _ends_at(n: int, choices: Sequence[Any], n_prompt: int, n_generated: int) -> int | None:
+    """The places of the prompt among the n of one choice; None where that is not known.
+
+    What is said of use is the sum over all prompts of a request, each of which has its choices.
+    """
+    total, count = (
+        sum(len(field(field(c, "logprobs"), "tokens", ())) for c in choices),
+        len(choices),
+    )
+    if count == 1 or total == count * n_prompt + n_generated:  # one prompt
+        return n_prompt
+    if n_generated == 0 or total == n_prompt:
+        return n
+    listed = (total - n_generated) % n_prompt == 0  # and not the prompts alone
+    if listed and all(field(choice, "finish_reason") == "length" for choice in choices):
+        return n - n_generated // count
+    return None
 
 
 def _by_text(place: tuple[Any, Any, Any]) -> Listed | None:

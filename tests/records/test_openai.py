@@ -304,6 +304,56 @@ def test_completions_and_their_echo() -> None:
         mb.from_openai(texts(["a"], [-0.5], [{"a": -0.5}]), prompt=True)
 
 
+def echoed(*sizes: int, reason: str = "length", **usage: int) -> dict[str, Any]:
+    """Choices of so many places each, of which the first has no number."""
+    choices = []
+    for i, n in enumerate(sizes):
+        tokens = [f"{i}.{j}" for j in range(n)]
+        tops: list[Any] = [None, *({token: -0.5} for token in tokens[1:])]
+        log_probs = {
+            "tokens": tokens,
+            "token_logprobs": [None, *[-0.5] * (n - 1)],
+            "top_logprobs": tops,
+        }
+        choices.append({"index": i, "finish_reason": reason, "logprobs": log_probs})
+    return {"object": "text_completion", "choices": choices, "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("record", "prompts", "generated"),
+    [
+        (echoed(3, 4, prompt_tokens=5, completion_tokens=2), [1, 2], ["0.2", "1.3"]),
+        (echoed(3, 4, prompt_tokens=7, completion_tokens=0), [2, 3], []),
+        (echoed(3, 4, prompt_tokens=7, completion_tokens=2), [2, 3], []),  # drawn, and not listed
+        (
+            echoed(3, 4, reason="stop", prompt_tokens=2, completion_tokens=3),  # n=2 of one prompt
+            [1, 1],
+            ["0.2", "1.2", "1.3"],
+        ),
+        (
+            echoed(3, 3, 4, 4, prompt_tokens=5, completion_tokens=4),  # n=2 of two prompts
+            [1, 1, 2, 2],
+            ["0.2", "1.2", "2.3", "3.3"],
+        ),
+    ],
+)
+def test_the_echo_of_several_prompts(record: Any, prompts: list[int], generated: list[str]) -> None:
+    """What is said of use is the sum over all of them."""
+    rows = mb.from_openai(record, prompt=True)
+    assert [rows.meta["choice"].count(i) for i in range(len(prompts))] == prompts
+    if generated:
+        assert mb.from_openai(record).meta["sampled"] == generated
+    else:
+        with pytest.raises(ValueError, match="no generated"):
+            mb.from_openai(record)
+
+
+def test_the_echo_of_several_prompts_that_ended_anywhere() -> None:
+    record = echoed(3, 4, reason="stop", prompt_tokens=4, completion_tokens=3)
+    with pytest.warns(UserWarning, match="several prompts"):
+        assert len(mb.from_openai(record)) == 5
+
+
 def texts(tokens: Any, numbers: Any, tops: Any, **more: Any) -> dict[str, Any]:
     log_probs = {"tokens": tokens, "token_logprobs": numbers, "top_logprobs": tops}
     return {"choices": [{"index": 0, "logprobs": log_probs}], **more}
@@ -335,3 +385,36 @@ def test_pieces_of_a_stream_of_completions() -> None:
     assert rows.meta["position"] == [0, 1, 2]
     whole = mb.from_openai([piece("a", "stop"), piece("b", "stop")])
     assert whole.meta["prompt"] == [0, 1]
+
+
+def test_pieces_of_a_stream_of_completions_with_entries() -> None:
+    """As llama.cpp's server writes them; the last piece has no text and no log-probabilities."""
+
+    def piece(token: str, reason: Any) -> dict[str, Any]:
+        made = chat(entry(token, -0.5, entry(token, -0.5)), id="cmpl-1", object="text_completion")
+        made["choices"][0] |= {"finish_reason": reason, "text": token}
+        return made
+
+    last = piece("", "length")
+    last["choices"][0]["logprobs"] = None
+    rows = mb.from_openai([piece("a", None), piece("b", None), last])
+    assert rows.meta["prompt"] == [0, 0]
+    assert rows.meta["position"] == [0, 1]
+    assert mb.from_openai([piece("a", "stop"), piece("b", "stop")]).meta["prompt"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [-0.88671875, -1.234375, -1.7109375, -2.109375],  # bfloat16: the mass is 1.005
+        [-0.36, -1.18],  # two decimals: 1.0050
+    ],
+)
+def test_the_mass_of_numbers_that_were_rounded(numbers: list[float]) -> None:
+    tops = [entry(f"{i}", number) for i, number in enumerate(numbers)]
+    rows = mb.from_openai(chat(entry("0", numbers[0], *tops)))
+    assert edges(rows, 0)[0] < 1e-7
+    assert rows.group(["0", "1"]).probs().sum() == pytest.approx(1.0, abs=1e-12)
+    exact = [entry(f"{i}", number + 1e-5) for i, number in enumerate(numbers)]
+    with pytest.raises(ValueError, match=r"record 0, position 0.*the mass 1\.00"):
+        mb.from_openai(chat(entry("0", numbers[0], *exact)))
