@@ -17,7 +17,9 @@ from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from . import columns as tokens_of
 from .gathered import CENSORED, LEAST_REST, grouped
+from .reading import field, records
 
+JSON = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 NAMES = ("topk_ids", "topk_logprobs", "other_logprob")
 
 
@@ -40,7 +42,8 @@ def from_topk(
     ids : array_like of int of shape (N, k), or a table
         The ids of the tokens of each row, the most probable ones; a list a row where they are not
         equally many, and -1 where there is none.  Or a table that has all three as columns: a data
-        frame, a dictionary, a table of pyarrow, or the path of a parquet file.
+        frame, a dictionary, a table of pyarrow, a data set, a list of dictionaries, or the path of
+        a file of parquet or of JSON lines.
     log_probs : array_like of shape (N, k)
         Their natural logarithms of probabilities; infinitely small ones are left out.
     rest : array_like of shape (N,), optional
@@ -174,14 +177,19 @@ def _of_table(table: Any, columns: Sequence[str], rest: Any) -> tuple[Any, Any, 
     """The columns of a table."""
     if len(columns) not in (2, 3):
         raise ValueError("columns names the ids, the log-probabilities and maybe the rest")
-    if isinstance(table, (str, os.PathLike)):
+    if isinstance(table, (str, os.PathLike)) and os.fspath(table).endswith(JSON):
+        table = [record for record, _ in records(table)]
+    elif isinstance(table, (str, os.PathLike)):
         import pyarrow.parquet as parquet
 
         there = parquet.read_schema(table).names
         table = parquet.read_table(table, columns=[name for name in columns if name in there])
     if hasattr(table, "column_names") and hasattr(table, "combine_chunks"):
         table = {name: _arrow(table[name]) for name in table.column_names}
-    names = [*table] if isinstance(table, Mapping) else [*getattr(table, "columns", ())]
+    if isinstance(table, (list, tuple)) and table and isinstance(table[0], Mapping):
+        table = {name: [field(row, name) for row in table] for name in table[0]}
+    there = table if isinstance(table, Mapping) else getattr(table, "column_names", None)
+    names = [*(getattr(table, "columns", ()) if there is None else there)]
     missing = [name for name in columns[:2] if name not in names]
     if missing:
         raise ValueError(

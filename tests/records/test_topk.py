@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,16 @@ def test_rows_of_unequal_length_and_padding() -> None:
             assert np.array_equal(getattr(rows, name), getattr(other, name))
 
 
+class DataSet:
+    """As datasets has it: columns by name, which are no attribute `columns`."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.column_names, self._columns = [*columns], columns
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name]
+
+
 def test_tables(tmp_path: Path) -> None:
     rows = mb.from_topk(IDS, NUMBERS, REST)
     table = {"topk_ids": IDS, "topk_logprobs": NUMBERS, "other_logprob": REST}
@@ -64,6 +75,12 @@ def test_tables(tmp_path: Path) -> None:
     )
     parquet.write_table(arrow, tmp_path / "t.parquet", row_group_size=1)
     sources += [arrow, pyarrow.concat_tables([arrow[:1], arrow[1:]]), tmp_path / "t.parquet"]
+    sources.append(arrow.combine_chunks().to_batches()[0])
+    sources.append(DataSet(arrow.to_pydict()))
+    sources.append(arrow.to_pylist())
+    lines = tmp_path / "t.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in arrow.to_pylist()), "utf-8")
+    sources.append(lines)
     for source in sources:
         found = mb.from_topk(source)
         assert isinstance(found, PartialRows)
