@@ -16,7 +16,7 @@ from .entries import entry
 from .gathered import Listed, Path, Positions, rows_of
 from .logits_file import read_logits_file
 from .logits_layout import MAGIC
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_error, unwrapped
 
 AFTER_SAMPLING = (
     "these are probabilities after sampling, which are not the model's: ask with n_probs=20 and "
@@ -95,8 +95,7 @@ def from_llama_cpp(
             for path in openai.paths(record, False, seen):
                 yield path._replace(read=place) if path.read is entry else path
             return
-        if field(record, "error"):
-            raise Refused(f"the record is an error: {str(field(record, 'error'))[:200]}")
+        refuse_error(record)
         places, done = field(record, "completion_probabilities"), field(record, "stop", True)
         if places is None and field(record, "content") and (done or not open_stream):
             raise Refused("the response has no log-probabilities: ask with n_probs=20")

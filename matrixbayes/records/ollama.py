@@ -13,7 +13,7 @@ from ..huggingface.answers import Other, Vocab
 from . import openai
 from .entries import entry
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_error, unwrapped
 
 
 def from_ollama(
@@ -64,8 +64,7 @@ def from_ollama(
         if field(record, "choices") is not None:
             yield from openai.paths(record, False, seen)
             return
-        if field(record, "error"):
-            raise Refused(f"the record is an error: {str(field(record, 'error'))[:200]}")
+        refuse_error(record)
         done, places = field(record, "done", True), field(record, "logprobs")
         said = field(record, "response") or field(field(record, "message"), "content")
         if places is None and said and (done or not open_stream):

@@ -14,7 +14,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from .entries import entry, text_of
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_error, unwrapped
 
 DELTA, DONE = "response.output_text.delta", "response.output_text.done"
 
@@ -104,10 +104,9 @@ def from_openai(
 def paths(record: Any, prompt: bool, seen: set[Any]) -> Iterator[Path]:
     """The paths of one response, or of a piece of one."""
     kind = field(record, "type", "")
-    error = field(record, "error")
     choices = field(record, "choices")
-    if error and choices is None and field(record, "output") is None:
-        raise Refused(f"the record is an error: {str(field(error, 'message', error))[:200]}")
+    if choices is None and field(record, "output") is None:
+        refuse_error(record)
     if isinstance(kind, str) and kind.startswith("response."):
         yield from _of_event(record, kind, prompt, seen)
     elif choices is not None:

@@ -1,15 +1,16 @@
 """Records as a caller has them: objects, dictionaries, text, files, and lists of all of these.
 
 Contents
-    records     every record, with where it stands; files are read as streams
-    unwrapped   what a log put around a response, taken off
-    field       a field of a record, which is a dictionary or an object
-    in_words    where that is, in words
-    shown       a value in few characters
-    Refused     why a record is not read
-    MISTAKES    what reading a record of another form may raise
-    explain     the error for what was raised of a record
-    refuse      the error for a record, with where it stands
+    records         every record, with where it stands; files are read as streams
+    unwrapped       what a log put around a response, taken off
+    refuse_error    refuses what a server answered in place of a response
+    field           a field of a record, which is a dictionary or an object
+    in_words        where that is, in words
+    shown           a value in few characters
+    Refused         why a record is not read
+    MISTAKES        what reading a record of another form may raise
+    explain         the error for what was raised of a record
+    refuse          the error for a record, with where it stands
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import gzip
 import io
 import json
 import os
+import re
 import reprlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +29,7 @@ from typing import Any, NoReturn
 MOST_NESTED = 8  # lists in lists
 BUFFER = 1 << 20  # characters
 BETWEEN = {" ": 0, "\t": 0, "\r": 0, "\n": 0, ",": 0, "[": 1, "]": -1}  # and how deep they lead
+WHAT = re.compile(r"\S")
 IDLE = ("event:", ":", "id:", "retry:")  # lines of a stream of events that hold no record
 
 MISTAKES = (
@@ -61,7 +64,7 @@ def records(source: Any, depth: int = 0) -> Found:
     if isinstance(source, os.PathLike):
         yield from _of_file(os.fspath(source))
     elif isinstance(source, (str, bytes, bytearray)):
-        text = source if isinstance(source, str) else bytes(source).decode("utf-8")
+        text = source if isinstance(source, str) else _decoded(bytes(source))
         if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") or text.lstrip()[:5] == "data:":
             yield from _of_stream(io.StringIO(text), "the text", depth)
         else:
@@ -74,6 +77,13 @@ def records(source: Any, depth: int = 0) -> Found:
         raise TypeError(f"{source!r} is no record: give an object, a dictionary, JSON or a path")
     else:
         yield source, ""
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the bytes are no text in UTF-8: {error}") from None
 
 
 def _is_many(source: Any) -> bool:
@@ -103,22 +113,23 @@ def _of_file(path: str) -> Found:
 def _of_stream(file: Any, name: str, depth: int) -> Found:
     """The records of an open file: one list, one document, or one record a line."""
     try:
-        first = file.read(1)
+        first, line = file.read(1), 1
         while first and first in "\ufeff \t\r\n":
+            line += first == "\n"
             first = file.read(1)
         if first == "[":
             yield from _of_list(file, name, depth)
         elif first:
-            yield from _of_lines(file, name, first, depth)
+            yield from _of_lines(file, name, first, line, depth)
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no text in UTF-8: {error}") from None
 
 
-def _of_lines(file: Any, name: str, first: str, depth: int) -> Found:
-    """One record a line, blank ones left out; or one document over several lines."""
+def _of_lines(file: Any, name: str, first: str, start: int, depth: int) -> Found:
+    """One record a line, blank ones left out; or documents over several lines."""
     place = f"{name}, line"
-    for i, line in enumerate(file, 1):
-        text = first + line if i == 1 else line
+    for i, line in enumerate(file, start):
+        text = first + line if i == start else line
         if text[:1] != "{":
             text = text.strip()
             if text.startswith("data:"):  # server-sent events, as they went over the wire
@@ -128,18 +139,28 @@ def _of_lines(file: Any, name: str, first: str, depth: int) -> Found:
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
-            if i > 1 or not isinstance(error, json.JSONDecodeError):
+            if i > start or not isinstance(error, json.JSONDecodeError):
                 raise _broken((place, i), error) from None
-            try:
-                record = json.loads(text + "\n" + file.read())
-            except (ValueError, RecursionError) as whole:
-                raise _broken((place, i), whole) from None
-            yield from _each(record, name, depth)
+            yield from _of_documents(text + file.read(), place, i, depth)
             return
         if type(record) is dict:
             yield record, (place, i)
         else:
             yield from _each(record, (place, i), depth)
+
+
+def _of_documents(text: str, place: str, line: int, depth: int) -> Found:
+    """Documents over several lines, one behind the other."""
+    decode, at = json.JSONDecoder().raw_decode, 0
+    while found := WHAT.search(text, at):
+        start = found.start()
+        line += text.count("\n", at, start)
+        try:
+            record, at = decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise _broken((place, line), error) from None
+        yield from _each(record, (place, line), depth)
+        line += text.count("\n", start, at)
 
 
 def _each(record: Any, where: Where, depth: int) -> Found:
@@ -203,6 +224,13 @@ def unwrapped(record: Any) -> Any:
                 record = inner
                 break
     return record
+
+
+def refuse_error(record: Any) -> None:
+    """Refuse what a server answered in place of a response."""
+    error = field(record, "error")
+    if error:
+        raise Refused(f"the record is an error: {str(field(error, 'message', error))[:200]}")
 
 
 def field(record: Any, name: str, default: Any = None) -> Any:

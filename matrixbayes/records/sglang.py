@@ -12,7 +12,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_error, unwrapped
 
 
 def from_sglang(
@@ -70,6 +70,7 @@ def from_sglang(
             return
         meta = field(record, "meta_info")
         if meta is None:
+            refuse_error(record)
             raise Refused("the record has no meta_info: it is no response of SGLang's")
         path, stream = _path(record, meta, prompt, names), field(meta, "id")
         ended = _ends(meta)

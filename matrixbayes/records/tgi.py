@@ -13,7 +13,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_error, unwrapped
 
 # What makes numbers those after sampling, and what it is where it does nothing.
 PROCESSING = {
@@ -102,8 +102,11 @@ def from_tgi(
             yield Path([place], lambda each: _place(each, names), stream="", ended=ended)
             return
         if details is None:
+            refuse_error(record)
             raise Refused("there are no details: ask with details=true, top_n_tokens=20")
-        for number, one in enumerate([details, *field(details, "best_of_sequences", ())]):
+        several = details if isinstance(details, list) else [details]
+        rest = (each for one in several for each in field(one, "best_of_sequences", ()))
+        for number, one in enumerate([*several, *rest]):
             sampled |= field(one, "seed") is not None
             tokens = field(one, "tokens", ())
             tops: Sequence[Any] = field(one, "top_tokens", ())

@@ -107,6 +107,8 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match=r"log\.eval is no complete log"):
         mb.from_inspect(path)
+    with pytest.raises(ValueError, match="the bytes are no text in UTF-8"):
+        mb.from_openai(b"{\xff")
     with pytest.raises(ValueError, match="record 0 is not complete JSON"):
         mb.from_openai("[" + "1" * 5000 + "]")
 

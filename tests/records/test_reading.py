@@ -55,6 +55,17 @@ def test_a_document_over_several_lines(tmp_path: Path) -> None:
     assert read("\ufeff" + json.dumps(ONE, indent=4)) == [ONE]
 
 
+def test_documents_over_several_lines_one_behind_the_other() -> None:
+    """As jq prints them."""
+    text = "\n" + json.dumps(ONE, indent=2) + "\n" + json.dumps(TWO, indent=2) + "\n"
+    assert read(text) == [ONE, TWO]
+    assert places(text) == ["the text, line 2", "the text, line 9"]
+    with pytest.raises(ValueError, match="line 9 is not complete JSON"):
+        read(text[:-4])
+    with pytest.raises(ValueError, match="line 3 is not complete JSON"):
+        read("\n\n" + '{"a": ')
+
+
 def test_mixed_lists_and_generators(tmp_path: Path) -> None:
     path, thing = written(tmp_path / "r.jsonl", TEXTS[2]), SimpleNamespace(a=3)
     mixed = [ONE, path, json.dumps(TWO), [thing]]
@@ -86,6 +97,7 @@ BROKEN: list[tuple[str, str]] = [
     ('{"a":' * 100_000, "too deep"),
     ("[" + '{"a":' * 100_000, "too deep"),
     ("[1, 2]", "1 is no record"),
+    (json.dumps(ONE) + "\n\n{", "line 3 is not complete JSON"),
     (json.dumps(ONE) + "\n3", "line 2: 3 is no record"),
 ]
 

@@ -121,6 +121,14 @@ def test_tgis_stream_and_several_sequences() -> None:
     assert rows.meta == whole.meta
     record["details"]["best_of_sequences"] = [copy.deepcopy(details)]
     assert mb.from_tgi(record).meta["choice"] == [0, 0, 1, 1]
+    assert mb.from_tgi({"details": [details, details]}).meta["choice"] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_errors_that_stand_where_responses_do() -> None:
+    for read in (mb.from_tgi, mb.from_sglang, mb.from_ollama, mb.from_llama_cpp, mb.from_openai):
+        for error in ("too long", {"message": "too long", "type": "validation"}):
+            with pytest.raises(ValueError, match="record 0: the record is an error: too long"):
+                read([{"error": error}])
 
 
 def test_what_tgi_gives_after_sampling_is_refused_or_said() -> None:
