@@ -43,7 +43,8 @@ def from_topk(
         The ids of the tokens of each row, the most probable ones; a list a row where they are not
         equally many, and -1 where there is none.  Or a table that has all three as columns: a data
         frame, a dictionary, a table of pyarrow, a data set, a list of dictionaries, or the path of
-        a file of parquet or of JSON lines.
+        a file of parquet or of JSON lines.  Those of sequences, (N, T, k) or lists of lists, are
+        rows one behind the other, with their sequence and place in ``meta``.
     log_probs : array_like of shape (N, k)
         Their natural logarithms of probabilities; infinitely small ones are left out.
     rest : array_like of shape (N,), optional
@@ -80,6 +81,10 @@ def from_topk(
         raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
     if log_probs is None:
         ids, log_probs, rest = _of_table(ids, columns, rest)
+    ids, places = _of_sequences(ids)
+    log_probs, beside = _of_sequences(log_probs)
+    if places is not None and beside is not None and not np.array_equal(places, beside):
+        raise ValueError("ids and log_probs are of sequences of different lengths")
     keys, of_keys = _flat(ids, "ids")
     numbers, of_numbers = _flat(log_probs, "log_probs")
     if len(of_keys) != len(of_numbers):
@@ -98,7 +103,11 @@ def from_topk(
         keys = whole
     n = len(of_keys) - 1
     row = np.repeat(np.arange(n), np.diff(of_keys))
-    numbers, left = numbers.astype(np.float64), None if rest is None else np.asarray(rest, float)
+    numbers, left = numbers.astype(np.float64), None
+    if rest is not None:
+        given: Any = rest
+        nested = places is not None and len(given) and np.ndim(given[0]) > 0
+        left = np.asarray(np.concatenate([*given]) if nested else given, float)
     if left is not None and left.shape != (n,):
         raise ValueError(f"rest has the shape {left.shape}, not ({n},)")
     if kind == "probs":
@@ -128,9 +137,34 @@ def from_topk(
         cap=np.minimum(cap, left),
         tokens=made.tokens or None,
         token_ids=made.token_ids,
-        meta={"source": "matrixbayes.from_topk", "prompt": list(range(n)), "position": [0] * n},
+        meta={"source": "matrixbayes.from_topk", **_where(n, places)},
     )
     return grouped(rows, vocab, other)
+
+
+def _of_sequences(values: Any) -> tuple[Any, NDArray[np.int64] | None]:
+    """The places of sequences one behind the other, and how many each has; None for rows."""
+    if getattr(values, "ndim", 0) == 3:
+        return values.reshape(-1, values.shape[2]), np.repeat(values.shape[1], len(values))
+    if isinstance(values, Lists) or getattr(values, "ndim", 1) != 1:
+        return values, None
+    values = values if hasattr(values, "__len__") else [*values]
+    some: Any = next((row for row in values if hasattr(row, "__len__") and len(row)), ())
+    if not len(some) or isinstance(some, str) or not hasattr(some[0], "__len__"):
+        return values, None
+    if isinstance(some[0], str) or getattr(some[0], "ndim", 1) == 0:
+        return values, None
+    sizes = np.array([len(row) for row in values], dtype=np.int64)
+    return [place for row in values for place in row], sizes
+
+
+def _where(n: int, places: NDArray[np.int64] | None) -> dict[str, list[int]]:
+    """The sequence and the place of each of n rows."""
+    if places is None:
+        return {"prompt": [*range(n)], "position": [0] * n}
+    prompt = np.repeat(np.arange(len(places)), places)
+    position = np.arange(n) - np.repeat(np.cumsum(places) - places, places)
+    return {"prompt": prompt.tolist(), "position": position.tolist()}
 
 
 def _columns(
@@ -210,6 +244,8 @@ def _arrow(column: Any) -> Any:
         column = pyarrow.concat_arrays(column.chunks)
     if not (pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type)):
         return column.to_numpy(zero_copy_only=False)
+    if pyarrow.types.is_nested(column.type.value_type):  # places of sequences
+        return column.to_pylist()
     values, starts = column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy()
     return Lists(values, starts - starts[0])
 

@@ -92,6 +92,36 @@ def test_tables(tmp_path: Path) -> None:
         mb.from_topk(named)
 
 
+def test_sequences(tmp_path: Path) -> None:
+    """As caches of teachers have them: the places of each sequence, which may be padded."""
+    ids = [[[7, 3], [9, 2]], [[3, 2]]]
+    numbers = [[[-0.5, -1.5], [-0.25, -2.0]], [[-1.0, -1.5]]]
+    flat = [place for each in ids for place in each], [place for each in numbers for place in each]
+    whole = mb.from_topk(*flat)
+    table = {"topk_ids": ids, "topk_logprobs": numbers}
+    sources: list[Any] = [(ids, numbers), (iter(ids), iter(numbers)), (table,)]
+    sources.append(([np.array(x) for x in ids], [np.array(x) for x in numbers]))
+    padded = np.full((2, 2, 2), -1), np.full((2, 2, 2), -np.inf)
+    for i, each in enumerate(ids):
+        padded[0][i, : len(each)], padded[1][i, : len(each)] = each, numbers[i]
+    arrow = pytest.importorskip("pyarrow").table(table)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow, tmp_path / "t.parquet")
+    sources += [(arrow,), (tmp_path / "t.parquet",), (arrow.to_pandas(),)]
+    for source in sources:
+        rows = mb.from_topk(*source)
+        assert rows.meta["prompt"] == [0, 0, 1]
+        assert rows.meta["position"] == [0, 1, 0]
+        for name in ("columns", "log_probs", "starts", "rest", "cap", "token_ids"):
+            assert np.array_equal(getattr(rows, name), getattr(whole, name)), name
+    rows = mb.from_topk(*padded)
+    assert rows.meta["position"] == [0, 1, 0, 1]
+    assert np.array_equal(rows[[0, 1, 2]].log_probs, whole.log_probs)
+    good = np.log([[[0.5, 0.25]]])
+    assert mb.from_topk([[[1, 2]]], good, np.log([[0.25]])).rest.tolist() == [np.log(0.25)]
+    assert mb.from_topk([[[1, 2]]], good, np.log([0.25])).rest.tolist() == [np.log(0.25)]
+
+
 def test_tensors() -> None:
     torch = pytest.importorskip("torch")
     values, ids = torch.log_softmax(torch.tensor([[3.0, 1.0, 0.0, 2.0]]), -1).topk(2)
@@ -114,7 +144,9 @@ def test_answers() -> None:
         (([[1.5]], [[-1.0]]), "whole numbers"),
         (([[1]], [[-1.0]], [0.1, 0.2]), "rest has the shape"),
         (([1, 2], [[-1.0], [-2.0]]), "no list"),
-        ((np.zeros((1, 2, 3), int), [[-1.0]]), "they need"),
+        ((np.zeros((1, 2, 3), int), [[-1.0]]), "2 rows of ids have 1"),
+        ((np.zeros((1, 1, 2, 3), int), [[-1.0]]), "they need"),
+        (([[[1], [2]]], [[[-1.0]], [[-1.0]]]), "different lengths"),
         (([[1]], [[0.5]]), "row 0"),
         (([[1]], [[math.nan]]), "row 0"),
         (([[1, 1]], [[-1.0, -2.0]]), "twice"),
