@@ -7,6 +7,7 @@ Contents
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ..huggingface.answers import OTHER, Vocab
 from ..huggingface.spellings import token_names
 
+RAW = re.compile("[\u0120\u010a\u2581]")  # what some servers write for a space or a line's end
 UNKNOWN = "\ufffd"  # what stands in a text for bytes that are none
 
 
@@ -96,7 +98,8 @@ def _of_tokenizer(tokenizer: Any, first: int, n_seen: int, texts: Sequence[str])
     named = token_names(tokenizer, width)
     tokens = tuple(f"<{i}>" if name is None else name for i, name in enumerate(named))
     ids = {name: i for i, name in enumerate(named) if name is not None} if texts else {}
-    found = [-1 if UNKNOWN in text else ids.get(text, -1) for text in texts]
+    pieces = {text: i for text, i in tokenizer.get_vocab().items() if RAW.search(text)}
+    found = [-1 if UNKNOWN in text else ids.get(text, pieces.get(text, -1)) for text in texts]
     lost = tuple(text for text, i in zip(texts, found, strict=True) if i < 0)
     of_ids = np.arange(first, first + n_seen)
     of_texts = np.array(found, dtype=np.int64)

@@ -64,6 +64,13 @@ def test_a_text_that_is_no_one_token_is_left_to_the_rest(byte_level: Any) -> Non
     assert texts[0].cap == texts[0].rest  # another token of that text may have more
 
 
+def test_texts_that_are_raw_pieces_are_their_tokens(byte_level: Any) -> None:
+    """Servers that name tokens by their pieces, as old ones of vLLM in Completions."""
+    record = chat(entry("Ġyes", -0.5, entry("Ġyes", -0.5), entry("Ġno", -1.5), entry("Ċ", -3.0)))
+    rows = mb.from_openai(record, tokenizer=byte_level)
+    assert listed(rows, 0) == {" yes": -0.5, " no": -1.5, "\n": -3.0}
+
+
 def test_answers_are_texts_or_ids(byte_level: Any) -> None:
     ids = byte_level.get_vocab()
     record = chat(entry(" yes", -0.5, entry(" yes", -0.5), entry(" no", -1.5)))
