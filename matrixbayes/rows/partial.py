@@ -254,7 +254,8 @@ class PartialRows(InPart):
         vocab : mapping of str to token or several, or sequence of tokens
             The answers by name, or tokens that are answers of their own.  A token is a name, or a
             number: its id where the rows have ``token_ids``, else its column.  Of an open
-            vocabulary any name is a token.
+            vocabulary any name is a token.  Of ids that records write alike (columns
+            ``text<id>``) the text means all.
         other : {"keep", "renormalize"}
             Keep what no answer has in a last column, ``<other>``, or drop it and renormalize.
 
@@ -320,7 +321,12 @@ class PartialRows(InPart):
             As in `group`.
         """
         places = Places(self.tokens, self.token_ids, self.n_tokens, self.is_open)
-        column = places.of(token, "token")
+        column, *alike = places.of(token, "token")
+        if alike:
+            raise ValueError(
+                f"{token!r} is the text of {1 + len(alike)} tokens: give the id of one, or take "
+                "them together by group"
+            )
         found = np.zeros((len(self), 2))
         missing, cap, rest = self.n_missing, np.exp(self.cap), np.exp(self.rest)
         with np.errstate(invalid="ignore"):

@@ -74,10 +74,12 @@ def make_answers(
             raise ValueError(f"{answer!r} cannot be the name of an answer; choose another string")
         members: dict[int | str, None] = {}
         for token in [given] if isinstance(given, str) or is_whole(given) else list(given):
-            place = places.of(token, f"answer {answer!r}")
-            if owner.setdefault(place, answer) != answer:
-                raise ValueError(f"{token!r} is in two answers, {owner[place]!r} and {answer!r}")
-            members[place] = None
+            for place in places.of(token, f"answer {answer!r}"):
+                if owner.setdefault(place, answer) != answer:
+                    raise ValueError(
+                        f"{token!r} is in two answers, {owner[place]!r} and {answer!r}"
+                    )
+                members[place] = None
         if not members:
             raise ValueError(f"answer {answer!r} has no tokens")
         columns = [place for place in members if not isinstance(place, str)]
@@ -115,23 +117,33 @@ class Places:
         self.of_id = {i: v for v, i in enumerate(ids) if i >= 0}
         self.has_ids = token_ids is not None
         self.width, self.is_open = n_tokens, is_open
+        self.alike: dict[str, list[int]] = {}  # columns of ids that are written alike
+        for i, v in self.of_id.items():
+            name, end = tokens[v] if tokens else "", f"<{i}>"
+            if name.endswith(end) and name != end:
+                self.alike.setdefault(name[: -len(end)], []).append(v)
 
-    def of(self, token: Any, what: str) -> int | str:
-        """The column of a token, or its name where an open vocabulary has no column for it."""
+    def of(self, token: Any, what: str) -> Sequence[int | str]:
+        """The column of a token, or its name where an open vocabulary has no column for it.
+
+        Of ids that are written alike, whose columns are named ``text<id>``, a text means all.
+        """
         if isinstance(token, str):
             if token in self.number and not (self.is_open and token == OTHER):
-                return self.number[token]
+                return [self.number[token]]
+            if token in self.alike:
+                return self.alike[token]
             if self.is_open and token != OTHER:
-                return token
+                return [token]
             names = tuple(self.number) or None
             raise NoSuchTokenError(f"{what}: {no_such_token(token, names, 'these rows')}")
         if not is_whole(token):
             raise TypeError(f"{what}: {token!r} is neither a name nor a number of a token")
         i = operator.index(token)
         if self.has_ids and i in self.of_id:
-            return self.of_id[i]
+            return [self.of_id[i]]
         if not self.has_ids and 0 <= i < self.width - self.is_open:
-            return i
+            return [i]
         numbers = "token id" if self.has_ids else "column"
         raise NoSuchTokenError(f"{what}: these rows have no {numbers} {i}")
 

@@ -163,6 +163,24 @@ def test_two_ids_of_one_text_are_two_columns() -> None:
     assert mb.from_vllm(request([place], [8])).tokens == ("�<8>", "�<9>", "<other>")
 
 
+def test_a_text_means_all_ids_that_are_written_so() -> None:
+    """As with SentencePiece "yes" with a space before it and without."""
+    place = {8: Logprob(-0.5, 1, "yes"), 9: Logprob(-1.5, 2, "yes"), 7: Logprob(-3.0, 3, "no")}
+    record = request([place, {8: place[8]}], [8, 8])
+    found = mb.from_vllm(record, vocab={"yes": "yes", "no": "no"})
+    yes = math.exp(-0.5) + math.exp(-1.5)
+    assert found[0].probs()[0, 0].tolist() == pytest.approx([yes, yes])
+    assert found[1].probs()[0, 0].tolist() == pytest.approx([math.exp(-0.5), 1.0])
+    one = mb.from_vllm(record, vocab={"yes": 8, "no": "no"})
+    assert one[0].probs()[0, 0].tolist() == pytest.approx([math.exp(-0.5)] * 2)
+    rows = mb.from_vllm(record)
+    with pytest.raises(ValueError, match="the text of 2 tokens"):
+        rows.prob("yes")
+    assert rows.prob(9)[0].tolist() == pytest.approx([math.exp(-1.5)] * 2)
+    with pytest.raises(ValueError, match="two answers"):
+        rows.group({"yes": "yes", "other": 9})
+
+
 def test_what_is_not_the_models() -> None:
     with pytest.raises(ValueError, match="a logit"):
         mb.from_vllm(request([{8: Logprob(17.25, 1), 9: Logprob(3.0, 2)}], [8]))
