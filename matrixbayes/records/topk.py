@@ -216,8 +216,9 @@ def _of_table(table: Any, columns: Sequence[str], rest: Any) -> tuple[Any, Any, 
     elif isinstance(table, (str, os.PathLike)):
         import pyarrow.parquet as parquet
 
-        there = parquet.read_schema(table).names
-        table = parquet.read_table(table, columns=[name for name in columns if name in there])
+        every = parquet.read_schema(table).names
+        wanted = [name for name in columns if name in every]
+        table = parquet.read_table(table, columns=wanted if {*columns[:2]} <= {*every} else None)
     if hasattr(table, "column_names") and hasattr(table, "combine_chunks"):
         table = {name: _arrow(table[name]) for name in table.column_names}
     if isinstance(table, (list, tuple)) and table and isinstance(table[0], Mapping):

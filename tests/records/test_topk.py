@@ -90,6 +90,8 @@ def test_tables(tmp_path: Path) -> None:
     assert np.allclose(mb.from_topk(named, columns=("i", "p"), kind="probs").rest, REST)
     with pytest.raises(ValueError, match="no column 'topk_ids'"):
         mb.from_topk(named)
+    with pytest.raises(ValueError, match=r"no column 'ids'.*which of \['topk_ids'"):
+        mb.from_topk(tmp_path / "t.parquet", columns=("ids", "topk_logprobs"))
 
 
 def test_sequences(tmp_path: Path) -> None:
