@@ -1,23 +1,26 @@
 """Rows over the choices of tasks, from what lm-evaluation-harness logged.
 
 Contents
-    from_lm_eval    files samples_*.jsonl
+    from_lm_eval       files samples_*.jsonl
+    of_first_filter    each document once
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._base.tokens import no_such_token
+from ..errors import NoSuchTokenError
 from ..huggingface.answers import OTHER, Other, Vocab
 from ..rows import PartialRows
 from ..rows.partial_checks import rounding_of
 from .gathered import LEAST_REST, TOLERANCE, grouped
-from .reading import MISTAKES, Refused, explain, field, in_words, refuse, shown
+from .reading import MISTAKES, Refused, Where, explain, field, in_words, refuse, shown
 from .reading import records as each_of
 
 IDENTITY = "doc_id", "doc_hash", "prompt_hash", "target_hash"
@@ -84,17 +87,12 @@ def from_lm_eval(
     >>> rows.tokens, rows[0].log_probs
     ((' 4', ' 5', '<other>'), array([-0.5, -2. ]))
     """
-    filters: dict[Any, Any] = {}
     documents = []
-    for record, where in each_of(_samples(records)):
-        place = in_words(where)
-        name = tuple(shown(field(record, key)) for key in IDENTITY)
-        wanted = filters.setdefault(name, field(record, "filter"))
-        if field(record, "filter") == wanted:
-            try:
-                documents.append(_document(record, place))
-            except MISTAKES as error:
-                explain(error, where, "from_lm_eval")
+    for record, where in of_first_filter(each_of(_samples(records))):
+        try:
+            documents.append(_document(record, in_words(where)))
+        except MISTAKES as error:
+            explain(error, where, "from_lm_eval")
     if not documents:
         raise ValueError("the records hold no document")
     _warn_of_overlaps(documents)
@@ -104,6 +102,7 @@ def from_lm_eval(
         names = documents[0].choices
     else:
         names = tuple(LETTERS[i] if most <= 26 else str(i) for i in range(most))
+    _check_choices(vocab, names)
     sizes = [len(d.choices) for d in documents]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     log_probs = np.minimum(np.concatenate([d.log_probs for d in documents]), 0.0)
@@ -144,6 +143,16 @@ def from_lm_eval(
     return grouped(rows, vocab, other)
 
 
+def of_first_filter(found: Iterable[tuple[Any, Where]]) -> Iterator[tuple[Any, Where]]:
+    """The records but for documents that stand there again, for another filter."""
+    filters: dict[Any, Any] = {}
+    for record, where in found:
+        asked = field(record, "filter")
+        name = tuple(shown(field(record, key)) for key in IDENTITY)
+        if field(record, "arguments") is None or filters.setdefault(name, asked) == asked:
+            yield record, where
+
+
 def _samples(records: Any) -> Any:
     """The samples among what ``simple_evaluate`` returned, task by task; else what is given."""
     if not isinstance(records, Mapping) or "arguments" in records:
@@ -153,9 +162,20 @@ def _samples(records: Any) -> Any:
     return found if all(isinstance(each, list) for each in found) else records
 
 
+def _check_choices(vocab: Vocab | None, names: tuple[str, ...]) -> None:
+    """Refuse an answer that is none of the choices: there is no such column that is not listed."""
+    each: Any = vocab.values() if isinstance(vocab, Mapping) else vocab or ()
+    for spellings in each:
+        several = isinstance(spellings, Iterable) and not isinstance(spellings, str)
+        for spelling in spellings if several else [spellings]:
+            if isinstance(spelling, str) and spelling not in names:
+                raise NoSuchTokenError(no_such_token(spelling, names, "the choices"))
+
+
 def _document(record: Any, where: str) -> Document:
     """The choices of a document: continuations of one context."""
-    arguments, answers = field(record, "arguments"), field(record, "resps")
+    arguments = field(record, "arguments")
+    answers = field(record, "resps", field(record, "filtered_resps"))
     if arguments is None or answers is None:
         raise Refused("the record has no arguments and resps: run lm_eval with --log_samples")
     pairs = [_pair(each) for each in _in_order(arguments)]

@@ -22,6 +22,7 @@ from .._base.arguments import is_whole
 from .._base.tokens import token_names
 from ..huggingface.answers import OTHER
 from . import reading
+from .lm_eval import of_first_filter
 
 Answer = str | int
 
@@ -108,7 +109,8 @@ def from_samples(
     ----------
     samples
         A list of samples for each prompt: texts, token ids, or responses of an API (each of its
-        choices is a sample); or a mapping from prompts to such lists.  A single list of texts is
+        choices is a sample; of lm-evaluation-harness, the generated texts of a document); or a
+        mapping from prompts to such lists.  A single list of texts is
         one prompt.  Responses by themselves, or the path of a file of them, are a prompt each, with
         their choices as samples.
     vocab : mapping, or sequence of str or int, optional
@@ -175,7 +177,7 @@ def from_samples(
 def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
     """What stands for each prompt, and its samples."""
     if isinstance(samples, (str, os.PathLike)):
-        rows = [_texts(record) for record, _ in reading.records(samples)]
+        rows = [_texts(record) for record, _ in of_first_filter(reading.records(samples))]
         return [*range(len(rows))], rows
     if hasattr(samples, "tolist"):  # arrays, tensors, columns of tables
         samples = samples.tolist()
@@ -188,6 +190,7 @@ def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
     given = list(samples)
     if given and all(isinstance(each, (str, int, np.integer)) for each in given):
         return [0], [given]
+    given = [each for each, _ in of_first_filter((each, "") for each in given)]
     rows = [_texts(each) if _is_response(each) else _samples(each) for each in given]
     return [*range(len(rows))], rows
 
@@ -213,7 +216,8 @@ def _samples(given: Any) -> list[Answer]:
 def _is_response(record: Any) -> bool:
     record = reading.unwrapped(record)
     return any(
-        reading.field(record, n) is not None for n in ("choices", "output", "outputs", "done")
+        reading.field(record, n) is not None
+        for n in ("choices", "output", "outputs", "done", "resps")
     )
 
 
@@ -221,6 +225,8 @@ def _texts(record: Any) -> list[Answer]:
     """The texts of a response, one for each choice; "" where nothing was said."""
     get, record = reading.field, reading.unwrapped(record)
     found: list[Answer] = []
+    for texts in _list(get(record, "resps")):  # of lm-evaluation-harness
+        found.extend([texts] if isinstance(texts, str) else _list(texts))
     for choice in _list(get(record, "choices") or get(record, "outputs")):
         if get(choice, "delta") is not None:
             raise TypeError(PIECE)

@@ -160,6 +160,16 @@ def test_what_simple_evaluate_returned_and_requests_with_images() -> None:
         assert rows.tokens == whole.tokens
 
 
+def test_answers_that_are_none_of_the_choices() -> None:
+    made = document([" A", " B"], [-0.5, -2.0])
+    with pytest.raises(ValueError, match="'A' is not a token of the choices"):
+        mb.from_lm_eval(made, vocab={"first": "A", "second": [" B"]})
+    with pytest.raises(ValueError, match="'A'"):
+        mb.from_lm_eval(made, vocab=["A"])
+    made["filtered_resps"] = [each[0] for each in made.pop("resps")]
+    assert listed(mb.from_lm_eval(made), 0) == {" A": -0.5, " B": -2.0}
+
+
 def test_masses_of_sixteen_bits() -> None:
     numbers = [-0.88671875, -1.234375, -1.7109375, -2.109375]  # bfloat16: the mass is 1.005
     rows = mb.from_lm_eval(document([" A", " B", " C", " D"], numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,24 @@ def test_counters_and_arrays() -> None:
     ids = mb.from_samples(np.array([[7, 8], [7, 7]]), [7, 8], other="drop")
     assert ids[:].tolist() == [[1, 1], [2, 0]]
     assert mb.from_samples(np.array([["a", "b"], ["a", "a"]]))[:].tolist() == [[1, 1], [2, 0]]
+
+
+def test_generated_texts_of_lm_eval(tmp_path: Path) -> None:
+    """What `from_lm_eval` sends here; a document stands there once for each of its filters."""
+    made = [
+        {
+            "doc_id": i,
+            "arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": {"until": ["\n"]}}},
+            "resps": [[" yes", "no", "yes"][: 2 + i]],
+            "filter": name,
+        }
+        for name in ("strict", "flexible")
+        for i in range(2)
+    ]
+    path = tmp_path / "samples.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in made), "utf-8")
+    for source in (made, path):
+        assert mb.from_samples(source, YES_NO, other="drop")[:].tolist() == [[1, 1], [2, 1]]
 
 
 def test_the_beginning_of_a_text() -> None:
