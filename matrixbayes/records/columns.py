@@ -3,6 +3,7 @@
 Contents
     Columns        names, ids, and the column of each key
     make_columns   those of the keys that were read
+    asked          the ids among the spellings of answers
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def make_columns(
     if texts:
         return Columns((*texts, OTHER), None, ids, 0, np.arange(len(texts)))
     known = np.flatnonzero(seen) + first
-    new = sorted({*_asked(vocab)} - {*known.tolist()})
+    new = sorted({*asked(vocab)} - {*known.tolist()})
     known = np.concatenate([known, np.array(new, dtype=np.int64)])
     called = (names.get(i) for i in known.tolist())
     shown = [name if isinstance(name, str) else None for name in called]
@@ -106,7 +107,7 @@ def _of_tokenizer(tokenizer: Any, first: int, n_seen: int, texts: Sequence[str])
     return Columns(tokens, np.arange(width), of_ids, first, of_texts, lost)
 
 
-def _asked(vocab: Vocab | None) -> Iterator[int]:
+def asked(vocab: Vocab | None) -> Iterator[int]:
     """All ids among the spellings of answers."""
     each: Any = vocab.values() if isinstance(vocab, Mapping) else vocab or ()
     for spelling in each:

@@ -387,6 +387,12 @@ def rows_of(
         explain(error, place, name)
     part = "prompt" if prompt else "generated"
     rows = gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab)
+    asked = None if rows.token_ids is not None else next(columns.asked(vocab), None)
+    if asked is not None:
+        raise ValueError(
+            f"vocab holds the id {asked}, and these records name tokens by text alone: give the "
+            "text, or the tokenizer"
+        )
     return grouped(rows, vocab, other)
 
 

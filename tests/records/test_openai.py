@@ -99,6 +99,14 @@ def test_answers_are_exact_or_bounded() -> None:
     np.testing.assert_allclose(np.exp(bounds.upper[0]), [0.8, 0.13, 0.1], rtol=1e-9)
 
 
+def test_an_id_is_no_spelling_where_there_are_texts_alone() -> None:
+    """It would be the number of a column, which nobody knows."""
+    record = chat(entry("a", -0.5, entry("a", -0.5), entry("b", -1.5)))
+    for vocab in ({"a": 0, "b": "b"}, {"a": ["a", 1]}, [1, "a"]):
+        with pytest.raises(ValueError, match=r"the id \d, and these records name tokens by text"):
+            mb.from_openai(record, vocab=vocab)
+
+
 def test_a_sampled_token_beside_the_most_probable_bounds_nothing() -> None:
     """Neither appended to the list, nor put first in it, nor alone."""
     top = [entry("a", -0.5), entry("b", -1.5)]
