@@ -148,7 +148,8 @@ def _of_choices(
                 + (" but those of vLLM: read them by from_vllm" * _names(record, "prompt_logprobs"))
             )
         else:
-            content = field(log_probs, "content") or field(log_probs, "refusal") or ()
+            bare = log_probs if isinstance(log_probs, list) else field(log_probs, "content")
+            content = bare or field(log_probs, "refusal") or ()
             found = _of_content(content, index, model)
         if piece and stream is not None:
             seen.add(stream)

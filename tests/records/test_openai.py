@@ -107,6 +107,11 @@ def test_an_id_is_no_spelling_where_there_are_texts_alone() -> None:
             mb.from_openai(record, vocab=vocab)
 
 
+def test_entries_that_are_no_content_of_anything() -> None:
+    record = {"choices": [{"index": 0, "logprobs": [entry("a", -0.5, entry("a", -0.5))]}]}
+    assert listed(mb.from_openai(record), 0) == {"a": -0.5}
+
+
 def test_a_sampled_token_beside_the_most_probable_bounds_nothing() -> None:
     """Neither appended to the list, nor put first in it, nor alone."""
     top = [entry("a", -0.5), entry("b", -1.5)]
