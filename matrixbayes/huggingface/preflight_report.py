@@ -155,8 +155,7 @@ def preflight(
     free = available_memory()
     if free is not None and n_bytes > free:
         need, left = display.amount(n_bytes), display.amount(free)
-        message = f"the rows take {need} and {left} are free: use vocab="
-        findings.append(Finding("error", message))
+        findings.append(Finding("error", f"the rows take {need} and {left} are free: use vocab="))
     measured = _Measured()
     if encoded:
         measured = _measure(forward, columns, encoded, batch_size)
