@@ -36,6 +36,7 @@
 #include "core/elicitation/balance.h"
 #include "core/elicitation/tree.h"
 
+#include "core/matrix/context_tree.h"
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 

@@ -282,6 +282,17 @@ class TransitionCounts:
         self,
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]: ...
     def sizes(self) -> tuple[int, int]: ...
+    def fold(
+        self,
+        shorter: TransitionCounts | None,
+        below: ArrayLike | None,
+        weights: ArrayLike,
+        alpha: ArrayLike,
+        deeper: float,
+        best: bool,
+        /,
+    ) -> tuple[_Floats, _Floats | None, float]: ...
+    def places(self, contexts: ArrayLike, /) -> NDArray[np.int64]: ...
     def arrays(self) -> tuple[_Uint64, NDArray[np.uint32], _Uint64, _Uint64, _Uint64, _Uint64]: ...
     @classmethod
     def from_arrays(

@@ -769,6 +769,20 @@ MUTATIONS = [
         "    for (size_t i = 0; i-- > 0;) {\n        mb_run *merged;",
         "tests/matrix/test_transitions.py -k 'cut or merge or arrays'",
     ),
+    M(
+        "C, matrix: contexts from the beginning of a text have longer ones",
+        "csrc/core/matrix/context_tree.c",
+        "is_leaf |= shorten(",
+        "shorten(",
+        "tests/matrix/test_fold.py -k dictionary",
+    ),
+    M(
+        "C, matrix: the most probable tree is all trees",
+        "csrc/core/matrix/context_tree.c",
+        "own = prior->is_best ?",
+        "own = 0 ?",
+        "tests/matrix/test_fold.py -k dictionary",
+    ),
     # -- the null of a test
     M(
         "shuffles: last exits in any order",

@@ -20,6 +20,7 @@
 #include "core/mixture/row_kernels.h"
 #include "core/mixture/sample.h"
 #include "core/mixture/tiles.h"
+#include "core/matrix/context_tree.h"
 #include "core/matrix/transitions.h"
 #include "core/rows/variation.h"
 
@@ -627,6 +628,52 @@ merge(mb_interrupt *interrupt)
     return status;
 }
 
+/* Counts of one run, and of no context, which they are folded into. */
+static mb_status
+fold_contexts(mb_interrupt *interrupt)
+{
+    static const double one = 1.0, half = 0.5, total = 0.5 * (MOST - 1);
+    static double odds[MOST];
+    const mb_leaf_prior prior = {1, 1, &one, &half, &total, -0.7, -0.7, 0};
+    const int64_t token = 0, times = 1;
+    mb_transitions *own = NULL, *shorter = NULL;
+    mb_token_fault fault;
+    double above = 0.0, evidence;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_compact(own, NULL);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_new(0, MOST, &shorter);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_update_rows(shorter, 1, &token, &token, &times, NULL, &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_contexts_fold(own, shorter, &prior, NULL, interrupt, odds, &above, &evidence);
+    }
+    mb_transitions_free(own);
+    mb_transitions_free(shorter);
+    return status;
+}
+
+static mb_status
+ask_places(mb_interrupt *interrupt)
+{
+    static int64_t places[MOST];
+    mb_token_fault fault;
+    mb_transitions *own = NULL;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    if (status == MB_OK) {
+        status = mb_transitions_compact(own, NULL);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_places(own, MOST, columns, interrupt, places, &fault);
+    }
+    mb_transitions_free(own);
+    return status;
+}
+
 static mb_status
 ask_counts(mb_interrupt *interrupt)
 {
@@ -1042,6 +1089,8 @@ run_transitions(void)
         {"mb_transitions_counts", ask_counts, MOST >> 10},
         {"mb_transitions_totals", ask_totals, MOST >> 10},
         {"mb_transitions_rows", ask_rows, MOST / 2},
+        {"mb_contexts_fold", fold_contexts, MOST / 2},
+        {"mb_transitions_places", ask_places, MOST >> 10},
         {"mb_transitions_n_contexts and _all", ask_all, MOST >> 10},
         {"mb_run_check", check_run, MOST / 4},
     };

@@ -1,6 +1,7 @@
-/* Checks of core/matrix/transition*.c and the runs below: the counts of a text against a table of all
+/* Checks of core/matrix/transition*.c, context_tree.c and the runs below: the counts of a text against a table of all
  * contexts, in one update and in many; look-ups, sums, rows, merges and copies; wrong tokens.  Fading
  * counts are test_fading.c's. */
+#include "core/matrix/context_tree.h"
 #include "core/matrix/transitions.h"
 #include "test/check.h"
 #include "test/failing_mem.h"
@@ -176,6 +177,67 @@ test_merges(void)
     mb_transitions_free(copy);
 }
 
+/* ln of the evidence of a row of the table under V - 1 times alpha = 1/2. */
+static double
+log_row(const uint64_t *row)
+{
+    double sum = 0.0, total = 0.0;
+    for (size_t v = 0; v < V - 1; v++) {
+        sum += lgamma(0.5 + (double)row[v]) - lgamma(0.5);
+        total += (double)row[v];
+    }
+    return sum + lgamma(0.5 * (V - 1)) - lgamma(0.5 * (V - 1) + total);
+}
+
+/* Contexts of two tokens, all leaves, into contexts of one, half of which are. */
+static void
+test_fold(void)
+{
+    static double odds[N_CONTEXTS * V], above[V * V], upper[V * V];
+    const double one = 1.0, alpha = 0.5, total = 0.5 * (V - 1);
+    mb_leaf_prior prior = {1, 1, &one, &alpha, &total, log(0.5), log(0.5), 0};
+    mb_transitions *counts = counted(LENGTH, text), *shorter = NULL, *none = NULL;
+    const mb_document document = {LENGTH - 1, text + 1};
+    mb_token_fault fault;
+    uint64_t row[V] = {0};
+    double evidence = 0.0, first = 0.0, wanted = 0.0;
+    memset(table, 0, sizeof table);
+    slow_update(LENGTH, text);
+    check(mb_transitions_compact(counts, NULL) == MB_OK &&
+              mb_transitions_new(1, V, &shorter) == MB_OK &&
+              mb_transitions_new(1, V, &none) == MB_OK &&
+              mb_transitions_update(shorter, 1, &document, NULL, &fault) == MB_OK &&
+              mb_transitions_compact(shorter, NULL) == MB_OK,
+          "levels", 0, 0, 0);
+    check(mb_contexts_fold(counts, shorter, &prior, NULL, NULL, odds, above, &first) == MB_OK,
+          "fold", 0, 0, 0);
+    for (size_t c = 0; c < N_CONTEXTS; c++) {
+        wanted += log_row(table[c]);
+    }
+    check_close("sum of leaves", 0, first, wanted, 1e-12);
+    check(mb_contexts_fold(shorter, NULL, &prior, above, NULL, upper, NULL, &evidence) == MB_OK,
+          "fold", 1, 0, 0);
+    wanted = 0.0;
+    for (size_t c = 0; c < V; c++) {
+        double deeper = 0.0, stop;
+        memset(row, 0, sizeof row);
+        for (size_t before = 0; before < V; before++) {
+            deeper += log_row(table[before * V + c]);
+            for (size_t v = 0; v < V; v++) {
+                row[v] += table[before * V + c][v];
+            }
+        }
+        stop = log_row(row);
+        wanted += log(0.5) + (stop > deeper ? stop : deeper) + log1p(exp(-fabs(stop - deeper)));
+    }
+    check_close("evidence", 0, evidence, wanted, 1e-12);
+    check(mb_contexts_fold(counts, none, &prior, NULL, NULL, odds, above, &first) == MB_INVALID,
+          "no shorter contexts", 0, 0, 0);
+    mb_transitions_free(counts);
+    mb_transitions_free(shorter);
+    mb_transitions_free(none);
+}
+
 static void
 test_refusals(void)
 {
@@ -215,6 +277,7 @@ main(void)
     test_updates();
     test_all_rows();
     test_merges();
+    test_fold();
     test_refusals();
     return report();
 }

@@ -696,6 +696,28 @@ def transition_counts() -> Cases:
     yield "raises, tokens", lambda: fails(OSError, old.counts, contexts, Bad())
     yield "negative", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1, -1, 1])
     yield "few", lambda: fails(ValueError, old.update_rows, contexts, [0, 1, 2], [1])
+    short = new(1, 4)
+    short.update(tokens[1:])
+    inner = new(2, 4)
+    inner.update(tokens[tokens < 3])
+    base = new(1, 4)
+    base.update(tokens[tokens < 3][1:])
+    leaf = (None, [1.0], [[0.5]], 0.5, False)
+    yield "fold", lambda: inner.fold(base, *leaf)
+    yield "fold of order 0", lambda: new(0, 4).fold(None, *leaf)
+    yield "fold into nothing", lambda: fails(ValueError, inner.fold, new(1, 4), *leaf)
+    yield "fold, token", lambda: fails(ValueError, old.fold, short, *leaf)
+    yield "fold into None", lambda: fails(TypeError, inner.fold, None, *leaf)
+    yield "fold into itself", lambda: fails(ValueError, inner.fold, inner, *leaf)
+    yield "fold, below", lambda: fails(ValueError, inner.fold, base, [1.0], *leaf[1:])
+    yield "fold, prior", lambda: fails(ValueError, inner.fold, base, None, [1.0], [[0.0]], 0.5, 0)
+    yield "fold, NaN", lambda: fails(FloatingPointError, inner.fold, base, None, [0.0], *leaf[2:])
+    for i in (1, 2, 3):
+        some = [Bad() if j == i else each for j, each in enumerate([base, *leaf])]
+        yield f"fold, bad {i}", partial(fails, OSError, inner.fold, *some)
+    yield "places", lambda: old.places(contexts)
+    yield "places, context", lambda: fails(ValueError, old.places, [[0, 9]])
+    yield "places, raises", lambda: fails(OSError, old.places, Bad())
     huge = [2**63 - 1] * 3
     yield "sum", lambda: fails(OverflowError, old.update_rows, contexts, [0, 1, 2], huge)
     yield "orders", lambda: fails(ValueError, old.merge, other)
@@ -831,6 +853,8 @@ OF_TRANSITIONS += (
     "rows",
     "all",
     "sizes",
+    "fold",
+    "places",
     "arrays",
     "from_arrays",
 )

@@ -39,6 +39,12 @@ def transitions() -> Any:
     return counts
 
 
+def folded(below: Any, weights: Any, alpha: Any) -> Any:
+    counts = _core.TransitionCounts(0, 5)
+    counts.update([0, 1, 1, 2])
+    return counts.fold(None, below, weights, alpha, 0.5, False)
+
+
 # --- arguments that change each other
 
 TURNS: dict[str, Callable[[np.ndarray], None]] = {
@@ -204,6 +210,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "counts of": (transitions().counts, (CONTEXTS, array(1, 1, 3)), set()),
     "totals of": (transitions().totals, (CONTEXTS,), set()),
     "rows of": (transitions().rows, (CONTEXTS,), set()),
+    "places of": (transitions().places, (CONTEXTS,), set()),
+    "fold": (folded, (np.zeros(3), np.ones(1), np.full((1, 4), 0.5)), set()),
     "from_arrays": (
         lambda *a: _core.TransitionCounts.from_arrays(*a).all(),
         (1, 4, transitions().arrays(), array(1)),

@@ -32,9 +32,9 @@ def rows(n: int, n_tokens: int, dtype: Any = np.float64) -> Any:
     return np.full((n, n_tokens), -np.log(n_tokens), dtype)
 
 
-def counted(n_tokens: int, n: int) -> tuple[_core.TransitionCounts, Any]:
-    tokens = np.random.default_rng(0).integers(0, n_tokens, n)
-    counts = _core.TransitionCounts(2, n_tokens)
+def counted(n_tokens: int, n: int, order: int = 2) -> tuple[_core.TransitionCounts, Any]:
+    tokens = np.random.default_rng(0).integers(0, n_tokens - 1, n)
+    counts = _core.TransitionCounts(order, n_tokens)
     counts.update(tokens)
     return counts, tokens
 
@@ -251,6 +251,13 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     ),
     "totals of transitions": lambda: (lambda c, t: (c.totals, t.reshape(-1, 2)))(
         *counted(50_000, 3_000_000)
+    ),
+    "places of transitions": lambda: (lambda c, t: (c.places, t.reshape(-1, 2)))(
+        *counted(50_000, 3_000_000)
+    ),
+    "fold of transitions": lambda: (
+        counted(50_000, 2_000_000)[0].fold,
+        *(counted(50_000, 2_000_000, 1)[0], None, [1.0], [[0.1]], 0.5, False),
     ),
     "rows of transitions": lambda: (lambda c, _: (c.rows, np.full((300_000, 2), 1)))(
         *counted(30, 3_000_000)

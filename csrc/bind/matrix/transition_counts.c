@@ -78,6 +78,25 @@ PyDoc_STRVAR(transitions_from_arrays_doc,
              "Raises\n------\n"
              "ValueError\n    Where something is wrong: names the array and the place.");
 
+PyDoc_STRVAR(
+    transitions_fold_doc,
+    "fold($self, shorter, below, weights, alpha, deeper, best, /)\n--\n\n"
+    "A level of a context tree: its contexts folded into those that are a token shorter.\n\n"
+    "The last token stands for the beginning of a text; alpha has no column for it.\n\n"
+    "Parameters\n----------\n"
+    "shorter : TransitionCounts or None\n    Of order - 1; None of order 0.\n"
+    "below : array_like of shape (n_pairs,) or None\n"
+    "    What `above` of the longer contexts was; None where all contexts are leaves.\n"
+    "weights, alpha : array_like of shapes (K,), and (K, V) or (K, 1)\n"
+    "    The prior of a leaf's row.\n"
+    "deeper : float\n    The probability that a context is no leaf.\n"
+    "best : bool\n    Of the most probable tree, not of all.\n\n"
+    "Returns\n-------\n"
+    "odds, above : ndarray of shapes (n_pairs,), and that of the shorter or None\n"
+    "    At the first pair of each context: the log-odds that it is no leaf, and the sum\n"
+    "    of the log-probabilities of what its longer contexts hold.\n"
+    "evidence : float\n    The sum of all log-probabilities.");
+
 static PyMethodDef transitions_methods[] = {
     {"update", mb_method_update, METH_O,
      "update($self, tokens, /)\n--\n\n"
@@ -106,6 +125,10 @@ static PyMethodDef transitions_methods[] = {
      "depends on nothing but which contexts there are."},
     {"sizes", mb_transition_counts_sizes, METH_NOARGS,
      "sizes($self, /)\n--\n\nHow many contexts and how many pairs were seen."},
+    {"fold", mb_transition_counts_fold, METH_VARARGS, transitions_fold_doc},
+    {"places", mb_transition_counts_places, METH_O,
+     "places($self, contexts, /)\n--\n\n"
+     "Which pair of `all` is the first of each of contexts (n, order); -1 where it was not seen."},
     {"arrays", mb_transition_counts_arrays, METH_NOARGS,
      "arrays($self, /)\n--\n\n"
      "All that is counted, as read-only arrays (keys, counts, large_at, large, index, sums) over\n"

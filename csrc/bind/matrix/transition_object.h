@@ -132,6 +132,8 @@ PyObject *mb_getter_nbytes(PyObject *self, void *closure);
 mb_transitions *mb_compacted_copy(PyObject *self);
 PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
+PyObject *mb_transition_counts_fold(PyObject *self, PyObject *args);
+PyObject *mb_transition_counts_places(PyObject *self, PyObject *contexts_arg);
 PyObject *mb_transition_counts_arrays(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs);
 
