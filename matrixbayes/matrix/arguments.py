@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import whole
+from .._base.arguments import probability, whole
 from .._base.numbers import entries, exact_rows, is_named, plain, reals
 from .._base.tokens import Vocabulary, counted, order_of, token_names
 from .._base.typing import Ids
@@ -18,7 +18,34 @@ from ..mixture import DirichletMixture, KernelMixture
 from .prior import Concentration
 
 MAX_TOKENS = 2**32
+DEPTH = 5  # of a tree
 EVEN = float("1")  # the prior that is no argument, told by identity from a 1.0 that is one
+
+
+def tree_order(order: Any, depth: Any, deeper: Any, most: int) -> tuple[int, float | None]:
+    """Tokens of the longest contexts; and of a tree, how probably one is told from longer ones."""
+    if not isinstance(order, str):
+        for name, value in (("depth", depth), ("deeper", deeper)):
+            if value is not None:
+                raise ValueError(f'{name} is of order="tree"; here the order is given, {order!r}')
+        return whole(order, "order", 1, most), None
+    if order != "tree":
+        raise ValueError(f'order is {order!r}; it must be from 1 to {most}, or "tree"')
+    found = probability(0.5 if deeper is None else deeper, "deeper", inside=True)
+    return whole(DEPTH if depth is None else depth, "depth", 1, most), found
+
+
+def check_tree(n_tokens: int, hierarchical: bool, discount: float) -> None:
+    """Refuse what a tree of contexts does not go with."""
+    if hierarchical:
+        raise ValueError(
+            "hierarchical must be False in a tree, whose evidence is exact: there the rows of "
+            "different contexts are independent"
+        )
+    if discount < 1.0:
+        raise ValueError("the counts of a tree of contexts do not fade: discount must be 1")
+    if n_tokens == MAX_TOKENS:
+        raise ValueError("n_tokens is 2**32; in a tree it is 2**32 - 1 at most")
 
 
 def checked_prior(prior: Any, names: tuple[str, ...] | None) -> DirichletMixture | float:

@@ -206,9 +206,9 @@ def _by_length(
 
 
 def _led(matrix: TransitionMatrix, contexts: Ids) -> Ids:
-    """In a hierarchy, begin tokens before contexts that begin with their document."""
-    missing = matrix.order - contexts.shape[1]
-    if matrix.hierarchical and missing > 0:
+    """Where documents begin with begin tokens, these before contexts that begin with theirs."""
+    missing = len(matrix.begin) - contexts.shape[1]
+    if missing > 0:
         begin = np.full((len(contexts), missing), matrix.n_tokens)
         return np.concatenate([begin, contexts], axis=1).astype(np.int64)
     return contexts

@@ -21,8 +21,9 @@ from .counts import Levels
 from .fading import RealCounts
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows
+from .tree import TreeRows
 
-FORMAT, VERSION = "matrixbayes.matrix", 2  # version 1 has no times
+FORMAT, VERSION = "matrixbayes.matrix", 3  # version 1 has no times, version 2 no trees
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts
 REAL_PARTS = ("contexts", "indptr", "tokens", "counts", "rests", "times", "clocks")
 
@@ -34,7 +35,7 @@ class Saved(NamedTuple):
     vocabulary: Vocabulary
     discount: float
     latest: NDArray[np.int64]
-    rows: SharedRows | BackoffRows
+    rows: SharedRows | BackoffRows | TreeRows
 
 
 def write(path: str | os.PathLike[str], saved: Saved) -> None:
@@ -42,7 +43,7 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
     rows = saved.rows
     header: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION if rows.real else 1,
+        "version": VERSION if isinstance(rows, TreeRows) else 2 if rows.real else 1,
         "order": saved.order,
         "n_tokens": saved.vocabulary.n_tokens,
         "tokens": None if saved.vocabulary.names is None else list(saved.vocabulary.names),
@@ -57,9 +58,11 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         arrays |= {"prior.weights": rows.prior.given.weights, "prior.alpha": rows.prior.given.alpha}
     else:
         header["prior"] = rows.prior.given
-    if isinstance(rows, BackoffRows):
-        for level, counts in enumerate(rows.levels.counts):
-            arrays |= _named(f"order{level}", PARTS, counts.arrays())
+    if isinstance(rows, TreeRows):
+        header["deeper"] = rows.deeper
+        arrays |= _levels(rows.counts)
+    elif isinstance(rows, BackoffRows):
+        arrays |= _levels(rows.levels.counts)
         for level, found in enumerate(rows.concentrations, start=1):
             arrays |= _named(f"concentration{level}", Concentration._fields, found)
     elif isinstance(rows.counts, RealCounts):
@@ -67,6 +70,13 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
     else:
         arrays |= _named(f"order{saved.order}", PARTS, rows.counts.arrays())
     write_mapped(path, arrays, header)
+
+
+def _levels(counts: tuple[TransitionCounts, ...]) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    for level, each in enumerate(counts):
+        found |= _named(f"order{level}", PARTS, each.arrays())
+    return found
 
 
 def _named(prefix: str, names: tuple[str, ...], arrays: Any) -> dict[str, NDArray[Any]]:
@@ -116,8 +126,14 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         parts = [arrays[f"order{level}.{name}"] for name in PARTS]
         return TransitionCounts.from_arrays(level, width, parts, verify=verify)
 
-    rows: SharedRows | BackoffRows
-    if hierarchical is True:
+    rows: SharedRows | BackoffRows | TreeRows
+    if "deeper" in header:
+        deeper = header["deeper"]
+        if not isinstance(deeper, float) or not 0.0 < deeper < 1.0:
+            raise ValueError("deeper is no probability")
+        every = tuple(counts(j, n_tokens + 1) for j in range(order + 1))
+        rows = TreeRows(every, shared, deeper)
+    elif hierarchical is True:
         levels = Levels(order, n_tokens, tuple(counts(j, n_tokens + 1) for j in range(order + 1)))
         found = tuple(_concentration(arrays, level) for level in range(1, order + 1))
         rows = BackoffRows(levels, shared, found)

@@ -2,6 +2,7 @@
 
 Contents
     fit_shared     one prior for all rows, as the estimator fits it
+    fit_leaves     the same for rows that count in part
     fit_backoff    concentrations of a hierarchy, one order after the other
 
 With the shorter contexts' predictive m as the mean, the rows of an order have the evidence
@@ -16,6 +17,7 @@ weights are a concave problem, whose distance from the optimum is known.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,6 +40,7 @@ SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
 GRID = (0.125, 8192.0)  # and where several stand
 MAX_ITER = 100
 GAP = 1e-6  # nats a row from the highest evidence
+LEAST = 1e-9  # probability of a leaf whose row is looked at
 
 
 class _SparseRows(NamedTuple):
@@ -64,6 +67,34 @@ def fit_shared(
     found = estimator.fit(data).prior_
     named = DirichletMixture(found.weights, found.alpha, tokens=tokens)
     return SharedPrior(named, counts.n_tokens)
+
+
+def fit_leaves(
+    levels: Sequence[tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]],
+    weights: Sequence[Floats],
+    prior: SharedPrior,
+    n_components: int,
+    tokens: tuple[str, ...] | None,
+    options: dict[str, Any],
+) -> SharedPrior:
+    """The prior of rows of several levels (indptr, tokens, counts), each with its weight."""
+    from ..estimator import DirichletMixtureEstimator
+
+    lengths = np.concatenate([np.diff(indptr) for indptr, _, _ in levels])
+    columns, times = (np.concatenate([each[i] for each in levels]) for i in (1, 2))
+    weight = np.concatenate(weights)
+    some = weight > LEAST
+    kept = np.repeat(some, lengths)
+    indptr = np.concatenate([[0], np.cumsum(lengths[some])])
+    shape = (len(indptr) - 1, prior.n_tokens)
+    data = _SparseRows(indptr, columns[kept].astype(np.int64), times[kept], shape)
+    before = prior.given
+    if isinstance(before, DirichletMixture) and before.n_components == n_components:
+        options = {"init": before} | options
+    estimator = DirichletMixtureEstimator(n_components, kind="counts", **options)
+    found = estimator.fit(data, sample_weight=weight[some]).prior_
+    named = DirichletMixture(found.weights, found.alpha, tokens=tokens)
+    return SharedPrior(named, prior.n_tokens)
 
 
 def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:

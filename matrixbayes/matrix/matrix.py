@@ -28,10 +28,12 @@ from .arguments import (
     EVEN,
     MAX_TOKENS,
     check_counts,
+    check_tree,
     checked_prior,
     concentrations,
     root_prior,
     sparse,
+    tree_order,
     vocabulary,
 )
 from .backoff import BackoffRows
@@ -40,6 +42,7 @@ from .documents import contexts_of, documents_of
 from .fading import RealCounts
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, dense_blocks, most_probable, tempered
+from .tree import TreeRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -59,8 +62,9 @@ class TransitionMatrix(display.Shown):
 
     Parameters
     ----------
-    order : int
-        Tokens in a context, 1 to 16.
+    order : int or "tree"
+        Tokens in a context, 1 to 16.  In a "tree" it is not known how many matter, after which
+        context how many: the posterior is over all trees of contexts of at most `depth` tokens.
     prior : DirichletMixture or float
         The prior of every row; a number is the alpha of each token.  In a hierarchy it is the
         prior of the empty context's row: 1 by default, or with another matrix's `concentrations`
@@ -78,10 +82,18 @@ class TransitionMatrix(display.Shown):
     discount : float
         Above 0, at most 1: what a row's counts are multiplied by before a new token of the row
         is added.  Below 1 counts are real numbers; what has faded below 1e-300 is none.
+    depth : int, optional
+        In a tree, tokens of its longest contexts, 1 to 16; 5 by default.
+    deeper : float, optional
+        In a tree, the prior probability that a context is told from longer ones, above 0 and below
+        1; 1/2 by default, one bit for each context that was seen, however many tokens there are.
 
     Attributes
     ----------
     order, n_tokens : int
+        Tokens in a context, of a tree in its longest; size of the vocabulary.
+    is_tree : bool
+    deeper : float or None
     begin : ndarray of int
         What stands before a document: ``predict(matrix.begin)`` tells of first tokens.
     tokens : tuple of str or None
@@ -108,6 +120,12 @@ class TransitionMatrix(display.Shown):
     `order` say that what stood before is not known: they give the shorter context's row in a
     hierarchy, and the prior mean otherwise.
 
+    In a tree documents begin with `order` begin tokens too, and each context that is a leaf has a
+    row of its own, with the prior of all rows.  The sum over all trees is exact, in time linear
+    in the text (Willems, Shtarkov & Tjalkens 1995; Kontoyiannis et al. 2022): predictions are means
+    over the posterior of trees and rows, `log_evidence` has a closed form, and the order of updates
+    does not matter.  `posterior_order` says how many tokens matter, `best_tree` after which.
+
     Shorter contexts of a hierarchy count types, not tokens: in how many different longer contexts a
     token was seen.  That is nearly the mean that maximises the evidence (MacKay & Peto 1995), and
     what Kneser and Ney count.
@@ -129,22 +147,27 @@ class TransitionMatrix(display.Shown):
 
     def __init__(
         self,
-        order: int,
+        order: int | str,
         *,
         prior: DirichletMixture | float = EVEN,
         n_tokens: int | None = None,
         tokens: Iterable[str] | None = None,
         hierarchical: bool | Sequence[float | tuple[ArrayLike, ArrayLike]] = False,
         discount: float = 1.0,
+        depth: int | None = None,
+        deeper: float | None = None,
     ) -> None:
-        self._order = whole(order, "order", 1, MAX_ORDER)
+        self._order, odds = tree_order(order, depth, deeper, MAX_ORDER)
         prior = root_prior(prior, hierarchical)
         self._vocabulary = vocabulary(prior, n_tokens, tokens)
         is_hierarchical, to_begin_with = concentrations(hierarchical, self._order)
         self._discount = real(discount, "discount")
         shared = SharedPrior(checked_prior(prior, self.tokens), self.n_tokens)
-        self._rows: SharedRows | BackoffRows
-        if is_hierarchical:
+        self._rows: SharedRows | BackoffRows | TreeRows
+        if odds is not None:
+            check_tree(self.n_tokens, is_hierarchical, self._discount)
+            self._rows = TreeRows.new(self._order, shared, odds)
+        elif is_hierarchical:
             if self.n_tokens == MAX_TOKENS:
                 raise ValueError("n_tokens is 2**32; in a hierarchy it is 2**32 - 1 at most")
             if self._discount < 1.0:
@@ -183,6 +206,16 @@ class TransitionMatrix(display.Shown):
         return self._rows.hierarchical
 
     @property
+    def is_tree(self) -> bool:
+        """Whether contexts are as long as the posterior of trees says."""
+        return isinstance(self._rows, TreeRows)
+
+    @property
+    def deeper(self) -> float | None:
+        """In a tree, the prior probability that a context is told from longer ones."""
+        return self._rows.deeper if isinstance(self._rows, TreeRows) else None
+
+    @property
     def discount(self) -> float:
         """What a row's counts are multiplied by before a new token is added."""
         return self._discount
@@ -203,7 +236,7 @@ class TransitionMatrix(display.Shown):
 
     @property
     def begin(self) -> Ids:
-        """What stands before a document: `order` begin tokens in a hierarchy, else nothing."""
+        """What stands before a document: `order` begin tokens in a hierarchy or tree."""
         return self._rows.begin
 
     @property
@@ -227,6 +260,7 @@ class TransitionMatrix(display.Shown):
 
     def _table(self) -> display.Table:
         kind = "hierarchical" if self.hierarchical else "one prior for all rows"
+        kind = f"tree of contexts, {kind}" if self.is_tree else kind
         title = f"TransitionMatrix, order {self.order}, {self.n_tokens} tokens, {kind}"
         lines: list[list[Any]] = [
             ["contexts", len(self)],
@@ -343,7 +377,7 @@ class TransitionMatrix(display.Shown):
         """
         if not isinstance(other, TransitionMatrix):
             raise TypeError(f"a matrix merges with a TransitionMatrix, not {type(other).__name__}")
-        for name in ("order", "n_tokens", "hierarchical", "discount"):
+        for name in ("order", "n_tokens", "hierarchical", "is_tree", "discount"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"{name} is {mine} here and {theirs} there: these do not merge")
@@ -430,7 +464,7 @@ class TransitionMatrix(display.Shown):
             With one it is that of highest evidence (MacKay & Peto 1995); several stand on a grid
             from 1/8 to 8192, and their weights are those of highest evidence.
         **options
-            In a plain matrix, parameters of `DirichletMixtureEstimator`.
+            In a plain matrix or a tree, parameters of `DirichletMixtureEstimator`.
 
         Returns
         -------
@@ -552,6 +586,66 @@ class TransitionMatrix(display.Shown):
             raise ValueError("there are no tokens to score")
         return math.exp(-self.log_prob(tokens) / n)
 
+    def posterior_order(self, contexts: Any = None) -> Floats:
+        """How many of the last tokens matter: in a tree, the posterior of the depth of the leaf.
+
+        Parameters
+        ----------
+        contexts : array_like of shape (n, length), or (length,) for one, optional
+            As `predict` takes them; by default all that were counted, as often as they came.
+
+        Returns
+        -------
+        ndarray of shape (n, length + 1), or (length + 1,) for one context
+            Probabilities of 0, 1, ... tokens, `order` at most; by default their means
+            (`order` + 1,).  A context from the beginning of a document has all its tokens, and the
+            begin token for another.
+
+        Raises
+        ------
+        ValueError
+            The matrix is no tree: its order is given.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> tree = mb.TransitionMatrix("tree", depth=3, n_tokens=2)
+        >>> tree.update([0, 0, 1, 1] * 50).posterior_order().round(3)
+        array([0.   , 0.005, 0.541, 0.454])
+        """
+        rows = self._tree("posterior_order")
+        if contexts is None:
+            return rows.mean_depths()
+        ids, single = self._contexts(contexts)
+        found = rows.depths(ids)
+        return found[0] if single else found
+
+    def best_tree(self) -> list[Ids]:
+        """The most probable tree a posteriori, by its leaves that were seen.
+
+        Trees that differ only in contexts that never came are one: what is told apart there is
+        summed.
+
+        Returns
+        -------
+        list of ndarray
+            The leaves of d tokens, (n, d), for d = 0, 1, ..., `order`; V stands for the beginning
+            of a document.
+
+        Raises
+        ------
+        ValueError
+            The matrix is no tree.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> tree = mb.TransitionMatrix("tree", depth=3, n_tokens=2)
+        >>> [len(leaves) for leaves in tree.update([0, 0, 1, 1] * 50).best_tree()]
+        [0, 1, 5, 0]
+        """
+        return self._tree("best_tree").leaves()
+
     def generate(
         self,
         n: int,
@@ -635,6 +729,11 @@ class TransitionMatrix(display.Shown):
         return csr_array((times, tokens.astype(np.int64), indptr), shape=(len(ids), self.n_tokens))
 
     # -- inside ---------------------------------------------------------------------
+
+    def _tree(self, who: str) -> TreeRows:
+        if not isinstance(self._rows, TreeRows):
+            raise ValueError(f'{who} is of order="tree"; here the order is given, {self.order}')
+        return self._rows
 
     def _contexts(self, contexts: Any) -> tuple[Ids, bool]:
         """Contexts (n, length), and whether one was given."""

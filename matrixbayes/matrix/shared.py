@@ -174,7 +174,7 @@ class SharedRows:
         if contexts.shape[1] < self.counts.order:
             return self.prior.mean_at(tokens)
         own, of = distinct(contexts)
-        shares, _, _ = self._shares(own)
+        shares, _, _ = self.shares(own)
         seen = self.counts.counts(contexts, tokens).astype(np.float64)
         probs: Floats = np.sum(shares[of].T * (self.prior.at(tokens) + seen), axis=0)
         return probs
@@ -184,7 +184,7 @@ class SharedRows:
         if contexts.shape[1] < self.counts.order:
             a_priori = self.prior.weights / self.prior.concentration
             return np.repeat(self.prior.blend(a_priori[np.newaxis]), len(contexts), axis=0)
-        shares, entries, _ = self._shares(contexts, entries=True)
+        shares, entries, _ = self.shares(contexts, entries=True)
         rows = self.prior.blend(shares)
         rows[entries.row, entries.tokens] += shares.sum(axis=1)[entries.row] * entries.counts
         return rows
@@ -199,7 +199,7 @@ class SharedRows:
         """Weights (K,) and alpha (K, V) of the row of one context."""
         if len(context) < self.counts.order:
             return self.prior.weights, self.prior.mixture(None).alpha
-        _, entries, weights = self._shares(context[np.newaxis], entries=True)
+        _, entries, weights = self.shares(context[np.newaxis], entries=True)
         alpha = self.prior.mixture(None).alpha.copy()
         alpha[:, entries.tokens] += entries.counts
         return weights[0], alpha
@@ -269,7 +269,7 @@ class SharedRows:
         found = log_evidence(prior.at(entries.tokens), prior.concentration, entries, totals)
         return posterior_weights(prior.weights, found)[0], entries
 
-    def _shares(self, contexts: Ids, entries: bool = False) -> tuple[Floats, Any, Floats]:
+    def shares(self, contexts: Ids, entries: bool = False) -> tuple[Floats, Any, Floats]:
         """r_k / (A_k + N) of each context (n, K), its entries where asked for, and r."""
         totals = self.counts.totals(contexts).astype(np.float64)
         weights, found = self.weights(contexts, totals)
