@@ -199,11 +199,17 @@ class TreeRows:
 
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
         """The predictive of a token after a context of at most D tokens, for each of n."""
-        length = contexts.shape[1]
+        length, alpha = contexts.shape[1], self.prior.at(tokens)
         own, of = distinct(contexts)
-        shares, probs = self.depths(own)[of], np.zeros(len(tokens))
+        depths, probs = self.depths(own), np.zeros(len(tokens))
         for d in range(length + 1):
-            probs += shares[:, d] * self._level(d).pair_probs(contexts[:, length - d :], tokens)
+            short, at = own[:, length - d :], of
+            if len(alpha) > 1:  # rows are read, and short contexts have long ones
+                short, where = distinct(short)
+                at = where[of]
+            shares = self._level(d).shares(short)[0][at] * depths[of, d : d + 1]
+            seen = self.counts[d].counts(contexts[:, length - d :], tokens).astype(np.float64)
+            probs += np.sum(shares.T * (alpha + seen), axis=0)
         return probs
 
     def dense(self, contexts: Ids) -> Floats:
