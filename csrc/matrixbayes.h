@@ -37,6 +37,7 @@
 #include "core/elicitation/tree.h"
 
 #include "core/matrix/context_tree.h"
+#include "core/matrix/discounts.h"
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 

@@ -94,6 +94,28 @@ def balance_predictions(
     entries: ArrayLike,
     /,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
+def discounted_probs(
+    counts: ArrayLike,
+    row: ArrayLike,
+    shorter: ArrayLike,
+    sizes: ArrayLike,
+    bucket: ArrayLike,
+    discounts: ArrayLike,
+    q: ArrayLike,
+    /,
+) -> _Floats: ...
+def discounted_slopes(
+    counts: ArrayLike,
+    row: ArrayLike,
+    shorter: ArrayLike,
+    sizes: ArrayLike,
+    bucket: ArrayLike,
+    discounts: ArrayLike,
+    q: ArrayLike,
+    probs: ArrayLike,
+    by_probs: ArrayLike,
+    /,
+) -> tuple[_Floats, _Floats]: ...
 
 # -- mixtures ----------------------------------------------------------------------
 

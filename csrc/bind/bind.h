@@ -136,6 +136,7 @@ extern PyMethodDef mb_learning_functions[];
 extern PyMethodDef mb_kernel_functions[];
 extern PyMethodDef mb_tree_functions[];
 extern PyMethodDef mb_balance_functions[];
+extern PyMethodDef mb_discount_functions[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;

@@ -10,6 +10,7 @@
 #include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
 #include "core/elicitation/balance.h"
+#include "core/matrix/discounts.h"
 #include "core/elicitation/tree.h"
 #include "core/mixture/learning.h"
 #include "core/mixture/posterior.h"
@@ -948,6 +949,25 @@ balance_predict(mb_interrupt *interrupt)
     return mb_balance_predict(&prior, &x, &slots, interrupt, &p);
 }
 
+static mb_status
+discounted_probs(mb_interrupt *interrupt)
+{
+    static const int64_t first[MOST];
+    const double sizes[] = {4.0, 1.0, 0.0, 1.0}, numbers_of[] = {0.5, 1.0, 1.5, 2.0}, q = 0.5;
+    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, numbers_of};
+    return mb_discounted_probs(&x, &q, interrupt, out);
+}
+
+static mb_status
+discounted_slopes(mb_interrupt *interrupt)
+{
+    static const int64_t first[MOST];
+    const double sizes[] = {4.0, 1.0, 0.0, 1.0}, numbers_of[] = {0.5, 1.0, 1.5, 2.0}, q = 0.5;
+    double by_shorter, by[MB_DISCOUNTS];
+    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, numbers_of};
+    return mb_discounted_slopes(&x, &q, weights, weights, interrupt, by, &by_shorter);
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -1060,6 +1080,8 @@ run_fading(void)
         {"mb_tree_predict", tree_predict, PLACES},
         {"mb_tree_pull", tree_pull, (size_t)2 * PLACES},
         {"mb_balance_predict", balance_predict, 1},
+        {"mb_discounted_probs", discounted_probs, MOST >> 11},
+        {"mb_discounted_slopes", discounted_slopes, MOST >> 11},
     };
     mb_token_fault fault;
     const mb_document document = {FEW, numbers};

@@ -89,6 +89,16 @@ TEXT = [[0, 1, 0, -1], [0, 3], [0, 0, 2], [0, 1]]
 PATHS = [[0, -1], [0, 1 << 32], [1, 2 << 32], [0, 1 << 32]]
 TREE = [[1.0, 2.0], [0.5, 0.5], [1.5, 1.5], 1.0, *TEXT, PATHS, [[2.0, 0.0], [1.0, 1.0]], 3, 3]
 SLOPES = [[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]]
+DISCOUNTED = (
+    [0.0, 1.0],
+    [0, 0],
+    [1, 0],
+    [[4.0, 1.0, 0.0, 1.0]],
+    [0],
+    [[0.5, 1.0, 1.5, 2.0]],
+    [0.25, 0.75],
+)
+DISCOUNTED_SLOPES = ([0.2, 0.3], [1.0, 2.0])
 BALANCE = [1.0, 0.5, 2, 2, [0, 3], [0, 0, 2], [0, 1, 0, -1], [0, 1]]
 
 
@@ -126,6 +136,23 @@ def balance_predictions() -> Cases:
         yield f"wrong {i}, {value}", partial(fails, ValueError, call, *wrong)
     yield "starts", lambda: fails(ValueError, call, *BALANCE[:5], [0, 3, 2], *BALANCE[6:])
     yield "few", lambda: fails(TypeError, call, *BALANCE[:-1])
+
+
+def discounts(name: str) -> Cases:
+    call = getattr(_core, name)
+    given = DISCOUNTED if name == "discounted_probs" else DISCOUNTED + DISCOUNTED_SLOPES
+    yield "plain", partial(call, *given)
+    for i in range(len(given)):
+        bad = [*given[:i], Bad(), *given[i + 1 :]]
+        yield f"bad {i}", partial(fails, (OSError, TypeError), call, *bad)
+        axes = [*given[:i], [[[1]]], *given[i + 1 :]]
+        yield f"axes {i}", partial(fails, ValueError, call, *axes)
+    wrong = ((0, [1.0, -1.0]), (1, [0, 2]), (1, [0]), (2, [0, 2]), (3, [[1.0, 1.0, 0.0]]))
+    wrong += ((4, [1]), (4, [0, 0]), (5, [[1.0, 1.0, 1.0]]), (5, [[1.0, 1.0, 1.0, np.nan]]))
+    for i, value in wrong:
+        changed = [*given[:i], value, *given[i + 1 :]]
+        yield f"wrong {i}, {value}", partial(fails, ValueError, call, *changed)
+    yield "few", lambda: fails(TypeError, call, *given[:-1])
 
 
 def pair_distances() -> Cases:
@@ -874,6 +901,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "tree_predictions": tree_predictions,
     "tree_slopes": tree_slopes,
     "balance_predictions": balance_predictions,
+    "discounted_probs": partial(discounts, "discounted_probs"),
+    "discounted_slopes": partial(discounts, "discounted_slopes"),
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "decode_rows": decode_rows,

@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.leak_cases import BALANCE, SLOPES, TREE, even_codes
+from core.leak_cases import (
+    BALANCE,
+    DISCOUNTED,
+    DISCOUNTED_SLOPES,
+    SLOPES,
+    TREE,
+    even_codes,
+)
 from house.graph import found
 from numpy.testing import assert_array_equal
 
@@ -194,6 +201,12 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "balance_predictions": (
         _core.balance_predictions,
         tuple(array(*x) if isinstance(x, list) else x for x in BALANCE),
+        set(),
+    ),
+    "discounted_probs": (_core.discounted_probs, tuple(map(np.array, DISCOUNTED)), set()),
+    "discounted_slopes": (
+        _core.discounted_slopes,
+        tuple(map(np.array, DISCOUNTED + DISCOUNTED_SLOPES)),
         set(),
     ),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),

@@ -84,6 +84,12 @@ def one_text(n: int, depth: int) -> tuple[Any, ...]:
     return *prior, tokens, [n - 1], [0, 1], [0], paths, held, depth + 1, n - 1
 
 
+def discounted_pairs(n: int) -> tuple[Any, ...]:
+    """Pairs, all in one row."""
+    of, row = np.zeros(n, dtype=np.int64), [[9.0, 1.0, 1.0, 1.0]]
+    return np.ones(n), of, of, row, [0], [[0.5, 1.0, 1.5, 1.0]], [0.5]
+
+
 # Each takes some 0.1 s and more on a machine with nothing else to do, and below 1 GB.
 CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "Counts of many tokens": lambda: (_core.Counts, [0, 1], [0], [1.0], 6_000_000),
@@ -241,6 +247,12 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "balance_predictions": lambda: (
         _core.balance_predictions,
         *(1.0, 0.9, 50_000, 10_000, [], [0], np.append(np.arange(10_000), -1), []),
+    ),
+    "discounted_probs": lambda: (_core.discounted_probs, *discounted_pairs(8_000_000)),
+    "discounted_slopes": lambda: (
+        _core.discounted_slopes,
+        *discounted_pairs(4_000_000),
+        *(np.ones(4_000_000), np.ones(4_000_000)),
     ),
     "update of equal tokens": lambda: (
         _core.TransitionCounts(2, 10).update,
