@@ -16,6 +16,7 @@ from .._base.typing import Ids
 from ..errors import ArgumentError
 from ..mixture import DirichletMixture, KernelMixture
 from .prior import Concentration
+from .row_sizes import EDGES, MOST, START
 
 MAX_TOKENS = 2**32
 DEPTH = 5  # of a tree
@@ -39,7 +40,7 @@ def check_tree(n_tokens: int, hierarchical: bool, discount: float) -> None:
     """Refuse what a tree of contexts does not go with."""
     if hierarchical:
         raise ValueError(
-            "hierarchical must be False in a tree, whose evidence is exact: there the rows of "
+            "hierarchical and discounts must be False in a tree, whose evidence is exact: the rows of "
             "different contexts are independent"
         )
     if discount < 1.0:
@@ -101,6 +102,31 @@ def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, .
             "(weights, values), the concentrations of contexts of 1, 2, ... tokens"
         )
     return True, tuple(one for one in found if one is not None)
+
+
+def discounts_of(given: Any, order: int) -> NDArray[np.float64] | None:
+    """The discounts to begin with, (order + 1, buckets, 4); None where rows have none."""
+    if isinstance(given, (bool, np.bool_)):
+        return np.tile(START, (order + 1, len(EDGES) + 1, 1)) if given else None
+    return checked_discounts(given, order)
+
+
+def checked_discounts(given: Any, order: int) -> NDArray[np.float64]:
+    """Discounts that were given, (order + 1, buckets, 4)."""
+    numbers = reals(given, "discounts").copy()
+    if numbers.ndim == 2:
+        numbers = numbers[:, np.newaxis]
+    sizes = [(order + 1, n, 4) for n in (1, len(EDGES) + 1)]
+    if numbers.shape not in sizes:
+        raise ValueError(
+            f"discounts have shape {numbers.shape}; they need ({order + 1}, 4) or {sizes[1]}: "
+            "D_1, D_2, D_3 and theta of contexts of 0, 1, ... tokens"
+        )
+    if not ((numbers >= 0.0) & np.isfinite(numbers) & (numbers <= MOST)).all():
+        raise ValueError(
+            "discounts: D_1, D_2, D_3 are from 0 to 1, 2, 3; theta is finite, not negative"
+        )
+    return numbers
 
 
 def root_prior(prior: Any, hierarchical: Any) -> Any:

@@ -49,10 +49,14 @@ class BackoffRows:
 
     # -- learning -----------------------------------------------------------------
 
+    def with_levels(self, levels: Levels) -> BackoffRows:
+        """Other counts with the same prior."""
+        return BackoffRows(levels, self.prior, self.concentrations)
+
     def empty(self) -> BackoffRows:
         """The same prior without counts."""
         none = Levels(self.levels.order, self.levels.n_tokens)
-        return BackoffRows(none, self.prior, self.concentrations)
+        return self.with_levels(none)
 
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents behind begin tokens; `before` is what the first one goes on from."""
@@ -69,7 +73,7 @@ class BackoffRows:
 
     def with_counts(self, more: TransitionCounts) -> BackoffRows:
         """With more counts of whole contexts."""
-        return BackoffRows(self.levels.with_more(more), self.prior, self.concentrations)
+        return self.with_levels(self.levels.with_more(more))
 
     def scaled(self, factor: float, contexts: Ids | None) -> BackoffRows:
         """Refused."""
@@ -175,8 +179,8 @@ class BackoffRows:
             own, of = distinct(contexts[:, order - level :])
             pair = np.unique(of * (self.levels.n_tokens + 1) + tokens, return_inverse=True)[1]
             initial = counts.counts(contexts[:, order - level :], tokens)
-            seen = initial + _running(pair, event)
-            totals = counts.totals(own)[of] + _running(of, event)
+            seen = initial + running(pair, event)
+            totals = counts.totals(own)[of] + running(of, event)
             steps.append((level, own, of, event, seen.astype(float), totals.astype(float)))
             event = event & (seen == 0)
         mean = np.zeros(0)  # the predictive of the level below
@@ -190,7 +194,7 @@ class BackoffRows:
             if len(concentration) == 1:
                 mean = probs[0]
                 continue
-            evidence = np.stack([_running(of, np.where(counted, np.log(p), 0.0)) for p in probs], 1)
+            evidence = np.stack([running(of, np.where(counted, np.log(p), 0.0)) for p in probs], 1)
             r = posterior_weights(self.weights(own)[of], evidence)[0]
             mean = np.sum(r.T * probs, axis=0)
         return float(np.log(mean).sum())
@@ -237,7 +241,7 @@ class BackoffRows:
         return shares @ values, shares.sum(axis=1)
 
 
-def _running(group: NDArray[np.intp], values: NDArray[Any]) -> NDArray[Any]:
+def running(group: NDArray[np.intp], values: NDArray[Any]) -> NDArray[Any]:
     """The sum of the values before each place, within its group."""
     order = np.argsort(group, kind="stable")
     sorted_group = group[order]

@@ -16,14 +16,16 @@ from .._base.mapped import open_mapped, write_mapped
 from .._base.tokens import Vocabulary
 from .._core import TransitionCounts
 from ..mixture import DirichletMixture
+from .arguments import checked_discounts
 from .backoff import BackoffRows
 from .counts import Levels
+from .discounts import DiscountedRows
 from .fading import RealCounts
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows
 from .tree import TreeRows
 
-FORMAT, VERSION = "matrixbayes.matrix", 3  # version 1 has no times, version 2 no trees
+FORMAT, VERSION = "matrixbayes.matrix", 3  # version 1 has no times, 2 no trees and discounts
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts
 REAL_PARTS = ("contexts", "indptr", "tokens", "counts", "rests", "times", "clocks")
 
@@ -43,7 +45,11 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
     rows = saved.rows
     header: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION if isinstance(rows, TreeRows) else 2 if rows.real else 1,
+        "version": VERSION
+        if isinstance(rows, (TreeRows, DiscountedRows))
+        else 2
+        if rows.real
+        else 1,
         "order": saved.order,
         "n_tokens": saved.vocabulary.n_tokens,
         "tokens": None if saved.vocabulary.names is None else list(saved.vocabulary.names),
@@ -65,6 +71,8 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         arrays |= _levels(rows.levels.counts)
         for level, found in enumerate(rows.concentrations, start=1):
             arrays |= _named(f"concentration{level}", Concentration._fields, found)
+        if isinstance(rows, DiscountedRows):
+            arrays["discounts"] = rows.discounts
     elif isinstance(rows.counts, RealCounts):
         arrays |= _named("real", REAL_PARTS, rows.counts.arrays())
     else:
@@ -135,6 +143,10 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         rows = TreeRows(every, shared, deeper)
     elif hierarchical is True:
         levels = Levels(order, n_tokens, tuple(counts(j, n_tokens + 1) for j in range(order + 1)))
+        if "discounts" in arrays:
+            numbers = checked_discounts(arrays["discounts"], order)
+            rows = DiscountedRows(levels, shared, numbers)
+            return Saved(order, Vocabulary(n_tokens, names), discount, latest, rows)
         found = tuple(_concentration(arrays, level) for level in range(1, order + 1))
         rows = BackoffRows(levels, shared, found)
     elif real is True:

@@ -31,6 +31,7 @@ from .arguments import (
     check_tree,
     checked_prior,
     concentrations,
+    discounts_of,
     root_prior,
     sparse,
     tree_order,
@@ -38,6 +39,7 @@ from .arguments import (
 )
 from .backoff import BackoffRows
 from .counts import Levels, of_pairs, pairs
+from .discounts import DiscountedRows
 from .documents import contexts_of, documents_of
 from .fading import RealCounts
 from .prior import Concentration, SharedPrior
@@ -87,6 +89,12 @@ class TransitionMatrix(display.Shown):
     deeper : float, optional
         In a tree, the prior probability that a context is told from longer ones, above 0 and below
         1; 1/2 by default, one bit for each context that was seen, however many tokens there are.
+    discounts : bool or array_like of shape (order + 1, 4) or (order + 1, 6, 4)
+        Whether rows have discounts: a hierarchy whose counts of 1, of 2 and above 2 are lessened by
+        D_1, D_2 and D_3, what that frees going to the shorter context's row with the weight of a
+        concentration theta, as in modified Kneser-Ney smoothing.  Given are these four, for
+        contexts of 0, 1, ..., `order` tokens: the same for all rows, or for those of totals up to
+        2, 5, 20, 100, 1,000, and larger ones.
 
     Attributes
     ----------
@@ -102,6 +110,8 @@ class TransitionMatrix(display.Shown):
     prior : DirichletMixture or float
     concentrations : tuple of (weights, values)
         In a hierarchy, for contexts of 1, 2, ... tokens; else empty.
+    discounts : ndarray of shape (order + 1, 1, 4) or (order + 1, 6, 4), or None
+        D_1, D_2, D_3 and theta, where rows have them.
     n_observed : int
         Tokens counted: the sum of all counts (a float where counts are real).
     nbytes : int
@@ -156,11 +166,16 @@ class TransitionMatrix(display.Shown):
         discount: float = 1.0,
         depth: int | None = None,
         deeper: float | None = None,
+        discounts: bool | ArrayLike = False,
     ) -> None:
         self._order, odds = tree_order(order, depth, deeper, MAX_ORDER)
         prior = root_prior(prior, hierarchical)
+        numbers = discounts_of(discounts, self._order)
         self._vocabulary = vocabulary(prior, n_tokens, tokens)
         is_hierarchical, to_begin_with = concentrations(hierarchical, self._order)
+        if numbers is not None and not isinstance(hierarchical, (bool, np.bool_)):
+            raise ValueError("rows have concentrations (hierarchical) or discounts, not both")
+        is_hierarchical = is_hierarchical or numbers is not None
         self._discount = real(discount, "discount")
         shared = SharedPrior(checked_prior(prior, self.tokens), self.n_tokens)
         self._rows: SharedRows | BackoffRows | TreeRows
@@ -172,7 +187,12 @@ class TransitionMatrix(display.Shown):
                 raise ValueError("n_tokens is 2**32; in a hierarchy it is 2**32 - 1 at most")
             if self._discount < 1.0:
                 raise ValueError("a hierarchy counts types, which do not fade: discount must be 1")
-            self._rows = BackoffRows(Levels(self._order, self.n_tokens), shared, to_begin_with)
+            levels = Levels(self._order, self.n_tokens)
+            self._rows = (
+                BackoffRows(levels, shared, to_begin_with)
+                if numbers is None
+                else DiscountedRows(levels, shared, numbers)
+            )
         else:
             sizes = self._order, self.n_tokens
             fades = self._discount < 1.0
@@ -235,6 +255,11 @@ class TransitionMatrix(display.Shown):
         return tuple(each.beside(self.prior) for each in self._rows.concentrations)
 
     @property
+    def discounts(self) -> Floats | None:
+        """D_1, D_2, D_3 and theta of contexts of 0, 1, ... tokens and of each size of rows."""
+        return self._rows.discounts.copy() if isinstance(self._rows, DiscountedRows) else None
+
+    @property
     def begin(self) -> Ids:
         """What stands before a document: `order` begin tokens in a hierarchy or tree."""
         return self._rows.begin
@@ -261,6 +286,7 @@ class TransitionMatrix(display.Shown):
     def _table(self) -> display.Table:
         kind = "hierarchical" if self.hierarchical else "one prior for all rows"
         kind = f"tree of contexts, {kind}" if self.is_tree else kind
+        kind += ", with discounts" if self.discounts is not None else ""
         title = f"TransitionMatrix, order {self.order}, {self.n_tokens} tokens, {kind}"
         lines: list[list[Any]] = [
             ["contexts", len(self)],
@@ -274,7 +300,7 @@ class TransitionMatrix(display.Shown):
         else:
             what = f"{prior.n_components} Dirichlet{'' if prior.n_components == 1 else 's'}"
         lines.append(["prior of the empty context" if self.hierarchical else "prior", what])
-        if self.hierarchical:
+        if self.concentrations:
             means = [np.exp(weights @ np.log(values)) for weights, values in self.concentrations]
             several = max(len(weights) for weights, _ in self.concentrations)
             name = "concentrations" + (f", on average ({several})" if several > 1 else "")
@@ -454,8 +480,17 @@ class TransitionMatrix(display.Shown):
             self._rows = self._rows.scaled(factor, ids)
         return self
 
-    def fit_prior(self, n_components: int = 1, **options: Any) -> Self:
+    def fit_prior(
+        self,
+        n_components: int = 1,
+        *,
+        documents: ArrayLike | Sequence[ArrayLike] | None = None,
+        **options: Any,
+    ) -> Self:
         """Fit the prior to the rows that were seen, by maximum evidence (empirical Bayes).
+
+        Discounts are fitted instead to documents that are left out, all orders together: what
+        predicts best a text that was not seen.
 
         Parameters
         ----------
@@ -463,6 +498,10 @@ class TransitionMatrix(display.Shown):
             Components of the mixture over rows.  In a hierarchy: concentrations of each order.
             With one it is that of highest evidence (MacKay & Peto 1995); several stand on a grid
             from 1/8 to 8192, and their weights are those of highest evidence.
+        documents : array_like of shape (n,), or a sequence of them
+            Where rows have discounts: the text that was counted, as `update` took it, or some of
+            it.  A part after the other is taken from the counts, and predicted by what is left;
+            the counts stay as they are.  Fewer than 80 documents are cut into pieces.
         **options
             In a plain matrix or a tree, parameters of `DirichletMixtureEstimator`.
 
@@ -493,7 +532,17 @@ class TransitionMatrix(display.Shown):
         if len(self) == 0:
             raise ValueError("no context was counted yet: update the matrix first")
         with self._change():
-            self._rows = self._rows.fitted(n_components, self.tokens, options)
+            rows = self._rows
+            if documents is None:
+                self._rows = rows.fitted(n_components, self.tokens, options)
+            elif not isinstance(rows, DiscountedRows):
+                raise ValueError(
+                    "documents are for rows with discounts: TransitionMatrix(discounts=True)"
+                )
+            elif options or n_components != 1:
+                raise TypeError("discounts are fitted to documents alone: there is no other option")
+            else:
+                self._rows = rows.fitted_to(self._documents(documents))
         return self
 
     # -- prediction ---------------------------------------------------------------

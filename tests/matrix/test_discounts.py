@@ -1,0 +1,294 @@
+"""Rows with discounts: predictions against a slow twin, sums, evidence, fits to left-out text."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import matrixbayes as mb
+from matrixbayes import _core
+from matrixbayes.matrix import left_out
+from matrixbayes.matrix.counts import Levels, count
+from matrixbayes.matrix.discounts import DiscountedRows
+
+V, M = 7, 3
+
+
+def text(rng: np.random.Generator, n: int) -> Any:
+    return np.cumsum(rng.choice([0, 1, 1, 2, 5], n)) % V
+
+
+def documents(seed: int = 1, n: int = 90) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [text(rng, length) for length in rng.integers(5, 60, n)]
+
+
+def numbers(n_buckets: int, seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    shape = (M + 1, n_buckets)
+    return np.concatenate(
+        [rng.random((*shape, 3)) * [1.0, 2.0, 3.0], 3.0 * rng.random((*shape, 1))], axis=-1
+    )
+
+
+class Twin:
+    """The same by dictionaries, a context at a time."""
+
+    def __init__(self, texts: list[Any], discounts: Any) -> None:
+        self.discounts = discounts
+        self.rows = [defaultdict(Counter) for _ in range(M + 1)]
+        for each in texts:
+            led = [V] * M + [int(t) for t in each]
+            for i in range(M, len(led)):
+                self.rows[M][tuple(led[i - M : i])][led[i]] += 1
+        for level in range(M, 0, -1):
+            for context, row in self.rows[level].items():
+                self.rows[level - 1][context[1:]].update(row.keys())
+
+    def prob(self, context: tuple[int, ...], token: int) -> float:
+        level, row = len(context), self.rows[len(context)][context]
+        q = self.prob(context[1:], token) if level else 1.0 / V
+        total = sum(row.values())
+        if total == 0:
+            return q
+        edges = [2, 5, 20, 100, 1000]
+        bucket = sum(total > edge for edge in edges) if self.discounts.shape[1] > 1 else 0
+        *d, theta = self.discounts[level, bucket]
+        freed = theta + sum(d[min(n, 3) - 1] for n in row.values())
+        own = row[token] - (d[min(row[token], 3) - 1] if row[token] else 0.0)
+        return (own + freed * q) / (total + theta)
+
+
+def matrix(texts: list[Any], discounts: Any = True, **options: Any) -> mb.TransitionMatrix:
+    made = mb.TransitionMatrix(M, n_tokens=V, discounts=discounts, **options)
+    return made.update(texts) if texts else made
+
+
+@pytest.mark.parametrize("n_buckets", [1, 6])
+@pytest.mark.parametrize("length", range(M + 1))
+def test_predictions_are_the_slow_twins(n_buckets: int, length: int) -> None:
+    texts = documents()
+    twin, found = Twin(texts, numbers(n_buckets)), matrix(texts, numbers(n_buckets))
+    contexts = np.random.default_rng(2).integers(0, V, (12, length))
+    rows = found.predict(contexts)
+    slow = [[twin.prob(tuple(c), v) for v in range(V)] for c in contexts.tolist()]
+    assert_allclose(rows, slow, rtol=1e-12)
+    assert_allclose(rows.sum(axis=1), 1.0, atol=1e-14)
+
+
+def test_text_is_scored_as_the_twin_scores_it() -> None:
+    texts, new = documents(), documents(5, 3)
+    twin = Twin(texts, numbers(6))
+    slow = sum(
+        np.log(twin.prob(tuple(led[i - M : i]), led[i]))
+        for led in ([V] * M + each.tolist() for each in new)
+        for i in range(M, len(led))
+    )
+    assert_allclose(matrix(texts, numbers(6)).log_prob(new), slow, rtol=1e-12)
+
+
+def test_with_discounts_of_counts_of_counts_it_is_kneser_and_ney() -> None:
+    texts = documents()
+    given = []
+    for counts in Levels(M, V).with_more(count(M, V + 1, led(texts))).counts:
+        n = [np.sum(counts.all()[3] == k) for k in (1, 2, 3, 4)]
+        y = n[0] / (n[0] + 2 * n[1]) if n[0] else 0.5
+        d = [j - (j + 1) * y * n[j] / n[j - 1] if n[j - 1] else 0.0 for j in (1, 2, 3)]
+        given.append([*np.clip(d, 0.0, [1.0, 2.0, 3.0]), 0.0])
+    found = matrix(texts, given)
+    row = Counter(int(t) for each in texts for t in each[1:][each[:-1] == 3])
+    # of order 1: absolute discounts of types, and what they free
+    types = defaultdict(set)
+    for each in texts:
+        line = [V] * M + each.tolist()
+        for i in range(M, len(line)):
+            types[line[i - 1], line[i]].add(line[i - 2])
+    seen = {v: len(types[3, v]) for v in row}
+    d1 = given[1]
+    own = {v: n - d1[min(n, 3) - 1] for v, n in seen.items()}
+    total = sum(seen.values())
+    left = 1.0 - sum(own.values()) / total
+    shorter = found.predict(np.zeros((1, 0), dtype=int))[0]
+    expected = [own.get(v, 0.0) / total + left * shorter[v] for v in range(V)]
+    assert_allclose(found.predict([3]), expected, rtol=1e-12)
+
+
+def test_without_discounts_it_is_the_dirichlet_hierarchy() -> None:
+    texts, values = documents(), [3.0, 1.5, 0.5]
+    root = 0.25
+    plain = mb.TransitionMatrix(M, n_tokens=V, hierarchical=values, prior=root).update(texts)
+    zeros = [[0.0, 0.0, 0.0, theta] for theta in (root * V, *values)]
+    found = matrix(texts, zeros, prior=root)
+    assert_allclose(found.log_prob(documents(7, 3)), plain.log_prob(documents(7, 3)), rtol=1e-12)
+    evidence = plain.empty().log_evidence(texts)
+    assert_allclose(found.empty().log_evidence(texts), evidence, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_before", [0, 90])
+def test_evidence_is_the_chain_rule(n_before: int) -> None:
+    start = matrix(documents()[:n_before], numbers(6))
+    new = documents(9, 4)
+    slow, each = 0.0, start.copy()
+    for document in new:
+        for i, token in enumerate(document):
+            context = np.concatenate([each.begin, document[:i]])[-M:]
+            slow += np.log(each.predict(context)[token])
+            each.update(document[i : i + 1], continued=i > 0)
+    assert_allclose(start.log_evidence(new), slow, rtol=1e-12)
+
+
+# --- what is left out
+
+
+def led(texts: list[Any]) -> list[Any]:
+    return [np.concatenate([np.full(M, V), each]) for each in texts]
+
+
+def fold_of(rows: DiscountedRows, part: list[Any]) -> Any:
+    return left_out._fold(rows.levels, rows.prior, rows.discounts, count(M, V + 1, part))
+
+
+def test_a_fold_is_predicted_by_the_rest() -> None:
+    texts = documents()
+    made = matrix(texts, numbers(6))
+    rows: Any = made._rows
+    for which in (range(0, 90, 20), [3], range(45)):
+        part = led([texts[i] for i in which])
+        rest = matrix([each for i, each in enumerate(texts) if i not in which], numbers(6))
+        found = fold_of(rows, part).slopes(numbers(6))[0]
+        assert_allclose(found, rest._rows.log_prob(part), rtol=1e-12)
+
+
+def test_a_token_that_goes_with_its_fold_counts_by_those_never_seen() -> None:
+    texts = [np.array([0, 1, 2, 0, 1]), np.array([0, 1, 0, 3])]
+    fold = fold_of(matrix(texts, numbers(1))._rows, led(texts[1:]))  # type: ignore[arg-type]
+    # 3 is gone; 4, 5 and 6 were never there
+    assert_allclose(np.sort(fold.times), [0.75, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("n_buckets", [1, 6])
+def test_slopes_are_differences(n_buckets: int) -> None:
+    given = numbers(n_buckets)
+    fold = fold_of(matrix(documents(), given)._rows, led(documents()[::20]))  # type: ignore[arg-type]
+    slow = np.empty_like(given)
+    for i in np.ndindex(given.shape):
+        step = np.zeros_like(given)
+        step[i] = 1e-5
+        slow[i] = (fold.slopes(given + step)[0] - fold.slopes(given - step)[0]) / 2e-5
+    assert_allclose(fold.slopes(given)[1], slow, atol=1e-7)
+
+
+@pytest.mark.parametrize("n", [2, 200])
+def test_every_token_of_a_text_is_in_one_fold(n: int) -> None:
+    texts = documents(3, n)
+    parts = [each for fold in left_out._cut(led(texts), M) for each in fold]
+    whole, cut = count(M, V + 1, led(texts)), count(M, V + 1, parts)
+    for a, b in zip(whole.all(), cut.all(), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
+    texts, new = documents(1, 200), documents(11, 40)
+    made = matrix(texts)
+    before, counts = made.log_prob(new), made.counts(made.contexts())
+    made.fit_prior(documents=texts)
+    assert made.log_prob(new) > before
+    assert_array_equal(made.counts(made.contexts()), counts)
+    again = matrix(texts).fit_prior(documents=texts)
+    assert_array_equal(again.discounts, made.discounts)
+    assert made.discounts is not None
+    assert (made.discounts[..., :3] <= [1.0, 2.0, 3.0]).all()
+    made.fit_prior(documents=texts[0])
+
+
+# --- the object
+
+
+def test_files_copies_and_pickles_have_the_discounts(tmp_path: Path) -> None:
+    made = matrix(documents(), numbers(6))
+    made.save(tmp_path / "m")
+    others = [
+        mb.TransitionMatrix.open(tmp_path / "m"),
+        copy.deepcopy(made),
+        pickle.loads(pickle.dumps(made)),
+        matrix(documents()[:50], made.discounts).merge(matrix(documents()[50:])),
+        matrix([], made.discounts).update(documents()),
+    ]
+    for other in others:
+        assert_array_equal(other.discounts, made.discounts)
+        assert_array_equal(other.predict([[1, 2, 3]]), made.predict([[1, 2, 3]]))
+    assert "with discounts" in repr(made)
+    assert made.hierarchical
+    assert made.concentrations == ()
+
+
+def test_draws_have_the_frequencies_of_the_predictive() -> None:
+    made = matrix(documents(), numbers(6))
+    rng = np.random.default_rng(0)
+    rows: Any = made._rows
+    drawn = [rows.draw(np.array([1, 2, 3]), rng) for _ in range(3000)]
+    share = np.bincount(drawn, minlength=V) / 3000
+    assert np.abs(share - made.predict([1, 2, 3])).max() < 0.04
+
+
+REFUSED: list[tuple[type[Exception], str, Callable[[], Any]]] = [
+    (ValueError, "shape", lambda: matrix([], numbers(1)[:-1])),
+    (ValueError, "shape", lambda: matrix([], numbers(5))),
+    (ValueError, "from 0 to 1", lambda: matrix([], numbers(1) + 1.0)),
+    (ValueError, "from 0 to 1", lambda: matrix([], numbers(1) * np.nan)),
+    (ValueError, "not both", lambda: matrix([], hierarchical=[1.0] * M)),
+    (ValueError, "fade", lambda: matrix([], discount=0.5)),
+    (ValueError, "documents", lambda: matrix(documents()).fit_prior()),
+    (ValueError, "not counted", lambda: matrix(documents()).fit_prior(documents=documents(8))),
+    (TypeError, "alone", lambda: matrix(documents()).fit_prior(2, documents=documents())),
+    (ValueError, "no mixture", lambda: matrix(documents()).posterior([1])),
+    (
+        ValueError,
+        "discounts=True",
+        lambda: mb.TransitionMatrix(1, n_tokens=V).update([1, 2]).fit_prior(documents=[1, 2]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "match", "call"), REFUSED)
+def test_what_cannot_be_is_refused(
+    error: type[Exception], match: str, call: Callable[[], Any]
+) -> None:
+    with pytest.raises(error, match=match):
+        call()
+
+
+PAIRS = (
+    [0.0, 1.0, 4.0],
+    [0, 1, 1],
+    [0, 1, 0],
+    [[0.0, 0.0, 0.0, 0.0], [5.0, 1.0, 0.0, 1.0]],
+    [0, 0],
+    [[0.5, 1.0, 1.5, 2.0]],
+    [0.25, 0.75],
+)
+
+
+def test_the_core_gives_the_formula() -> None:
+    freed = (2.0 + 0.5 + 1.5) / 7.0
+    expected = [0.25, 0.5 / 7.0 + freed * 0.75, 2.5 / 7.0 + freed * 0.25]
+    assert_allclose(_core.discounted_probs(*PAIRS), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("where", [1, 2, 4])
+@pytest.mark.parametrize("wrong", [-1, 2, 2**62])
+def test_indices_out_of_range_are_refused(where: int, wrong: int) -> None:
+    arguments: list[Any] = list(PAIRS)
+    arguments[where] = [*arguments[where][:-1], wrong]
+    with pytest.raises(ValueError, match="out of range"):
+        _core.discounted_probs(*arguments)
+    with pytest.raises(ValueError, match="out of range"):
+        _core.discounted_slopes(*arguments, [0.1] * 3, [1.0] * 3)
