@@ -112,6 +112,7 @@ def extends(now: Any, before: Any) -> bool:
     mine, theirs = (re.split(r", (?![^(\[]*[)\]])", text[1:-1]) for text in (now, before))
     places = mine[: mine.index("*")] if "*" in mine else mine
     by_place = theirs[: theirs.index("*")] if "*" in theirs else theirs
+    by_place = [each for each in by_place if not each.startswith("**")]
     new = [each for each in mine if each not in theirs and each != "*"]
     return (
         places[: len(by_place)] == by_place
@@ -123,6 +124,8 @@ def extends(now: Any, before: Any) -> bool:
 def test_a_signature_may_only_grow() -> None:
     assert extends("(a, b=(1, 2), *, c, d=0)", "(a, b=(1, 2), *, c)")
     assert extends("(a, *, c=1)", "(a)")
+    assert extends("(a, *, c=1, **options)", "(a, **options)")
+    assert not extends("(a, *, c=1)", "(a, **options)")
     assert not extends("(a, c)", "(a)")
     assert not extends("(c=1, a=2)", "(a=2)")
     assert not extends("(a, *, d=1)", "(a, *, d=0)")

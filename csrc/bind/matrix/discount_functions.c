@@ -14,7 +14,7 @@ static const struct {
 };
 
 static void
-release_arrays(PyArrayObject *const *a)
+release_pairs(PyArrayObject *const *a)
 {
     for (size_t i = 0; i < N_ARRAYS; i++) {
         mb_release(a[i]);
@@ -54,7 +54,7 @@ check_length(PyArrayObject *const *a, Py_ssize_t n_arrays, int which, size_t n)
 
 /* -1 with an exception set unless numbers are in range. */
 static int
-check_numbers(PyArrayObject *const *a)
+check_pair_numbers(PyArrayObject *const *a)
 {
     static const int checked[] = {COUNTS, SIZES, DISCOUNTS};
     for (size_t i = 0; i < sizeof checked / sizeof *checked; i++) {
@@ -86,7 +86,7 @@ parse_pairs(PyObject *args, Py_ssize_t n_arrays, PyArrayObject **a, mb_discounte
     }
     if (check_length(a, n_arrays, ROW, n) < 0 || check_length(a, n_arrays, SHORTER, n) < 0 ||
         check_length(a, n_arrays, BUCKET, n_rows) < 0 || check_length(a, n_arrays, PROBS, n) < 0 ||
-        check_length(a, n_arrays, BY_PROBS, n) < 0 || check_numbers(a) < 0) {
+        check_length(a, n_arrays, BY_PROBS, n) < 0 || check_pair_numbers(a) < 0) {
         return -1;
     }
     *pairs = (mb_discounted){
@@ -124,7 +124,7 @@ discounted_probs(PyObject *Py_UNUSED(module), PyObject *args)
         result = status == MB_OK ? Py_NewRef((PyObject *)out) : mb_raise(status, out_of_range);
     }
     mb_release(out);
-    release_arrays(a);
+    release_pairs(a);
     return result;
 }
 
@@ -152,7 +152,7 @@ discounted_slopes(PyObject *Py_UNUSED(module), PyObject *args)
     }
     mb_release(by_discounts);
     mb_release(by_shorter);
-    release_arrays(a);
+    release_pairs(a);
     return result;
 }
 
