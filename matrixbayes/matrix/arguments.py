@@ -40,8 +40,8 @@ def check_tree(n_tokens: int, hierarchical: bool, discount: float) -> None:
     """Refuse what a tree of contexts does not go with."""
     if hierarchical:
         raise ValueError(
-            "hierarchical and discounts must be False in a tree, whose evidence is exact: the rows of "
-            "different contexts are independent"
+            "hierarchical and discounts must be False in a tree, whose evidence is exact: the rows "
+            "of different contexts are independent"
         )
     if discount < 1.0:
         raise ValueError("the counts of a tree of contexts do not fade: discount must be 1")
