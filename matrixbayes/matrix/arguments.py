@@ -15,8 +15,8 @@ from .._base.tokens import Vocabulary, counted, order_of, token_names
 from .._base.typing import Ids
 from ..errors import ArgumentError
 from ..mixture import DirichletMixture, KernelMixture
+from .fits.row_sizes import EDGES, MOST, START
 from .prior import Concentration
-from .row_sizes import EDGES, MOST, START
 
 MAX_TOKENS = 2**32
 DEPTH = 5  # of a tree

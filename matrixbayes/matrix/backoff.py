@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import Levels, count, distinct
-from .fit import fit_backoff
+from .fits.evidence import fit_backoff
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
 from .shared import SharedRows, scores
 

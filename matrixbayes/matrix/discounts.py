@@ -22,9 +22,9 @@ from .. import _core
 from .._base.typing import Documents, Floats, Ids
 from .backoff import BackoffRows, running
 from .counts import Levels, distinct
-from .left_out import fit_discounts
+from .fits.left_out import fit_discounts
+from .fits.row_sizes import buckets, row_sizes
 from .prior import Entries, SharedPrior
-from .row_sizes import buckets, row_sizes
 
 
 class DiscountedRows(BackoffRows):

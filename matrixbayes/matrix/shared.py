@@ -17,7 +17,7 @@ from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import count, distinct, pair_blocks, pairs
 from .fading import RealCounts
-from .fit import fit_shared
+from .fits.evidence import fit_shared
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
 
 CELLS = 1 << 22  # entries of dense rows made at a time

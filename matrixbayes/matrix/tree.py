@@ -18,7 +18,7 @@ import numpy as np
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import BLOCK, count, distinct, pair_blocks
-from .fit import fit_leaves
+from .fits.evidence import fit_leaves
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, scores
 

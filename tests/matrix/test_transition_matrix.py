@@ -22,7 +22,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln, logsumexp
 
 import matrixbayes as mb
-from matrixbayes.matrix.fit import _weights
+from matrixbayes.matrix.fits.evidence import _weights
 
 SEQUENCE = [0, 1, 1, 2, 0, 1, 2, 2, 1, 0, 1, 1]
 V = 5

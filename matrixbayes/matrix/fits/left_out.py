@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from .._base.typing import Documents, Floats
-from ..errors import ConvergenceWarning
-from .counts import Levels, count, distinct, pairs
-from .prior import SharedPrior
+from ... import _core
+from ..._base.typing import Documents, Floats
+from ...errors import ConvergenceWarning
+from ..counts import Levels, count, distinct, pairs
+from ..prior import SharedPrior
 from .row_sizes import MOST, buckets, row_sizes
 
 FOLDS = 20  # each a twentieth of the text

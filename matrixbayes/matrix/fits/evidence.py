@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from .._base.typing import Floats
-from .._core import TransitionCounts
-from ..errors import ConvergenceWarning
-from ..mixture import DirichletMixture
-from .counts import BLOCK, pair_blocks
-from .fading import RealCounts
-from .prior import Concentration, Entries, SharedPrior, sums
+from ... import _core
+from ..._base.typing import Floats
+from ..._core import TransitionCounts
+from ...errors import ConvergenceWarning
+from ...mixture import DirichletMixture
+from ..counts import BLOCK, pair_blocks
+from ..fading import RealCounts
+from ..prior import Concentration, Entries, SharedPrior, sums
 
 if TYPE_CHECKING:
-    from .backoff import BackoffRows
+    from ..backoff import BackoffRows
 
 
 SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
@@ -59,7 +59,7 @@ def fit_shared(
     options: dict[str, Any],
 ) -> SharedPrior:
     """The prior of all rows, fitted to those that were seen."""
-    from ..estimator import DirichletMixtureEstimator
+    from ...estimator import DirichletMixtureEstimator
 
     _, indptr, columns, times = counts.all()
     data = _SparseRows(indptr, columns, times, (len(indptr) - 1, counts.n_tokens))
@@ -78,7 +78,7 @@ def fit_leaves(
     options: dict[str, Any],
 ) -> SharedPrior:
     """The prior of rows of several levels (indptr, tokens, counts), each with its weight."""
-    from ..estimator import DirichletMixtureEstimator
+    from ...estimator import DirichletMixtureEstimator
 
     lengths = np.concatenate([np.diff(indptr) for indptr, _, _ in levels])
     columns, times = (np.concatenate([each[i] for each in levels]) for i in (1, 2))

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.typing import Floats, Ids
-from .._core import TransitionCounts
-from .prior import Entries, sums
+from ..._base.typing import Floats, Ids
+from ..._core import TransitionCounts
+from ..prior import Entries, sums
 
 EDGES = np.array([2.0, 5.0, 20.0, 100.0, 1000.0])
 MOST = np.array([1.0, 2.0, 3.0, np.inf])  # that D_1, D_2, D_3 and theta can be
