@@ -9,6 +9,7 @@
 #include "core/estimator/expectation.h"
 #include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
+#include "core/frozen/numbers.h"
 #include "core/elicitation/balance.h"
 #include "core/matrix/discounts.h"
 #include "core/elicitation/tree.h"
@@ -895,6 +896,27 @@ fading_evidence(mb_interrupt *interrupt)
     return mb_fading_evidence(fading, 1, &document, &prior, interrupt, out, &fault);
 }
 
+/* ---- compact numbers --------------------------------------------------------------------- */
+
+static mb_status
+compact_numbers(mb_interrupt *interrupt)
+{
+    static uint64_t small[MOST];
+    uint64_t *words = NULL, sum;
+    size_t n_words = 0;
+    mb_numbers opened;
+    mb_status status = mb_numbers_encode(MOST, small, interrupt, &words, &n_words);
+    check((words != NULL) == (status == MB_OK), "result of mb_numbers_encode", 0, status, 0);
+    if (status == MB_OK) {
+        status = mb_numbers_open(n_words, words, &opened);
+    }
+    if (status == MB_OK) {
+        status = mb_numbers_check(&opened, interrupt, &sum);
+    }
+    mb_free(words);
+    return status;
+}
+
 /* ---- texts ---------------------------------------------------------------------------- */
 
 /* One text of equal tokens, asked about at every place, in a tree two tokens deep. */
@@ -1126,6 +1148,17 @@ run_transitions(void)
     mb_transitions_free(transitions);
 }
 
+static void
+run_frozen(void)
+{
+    const test_case cases[] = {
+        {"mb_numbers_encode and _check", compact_numbers, (size_t)3 * (MOST >> 10)},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        run(cases + i, 0);
+    }
+}
+
 int
 main(void)
 {
@@ -1151,5 +1184,6 @@ main(void)
     }
     run_transitions();
     run_fading();
+    run_frozen();
     return failures > 0;
 }
