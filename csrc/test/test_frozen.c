@@ -1,9 +1,10 @@
 /* Checks of core/frozen/: packed numbers of every width; numbers and their sums against slow ones,
- * with exceptions of any size; words that were cut, lengthened or changed. */
-#include "core/frozen/numbers.h"
+ * with exceptions of any size; links against all pairs; words that were cut, lengthened or changed. */
+#include "core/frozen/links.h"
 #include "test/check.h"
 #include "test/failing_mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { LENGTH = 1000 };
@@ -141,10 +142,151 @@ check_all_numbers(void)
     fail_request(-1);
 }
 
+/* ---- links ---------------------------------------------------------------------------------- */
+
+enum { FROM = 37, TOKENS = 50 };
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* One of `every` pairs, as far as there are FROM numbers and TOKENS tokens. */
+static size_t
+make_links(size_t every, uint64_t **words, size_t *n_words)
+{
+    static uint64_t mixed[FROM * TOKENS];
+    size_t n = 0;
+    unsigned token_bits = 0, bits = 0;
+    check(mb_links_bits(FROM, TOKENS, &token_bits, &bits) == MB_OK && token_bits == 6 && bits == 12,
+          "bits of a pair", 0, bits, 12);
+    for (uint64_t pair = 0; pair < FROM * TOKENS; pair += every) {
+        mixed[n++] = mb_links_mix(bits, pair / TOKENS << token_bits | pair % TOKENS);
+    }
+    qsort(mixed, n, sizeof *mixed, compare_numbers);
+    *words = NULL;
+    check(mb_links_encode(bits, n, mixed, NULL, words, n_words) == MB_OK, "links", (double)n, 0, 0);
+    return n;
+}
+
+/* Every pair that is there is found, at a place of its own, and no other. */
+static int
+links_are_right(const mb_links *links, size_t every)
+{
+    static uint64_t pairs[FROM * TOKENS];
+    static unsigned char taken[FROM * TOKENS];
+    int right = 1;
+    size_t low, high;
+    memset(taken, 0, sizeof taken);
+    check(mb_links_pairs(links, NULL, pairs) == MB_OK, "pairs", 0, 0, 0);
+    for (uint64_t pair = 0; pair < FROM * TOKENS; pair++) {
+        uint64_t packed = pair / TOKENS << links->token_bits | pair % TOKENS;
+        uint64_t mixed = mb_links_mix(links->bits, packed);
+        mb_links_range(links, mixed, &low, &high);
+        uint64_t place = mb_links_find(links, mixed, low, high);
+        if (pair % every > 0) {
+            right &= place == MB_NO_LINK;
+        } else {
+            right &= place < links->n && !taken[place] && pairs[place] == packed;
+            taken[place < links->n ? place : 0] = 1;
+        }
+    }
+    return right;
+}
+
+static void
+check_links(void)
+{
+    uint64_t *words;
+    size_t n_words = 0;
+    mb_links links;
+    for (size_t every = 1; every <= 2048; every *= 2) {
+        size_t n = make_links(every, &words, &n_words);
+        if (words == NULL) {
+            return;
+        }
+        check(mb_links_open(FROM, TOKENS, n_words, words, &links) == MB_OK && links.n == n, "open",
+              (double)every, 0, 0);
+        check(links_are_right(&links, every), "links", (double)every, 0, 1);
+        check(mb_links_check(&links, FROM, TOKENS, NULL) == MB_OK, "check", (double)every, 0, 0);
+        check(every > 16 || (mb_links_check(&links, FROM, TOKENS - 8, NULL) == MB_INVALID &&
+                             mb_links_check(&links, FROM - 5, TOKENS, NULL) == MB_INVALID),
+              "tokens out of range", (double)every, 0, 0);
+        for (size_t fewer = 1; fewer < 3; fewer++) {
+            check(mb_links_open(FROM, TOKENS, n_words - fewer, words, &links) == MB_INVALID &&
+                      mb_links_open(FROM, TOKENS, n_words + fewer, words, &links) == MB_INVALID,
+                  "cut", (double)every, 0, 0);
+        }
+        check(mb_links_open(FROM, TOKENS, 1, words, &links) == MB_INVALID &&
+                  mb_links_open(UINT64_MAX, TOKENS, n_words, words, &links) == MB_INVALID,
+              "cut to nothing", (double)every, 0, 0);
+        mb_free(words);
+    }
+}
+
+/* What was changed is not opened, or found, or makes no difference. */
+static void
+check_changed_links(void)
+{
+    enum { CHANGES = 1000, EVERY = 3 };
+    uint64_t *words;
+    size_t n_words = 0, refused = 0;
+    (void)make_links(EVERY, &words, &n_words);
+    for (size_t c = 0; c < CHANGES && words != NULL; c++) {
+        size_t at = (size_t)(uniform() * (double)n_words);
+        at = c % 4 == 0 ? at % (MB_LINKS_HEAD + MB_NUMBERS_HEAD) : at;
+        uint64_t kept = words[at];
+        mb_links links;
+        words[at] = c % 3 == 0 ? random_bits() : words[at] ^ (uint64_t)1 << (c * 7 % 64);
+        if (mb_links_open(FROM, TOKENS, n_words, words, &links) != MB_OK) {
+            refused++;
+        } else {
+            int same = mb_links_check(&links, FROM, TOKENS, NULL) == MB_OK;
+            same &= links.n <= FROM * TOKENS && links_are_right(&links, EVERY);
+            refused += !same;
+            check(!same || words[at] == kept, "a change that was not found", (double)at, 0, 1);
+        }
+        words[at] = kept;
+    }
+    check(refused > CHANGES * 9 / 10, "refused", 0, (double)refused, CHANGES);
+    mb_free(words);
+}
+
+static void
+check_refused_links(void)
+{
+    static const uint64_t mixed[] = {1, 2, 3};
+    unsigned token_bits = 0, bits = 0;
+    uint64_t *words = NULL;
+    size_t n_words = 0;
+    check(mb_links_bits((uint64_t)1 << 31, (uint64_t)1 << 32, &token_bits, &bits) == MB_OK, "63", 0,
+          bits, 63);
+    check(mb_links_bits((uint64_t)1 << 32, (uint64_t)1 << 32, &token_bits, &bits) == MB_RANGE, "64",
+          0, bits, 64);
+    for (long request = 0; request < 3; request++) {
+        fail_request(request);
+        check(mb_links_encode(4, 3, mixed, NULL, &words, &n_words) == MB_NOMEM && words == NULL,
+              "no memory", (double)request, 0, 0);
+    }
+    fail_request(-1);
+    for (unsigned of = 1; of <= MB_MAX_WIDTH; of++) {
+        for (int i = 0; i < 100; i++) {
+            uint64_t pair = random_bits() >> (64 - of), mixed_pair = mb_links_mix(of, pair);
+            check(mixed_pair >> of == 0 && mb_links_unmix(of, mixed_pair) == pair, "mixed", of, 0,
+                  0);
+        }
+    }
+}
+
 int
 main(void)
 {
     check_packed();
     check_all_numbers();
+    check_links();
+    check_changed_links();
+    check_refused_links();
     return report();
 }

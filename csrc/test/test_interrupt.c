@@ -9,7 +9,7 @@
 #include "core/estimator/expectation.h"
 #include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
-#include "core/frozen/numbers.h"
+#include "core/frozen/links.h"
 #include "core/elicitation/balance.h"
 #include "core/matrix/discounts.h"
 #include "core/elicitation/tree.h"
@@ -917,6 +917,35 @@ compact_numbers(mb_interrupt *interrupt)
     return status;
 }
 
+static mb_status
+compact_links(mb_interrupt *interrupt)
+{
+    static uint64_t mixed[MOST];
+    uint64_t *words = NULL;
+    unsigned token_bits, bits = 0;
+    size_t n_words = 0;
+    mb_links opened;
+    for (size_t i = 0; i < MOST; i++) {
+        mixed[i] = i; /* all pairs that there are */
+    }
+    mb_status status = mb_links_bits(MOST / 2, 2, &token_bits, &bits);
+    if (status == MB_OK) {
+        status = mb_links_encode(bits, MOST, mixed, interrupt, &words, &n_words);
+    }
+    check((words != NULL) == (status == MB_OK), "result of mb_links_encode", 0, status, 0);
+    if (status == MB_OK) {
+        status = mb_links_open(MOST / 2, 2, n_words, words, &opened);
+    }
+    if (status == MB_OK) {
+        status = mb_links_check(&opened, MOST / 2, 2, interrupt);
+    }
+    if (status == MB_OK) {
+        status = mb_links_pairs(&opened, interrupt, mixed);
+    }
+    mb_free(words);
+    return status;
+}
+
 /* ---- texts ---------------------------------------------------------------------------- */
 
 /* One text of equal tokens, asked about at every place, in a tree two tokens deep. */
@@ -1153,6 +1182,7 @@ run_frozen(void)
 {
     const test_case cases[] = {
         {"mb_numbers_encode and _check", compact_numbers, (size_t)3 * (MOST >> 10)},
+        {"mb_links_encode, _check and _pairs", compact_links, MOST >> 8},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         run(cases + i, 0);
