@@ -1,6 +1,7 @@
 /* Checks of core/frozen/: packed numbers of every width; numbers and their sums against slow ones,
- * with exceptions of any size; links against all pairs; words that were cut, lengthened or changed. */
-#include "core/frozen/links.h"
+ * with exceptions of any size; links against all pairs; levels of counts against those that they were
+ * made of; and of all of them, words that were cut, lengthened or changed. */
+#include "core/frozen/frozen.h"
 #include "test/check.h"
 #include "test/failing_mem.h"
 
@@ -280,6 +281,212 @@ check_refused_links(void)
     }
 }
 
+/* ---- levels ------------------------------------------------------------------------------- */
+
+enum { DEPTH = 3, KINDS = 9, TEXT = 3000, ASKED = 2000 };
+
+static int64_t text[TEXT];
+
+/* The n-grams of a text with contexts of `level` tokens. */
+static mb_transitions *
+count_text(size_t level)
+{
+    mb_token_fault fault;
+    mb_transitions *counts = NULL;
+    const mb_document document = {TEXT - DEPTH + level, text + DEPTH - level};
+    mb_status status = mb_transitions_new(level, KINDS, &counts);
+    if (status == MB_OK) {
+        status = mb_transitions_update(counts, 1, &document, NULL, &fault);
+    }
+    check(status == MB_OK, "counts", (double)level, status, 0);
+    return counts;
+}
+
+/* Encodes the next level. */
+static mb_status
+encode_level(const mb_frozen *shorter, const mb_transitions *counts, uint64_t **words,
+             size_t *n_words)
+{
+    static uint32_t contexts[TEXT * DEPTH], tokens[TEXT];
+    static int64_t starts[TEXT + 1];
+    static uint64_t times[TEXT];
+    size_t n;
+    MB_TRY(mb_transitions_n_contexts(counts, NULL, &n));
+    MB_TRY(mb_transitions_all(counts, n, NULL, contexts, starts, tokens, times));
+    const mb_frozen_rows rows = {n, contexts, starts, tokens, times};
+    return mb_frozen_encode(shorter, &rows, NULL, words, n_words);
+}
+
+/* Whether a level answers as counts do, about contexts that are there and others. */
+static int
+answers_are_right(const mb_frozen *frozen, size_t level, const mb_transitions *counts)
+{
+    static int64_t contexts[ASKED * DEPTH], tokens[ASKED], starts[2][ASKED + 1];
+    static uint64_t found[2][ASKED], times[2][ASKED * KINDS];
+    static uint32_t after[2][ASKED * KINDS];
+    mb_token_fault fault;
+    for (size_t i = 0; i < ASKED; i++) {
+        size_t at = (size_t)(uniform() * (TEXT - DEPTH));
+        for (size_t k = 0; k < level; k++) {
+            contexts[i * level + k] = i % 2 == 0 ? text[at + k] : (int64_t)(uniform() * KINDS);
+        }
+        tokens[i] = i % 3 == 0 ? text[at + level] : (int64_t)(uniform() * KINDS);
+    }
+    mb_status ours =
+        mb_frozen_counts(frozen, level, ASKED, contexts, tokens, NULL, found[0], &fault);
+    mb_status theirs =
+        mb_transitions_counts(counts, ASKED, contexts, tokens, NULL, found[1], &fault);
+    int right = ours == MB_OK && theirs == MB_OK && memcmp(found[0], found[1], sizeof *found) == 0;
+    ours = mb_frozen_totals(frozen, level, ASKED, contexts, NULL, found[0], &fault);
+    theirs = mb_transitions_totals(counts, ASKED, contexts, NULL, found[1], &fault);
+    right &= ours == MB_OK && theirs == MB_OK && memcmp(found[0], found[1], sizeof *found) == 0;
+    memset(times, 0, sizeof times);
+    memset(after, 0, sizeof after);
+    ours = mb_frozen_read(frozen, level, ASKED, contexts, NULL, starts[0], NULL, NULL, &fault);
+    theirs = mb_transitions_rows(counts, ASKED, contexts, NULL, starts[1], NULL, NULL, &fault);
+    right &= ours == MB_OK && theirs == MB_OK && memcmp(starts[0], starts[1], sizeof *starts) == 0;
+    if (right) {
+        ours = mb_frozen_read(frozen, level, ASKED, contexts, NULL, starts[0], after[0], times[0],
+                              &fault);
+        theirs = mb_transitions_rows(counts, ASKED, contexts, NULL, starts[1], after[1], times[1],
+                                     &fault);
+        right = ours == MB_OK && theirs == MB_OK &&
+                memcmp(after[0], after[1], sizeof *after) == 0 &&
+                memcmp(times[0], times[1], sizeof *times) == 0;
+    }
+    return right;
+}
+
+/* Wrong tokens are named, whichever they are. */
+static void
+check_wrong_tokens(const mb_frozen *frozen)
+{
+    static int64_t contexts[ASKED], tokens[ASKED];
+    static uint64_t found[ASKED];
+    mb_token_fault fault = {0, 0, 0};
+    contexts[99] = KINDS;
+    check(mb_frozen_totals(frozen, 1, ASKED, contexts, NULL, found, &fault) == MB_INVALID &&
+              fault.row == 99 && fault.position == 0 && fault.value == KINDS,
+          "a wrong context", 99, (double)fault.row, 0);
+    contexts[99] = 0;
+    tokens[1000] = -1;
+    check(mb_frozen_counts(frozen, 1, ASKED, contexts, tokens, NULL, found, &fault) == MB_INVALID &&
+              fault.row == 1000 && fault.position == 1 && fault.value == -1,
+          "a wrong token", 1000, (double)fault.row, 0);
+}
+
+/* A changed level is not opened, or found out; and whatever is asked of it stays inside. */
+static void
+check_changed_level(const mb_frozen *shorter, const mb_transitions *counts, size_t n_words,
+                    uint64_t *words)
+{
+    enum { CHANGES = 1000 };
+    size_t level = shorter->n_levels, refused = 0;
+    for (size_t c = 0; c < CHANGES; c++) {
+        size_t at = (size_t)(uniform() * (double)n_words);
+        at = c % 4 == 0 ? at % (MB_FROZEN_HEAD + MB_LINKS_HEAD + MB_NUMBERS_HEAD) : at;
+        uint64_t kept = words[at], total;
+        mb_frozen changed = *shorter;
+        words[at] = c % 3 == 0 ? random_bits() : words[at] ^ (uint64_t)1 << (c * 7 % 64);
+        if (mb_frozen_open(&changed, n_words, words) != MB_OK) {
+            refused++;
+        } else {
+            int passes = mb_frozen_check(&changed, level, NULL, &total) == MB_OK;
+            int same = answers_are_right(&changed, level, counts);
+            refused += !(passes && same);
+        }
+        words[at] = kept;
+    }
+    check(refused > CHANGES * 8 / 10, "refused", (double)level, (double)refused, CHANGES);
+}
+
+static void
+check_levels(void)
+{
+    mb_frozen frozen = mb_frozen_begin(KINDS);
+    uint64_t *words[DEPTH + 1] = {NULL}, total;
+    size_t n_words[DEPTH + 1] = {0};
+    for (size_t i = 0; i < TEXT; i++) { /* the last token never */
+        text[i] = (int64_t)((KINDS - 1) * uniform() * uniform() * uniform());
+    }
+    for (size_t level = 0; level <= DEPTH; level++) {
+        mb_transitions *counts = count_text(level);
+        const mb_frozen shorter = frozen;
+        for (long request = 0; request < 3 && counts != NULL; request++) {
+            fail_request(request);
+            check(encode_level(&frozen, counts, words + level, n_words + level) == MB_NOMEM,
+                  "no memory", (double)request, 0, 0);
+            fail_request(-1);
+        }
+        if (counts == NULL ||
+            encode_level(&frozen, counts, words + level, n_words + level) != MB_OK) {
+            check(0, "encode", (double)level, 0, 0);
+            mb_transitions_free(counts);
+            break;
+        }
+        check(mb_frozen_open(&frozen, n_words[level], words[level]) == MB_OK &&
+                  mb_frozen_check(&frozen, level, NULL, &total) == MB_OK && total == TEXT - DEPTH,
+              "open", (double)level, 0, 0);
+        check(answers_are_right(&frozen, level, counts), "answers", (double)level, 0, 1);
+        check_changed_level(&shorter, counts, n_words[level], words[level]);
+        mb_frozen cut = shorter;
+        for (size_t n = 0; n < n_words[level]; n += 1 + n / 8) {
+            check(mb_frozen_open(&cut, n, words[level]) == MB_INVALID, "cut", (double)n, 0, 0);
+        }
+        mb_transitions_free(counts);
+    }
+    check_wrong_tokens(&frozen);
+    for (size_t level = 0; level <= DEPTH; level++) {
+        mb_free(words[level]);
+    }
+}
+
+/* Rows that are none: which are refused. */
+static void
+check_wrong_rows(void)
+{
+    static const uint32_t contexts[] = {0, 1}, tokens[] = {0, 1, 1}, falling[] = {1, 0, 1};
+    static const uint32_t twice[] = {1, 1}, unknown[] = {0, 2};
+    static const int64_t starts[] = {0, 2, 3}, bare[] = {0, 3, 3}, none[] = {0}, all[] = {0, 2};
+    static const uint64_t times[] = {1, 2, 3}, zero[] = {1, 0, 3};
+    mb_frozen_rows root = {1, NULL, all, tokens, times}, empty = {0, NULL, none, NULL, NULL};
+    const mb_frozen_rows good = {2, contexts, starts, tokens, times};
+    const mb_frozen_rows wrong[] = {
+        {2, contexts, starts, falling, times}, {2, contexts, starts, tokens, zero},
+        {2, twice, starts, tokens, times},     {2, unknown, starts, tokens, times},
+        {2, contexts, bare, tokens, times},
+    };
+    mb_frozen frozen = mb_frozen_begin(2);
+    uint64_t *first = NULL, *words = NULL;
+    size_t n_first = 0, n_words = 0;
+    check(mb_frozen_encode(&frozen, &good, NULL, &words, &n_words) == MB_INVALID, "two roots", 0, 0,
+          0);
+    check(mb_frozen_encode(&frozen, &root, NULL, &first, &n_first) == MB_OK &&
+              mb_frozen_open(&frozen, n_first, first) == MB_OK,
+          "a root", 0, 0, 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        check(mb_frozen_encode(&frozen, wrong + i, NULL, &words, &n_words) == MB_INVALID, "rows",
+              (double)i, 0, 0);
+    }
+    check(mb_frozen_encode(&frozen, &good, NULL, &words, &n_words) == MB_OK, "good rows", 0, 0, 0);
+    mb_free(first);
+    mb_free(words);
+    frozen = mb_frozen_begin(2);
+    const int64_t context[] = {1};
+    uint64_t found[] = {7};
+    mb_token_fault fault;
+    first = words = NULL;
+    check(mb_frozen_encode(&frozen, &empty, NULL, &first, &n_first) == MB_OK &&
+              mb_frozen_open(&frozen, n_first, first) == MB_OK &&
+              mb_frozen_encode(&frozen, &empty, NULL, &words, &n_words) == MB_OK &&
+              mb_frozen_open(&frozen, n_words, words) == MB_OK &&
+              mb_frozen_counts(&frozen, 1, 1, context, context, NULL, found, &fault) == MB_OK &&
+              found[0] == 0,
+          "nothing", 0, (double)found[0], 0);
+    mb_free(first);
+    mb_free(words);
+}
+
 int
 main(void)
 {
@@ -288,5 +495,7 @@ main(void)
     check_links();
     check_changed_links();
     check_refused_links();
+    check_levels();
+    check_wrong_rows();
     return report();
 }

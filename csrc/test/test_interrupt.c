@@ -9,7 +9,7 @@
 #include "core/estimator/expectation.h"
 #include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
-#include "core/frozen/links.h"
+#include "core/frozen/frozen.h"
 #include "core/elicitation/balance.h"
 #include "core/matrix/discounts.h"
 #include "core/elicitation/tree.h"
@@ -946,6 +946,47 @@ compact_links(mb_interrupt *interrupt)
     return status;
 }
 
+/* A level of one context, and one of a context for each token. */
+static mb_status
+freeze(mb_interrupt *interrupt)
+{
+    static uint32_t kinds[MOST];
+    static int64_t begins[MOST + 1], zeros[MOST], ends_of_rows[MOST + 1];
+    static uint64_t times[MOST], total;
+    const int64_t whole[] = {0, MOST};
+    mb_token_fault fault;
+    uint64_t *words[2] = {NULL, NULL};
+    size_t n_words[2] = {0, 0};
+    for (size_t i = 0; i < MOST; i++) {
+        kinds[i] = (uint32_t)i;
+        begins[i] = (int64_t)i;
+        times[i] = 1;
+    }
+    begins[MOST] = MOST;
+    const mb_frozen_rows rows[] = {{1, NULL, whole, kinds, times},
+                                   {MOST, kinds, begins, kinds, times}};
+    mb_frozen frozen = mb_frozen_begin(MOST);
+    mb_status status = MB_OK;
+    for (size_t level = 0; level < 2 && status == MB_OK; level++) {
+        status = mb_frozen_encode(&frozen, rows + level, interrupt, words + level, n_words + level);
+        status = status == MB_OK ? mb_frozen_open(&frozen, n_words[level], words[level]) : status;
+        status = status == MB_OK ? mb_frozen_check(&frozen, level, interrupt, &total) : status;
+    }
+    if (status == MB_OK) {
+        status = mb_frozen_counts(&frozen, 1, MOST, zeros, zeros, interrupt, times, &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_frozen_totals(&frozen, 1, MOST, zeros, interrupt, times, &fault);
+    }
+    if (status == MB_OK) {
+        status =
+            mb_frozen_read(&frozen, 1, MOST, zeros, interrupt, ends_of_rows, NULL, NULL, &fault);
+    }
+    mb_free(words[0]);
+    mb_free(words[1]);
+    return status;
+}
+
 /* ---- texts ---------------------------------------------------------------------------- */
 
 /* One text of equal tokens, asked about at every place, in a tree two tokens deep. */
@@ -1183,6 +1224,7 @@ run_frozen(void)
     const test_case cases[] = {
         {"mb_numbers_encode and _check", compact_numbers, (size_t)3 * (MOST >> 10)},
         {"mb_links_encode, _check and _pairs", compact_links, MOST >> 8},
+        {"mb_frozen_encode and what is asked", freeze, MOST >> 6},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         run(cases + i, 0);

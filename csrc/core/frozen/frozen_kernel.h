@@ -1,0 +1,130 @@
+/* Searches in lockstep: what each step reads is asked of the memory while others take theirs.  (For each
+ * instruction set, because of its count of bits.) */
+
+/* Asks for the block of a number; it may lie in two lines. */
+static inline void
+NAME(fetch_block)(const mb_numbers *numbers, size_t i)
+{
+    const uint64_t *block = mb_numbers_block(numbers, i);
+    __builtin_prefetch(block);
+    __builtin_prefetch(block + 1 + numbers->planes);
+}
+
+static inline void
+NAME(fetch_packed)(const uint64_t *words, unsigned width, size_t i)
+{
+    __builtin_prefetch(words + i * width / 64);
+}
+
+/* One token more before each of `active` contexts: those that are not there leave. */
+static size_t
+NAME(follow)(const mb_links *links, size_t active, unsigned char *which, const uint32_t *tokens,
+             size_t stride, uint64_t *numbers)
+{
+    uint64_t mixed[MB_FROZEN_MANY] MB_FILLED;
+    size_t low[MB_FROZEN_MANY] MB_FILLED, high[MB_FROZEN_MANY] MB_FILLED, left = 0;
+    unsigned width = links->bits - links->bucket_bits;
+    for (size_t k = 0; k < active; k++) {
+        size_t i = which[k];
+        uint64_t pair = numbers[i] << links->token_bits | tokens[i * stride];
+        mixed[k] = mb_links_mix(links->bits, pair);
+        NAME(fetch_block)(&links->sizes, (size_t)mb_links_bucket(links, mixed[k]));
+    }
+    for (size_t k = 0; k < active; k++) {
+        mb_links_range(links, mixed[k], low + k, high + k);
+        NAME(fetch_packed)(links->rest, width, low[k]);
+    }
+    for (size_t k = 0; k < active; k++) {
+        size_t i = which[k];
+        numbers[i] = mb_links_find(links, mixed[k], low[k], high[k]);
+        which[left] = (unsigned char)i;
+        left += numbers[i] != MB_NO_LINK;
+    }
+    return left;
+}
+
+static void
+NAME(frozen_find)(const mb_frozen *frozen, size_t level, size_t many, const uint32_t *contexts,
+                  uint64_t *numbers)
+{
+    unsigned char which[MB_FROZEN_MANY];
+    size_t active = many;
+    for (size_t i = 0; i < many; i++) {
+        which[i] = (unsigned char)i;
+        numbers[i] = 0;
+    }
+    for (size_t step = 1; step <= level; step++) {
+        active = NAME(follow)(&frozen->levels[step].links, active, which, contexts + level - step,
+                              level, numbers);
+    }
+}
+
+static void
+NAME(frozen_ranges)(const mb_frozen_level *at, size_t many, const uint64_t *numbers,
+                    mb_frozen_found *found)
+{
+    for (size_t i = 0; i < many; i++) {
+        if (numbers[i] < at->n_contexts) {
+            NAME(fetch_block)(&at->lengths, (size_t)numbers[i]);
+        }
+    }
+    for (size_t i = 0; i < many; i++) {
+        found->low[i] = found->high[i] = 0;
+        if (numbers[i] < at->n_contexts) {
+            size_t number = (size_t)numbers[i], n = at->n_pairs;
+            uint64_t less, low = mb_numbers_read(&at->lengths, number, &less) + number;
+            found->low[i] = low < n ? (size_t)low : n;
+            found->high[i] =
+                found->low[i] + (less < n - found->low[i] ? (size_t)less + 1 : n - found->low[i]);
+        }
+    }
+}
+
+/* The place of a token in a row, or the row's end. */
+static inline size_t
+NAME(place_of)(const uint64_t *tokens, unsigned width, size_t low, size_t high, uint32_t token)
+{
+    size_t n = high - low, at = low;
+    while (n > 1) {
+        size_t half = n / 2;
+        at += half & -(size_t)(mb_packed_read(tokens, width, at + half) <= token);
+        n -= half;
+    }
+    return n > 0 && mb_packed_read(tokens, width, at) == token ? at : high;
+}
+
+static void
+NAME(frozen_look_up)(const mb_frozen_level *at, unsigned width, size_t many,
+                     const mb_frozen_found *found, const uint32_t *tokens, uint64_t *out)
+{
+    size_t places[MB_FROZEN_MANY] MB_FILLED;
+    for (size_t i = 0; i < many; i++) {
+        NAME(fetch_packed)(at->tokens, width, (found->low[i] + found->high[i]) / 2);
+    }
+    for (size_t i = 0; i < many; i++) {
+        places[i] = NAME(place_of)(at->tokens, width, found->low[i], found->high[i], tokens[i]);
+        NAME(fetch_block)(&at->counts, places[i]);
+    }
+    for (size_t i = 0; i < many; i++) {
+        out[i] = 0;
+        if (places[i] < found->high[i]) {
+            (void)mb_numbers_read(&at->counts, places[i], out + i);
+            out[i]++;
+        }
+    }
+}
+
+static void
+NAME(frozen_sums)(const mb_frozen_level *at, size_t many, const mb_frozen_found *found,
+                  uint64_t *out)
+{
+    for (size_t i = 0; i < many; i++) {
+        NAME(fetch_block)(&at->counts, found->low[i]);
+        NAME(fetch_block)(&at->counts, found->high[i]);
+    }
+    for (size_t i = 0; i < many; i++) {
+        size_t low = found->low[i], high = found->high[i];
+        uint64_t own, before = mb_numbers_read(&at->counts, low, &own);
+        out[i] = mb_numbers_read(&at->counts, high, &own) - before + (high - low);
+    }
+}
