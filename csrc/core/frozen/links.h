@@ -14,7 +14,7 @@
 
 enum {
     MB_LINKS_HEAD = 2 /* words: n, words of the sizes */,
-    MB_LINKS_FILL = 3 /* pairs, to twice */
+    MB_LINKS_FILL = 1 /* pairs, to twice as many */
 };
 
 #define MB_NO_LINK UINT64_MAX
@@ -95,12 +95,12 @@ mb_links_find(const mb_links *links, uint64_t mixed, size_t low, size_t high)
             high = middle;
         }
     }
-    for (; low < high; low++) {
-        if (mb_packed_read(links->rest, width, low) == rest) {
-            return low;
-        }
+    uint64_t found = MB_NO_LINK;
+    for (size_t i = low; i < high;
+         i++) { /* to the end: a guess where it is would mostly be wrong */
+        found = mb_packed_read(links->rest, width, i) == rest ? i : found;
     }
-    return MB_NO_LINK;
+    return found;
 }
 
 #endif

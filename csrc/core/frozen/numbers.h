@@ -53,12 +53,12 @@ mb_numbers_exception(const mb_numbers *numbers, uint64_t k)
     return mb_packed_read(numbers->exceptions, numbers->width, at);
 }
 
-/* The sum of all before number i <= n, and the number itself, 0 for the n-th. */
+/* What is below, of so many planes. */
 MB_INLINE uint64_t
-mb_numbers_read(const mb_numbers *numbers, size_t i, uint64_t *own)
+mb_numbers_read_planes(const mb_numbers *numbers, unsigned planes, size_t i, uint64_t *own)
 {
-    const uint64_t *block = mb_numbers_block(numbers, i);
-    unsigned planes = numbers->planes, bit = i % 64;
+    const uint64_t *block = numbers->blocks + i / 64 * (2 + planes);
+    unsigned bit = i % 64;
     uint64_t before = ((uint64_t)1 << bit) - 1, exceptional = ~(uint64_t)0, code = 0;
     uint64_t sum = block[0], first = block[1];
     for (unsigned p = 0; p < planes; p++) {
@@ -69,16 +69,34 @@ mb_numbers_read(const mb_numbers *numbers, size_t i, uint64_t *own)
     for (unsigned p = 0; p < planes; p++) {
         sum += (uint64_t)__builtin_popcountll(block[2 + p] & ~exceptional & before) << p;
     }
-    uint64_t many = (uint64_t)__builtin_popcountll(exceptional & before);
-    if (many > 0) {
-        sum += mb_numbers_exception(numbers, first + many) - mb_numbers_exception(numbers, first);
+    if ((exceptional & (before << 1 | 1)) == 0) {
+        *own = code;
+        return sum;
     }
+    uint64_t many = (uint64_t)__builtin_popcountll(exceptional & before);
+    uint64_t low = mb_numbers_exception(numbers, first);
+    uint64_t high = mb_numbers_exception(numbers, first + many);
     if (exceptional >> bit & 1) {
-        code = mb_numbers_exception(numbers, first + many + 1) -
-               mb_numbers_exception(numbers, first + many);
+        code = mb_numbers_exception(numbers, first + many + 1) - high;
     }
     *own = code;
-    return sum;
+    return sum + (high - low);
+}
+
+/* The sum of all before number i <= n, and the number itself, 0 for the n-th. */
+MB_INLINE uint64_t
+mb_numbers_read(const mb_numbers *numbers, size_t i, uint64_t *own)
+{
+    switch (numbers->planes) { /* most have few: loops of so many turns are none */
+    case 2:
+        return mb_numbers_read_planes(numbers, 2, i, own);
+    case 3:
+        return mb_numbers_read_planes(numbers, 3, i, own);
+    case 4:
+        return mb_numbers_read_planes(numbers, 4, i, own);
+    default:
+        return mb_numbers_read_planes(numbers, numbers->planes, i, own);
+    }
 }
 
 #endif
