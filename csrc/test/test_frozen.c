@@ -357,6 +357,118 @@ answers_are_right(const mb_frozen *frozen, size_t level, const mb_transitions *c
     return right;
 }
 
+/* Whether all rows, and the numbers of their contexts, are those of counts. */
+static int
+all_is_right(const mb_frozen *frozen, size_t level, const mb_transitions *counts)
+{
+    static uint32_t contexts[TEXT * DEPTH], tokens[TEXT];
+    static int64_t starts[TEXT + 1], own[TEXT * DEPTH], after[TEXT], numbers[TEXT];
+    static uint64_t times[TEXT], found[TEXT];
+    const mb_frozen_level *at = frozen->levels + level;
+    mb_token_fault fault;
+    size_t n;
+    if (mb_transitions_n_contexts(counts, NULL, &n) != MB_OK || n != at->n_contexts ||
+        counts->runs[0]->n != at->n_pairs || mb_frozen_observed(frozen, level) != TEXT - DEPTH ||
+        mb_frozen_all(frozen, level, NULL, contexts, starts, tokens, times) != MB_OK) {
+        return 0;
+    }
+    int right = 1;
+    for (size_t i = 0; i < n; i++) {
+        for (int64_t k = starts[i]; k < starts[i + 1]; k++) {
+            for (size_t j = 0; j < level; j++) {
+                own[(size_t)k * level + j] = contexts[i * level + j];
+            }
+            after[k] = tokens[k];
+        }
+    }
+    right &= mb_transitions_counts(counts, at->n_pairs, own, after, NULL, found, &fault) == MB_OK;
+    right &= memcmp(found, times, at->n_pairs * sizeof *found) == 0;
+    right &= mb_frozen_numbers(frozen, level, at->n_pairs, own, NULL, numbers, &fault) == MB_OK;
+    for (size_t i = 0; i < n; i++) {
+        right &= numbers[starts[i]] == (int64_t)i;
+    }
+    return right;
+}
+
+/* Whether one walk answers as all levels do. */
+static int
+walk_is_right(const mb_frozen *frozen)
+{
+    static int64_t contexts[ASKED * DEPTH], own[ASKED * DEPTH], tokens[ASKED];
+    static uint64_t counts[ASKED * (DEPTH + 1)], totals[ASKED * (DEPTH + 1)], found[2][ASKED];
+    mb_token_fault fault;
+    for (size_t i = 0; i < ASKED; i++) {
+        size_t at = (size_t)(uniform() * (TEXT - DEPTH));
+        for (size_t k = 0; k < DEPTH; k++) {
+            contexts[i * DEPTH + k] = i % 2 == 0 ? text[at + k] : (int64_t)(uniform() * KINDS);
+        }
+        tokens[i] = text[at + DEPTH];
+    }
+    int right =
+        mb_frozen_walk(frozen, ASKED, contexts, tokens, NULL, counts, totals, &fault) == MB_OK;
+    for (size_t level = 0; level <= DEPTH; level++) {
+        for (size_t i = 0; i < ASKED; i++) {
+            memcpy(own + i * level, contexts + i * DEPTH + DEPTH - level, level * sizeof *own);
+        }
+        right &=
+            mb_frozen_counts(frozen, level, ASKED, own, tokens, NULL, found[0], &fault) == MB_OK &&
+            mb_frozen_totals(frozen, level, ASKED, own, NULL, found[1], &fault) == MB_OK;
+        for (size_t i = 0; i < ASKED; i++) {
+            right &= counts[i * (DEPTH + 1) + level] == found[0][i] &&
+                     totals[i * (DEPTH + 1) + level] == found[1][i];
+        }
+    }
+    return right;
+}
+
+/* Levels below the longest without rows. */
+static void
+check_bare_levels(const mb_transitions *counts, const mb_frozen *whole)
+{
+    static uint32_t contexts[TEXT * DEPTH], tokens[TEXT], shorter[TEXT * DEPTH];
+    static int64_t starts[TEXT + 1];
+    static uint64_t times[TEXT];
+    mb_frozen frozen = mb_frozen_begin(KINDS);
+    uint64_t *words[DEPTH + 1] = {NULL}, total = 1;
+    size_t n_words = 0;
+    for (size_t level = 0; level <= DEPTH; level++) {
+        const mb_frozen_level *like = whole->levels + level;
+        mb_frozen_rows rows = {like->n_contexts, shorter, NULL, NULL, NULL};
+        check(mb_frozen_all(whole, level, NULL, contexts, starts, tokens, times) == MB_OK, "all",
+              (double)level, 0, 0);
+        memcpy(shorter, contexts, like->n_contexts * level * sizeof *shorter);
+        if (level == DEPTH) {
+            rows = (mb_frozen_rows){like->n_contexts, contexts, starts, tokens, times};
+        }
+        check(mb_frozen_encode(&frozen, &rows, NULL, words + level, &n_words) == MB_OK &&
+                  mb_frozen_open(&frozen, n_words, words[level]) == MB_OK &&
+                  mb_frozen_check(&frozen, level, NULL, &total) == MB_OK,
+              "bare", (double)level, 0, 0);
+        if (level < DEPTH) {
+            int64_t asked[DEPTH] = {0}, row[2];
+            uint64_t found[2] = {7, 7};
+            mb_token_fault fault;
+            check(total == 0 && mb_frozen_observed(&frozen, level) == 0 &&
+                      mb_frozen_counts(&frozen, level, 1, asked, asked, NULL, found, &fault) ==
+                          MB_OK &&
+                      mb_frozen_totals(&frozen, level, 1, asked, NULL, found + 1, &fault) ==
+                          MB_OK &&
+                      mb_frozen_read(&frozen, level, 1, asked, NULL, row, NULL, NULL, &fault) ==
+                          MB_OK &&
+                      found[0] == 0 && found[1] == 0 && row[1] == 0,
+                  "of a bare level", (double)level, (double)found[0], 0);
+            check(mb_frozen_all(&frozen, level, NULL, contexts, starts, tokens, times) == MB_OK &&
+                      starts[like->n_contexts] == 0,
+                  "all of a bare level", (double)level, 0, 0);
+        }
+    }
+    check(answers_are_right(&frozen, DEPTH, counts) && all_is_right(&frozen, DEPTH, counts),
+          "above bare levels", 0, 0, 1);
+    for (size_t level = 0; level <= DEPTH; level++) {
+        mb_free(words[level]);
+    }
+}
+
 /* Wrong tokens are named, whichever they are. */
 static void
 check_wrong_tokens(const mb_frozen *frozen)
@@ -393,6 +505,7 @@ check_changed_level(const mb_frozen *shorter, const mb_transitions *counts, size
         } else {
             int passes = mb_frozen_check(&changed, level, NULL, &total) == MB_OK;
             int same = answers_are_right(&changed, level, counts);
+            same &= c % 8 > 0 || all_is_right(&changed, level, counts);
             refused += !(passes && same);
         }
         words[at] = kept;
@@ -428,10 +541,15 @@ check_levels(void)
                   mb_frozen_check(&frozen, level, NULL, &total) == MB_OK && total == TEXT - DEPTH,
               "open", (double)level, 0, 0);
         check(answers_are_right(&frozen, level, counts), "answers", (double)level, 0, 1);
+        check(all_is_right(&frozen, level, counts), "all", (double)level, 0, 1);
         check_changed_level(&shorter, counts, n_words[level], words[level]);
         mb_frozen cut = shorter;
         for (size_t n = 0; n < n_words[level]; n += 1 + n / 8) {
             check(mb_frozen_open(&cut, n, words[level]) == MB_INVALID, "cut", (double)n, 0, 0);
+        }
+        if (level == DEPTH) {
+            check(walk_is_right(&frozen), "a walk", 0, 0, 1);
+            check_bare_levels(counts, &frozen);
         }
         mb_transitions_free(counts);
     }

@@ -950,9 +950,9 @@ compact_links(mb_interrupt *interrupt)
 static mb_status
 freeze(mb_interrupt *interrupt)
 {
-    static uint32_t kinds[MOST];
+    static uint32_t kinds[MOST], others[MOST];
     static int64_t begins[MOST + 1], zeros[MOST], ends_of_rows[MOST + 1];
-    static uint64_t times[MOST], total;
+    static uint64_t times[MOST], both[2][2 * MOST], total;
     const int64_t whole[] = {0, MOST};
     mb_token_fault fault;
     uint64_t *words[2] = {NULL, NULL};
@@ -981,6 +981,15 @@ freeze(mb_interrupt *interrupt)
     if (status == MB_OK) {
         status =
             mb_frozen_read(&frozen, 1, MOST, zeros, interrupt, ends_of_rows, NULL, NULL, &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_frozen_numbers(&frozen, 1, MOST, zeros, interrupt, ends_of_rows, &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_frozen_walk(&frozen, MOST, zeros, zeros, interrupt, both[0], both[1], &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_frozen_all(&frozen, 1, interrupt, kinds, begins, others, times);
     }
     mb_free(words[0]);
     mb_free(words[1]);

@@ -8,7 +8,8 @@
  *     tokens       of each such pair, rising after a context, packed
  *
  * Each level is an array of words: their sizes, then these four.  Whoever freezes begins with level 0, and
- * opens what is there to write the next.  Words may be another's (numbers.h). */
+ * opens what is there to write the next.  A bare level has links alone: it only leads to longer contexts,
+ * and no token was seen after its own.  Words may be another's (numbers.h). */
 #ifndef MB_FROZEN_H
 #define MB_FROZEN_H
 
@@ -18,7 +19,8 @@
 enum { MB_FROZEN_HEAD = 3 /* words: of links, of lengths, of counts */ };
 
 typedef struct {
-    size_t n_contexts, n_pairs;
+    size_t n_contexts, n_pairs; /* of a bare level, no pairs */
+    int bare;
     mb_links links; /* not of level 0 */
     mb_numbers lengths, counts;
     const uint64_t *tokens; /* [n_pairs], packed */
@@ -50,7 +52,8 @@ mb_status mb_frozen_check(const mb_frozen *frozen, size_t level, mb_interrupt *i
                           uint64_t *total);
 
 /* Rows of the next level, in any order: contexts [n_contexts][n_levels], all different; starts
- * [n_contexts + 1] from 0 on, no row empty; tokens, rising in a row, and times > 0 of each pair. */
+ * [n_contexts + 1] from 0 on, no row empty; tokens, rising in a row, and times > 0 of each pair.  Of a bare
+ * level starts is NULL: contexts alone, one of level 0. */
 typedef struct {
     size_t n_contexts;
     const uint32_t *contexts;
@@ -79,5 +82,24 @@ mb_status mb_frozen_totals(const mb_frozen *frozen, size_t level, size_t n, cons
 mb_status mb_frozen_read(const mb_frozen *frozen, size_t level, size_t n, const int64_t *contexts,
                          mb_interrupt *interrupt, int64_t *starts, uint32_t *tokens,
                          uint64_t *times, mb_token_fault *fault);
+
+/* The number of each of contexts [n][level], -1 of those that are not there. */
+mb_status mb_frozen_numbers(const mb_frozen *frozen, size_t level, size_t n,
+                            const int64_t *contexts, mb_interrupt *interrupt, int64_t *out,
+                            mb_token_fault *fault);
+
+/* One walk over all levels: how often each of tokens [n] followed the last 0, 1, ... of each of contexts
+ * [n][n_levels - 1], counts [n][n_levels], and the sum of each of these rows, totals [n][n_levels]. */
+mb_status mb_frozen_walk(const mb_frozen *frozen, size_t n, const int64_t *contexts,
+                         const int64_t *tokens, mb_interrupt *interrupt, uint64_t *counts,
+                         uint64_t *totals, mb_token_fault *fault);
+
+/* All rows of a level by their numbers: contexts [n_contexts][level], starts [n_contexts + 1], tokens and
+ * times [n_pairs].  MB_INVALID, with any numbers in them, where the words are not in order. */
+mb_status mb_frozen_all(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt,
+                        uint32_t *contexts, int64_t *starts, uint32_t *tokens, uint64_t *times);
+
+/* The sum of all counts of a level. */
+uint64_t mb_frozen_observed(const mb_frozen *frozen, size_t level);
 
 #endif

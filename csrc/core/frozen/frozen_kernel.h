@@ -16,17 +16,18 @@ NAME(fetch_packed)(const uint64_t *words, unsigned width, size_t i)
     __builtin_prefetch(words + i * width / 64);
 }
 
-/* One token more before each of `active` contexts: those that are not there leave. */
-static size_t
-NAME(follow)(const mb_links *links, size_t active, unsigned char *which, const uint32_t *tokens,
-             size_t stride, uint64_t *numbers)
+/* One token more before each context: those that are not there leave. */
+static void
+NAME(frozen_step)(const mb_links *links, const uint32_t *tokens, size_t stride,
+                  mb_frozen_steps *steps)
 {
     uint64_t mixed[MB_FROZEN_MANY] MB_FILLED;
     size_t low[MB_FROZEN_MANY] MB_FILLED, high[MB_FROZEN_MANY] MB_FILLED, left = 0;
+    const size_t active = steps->active;
     unsigned width = links->bits - links->bucket_bits;
     for (size_t k = 0; k < active; k++) {
-        size_t i = which[k];
-        uint64_t pair = numbers[i] << links->token_bits | tokens[i * stride];
+        size_t i = steps->which[k];
+        uint64_t pair = steps->numbers[i] << links->token_bits | tokens[i * stride];
         mixed[k] = mb_links_mix(links->bits, pair);
         NAME(fetch_block)(&links->sizes, (size_t)mb_links_bucket(links, mixed[k]));
     }
@@ -35,28 +36,12 @@ NAME(follow)(const mb_links *links, size_t active, unsigned char *which, const u
         NAME(fetch_packed)(links->rest, width, low[k]);
     }
     for (size_t k = 0; k < active; k++) {
-        size_t i = which[k];
-        numbers[i] = mb_links_find(links, mixed[k], low[k], high[k]);
-        which[left] = (unsigned char)i;
-        left += numbers[i] != MB_NO_LINK;
+        size_t i = steps->which[k];
+        steps->numbers[i] = mb_links_find(links, mixed[k], low[k], high[k]);
+        steps->which[left] = (unsigned char)i;
+        left += steps->numbers[i] != MB_NO_LINK;
     }
-    return left;
-}
-
-static void
-NAME(frozen_find)(const mb_frozen *frozen, size_t level, size_t many, const uint32_t *contexts,
-                  uint64_t *numbers)
-{
-    unsigned char which[MB_FROZEN_MANY];
-    size_t active = many;
-    for (size_t i = 0; i < many; i++) {
-        which[i] = (unsigned char)i;
-        numbers[i] = 0;
-    }
-    for (size_t step = 1; step <= level; step++) {
-        active = NAME(follow)(&frozen->levels[step].links, active, which, contexts + level - step,
-                              level, numbers);
-    }
+    steps->active = left;
 }
 
 static void
@@ -64,13 +49,13 @@ NAME(frozen_ranges)(const mb_frozen_level *at, size_t many, const uint64_t *numb
                     mb_frozen_found *found)
 {
     for (size_t i = 0; i < many; i++) {
-        if (numbers[i] < at->n_contexts) {
+        if (numbers[i] < at->lengths.n) {
             NAME(fetch_block)(&at->lengths, (size_t)numbers[i]);
         }
     }
     for (size_t i = 0; i < many; i++) {
         found->low[i] = found->high[i] = 0;
-        if (numbers[i] < at->n_contexts) {
+        if (numbers[i] < at->lengths.n) {
             size_t number = (size_t)numbers[i], n = at->n_pairs;
             uint64_t less, low = mb_numbers_read(&at->lengths, number, &less) + number;
             found->low[i] = low < n ? (size_t)low : n;

@@ -3,11 +3,9 @@
 
 enum { PER_STEP = 32 /* nanoseconds of a step to a longer context */, PER_TOKEN = 8 };
 
-/* Copies contexts [many][level] that the caller gave from row `row` on, and tokens unless they are NULL:
- * each is read once. */
-static mb_status
-copy_contexts(uint64_t n_tokens, size_t level, size_t row, size_t many, const int64_t *contexts,
-              const int64_t *tokens, uint32_t *own, uint32_t *own_tokens, mb_token_fault *fault)
+mb_status
+mb_frozen_copy(uint64_t n_tokens, size_t level, size_t row, size_t many, const int64_t *contexts,
+               const int64_t *tokens, uint32_t *own, uint32_t *own_tokens, mb_token_fault *fault)
 {
     for (size_t i = 0; i < many; i++) {
         for (size_t k = 0; k <= level; k++) {
@@ -32,11 +30,11 @@ find_block(const mb_frozen *frozen, size_t level, size_t at, size_t many, const 
            mb_frozen_found *found, mb_token_fault *fault)
 {
     uint32_t own[MB_FROZEN_MANY * MB_MAX_ORDER] MB_FILLED;
-    uint64_t numbers[MB_FROZEN_MANY] MB_FILLED;
-    MB_TRY(
-        copy_contexts(frozen->n_tokens, level, at, many, contexts, tokens, own, own_tokens, fault));
-    mb_frozen_find(frozen, level, many, own, numbers);
-    mb_frozen_ranges(frozen, level, many, numbers, found);
+    mb_frozen_steps steps;
+    MB_TRY(mb_frozen_copy(frozen->n_tokens, level, at, many, contexts, tokens, own, own_tokens,
+                          fault));
+    mb_frozen_find(frozen, level, many, own, &steps);
+    mb_frozen_ranges(frozen, level, many, steps.numbers, found);
     return mb_ask(interrupt, PER_STEP * many * (level + 3));
 }
 
@@ -71,6 +69,55 @@ mb_frozen_totals(const mb_frozen *frozen, size_t level, size_t n, const int64_t 
         size_t many = block_of(n, at);
         MB_TRY(find_block(frozen, level, at, many, contexts, NULL, NULL, interrupt, &found, fault));
         mb_frozen_sums(frozen, level, many, &found, out + at);
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_frozen_numbers(const mb_frozen *frozen, size_t level, size_t n, const int64_t *contexts,
+                  mb_interrupt *interrupt, int64_t *out, mb_token_fault *fault)
+{
+    uint32_t own[MB_FROZEN_MANY * MB_MAX_ORDER] MB_FILLED;
+    mb_frozen_steps steps;
+    for (size_t at = 0; at < n; at += MB_FROZEN_MANY) {
+        size_t many = block_of(n, at);
+        MB_TRY(mb_frozen_copy(frozen->n_tokens, level, at, many, contexts, NULL, own, NULL, fault));
+        mb_frozen_find(frozen, level, many, own, &steps);
+        for (size_t i = 0; i < many; i++) {
+            out[at + i] = steps.numbers[i] == MB_NO_LINK ? -1 : (int64_t)steps.numbers[i];
+        }
+        MB_TRY(mb_ask(interrupt, PER_STEP * many * (level + 1)));
+    }
+    return MB_OK;
+}
+
+mb_status
+mb_frozen_walk(const mb_frozen *frozen, size_t n, const int64_t *contexts, const int64_t *tokens,
+               mb_interrupt *interrupt, uint64_t *counts, uint64_t *totals, mb_token_fault *fault)
+{
+    uint32_t own[MB_FROZEN_MANY * MB_MAX_ORDER] MB_FILLED, own_tokens[MB_FROZEN_MANY] MB_FILLED;
+    uint64_t seen[MB_FROZEN_MANY] MB_FILLED, sums[MB_FROZEN_MANY] MB_FILLED;
+    const size_t n_levels = frozen->n_levels, order = n_levels - 1;
+    mb_frozen_steps steps;
+    mb_frozen_found found;
+    for (size_t at = 0; at < n; at += MB_FROZEN_MANY) {
+        size_t many = block_of(n, at);
+        MB_TRY(mb_frozen_copy(frozen->n_tokens, order, at, many, contexts, tokens, own, own_tokens,
+                              fault));
+        mb_frozen_start(frozen, many, &steps);
+        for (size_t level = 0; level <= order; level++) {
+            if (level > 0) {
+                mb_frozen_step(frozen, level, own + order - level, order, &steps);
+            }
+            mb_frozen_ranges(frozen, level, many, steps.numbers, &found);
+            mb_frozen_look_up(frozen, level, many, &found, own_tokens, seen);
+            mb_frozen_sums(frozen, level, many, &found, sums);
+            for (size_t i = 0; i < many; i++) {
+                counts[(at + i) * n_levels + level] = seen[i];
+                totals[(at + i) * n_levels + level] = sums[i];
+            }
+        }
+        MB_TRY(mb_ask(interrupt, PER_STEP * many * 4 * n_levels));
     }
     return MB_OK;
 }

@@ -5,16 +5,31 @@
 #include "core/base/instruction_sets.h"
 
 void
-mb_frozen_find(const mb_frozen *frozen, size_t level, size_t many, const uint32_t *contexts,
-               uint64_t *numbers)
+mb_frozen_start(const mb_frozen *frozen, size_t many, mb_frozen_steps *steps)
 {
-    if (frozen->levels[0].n_contexts == 0) {
-        for (size_t i = 0; i < many; i++) {
-            numbers[i] = MB_NO_LINK;
-        }
-        return;
+    int any = frozen->levels[0].n_contexts > 0;
+    steps->active = any ? many : 0;
+    for (size_t i = 0; i < many; i++) {
+        steps->which[i] = (unsigned char)i;
+        steps->numbers[i] = any ? 0 : MB_NO_LINK;
     }
-    CHOOSE(frozen_find, frozen, level, many, contexts, numbers);
+}
+
+void
+mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *tokens, size_t stride,
+               mb_frozen_steps *steps)
+{
+    CHOOSE(frozen_step, &frozen->levels[level].links, tokens, stride, steps);
+}
+
+void
+mb_frozen_find(const mb_frozen *frozen, size_t level, size_t many, const uint32_t *contexts,
+               mb_frozen_steps *steps)
+{
+    mb_frozen_start(frozen, many, steps);
+    for (size_t step = 1; step <= level; step++) {
+        mb_frozen_step(frozen, step, contexts + level - step, level, steps);
+    }
 }
 
 void

@@ -11,9 +11,37 @@ typedef struct {
     size_t low[MB_FROZEN_MANY], high[MB_FROZEN_MANY];
 } mb_frozen_found;
 
+/* The numbers from which the links of the next level lead; at least 1, as mb_links_open() wants. */
+static inline size_t
+mb_frozen_from(const mb_frozen *frozen)
+{
+    size_t n = frozen->n_levels > 0 ? frozen->levels[frozen->n_levels - 1].n_contexts : 0;
+    return n > 0 ? n : 1;
+}
+
+/* Copies contexts [many][level] that the caller gave from row `row` on, and tokens unless they are NULL:
+ * each is read once. */
+mb_status mb_frozen_copy(uint64_t n_tokens, size_t level, size_t row, size_t many,
+                         const int64_t *contexts, const int64_t *tokens, uint32_t *own,
+                         uint32_t *own_tokens, mb_token_fault *fault);
+
+/* Contexts on their way to longer ones: the numbers of all, and which of them are still there. */
+typedef struct {
+    size_t active;
+    unsigned char which[MB_FROZEN_MANY];
+    uint64_t numbers[MB_FROZEN_MANY];
+} mb_frozen_steps;
+
+/* Begins with the empty context. */
+void mb_frozen_start(const mb_frozen *frozen, size_t many, mb_frozen_steps *steps);
+
+/* To contexts of `level` tokens, whose oldest are tokens [many], `stride` apart. */
+void mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *tokens, size_t stride,
+                    mb_frozen_steps *steps);
+
 /* The number of each of contexts [many][level], of tokens below n_tokens, or MB_NO_LINK. */
 void mb_frozen_find(const mb_frozen *frozen, size_t level, size_t many, const uint32_t *contexts,
-                    uint64_t *numbers);
+                    mb_frozen_steps *steps);
 
 /* Where the rows of contexts with these numbers are; nowhere where there is none. */
 void mb_frozen_ranges(const mb_frozen *frozen, size_t level, size_t many, const uint64_t *numbers,
