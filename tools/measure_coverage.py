@@ -54,6 +54,7 @@ TESTS = [
     "rows/test_rows_logits",
     "core/test_special",
     "elicitation/test_tree_kernels",
+    "matrix/test_downdate",
     "matrix/test_fold",
     "matrix/test_transitions",
 ]

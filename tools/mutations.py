@@ -770,6 +770,27 @@ MUTATIONS = [
         "tests/matrix/test_transitions.py -k 'cut or merge or arrays'",
     ),
     M(
+        "C, matrix: more is taken away than was counted",
+        "csrc/core/matrix/ngram_run.c",
+        "if (taken > count) {",
+        "if (taken > count + 1) {",
+        "tests/matrix/test_downdate.py -k below_zero",
+    ),
+    M(
+        "C, matrix: pairs of which nothing is left stay",
+        "csrc/core/matrix/ngram_run.c",
+        "            if (count > 0) {\n                append(to, n_words, x, count);",
+        "            if (count + 1 > 0) {\n                append(to, n_words, x, count);",
+        "tests/matrix/test_downdate.py -k taken_away",
+    ),
+    M(
+        "C, matrix: types that are known count again",
+        "csrc/core/matrix/transition_shorter.c",
+        "bits |= (uint64_t)(times[i] == 0) << i;",
+        "bits |= (uint64_t)1 << i;",
+        "tests/matrix/test_downdate.py -k types",
+    ),
+    M(
         "C, matrix: contexts from the beginning of a text have longer ones",
         "csrc/core/matrix/context_tree.c",
         "is_leaf |= shorten(",

@@ -659,6 +659,52 @@ fold_contexts(mb_interrupt *interrupt)
     return status;
 }
 
+/* What is stopped leaves n_observed as it was. */
+static mb_status
+check_stopped(mb_transitions *own, mb_status status)
+{
+    check(status == MB_OK || own->n_observed == transitions->n_observed, "observed after a stop", 0,
+          (double)own->n_observed, 0);
+    mb_transitions_free(own);
+    return status;
+}
+
+static mb_status
+subtract(mb_interrupt *interrupt)
+{
+    mb_transitions *own = NULL;
+    mb_pair_fault fault;
+    MB_TRY(mb_transitions_copy(transitions, &own));
+    return check_stopped(own, mb_transitions_subtract(own, transitions, interrupt, &fault));
+}
+
+static mb_status
+scale(mb_interrupt *interrupt)
+{
+    mb_transitions *own = NULL;
+    MB_TRY(mb_transitions_copy(transitions, &own));
+    return check_stopped(own, mb_transitions_scale(own, 3, interrupt));
+}
+
+static mb_status
+shorten(mb_interrupt *interrupt)
+{
+    mb_transitions *own = NULL, *none = NULL, *made = NULL;
+    MB_TRY(mb_transitions_copy(transitions, &own));
+    mb_status status = mb_transitions_compact(own, NULL);
+    if (status == MB_OK) {
+        status = mb_transitions_new(own->layout.order, own->n_tokens, &none);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_shorten(own, none, interrupt, &made);
+    }
+    check((made != NULL) == (status == MB_OK), "shortened", 0, 0, 0);
+    mb_transitions_free(own);
+    mb_transitions_free(none);
+    mb_transitions_free(made);
+    return status;
+}
+
 static mb_status
 ask_places(mb_interrupt *interrupt)
 {
@@ -1209,6 +1255,9 @@ run_transitions(void)
         {"mb_transitions_update_rows", update_rows, (size_t)2 * MOST},
         {"mb_transitions_compact", compact, MOST >> 13},
         {"mb_transitions_merge", merge, MOST >> 13},
+        {"mb_transitions_subtract", subtract, MOST >> 13},
+        {"mb_transitions_scale", scale, MOST >> 13},
+        {"mb_transitions_shorten", shorten, MOST >> 10},
         {"mb_transitions_counts", ask_counts, MOST >> 10},
         {"mb_transitions_totals", ask_totals, MOST >> 10},
         {"mb_transitions_rows", ask_rows, MOST / 2},

@@ -238,6 +238,52 @@ test_fold(void)
     mb_transitions_free(none);
 }
 
+/* What is taken away is gone, and what was never counted is refused; multiples; types of contexts of
+ * one token. */
+static void
+test_differences(void)
+{
+    memset(table, 0, sizeof table);
+    mb_transitions *counts = counted(LENGTH, text), *less = counted(1500, text), *made = NULL;
+    mb_pair_fault fault;
+    slow_update(LENGTH, text);
+    slow_update(LENGTH, text);
+    check(mb_transitions_scale(counts, 2, NULL) == MB_OK, "twice", 0, 0, 0);
+    check_answers(counts);
+    check(mb_transitions_subtract(counts, less, NULL, &fault) == MB_OK, "subtract", 0, 0, 0);
+    for (size_t i = ORDER; i < 1500; i++) {
+        table[text[i - 2] * V + text[i - 1]][text[i]]--;
+    }
+    check_answers(counts);
+    check(mb_transitions_subtract(less, counts, NULL, &fault) == MB_INVALID, "more than all", 0, 0,
+          0);
+    check(fault.counted < fault.taken, "a pair", 0, (double)fault.counted, (double)fault.taken);
+    check(mb_transitions_shorten(counts, less, NULL, &made) == MB_OK, "shorten", 0, 0, 0);
+    for (int64_t c = 0; c < V; c++) {
+        for (int64_t v = 0; v < V; v++) {
+            uint64_t types = 0, found = 0, known = 0;
+            mb_token_fault wrong;
+            for (int64_t first = 0; first < V; first++) {
+                const int64_t context[] = {first, c};
+                check(mb_transitions_counts(less, 1, context, &v, NULL, &known, &wrong) == MB_OK,
+                      "known", 0, 0, 0);
+                types += table[first * V + c][v] > 0 && known == 0;
+            }
+            check(mb_transitions_counts(made, 1, &c, &v, NULL, &found, &wrong) == MB_OK, "types", 0,
+                  0, 0);
+            check(found == types, "types", (double)c, (double)found, (double)types);
+        }
+    }
+    check(mb_transitions_subtract(counts, counts, NULL, &fault) == MB_OK, "all", 0, 0, 0);
+    memset(table, 0, sizeof table);
+    check_answers(counts);
+    check(mb_transitions_scale(less, 0, NULL) == MB_OK, "by nothing", 0, 0, 0);
+    check_answers(less);
+    mb_transitions_free(counts);
+    mb_transitions_free(less);
+    mb_transitions_free(made);
+}
+
 static void
 test_refusals(void)
 {
@@ -277,6 +323,7 @@ main(void)
     test_updates();
     test_all_rows();
     test_merges();
+    test_differences();
     test_fold();
     test_refusals();
     return report();

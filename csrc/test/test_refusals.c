@@ -136,6 +136,43 @@ merge_itself(void)
 }
 
 static mb_status
+subtract_some(void)
+{
+    const mb_document document = {N / 2, tokens};
+    mb_transitions *less = NULL;
+    mb_token_fault fault;
+    mb_pair_fault pair;
+    mb_status status = mb_transitions_new(ORDER, N_TOKENS, &less);
+    if (status == MB_OK) {
+        status = mb_transitions_update(less, 1, &document, NULL, &fault);
+    }
+    if (status == MB_OK) {
+        status = mb_transitions_subtract(counts, less, NULL, &pair);
+    }
+    mb_transitions_free(less);
+    return status;
+}
+
+static mb_status
+scale(void)
+{
+    return mb_transitions_scale(counts, 2, NULL);
+}
+
+static mb_status
+shorten(void)
+{
+    mb_transitions *none = NULL, *made = NULL;
+    mb_status status = mb_transitions_new(ORDER, N_TOKENS, &none);
+    if (status == MB_OK) {
+        status = mb_transitions_shorten(counts, none, NULL, &made);
+    }
+    mb_transitions_free(none);
+    mb_transitions_free(made);
+    return status;
+}
+
+static mb_status
 compact(void)
 {
     return mb_transitions_compact(counts, NULL);
@@ -234,6 +271,9 @@ test_all_memory(void)
               counts->n_runs > 1,
           "several runs", (long)counts->n_runs);
     test_memory("compact", compact, 1, 5);
+    test_memory("scale", scale, 1, 5);
+    test_memory("subtract", subtract_some, 1, 5);
+    test_memory("shorten", shorten, 0, 5);
     test_memory("borrow", borrow, 0, 1);
     mb_transitions_free(counts);
 }
@@ -337,6 +377,7 @@ test_totals(void)
           "a sum of 2^64 - 2", 0);
     uint64_t before = print_of(made);
     check(mb_transitions_merge(made, made, NULL) == MB_RANGE, "twice that", 0);
+    check(mb_transitions_scale(made, 2, NULL) == MB_RANGE, "twice that", 1);
     check(mb_transitions_update_rows(made, 1, context, token, most + 2, NULL, &fault) == MB_RANGE,
           "two more", 0);
     check(print_of(made) == before, "as it was", 1);

@@ -742,6 +742,19 @@ def transition_counts() -> Cases:
     for i in (1, 2, 3):
         some = [Bad() if j == i else each for j, each in enumerate([base, *leaf])]
         yield f"fold, bad {i}", partial(fails, OSError, inner.fold, *some)
+    other_two = new(2, 4)
+    other_two.update([3, 3, 3, 3])
+    yield "subtract itself", lambda: (made := old.copy(), made.subtract(made))
+    yield "subtract", lambda: old.copy().subtract(old)
+    yield "subtract what was never there", lambda: fails(ValueError, old.subtract, other_two)
+    yield "subtract others", lambda: fails(ValueError, old.subtract, other)
+    yield "subtract something else", lambda: fails(TypeError, old.subtract, 3)
+    yield "scale", lambda: old.copy().scale(3)
+    yield "scale by what is no number", lambda: fails(TypeError, old.scale, "3")
+    yield "scale too far", lambda: fails(OverflowError, old.scale, 2**63)
+    yield "shorten", lambda: old.shorten(other_two)
+    yield "shorten by others", lambda: fails(ValueError, old.shorten, other)
+    yield "shorten nothing", lambda: fails(ValueError, new(0, 4).shorten, new(0, 4))
     yield "places", lambda: old.places(contexts)
     yield "places, context", lambda: fails(ValueError, old.places, [[0, 9]])
     yield "places, raises", lambda: fails(OSError, old.places, Bad())
@@ -882,6 +895,9 @@ OF_TRANSITIONS += (
     "sizes",
     "fold",
     "places",
+    "subtract",
+    "scale",
+    "shorten",
     "arrays",
     "from_arrays",
 )

@@ -264,6 +264,13 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "totals of transitions": lambda: (lambda c, t: (c.totals, t.reshape(-1, 2)))(
         *counted(50_000, 3_000_000)
     ),
+    "subtract transitions": lambda: (lambda c, _: (c.subtract, c.copy()))(
+        *counted(50_000, 3_000_000)
+    ),
+    "scale transitions": lambda: (lambda c, _: (c.scale, 3))(*counted(50_000, 3_000_000)),
+    "shorten transitions": lambda: (lambda c, _: (c.shorten, _core.TransitionCounts(2, 50_000)))(
+        *counted(50_000, 3_000_000)
+    ),
     "places of transitions": lambda: (lambda c, t: (c.places, t.reshape(-1, 2)))(
         *counted(50_000, 3_000_000)
     ),

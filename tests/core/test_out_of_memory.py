@@ -100,7 +100,7 @@ MAKERS = {
     "DirichletMixture.posterior": {"float64"},
     "SufficientStatistics": {"arrays"},
     "SufficientStatistics.__add__": {"sum"},
-    "TransitionCounts": {"arrays", "rows", "copy", "__reduce__"},
+    "TransitionCounts": {"arrays", "rows", "copy", "__reduce__", "shorten"},
     "count_expectation": {"weighted"},
     "divergence": {"plain"},
     "draw_rows": {"float32, weights"},
@@ -140,6 +140,8 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "update_rows": lambda counts: counts.update_rows(CONTEXTS, [3, 1, 2], [7, 2**33, 1]),
     "merge": lambda counts: counts.merge(some_counts()),
     "merge itself": lambda counts: counts.merge(counts),
+    "subtract": lambda counts: counts.subtract(some_counts()),
+    "scale": lambda counts: counts.scale(3),
 }
 
 

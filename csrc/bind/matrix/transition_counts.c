@@ -107,6 +107,16 @@ static PyMethodDef transitions_methods[] = {
      "Add counts (n,) of tokens (n,) after contexts (n, order)."},
     {"merge", mb_method_merge, METH_O,
      "merge($self, other, /)\n--\n\nAdd the counts of another of the same order and n_tokens."},
+    {"subtract", mb_transition_counts_subtract, METH_O,
+     "subtract($self, other, /)\n--\n\n"
+     "Take the counts of another away: the inverse of `merge`.\n\n"
+     "ValueError where less was counted of a pair, which is named."},
+    {"scale", mb_transition_counts_scale, METH_O,
+     "scale($self, factor, /)\n--\n\nMultiply every count by a whole number."},
+    {"shorten", mb_transition_counts_shorten, METH_O,
+     "shorten($self, known, /)\n--\n\n"
+     "Counts of order - 1: each pair that `known` does not have, once, with the oldest token of\n"
+     "its context left out."},
     {"copy", mb_method_copy, METH_NOARGS,
      "copy($self, /)\n--\n\n"
      "Counts that begin as these are and change on their own.  Memory is shared until they do."},

@@ -128,25 +128,32 @@ mb_method_update(PyObject *self, PyObject *tokens)
     return result;
 }
 
+int
+mb_check_pair(PyObject *self, PyObject *other)
+{
+    if (Py_TYPE(other) != Py_TYPE(self)) {
+        PyErr_Format(PyExc_TypeError, "counts merge with %s, not %R",
+                     mb_fading_of(self) != NULL ? "FadingCounts" : "TransitionCounts",
+                     (PyObject *)Py_TYPE(other));
+        return -1;
+    }
+    if (mb_order_of(self) != mb_order_of(other) || mb_n_tokens_of(self) != mb_n_tokens_of(other)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "counts merge where order and n_tokens are the same, and these differ");
+        return -1;
+    }
+    return 0;
+}
+
 PyObject *
 mb_method_merge(PyObject *self, PyObject *other)
 {
     const int is_fading = mb_fading_of(self) != NULL, is_other = other != self;
     mb_job job;
-    if (Py_TYPE(other) != Py_TYPE(self)) {
-        return PyErr_Format(PyExc_TypeError, "counts merge with %s, not %R",
-                            is_fading ? "FadingCounts" : "TransitionCounts",
-                            (PyObject *)Py_TYPE(other));
-    }
-    if (mb_order_of(self) != mb_order_of(other) || mb_n_tokens_of(self) != mb_n_tokens_of(other)) {
-        PyErr_SetString(PyExc_ValueError,
-                        "counts merge where order and n_tokens are the same, and these differ");
-        return NULL;
-    }
-    if (is_other && mb_begin_use(other, 0) < 0) {
-        return NULL;
-    }
     PyObject *result = NULL;
+    if (mb_check_pair(self, other) < 0 || (is_other && mb_begin_use(other, 0) < 0)) {
+        return NULL;
+    }
     if (mb_begin_job(&job, self, 1) == 0) {
         mb_status status =
             is_fading ? mb_fading_merge(mb_fading_of(self), mb_fading_of(other), job.interrupt)

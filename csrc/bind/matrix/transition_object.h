@@ -115,6 +115,8 @@ void mb_release_texts(mb_texts *texts);
 /* ---- methods ------------------------------------------------------------------------------ */
 
 PyObject *mb_method_update(PyObject *self, PyObject *tokens);
+/* -1 with an exception set unless the other's counts can be added to an object's. */
+int mb_check_pair(PyObject *self, PyObject *other);
 PyObject *mb_method_merge(PyObject *self, PyObject *other);
 PyObject *mb_method_copy(PyObject *self, PyObject *ignored);
 PyObject *mb_method_deepcopy(PyObject *self, PyObject *memo);
@@ -130,6 +132,9 @@ PyObject *mb_getter_nbytes(PyObject *self, void *closure);
  * mb_transitions_free(); NULL with an exception set.  Where nobody else reads, the object has the same
  * run from then on. */
 mb_transitions *mb_compacted_copy(PyObject *self);
+PyObject *mb_transition_counts_subtract(PyObject *self, PyObject *other);
+PyObject *mb_transition_counts_scale(PyObject *self, PyObject *factor_arg);
+PyObject *mb_transition_counts_shorten(PyObject *self, PyObject *known);
 PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_fold(PyObject *self, PyObject *args);

@@ -1,4 +1,4 @@
-/* Sorted runs of keys: made and merged. */
+/* Sorted runs of keys: made, merged, subtracted and multiplied. */
 #include "core/matrix/ngram_run.h"
 
 #include "core/base/mem.h"
@@ -231,6 +231,78 @@ mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b, mb_i
     default:
         return merge(layout, layout->n_words, a, b, interrupt, out);
     }
+}
+
+/* The j-th pair of b cannot be taken from a, which has `counted` of it. */
+static mb_status
+fail_pair(size_t n_words, const mb_run *b, size_t j, uint64_t counted, mb_pair_fault *fault)
+{
+    memcpy(fault->key, b->keys + j * n_words, n_words * sizeof(uint64_t));
+    fault->counted = counted;
+    fault->taken = mb_run_count(b, j);
+    return MB_INVALID;
+}
+
+MB_INLINE mb_status
+take_away(size_t n_words, const mb_run *a, const mb_run *b, mb_interrupt *interrupt, mb_run *to,
+          mb_pair_fault *fault)
+{
+    size_t i = 0, j = 0;
+    while (i < a->n && j < b->n) {
+        for (size_t k = 0; k < PIECE && i < a->n && j < b->n; k++, i++) {
+            const uint64_t *x = a->keys + i * n_words, *y = b->keys + j * n_words;
+            uint64_t count = mb_run_count(a, i);
+            if (mb_key_equal(n_words, x, y)) {
+                uint64_t taken = mb_run_count(b, j);
+                if (taken > count) {
+                    return fail_pair(n_words, b, j, count, fault);
+                }
+                count -= taken;
+                j++;
+            } else if (mb_key_before(n_words, y, x)) {
+                return fail_pair(n_words, b, j, 0, fault);
+            }
+            if (count > 0) {
+                append(to, n_words, x, count);
+            }
+        }
+        MB_TRY(mb_ask(interrupt, (size_t)COST * PIECE));
+    }
+    return j < b->n ? fail_pair(n_words, b, j, 0, fault)
+                    : append_rest(n_words, a, i, interrupt, to);
+}
+
+mb_status
+mb_run_subtract(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
+                mb_interrupt *interrupt, mb_run **out, mb_pair_fault *fault)
+{
+    uint64_t left = a->total > b->total ? a->total - b->total : 0;
+    mb_run *run = mb_run_begin(layout, a->n, left, NULL);
+    if (run == NULL) {
+        return MB_NOMEM;
+    }
+    mb_status status = layout->n_words == 1 ? take_away(1, a, b, interrupt, run, fault)
+                       : layout->n_words == 2
+                           ? take_away(2, a, b, interrupt, run, fault)
+                           : take_away(layout->n_words, a, b, interrupt, run, fault);
+    return mb_run_finish(layout, status, run, interrupt, out);
+}
+
+mb_status
+mb_run_multiply(const mb_key_layout *layout, const mb_run *run, uint64_t factor,
+                mb_interrupt *interrupt, mb_run **out)
+{
+    const size_t n_words = layout->n_words;
+    mb_run *to = mb_run_begin(layout, run->n, run->total * factor, NULL);
+    mb_status status = to == NULL ? MB_NOMEM : MB_OK;
+    for (size_t i = 0; i < run->n && status == MB_OK;) {
+        size_t end = run->n - i < PIECE ? run->n : i + PIECE;
+        status = mb_ask(interrupt, COST * (end - i));
+        for (; i < end; i++) {
+            append(to, n_words, run->keys + i * n_words, mb_run_count(run, i) * factor);
+        }
+    }
+    return to == NULL ? status : mb_run_finish(layout, status, to, interrupt, out);
 }
 
 uint64_t

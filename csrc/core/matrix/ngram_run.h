@@ -79,6 +79,21 @@ void mb_run_free(mb_run *run);
 mb_status mb_run_merge(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
                        mb_interrupt *interrupt, mb_run **out);
 
+/* A pair of which less was counted than is to be taken away. */
+typedef struct {
+    uint64_t key[MB_MAX_WORDS];
+    uint64_t counted, taken;
+} mb_pair_fault;
+
+/* The run of a without what b holds; no pair is left whose count is then 0.  MB_INVALID with *fault
+ * where a holds less of a pair.  Costs a pass over both. */
+mb_status mb_run_subtract(const mb_key_layout *layout, const mb_run *a, const mb_run *b,
+                          mb_interrupt *interrupt, mb_run **out, mb_pair_fault *fault);
+
+/* The run whose counts are `factor` > 0 times those; their total is below 2^64. */
+mb_status mb_run_multiply(const mb_key_layout *layout, const mb_run *run, uint64_t factor,
+                          mb_interrupt *interrupt, mb_run **out);
+
 uint64_t mb_run_large(const mb_run *run, size_t place);
 
 /* The count at a place. */

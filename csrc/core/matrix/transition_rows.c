@@ -61,9 +61,8 @@ keys_of_contexts(const mb_transitions *counts, size_t row, size_t many, const in
 
 /* ---- counts ------------------------------------------------------------------------ */
 
-/* How often each of `many` keys was seen. */
-static void
-look_up(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_t *out)
+void
+mb_key_counts(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_t *out)
 {
     size_t n_words = counts->layout.n_words, places[KEYS];
     for (size_t i = 0; i < many; i++) {
@@ -94,7 +93,7 @@ mb_transitions_counts(const mb_transitions *counts, size_t n, const int64_t *con
         size_t many = n - at < KEYS ? n - at : KEYS;
         MB_TRY(keys_of_contexts(counts, at, many, contexts + at * counts->layout.order, tokens + at,
                                 keys, fault));
-        look_up(counts, many, keys, out + at);
+        mb_key_counts(counts, many, keys, out + at);
         MB_TRY(mb_ask(interrupt, COST * many * (counts->n_runs + 1)));
     }
     return MB_OK;

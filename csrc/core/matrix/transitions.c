@@ -125,6 +125,14 @@ mb_transitions_run(const mb_transitions *counts, mb_run **out)
     return MB_OK;
 }
 
+/* The run of all that counts hold, an empty one where they are none; the caller frees it. */
+static mb_status
+whole_run(const mb_transitions *counts, mb_interrupt *interrupt, mb_run **out)
+{
+    return counts->n_runs > 1 ? merge_runs(counts, interrupt, out)
+                              : mb_transitions_run(counts, out);
+}
+
 mb_status
 mb_transitions_from_run(size_t order, uint64_t n_tokens, mb_run *run, mb_transitions **out)
 {
@@ -164,6 +172,63 @@ mb_transitions_merge(mb_transitions *counts, const mb_transitions *other, mb_int
         mb_run *run;
         MB_TRY(merge_runs(other, interrupt, &run));
         MB_TRY(mb_transitions_add_run(counts, run, interrupt));
+    }
+    counts->n_observed = n_observed;
+    return MB_OK;
+}
+
+/* Gives counts a run, taken, in place of all that they have. */
+static void
+replace_runs(mb_transitions *counts, mb_run *run)
+{
+    drop_runs(counts, 0);
+    counts->n_observed = run->total;
+    if (run->n > 0) {
+        counts->runs[counts->n_runs++] = run;
+    } else {
+        mb_run_free(run);
+    }
+}
+
+mb_status
+mb_transitions_subtract(mb_transitions *counts, const mb_transitions *other,
+                        mb_interrupt *interrupt, mb_pair_fault *fault)
+{
+    if (other->n_runs == 0) {
+        return MB_OK;
+    }
+    mb_run *all = NULL, *less = NULL, *left;
+    mb_status status = whole_run(counts, interrupt, &all);
+    if (status == MB_OK) {
+        status = whole_run(other, interrupt, &less);
+    }
+    if (status == MB_OK) {
+        status = mb_run_subtract(&counts->layout, all, less, interrupt, &left, fault);
+    }
+    mb_run_free(all);
+    mb_run_free(less);
+    if (status == MB_OK) {
+        replace_runs(counts, left);
+    }
+    return status;
+}
+
+mb_status
+mb_transitions_scale(mb_transitions *counts, uint64_t factor, mb_interrupt *interrupt)
+{
+    uint64_t n_observed;
+    if (__builtin_mul_overflow(counts->n_observed, factor, &n_observed)) {
+        return MB_RANGE;
+    }
+    if (factor == 0) {
+        drop_runs(counts, 0);
+    } else if (factor > 1 && counts->n_runs > 0) {
+        mb_run *run, *product;
+        MB_TRY(merge_runs(counts, interrupt, &run));
+        mb_status status = mb_run_multiply(&counts->layout, run, factor, interrupt, &product);
+        mb_run_free(run);
+        MB_TRY(status);
+        replace_runs(counts, product);
     }
     counts->n_observed = n_observed;
     return MB_OK;

@@ -59,6 +59,20 @@ mb_status mb_transitions_update_rows(mb_transitions *counts, size_t n, const int
 mb_status mb_transitions_merge(mb_transitions *counts, const mb_transitions *other,
                                mb_interrupt *interrupt);
 
+/* Takes the counts of another of the same order and number of tokens away: the inverse of
+ * mb_transitions_merge().  MB_INVALID with *fault where less was counted. */
+mb_status mb_transitions_subtract(mb_transitions *counts, const mb_transitions *other,
+                                  mb_interrupt *interrupt, mb_pair_fault *fault);
+
+/* Multiplies every count. */
+mb_status mb_transitions_scale(mb_transitions *counts, uint64_t factor, mb_interrupt *interrupt);
+
+/* New counts, of an order less, of the pairs that `counts`, of one run at most, have and `known` do
+ * not: each counts once, without the oldest token of its context.  Order 1 at least; MB_INVALID
+ * where a borrowed run changed meanwhile. */
+mb_status mb_transitions_shorten(const mb_transitions *counts, const mb_transitions *known,
+                                 mb_interrupt *interrupt, mb_transitions **out);
+
 /* Adds a run, taken in any case. */
 mb_status mb_transitions_add_run(mb_transitions *counts, mb_run *run, mb_interrupt *interrupt);
 
@@ -104,6 +118,9 @@ mb_status mb_transitions_all(const mb_transitions *counts, size_t n_contexts,
 /* The mixed key of a context and a token. */
 mb_status mb_key_read(const mb_transitions *counts, const int64_t *context, int64_t token,
                       uint64_t *key, mb_token_fault *fault);
+
+/* How often each of `many` mixed keys was seen, MB_SEARCHES at most. */
+void mb_key_counts(const mb_transitions *counts, size_t many, const uint64_t *keys, uint64_t *out);
 
 size_t mb_transitions_bytes(const mb_transitions *counts);
 
