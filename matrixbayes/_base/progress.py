@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 DELAY = 2.0  # seconds before a bar shows by itself
+
+Advance: TypeAlias = Callable[[int], object]  # called with the number of things done
 
 
 def watched() -> bool:
@@ -25,14 +28,14 @@ def watched() -> bool:
 
 @contextmanager
 def bar(
-    total: int, progress: bool | None = None, *, name: str = "", unit: str = "it"
-) -> Iterator[Callable[[int], object]]:
+    total: int | None, progress: bool | None = None, *, name: str = "", unit: str = "it"
+) -> Iterator[Advance]:
     """A progress bar, as a function to call with the number of things done.
 
     Parameters
     ----------
     total
-        How many things there are.
+        How many things there are; None where nobody knows before the end.
     progress
         True shows the bar, False does not, None decides; see above.
     name

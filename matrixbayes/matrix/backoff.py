@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import Levels, count, distinct
@@ -80,12 +81,16 @@ class BackoffRows:
         raise ValueError("a hierarchy counts types, which do not fade")
 
     def fitted(
-        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+        self,
+        n_components: int,
+        tokens: tuple[str, ...] | None,
+        options: dict[str, Any],
+        advance: Advance,
     ) -> BackoffRows:
         """The same counts with the concentrations of highest evidence."""
         if options:
             raise TypeError(f"a hierarchy has no option {next(iter(options))!r}")
-        return fit_backoff(self, n_components)
+        return fit_backoff(self, n_components, advance)
 
     # -- prediction ---------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .. import _core
+from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .backoff import BackoffRows, running
 from .counts import Levels, distinct
@@ -39,14 +40,18 @@ class DiscountedRows(BackoffRows):
         """Other counts with the same numbers."""
         return DiscountedRows(levels, self.prior, self.discounts)
 
-    def fitted_to(self, documents: Documents) -> DiscountedRows:
+    def fitted_to(self, documents: Documents, advance: Advance) -> DiscountedRows:
         """The same counts with the numbers that predict each of some documents, which were counted,
         from all others."""
-        found = fit_discounts(self.levels, self.prior, documents, self.discounts)
+        found = fit_discounts(self.levels, self.prior, documents, self.discounts, advance)
         return DiscountedRows(self.levels, self.prior, found)
 
     def fitted(
-        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+        self,
+        n_components: int,
+        tokens: tuple[str, ...] | None,
+        options: dict[str, Any],
+        advance: Advance,
     ) -> DiscountedRows:
         """Refused."""
         raise ValueError(

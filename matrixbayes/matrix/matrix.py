@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base import display, parallel
 from .._base.arguments import real, whole
+from .._base.progress import bar
 from .._base.tokens import order_of
 from .._base.typing import Documents, Floats, Ids
 from ..mixture import DirichletMixture
@@ -485,6 +486,7 @@ class TransitionMatrix(display.Shown):
         n_components: int = 1,
         *,
         documents: ArrayLike | Sequence[ArrayLike] | None = None,
+        progress: bool | None = None,
         **options: Any,
     ) -> Self:
         """Fit the prior to the rows that were seen, by maximum evidence (empirical Bayes).
@@ -502,6 +504,9 @@ class TransitionMatrix(display.Shown):
             Where rows have discounts: the text that was counted, as `update` took it, or some of
             it.  A part after the other is taken from the counts, and predicted by what is left;
             the counts stay as they are.  Fewer than 80 documents are cut into pieces.
+        progress : bool, optional
+            Show a progress bar of the steps of the search: True, False, or None for one that shows
+            only in a terminal or notebook.
         **options
             In a plain matrix or a tree, parameters of `DirichletMixtureEstimator`.
 
@@ -531,10 +536,10 @@ class TransitionMatrix(display.Shown):
         n_components = whole(n_components, "n_components", 1, 1 << 20)
         if len(self) == 0:
             raise ValueError("no context was counted yet: update the matrix first")
-        with self._change():
+        with self._change(), bar(None, progress, name="fit_prior", unit="step") as advance:
             rows = self._rows
             if documents is None:
-                self._rows = rows.fitted(n_components, self.tokens, options)
+                self._rows = rows.fitted(n_components, self.tokens, options, advance)
             elif not isinstance(rows, DiscountedRows):
                 raise ValueError(
                     "documents are for rows with discounts: TransitionMatrix(discounts=True)"
@@ -542,7 +547,7 @@ class TransitionMatrix(display.Shown):
             elif options or n_components != 1:
                 raise TypeError("discounts are fitted to documents alone: there is no other option")
             else:
-                self._rows = rows.fitted_to(self._documents(documents))
+                self._rows = rows.fitted_to(self._documents(documents), advance)
         return self
 
     # -- prediction ---------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import count, distinct, pair_blocks, pairs
@@ -156,10 +157,16 @@ class SharedRows:
         return self._with(self._real().scaled(factor, contexts))
 
     def fitted(
-        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+        self,
+        n_components: int,
+        tokens: tuple[str, ...] | None,
+        options: dict[str, Any],
+        advance: Advance,
     ) -> SharedRows:
         """The same counts with the prior of highest evidence."""
-        return SharedRows(self.counts, fit_shared(self.counts, n_components, tokens, options))
+        prior = fit_shared(self.counts, n_components, tokens, options)
+        advance(1)
+        return SharedRows(self.counts, prior)
 
     def _with(self, counts: TransitionCounts | RealCounts) -> SharedRows:
         return SharedRows(counts, self.prior)

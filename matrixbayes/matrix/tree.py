@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import BLOCK, count, distinct, pair_blocks
@@ -119,7 +120,11 @@ class TreeRows:
         raise ValueError("the counts of a tree of contexts do not fade")
 
     def fitted(
-        self, n_components: int, tokens: tuple[str, ...] | None, options: dict[str, Any]
+        self,
+        n_components: int,
+        tokens: tuple[str, ...] | None,
+        options: dict[str, Any],
+        advance: Advance,
     ) -> TreeRows:
         """The same counts with the prior of leaves of highest evidence: EM over trees."""
         rows, levels = self, [each.all() for each in self.counts]
@@ -129,6 +134,7 @@ class TreeRows:
                 [each[1:] for each in levels], weights, rows.prior, n_components, tokens, options
             )
             better = TreeRows(rows.counts, prior, rows.deeper)
+            advance(1)
             gain = better.folded.evidence - rows.folded.evidence
             rows = better if gain > 0.0 or rows is self else rows
             if gain <= TOLERANCE * rows.longest.n_observed:

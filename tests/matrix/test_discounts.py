@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
 from matrixbayes import _core
-from matrixbayes.matrix import left_out
 from matrixbayes.matrix.counts import Levels, count
 from matrixbayes.matrix.discounts import DiscountedRows
+from matrixbayes.matrix.fits import left_out
 
 V, M = 7, 3
 
@@ -207,6 +207,23 @@ def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
     assert made.discounts is not None
     assert (made.discounts[..., :3] <= [1.0, 2.0, 3.0]).all()
     made.fit_prior(documents=texts[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "documented"),
+    [({"discounts": True}, True), ({"hierarchical": True}, False), ({}, False)],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_fit_shows_its_steps(
+    options: dict[str, Any], documented: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    texts = documents()
+    made = mb.TransitionMatrix(2, n_tokens=V, **options).update(texts)
+    made.fit_prior(documents=texts if documented else None, progress=True)
+    assert "fit_prior" in capsys.readouterr().err
+    made.fit_prior(documents=texts if documented else None, progress=False)
+    assert capsys.readouterr().err == ""
 
 
 # --- the object

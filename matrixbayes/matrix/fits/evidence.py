@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _core
+from ..._base.progress import Advance
 from ..._base.typing import Floats
 from ..._core import TransitionCounts
 from ...errors import ConvergenceWarning
@@ -97,7 +98,7 @@ def fit_leaves(
     return SharedPrior(named, prior.n_tokens)
 
 
-def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
+def fit_backoff(rows: BackoffRows, n_components: int, advance: Advance) -> BackoffRows:
     """Rows with the concentrations of orders 1 to m fitted.
 
     A mixture that was given as the empty context's prior is kept; a single alpha is fitted.
@@ -122,6 +123,7 @@ def fit_backoff(rows: BackoffRows, n_components: int) -> BackoffRows:
         else:
             best = _one(level, data) if n_components == 1 else _several(level, data, n_components)
         rows = type(rows)(levels, prior, (*rows.concentrations, best))
+        advance(1)
     return rows
 
 

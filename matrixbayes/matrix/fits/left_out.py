@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _core
+from ..._base.progress import Advance
 from ..._base.typing import Documents, Floats
 from ...errors import ConvergenceWarning
 from ..counts import Levels, count, distinct, pairs
@@ -66,7 +67,11 @@ class _Fold(NamedTuple):
 
 
 def fit_discounts(
-    levels: Levels, prior: SharedPrior, documents: Documents, start: Floats
+    levels: Levels,
+    prior: SharedPrior,
+    documents: Documents,
+    start: Floats,
+    advance: Advance,
 ) -> Floats:
     """Discounts (m + 1, buckets, 4) that predict led documents, which were counted, best."""
     from scipy.optimize import minimize
@@ -79,6 +84,7 @@ def fit_discounts(
 
     def loss(x: Floats) -> tuple[float, Floats]:
         discounts, by_x = _discounts_of(x.reshape(start.shape))
+        advance(1)
         total, slopes = 0.0, np.zeros_like(start)
         for fold in folds:
             value, by_discounts = fold.slopes(discounts)
