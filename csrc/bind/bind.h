@@ -20,6 +20,7 @@ typedef struct {
     PyTypeObject *counts;
     PyTypeObject *transitions;
     PyTypeObject *fading;
+    PyTypeObject *frozen;
 } mb_state;
 
 /* The state of the module that a function (or, by its type, a method) belongs to. */
@@ -142,5 +143,6 @@ extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;
 extern PyType_Spec mb_transitions_spec;
 extern PyType_Spec mb_fading_spec;
+extern PyType_Spec mb_frozen_spec;
 
 #endif

@@ -37,7 +37,8 @@ module_exec(PyObject *module)
         add_type(module, &mb_statistics_spec, &state->statistics) < 0 ||
         add_type(module, &mb_counts_spec, &state->counts) < 0 ||
         add_type(module, &mb_transitions_spec, &state->transitions) < 0 ||
-        add_type(module, &mb_fading_spec, &state->fading) < 0) {
+        add_type(module, &mb_fading_spec, &state->fading) < 0 ||
+        add_type(module, &mb_frozen_spec, &state->frozen) < 0) {
         return -1;
     }
     return 0;
@@ -52,6 +53,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->counts);
     Py_VISIT(state->transitions);
     Py_VISIT(state->fading);
+    Py_VISIT(state->frozen);
     return 0;
 }
 
@@ -64,6 +66,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->counts);
     Py_CLEAR(state->transitions);
     Py_CLEAR(state->fading);
+    Py_CLEAR(state->frozen);
     return 0;
 }
 

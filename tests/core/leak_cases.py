@@ -877,6 +877,70 @@ def fading_counts() -> Cases:
     yield "raises, prior", lambda: fails(OSError, old.log_evidence, tokens, *prior[:2], Bad())
 
 
+def frozen_counts() -> Cases:
+    new, encode = _core.FrozenCounts, _core.FrozenCounts.encode
+    tokens, contexts = np.array([0, 1, 2, 3, 0, 1, 2, 2]), np.array([[0, 1], [1, 2], [3, 3]])
+    rows, levels = [], []
+    for order in range(3):
+        counts = _core.TransitionCounts(order, 4)
+        counts.update(tokens[2 - order :])
+        rows.append(counts.all())
+        levels.append(encode(4, levels, *rows[-1]))
+    old, wrong = new(4, levels), [*levels[:2], levels[2].copy()]
+    wrong[2][-2] = 1
+    yield "opened", lambda: new(4, levels)
+    yield "not aligned", lambda: new(4, [np.repeat(each, 2)[::2] for each in levels], verify=False)
+    yield "encoded", lambda: encode(4, levels[:2], *rows[2])
+    yield "bare", lambda: encode(4, levels[:2], rows[2][0], None, None, None)
+    yield "counts", lambda: old.counts(contexts, [2, 3, 0])
+    yield "totals", lambda: old.totals(contexts)
+    yield "rows", lambda: old.rows(contexts)
+    yield "walk", lambda: old.walk(contexts, [2, 3, 0])
+    yield "places", lambda: old.places(contexts)
+    yield "all", old.all
+    yield "sizes", old.sizes
+    yield "arrays", lambda: old.arrays()
+    yield "pickled", lambda: pickle.loads(pickle.dumps(old))
+    yield "copies", lambda: (copy.copy(old), copy.deepcopy(old), old.copy())
+    for name in ("order", "n_tokens", "n_observed", "nbytes"):
+        yield name, partial(getattr, old, name)
+    yield "update", lambda: fails(ValueError, old.update, tokens)
+    yield "update rows", lambda: fails(ValueError, old.update_rows, contexts, tokens, tokens)
+    yield "merge", lambda: fails(ValueError, old.merge, old)
+    yield "damaged", lambda: fails(ValueError, new, 4, wrong)
+    yield "cut", lambda: fails(ValueError, new, 4, [*levels[:2], levels[2][:-1]])
+    yield "none", lambda: fails(ValueError, new, 4, [])
+    yield "many", lambda: fails(ValueError, new, 4, levels * 6)
+    yield "tokens", lambda: fails(ValueError, new, 0, levels)
+    yield "types", lambda: fails(TypeError, new, 4, [levels[0].astype(float)])
+    yield "no arrays", lambda: fails(TypeError, new, 4, [[1, 2]])
+    yield "no levels", lambda: fails(TypeError, new, 4, 3)
+    yield "context", lambda: fails(ValueError, old.rows, [[0, 9]])
+    yield "width", lambda: fails(ValueError, old.places, [[0]])
+    yield "token asked for", lambda: fails(ValueError, old.walk, contexts, [0, 1, 4])
+    yield "raises", lambda: fails(OSError, old.totals, Bad())
+    yield "raises, tokens", lambda: fails(OSError, old.counts, contexts, Bad())
+    yield (
+        "raises, rows",
+        lambda: fails(OSError, encode, 4, levels[:2], rows[2][0], Bad(), *tokens[:2]),
+    )
+    yield "no shorter one", lambda: fails(ValueError, encode, 4, [levels[0]], *rows[2])
+    yield (
+        "twice",
+        lambda: fails(
+            ValueError, encode, 4, levels[:1], np.zeros((2, 1), np.uint32), None, None, None
+        ),
+    )
+    yield (
+        "rows of others",
+        lambda: fails(ValueError, encode, 4, levels[:2], rows[2][0], *rows[0][1:]),
+    )
+    yield (
+        "lists",
+        lambda: fails(TypeError, encode, 4, levels[:2], rows[2][0].tolist(), None, None, None),
+    )
+
+
 SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
 GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
@@ -906,6 +970,10 @@ OF_TRANSITIONS += ("__copy__", "__deepcopy__", "__reduce__")
 OF_FADING = ("order", "n_tokens", "discount", "n_observed", "nbytes", "update", "update_rows")
 OF_FADING += ("merge", "scale", "copy", "counts", "totals", "rows", "all", "sizes", "arrays")
 OF_FADING += ("from_arrays", "log_evidence", "__copy__", "__deepcopy__", "__reduce__")
+
+OF_FROZEN = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows", "merge", "copy")
+OF_FROZEN += ("counts", "totals", "rows", "walk", "places", "all", "sizes", "arrays", "encode")
+OF_FROZEN += ("__copy__", "__deepcopy__", "__reduce__")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
@@ -940,6 +1008,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "kernel_evidence": kernel_evidence,
     "FadingCounts": fading_counts,
     **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
+    "FrozenCounts": frozen_counts,
+    **{f"FrozenCounts.{name}": frozen_counts for name in OF_FROZEN},
     "DirichletMixture": new_mixture,
     **{f"DirichletMixture.{name}": partial(of_mixture, name) for name in GETTERS + MOMENTS},
     **{

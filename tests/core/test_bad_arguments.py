@@ -22,6 +22,8 @@ MIXTURE = _core.DirichletMixture(WEIGHTS, ALPHA)
 STATISTICS = _core.SufficientStatistics([1.0, 2.0], -np.ones((2, 3)), -1.0, 3)
 TRANSITIONS = _core.TransitionCounts(2, 6)
 FADING = _core.FadingCounts(2, 6, 0.5)
+LEVEL = _core.FrozenCounts.encode(6, [], *_core.TransitionCounts(0, 6).all())
+FROZEN = _core.FrozenCounts(6, [LEVEL])
 
 
 def public_callables() -> dict[str, Callable[..., Any]]:
@@ -30,7 +32,7 @@ def public_callables() -> dict[str, Callable[..., Any]]:
     for name, value in vars(_core).items():
         if not name.startswith("_") and callable(value):
             found[name] = value
-    for instance in (MIXTURE, STATISTICS, TRANSITIONS, FADING):
+    for instance in (MIXTURE, STATISTICS, TRANSITIONS, FADING, FROZEN):
         for name in dir(instance):
             if not name.startswith("_") and callable(getattr(instance, name)):
                 found[f"{type(instance).__name__}.{name}"] = getattr(instance, name)

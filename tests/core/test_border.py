@@ -52,6 +52,15 @@ def folded(below: Any, weights: Any, alpha: Any) -> Any:
     return counts.fold(None, below, weights, alpha, 0.5, False)
 
 
+def frozen() -> Any:
+    levels: list[Any] = []
+    for counts in (_core.TransitionCounts(0, 4), transitions()):
+        if counts.order == 0:
+            counts.update([0, 1, 2, 3])
+        levels.append(_core.FrozenCounts.encode(4, levels, *counts.all()))
+    return _core.FrozenCounts(4, levels)
+
+
 # --- arguments that change each other
 
 TURNS: dict[str, Callable[[np.ndarray], None]] = {
@@ -225,6 +234,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "rows of": (transitions().rows, (CONTEXTS,), set()),
     "places of": (transitions().places, (CONTEXTS,), set()),
     "fold": (folded, (np.zeros(3), np.ones(1), np.full((1, 4), 0.5)), set()),
+    "counts of frozen": (frozen().counts, (CONTEXTS, array(1, 1, 3)), set()),
+    "walk over frozen": (frozen().walk, (CONTEXTS, array(1, 1, 3)), set()),
     "from_arrays": (
         lambda *a: _core.TransitionCounts.from_arrays(*a).all(),
         (1, 4, transitions().arrays(), array(1)),

@@ -32,6 +32,22 @@ def rows(n: int, n_tokens: int, dtype: Any = np.float64) -> Any:
     return np.full((n, n_tokens), -np.log(n_tokens), dtype)
 
 
+MANY = 2_000_000
+
+
+def rows_of_all() -> tuple[Any, ...]:
+    """Each token after itself."""
+    each = np.arange(MANY, dtype=np.uint32)
+    return each[:, np.newaxis], np.arange(MANY + 1), each, np.ones(MANY, np.uint64)
+
+
+def levels_of_all() -> list[Any]:
+    """Frozen levels of as many tokens, each after itself."""
+    contexts, _, tokens, counts = rows_of_all()
+    root = _core.FrozenCounts.encode(MANY, [], contexts[:1, :0], [0, MANY], tokens, counts)
+    return [root, _core.FrozenCounts.encode(MANY, [root], *rows_of_all())]
+
+
 def counted(n_tokens: int, n: int, order: int = 2) -> tuple[_core.TransitionCounts, Any]:
     tokens = np.random.default_rng(0).integers(0, n_tokens - 1, n)
     counts = _core.TransitionCounts(order, n_tokens)
@@ -281,6 +297,16 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "rows of transitions": lambda: (lambda c, _: (c.rows, np.full((300_000, 2), 1)))(
         *counted(30, 3_000_000)
     ),
+    "encoding of frozen counts": lambda: (
+        _core.FrozenCounts.encode,
+        *(MANY, levels_of_all()[:1], *rows_of_all()),
+    ),
+    "opening of frozen counts": lambda: (_core.FrozenCounts, MANY, levels_of_all()),
+    "walk over frozen counts": lambda: (
+        _core.FrozenCounts(MANY, levels_of_all()).walk,
+        *(np.arange(MANY)[:, np.newaxis], np.arange(MANY)),
+    ),
+    "all of frozen counts": lambda: (_core.FrozenCounts(MANY, levels_of_all()).all,),
 }
 
 

@@ -98,6 +98,7 @@ MAKERS = {
     "Counts": {"made", "sparse", "tokens"},
     "DirichletMixture": {"names"},
     "DirichletMixture.posterior": {"float64"},
+    "FrozenCounts": {"opened", "encoded", "rows", "walk", "all"},
     "SufficientStatistics": {"arrays"},
     "SufficientStatistics.__add__": {"sum"},
     "TransitionCounts": {"arrays", "rows", "copy", "__reduce__", "shorten"},

@@ -61,53 +61,11 @@ mb_finish_job(mb_job *job, mb_status status, int of_documents)
 /* ---- arguments ----------------------------------------------------------------------- */
 
 int
-mb_check_order(long long least, long long order, long long n_tokens)
-{
-    if (order < least || order > MB_MAX_ORDER) {
-        PyErr_Format(PyExc_ValueError, "order is %lld; it must be from %lld to %d", order, least,
-                     MB_MAX_ORDER);
-    } else if (n_tokens < 1 || n_tokens > 1LL << 32) {
-        PyErr_Format(PyExc_ValueError, "n_tokens is %lld; it must be from 1 to 2^32", n_tokens);
-    } else {
-        return 0;
-    }
-    return -1;
-}
-
-PyArrayObject *
-mb_new_array(size_t n, size_t columns, int type)
-{
-    npy_intp shape[] = {(npy_intp)n, (npy_intp)columns};
-    return (PyArrayObject *)PyArray_SimpleNew(columns == MB_NO_COLUMNS ? 1 : 2, shape, type);
-}
-
-int
 mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
                   PyArrayObject **contexts, PyArrayObject **tokens)
 {
-    const size_t order = mb_order_of(self);
-    *contexts = mb_whole_numbers(contexts_arg, 2, requirements, "contexts");
-    *tokens = NULL;
-    if (*contexts == NULL) {
-        return -1;
-    }
-    if (tokens_arg != NULL) {
-        *tokens = mb_whole_numbers(tokens_arg, 1, requirements, "tokens");
-    }
-    if (tokens_arg != NULL && *tokens == NULL) {
-        ;
-    } else if (mb_dim(*contexts, 1) != order) {
-        PyErr_Format(PyExc_ValueError, "contexts have shape (%zu, %zu); they need (n, %zu)",
-                     mb_dim(*contexts, 0), mb_dim(*contexts, 1), order);
-    } else if (*tokens != NULL && mb_dim(*tokens, 0) != mb_dim(*contexts, 0)) {
-        PyErr_Format(PyExc_ValueError, "there are %zu contexts and %zu tokens",
-                     mb_dim(*contexts, 0), mb_dim(*tokens, 0));
-    } else {
-        return 0;
-    }
-    mb_release(*contexts);
-    mb_release(*tokens);
-    return -1;
+    return mb_parse_contexts_of(mb_order_of(self), contexts_arg, tokens_arg, requirements, contexts,
+                                tokens);
 }
 
 /* Whether an argument is a list of documents, not one document: its first item is no number. */
@@ -171,24 +129,14 @@ mb_release_texts(mb_texts *texts)
 /* ---- faults ---------------------------------------------------------------------------- */
 
 static PyObject *
-raise_token_fault(PyObject *self, const mb_token_fault *fault, int of_documents)
+raise_token_of_document(PyObject *self, const mb_token_fault *fault)
 {
-    long long value = fault->value;
     PyObject *last = PyLong_FromUnsignedLongLong(mb_n_tokens_of(self) - 1);
-    if (last == NULL) {
-        return NULL;
-    }
-    if (of_documents) {
+    if (last != NULL) {
         PyErr_Format(PyExc_ValueError, "token %zu of document %zu is %lld; tokens are 0 to %S",
-                     fault->position, fault->row, value, last);
-    } else if (fault->position < mb_order_of(self)) {
-        PyErr_Format(PyExc_ValueError, "contexts[%zu, %zu] is %lld; tokens are 0 to %S", fault->row,
-                     fault->position, value, last);
-    } else {
-        PyErr_Format(PyExc_ValueError, "tokens[%zu] is %lld; tokens are 0 to %S", fault->row, value,
-                     last);
+                     fault->position, fault->row, (long long)fault->value, last);
+        Py_DECREF(last);
     }
-    Py_DECREF(last);
     return NULL;
 }
 
@@ -206,8 +154,11 @@ mb_raise_transitions(PyObject *self, mb_status status, const mb_token_fault *fau
                         "another thread has changed the numbers that were being counted");
         return NULL;
     }
-    if (of_documents || fault->position <= mb_order_of(self)) {
-        return raise_token_fault(self, fault, of_documents);
+    if (of_documents) {
+        return raise_token_of_document(self, fault);
+    }
+    if (fault->position <= mb_order_of(self)) {
+        return mb_raise_token(mb_order_of(self), mb_n_tokens_of(self), fault);
     }
     if (is_fading) {
         return PyErr_Format(PyExc_ValueError, "counts[%zu] must be finite and >= 0", fault->row);

@@ -2,7 +2,7 @@
 #ifndef MB_TRANSITION_OBJECT_H
 #define MB_TRANSITION_OBJECT_H
 
-#include "bind/bind.h"
+#include "bind/contexts.h"
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 
@@ -52,9 +52,6 @@ PyObject *mb_new_transition_object(PyTypeObject *type, mb_transitions *plain, mb
 int mb_traverse_transition_object(PyObject *self, visitproc visit, void *arg);
 void mb_free_transition_object(PyObject *self);
 
-/* -1 with ValueError unless there are counts of such an order, `least` or more, and so many tokens. */
-int mb_check_order(long long least, long long order, long long n_tokens);
-
 /* ---- users -------------------------------------------------------------------------------- */
 
 /* Begins a use of an object by a writer or a reader: -1 with RuntimeError where others use it in
@@ -91,12 +88,7 @@ PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_
 
 /* ---- arguments ------------------------------------------------------------------------------ */
 
-/* A new array of one axis, or of two where `columns` is not MB_NO_COLUMNS. */
-#define MB_NO_COLUMNS SIZE_MAX
-PyArrayObject *mb_new_array(size_t n, size_t columns, int type);
-
-/* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
- * `requirements` of NumPy: new references, or -1 with an exception set. */
+/* mb_parse_contexts_of() their order. */
 int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
                       int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
 
