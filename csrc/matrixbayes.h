@@ -1,6 +1,6 @@
 /* libmatrixbayes: Dirichlet mixtures over next-token rows, and counts of tokens, in C11.
  *
- * From the bottom: what all take and answer, special functions, rows, mixtures, fits,
+ * From the bottom: what all take and answer, models as text, special functions, rows, mixtures, fits,
  * sources that texts may come from, counts.  Names
  * begin with mb_, and those of macros and constants with MB_.  A header of core/ that is not here is
  * the core's own.  README.md beside this file says how to build it, example/ shows a program. */
@@ -10,6 +10,9 @@
 #include "core/base/mem.h"
 #include "core/base/ranges.h"
 #include "core/base/status.h"
+
+#include "core/arpa/read.h"
+#include "core/arpa/write.h"
 
 #include "core/special/special.h"
 

@@ -116,6 +116,20 @@ def discounted_slopes(
     by_probs: ArrayLike,
     /,
 ) -> tuple[_Floats, _Floats]: ...
+def read_arpa(
+    text: bytes, /
+) -> tuple[
+    NDArray[np.int64],
+    list[tuple[NDArray[np.uint32], NDArray[np.uint32], _Floats, _Floats]],
+]: ...
+def arpa_lines(
+    words: ArrayLike,
+    log_probs: ArrayLike,
+    log_backs: ArrayLike | None,
+    names: bytes,
+    ends: ArrayLike,
+    /,
+) -> bytes: ...
 
 # -- mixtures ----------------------------------------------------------------------
 

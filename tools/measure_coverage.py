@@ -55,6 +55,7 @@ TESTS = [
     "core/test_special",
     "elicitation/test_tree_kernels",
     "matrix/test_downdate",
+    "matrix/test_arpa_text",
     "matrix/test_fold",
     "matrix/test_transitions",
 ]

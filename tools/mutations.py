@@ -560,6 +560,20 @@ MUTATIONS = [
         CODES,
     ),
     M(
+        "C, ARPA: first words are those of the line before",
+        "csrc/core/arpa/read.c",
+        "while (same < arpa->known && arpa->last[same] == ids[same])",
+        "while (same < arpa->known)",
+        "tests/matrix/test_arpa_text.py -k any_order",
+    ),
+    M(
+        "C, ARPA: a digit less",
+        "csrc/core/arpa/number.c",
+        "WRITTEN = 9,",
+        "WRITTEN = 8,",
+        "tests/matrix/test_arpa_text.py -k lines",
+    ),
+    M(
         "C, counts: weights of the first block for all",
         "csrc/core/estimator/count_expectation.c",
         "sample_weight == NULL ? 1.0 : sample_weight[at + i]",

@@ -138,6 +138,7 @@ extern PyMethodDef mb_kernel_functions[];
 extern PyMethodDef mb_tree_functions[];
 extern PyMethodDef mb_balance_functions[];
 extern PyMethodDef mb_discount_functions[];
+extern PyMethodDef mb_arpa_functions[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;

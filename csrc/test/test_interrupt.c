@@ -9,6 +9,8 @@
 #include "core/estimator/expectation.h"
 #include "core/estimator/partial.h"
 #include "core/matrix/fading.h"
+#include "core/arpa/read.h"
+#include "core/arpa/write.h"
 #include "core/frozen/frozen.h"
 #include "core/elicitation/balance.h"
 #include "core/matrix/discounts.h"
@@ -1115,6 +1117,52 @@ discounted_slopes(mb_interrupt *interrupt)
     return mb_discounted_slopes(&x, &q, weights, weights, interrupt, by, &by_shorter);
 }
 
+/* ---- back-off models as text ----------------------------------------------------------- */
+
+enum { LINES = 1 << 16, LINE = 8 }; /* of words, and as many empty ones before and behind them */
+
+/* Reads a text of many words, a number each. */
+static mb_status
+arpa_reading(mb_interrupt *interrupt)
+{
+    static char text[2 * LINES + LINE * LINES + 64];
+    static uint32_t before[LINES], words[LINES];
+    size_t at = 0;
+    memset(text, '\n', sizeof text);
+    at += LINES;
+    at += (size_t)snprintf(text + at, 48, "\\data\\\nngram 1=%d\n\\1-grams:\n", LINES);
+    for (size_t i = 0; i < LINES; i++) {
+        at += (size_t)snprintf(text + at, LINE + 1, "-1 %05zx", i);
+        text[at++] = '\n';
+    }
+    text[at - 1] = '\n';
+    memcpy(text + sizeof text - 6, "\\end\\\n", 6);
+    mb_arpa *arpa = NULL;
+    mb_arpa_fault fault;
+    mb_status status = mb_arpa_new(sizeof text, text, interrupt, &fault, &arpa);
+    check((arpa != NULL) == (status == MB_OK), "result of mb_arpa_new", 0, status, 0);
+    if (status == MB_OK) {
+        status = mb_arpa_read(arpa, interrupt, &fault, before, words, out, more);
+    }
+    if (status == MB_OK) {
+        status = mb_arpa_finish(arpa, interrupt, &fault);
+    }
+    mb_arpa_free(arpa);
+    return status;
+}
+
+static mb_status
+arpa_writing(mb_interrupt *interrupt)
+{
+    static char text[100 * LINES];
+    static const int64_t same[LINES], one_end[1] = {1};
+    mb_arpa_grams grams = {LINES, 1, 1, same, weights, weights, one_end, "a", 1};
+    size_t room = 0, written = 0;
+    mb_status status = mb_arpa_room(&grams, interrupt, &room);
+    check(room <= sizeof text, "room for a text", 0, (double)room, 0);
+    return status == MB_OK ? mb_arpa_write(&grams, interrupt, sizeof text, text, &written) : status;
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -1229,6 +1277,8 @@ run_fading(void)
         {"mb_balance_predict", balance_predict, 1},
         {"mb_discounted_probs", discounted_probs, MOST >> 11},
         {"mb_discounted_slopes", discounted_slopes, MOST >> 11},
+        {"mb_arpa_new, _read and _finish", arpa_reading, LINES >> 13},
+        {"mb_arpa_room and _write", arpa_writing, LINES >> 14},
     };
     mb_token_fault fault;
     const mb_document document = {FEW, numbers};

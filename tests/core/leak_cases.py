@@ -155,6 +155,40 @@ def discounts(name: str) -> Cases:
     yield "few", lambda: fails(TypeError, call, *given[:-1])
 
 
+def read_arpa() -> Cases:
+    call = _core.read_arpa
+    head = b"\\data\\\nngram 1=2\nngram 2=1\n\\1-grams:\n-1 a -0.5\n-0.1 b\n\\2-grams:\n"
+    yield "plain", partial(call, head + b"-0.5 a b\n\\end\\\n")
+    yield "empty", lambda: fails(ValueError, call, b"")
+    yield "a word", lambda: fails(ValueError, call, head + b"-0.5 a c\n\\end\\\n")
+    yield "no text", lambda: fails(ValueError, call, head + b"-0.5 a \xff\n")
+    yield "no end", lambda: fails(ValueError, call, head + b"-0.5 a b\n")
+    yield "str", lambda: fails(TypeError, call, "a")
+
+
+def arpa_lines() -> Cases:
+    call = _core.arpa_lines
+    given = [[[0, 1], [1, 0]], [-0.5, -1.0], [0.0, -0.25], b"abcd", [1, 4]]
+    yield "plain", partial(call, *given)
+    yield "bare", partial(call, *given[:2], None, *given[3:])
+    for i in range(5):
+        yield (
+            f"bad {i}",
+            partial(fails, (OSError, TypeError), call, *given[:i], Bad(), *given[i + 1 :]),
+        )
+    wrong: tuple[tuple[int, Any], ...] = (
+        (0, [[0, 2], [1, 0]]),
+        (0, [0]),
+        (1, [0.0]),
+        (1, [np.nan] * 2),
+    )
+    wrong += ((2, [0.0]), (2, [np.inf] * 2), (4, [1, 9]), (4, [4, 1]), (4, [1]))
+    for i, value in wrong:
+        changed = [*given[:i], value, *given[i + 1 :]]
+        yield f"wrong {i}, {value}", partial(fails, ValueError, call, *changed)
+    yield "few", lambda: fails(TypeError, call, *given[:-1])
+
+
 def pair_distances() -> Cases:
     call = _core.pair_distances
     kinds = ("total_variation", "squared_hellinger", "jensen_shannon_divergence", "kl", "hilbert")
@@ -987,6 +1021,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "balance_predictions": balance_predictions,
     "discounted_probs": partial(discounts, "discounted_probs"),
     "discounted_slopes": partial(discounts, "discounted_slopes"),
+    "read_arpa": read_arpa,
+    "arpa_lines": arpa_lines,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "decode_rows": decode_rows,

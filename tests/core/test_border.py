@@ -218,6 +218,11 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         tuple(map(np.array, DISCOUNTED + DISCOUNTED_SLOPES)),
         set(),
     ),
+    "arpa_lines": (
+        lambda words, probs, backs, ends: len(_core.arpa_lines(words, probs, backs, b"abcd", ends)),
+        (array([0, 1], [1, 0]), array(-0.5, -1.0), array(0.0, -0.25), array(1, 4)),
+        set(),
+    ),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),
     "check_log_probs": (_core.check_log_probs, (ROWS,), set()),
     "decode_rows": (_core.decode_rows, (even_codes(4, 6), 5), {0}),

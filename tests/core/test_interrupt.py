@@ -106,6 +106,12 @@ def discounted_pairs(n: int) -> tuple[Any, ...]:
     return np.ones(n), of, of, row, [0], [[0.5, 1.0, 1.5, 1.0]], [0.5]
 
 
+def words_as_arpa(n: int) -> bytes:
+    """A model of n words, all equally probable."""
+    words = b"".join(b"-1 %x\n" % i for i in range(n))
+    return b"\\data\\\nngram 1=%d\n\\1-grams:\n" % n + words + b"\\end\\\n"
+
+
 # Each takes some 0.1 s and more on a machine with nothing else to do, and below 1 GB.
 CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "Counts of many tokens": lambda: (_core.Counts, [0, 1], [0], [1.0], 6_000_000),
@@ -269,6 +275,11 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         _core.discounted_slopes,
         *discounted_pairs(4_000_000),
         *(np.ones(4_000_000), np.ones(4_000_000)),
+    ),
+    "read_arpa": lambda: (_core.read_arpa, words_as_arpa(2_000_000)),
+    "arpa_lines": lambda: (
+        _core.arpa_lines,
+        *(np.zeros((2_000_000, 1), dtype=int), -np.ones(2_000_000), None, b"a", [1]),
     ),
     "update of equal tokens": lambda: (
         _core.TransitionCounts(2, 10).update,
