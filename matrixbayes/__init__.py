@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         learning_path,
         unrelated_label_design,
     )
-    from .matrix import TransitionMatrix, compare
+    from .matrix import TransitionMatrix, compare, interpolate
     from .mixture import (
         DirichletMixture,
         FitCheck,
@@ -90,6 +90,7 @@ _HOMES = {
     "HeadBound": "continuity",
     "IclCurve": "icl",
     "IclFit": "icl",
+    "Interpolation": "matrix",
     "KernelMixture": "mixture",
     "LabelDesign": "icl",
     "LawFit": "icl",
@@ -138,6 +139,7 @@ _HOMES = {
     "head_bound": "continuity",
     "head_of": "huggingface",
     "icl_curve": "icl",
+    "interpolate": "matrix",
     "learning_path": "icl",
     "martingale_test": "diagnostics",
     "posterior_path": "mixture",
@@ -176,6 +178,7 @@ __all__ = [
     "HeadBound",
     "IclCurve",
     "IclFit",
+    "Interpolation",
     "KernelMixture",
     "LabelDesign",
     "LawFit",
@@ -225,6 +228,7 @@ __all__ = [
     "head_bound",
     "head_of",
     "icl_curve",
+    "interpolate",
     "learning_path",
     "martingale_test",
     "plot",

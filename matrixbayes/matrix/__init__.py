@@ -3,6 +3,7 @@
 Contents
     TransitionMatrix       counts, hierarchy, predictions, evidence, files
     compare, Comparison    a model's rows beside those of a matrix
+    interpolate, Interpolation    mixtures of models, weighted by held-out text
 """
 
 # Where version 0.1.0 had them: pickles ask for the type here.
@@ -10,9 +11,12 @@ from ..mixture.path import PosteriorPath as PosteriorPath
 from ..mixture.path import posterior_path as posterior_path
 from .comparison import Comparison, compare
 from .matrix import TransitionMatrix
+from .mixing.interpolation import Interpolation, interpolate
 
 __all__ = [
     "Comparison",
+    "Interpolation",
     "TransitionMatrix",
     "compare",
+    "interpolate",
 ]

@@ -1,0 +1,1 @@
+"""Mixtures of models of one vocabulary: their weights, and what they say together."""
