@@ -40,6 +40,7 @@ TESTS = [
     "estimator/test_counts",
     "estimator/test_em",
     "matrix/test_fading",
+    "matrix/test_frozen_counts",
     "core/test_interrupt",
     "core/test_kernels",
     "core/test_leaks",

@@ -4,6 +4,7 @@ Contents
     count                 counts of one order
     pairs, pair_blocks    what was counted, pair by pair
     of_pairs              counts of given pairs
+    thawed                counts that can change
     distinct              different contexts, and which is whose
     Levels                counts of orders 0 to m, the shorter ones by types
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from .._base.numbers import reals
 from .._base.typing import Documents, Ids
-from .._core import TransitionCounts
+from .._core import FrozenCounts, TransitionCounts
 from .fading import RealCounts
 
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
@@ -39,7 +40,7 @@ def pairs(counts: TransitionCounts | RealCounts) -> tuple[Ids, Ids, NDArray[Any]
 
 
 def pair_blocks(
-    counts: TransitionCounts | RealCounts,
+    counts: TransitionCounts | RealCounts | FrozenCounts,
 ) -> Iterator[tuple[Ids, Ids, NDArray[Any]]]:
     """The same in blocks, so that no step of what is done with them takes long."""
     contexts, indptr, tokens, times = counts.all()
@@ -61,6 +62,16 @@ def of_pairs(like: Any, contexts: Ids, tokens: Ids, times: NDArray[Any]) -> Any:
     counts = TransitionCounts(like.order, like.n_tokens)
     counts.update_rows(contexts, tokens, times.astype(np.int64))
     return counts
+
+
+def thawed(counts: Any) -> Any:
+    """The same counts in memory where they are frozen, else themselves."""
+    if not isinstance(counts, FrozenCounts):
+        return counts
+    found = TransitionCounts(counts.order, counts.n_tokens)
+    for contexts, tokens, times in pair_blocks(counts):
+        found.update_rows(contexts, tokens, times.astype(np.int64))
+    return found
 
 
 def distinct(contexts: Ids) -> tuple[Ids, NDArray[np.intp]]:

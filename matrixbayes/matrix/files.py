@@ -21,11 +21,15 @@ from .backoff import BackoffRows
 from .counts import Levels
 from .discounts import DiscountedRows
 from .fading import RealCounts
+from .frozen import encoded, levels_of, opened
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows
-from .tree import TreeRows
+from .tree import Folded, TreeRows
 
-FORMAT, VERSION = "matrixbayes.matrix", 3  # version 1 has no times, 2 no trees and discounts
+FORMAT, VERSION = (
+    "matrixbayes.matrix",
+    4,
+)  # 1 has no times, 2 no trees and discounts, 3 is not frozen
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts
 REAL_PARTS = ("contexts", "indptr", "tokens", "counts", "rests", "times", "clocks")
 
@@ -40,12 +44,14 @@ class Saved(NamedTuple):
     rows: SharedRows | BackoffRows | TreeRows
 
 
-def write(path: str | os.PathLike[str], saved: Saved) -> None:
-    """Write a matrix, all or nothing."""
+def write(path: str | os.PathLike[str], saved: Saved, *, freeze: bool = False) -> None:
+    """Write a matrix, all or nothing; its counts in a compact code where they are to be frozen."""
     rows = saved.rows
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION
+        if freeze
+        else 3
         if isinstance(rows, (TreeRows, DiscountedRows))
         else 2
         if rows.real
@@ -59,6 +65,8 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         "real": rows.real,
         "prior": None,
     }
+    if freeze:
+        header["frozen"] = True
     arrays: dict[str, NDArray[Any]] = {}
     if isinstance(rows.prior.given, DirichletMixture):
         arrays |= {"prior.weights": rows.prior.given.weights, "prior.alpha": rows.prior.given.alpha}
@@ -66,24 +74,31 @@ def write(path: str | os.PathLike[str], saved: Saved) -> None:
         header["prior"] = rows.prior.given
     if isinstance(rows, TreeRows):
         header["deeper"] = rows.deeper
-        arrays |= _levels(rows.counts)
     elif isinstance(rows, BackoffRows):
-        arrays |= _levels(rows.levels.counts)
         for level, found in enumerate(rows.concentrations, start=1):
             arrays |= _named(f"concentration{level}", Concentration._fields, found)
         if isinstance(rows, DiscountedRows):
             arrays["discounts"] = rows.discounts
-    elif isinstance(rows.counts, RealCounts):
-        arrays |= _named("real", REAL_PARTS, rows.counts.arrays())
+    if freeze:
+        words = encoded(rows)
+        arrays |= {f"frozen{level}": each for level, each in enumerate(words)}
+        if isinstance(rows, TreeRows):
+            header["evidence"] = rows.folded.evidence
+            arrays |= _odds(rows, words)
+    elif isinstance(rows.longest, RealCounts):
+        arrays |= _named("real", REAL_PARTS, rows.longest.arrays())
     else:
-        arrays |= _named(f"order{saved.order}", PARTS, rows.counts.arrays())
+        for counts in levels_of(rows):
+            arrays |= _named(f"order{counts.order}", PARTS, counts.arrays())
     write_mapped(path, arrays, header)
 
 
-def _levels(counts: tuple[TransitionCounts, ...]) -> dict[str, NDArray[Any]]:
+def _odds(rows: TreeRows, words: list[NDArray[np.uint64]]) -> dict[str, NDArray[Any]]:
+    """The log-odds of a tree by the numbers that contexts have among frozen words."""
     found: dict[str, NDArray[Any]] = {}
-    for level, each in enumerate(counts):
-        found |= _named(f"order{level}", PARTS, each.arrays())
+    for level, odds in enumerate(rows.folded.odds):
+        contexts = opened(rows.longest.n_tokens, words[: level + 1], False)[-1].all()[0]
+        found[f"odds{level}"] = odds[rows.counts[level].places(contexts)]
     return found
 
 
@@ -130,19 +145,17 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
             raise ValueError("the prior is no positive number")
     shared = SharedPrior(prior, n_tokens)
 
-    def counts(level: int, width: int) -> TransitionCounts:
-        parts = [arrays[f"order{level}.{name}"] for name in PARTS]
-        return TransitionCounts.from_arrays(level, width, parts, verify=verify)
-
+    every = _counts(arrays, header, order, n_tokens, verify)
     rows: SharedRows | BackoffRows | TreeRows
     if "deeper" in header:
         deeper = header["deeper"]
         if not isinstance(deeper, float) or not 0.0 < deeper < 1.0:
             raise ValueError("deeper is no probability")
-        every = tuple(counts(j, n_tokens + 1) for j in range(order + 1))
         rows = TreeRows(every, shared, deeper)
+        if "frozen" in header:
+            rows.fold_as(_folded(arrays, header, every))
     elif hierarchical is True:
-        levels = Levels(order, n_tokens, tuple(counts(j, n_tokens + 1) for j in range(order + 1)))
+        levels = Levels(order, n_tokens, every)
         if "discounts" in arrays:
             numbers = checked_discounts(arrays["discounts"], order)
             rows = DiscountedRows(levels, shared, numbers)
@@ -154,8 +167,37 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         parts = [arrays[f"real.{name}"] for name in known]
         rows = SharedRows(RealCounts.from_arrays(order, n_tokens, discount, parts), shared)
     else:
-        rows = SharedRows(counts(order, n_tokens), shared)
+        rows = SharedRows(every[-1], shared)
     return Saved(order, Vocabulary(n_tokens, names), discount, latest, rows)
+
+
+def _counts(
+    arrays: dict[str, NDArray[Any]], header: dict[str, Any], order: int, n_tokens: int, verify: bool
+) -> tuple[Any, ...]:
+    """Whole counts of each order that has some."""
+    several = "deeper" in header or header["hierarchical"] is True
+    width = n_tokens + several  # the beginning of a document
+    if header.get("frozen", False) is True:
+        return opened(width, [arrays[f"frozen{level}"] for level in range(order + 1)], verify)
+    if header["real"] is True:
+        return ()
+    return tuple(
+        TransitionCounts.from_arrays(
+            level, width, [arrays[f"order{level}.{name}"] for name in PARTS], verify=verify
+        )
+        for level in range(0 if several else order, order + 1)
+    )
+
+
+def _folded(arrays: dict[str, NDArray[Any]], header: dict[str, Any], every: Any) -> Folded:
+    """What the counts of a frozen tree say of trees."""
+    odds = tuple(arrays[f"odds{level}"] for level in range(len(every) - 1))
+    for counts, each in zip(every, odds, strict=False):
+        if each.dtype != np.float64 or each.shape != (counts.sizes()[0],) or np.isnan(each).any():
+            raise ValueError("the odds of contexts are not one number for each")
+    if not isinstance(header["evidence"], float):
+        raise ValueError("the evidence is no number")
+    return Folded(header["evidence"], odds)
 
 
 def _integer(value: Any, least: int, most: int) -> int:

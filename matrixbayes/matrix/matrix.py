@@ -39,10 +39,11 @@ from .arguments import (
     vocabulary,
 )
 from .backoff import BackoffRows
-from .counts import Levels, of_pairs, pairs
+from .counts import Levels, of_pairs, pairs, thawed
 from .discounts import DiscountedRows
 from .documents import contexts_of, documents_of
 from .fading import RealCounts
+from .frozen import thaw
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, dense_blocks, most_probable, tempered
 from .tree import TreeRows
@@ -107,6 +108,8 @@ class TransitionMatrix(display.Shown):
         What stands before a document: ``predict(matrix.begin)`` tells of first tokens.
     tokens : tuple of str or None
     hierarchical : bool
+    frozen : bool
+        Whether it is what `freeze` wrote.
     discount : float
     prior : DirichletMixture or float
     concentrations : tuple of (weights, values)
@@ -242,6 +245,11 @@ class TransitionMatrix(display.Shown):
         return self._discount
 
     @property
+    def frozen(self) -> bool:
+        """Whether it is what `freeze` wrote, which never changes."""
+        return isinstance(self._rows.longest, _core.FrozenCounts)
+
+    @property
     def prior(self) -> DirichletMixture | float:
         """The prior of every row, or in a hierarchy of the empty context's."""
         return self._rows.prior.given
@@ -288,6 +296,7 @@ class TransitionMatrix(display.Shown):
         kind = "hierarchical" if self.hierarchical else "one prior for all rows"
         kind = f"tree of contexts, {kind}" if self.is_tree else kind
         kind += ", with discounts" if self.discounts is not None else ""
+        kind = f"{kind}, frozen" if self.frozen else kind
         title = f"TransitionMatrix, order {self.order}, {self.n_tokens} tokens, {kind}"
         lines: list[list[Any]] = [
             ["contexts", len(self)],
@@ -411,7 +420,7 @@ class TransitionMatrix(display.Shown):
         order = order_of(
             other.tokens, self.tokens, "the names of the tokens differ: these do not merge"
         )
-        counts: Any = other._rows.longest
+        counts: Any = thawed(other._rows.longest)
         if order is not None:
             number = np.append(np.argsort(order), self.n_tokens)  # of each of theirs; begin stays
             contexts, tokens, times = pairs(counts)
@@ -423,17 +432,32 @@ class TransitionMatrix(display.Shown):
     def __add__(self, other: TransitionMatrix) -> TransitionMatrix:
         if not isinstance(other, TransitionMatrix):
             return NotImplemented
-        return self.copy().merge(other)
+        return self.thaw().merge(other)
 
     def __radd__(self, other: object) -> TransitionMatrix:
         if not (isinstance(other, int) and other == 0):  # where sum() begins
             return NotImplemented
-        return self.copy()
+        return self.thaw()
 
     def copy(self) -> TransitionMatrix:
         """A matrix of its own with the same contents; they share memory until one changes."""
         new = object.__new__(type(self))
         new.__setstate__(self.__getstate__())
+        return new
+
+    def thaw(self) -> TransitionMatrix:
+        """A copy that can change: of a frozen matrix its counts are read into memory.
+
+        Examples
+        --------
+        >>> import os, tempfile, matrixbayes as mb
+        >>> path = os.path.join(tempfile.mkdtemp(), "matrix.safetensors")
+        >>> frozen = mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0]).freeze(path)
+        >>> frozen.thaw().update([0, 1]).counts([0])
+        array([0, 3], dtype=uint64)
+        """
+        new = self.copy()
+        new._rows = thaw(self._rows)
         return new
 
     def empty(self) -> TransitionMatrix:
@@ -811,6 +835,10 @@ class TransitionMatrix(display.Shown):
 
     @contextmanager
     def _change(self) -> Iterator[None]:
+        if self.frozen:
+            raise ValueError(
+                "this matrix is frozen and never changes: matrix.thaw() gives one that does"
+            )
         if not self._writing.acquire(blocking=False):
             raise RuntimeError(
                 "another thread is changing this matrix; wait until it is done, or give each "
@@ -838,10 +866,56 @@ class TransitionMatrix(display.Shown):
         OSError
             The folder cannot be written.  An old file is as it was.
         """
-        files.write(
-            path,
-            files.Saved(self._order, self._vocabulary, self._discount, self._latest, self._rows),
-        )
+        self._write(path, self.frozen)
+
+    def freeze(self, path: str | os.PathLike[str]) -> Self:
+        """Write the matrix to a compact file of its own kind: mapped, read-only, the same answers.
+
+        About 4 to 5 bytes for each n-gram of every order, with its count, where `save` takes about
+        17; `open` opens it, and reads in it where it is asked.
+
+        Parameters
+        ----------
+        path
+            The file, a safetensors file.  It must stay as it is while a matrix has it open.
+
+        Returns
+        -------
+        TransitionMatrix
+            The frozen matrix, opened.  It answers as this one does, bit for bit; what would change
+            it is refused, and `thaw` gives one in memory that learns.
+
+        Raises
+        ------
+        ValueError
+            Counts are real (`discount`, `forget`).
+        OSError
+            The folder cannot be written.  An old file is as it was.
+
+        Notes
+        -----
+        A context is found step by step, from its last token to its first, by a table of links of
+        about two bytes each; counts, row lengths and tokens are packed bits (docs/model.md 9e).  A
+        tree also has the 8 bytes of a number for each context that may be told from longer ones.
+
+        Examples
+        --------
+        >>> import os, tempfile, matrixbayes as mb
+        >>> path = os.path.join(tempfile.mkdtemp(), "matrix.safetensors")
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2).update([0, 1, 0, 1, 0])
+        >>> matrix.freeze(path)[0]
+        array([0.25, 0.75])
+        >>> mb.TransitionMatrix.open(path).update([1])
+        Traceback (most recent call last):
+        ...
+        ValueError: this matrix is frozen and never changes: matrix.thaw() gives one that does
+        """
+        self._write(path, True)
+        return self.open(path, verify=False)
+
+    def _write(self, path: str | os.PathLike[str], freeze: bool) -> None:
+        saved = files.Saved(self._order, self._vocabulary, self._discount, self._latest, self._rows)
+        files.write(path, saved, freeze=freeze)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
@@ -850,8 +924,8 @@ class TransitionMatrix(display.Shown):
         Parameters
         ----------
         path
-            What `save` wrote.  The file must stay as it is while the matrix is in use; a matrix
-            that is updated keeps what is new in memory.
+            What `save` or `freeze` wrote.  The file must stay as it is while the matrix is in use;
+            a matrix that is updated keeps what is new in memory.
         verify : bool
             Read the file once, and check checksums and every count and context.  Without, only the
             header is checked, and damaged counts give wrong answers or errors.

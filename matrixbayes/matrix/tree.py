@@ -17,8 +17,8 @@ import numpy as np
 
 from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
-from .._core import TransitionCounts
-from .counts import BLOCK, count, distinct, pair_blocks
+from .._core import FrozenCounts, TransitionCounts
+from .counts import BLOCK, count, distinct, pair_blocks, thawed
 from .fits.evidence import fit_leaves
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, scores
@@ -58,6 +58,8 @@ class TreeRows:
         return cls(tuple(TransitionCounts(*each) for each in sizes), prior, deeper)
 
     def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self.longest, FrozenCounts):
+            return vars(self)
         return vars(self) | {"_folded": None}  # found again where it is asked for
 
     @property
@@ -153,6 +155,12 @@ class TreeRows:
         stops: Floats = reached * _logistic(-self.folded.odds[d][indptr[:-1]])
         return stops
 
+    def thawed(self) -> TreeRows:
+        """The same in memory where it is frozen: trees are folded there."""
+        if not isinstance(self.longest, FrozenCounts):
+            return self
+        return TreeRows(tuple(thawed(each) for each in self.counts), self.prior, self.deeper)
+
     # -- the tree -----------------------------------------------------------------
 
     @property
@@ -161,6 +169,10 @@ class TreeRows:
         if self._folded is None:
             self._folded = self.fold(best=False)
         return self._folded
+
+    def fold_as(self, folded: Folded) -> None:
+        """Take what was found before, for counts that cannot be folded again."""
+        self._folded = folded
 
     def fold(self, best: bool) -> Folded:
         """The sum over all trees, or the most probable one."""
@@ -258,13 +270,14 @@ class TreeRows:
 
     def log_evidence(self, documents: Documents) -> float:
         """Of led documents, each token counted before the next is scored: in closed form."""
-        return self.with_documents(documents).folded.evidence - self.folded.evidence
+        rows = self.thawed()
+        return rows.with_documents(documents).folded.evidence - rows.folded.evidence
 
     # -- what was learnt of the order ---------------------------------------------------
 
     def mean_depths(self) -> Floats:
         """The posterior of the length of the context in use, (D + 1,), averaged over the text."""
-        contexts, indptr, _, times = self.longest.all()
+        contexts, indptr, _, times = thawed(self.longest).all()  # sums depend on their order
         if len(contexts) == 0:
             a_priori: Floats = self.depths(self.begin[np.newaxis])[0]
             return a_priori
@@ -279,6 +292,8 @@ class TreeRows:
     def leaves(self) -> list[Ids]:
         """The contexts of d tokens (n, d), d = 0 to D, that were seen and are leaves of the most
         probable tree."""
+        if isinstance(self.longest, FrozenCounts):
+            return self.thawed().leaves()
         folded = self.fold(best=True)
         hard = tuple(np.where(odds > 0.0, np.inf, -np.inf) for odds in folded.odds)
         contexts = self.longest.all()[0].astype(np.int64)
