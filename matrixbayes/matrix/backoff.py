@@ -76,6 +76,12 @@ class BackoffRows:
         """With more counts of whole contexts."""
         return self.with_levels(self.levels.with_more(more))
 
+    def without_documents(self, documents: Documents) -> BackoffRows:
+        """As if some text had never been counted."""
+        levels = self.levels
+        gone = count(levels.order, levels.n_tokens + 1, documents)
+        return self.with_levels(levels.with_less(gone))
+
     def scaled(self, factor: float, contexts: Ids | None) -> BackoffRows:
         """Refused."""
         raise ValueError("a hierarchy counts types, which do not fade")

@@ -5,6 +5,7 @@ Contents
     pairs, pair_blocks    what was counted, pair by pair
     of_pairs              counts of given pairs
     thawed                counts that can change
+    multiplied            counts times a weight
     distinct              different contexts, and which is whose
     Levels                counts of orders 0 to m, the shorter ones by types
 """
@@ -74,6 +75,33 @@ def thawed(counts: Any) -> Any:
     return found
 
 
+def multiplied(counts: Any, weight: float, real: bool) -> Any:
+    """Counts times a weight, as real numbers or as whole ones; they do not fade.
+
+    Raises
+    ------
+    ValueError
+        Whole numbers times a weight that is none.
+    OverflowError
+        More than 2**64 - 1 observations.
+    """
+    if weight == 1.0:
+        return counts
+    if real:
+        contexts, tokens, times = pairs(counts)
+        none = RealCounts(counts.order, counts.n_tokens)
+        return none.with_rows(contexts, tokens, times * weight)
+    if weight != int(weight):
+        raise ValueError(
+            f"weight is {weight}, and counts are whole numbers, which whole weights multiply: "
+            "forget(1.0) makes the counts of a plain matrix real, and interpolate() mixes what "
+            "matrices predict"
+        )
+    product = counts.copy()
+    product.scale(min(int(weight), 2**64 - 1))
+    return product
+
+
 def distinct(contexts: Ids) -> tuple[Ids, NDArray[np.intp]]:
     """The different contexts (u, length), and the number of each context's own (n,)."""
     n, length = contexts.shape
@@ -116,15 +144,20 @@ class Levels:
 
     def with_more(self, fresh: TransitionCounts) -> Levels:
         """These counts and those of more contexts of m tokens."""
-        counts = [each.copy() for each in self.counts]
+        counts = []
         for level in range(self.order, -1, -1):
-            before = counts[level].copy()
-            counts[level].merge(fresh)
+            counts.append(self.counts[level].copy())
+            counts[-1].merge(fresh)
             if level > 0:
-                shorter = TransitionCounts(level - 1, self.n_tokens + 1)
-                for contexts, tokens, _ in pair_blocks(fresh):
-                    new = before.counts(contexts, tokens) == 0
-                    once = np.ones(int(new.sum()), dtype=np.int64)
-                    shorter.update_rows(contexts[new, 1:], tokens[new], once)
-                fresh = shorter
-        return Levels(self.order, self.n_tokens, tuple(counts))
+                fresh = fresh.shorten(self.counts[level])  # what was not there before
+        return Levels(self.order, self.n_tokens, tuple(counts[::-1]))
+
+    def with_less(self, gone: TransitionCounts) -> Levels:
+        """These counts without those of some contexts of m tokens, which were counted."""
+        counts = []
+        for level in range(self.order, -1, -1):
+            counts.append(self.counts[level].copy())
+            counts[-1].subtract(gone)
+            if level > 0:
+                gone = gone.shorten(counts[-1])  # what is no longer there
+        return Levels(self.order, self.n_tokens, tuple(counts[::-1]))

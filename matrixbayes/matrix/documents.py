@@ -3,6 +3,7 @@
 Contents
     documents_of    one document, or several
     contexts_of     one context, or a batch of equal length
+    without_ending  where text goes on once some is unlearnt
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from .._base.numbers import plain
 from .._base.tokens import Vocabulary
 from .._base.typing import Ids
+
+ENDINGS = 16  # of the latest updates that are known
 
 
 def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
@@ -83,3 +86,14 @@ def contexts_of(contexts: Any, vocabulary: Vocabulary, order: int, last: int) ->
     ids = vocabulary.ids(array, "contexts", place, last)
     ids = ids.reshape(len(array) if array.ndim == 2 else 1, length)
     return ids[:, max(0, length - order) :], array.ndim < 2
+
+
+def without_ending(latest: Ids, earlier: tuple[Ids, ...], gone: Ids) -> tuple[Ids, tuple[Ids, ...]]:
+    """How the latest update that is left ended, and those before it, once one with this end is
+    gone."""
+    endings = [*earlier, latest]
+    for i in range(len(endings) - 1, -1, -1):
+        if np.array_equal(endings[i], gone):
+            del endings[i]
+            break
+    return (endings[-1], tuple(endings[:-1])) if endings else (latest[:0], ())

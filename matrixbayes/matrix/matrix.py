@@ -39,9 +39,9 @@ from .arguments import (
     vocabulary,
 )
 from .backoff import BackoffRows
-from .counts import Levels, of_pairs, pairs, thawed
+from .counts import Levels, multiplied, of_pairs, pairs, thawed
 from .discounts import DiscountedRows
-from .documents import contexts_of, documents_of
+from .documents import ENDINGS, contexts_of, documents_of, without_ending
 from .fading import RealCounts
 from .frozen import thaw
 from .prior import Concentration, SharedPrior
@@ -158,6 +158,8 @@ class TransitionMatrix(display.Shown):
     >>> matrix.predict([1])
     array([0.25 , 0.375, 0.375])
     """
+
+    _earlier: tuple[Ids, ...] = ()  # endings of earlier updates, of which pickles may have none
 
     def __init__(
         self,
@@ -370,6 +372,7 @@ class TransitionMatrix(display.Shown):
             documents = self._documents(tokens, self._latest if continued else None)
             if documents:
                 self._rows = self._rows.with_documents(documents)
+                self._earlier = (*self._earlier, self._latest)[-ENDINGS:]
                 self._latest = documents[-1][-self._order :].copy()
         return self
 
@@ -398,19 +401,95 @@ class TransitionMatrix(display.Shown):
             self._rows = self._rows.with_counts(more)
         return self
 
-    def merge(self, other: TransitionMatrix) -> Self:
-        """Add the counts of another matrix; exact, in 64 bits.
+    def downdate(self, tokens: ArrayLike | Sequence[ArrayLike], *, before: Any = None) -> Self:
+        """Unlearn text: exactly as if it had never been counted.
 
-        Priors are not merged: this matrix keeps its own.  ``a + b`` is a new matrix.  Tokens with
-        names are matched by them.
+        The inverse of `update`: counts subtract, and every answer, evidence and file is that of a
+        matrix that has not seen the text, in whatever order the rest came.  Priors stay as they
+        are, fitted or not.
+
+        Parameters
+        ----------
+        tokens : array_like of shape (n,), or a sequence of them
+            One document or several, as `update` took them.
+        before : array_like of shape (m,), optional
+            What stood before the first one where it was counted with `continued`: the end of the
+            document that it went on from.
+
+        Returns
+        -------
+        TransitionMatrix
+            Itself.
 
         Raises
         ------
         ValueError
-            Orders, vocabularies, or the kinds of matrices differ.
+            Something was never counted, which is named: the matrix is as it was.  Or counts are
+            real numbers: what has faded is not known exactly.
+        TypeError
+            A token is not one.
+        RuntimeError
+            Another thread is changing the matrix.
+
+        Notes
+        -----
+        What has fewer than `order` tokens before it in a plain matrix was never counted, and is not
+        missed.  Cost: a sort of the pairs of the text, and a pass over those of the matrix.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2).update([[0, 1, 0], [1, 1, 0]])
+        >>> matrix.downdate([1, 1, 0]).counts([[0], [1]])
+        array([[0, 1],
+               [1, 0]], dtype=uint64)
+        >>> matrix.downdate([1, 1])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: the count of token 1 after [1] is 0, from which 1 cannot be taken away: ...
+        """
+        with self._change():
+            documents = self._documents(tokens, None if before is None else self._ending(before))
+            if documents:
+                self._rows = self._rows.without_documents(documents)
+                self._latest, self._earlier = without_ending(
+                    self._latest, self._earlier, documents[-1][-self._order :]
+                )
+        return self
+
+    def merge(self, other: TransitionMatrix, *, weight: float = 1) -> Self:
+        """Add the counts of another matrix; exact, in 64 bits.
+
+        Priors are not merged: this matrix keeps its own.  ``a + b`` is a new matrix, and so is
+        ``sum([a, b, c])``.  Tokens with names are matched by them.
+
+        Parameters
+        ----------
+        other : TransitionMatrix
+        weight : float
+            How often each of its counts is added: a whole number, as if its text had come so often.
+            Where the counts of either matrix are real (`discount`, `forget`) also a real number.
+
+        Raises
+        ------
+        ValueError
+            Orders, vocabularies, or the kinds of matrices differ; or the weight is negative, or not
+            whole where counts are.
         OverflowError
             More than 2**64 - 1 tokens.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> a, b = (mb.TransitionMatrix(1, n_tokens=2).update(x) for x in ([0, 1, 0], [1, 1, 0]))
+        >>> a.copy().merge(b, weight=3).counts([1])
+        array([4, 3], dtype=uint64)
+        >>> a.copy().forget(1.0).merge(b, weight=0.5).counts([1])
+        array([1.5, 0.5])
+        >>> sum([a, b]).counts([1])
+        array([2, 1], dtype=uint64)
         """
+        weight = real(weight, "weight", float(np.finfo(float).max), least=0.0)
         if not isinstance(other, TransitionMatrix):
             raise TypeError(f"a matrix merges with a TransitionMatrix, not {type(other).__name__}")
         for name in ("order", "n_tokens", "hierarchical", "is_tree", "discount"):
@@ -420,7 +499,8 @@ class TransitionMatrix(display.Shown):
         order = order_of(
             other.tokens, self.tokens, "the names of the tokens differ: these do not merge"
         )
-        counts: Any = thawed(other._rows.longest)
+        is_real = self._rows.real or other._rows.real
+        counts: Any = multiplied(thawed(other._rows.longest), weight, is_real)
         if order is not None:
             number = np.append(np.argsort(order), self.n_tokens)  # of each of theirs; begin stays
             contexts, tokens, times = pairs(counts)
@@ -463,15 +543,13 @@ class TransitionMatrix(display.Shown):
     def empty(self) -> TransitionMatrix:
         """A matrix with the same prior that has seen nothing."""
         new = self.copy()
-        new._rows, new._latest = self._rows.empty(), self._latest[:0]
+        new._rows, new._latest, new._earlier = self._rows.empty(), self._latest[:0], ()
         return new
 
     def going_on_from(self, tokens: Any) -> Self:
         """Take these for the end of the last document, so that an update can be `continued`."""
         with self._change():
-            (ids,) = documents_of(tokens, self._vocabulary)
-            lead = self._rows.led([ids], None)
-            self._latest = lead[0][max(0, len(lead[0]) - self._order) :].copy()
+            self._latest = self._ending(tokens)
         return self
 
     def forget(self, factor: float, contexts: ArrayLike | None = None) -> Self:
@@ -832,6 +910,13 @@ class TransitionMatrix(display.Shown):
         if ids.shape[1] != self._order:
             raise ValueError(f"a context has {ids.shape[1]} tokens; it needs {self._order}")
         return ids, single
+
+    def _ending(self, tokens: Any) -> Ids:
+        """The last `order` tokens of a document, with those that lead it."""
+        (ids,) = documents_of(tokens, self._vocabulary)
+        (led,) = self._rows.led([ids], None)
+        ending: Ids = led[max(0, len(led) - self._order) :].copy()
+        return ending
 
     @contextmanager
     def _change(self) -> Iterator[None]:

@@ -152,6 +152,17 @@ class SharedRows:
         counts.merge(more)
         return self._with(counts)
 
+    def without_documents(self, documents: Documents) -> SharedRows:
+        """As if some text had never been counted."""
+        if isinstance(self.counts, RealCounts):
+            raise ValueError(
+                "counts are real numbers (discount, forget, weights), of which it is not known how "
+                "much of a document is left: only whole counts can be taken away"
+            )
+        counts = self.counts.copy()
+        counts.subtract(count(counts.order, counts.n_tokens, documents))
+        return self._with(counts)
+
     def scaled(self, factor: float, contexts: Ids | None) -> SharedRows:
         """With the rows of some contexts multiplied, or with all."""
         return self._with(self._real().scaled(factor, contexts))

@@ -11,6 +11,7 @@ have the evidence P_e.  The sum over all trees is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,10 +99,21 @@ class TreeRows:
 
     def with_documents(self, documents: Documents) -> TreeRows:
         """After more text."""
+        return self._with(self._counted(documents))
+
+    def without_documents(self, documents: Documents) -> TreeRows:
+        """As if some text had never been counted."""
+        counts = tuple(each.copy() for each in self.counts)
+        gone = list(self._counted(documents))
+        for each, less in zip(counts[::-1], gone[::-1], strict=True):  # whole contexts first
+            each.subtract(less)
+        return TreeRows(counts, self.prior, self.deeper)
+
+    def _counted(self, documents: Documents) -> Iterator[TransitionCounts]:
+        """Text by contexts of 0 to D tokens."""
         depth, width = self.depth, self.prior.n_tokens + 1
-        return self._with(
-            count(d, width, [each[depth - d :] for each in documents]) for d in range(depth + 1)
-        )
+        for d in range(depth + 1):
+            yield count(d, width, [each[depth - d :] for each in documents])
 
     def with_counts(self, more: TransitionCounts) -> TreeRows:
         """With more counts of whole contexts."""
