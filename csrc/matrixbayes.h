@@ -1,7 +1,7 @@
 /* libmatrixbayes: Dirichlet mixtures over next-token rows, and counts of tokens, in C11.
  *
  * From the bottom: what all take and answer, models as text, special functions, rows, mixtures, fits,
- * sources that texts may come from, counts.  Names
+ * sources that texts may come from, counts, tables of back-off models.  Names
  * begin with mb_, and those of macros and constants with MB_.  A header of core/ that is not here is
  * the core's own.  README.md beside this file says how to build it, example/ shows a program. */
 #ifndef MATRIXBAYES_H
@@ -43,5 +43,7 @@
 #include "core/matrix/discounts.h"
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
+
+#include "core/backoff/walk.h"
 
 #endif

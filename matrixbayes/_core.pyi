@@ -385,6 +385,64 @@ class FrozenCounts:
         /,
     ) -> NDArray[np.uint64]: ...
 
+class BackoffTable:
+    def __new__(
+        cls,
+        n_tokens: int,
+        starts: Sequence[ArrayLike],
+        tokens: Sequence[ArrayLike],
+        values: Sequence[ArrayLike],
+        backs: Sequence[ArrayLike],
+        contexts: Sequence[ArrayLike],
+        *,
+        own: bool = False,
+        base: Sequence[ArrayLike] | None = None,
+        root: ArrayLike | None = None,
+    ) -> Self: ...
+    @property
+    def n_tokens(self) -> int: ...
+    @property
+    def order(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def scores(
+        self,
+        documents: ArrayLike | list[ArrayLike],
+        bounds: ArrayLike | None = None,
+        *,
+        before: ArrayLike = (),
+        skip: int = 0,
+    ) -> _Floats: ...
+    def log_prob(
+        self,
+        documents: ArrayLike | list[ArrayLike],
+        bounds: ArrayLike | None = None,
+        *,
+        before: ArrayLike = (),
+        skip: int = 0,
+    ) -> float: ...
+    def matched(
+        self,
+        documents: ArrayLike | list[ArrayLike],
+        bounds: ArrayLike | None = None,
+        *,
+        before: ArrayLike = (),
+        skip: int = 0,
+    ) -> _Int64: ...
+    def pair_values(self, contexts: ArrayLike, tokens: ArrayLike, /) -> _Floats: ...
+    def rows(self, contexts: ArrayLike, /) -> _Floats: ...
+    def arrays(
+        self,
+    ) -> tuple[
+        list[_Int64],
+        list[_Int64],
+        list[_Floats],
+        list[_Floats],
+        list[_Int64],
+        list[_Floats] | None,
+        _Floats,
+    ]: ...
+
 class FadingCounts:
     def __new__(cls, order: int, n_tokens: int, discount: float) -> Self: ...
     @property

@@ -11,6 +11,7 @@
 #endif
 #include <numpy/arrayobject.h>
 
+#include "core/matrix/transitions.h"
 #include "core/mixture/mixture.h"
 #include "core/base/status.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     PyTypeObject *transitions;
     PyTypeObject *fading;
     PyTypeObject *frozen;
+    PyTypeObject *backoff;
 } mb_state;
 
 /* The state of the module that a function (or, by its type, a method) belongs to. */
@@ -61,6 +63,10 @@ PyArrayObject *mb_log_prob_rows(PyObject *object, size_t n_columns);
 
 /* A new float64 array; its memory is not initialised. */
 PyArrayObject *mb_new_doubles(int ndim, const npy_intp *shape);
+
+/* A new array of one axis, or of two where `columns` is not MB_NO_COLUMNS. */
+#define MB_NO_COLUMNS SIZE_MAX
+PyArrayObject *mb_new_array(size_t n, size_t columns, int type);
 
 /* Ends a reference; NULL is ignored.  (Py_XDECREF takes no arrays in the limited API.) */
 static inline void
@@ -120,6 +126,23 @@ int mb_find_outside(const mb_range *allowed, size_t n, const double *x, size_t *
 /* The mixture inside a DirichletMixture, borrowed. */
 mb_mixture *mb_mixture_of(PyObject *object);
 
+/* Documents, and the int64 arrays that hold them. */
+typedef struct {
+    size_t n;
+    mb_document *documents; /* [n] */
+    PyObject *arrays;       /* a list */
+} mb_documents;
+
+/* The document that an argument is, or the documents of a list: -1 with an exception set, or what
+ * mb_release_texts() ends. */
+int mb_parse_texts(PyObject *arg, mb_documents *texts);
+void mb_release_texts(mb_documents *texts);
+
+/* A copy of the counts inside TransitionCounts, merged into one run, for a reader, who ends it by
+ * mb_transitions_free(); NULL with an exception set.  Where nobody else reads, the object has the same
+ * run from then on. */
+mb_transitions *mb_compacted_copy(PyObject *self);
+
 /* The parts of the module, each in its own file. */
 extern PyMethodDef mb_special_functions[];
 extern PyMethodDef mb_row_functions[];
@@ -145,5 +168,6 @@ extern PyType_Spec mb_counts_spec;
 extern PyType_Spec mb_transitions_spec;
 extern PyType_Spec mb_fading_spec;
 extern PyType_Spec mb_frozen_spec;
+extern PyType_Spec mb_backoff_spec;
 
 #endif

@@ -39,7 +39,8 @@ module_exec(PyObject *module)
         add_type(module, &mb_counts_spec, &state->counts) < 0 ||
         add_type(module, &mb_transitions_spec, &state->transitions) < 0 ||
         add_type(module, &mb_fading_spec, &state->fading) < 0 ||
-        add_type(module, &mb_frozen_spec, &state->frozen) < 0) {
+        add_type(module, &mb_frozen_spec, &state->frozen) < 0 ||
+        add_type(module, &mb_backoff_spec, &state->backoff) < 0) {
         return -1;
     }
     return 0;
@@ -55,6 +56,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->transitions);
     Py_VISIT(state->fading);
     Py_VISIT(state->frozen);
+    Py_VISIT(state->backoff);
     return 0;
 }
 
@@ -68,6 +70,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->transitions);
     Py_CLEAR(state->fading);
     Py_CLEAR(state->frozen);
+    Py_CLEAR(state->backoff);
     return 0;
 }
 

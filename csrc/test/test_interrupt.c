@@ -20,6 +20,7 @@
 #include "core/estimator/maximization.h"
 #include "core/base/mem.h"
 #include "core/matrix/ngram_borrow.h"
+#include "core/backoff/walk.h"
 #include "core/rows/rows.h"
 #include "core/mixture/row_kernels.h"
 #include "core/mixture/sample.h"
@@ -1163,6 +1164,40 @@ arpa_writing(mb_interrupt *interrupt)
     return status == MB_OK ? mb_arpa_write(&grams, interrupt, sizeof text, text, &written) : status;
 }
 
+/* ---- tables of back-off models ------------------------------------------------------ */
+
+static mb_backoff *table;
+
+/* MOST contexts of one token, with a pair each. */
+static mb_status
+new_table(mb_interrupt *interrupt)
+{
+    static const int64_t root_starts[] = {0, MOST};
+    static const double one = 1.0;
+    mb_backoff_level levels[2] = {
+        {1, MOST, columns, root_starts, columns, weights, &one, NULL},
+        {MOST, MOST, columns, starts, columns, weights, weights, NULL},
+    };
+    mb_backoff_fault fault;
+    mb_backoff_free(table);
+    table = NULL;
+    return mb_backoff_new(MOST, 2, levels, weights, 0, interrupt, &table, &fault);
+}
+
+static mb_status
+score_text(mb_interrupt *interrupt)
+{
+    mb_token_fault fault;
+    const mb_document document = {MOST, columns};
+    return mb_backoff_probs(table, 1, &document, 0, 0, interrupt, out, NULL, &fault);
+}
+
+static mb_status
+contexts_of_table(mb_interrupt *interrupt)
+{
+    return mb_backoff_contexts(table, 1, NULL, interrupt, numbers);
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -1339,6 +1374,26 @@ run_frozen(void)
     }
 }
 
+static void
+run_backoff(void)
+{
+    const test_case cases[] = {
+        {"mb_backoff_new", new_table, MOST},
+        {"mb_backoff_probs", score_text, MOST / 32},
+        {"mb_backoff_contexts", contexts_of_table, MOST >> 10},
+    };
+    for (size_t i = 0; i <= MOST; i++) {
+        starts[i] = (int64_t)i;
+        columns[i < MOST ? i : 0] = (int64_t)(i < MOST ? i : 0);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        check(new_table(NULL) == MB_OK, "what is worked on", i, 0.0, 0.0);
+        run(cases + i, 0);
+    }
+    mb_backoff_free(table);
+    table = NULL;
+}
+
 int
 main(void)
 {
@@ -1365,5 +1420,6 @@ main(void)
     run_transitions();
     run_fading();
     run_frozen();
+    run_backoff();
     return failures > 0;
 }

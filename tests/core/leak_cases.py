@@ -975,6 +975,70 @@ def frozen_counts() -> Cases:
     )
 
 
+BACKOFF: dict[str, Any] = {
+    "n_tokens": 2,
+    "starts": [[0, 2], [0, 1, 2]],
+    "tokens": [[0, 1], [1, 2]],
+    "values": [[0.25, 0.75], [0.5, np.nan]],
+    "backs": [[1.0], [2.0, 0.5]],
+    "contexts": [np.zeros((1, 0), int), [[0], [1]]],
+}
+
+
+def backoff_table() -> Cases:
+    new = _core.BackoffTable
+    plain, based = new(**BACKOFF), new(**BACKOFF, base=[[0.5], [0.1, 0.2]], root=[0.5, 0.5])
+    document = np.array([0, 1, 1, 0])
+    for label, table in (("plain", plain), ("based", based)):
+        yield label, partial(new, **BACKOFF)
+        yield f"{label}, scores", partial(table.scores, [document, [0, 1]], before=[2])
+        yield f"{label}, bounds", partial(table.log_prob, document, [0, 1, 4], skip=1)
+        yield f"{label}, matched", partial(table.matched, document)
+        yield f"{label}, pairs", partial(table.pair_values, [[0], [2]], [1, 0])
+        yield f"{label}, rows", partial(table.rows, [[0], [2]])
+        yield f"{label}, arrays", table.arrays
+        for name in ("n_tokens", "order", "nbytes"):
+            yield f"{label}, {name}", partial(getattr, table, name)
+    yield "own", partial(new, **BACKOFF, own=True, base=[[0.5], [0.1, 0.2]], root=[0.5, 0.5])
+    for name in ("starts", "tokens", "values", "backs", "contexts", "base", "root"):
+        arguments = BACKOFF | {name: Bad()}
+        yield f"raises {name}", partial(fails, (OSError, TypeError), new, **arguments)
+        if name != "root":
+            arguments = BACKOFF | {name: [[1], Bad()]}
+            yield f"raises in {name}", partial(fails, (OSError, ValueError), new, **arguments)
+            yield f"few {name}", partial(fails, ValueError, new, **BACKOFF | {name: [[1]]})
+            yield f"none {name}", partial(fails, ValueError, new, **BACKOFF | {name: []})
+    for name, wrong in (
+        ("n_tokens", 0),
+        ("starts", [[0, 2], [0, 2, 1]]),
+        ("tokens", [[0, 1], [2, 2]]),
+        ("values", [[0.25, -0.75], [0.5, 1.0]]),
+        ("backs", [[1.0], [2.0, np.inf]]),
+        ("contexts", [np.zeros((1, 0), int), [[0], [0]]]),
+        ("contexts", [np.zeros((1, 0), int), [[0], [3]]]),
+        ("root", [1.0]),
+        ("root", [1.0, -1.0]),
+    ):
+        yield f"wrong {name}, {wrong}", partial(fails, ValueError, new, **BACKOFF | {name: wrong})
+    yield "few", lambda: fails(TypeError, new, 2)
+    for method in (plain.scores, plain.matched, plain.log_prob):
+        yield f"{method}, token", partial(fails, ValueError, method, [[0], [2]])
+        yield f"{method}, raises", partial(fails, OSError, method, [[0], Bad()])
+        yield f"{method}, bounds", partial(fails, ValueError, method, [0], [0, 2])
+        yield f"{method}, raises, bounds", partial(fails, OSError, method, [0], Bad())
+        yield f"{method}, before", partial(fails, ValueError, method, [0], before=[3])
+        yield f"{method}, raises, before", partial(fails, OSError, method, [0], before=Bad())
+        yield f"{method}, skip", partial(fails, ValueError, method, [0], skip=-1)
+        yield f"{method}, few", partial(fails, TypeError, method)
+    yield "context", lambda: fails(ValueError, plain.rows, [[3]])
+    yield "axes", lambda: fails(ValueError, plain.rows, [3])
+    yield "raises, context", lambda: fails(OSError, plain.pair_values, Bad(), [1])
+    yield "raises, tokens", lambda: fails(OSError, plain.pair_values, [[1]], Bad())
+    yield "tokens", lambda: fails(ValueError, plain.pair_values, [[1]], [2])
+    yield "lengths", lambda: fails(ValueError, plain.pair_values, [[1]], [1, 1])
+    yield "few arguments", lambda: fails(TypeError, plain.pair_values, [[1]])
+
+
 SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
 GETTERS = ("weights", "alpha", "concentration", "n_components", "n_tokens", "tokens")
 MOMENTS = ("mean", "variance", "component_entropy", "uncertainty")
@@ -1009,6 +1073,9 @@ OF_FROZEN = ("order", "n_tokens", "n_observed", "nbytes", "update", "update_rows
 OF_FROZEN += ("counts", "totals", "rows", "walk", "places", "all", "sizes", "arrays", "encode")
 OF_FROZEN += ("__copy__", "__deepcopy__", "__reduce__")
 
+OF_BACKOFF = ("n_tokens", "order", "nbytes", "scores", "log_prob", "matched", "pair_values")
+OF_BACKOFF += ("rows", "arrays")
+
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},
     **{name: partial(difference, name) for name in ("digamma_difference", "lgamma_difference")},
@@ -1042,6 +1109,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "posterior_learning": posterior_learning,
     "kernel_evidence": kernel_evidence,
+    "BackoffTable": backoff_table,
+    **{f"BackoffTable.{name}": backoff_table for name in OF_BACKOFF},
     "FadingCounts": fading_counts,
     **{f"FadingCounts.{name}": fading_counts for name in OF_FADING},
     "FrozenCounts": frozen_counts,

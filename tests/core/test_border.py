@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from core.leak_cases import (
+    BACKOFF,
     BALANCE,
     DISCOUNTED,
     DISCOUNTED_SLOPES,
@@ -59,6 +60,10 @@ def frozen() -> Any:
             counts.update([0, 1, 2, 3])
         levels.append(_core.FrozenCounts.encode(4, levels, *counts.all()))
     return _core.FrozenCounts(4, levels)
+
+
+def backed_off(*parts: Any) -> Any:
+    return _core.BackoffTable(2, *parts).rows([[0], [1]])
 
 
 # --- arguments that change each other
@@ -241,6 +246,21 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "fold": (folded, (np.zeros(3), np.ones(1), np.full((1, 4), 0.5)), set()),
     "counts of frozen": (frozen().counts, (CONTEXTS, array(1, 1, 3)), set()),
     "walk over frozen": (frozen().walk, (CONTEXTS, array(1, 1, 3)), set()),
+    "BackoffTable": (
+        backed_off,
+        tuple([np.array(each) for each in BACKOFF[name]] for name in BACKOFF if name != "n_tokens"),
+        set(),
+    ),
+    "scores": (
+        lambda *a: _core.BackoffTable(**BACKOFF).scores(*a[:2], before=a[2]),
+        (array(0, 1, 1, 0), array(0, 1, 4), array(2, 0)),
+        set(),
+    ),
+    "pair_values": (
+        _core.BackoffTable(**BACKOFF).pair_values,
+        (np.array([[0], [1], [2]]), array(0, 1, 1)),
+        set(),
+    ),
     "from_arrays": (
         lambda *a: _core.TransitionCounts.from_arrays(*a).all(),
         (1, 4, transitions().arrays(), array(1)),

@@ -55,6 +55,18 @@ def counted(n_tokens: int, n: int, order: int = 2) -> tuple[_core.TransitionCoun
     return counts, tokens
 
 
+def backed_off(n_tokens: int, n: int) -> tuple[Any, ...]:
+    """Arguments of a table of n contexts of one token and of none."""
+    return (
+        n_tokens,
+        [[0, n], np.arange(n + 1)],
+        [np.arange(n), np.arange(n)],
+        [np.full(n, 1 / n_tokens)] * 2,
+        [np.ones(1), np.full(n, 0.5)],
+        [np.zeros((1, 0), dtype=int), np.arange(n)[:, np.newaxis]],
+    )
+
+
 def encoded(n_rows: int, each: int, n_tokens: int) -> _core.Counts:
     rng = np.random.default_rng(0)
     n = n_rows * each
@@ -305,6 +317,21 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         counted(50_000, 2_000_000)[0].fold,
         *(counted(50_000, 2_000_000, 1)[0], None, [1.0], [[0.1]], 0.5, False),
     ),
+    "BackoffTable": lambda: (_core.BackoffTable, *backed_off(2_000_000, 2_000_000)),
+    "scores": lambda: (
+        _core.BackoffTable(*backed_off(50_000, 50_000)).scores,
+        np.arange(8_000_000) % 50_000,
+    ),
+    "pair_values": lambda: (
+        _core.BackoffTable(*backed_off(50_000, 50_000)).pair_values,
+        np.arange(4_000_000).reshape(-1, 1) % 50_000,
+        np.arange(4_000_000) % 50_000,
+    ),
+    "rows of a table": lambda: (
+        _core.BackoffTable(*backed_off(50_000, 50_000)).rows,
+        np.arange(3000).reshape(-1, 1),
+    ),
+    "arrays of a table": lambda: (_core.BackoffTable(*backed_off(3_000_000, 3_000_000)).arrays,),
     "rows of transitions": lambda: (lambda c, _: (c.rows, np.full((300_000, 2), 1)))(
         *counted(30, 3_000_000)
     ),

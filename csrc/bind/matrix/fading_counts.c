@@ -120,7 +120,7 @@ check_prior(const mb_fading *counts, PyArrayObject *weights, PyArrayObject *conc
 }
 
 static PyObject *
-score_texts(PyObject *self, const mb_texts *texts, const mb_fading_prior *prior)
+score_texts(PyObject *self, const mb_documents *texts, const mb_fading_prior *prior)
 {
     double found;
     mb_job job;
@@ -136,7 +136,7 @@ static PyObject *
 fading_log_evidence(PyObject *self, PyObject *args)
 {
     PyObject *tokens, *weights_arg, *concentration_arg, *alpha_arg, *result = NULL;
-    mb_texts texts;
+    mb_documents texts;
     mb_fading_prior prior;
     if (!PyArg_ParseTuple(args, "OOOO:log_evidence", &tokens, &weights_arg, &concentration_arg,
                           &alpha_arg) ||

@@ -81,7 +81,7 @@ is_list_of_documents(PyObject *arg)
 
 /* Adds a document to the texts. */
 static int
-add_text(PyObject *item, const char *name, mb_texts *texts)
+add_text(PyObject *item, const char *name, mb_documents *texts)
 {
     PyArrayObject *tokens = mb_whole_numbers(item, 1, 0, name);
     if (tokens == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0) {
@@ -94,7 +94,7 @@ add_text(PyObject *item, const char *name, mb_texts *texts)
 }
 
 int
-mb_parse_texts(PyObject *arg, mb_texts *texts)
+mb_parse_texts(PyObject *arg, mb_documents *texts)
 {
     /* a tuple of its own: converting an item may run code that changes the caller's list */
     int many = is_list_of_documents(arg), failed = 0;
@@ -103,7 +103,7 @@ mb_parse_texts(PyObject *arg, mb_texts *texts)
         return -1;
     }
     Py_ssize_t n = PyTuple_Size(items);
-    *texts = (mb_texts){0, mb_calloc((size_t)n, sizeof(mb_document)), PyList_New(0)};
+    *texts = (mb_documents){0, mb_calloc((size_t)n, sizeof(mb_document)), PyList_New(0)};
     if (texts->documents == NULL || texts->arrays == NULL) {
         mb_raise(MB_NOMEM, NULL);
         failed = -1;
@@ -119,11 +119,11 @@ mb_parse_texts(PyObject *arg, mb_texts *texts)
 }
 
 void
-mb_release_texts(mb_texts *texts)
+mb_release_texts(mb_documents *texts)
 {
     mb_free(texts->documents);
     Py_XDECREF(texts->arrays);
-    *texts = (mb_texts){0};
+    *texts = (mb_documents){0};
 }
 
 /* ---- faults ---------------------------------------------------------------------------- */

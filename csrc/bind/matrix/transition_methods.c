@@ -110,7 +110,7 @@ mb_getter_nbytes(PyObject *self, void *Py_UNUSED(closure))
 PyObject *
 mb_method_update(PyObject *self, PyObject *tokens)
 {
-    mb_texts texts;
+    mb_documents texts;
     mb_job job;
     PyObject *result = NULL;
     if (mb_parse_texts(tokens, &texts) < 0) {

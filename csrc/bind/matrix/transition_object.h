@@ -88,21 +88,10 @@ PyObject *mb_raise_transitions(PyObject *self, mb_status status, const mb_token_
 
 /* ---- arguments ------------------------------------------------------------------------------ */
 
-/* mb_parse_contexts_of() their order. */
+/* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
+ * `requirements` of NumPy: new references, or -1 with an exception set. */
 int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_arg,
                       int requirements, PyArrayObject **contexts, PyArrayObject **tokens);
-
-/* Documents, and the int64 arrays that hold them. */
-typedef struct {
-    size_t n;
-    mb_document *documents; /* [n] */
-    PyObject *arrays;       /* a list */
-} mb_texts;
-
-/* The document that an argument is, or the documents of a list: -1 with an exception set, or what
- * mb_release_texts() ends. */
-int mb_parse_texts(PyObject *arg, mb_texts *texts);
-void mb_release_texts(mb_texts *texts);
 
 /* ---- methods ------------------------------------------------------------------------------ */
 

@@ -1,0 +1,267 @@
+"""`_core.BackoffTable` against the definition by dictionaries; what it refuses; its walks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from matrixbayes import _core
+
+
+class Slow:
+    """A model by dictionaries: value of each n-gram, back of each context, as ARPA files say it."""
+
+    def __init__(self, n_tokens: int, value: dict[Any, float], back: dict[Any, float], root: Any):
+        self.n_tokens, self.value, self.back, self.root = n_tokens, value, back, root
+
+    def prob(self, context: tuple[int, ...], token: int) -> float:
+        order = max(map(len, self.back))
+        context = context[max(0, len(context) - order) :]
+        if (*context, token) in self.value:
+            return self.value[(*context, token)]
+        back = self.back.get(context, 1.0)
+        if not context:
+            return back * float(self.root[token])
+        return back * self.prob(context[1:], token)
+
+    def matched(self, context: tuple[int, ...], token: int) -> int:
+        order = max(map(len, self.back))
+        for start in range(max(0, len(context) - order), len(context) + 1):
+            if (*context[start:], token) in self.value:
+                return len(context) - start + 1
+        return 0
+
+
+def arrays_of(slow: Slow, rng: np.random.Generator) -> tuple[Any, ...]:
+    """Levels with what closure asks for, contexts in any order."""
+    value, back = dict(slow.value), dict(slow.back)
+    for context in sorted(slow.back, key=len, reverse=True):
+        for n in range(len(context), 0, -1):
+            back.setdefault(context[: n - 1], 1.0)
+            value.setdefault(context[:n], np.nan)
+    back.setdefault((), 1.0)
+    starts, tokens, values, backs, contexts = [], [], [], [], []
+    for level in range(max(map(len, back)) + 1):
+        own = [c for c in back if len(c) == level]
+        own = [own[i] for i in rng.permutation(len(own))]
+        rows = [sorted(g[-1] for g in value if g[:-1] == c) for c in own]
+        starts.append(np.cumsum([0, *map(len, rows)]))
+        tokens.append(np.array([w for row in rows for w in row], dtype=int))
+        values.append(
+            np.array([value[(*c, w)] for c, row in zip(own, rows, strict=True) for w in row])
+        )
+        backs.append(np.array([back[c] for c in own]))
+        contexts.append(np.array(own, dtype=int).reshape(len(own), level))
+    return slow.n_tokens, starts, tokens, values, backs, contexts
+
+
+def model(seed: int, n_tokens: int, order: int, n_grams: int) -> Slow:
+    """n-grams anywhere: contexts without suffixes or prefixes, begin tokens at the beginning."""
+    rng = np.random.default_rng(seed)
+    value: dict[Any, float] = {}
+    back: dict[Any, float] = {(): rng.random()}
+    for _ in range(n_grams):
+        length = int(rng.integers(order + 1))
+        begins = int(rng.integers(length + 1)) if rng.random() < 0.3 else 0
+        text = (n_tokens,) * begins + tuple(rng.integers(n_tokens, size=length - begins).tolist())
+        back[text] = rng.random() * 2
+        value[(*text, int(rng.integers(n_tokens)))] = rng.random()
+    return Slow(n_tokens, value, back, rng.random(n_tokens))
+
+
+def table_of(slow: Slow, seed: int = 0) -> _core.BackoffTable:
+    return _core.BackoffTable(*arrays_of(slow, np.random.default_rng(seed)), root=slow.root)
+
+
+def texts(seed: int, n_tokens: int, lengths: list[int]) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(n_tokens, size=n) for n in lengths]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 4), st.integers(0, 60))
+def test_scores_are_those_of_the_definition(
+    seed: int, n_tokens: int, order: int, n_grams: int
+) -> None:
+    slow = model(seed, n_tokens, order, n_grams)
+    table = table_of(slow)
+    documents = texts(seed, n_tokens, [0, 1, 7, 30, 2])
+    for before in ((), (n_tokens,), (n_tokens,) * order, (0, n_tokens, 0)):
+        expected, matched = [], []
+        for document in documents:
+            text = (*before, *document.tolist())
+            for i in range(len(before), len(text)):
+                expected.append(slow.prob(text[:i], text[i]))
+                matched.append(slow.matched(text[:i], text[i]))
+        with np.errstate(divide="ignore"):
+            assert_allclose(
+                table.scores(documents, before=before), np.log(expected), rtol=1e-13, atol=1e-13
+            )
+        assert_array_equal(table.matched(documents, before=before), matched)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 4), st.integers(0, 60))
+def test_rows_and_pairs_are_those_of_the_definition(
+    seed: int, n_tokens: int, order: int, n_grams: int
+) -> None:
+    slow = model(seed, n_tokens, order, n_grams)
+    table = table_of(slow)
+    for length in range(order + 2):
+        contexts = np.random.default_rng(seed).integers(n_tokens + 1, size=(9, length))
+        expected = [[slow.prob(tuple(c.tolist()), w) for w in range(n_tokens)] for c in contexts]
+        rows = table.rows(contexts)
+        assert_allclose(rows, np.reshape(expected, (9, n_tokens)), rtol=1e-13)
+        tokens = np.arange(9) % n_tokens
+        assert_allclose(table.pair_values(contexts, tokens), rows[np.arange(9), tokens], rtol=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_own_shares_are_added_to_what_is_backed_off_to(seed: int) -> None:
+    slow = model(seed, 4, 3, 80)
+    n_tokens, starts, tokens, values, backs, contexts = arrays_of(slow, np.random.default_rng(1))
+    own = _core.BackoffTable(
+        n_tokens, starts, tokens, values, backs, contexts, own=True, root=slow.root
+    )
+    for gram in sorted(slow.value, key=len):
+        *context, token = gram
+        shorter = slow.root[token] if not context else slow.prob(tuple(context[1:]), token)
+        slow.value[gram] += slow.back.get(tuple(context), 1.0) * shorter
+    every = np.random.default_rng(seed).integers(5, size=(50, 3))
+    expected = [[slow.prob(tuple(c.tolist()), w) for w in range(4)] for c in every]
+    assert_allclose(own.rows(every), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_base_is_that_of_the_longest_context(seed: int) -> None:
+    slow = model(seed, 4, 3, 80)
+    parts = arrays_of(slow, np.random.default_rng(1))
+    base = [np.random.default_rng(level).random(len(each)) for level, each in enumerate(parts[4])]
+    table = _core.BackoffTable(*parts, base=base, root=slow.root)
+    known = {
+        tuple(c.tolist()): b
+        for level, each in enumerate(parts[5])
+        for c, b in zip(each, base[level], strict=True)
+    }
+    mean, slow.root = slow.root, np.zeros(4)
+    every = np.random.default_rng(seed).integers(5, size=(50, 3))
+    expected = np.array([[slow.prob(tuple(c.tolist()), w) for w in range(4)] for c in every])
+    for row, c in zip(expected, every.tolist(), strict=True):
+        row += next(known[tuple(c[i:])] for i in range(4) if tuple(c[i:]) in known) * mean
+    assert_allclose(table.rows(every), expected, rtol=1e-13)
+    tokens = np.arange(50) % 4
+    found = expected[np.arange(50), tokens]
+    assert_allclose(table.pair_values(every, tokens), found, rtol=1e-13)
+    again = _core.BackoffTable(4, *table.arrays()[:5], base=table.arrays()[5], root=mean)
+    assert_array_equal(again.rows(every), table.rows(every))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_arrays_make_the_same_table(seed: int) -> None:
+    slow = model(seed, 4, 3, 80)
+    table, parts = table_of(slow), arrays_of(slow, np.random.default_rng(0))
+    arrays = table.arrays()
+    for given_, found in zip(parts[1:], arrays, strict=False):
+        for level in range(len(given_)):
+            if given_ is not parts[4] or level > 0:  # the back of the empty context
+                assert_array_equal(found[level], given_[level])
+    *rest, root = arrays
+    again = _core.BackoffTable(4, *rest[:5], root=root)
+    document = texts(seed, 4, [300])
+    assert_array_equal(again.scores(document), table.scores(document))
+    assert_array_equal(again.matched(document), table.matched(document))
+
+
+def test_documents_may_be_cut_by_bounds_and_pieces_do_not_show() -> None:
+    table = table_of(model(1, 3, 3, 60))
+    documents = texts(2, 3, [5000, 0, 3, 1024, 1025, 2])
+    flat, bounds = np.concatenate(documents), np.cumsum([0, *map(len, documents)])
+    one_by_one = np.concatenate([table.scores(each) for each in documents])
+    assert_array_equal(table.scores(flat, bounds), one_by_one)
+    assert_array_equal(table.scores(documents), one_by_one)
+    assert_allclose(table.log_prob(documents), one_by_one.sum(), rtol=1e-13)
+    assert table.log_prob([[]]) == 0.0
+    state, slow = [], model(1, 3, 3, 60)
+    for i, token in enumerate(documents[0].tolist()):
+        state.append(slow.prob(tuple(documents[0][max(0, i - 3) : i].tolist()), token))
+    assert_allclose(one_by_one[:5000], np.log(state), rtol=1e-13, atol=1e-13)
+
+
+def test_tokens_that_are_skipped_are_context() -> None:
+    table = table_of(model(1, 3, 3, 60))
+    documents = [np.concatenate([[3, 3, 3], each]) for each in texts(2, 3, [40, 0, 9])]
+    expected = table.scores([each[3:] for each in documents], before=[3, 3, 3])
+    assert_array_equal(table.scores(documents, skip=3), expected)
+    assert len(table.scores(documents, skip=100)) == 0
+
+
+PARTS: dict[str, Any] = {
+    "starts": [[0, 2], [0, 1, 1]],
+    "tokens": [[0, 1], [1]],
+    "values": [[0.25, 0.75], [0.5]],
+    "backs": [[1.0], [2.0, 0.5]],
+    "contexts": [np.zeros((1, 0), int), [[0], [1]]],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"contexts": [np.zeros((2, 0), int), [[0], [1]]]}, "level 0"),
+        ({"contexts": [np.zeros((1, 0), int), [[0], [0]]]}, r"contexts\[1\]: row 0 is there twice"),
+        ({"contexts": [np.zeros((1, 0), int), [[0], [3]]]}, r"contexts\[1\]: row 1 has a token"),
+        ({"starts": [[0, 2], [0, 2, 1]]}, r"starts\[1\]\[0 \+ 1\]"),
+        ({"starts": [[0, 2], [0, 0, 0]]}, r"starts\[1\]"),
+        ({"starts": [[0, 2], [1, 1, 1]]}, r"starts\[1\]"),
+        ({"tokens": [[0, 1], [2]]}, r"tokens\[1\]: a token of row 0"),
+        ({"tokens": [[0, 1], [-1]]}, r"tokens\[1\]: a token of row 0"),
+        ({"tokens": [[1, 1], [1]]}, r"tokens\[0\]: the tokens of row 0 do not rise"),
+        ({"values": [[0.25, 0.75], [-0.5]]}, r"values\[1\]: a value of row 0"),
+        ({"values": [[np.inf, 0.75], [0.5]]}, r"values\[0\]: a value of row 0"),
+        ({"backs": [[1.0], [2.0, np.nan]]}, r"backs\[1\]\[1\]"),
+        ({"backs": [[-1.0], [2.0, 0.5]]}, r"backs\[0\]\[0\]"),
+        ({"backs": [[1.0], [2.0]]}, "level 1"),
+        ({"backs": [[1.0]]}, "1 levels"),
+        ({"base": [[1.0], [2.0, -0.5]]}, r"base\[1\]\[1\]"),
+        ({"base": [[1.0], [2.0]]}, "level 1"),
+        ({"root": [1.0]}, "root has length 1; it needs 2"),
+        ({"root": [1.0, -1.0]}, "probability 1 must be"),
+    ],
+)
+def test_what_is_no_table_is_refused(change: dict[str, Any], sentence: str) -> None:
+    assert _core.BackoffTable(2, **PARTS).rows([[0]]).sum() == 1.0
+    with pytest.raises(ValueError, match=sentence):
+        _core.BackoffTable(2, **PARTS | change)
+
+
+def test_a_context_that_nothing_leads_to_is_refused() -> None:
+    starts, tokens, values = ([0, 2], [0, 0], [0, 0]), ([0, 1], [], []), ([0.5, 0.5], [], [])
+    contexts = [np.zeros((1, 0), int), [[0]], [[0, 1]]]
+    with pytest.raises(ValueError, match=r"contexts\[2\]: row 0 without its newest token"):
+        _core.BackoffTable(2, starts, tokens, values, [[1.0]] * 3, contexts)
+
+
+def test_questions_that_are_none_are_refused() -> None:
+    table = _core.BackoffTable(2, **PARTS)
+    with pytest.raises(ValueError, match="token 1 of document 1 is 2; tokens are 0 to 1"):
+        table.scores([[0], [1, 2]])
+    with pytest.raises(ValueError, match=r"before\[0\]"):
+        table.scores([0], before=[3])
+    for bounds in ([], [1, 2], [0, 3], [0, 2, 1, 2], [0, 1]):
+        with pytest.raises(ValueError, match="bounds"):
+            table.scores([0, 1], bounds)
+    with pytest.raises(ValueError, match="skip is -1"):
+        table.scores([0], skip=-1)
+    with pytest.raises(ValueError, match=r"contexts\[1, 0\] is 3"):
+        table.rows([[0], [3]])
+    with pytest.raises(ValueError, match=r"contexts\[1, 0\] is -1"):
+        table.pair_values([[0], [-1]], [0, 0])
+    with pytest.raises(ValueError, match=r"tokens\[1\] is 2"):
+        table.pair_values([[0], [1]], [0, 2])
+    with pytest.raises(ValueError, match="2 contexts and 1 tokens"):
+        table.pair_values([[0], [1]], [0])
