@@ -230,11 +230,22 @@ def _numbers_by(names: Names | None) -> dict[str, int]:
 
 
 class Vocabulary:
-    """V tokens, perhaps with names; turns what users write into their numbers."""
+    """V tokens, perhaps with names; turns what users write into their numbers.
 
-    def __init__(self, n_tokens: int, names: tuple[str, ...] | None) -> None:
-        self.n_tokens, self.names = n_tokens, names
+    Names that are none are the token `unknown`, where there is such a one.
+    """
+
+    unknown: int | None = None
+
+    def __init__(
+        self, n_tokens: int, names: tuple[str, ...] | None, unknown: int | None = None
+    ) -> None:
+        self.n_tokens, self.names, self.unknown = n_tokens, names, unknown
         self._number = _numbers_by(names)
+
+    def number(self, name: str, default: Any = None) -> Any:
+        """The number of a name, or `default`."""
+        return self._number.get(name, default)
 
     def ids(self, tokens: Any, what: str, place: Place, last: int | None = None) -> Ids:
         """Names or whole numbers from 0 to V - 1, or to `last`, as int64 in the same shape.
@@ -262,7 +273,7 @@ class Vocabulary:
                 f"{where} is {name!r}, but these tokens have no names: give numbers, or make the "
                 "matrix with tokens=(...)"
             )
-        number = self._number.get(name) if isinstance(name, str) else None
+        number = self._number.get(name, self.unknown) if isinstance(name, str) else None
         if number is None:
             meant = near(str(name), self.names)
             raise NoSuchTokenError(

@@ -24,6 +24,7 @@ from .fading import RealCounts
 from .frozen import encoded, levels_of, opened
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows
+from .texts.reading import Reading
 from .tree import Folded, TreeRows
 
 FORMAT, VERSION = (
@@ -42,6 +43,7 @@ class Saved(NamedTuple):
     discount: float
     latest: NDArray[np.int64]
     rows: SharedRows | BackoffRows | TreeRows
+    reading: Reading | None = None
 
 
 def write(path: str | os.PathLike[str], saved: Saved, *, freeze: bool = False) -> None:
@@ -67,6 +69,10 @@ def write(path: str | os.PathLike[str], saved: Saved, *, freeze: bool = False) -
     }
     if freeze:
         header["frozen"] = True
+    if saved.vocabulary.unknown is not None:
+        header["unknown"] = saved.vocabulary.unknown
+    if saved.reading is not None:
+        header["reading"] = saved.reading.__getstate__()
     arrays: dict[str, NDArray[Any]] = {}
     if isinstance(rows.prior.given, DirichletMixture):
         arrays |= {"prior.weights": rows.prior.given.weights, "prior.alpha": rows.prior.given.alpha}
@@ -144,6 +150,11 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         if not isinstance(prior, float) or prior <= 0.0:
             raise ValueError("the prior is no positive number")
     shared = SharedPrior(prior, n_tokens)
+    unknown = header.get("unknown")  # which older files do not have
+    if unknown is not None:
+        unknown = _integer(unknown, 0, n_tokens - 1)
+    vocabulary = Vocabulary(n_tokens, names, unknown)
+    reading = Reading.saved(header.get("reading"), n_tokens)
 
     every = _counts(arrays, header, order, n_tokens, verify)
     rows: SharedRows | BackoffRows | TreeRows
@@ -159,7 +170,7 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         if "discounts" in arrays:
             numbers = checked_discounts(arrays["discounts"], order)
             rows = DiscountedRows(levels, shared, numbers)
-            return Saved(order, Vocabulary(n_tokens, names), discount, latest, rows)
+            return Saved(order, vocabulary, discount, latest, rows, reading)
         found = tuple(_concentration(arrays, level) for level in range(1, order + 1))
         rows = BackoffRows(levels, shared, found)
     elif real is True:
@@ -168,7 +179,7 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         rows = SharedRows(RealCounts.from_arrays(order, n_tokens, discount, parts), shared)
     else:
         rows = SharedRows(every[-1], shared)
-    return Saved(order, Vocabulary(n_tokens, names), discount, latest, rows)
+    return Saved(order, vocabulary, discount, latest, rows, reading)
 
 
 def _counts(

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -46,6 +47,9 @@ from .fading import RealCounts
 from .frozen import thaw
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, dense_blocks, most_probable, tempered
+from .texts.counting import counted
+from .texts.reading import Reading
+from .texts.words import Worded, seeds
 from .tree import TreeRows
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ if TYPE_CHECKING:
 MAX_ORDER = 16
 
 
-class TransitionMatrix(display.Shown):
+class TransitionMatrix(Worded, display.Shown):
     r"""Contexts of `order` tokens, what followed them, and a posterior over each row.
 
     After Dalal & Misra (2024): a language is a matrix with a row for each context, the
@@ -160,6 +164,7 @@ class TransitionMatrix(display.Shown):
     """
 
     _earlier: tuple[Ids, ...] = ()  # endings of earlier updates, of which pickles may have none
+    _reading: Reading | None = None  # of strings; none in old pickles
 
     def __init__(
         self,
@@ -208,6 +213,86 @@ class TransitionMatrix(display.Shown):
             )
         self._latest = np.zeros(0, dtype=np.int64)
         self._writing = threading.Lock()
+
+    @classmethod
+    def from_text(
+        cls,
+        text: Any,
+        *,
+        order: int | str,
+        tokenizer: Any = None,
+        vocabulary: Iterable[str] | None = None,
+        min_count: int = 1,
+        max_tokens: int | None = None,
+        unknown: str | None = "<unk>",
+        end: str | int | None = "</s>",
+        **options: Any,
+    ) -> Self:
+        """A matrix of strings: its vocabulary, and its counts.
+
+        Parameters
+        ----------
+        text : str or iterable of str
+            Lines, a document each: of one string, an open file, any iterable; or lists of words.
+            An empty line is a document without words.
+        order : int or "tree"
+            Tokens in a context: one fewer than in the longest n-grams, which others call the order.
+        tokenizer : callable or tokenizer, optional
+            Gives the tokens of a line: words, or numbers.  By default lines are split at white
+            space.  Tokenizers of transformers, tokenizers and tiktoken bring their vocabulary.
+        vocabulary : iterable of str, optional
+            The tokens; by default the words of the text, the most frequent first, behind `unknown`
+            and `end`.  What is missing of these two stands at its end.
+        min_count : int
+            Words that come less often are unknown.
+        max_tokens : int, optional
+            Size of the vocabulary at most: rarer words are unknown.
+        unknown : str, optional
+            The token for words that are none.  It is a token like others, with the probability that
+            its counts and the prior give it; without it (None) such words are refused.
+        end : str or int, optional
+            The token that is added to the end of each document; None for no such token.  Of a
+            tokenizer that gives numbers, by default its own, if it has one.
+        **options
+            Of `TransitionMatrix`: ``hierarchical=True``, ``discounts=True`` and others.
+
+        Returns
+        -------
+        TransitionMatrix
+            Its words may then be asked about by themselves: `score`, `entropy`, `encode`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            There is no token; the text has the word ``<s>``, or that of `end`; the tokenizer gives
+            something else.
+
+        Notes
+        -----
+        Files and pickles keep the tokens, `unknown` and `end`, and that there was a tokenizer, but
+        not the tokenizer itself: set `tokenizer` after loading.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> lines = ["the cat sat", "the dog sat", "a cat ran"]
+        >>> matrix = mb.TransitionMatrix.from_text(lines, order=2, hierarchical=True)
+        >>> matrix.tokens
+        ('<unk>', '</s>', 'the', 'cat', 'sat', 'dog', 'a', 'ran')
+        >>> matrix.score("cat", ["<s>", "the"]) > matrix.score("ran", ["<s>", "the"])
+        True
+        """
+        found = counted(text, tokenizer, vocabulary, min_count, max_tokens, unknown, end)
+        if found.names is not None:
+            options.setdefault("tokens", found.names)
+        elif found.n_tokens is not None:
+            options.setdefault("n_tokens", found.n_tokens)
+        new = cls(order, **options)
+        if found.names is not None and new.tokens != found.names:
+            raise ValueError("the tokens are those of the text: give them as vocabulary")
+        new._vocabulary.unknown = found.unknown
+        new._reading = found.reading
+        return new.update(found.documents)
 
     # -- what it is ---------------------------------------------------------------
 
@@ -737,10 +822,7 @@ class TransitionMatrix(display.Shown):
 
     def perplexity(self, tokens: Any) -> float:
         """``exp(-log_prob / n)`` of text of n tokens: the vocabulary an even guess would have."""
-        n = sum(map(len, documents_of(tokens, self._vocabulary)))
-        if n == 0:
-            raise ValueError("there are no tokens to score")
-        return math.exp(-self.log_prob(tokens) / n)
+        return math.exp(-self._mean_log_prob(tokens))
 
     def posterior_order(self, contexts: Any = None) -> Floats:
         """How many of the last tokens matter: in a tree, the posterior of the depth of the leaf.
@@ -809,7 +891,9 @@ class TransitionMatrix(display.Shown):
         *,
         rng: np.random.Generator | int | None = None,
         temperature: float = 1.0,
-    ) -> Ids:
+        text_seed: Sequence[str] | None = None,
+        random_seed: int | Random | None = None,
+    ) -> Any:
         """Text drawn token by token from the matrix as it is.
 
         Parameters
@@ -821,10 +905,14 @@ class TransitionMatrix(display.Shown):
         rng : numpy.random.Generator or int, optional
         temperature : float
             Probabilities are raised to the power of its inverse; 0 takes the most probable token.
+        text_seed : sequence of str, optional
+        random_seed : int or random.Random, optional
+            The context, as `score` takes it, and `rng`, as nltk has them: with either, words are
+            drawn.
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), or list of str
 
         Examples
         --------
@@ -835,9 +923,11 @@ class TransitionMatrix(display.Shown):
         """
         n = whole(n, "n", 0, 1 << 62)
         temperature = real(temperature, "temperature", math.inf, least=0.0)
+        rng, is_worded = seeds(context, text_seed, rng, random_seed)
         generator = np.random.default_rng(rng)
         rows = self._rows
         text = self.begin if context is None else self._context(context, "generate")
+        text = text if text_seed is None else self._words_before(text_seed)[-self._order :]
         drawn = np.empty(n, dtype=np.int64)
         for i in range(n):
             if temperature == 1.0:
@@ -845,7 +935,7 @@ class TransitionMatrix(display.Shown):
             else:
                 drawn[i] = tempered(rows.dense(text[np.newaxis])[0], temperature, generator)
             text = np.append(text, drawn[i])[-self._order :]
-        return drawn
+        return self._said(drawn) if is_worded else drawn
 
     # -- what was seen --------------------------------------------------------------
 
@@ -913,7 +1003,7 @@ class TransitionMatrix(display.Shown):
 
     def _ending(self, tokens: Any) -> Ids:
         """The last `order` tokens of a document, with those that lead it."""
-        (ids,) = documents_of(tokens, self._vocabulary)
+        (ids,) = self._texts(tokens)
         (led,) = self._rows.led([ids], None)
         ending: Ids = led[max(0, len(led) - self._order) :].copy()
         return ending
@@ -936,8 +1026,17 @@ class TransitionMatrix(display.Shown):
 
     def _documents(self, tokens: Any, before: Ids | None = None) -> Documents:
         """Documents as the rows count them, checked; `before` stands in front of the first."""
-        documents = documents_of(tokens, self._vocabulary)
-        return self._rows.led(documents, before)
+        return self._rows.led(self._texts(tokens), before)
+
+    def _texts(self, tokens: Any) -> Documents:
+        """Documents, checked; the lines of a string where it is known how they are read."""
+        if isinstance(tokens, str) and self._reading is not None:
+            return self.encode(tokens)
+        return documents_of(tokens, self._vocabulary)
+
+    def _probability(self, context: Ids, token: int) -> float:
+        own = context[np.newaxis, max(0, len(context) - self._order) :]
+        return float(self._rows.pair_probs(own, np.array([token]))[0])
 
     # -- files ------------------------------------------------------------------------
 
@@ -999,7 +1098,14 @@ class TransitionMatrix(display.Shown):
         return self.open(path, verify=False)
 
     def _write(self, path: str | os.PathLike[str], freeze: bool) -> None:
-        saved = files.Saved(self._order, self._vocabulary, self._discount, self._latest, self._rows)
+        saved = files.Saved(
+            self._order,
+            self._vocabulary,
+            self._discount,
+            self._latest,
+            self._rows,
+            self._reading,
+        )
         files.write(path, saved, freeze=freeze)
 
     @classmethod
