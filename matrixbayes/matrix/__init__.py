@@ -9,12 +9,14 @@ Contents
 # Where version 0.1.0 had them: pickles ask for the type here.
 from ..mixture.path import PosteriorPath as PosteriorPath
 from ..mixture.path import posterior_path as posterior_path
+from .comparing.bounds import ComparisonBounds
 from .comparison import Comparison, compare
 from .matrix import TransitionMatrix
 from .mixing.interpolation import Interpolation, interpolate
 
 __all__ = [
     "Comparison",
+    "ComparisonBounds",
     "Interpolation",
     "TransitionMatrix",
     "compare",

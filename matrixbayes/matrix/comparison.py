@@ -1,7 +1,7 @@
-"""A language model held against the ideal matrix, row by row.
+"""A language model held against the ideal matrix, or against another model, row by row.
 
 Contents
-    compare       divergences of a model's rows from those of a TransitionMatrix
+    compare       divergences of rows from those of a TransitionMatrix, or from other rows
     Comparison    the result
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.numbers import plain
-from .._base.tokens import columns_in, order_of
 from .._base.typing import Floats, Ids
 from .._base.weights import shares_of, weighted_mean
-from ..rows import NextTokenRows, as_log_probs
+from ..rows import PartialRows
 from ..rows.kl import entropy_nats, kl_nats
-from .matrix import TransitionMatrix
+from .comparing.bounds import ComparisonBounds, bounds_of
+from .comparing.sides import MatrixSide, PartialSide, Sides, checked_sides
 
 CELLS = 1 << 22  # entries of dense rows worked on at a time
 # Bins of the model's probabilities, four to a factor of ten; the first begins at 0.
@@ -32,18 +31,22 @@ EDGES = np.concatenate([[0.0], np.logspace(-6.0, 0.0, 25)])
 class Comparison(display.Shown):
     """How far a model's rows are from the matrix's; made by `compare`.
 
+    Where it compared other things, "the matrix" stands for the first of them and "the model" for
+    the second.
+
     Attributes
     ----------
     contexts : tuple of ndarray
-        The n contexts, as whole as they were given.
+        The n contexts, as whole as they were given; none where two sides of rows do not know them.
     kl : ndarray of shape (n,)
         KL(matrix || model) in nats: what the model loses on text from the matrix.
     reverse_kl : ndarray of shape (n,)
         KL(model || matrix) in nats.
     total_variation, hellinger : ndarray of shape (n,)
         Distances from 0 to 1.
-    seen : ndarray of shape (n,)
-        How often the matrix has seen the context; where it is 0, the row is the prior's.
+    seen : ndarray of shape (n,) or None
+        How often the matrix has seen the context; where it is 0, the row is the prior's.  None
+        where there is no matrix.
     weights : ndarray of shape (n,)
         Of the rows in what follows; they sum to 1.
     matrix_bits, model_bits : float
@@ -52,6 +55,15 @@ class Comparison(display.Shown):
         Calibration.  For all tokens whose probability in the model is in a bin (four bins to a
         factor of ten, the first from 0 to 1e-6): its mean in the model, its mean in the matrix,
         and how many tokens a row are in the bin.  Bins without tokens have means of NaN.
+    tokens : tuple of str or None
+        The names of the columns.
+    top_agrees : ndarray of bool of shape (n,)
+        Whether some token is the most probable one of both.
+    lumped : ndarray of shape (n, 2) or None
+        With ``shared=True`` the probability of the matrix, and of the model, on tokens that the
+        other does not have: one column, ``<other>``, of everything above.
+    names : tuple of str
+        What the two sides are.
     """
 
     contexts: tuple[Ids, ...]
@@ -59,12 +71,15 @@ class Comparison(display.Shown):
     reverse_kl: Floats
     total_variation: Floats
     hellinger: Floats
-    seen: NDArray[Any]
+    seen: NDArray[Any] | None
     weights: Floats
     matrix_bits: float
     model_bits: float
     bins: Floats
     tokens: tuple[str, ...] | None
+    top_agrees: NDArray[np.bool_] | None = None
+    lumped: Floats | None = None
+    names: tuple[str, str] = ("matrix", "model")
 
     def __len__(self) -> int:
         return len(self.kl)
@@ -74,64 +89,120 @@ class Comparison(display.Shown):
         """Cross-entropy gap: bits a token that the model loses on text from the matrix."""
         return self.model_bits - self.matrix_bits
 
+    @property
+    def agreement(self) -> float | None:
+        """The share of rows, by weight, whose most probable token is the same."""
+        return None if self.top_agrees is None else float(self.weights @ self.top_agrees)
+
     def worst(self, n: int = 10) -> NDArray[np.intp]:
         """The numbers of the rows with the largest KL(matrix || model), the worst first."""
         there = np.flatnonzero(self.weights)
         return there[np.argsort(-self.kl[there], kind="stable")[:n]]
 
     def _table(self) -> display.Table:
-        n = len(self)
+        n, (first, second) = len(self), self.names
         title = (
             f"Comparison of {n} row{'' if n == 1 else 's'}: cross-entropy "
-            f"{display.number(self.model_bits)} bits where the matrix has "
+            f"{display.number(self.model_bits)} bits where the {first} has "
             f"{display.number(self.matrix_bits)}, a gap of {display.number(self.gap_bits)}"
         )
         lines = []
         for name, values in (
-            ("KL(matrix || model), bits", self.kl / np.log(2.0)),
-            ("KL(model || matrix), bits", self.reverse_kl / np.log(2.0)),
+            (f"KL({first} || {second}), bits", self.kl / np.log(2.0)),
+            (f"KL({second} || {first}), bits", self.reverse_kl / np.log(2.0)),
             ("total variation", self.total_variation),
             ("Hellinger", self.hellinger),
         ):
             there = values[self.weights > 0.0]
             mean = weighted_mean(values, self.weights)
             lines.append([name, mean, float(np.median(there)), float(there.max())])
-        return display.Table(title, ["", "mean", "median", "largest"], lines)
+        words = []
+        if self.agreement is not None:
+            words.append(f"most probable token the same: {display.percent(self.agreement)} of rows")
+        if self.lumped is not None:
+            mass = (display.percent(share) for share in self.weights @ self.lumped)
+            words.append(
+                f"over the {len(self.tokens or ()) - 1} tokens of both and one column for all "
+                f"others, {' and '.join(mass)} of the mass: KL are lower bounds"
+            )
+        return display.Table(title, ["", "mean", "median", "largest"], lines, words=words)
 
 
+@overload
 def compare(
-    matrix: TransitionMatrix,
+    matrix: PartialRows,
+    rows: Any,
+    contexts: Sequence[ArrayLike] | None = ...,
+    *,
+    kind: str | None = ...,
+    weights: ArrayLike | None = ...,
+    shared: bool = ...,
+) -> ComparisonBounds: ...
+@overload
+def compare(
+    matrix: Any,
+    rows: PartialRows,
+    contexts: Sequence[ArrayLike] | None = ...,
+    *,
+    kind: str | None = ...,
+    weights: ArrayLike | None = ...,
+    shared: bool = ...,
+) -> ComparisonBounds: ...
+@overload
+def compare(
+    matrix: Any,
+    rows: Any,
+    contexts: Sequence[ArrayLike] | None = ...,
+    *,
+    kind: str | None = ...,
+    weights: ArrayLike | None = ...,
+    shared: bool = ...,
+) -> Comparison: ...
+def compare(
+    matrix: Any,
     rows: Any,
     contexts: Sequence[ArrayLike] | None = None,
     *,
     kind: str | None = None,
     weights: ArrayLike | None = None,
-) -> Comparison:
-    """Hold a model's next-token distributions against the rows of a matrix.
+    shared: bool = False,
+) -> Comparison | ComparisonBounds:
+    """Hold a model's next-token distributions against the rows of a matrix, or of another model.
 
     Parameters
     ----------
-    matrix : TransitionMatrix
-        The ideal.
-    rows : NextTokenRows, or array_like of shape (n, V)
-        The model's rows, over the matrix's tokens.
+    matrix : TransitionMatrix, Interpolation, NextTokenRows, PartialRows, or array_like (n, V)
+        The ideal, or what is taken for it: a model in 16 bits, say.
+    rows : NextTokenRows, PartialRows, array_like of shape (n, V), or TransitionMatrix
+        The model's rows, over the same tokens: the same model in 4 bits, say.
     contexts : sequence of array_like of int, optional
         What each row comes after, from the beginning of its document or at least `order` tokens;
-        by default what `rows` says.
+        by default what rows say.  Two sides of rows that say different things are refused; where
+        neither says anything, row i is held against row i.
     kind : {"logits", "log_probs", "probs"}, optional
-        What a bare array holds.
+        What bare arrays hold.
     weights : array_like of shape (n,), optional
         Of the rows in means; all equal by default.  A row of weight 0 is in no mean, whatever its
         divergence.
+    shared : bool
+        Of two vocabularies, take the tokens whose texts are in both, and all others of each side
+        for one, whose mass is said.  Distances are lower bounds then, by the data-processing
+        inequality, of those between the distributions of the next token's text.  Contexts are the
+        same text, cut by each tokenizer: a matrix needs its own (`contexts`).
 
     Returns
     -------
     Comparison
+        Or `ComparisonBounds`, where rows are known in part.
 
     Raises
     ------
     ValueError
-        Shapes or tokens do not match, or the rows say nothing of their contexts.
+        Shapes, tokens or contexts do not match, or the rows say nothing of their contexts.
+
+    See Also
+    --------
+    bits_per_byte : models of any vocabularies, by what they make of the same texts.
 
     Examples
     --------
@@ -142,35 +213,30 @@ def compare(
     array([0.  , 0.25])
     >>> round(found.gap_bits, 6)
     0.094361
+
+    Rows over two vocabularies:
+
+    >>> import numpy as np
+    >>> one = mb.NextTokenRows(np.log([[0.5, 0.3, 0.2]]), tokens=(" the", " a", " then"))
+    >>> other = mb.NextTokenRows(np.log([[0.2, 0.6, 0.2]]), tokens=(" a", " the", " th"))
+    >>> found = mb.compare(one, other, shared=True)
+    >>> found.tokens, found.lumped
+    ((' the', ' a', '<other>'), array([[0.2, 0.2]]))
     """
-    log_probs, names = as_log_probs(rows, kind)
-    n, width = log_probs.shape
-    if width != matrix.n_tokens:
-        raise ValueError(f"rows have {width} columns, the matrix {matrix.n_tokens} tokens")
-    order = order_of(
-        names, matrix.tokens, "the names of the rows' tokens are not those of the matrix's"
-    )
-    log_probs = columns_in(log_probs, order)
-    if contexts is None:
-        if not isinstance(rows, NextTokenRows):
-            raise ValueError("give contexts: what each of the rows comes after")
-        contexts = [rows.context(i) for i in range(n)]
-    if len(contexts) != n:
-        raise ValueError(f"there are {len(contexts)} contexts and {n} rows")
+    sides = checked_sides(matrix, rows, contexts, kind, shared)
+    n = sides.n
     shares = shares_of(weights, n)
-    whole = tuple(plain(each, f"context {i}") for i, each in enumerate(contexts))
+    step = max(1, CELLS // max(sides.first.width, sides.second.width))
+    cuts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    if isinstance(sides.first, PartialSide) or isinstance(sides.second, PartialSide):
+        return bounds_of(sides, shares, cuts)
     found, bins = np.zeros((5, n)), np.zeros((len(EDGES) - 1, 3))
-    seen = np.zeros(n, dtype=np.asarray(matrix.n_observed).dtype)
-    for length, members in _by_length(matrix, whole):
-        ids = np.stack([whole[i][len(whole[i]) - length :] for i in members])
-        seen[members] = matrix.totals(_led(matrix, ids))
-        step = max(1, CELLS // width)
-        for start in range(0, len(members), step):
-            some = members[start : start + step]
-            p = matrix.predict(_led(matrix, ids[start : start + step]))
-            log_q = np.asarray(log_probs[some], dtype=np.float64)
-            found[:, some] = _divergences(p, log_q)
-            _calibrate(bins, p, np.exp(log_q), shares[some])
+    agrees, lumped = np.zeros(n, dtype=bool), np.zeros((n, 2))
+    for cut in cuts:
+        p, log_p, q, log_q, agrees[cut] = sides.block(cut)
+        found[:, cut] = _divergences(p, log_p, q, log_q)
+        lumped[cut] = np.stack([p[:, -1], q[:, -1]], axis=1)
+        _calibrate(bins, p, q, shares[cut])
     filled = bins[:, 2] > 0.0
     bins[:, :2] = np.where(
         filled[:, np.newaxis],
@@ -180,43 +246,31 @@ def compare(
     kl, reverse_kl, variation, hellinger, entropy = found
     matrix_bits = float(shares @ entropy / np.log(2.0))
     return Comparison(
-        contexts=whole,
+        contexts=sides.contexts,
         kl=kl,
         reverse_kl=reverse_kl,
         total_variation=variation,
         hellinger=hellinger,
-        seen=seen,
+        seen=_seen(sides),
         weights=shares,
         matrix_bits=matrix_bits,
         model_bits=matrix_bits + float(weighted_mean(kl, shares) / np.log(2.0)),
         bins=bins,
-        tokens=matrix.tokens,
+        tokens=sides.tokens,
+        top_agrees=agrees,
+        lumped=lumped if sides.shared else None,
+        names=sides.names,
     )
 
 
-def _by_length(
-    matrix: TransitionMatrix, contexts: Sequence[Ids]
-) -> list[tuple[int, NDArray[np.intp]]]:
-    """The numbers of the contexts of each length, `order` at most."""
-    for i, context in enumerate(contexts):
-        if context.ndim != 1:
-            raise ValueError(f"context {i} has shape {context.shape}; it must be (length,)")
-    lengths = np.array([min(len(context), matrix.order) for context in contexts])
-    return [(int(length), np.flatnonzero(lengths == length)) for length in np.unique(lengths)]
+def _seen(sides: Sides) -> NDArray[Any] | None:
+    """How often the first matrix has seen each context."""
+    matrices = (side for side in (sides.first, sides.second) if isinstance(side, MatrixSide))
+    return next((seen for each in matrices if (seen := each.seen()) is not None), None)
 
 
-def _led(matrix: TransitionMatrix, contexts: Ids) -> Ids:
-    """Where documents begin with begin tokens, these before contexts that begin with theirs."""
-    missing = len(matrix.begin) - contexts.shape[1]
-    if missing > 0:
-        begin = np.full((len(contexts), missing), matrix.n_tokens)
-        return np.concatenate([begin, contexts], axis=1).astype(np.int64)
-    return contexts
-
-
-def _divergences(p: Floats, log_q: Floats) -> tuple[Floats, ...]:
+def _divergences(p: Floats, log_p: Floats, q: Floats, log_q: Floats) -> tuple[Floats, ...]:
     """KL both ways, total variation and Hellinger of rows (n, V), and the entropy of p."""
-    q, log_p = np.exp(log_q), np.log(p)
     return (
         kl_nats(p, log_p, q, log_q),
         kl_nats(q, log_q, p, log_p),
