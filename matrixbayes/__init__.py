@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         learning_path,
         unrelated_label_design,
     )
-    from .matrix import TransitionMatrix, compare, interpolate
+    from .matrix import TransitionMatrix, bits_per_byte, compare, interpolate
     from .mixture import (
         DirichletMixture,
         FitCheck,
@@ -72,6 +72,7 @@ _HOMES = {
     "AnswerCounts": "records",
     "ApproximationReport": "mixture",
     "BitsBounds": "estimator",
+    "BitsPerByte": "matrix",
     "BoundedRows": "rows",
     "Comparison": "matrix",
     "ComparisonBounds": "matrix",
@@ -115,6 +116,7 @@ _HOMES = {
     "affine_test": "continuity",
     "approximation_report": "mixture",
     "bayesian_law": "icl",
+    "bits_per_byte": "matrix",
     "check_continuity": "continuity",
     "check_prior": "mixture",
     "collect": "huggingface",
@@ -161,6 +163,7 @@ __all__ = [
     "AnswerCounts",
     "ApproximationReport",
     "BitsBounds",
+    "BitsPerByte",
     "BoundedRows",
     "Comparison",
     "ComparisonBounds",
@@ -205,6 +208,7 @@ __all__ = [
     "affine_test",
     "approximation_report",
     "bayesian_law",
+    "bits_per_byte",
     "check_continuity",
     "check_prior",
     "collect",

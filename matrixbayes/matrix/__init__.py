@@ -3,6 +3,8 @@
 Contents
     TransitionMatrix       counts, hierarchy, predictions, evidence, files
     compare, Comparison    a model's rows beside those of a matrix
+    ComparisonBounds       the same of rows known in part
+    bits_per_byte, BitsPerByte    models of any vocabularies, by what they make of texts
     interpolate, Interpolation    mixtures of models, weighted by held-out text
 """
 
@@ -10,15 +12,18 @@ Contents
 from ..mixture.path import PosteriorPath as PosteriorPath
 from ..mixture.path import posterior_path as posterior_path
 from .comparing.bounds import ComparisonBounds
+from .comparing.text_bits import BitsPerByte, bits_per_byte
 from .comparison import Comparison, compare
 from .matrix import TransitionMatrix
 from .mixing.interpolation import Interpolation, interpolate
 
 __all__ = [
+    "BitsPerByte",
     "Comparison",
     "ComparisonBounds",
     "Interpolation",
     "TransitionMatrix",
+    "bits_per_byte",
     "compare",
     "interpolate",
 ]
