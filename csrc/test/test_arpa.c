@@ -159,7 +159,8 @@ test_refusals(void)
     }
     for (int i = 0; i < 20000; i++) { /* some characters are others */
         memcpy(text, model, sizeof model);
-        for (double more = 1.0; more > 0.4; more = uniform()) {
+        size_t many = 1 + (size_t)(uniform() * 4.0);
+        for (size_t j = 0; j < many; j++) {
             text[(size_t)(uniform() * (double)(sizeof model - 1))] =
                 model[(size_t)(uniform() * (double)(sizeof model - 1))];
         }

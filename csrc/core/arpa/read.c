@@ -39,7 +39,7 @@ read_counts(mb_arpa *arpa, mb_interrupt *interrupt, mb_arpa_fault *fault)
 {
     mb_piece line;
     size_t least = 0; /* characters that so many n-grams need */
-    for (;;) {
+    while (arpa->order <= MB_ARPA_ORDERS) {
         size_t at = arpa->in.at, lines = arpa->in.line, order, size, n_bytes;
         int is_there;
         MB_TRY(mb_lines_next_text(&arpa->in, interrupt, &line, &is_there));
