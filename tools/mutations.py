@@ -36,6 +36,7 @@ class Mutation(NamedTuple):
 
 
 M = Mutation
+FROZEN = "tests/matrix/test_frozen_counts.py"
 EM = "tests/estimator/test_em.py"
 STREAMS = "tests/estimator/test_streams.py"
 COUNTS = "tests/estimator/test_counts.py"
@@ -768,6 +769,83 @@ MUTATIONS = [
         "        MB_TRY(mb_ask(interrupt, many * width * (n_components / 4 + 8)));\n",
         "",
         "tests/core/test_c_drivers.py -k 'plain and interrupt'",
+    ),
+    M(
+        "C, frozen: of a bucket only what stands in one word is seen",
+        "csrc/core/frozen/links.h",
+        "    if (next < high && found == MB_NO_LINK) {",
+        "    if (next > high && found == MB_NO_LINK) {",
+        f"{FROZEN} -k dictionary",
+    ),
+    M(
+        "C, frozen: a number's neighbours are taken for it",
+        "csrc/core/frozen/numbers.h",
+        "? mb_numbers_exception(numbers, k + 1) - low : code;",
+        "? mb_numbers_exception(numbers, k) - low : code;",
+        f"{FROZEN} -k 'large or dictionary'",
+    ),
+    M(
+        "C, frozen: sums leave out what is large",
+        "csrc/core/frozen/numbers.h",
+        "    if ((exceptional & those) != 0) {",
+        "    if ((exceptional & those) != those) {",
+        f"{FROZEN} -k 'large or dictionary'",
+    ),
+    M(
+        "C, frozen: a token is looked for among too few",
+        "csrc/core/frozen/frozen_kernel.h",
+        "? length - behind - 1 : 0;",
+        "? length - behind : 0;",
+        f"{FROZEN} -k 'large or dictionary'",
+    ),
+    M(
+        "C, frozen: rows follow links in the order of the last digit",
+        "csrc/core/frozen/frozen_encode.c",
+        "    for (unsigned shift = 0; shift < bits; shift += DIGIT) {",
+        "    for (unsigned shift = 0; shift < DIGIT; shift += DIGIT) {",
+        f"{FROZEN} -k 'large or five_bytes'",
+    ),
+    M(
+        "C, frozen: two rows of one context",
+        "csrc/core/frozen/frozen_encode.c",
+        "        if (i > 0 && mixed[i] == mixed[i - 1]) {",
+        "        if (i > 1 && mixed[i] == mixed[i - 1]) {",
+        f"{FROZEN} -k rows_that_are_none",
+    ),
+    M(
+        "C, frozen: words are checked but for their links",
+        "csrc/core/frozen/frozen.c",
+        "        MB_TRY(mb_links_check(&at->links, n_from, frozen->n_tokens, interrupt));",
+        "        (void)n_from;",
+        f"{FROZEN} -k changed_words",
+    ),
+    M(
+        "C, frozen: contexts are listed as their shorter ones were found",
+        "csrc/core/frozen/frozen_all.c",
+        "        contexts[i * level + level - 1] = (uint32_t)at[i];",
+        "        contexts[i * level + level - 1] = (uint32_t)i % (uint32_t)frozen->n_tokens;",
+        f"{FROZEN} -k dictionary",
+    ),
+    M(
+        "a frozen matrix learns",
+        "matrixbayes/matrix/matrix.py",
+        "        if self.frozen:\n            raise ValueError(",
+        "        if self.frozen and self.order > 99:\n            raise ValueError(",
+        "tests/matrix/test_frozen.py -k never_changes",
+    ),
+    M(
+        "frozen words are opened unread",
+        "matrixbayes/matrix/files.py",
+        "for level in range(order + 1)], verify)",
+        "for level in range(order + 1)], False)",
+        "tests/matrix/test_frozen.py -k written_otherwise",
+    ),
+    M(
+        "a frozen tree takes the odds of other contexts",
+        "matrixbayes/matrix/files.py",
+        "= odds[rows.counts[level].places(contexts)]",
+        "= odds[np.sort(rows.counts[level].places(contexts))]",
+        "tests/matrix/test_frozen.py -k bit_for_bit",
     ),
     M(
         "C, fading: the older count wins",

@@ -65,8 +65,17 @@ check_numbers(size_t n, const uint64_t *numbers)
         check(found == sum, "sum", (double)i, (double)found, (double)sum);
         if (i < n) {
             check(own == numbers[i], "number", (double)i, (double)own, (double)numbers[i]);
+            own = mb_numbers_own(&opened, i);
+            check(own == numbers[i], "alone", (double)i, (double)own, (double)numbers[i]);
             sum += numbers[i];
         }
+        size_t low = i - (size_t)(uniform() * (double)(i < 90 ? i : 90));
+        uint64_t between = 0;
+        for (size_t k = low; k < i; k++) {
+            between += numbers[k];
+        }
+        found = mb_numbers_between(&opened, low, i);
+        check(found == between, "between", (double)i, (double)found, (double)between);
     }
     check(mb_numbers_check(&opened, NULL, &total) == MB_OK && total == sum, "check", (double)n,
           (double)total, (double)sum);
@@ -101,6 +110,8 @@ check_changed_numbers(size_t n, const uint64_t *numbers)
             for (size_t i = 0; i <= opened.n; i++) {
                 (void)mb_numbers_read(&opened, i, &own);
                 same &= i >= n || own == numbers[i];
+                (void)mb_numbers_between(&opened, i / 2, i);
+                same &= i >= opened.n || mb_numbers_own(&opened, i) == own;
             }
             refused += !same;
             check(!same || words[at] == kept, "a change that was not found", (double)at, 0, 1);

@@ -42,8 +42,8 @@ mb_frozen_open(mb_frozen *frozen, size_t n_words, const uint64_t *words)
             return MB_INVALID;
         }
     } else {
-        MB_TRY(
-            mb_links_open(mb_frozen_from(frozen), frozen->n_tokens, sizes[0], links, &level.links));
+        MB_TRY(mb_links_open(mb_frozen_from(frozen, depth), frozen->n_tokens, sizes[0], links,
+                             &level.links));
         level.n_contexts = level.links.n;
         if (!level.bare && level.lengths.n != level.n_contexts) {
             return MB_INVALID;
@@ -84,7 +84,7 @@ mb_frozen_check(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, 
     uint64_t sum;
     *total = 0;
     if (level > 0) {
-        size_t n_from = frozen->levels[level - 1].n_contexts;
+        uint64_t n_from = mb_frozen_from(frozen, level);
         MB_TRY(mb_links_check(&at->links, n_from, frozen->n_tokens, interrupt));
     }
     if (at->bare) {

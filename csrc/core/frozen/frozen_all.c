@@ -18,10 +18,11 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
               uint64_t *pairs, uint32_t *contexts)
 {
     const size_t n = frozen->levels[level].n_contexts;
+    const int direct = level > 1 && mb_frozen_is_direct(frozen);
     for (size_t i = 0; i < n; i++) {
         at[i] = i;
     }
-    for (size_t l = level; l > 0; l--) {
+    for (size_t l = level; l > (direct ? 1 : 0); l--) {
         const mb_links *links = &frozen->levels[l].links;
         uint64_t mask = ((uint64_t)1 << links->token_bits) - 1;
         MB_TRY(mb_links_pairs(links, interrupt, pairs));
@@ -34,6 +35,12 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
             at[i] = pair >> links->token_bits;
             MB_TRY(i % ALL_PIECE == 0 ? mb_ask(interrupt, (size_t)PER_ROW * ALL_PIECE) : MB_OK);
         }
+    }
+    for (size_t i = 0; i < n && direct; i++) {
+        if (at[i] >= frozen->n_tokens) {
+            return MB_INVALID;
+        }
+        contexts[i * level + level - 1] = (uint32_t)at[i];
     }
     return MB_OK;
 }

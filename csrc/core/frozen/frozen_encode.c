@@ -50,6 +50,7 @@ link_rows(const mb_frozen *shorter, const mb_frozen_rows *rows, unsigned token_b
           mb_interrupt *interrupt, linked_row *linked)
 {
     const size_t level = shorter->n_levels;
+    const int direct = level == 2 && mb_frozen_is_direct(shorter);
     uint32_t contexts[MB_FROZEN_MANY * MB_MAX_ORDER] MB_FILLED;
     mb_frozen_steps found;
     for (size_t at = 0; at < rows->n_contexts; at += MB_FROZEN_MANY) {
@@ -70,7 +71,8 @@ link_rows(const mb_frozen *shorter, const mb_frozen_rows *rows, unsigned token_b
                 return MB_INVALID;
             }
             uint32_t oldest = rows->contexts[(at + i) * level];
-            linked[at + i].mixed = mb_links_mix(bits, found.numbers[i] << token_bits | oldest);
+            uint64_t from = direct ? contexts[i] : found.numbers[i];
+            linked[at + i].mixed = mb_links_mix(bits, from << token_bits | oldest);
             linked[at + i].row = at + i;
         }
         MB_TRY(mb_ask(interrupt, PER_CONTEXT * many));
@@ -128,7 +130,8 @@ encode_links(const mb_frozen *shorter, const mb_frozen_rows *rows, uint64_t *mix
     if (shorter->n_levels == 0) {
         return n > 1 ? MB_INVALID : MB_OK;
     }
-    MB_TRY(mb_links_bits(mb_frozen_from(shorter), shorter->n_tokens, &token_bits, &bits));
+    MB_TRY(mb_links_bits(mb_frozen_from(shorter, shorter->n_levels), shorter->n_tokens, &token_bits,
+                         &bits));
     MB_TRY(link_rows(shorter, rows, token_bits, bits, interrupt, linked));
     MB_TRY(sort_linked(n, bits, linked, linked + n, interrupt, sorted));
     for (size_t i = 0; i < n; i++) {

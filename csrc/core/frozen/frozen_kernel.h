@@ -65,36 +65,54 @@ NAME(frozen_ranges)(const mb_frozen_level *at, size_t many, const uint64_t *numb
     }
 }
 
-/* The place of a token in a row, or the row's end. */
-static inline size_t
-NAME(place_of)(const uint64_t *tokens, unsigned width, size_t low, size_t high, uint32_t token)
+/* Halves what is left of each row, at[i] and n[i] places from there on, until it is one place, the last of
+ * a token that is not larger: in rounds, so that no search waits for another's. */
+static void
+NAME(halve)(const uint64_t *words, unsigned width, size_t many, const uint32_t *tokens, size_t *at,
+            size_t *n)
 {
-    size_t n = high - low, at = low;
-    while (n > 1) {
-        size_t half = n / 2;
-        at += half & -(size_t)(mb_packed_read(tokens, width, at + half) <= token);
-        n -= half;
+    unsigned char which[MB_FROZEN_MANY];
+    size_t active = 0;
+    for (size_t i = 0; i < many; i++) {
+        which[active] = (unsigned char)i;
+        active += n[i] > 1;
     }
-    return n > 0 && mb_packed_read(tokens, width, at) == token ? at : high;
+    while (active > 0) {
+        size_t left = 0;
+        for (size_t k = 0; k < active; k++) {
+            size_t i = which[k], half = n[i] / 2;
+            at[i] += half & -(size_t)(mb_packed_read(words, width, at[i] + half) <= tokens[i]);
+            n[i] -= half;
+            which[left] = (unsigned char)i;
+            left += n[i] > 1;
+            NAME(fetch_packed)(words, width, at[i] + n[i] / 2);
+        }
+        active = left;
+    }
 }
 
 static void
-NAME(frozen_look_up)(const mb_frozen_level *at, unsigned width, size_t many,
+NAME(frozen_look_up)(const mb_frozen_level *at, uint64_t n_tokens, unsigned width, size_t many,
                      const mb_frozen_found *found, const uint32_t *tokens, uint64_t *out)
 {
-    size_t places[MB_FROZEN_MANY] MB_FILLED;
+    size_t places[MB_FROZEN_MANY] MB_FILLED, n[MB_FROZEN_MANY] MB_FILLED;
     for (size_t i = 0; i < many; i++) {
-        NAME(fetch_packed)(at->tokens, width, (found->low[i] + found->high[i]) / 2);
+        /* tokens rise: so many smaller ones at most, and larger ones, stand before it and behind */
+        size_t length = found->high[i] - found->low[i], behind = (size_t)(n_tokens - 1 - tokens[i]);
+        size_t first = length > behind + 1 ? length - behind - 1 : 0;
+        size_t last = length < tokens[i] + (size_t)1 ? length : tokens[i] + (size_t)1;
+        places[i] = found->low[i] + first;
+        n[i] = last > first ? last - first : 0;
+        NAME(fetch_packed)(at->tokens, width, places[i] + n[i] / 2);
     }
+    NAME(halve)(at->tokens, width, many, tokens, places, n);
     for (size_t i = 0; i < many; i++) {
-        places[i] = NAME(place_of)(at->tokens, width, found->low[i], found->high[i], tokens[i]);
         NAME(fetch_block)(&at->counts, places[i]);
     }
     for (size_t i = 0; i < many; i++) {
         out[i] = 0;
-        if (places[i] < found->high[i]) {
-            (void)mb_numbers_read(&at->counts, places[i], out + i);
-            out[i]++;
+        if (n[i] > 0 && mb_packed_read(at->tokens, width, places[i]) == tokens[i]) {
+            out[i] = mb_numbers_own(&at->counts, places[i]) + 1;
         }
     }
 }
@@ -109,7 +127,6 @@ NAME(frozen_sums)(const mb_frozen_level *at, size_t many, const mb_frozen_found 
     }
     for (size_t i = 0; i < many; i++) {
         size_t low = found->low[i], high = found->high[i];
-        uint64_t own, before = mb_numbers_read(&at->counts, low, &own);
-        out[i] = mb_numbers_read(&at->counts, high, &own) - before + (high - low);
+        out[i] = mb_numbers_between(&at->counts, low, high) + (high - low);
     }
 }

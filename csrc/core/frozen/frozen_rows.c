@@ -107,7 +107,7 @@ mb_frozen_walk(const mb_frozen *frozen, size_t n, const int64_t *contexts, const
         mb_frozen_start(frozen, many, &steps);
         for (size_t level = 0; level <= order; level++) {
             if (level > 0) {
-                mb_frozen_step(frozen, level, own + order - level, order, &steps);
+                mb_frozen_step(frozen, level, own, order, &steps);
             }
             mb_frozen_ranges(frozen, level, many, steps.numbers, &found);
             mb_frozen_look_up(frozen, level, many, &found, own_tokens, seen);

@@ -16,10 +16,16 @@ mb_frozen_start(const mb_frozen *frozen, size_t many, mb_frozen_steps *steps)
 }
 
 void
-mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *tokens, size_t stride,
+mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *contexts, size_t stride,
                mb_frozen_steps *steps)
 {
-    CHOOSE(frozen_step, &frozen->levels[level].links, tokens, stride, steps);
+    if (level == 2 && mb_frozen_is_direct(frozen)) {
+        for (size_t k = 0; k < steps->active; k++) {
+            size_t i = steps->which[k];
+            steps->numbers[i] = contexts[(i + 1) * stride - 1];
+        }
+    }
+    CHOOSE(frozen_step, &frozen->levels[level].links, contexts + stride - level, stride, steps);
 }
 
 void
@@ -27,8 +33,8 @@ mb_frozen_find(const mb_frozen *frozen, size_t level, size_t many, const uint32_
                mb_frozen_steps *steps)
 {
     mb_frozen_start(frozen, many, steps);
-    for (size_t step = 1; step <= level; step++) {
-        mb_frozen_step(frozen, step, contexts + level - step, level, steps);
+    for (size_t l = level > 1 && mb_frozen_is_direct(frozen) ? 2 : 1; l <= level; l++) {
+        mb_frozen_step(frozen, l, contexts, level, steps);
     }
 }
 
@@ -43,7 +49,8 @@ void
 mb_frozen_look_up(const mb_frozen *frozen, size_t level, size_t many, const mb_frozen_found *found,
                   const uint32_t *tokens, uint64_t *out)
 {
-    CHOOSE(frozen_look_up, frozen->levels + level, frozen->token_bits, many, found, tokens, out);
+    CHOOSE(frozen_look_up, frozen->levels + level, frozen->n_tokens, frozen->token_bits, many,
+           found, tokens, out);
 }
 
 void

@@ -11,11 +11,24 @@ typedef struct {
     size_t low[MB_FROZEN_MANY], high[MB_FROZEN_MANY];
 } mb_frozen_found;
 
-/* The numbers from which the links of the next level lead; at least 1, as mb_links_open() wants. */
-static inline size_t
-mb_frozen_from(const mb_frozen *frozen)
+/* Whether links of level 2 lead from the newest token itself, which needs no more bits than the number of
+ * its context: a step less. */
+static inline int
+mb_frozen_is_direct(const mb_frozen *frozen)
 {
-    size_t n = frozen->n_levels > 0 ? frozen->levels[frozen->n_levels - 1].n_contexts : 0;
+    unsigned of_token = frozen->token_bits;
+    return frozen->n_levels > 1 && 2 * of_token <= MB_MAX_WIDTH &&
+           mb_bits_of(frozen->levels[1].n_contexts) >= of_token;
+}
+
+/* The numbers from which the links of a level lead; at least 1, as mb_links_open() wants. */
+static inline uint64_t
+mb_frozen_from(const mb_frozen *frozen, size_t level)
+{
+    if (level == 2 && mb_frozen_is_direct(frozen)) {
+        return frozen->n_tokens;
+    }
+    size_t n = level > 0 ? frozen->levels[level - 1].n_contexts : 0;
     return n > 0 ? n : 1;
 }
 
@@ -35,8 +48,8 @@ typedef struct {
 /* Begins with the empty context. */
 void mb_frozen_start(const mb_frozen *frozen, size_t many, mb_frozen_steps *steps);
 
-/* To contexts of `level` tokens, whose oldest are tokens [many], `stride` apart. */
-void mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *tokens, size_t stride,
+/* To contexts of `level` tokens, one more, of contexts [many][stride] their last ones. */
+void mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *contexts, size_t stride,
                     mb_frozen_steps *steps);
 
 /* The number of each of contexts [many][level], of tokens below n_tokens, or MB_NO_LINK. */

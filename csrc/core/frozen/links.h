@@ -85,20 +85,27 @@ mb_links_range(const mb_links *links, uint64_t mixed, size_t *low, size_t *high)
 MB_INLINE uint64_t
 mb_links_find(const mb_links *links, uint64_t mixed, size_t low, size_t high)
 {
-    unsigned width = links->bits - links->bucket_bits;
-    uint64_t rest = mixed & (((uint64_t)1 << width) - 1);
-    while (high - low > 4 * MB_LINKS_FILL) {
-        size_t middle = low + (high - low) / 2;
-        if (mb_packed_read(links->rest, width, middle) <= rest) {
-            low = middle;
-        } else {
-            high = middle;
-        }
+    enum { AT_ONCE = 4 };
+    const unsigned width = links->bits - links->bucket_bits;
+    const uint64_t mask = ((uint64_t)1 << width) - 1, rest = mixed & mask;
+    uint64_t found = MB_NO_LINK, window = mb_packed_window(links->rest, width, low);
+    /* those that stand in one word, without a branch: a guess how many there are would be wrong */
+    for (unsigned k = 0; k < AT_ONCE; k++) {
+        unsigned end = (k + 1) * width;
+        int same = end <= 64 && low + k < high && (window >> ((end - width) & 63) & mask) == rest;
+        found = same ? low + k : found;
     }
-    uint64_t found = MB_NO_LINK;
-    for (size_t i = low; i < high;
-         i++) { /* to the end: a guess where it is would mostly be wrong */
-        found = mb_packed_read(links->rest, width, i) == rest ? i : found;
+    size_t next = low + (AT_ONCE * width <= 64 ? AT_ONCE : width <= 63 ? 64 / width : 1);
+    if (next < high && found == MB_NO_LINK) {
+        while (high - next > 1) {
+            size_t middle = next + (high - next) / 2;
+            if (mb_packed_read(links->rest, width, middle) <= rest) {
+                next = middle;
+            } else {
+                high = middle;
+            }
+        }
+        found = mb_packed_read(links->rest, width, next) == rest ? next : MB_NO_LINK;
     }
     return found;
 }

@@ -88,11 +88,12 @@ write_numbers(const numbers_plan *plan, size_t n, const uint64_t *numbers, mb_in
             break;
         }
         uint64_t code = numbers[i];
-        sum += code;
         if (code >= exception_code(planes)) {
             of_exceptions += code;
             mb_packed_write(packed, plan->width, ++k, of_exceptions);
             code = exception_code(planes);
+        } else {
+            sum += code;
         }
         for (unsigned p = 0; p < planes; p++) {
             block[2 + p] |= (code >> p & 1) << i % 64;
@@ -166,13 +167,13 @@ mb_status
 mb_numbers_check(const mb_numbers *numbers, mb_interrupt *interrupt, uint64_t *sum)
 {
     const unsigned planes = numbers->planes;
-    uint64_t total = 0;
+    uint64_t total = 0, of_exceptions = 0;
     size_t k = 0;
     if (mb_numbers_exception(numbers, 0) != 0) {
         return MB_INVALID;
     }
     for (size_t i = 0; i <= numbers->n; i++) {
-        if (i % 64 == 0 && !check_block(numbers, i, total, k)) {
+        if (i % 64 == 0 && !check_block(numbers, i, total - of_exceptions, k)) {
             return MB_INVALID;
         }
         if (i == numbers->n) {
@@ -193,6 +194,7 @@ mb_numbers_check(const mb_numbers *numbers, mb_interrupt *interrupt, uint64_t *s
             if (high < low || number < exception_code(planes)) {
                 return MB_INVALID;
             }
+            of_exceptions = high;
         }
         if (number > MOST_OF_NUMBERS - total) {
             return MB_INVALID;

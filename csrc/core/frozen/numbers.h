@@ -1,8 +1,8 @@
 /* Whole numbers that are mostly small, in little memory: each is read, and so is the sum of all before
  * it, in a time that neither their size nor their number changes.
  *
- *     blocks of 64    sum of all before, exceptions before, then `planes` words:
- *                     bit i of word p is bit p of the code of number i
+ *     blocks of 64    sum of all before that are no exceptions, exceptions before, then `planes`
+ *                     words: bit i of word p is bit p of the code of number i
  *     code            the number, or 2^planes - 1 for an exception
  *     exceptions      their running sums, packed: of the k-th, E[k + 1] - E[k]
  *
@@ -60,7 +60,7 @@ mb_numbers_read_planes(const mb_numbers *numbers, unsigned planes, size_t i, uin
     const uint64_t *block = numbers->blocks + i / 64 * (2 + planes);
     unsigned bit = i % 64;
     uint64_t before = ((uint64_t)1 << bit) - 1, exceptional = ~(uint64_t)0, code = 0;
-    uint64_t sum = block[0], first = block[1];
+    uint64_t sum = block[0];
     for (unsigned p = 0; p < planes; p++) {
         uint64_t plane = block[2 + p];
         exceptional &= plane;
@@ -69,18 +69,10 @@ mb_numbers_read_planes(const mb_numbers *numbers, unsigned planes, size_t i, uin
     for (unsigned p = 0; p < planes; p++) {
         sum += (uint64_t)__builtin_popcountll(block[2 + p] & ~exceptional & before) << p;
     }
-    if ((exceptional & (before << 1 | 1)) == 0) {
-        *own = code;
-        return sum;
-    }
-    uint64_t many = (uint64_t)__builtin_popcountll(exceptional & before);
-    uint64_t low = mb_numbers_exception(numbers, first);
-    uint64_t high = mb_numbers_exception(numbers, first + many);
-    if (exceptional >> bit & 1) {
-        code = mb_numbers_exception(numbers, first + many + 1) - high;
-    }
-    *own = code;
-    return sum + (high - low);
+    uint64_t k = block[1] + (uint64_t)__builtin_popcountll(exceptional & before);
+    uint64_t low = mb_numbers_exception(numbers, k);
+    *own = exceptional >> bit & 1 ? mb_numbers_exception(numbers, k + 1) - low : code;
+    return sum + low;
 }
 
 /* The sum of all before number i <= n, and the number itself, 0 for the n-th. */
@@ -97,6 +89,51 @@ mb_numbers_read(const mb_numbers *numbers, size_t i, uint64_t *own)
     default:
         return mb_numbers_read_planes(numbers, numbers->planes, i, own);
     }
+}
+
+/* The sum from number `low` on up to `high`, low <= high <= n, which is not of it: mostly of one block. */
+MB_INLINE uint64_t
+mb_numbers_between(const mb_numbers *numbers, size_t low, size_t high)
+{
+    if (low / 64 != high / 64) {
+        uint64_t own, before = mb_numbers_read(numbers, low, &own);
+        return mb_numbers_read(numbers, high, &own) - before;
+    }
+    const uint64_t *block = mb_numbers_block(numbers, low);
+    uint64_t before = ((uint64_t)1 << low % 64) - 1,
+             those = (((uint64_t)1 << high % 64) - 1) ^ before;
+    uint64_t exceptional = ~(uint64_t)0, sum = 0;
+    for (unsigned p = 0; p < numbers->planes; p++) {
+        exceptional &= block[2 + p];
+    }
+    for (unsigned p = 0; p < numbers->planes; p++) {
+        sum += (uint64_t)__builtin_popcountll(block[2 + p] & ~exceptional & those) << p;
+    }
+    if ((exceptional & those) != 0) {
+        uint64_t k = block[1] + (uint64_t)__builtin_popcountll(exceptional & before);
+        uint64_t many = (uint64_t)__builtin_popcountll(exceptional & those);
+        sum += mb_numbers_exception(numbers, k + many) - mb_numbers_exception(numbers, k);
+    }
+    return sum;
+}
+
+/* Number i < n alone. */
+MB_INLINE uint64_t
+mb_numbers_own(const mb_numbers *numbers, size_t i)
+{
+    const uint64_t *block = mb_numbers_block(numbers, i);
+    const unsigned planes = numbers->planes, bit = i % 64;
+    uint64_t exceptional = ~(uint64_t)0, code = 0;
+    for (unsigned p = 0; p < planes; p++) {
+        exceptional &= block[2 + p];
+        code |= (block[2 + p] >> bit & 1) << p;
+    }
+    if ((exceptional >> bit & 1) == 0) {
+        return code;
+    }
+    uint64_t before = ((uint64_t)1 << bit) - 1;
+    uint64_t k = block[1] + (uint64_t)__builtin_popcountll(exceptional & before);
+    return mb_numbers_exception(numbers, k + 1) - mb_numbers_exception(numbers, k);
 }
 
 #endif

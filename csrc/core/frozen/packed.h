@@ -27,13 +27,19 @@ mb_packed_size(size_t n, unsigned width, size_t *n_words)
     return 1;
 }
 
+/* The 64 bits from the i-th on, i <= n: zeros, or another number's, behind the last one. */
+MB_INLINE uint64_t
+mb_packed_window(const uint64_t *words, unsigned width, size_t i)
+{
+    size_t bit = i * width, word = bit / 64, shift = bit % 64;
+    return words[word] >> shift | words[word + 1] << 1 << (63 - shift);
+}
+
 /* The i-th, i < n. */
 MB_INLINE uint64_t
 mb_packed_read(const uint64_t *words, unsigned width, size_t i)
 {
-    size_t bit = i * width, word = bit / 64, shift = bit % 64;
-    uint64_t bits = words[word] >> shift | words[word + 1] << 1 << (63 - shift);
-    return bits & (((uint64_t)1 << width) - 1);
+    return mb_packed_window(words, width, i) & (((uint64_t)1 << width) - 1);
 }
 
 /* Writes the i-th, of no more bits, into words that were zeros there. */
