@@ -431,6 +431,17 @@ class BackoffTable:
     ) -> _Int64: ...
     def pair_values(self, contexts: ArrayLike, tokens: ArrayLike, /) -> _Floats: ...
     def rows(self, contexts: ArrayLike, /) -> _Floats: ...
+    @classmethod
+    def from_counts(
+        cls,
+        counts: Sequence[TransitionCounts],
+        row: ArrayLike,
+        *,
+        concentrations: Sequence[tuple[ArrayLike, ArrayLike]] | None = None,
+        discounts: ArrayLike | None = None,
+        edges: ArrayLike = (),
+        leaves: tuple[float, Sequence[ArrayLike]] | None = None,
+    ) -> Self: ...
     def arrays(
         self,
     ) -> tuple[

@@ -20,6 +20,7 @@
 #include "core/estimator/maximization.h"
 #include "core/base/mem.h"
 #include "core/matrix/ngram_borrow.h"
+#include "core/backoff/smoothed.h"
 #include "core/backoff/walk.h"
 #include "core/rows/rows.h"
 #include "core/mixture/row_kernels.h"
@@ -1167,6 +1168,7 @@ arpa_writing(mb_interrupt *interrupt)
 /* ---- tables of back-off models ------------------------------------------------------ */
 
 static mb_backoff *table;
+static mb_transitions *longer_counts, *shorter_counts;
 
 /* MOST contexts of one token, with a pair each. */
 static mb_status
@@ -1182,6 +1184,23 @@ new_table(mb_interrupt *interrupt)
     mb_backoff_free(table);
     table = NULL;
     return mb_backoff_new(MOST, 2, levels, weights, 0, interrupt, &table, &fault);
+}
+
+static mb_status
+smooth_counts(mb_interrupt *interrupt)
+{
+    const mb_transitions *levels[2] = {shorter_counts, longer_counts};
+    const double one = 1.0;
+    mb_smoothing smoothing[2] = {{MB_CONCENTRATIONS, 1, &one, &one, NULL, NULL},
+                                 {MB_CONCENTRATIONS, 1, &one, &one, NULL, NULL}};
+    mb_backoff *made;
+    mb_backoff_fault fault;
+    mb_status status =
+        mb_backoff_from_counts(2, levels, smoothing, weights, interrupt, &made, &fault);
+    if (status == MB_OK) {
+        mb_backoff_free(made);
+    }
+    return status;
 }
 
 static mb_status
@@ -1379,6 +1398,7 @@ run_backoff(void)
 {
     const test_case cases[] = {
         {"mb_backoff_new", new_table, MOST},
+        {"mb_backoff_from_counts", smooth_counts, MOST},
         {"mb_backoff_probs", score_text, MOST / 32},
         {"mb_backoff_contexts", contexts_of_table, MOST >> 10},
     };
@@ -1386,12 +1406,24 @@ run_backoff(void)
         starts[i] = (int64_t)i;
         columns[i < MOST ? i : 0] = (int64_t)(i < MOST ? i : 0);
     }
+    mb_token_fault fault;
+    const mb_document document = {MOST, columns};
+    mb_status made = mb_transitions_new(1, MOST + 1, &longer_counts) == MB_OK
+                         ? mb_transitions_new(0, MOST + 1, &shorter_counts)
+                         : MB_NOMEM;
+    for (int i = 0; i < 2 && made == MB_OK; i++) {
+        made = mb_transitions_update(i == 0 ? longer_counts : shorter_counts, 1, &document, NULL,
+                                     &fault);
+    }
+    check(made == MB_OK, "what is smoothed", 0, made, MB_OK);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         check(new_table(NULL) == MB_OK, "what is worked on", i, 0.0, 0.0);
         run(cases + i, 0);
     }
     mb_backoff_free(table);
     table = NULL;
+    mb_transitions_free(longer_counts);
+    mb_transitions_free(shorter_counts);
 }
 
 int

@@ -985,6 +985,59 @@ BACKOFF: dict[str, Any] = {
 }
 
 
+def smoothed_tables() -> Cases:
+    """Tables of the counts of a text of two tokens, and begin tokens."""
+    made = _core.BackoffTable.from_counts
+    longer, shorter = _core.TransitionCounts(1, 3), _core.TransitionCounts(0, 3)
+    longer.update([2, 0, 1, 1, 0, 0])
+    shorter.update([0, 1, 1, 0, 0])
+    levels, row = (shorter, longer), [0.5, 0.5]
+    ways: dict[str, Any] = {
+        "concentrations": [([0.5, 0.5], [1.0, 2.0])],
+        "discounts": [[[0.5, 1.0, 1.5, 1.0]]] * 2,
+        "leaves": (2.0, [[0.5, 0.0]]),
+    }
+    for name, way in ways.items():
+        yield name, partial(made, levels, row, **{name: way})
+        for place in range(2):
+            bad = [Bad() if i == place else given for i, given in enumerate((levels, row))]
+            yield (
+                f"{name}, bad {place}",
+                partial(fails, (OSError, TypeError), made, *bad, **{name: way}),
+            )
+        yield (
+            f"bad {name}",
+            partial(fails, (OSError, TypeError), made, levels, row, **{name: Bad()}),
+        )
+        yield f"few {name}", partial(fails, ValueError, made, levels, row, **{name: way[:0]})
+        yield f"{name}, row", partial(fails, ValueError, made, levels, [1.0], **{name: way})
+        yield f"{name}, level", partial(fails, ValueError, made, levels[:0], row, **{name: way})
+        yield f"{name}, orders", partial(fails, ValueError, made, [longer], row, **{name: way})
+    open_ones = _core.TransitionCounts(2, 3)
+    open_ones.update_rows([[0, 1]], [1], [1])
+    many = ways["concentrations"] * 2
+    none = _core.TransitionCounts(1, 3)
+    yield (
+        "open",
+        partial(fails, ValueError, made, (shorter, none, open_ones), row, concentrations=many),
+    )
+    edged = [[[0.5, 1.0, 1.5, 1.0]] * 2] * 2
+    yield "edges", partial(made, levels, row, discounts=edged, edges=[2.0])
+    yield "few edges", partial(fails, ValueError, made, levels, row, discounts=edged)
+    for name, wrong in (
+        ("concentrations", [([0.5], [0.0])]),
+        ("concentrations", [([0.0], [1.0])]),
+        ("concentrations", [([1.0], [1.0, 1.0])]),
+        ("discounts", [[[0.5, 1.0, 1.5, -1.0]]] * 2),
+        ("leaves", (0.0, [[0.5, 0.0]])),
+        ("leaves", (1.0, [[0.5]])),
+    ):
+        yield f"{name}, {wrong}", partial(fails, ValueError, made, levels, row, **{name: wrong})
+    yield "no way", partial(fails, TypeError, made, levels, row)
+    yield "two ways", partial(fails, TypeError, made, levels, row, **ways)
+    yield "type", partial(fails, TypeError, made, [3], row, leaves=ways["leaves"])
+
+
 def backoff_table() -> Cases:
     new = _core.BackoffTable
     plain, based = new(**BACKOFF), new(**BACKOFF, base=[[0.5], [0.1, 0.2]], root=[0.5, 0.5])
@@ -1021,6 +1074,7 @@ def backoff_table() -> Cases:
     ):
         yield f"wrong {name}, {wrong}", partial(fails, ValueError, new, **BACKOFF | {name: wrong})
     yield "few", lambda: fails(TypeError, new, 2)
+    yield from smoothed_tables()
     for method in (plain.scores, plain.matched, plain.log_prob):
         yield f"{method}, token", partial(fails, ValueError, method, [[0], [2]])
         yield f"{method}, raises", partial(fails, OSError, method, [[0], Bad()])
@@ -1074,7 +1128,7 @@ OF_FROZEN += ("counts", "totals", "rows", "walk", "places", "all", "sizes", "arr
 OF_FROZEN += ("__copy__", "__deepcopy__", "__reduce__")
 
 OF_BACKOFF = ("n_tokens", "order", "nbytes", "scores", "log_prob", "matched", "pair_values")
-OF_BACKOFF += ("rows", "arrays")
+OF_BACKOFF += ("rows", "arrays", "from_counts")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},

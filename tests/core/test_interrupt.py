@@ -318,6 +318,13 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         *(counted(50_000, 2_000_000, 1)[0], None, [1.0], [[0.1]], 0.5, False),
     ),
     "BackoffTable": lambda: (_core.BackoffTable, *backed_off(2_000_000, 2_000_000)),
+    "table of counts": lambda: (
+        lambda *levels: _core.BackoffTable.from_counts(
+            levels, np.full(49_999, 2e-5), concentrations=[([0.5, 0.5], [1.0, 9.0])]
+        ),
+        counted(50_000, 100_000, 0)[0],
+        counted(50_000, 4_000_000, 1)[0],
+    ),
     "scores": lambda: (
         _core.BackoffTable(*backed_off(50_000, 50_000)).scores,
         np.arange(8_000_000) % 50_000,

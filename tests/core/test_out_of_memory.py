@@ -95,7 +95,7 @@ def kept(call: Callable[[], object], rounds: int) -> int:
 
 # Cases that make what there is of each type.  (Not of a list: CPython 3.11 loses items of its own.)
 MAKERS = {
-    "BackoffTable": {"plain", "based, arrays", "own", "plain, bounds", "plain, rows"},
+    "BackoffTable": {"plain", "based, arrays", "own", "plain, bounds", "plain, rows", "edges"},
     "Counts": {"made", "sparse", "tokens"},
     "DirichletMixture": {"names"},
     "DirichletMixture.posterior": {"float64"},

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+import matrixbayes as mb
 from matrixbayes import _core
+from matrixbayes.matrix.discounts import DiscountedRows
+from matrixbayes.matrix.fits.row_sizes import EDGES
+from matrixbayes.matrix.tree import TreeRows
 
 
 class Slow:
@@ -265,3 +269,82 @@ def test_questions_that_are_none_are_refused() -> None:
         table.pair_values([[0], [1]], [0, 2])
     with pytest.raises(ValueError, match="2 contexts and 1 tokens"):
         table.pair_values([[0], [1]], [0])
+
+
+# --- tables of smoothed counts
+
+
+def smoothed(m: int, n_tokens: int, **options: Any) -> tuple[mb.TransitionMatrix, list[Any]]:
+    documents = texts(m, n_tokens, [200, 3, 1, 50, 80])
+    documents = [each**2 // n_tokens for each in documents]  # some are commoner
+    order = {"depth": m, "order": "tree"} if options.pop("tree", False) else {"order": m}
+    return mb.TransitionMatrix(n_tokens=n_tokens, **order, **options).update(documents), documents
+
+
+def table_of_rows(rows: Any) -> _core.BackoffTable:
+    empty = np.zeros((1, 0), dtype=int)
+    if isinstance(rows, TreeRows):
+        mean = rows.prior.mean_at(np.arange(rows.prior.n_tokens))
+        leaves = float(rows.prior.concentration[0]), rows.folded.odds
+        return _core.BackoffTable.from_counts(rows.counts, mean, leaves=leaves)
+    if isinstance(rows, DiscountedRows):
+        way: dict[str, Any] = {"discounts": rows.discounts}
+        if rows.discounts.shape[1] > 1:
+            way["edges"] = EDGES
+    else:
+        way = {"concentrations": rows.concentrations}
+    return _core.BackoffTable.from_counts(rows.levels.counts, rows.dense(empty)[0], **way)
+
+
+SMOOTHED: dict[str, dict[str, Any]] = {
+    "concentrations": {"hierarchical": True},
+    "discounts": {"discounts": True},
+    "one bucket": {"discounts": [[0.5, 1.0, 1.5, 2.0]] * 4},
+    "tree": {"tree": True, "prior": 0.01},
+    "unlikely": {"tree": True, "prior": 1e-9, "deeper": 0.01},
+}
+
+
+@pytest.mark.parametrize("n_tokens", [1, 2, 7, 40])
+@pytest.mark.parametrize("kind", SMOOTHED)
+def test_smoothed_counts_say_what_their_rows_do(kind: str, n_tokens: int) -> None:
+    matrix, _ = smoothed(3, n_tokens, **SMOOTHED[kind])
+    if kind == "concentrations":
+        values = np.geomspace(0.5, 50.0, 4)
+        several = [
+            (np.arange(1, 5) / 10, values),
+            (np.ones(1), np.ones(1)),
+            (np.ones(4) / 4, values),
+        ]
+        matrix, _ = smoothed(3, n_tokens, hierarchical=several)
+    rows: Any = matrix._rows
+    table = table_of_rows(rows)
+    contexts = np.random.default_rng(0).integers(n_tokens + 1, size=(40, 3))
+    contexts[:5] = n_tokens
+    assert_allclose(table.rows(contexts), rows.dense(contexts), rtol=1e-12)
+    assert_allclose(table.rows(contexts).sum(axis=1), 1.0, rtol=1e-12)
+    tokens = np.arange(40) % n_tokens
+    assert_allclose(
+        table.pair_values(contexts, tokens), rows.pair_probs(contexts, tokens), rtol=1e-12
+    )
+    if "tree" not in SMOOTHED[kind]:
+        for length in range(3):
+            some = contexts[:, :length]
+            assert_allclose(table.rows(some), rows.dense(some), rtol=1e-12)
+    led = rows.led(texts(9, n_tokens, [30, 1, 0, 9]), None)
+    assert_allclose(table.log_prob(led, skip=3), rows.log_prob(led), rtol=1e-12, atol=1e-12)
+
+
+def test_a_table_of_nothing_says_what_is_known_before() -> None:
+    for kind, options in SMOOTHED.items():
+        if kind != "one bucket":
+            rows: Any = smoothed(2, 5, **options)[0]._rows.empty()
+            contexts = np.array([[0, 1], [5, 5]])
+            assert_allclose(table_of_rows(rows).rows(contexts), rows.dense(contexts), rtol=1e-14)
+
+
+def test_counts_without_what_leads_to_a_context_are_refused() -> None:
+    matrix = mb.TransitionMatrix(2, n_tokens=3, hierarchical=True)
+    rows: Any = matrix.update_rows([[0, 1]], [[0, 2, 1]])._rows
+    with pytest.raises(ValueError, match="without its newest token"):
+        table_of_rows(rows)

@@ -22,6 +22,8 @@ PyObject *mb_new_backoff_object(PyTypeObject *type, mb_backoff *table);
 /* The type's constructor. */
 PyObject *mb_backoff_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 
+PyObject *mb_backoff_from_counts_method(PyObject *type, PyObject *args, PyObject *kwargs);
+
 /* Raises what is wrong with the levels of a table. */
 PyObject *mb_raise_backoff(mb_status status, const mb_backoff_fault *fault);
 

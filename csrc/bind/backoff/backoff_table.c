@@ -97,6 +97,26 @@ PyDoc_STRVAR(
     "array([[0.5 , 0.5 ],\n"
     "       [0.25, 0.75]])\n");
 
+PyDoc_STRVAR(
+    from_counts_doc,
+    "from_counts($type, counts, row, *, concentrations=None, discounts=None, edges=(),\n"
+    "            leaves=None)\n--\n\n"
+    "The table of smoothed counts; one of the last three says how they are.\n\n"
+    "Parameters\n----------\n"
+    "counts : sequence of TransitionCounts\n"
+    "    Of contexts of 0, 1, ... tokens, and V + 1 tokens: V stands for the beginning of a text.\n"
+    "row : array_like of shape (V,)\n"
+    "    The row of the empty context; of leaves, the mean of their prior.\n"
+    "concentrations : sequence of (weights, values)\n    Of contexts of 1, 2, ... tokens.\n"
+    "discounts : array_like of shape (levels, buckets, 4)\n"
+    "    D_1, D_2, D_3 and theta of rows of totals up to the `edges` (buckets - 1,), and above.\n"
+    "leaves : (float, sequence of ndarray)\n"
+    "    Of a context tree: the concentration of the prior, and at the first pair of each context\n"
+    "    the log-odds that it is no leaf, for all lengths but the last.\n\n"
+    "Raises\n------\n"
+    "ValueError\n    Also where counts are not closed: a context is there whose pair is not that\n"
+    "    leads there.");
+
 static PyMethodDef backoff_methods[] = {
     {"scores", (PyCFunction)(void (*)(void))mb_backoff_method_scores, METH_VARARGS | METH_KEYWORDS,
      "scores($self, documents, bounds=None, *, before=(), skip=0)\n--\n\n"
@@ -119,6 +139,8 @@ static PyMethodDef backoff_methods[] = {
     {"rows", mb_backoff_method_rows, METH_O,
      "rows($self, contexts, /)\n--\n\n"
      "Probabilities (n, V) of all tokens after contexts (n, length) of any length."},
+    {"from_counts", (PyCFunction)(void (*)(void))mb_backoff_from_counts_method,
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, from_counts_doc},
     {"arrays", mb_backoff_method_arrays, METH_NOARGS,
      "arrays($self, /)\n--\n\n"
      "What makes the same table: (starts, tokens, values, backs, contexts, base, root), with base\n"

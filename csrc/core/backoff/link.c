@@ -145,7 +145,10 @@ lead_there(mb_backoff *table, size_t level, const some_contexts *some, const uin
            mb_backoff_fault *fault)
 {
     for (size_t i = 0; i < some->n; i++) {
-        __builtin_prefetch(from[i] == NOWHERE ? NULL : table->contexts + from[i]);
+        __builtin_prefetch(table->contexts + (from[i] == NOWHERE ? 0 : from[i]));
+    }
+    for (size_t i = 0; i < some->n; i++) {
+        mb_backoff_prefetch_pairs(table, from[i] == NOWHERE ? 0 : from[i]);
     }
     for (size_t i = 0; i < some->n; i++) {
         uint32_t token = some->tokens[i][level - 1], to = some->numbers[i];

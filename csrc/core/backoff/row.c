@@ -2,7 +2,6 @@
 #include "core/backoff/walk.h"
 
 #include <math.h>
-#include <string.h>
 
 enum {
     COST = 16, /* nanoseconds of a context or pair */
@@ -60,7 +59,9 @@ extend_contexts(const mb_backoff *table, size_t level, size_t from, const int64_
         const mb_backoff_pair *pair = level == 1 ? NULL : table->pairs + low + i;
         size_t to = (pair == NULL ? table->next[i] : pair->next) - first;
         if (to < n) {
-            memcpy(out + to * level, shorter, (level - 1) * sizeof(int64_t));
+            for (size_t k = 0; k + 1 < level; k++) {
+                out[to * level + k] = shorter[k];
+            }
             out[to * level + level - 1] = pair == NULL ? (int64_t)i : (int64_t)pair->token;
         }
         MB_TRY(i % PIECE == PIECE - 1 ? mb_ask(interrupt, (size_t)COST * PIECE) : MB_OK);

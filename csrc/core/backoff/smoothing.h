@@ -1,0 +1,41 @@
+/* How the rows of a level of counts are smoothed: what becomes of a count, and of the mean, the
+ * probability after the context less its oldest token (docs/model.md 9, 9b, 9c). */
+#ifndef MB_SMOOTHING_H
+#define MB_SMOOTHING_H
+
+#include "core/matrix/discounts.h"
+
+typedef enum {
+    MB_CONCENTRATIONS, /* the mixture sum_k w_k Dir(A_k mean) */
+    MB_DISCOUNTED_ROWS,
+    MB_TREE_LEAVES /* leaves of a context tree: counts alone, by how probably it is one */
+} mb_smoothing_kind;
+
+typedef struct {
+    mb_smoothing_kind kind;
+    size_t n;              /* concentrations K, or buckets of discounts */
+    const double *weights; /* [K] */
+    const double *values;  /* [K] A_k; discounts [n][MB_DISCOUNTS]; of leaves, A alone */
+    const double *edges;   /* [n - 1], totals up to which rows are in a bucket, rising */
+    const double *odds; /* at the first pair of each leaf's row: ln odds that it is none; NULL where
+                            * all are leaves */
+} mb_smoothing;
+
+/* P = (n - D(n)) to_count + to_mean mean */
+typedef struct {
+    double to_mean, to_count;
+    double discounts[3]; /* D(1), D(2), D(3 or more) */
+} mb_row_shares;
+
+/* The shares of a row that has counts [n] > 0 where its mean is means [n]; scratch [4 K].  Leaves have none. */
+mb_row_shares mb_shares_of_row(const mb_smoothing *smoothing, size_t n, const double *counts,
+                               const double *means, double *scratch);
+
+/* The discount of a count > 0. */
+static inline double
+mb_discount_of(const mb_row_shares *shares, double count)
+{
+    return shares->discounts[count < 2.0 ? 0 : count < 3.0 ? 1 : 2];
+}
+
+#endif
