@@ -862,6 +862,13 @@ MUTATIONS = [
         "tests/matrix/test_transitions.py -k 'cut or merge or arrays'",
     ),
     M(
+        "C, matrix: contexts cross from one document into the next",
+        "csrc/core/matrix/transition_walk.c",
+        "skipped = order - walk->filled;",
+        "skipped = order - order;",
+        "tests/matrix/test_transitions.py -k 'order_of_documents or small_updates'",
+    ),
+    M(
         "C, matrix: more is taken away than was counted",
         "csrc/core/matrix/ngram_run.c",
         "if (taken > count) {",

@@ -136,6 +136,9 @@ typedef struct {
 /* The document that an argument is, or the documents of a list: -1 with an exception set, or what
  * mb_release_texts() ends. */
 int mb_parse_texts(PyObject *arg, mb_documents *texts);
+
+/* Whether a document is an array that is read as it is. */
+int mb_is_plain_text(PyObject *item);
 void mb_release_texts(mb_documents *texts);
 
 /* A copy of the counts inside TransitionCounts, merged into one run, for a reader, who ends it by

@@ -79,11 +79,20 @@ is_list_of_documents(PyObject *arg)
     return first != NULL && !PyArray_IsScalar(first, Number) && !PyLong_Check(first);
 }
 
+int
+mb_is_plain_text(PyObject *item)
+{
+    PyArrayObject *array = (PyArrayObject *)item;
+    return PyArray_CheckExact(item) && PyArray_TYPE(array) == NPY_INT64 &&
+           PyArray_NDIM(array) == 1 && PyArray_ISCARRAY_RO(array);
+}
+
 /* Adds a document to the texts. */
 static int
 add_text(PyObject *item, const char *name, mb_documents *texts)
 {
-    PyArrayObject *tokens = mb_whole_numbers(item, 1, 0, name);
+    PyArrayObject *tokens = mb_is_plain_text(item) ? (PyArrayObject *)Py_NewRef(item)
+                                                    : mb_whole_numbers(item, 1, 0, name);
     if (tokens == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0) {
         mb_release(tokens);
         return -1;
