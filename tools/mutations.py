@@ -817,7 +817,7 @@ MUTATIONS = [
         "csrc/core/frozen/frozen.c",
         "        MB_TRY(mb_links_check(&at->links, n_from, frozen->n_tokens, interrupt));",
         "        (void)n_from;",
-        f"{FROZEN} -k changed_words",
+        f"{FROZEN} -k links_are_checked",
     ),
     M(
         "C, frozen: contexts are listed as their shorter ones were found",

@@ -233,6 +233,21 @@ def test_changed_words_are_refused_or_do_no_harm(level: int) -> None:
     assert refused > 150
 
 
+def test_links_are_checked() -> None:
+    """Pairs of them that are none, or stand in no order."""
+    rng, refused = np.random.default_rng(0), 0
+    _, words = levels_of(rng.integers(0, 5, 2000), 3, 5)
+    head, links, sizes = 3, int(words[3][0]), int(words[3][4])
+    for at in range(head + 2 + sizes, head + links - 2):
+        changed = words[3].copy()
+        changed[at] ^= np.uint64(1) << np.uint64(rng.integers(64))
+        try:
+            FrozenCounts(5, [*words[:3], changed])
+        except ValueError:
+            refused += 1
+    assert refused > 0.3 * (links - 4 - sizes)
+
+
 def test_words_that_change_while_they_are_read_do_no_harm() -> None:
     """As a file does that somebody writes into: wrong answers at worst."""
     rng = np.random.default_rng(5)
