@@ -55,6 +55,7 @@ TESTS = [
     "rows/test_rows_logits",
     "core/test_special",
     "elicitation/test_tree_kernels",
+    "matrix/test_discounts",
     "matrix/test_downdate",
     "matrix/test_arpa_text",
     "matrix/test_fold",

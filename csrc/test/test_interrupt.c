@@ -1100,23 +1100,62 @@ balance_predict(mb_interrupt *interrupt)
     return mb_balance_predict(&prior, &x, &slots, interrupt, &p);
 }
 
+static const double discounts_of[MB_DISCOUNTS] = {0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0};
+
 static mb_status
 discounted_probs(mb_interrupt *interrupt)
 {
     static const int64_t first[MOST];
-    const double sizes[] = {4.0, 1.0, 0.0, 1.0}, numbers_of[] = {0.5, 1.0, 1.5, 2.0}, q = 0.5;
-    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, numbers_of};
+    const double sizes[MB_ROW_SIZES] = {4.0, 1.0, 0.0, 1.0}, q = 0.5;
+    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, discounts_of};
     return mb_discounted_probs(&x, &q, interrupt, out);
 }
 
 static mb_status
-discounted_slopes(mb_interrupt *interrupt)
+discounted_fit(mb_interrupt *interrupt)
 {
     static const int64_t first[MOST];
-    const double sizes[] = {4.0, 1.0, 0.0, 1.0}, numbers_of[] = {0.5, 1.0, 1.5, 2.0}, q = 0.5;
-    double by_shorter, by[MB_DISCOUNTS];
-    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, numbers_of};
-    return mb_discounted_slopes(&x, &q, weights, weights, interrupt, by, &by_shorter);
+    const double sizes[MB_ROW_SIZES] = {4.0, 1.0, 0.0, 1.0}, q = 0.5;
+    double log_prob, by[MB_DISCOUNTS];
+    mb_discounted x = {MOST, 1, 1, 1, weights, first, first, sizes, first, discounts_of};
+    return mb_discounted_fit(1, &x, &q, weights, interrupt, &log_prob, by);
+}
+
+static mb_status
+row_buckets(mb_interrupt *interrupt)
+{
+    static const double sizes[FEW * MB_ROW_SIZES];
+    static int64_t buckets[FEW];
+    mb_status status = MB_OK;
+    for (size_t i = 0; i < 32 && status == MB_OK; i++) {
+        status = mb_buckets_of_rows(FEW, sizes, MB_BUCKETS, interrupt, buckets);
+    }
+    return status;
+}
+
+/* Rows and shorter pairs of counts, and counts of counts, in one run. */
+static mb_status
+discounted_rows(mb_interrupt *interrupt)
+{
+    static double found[MOST], sizes[MOST * MB_ROW_SIZES];
+    static int64_t row[MOST];
+    mb_transitions *own = NULL, *none = NULL, *shorter = NULL;
+    uint64_t times[4];
+    size_t n_rows = 0;
+    mb_status status = mb_transitions_copy(transitions, &own);
+    status = status == MB_OK ? mb_transitions_compact(own, NULL) : status;
+    status = status == MB_OK ? mb_transitions_new(own->layout.order, own->n_tokens, &none) : status;
+    status = status == MB_OK ? mb_transitions_shorten(own, none, NULL, &shorter) : status;
+    status = status == MB_OK ? mb_transitions_n_contexts(own, NULL, &n_rows) : status;
+    if (status == MB_OK) {
+        status = mb_discounted_rows(own, own, n_rows, interrupt, found, row, sizes);
+    }
+    status = status == MB_OK ? mb_shorter_pairs(own, shorter, interrupt, row) : status;
+    status = status == MB_OK ? mb_counts_of_counts(own, 4, interrupt, times) : status;
+    mb_transitions_free(own);
+    mb_transitions_free(none);
+    mb_transitions_free(shorter);
+    return status;
 }
 
 /* ---- back-off models as text ----------------------------------------------------------- */
@@ -1330,9 +1369,10 @@ run_fading(void)
         {"mb_tree_pull", tree_pull, (size_t)2 * PLACES},
         {"mb_balance_predict", balance_predict, 1},
         {"mb_discounted_probs", discounted_probs, MOST >> 11},
-        {"mb_discounted_slopes", discounted_slopes, MOST >> 11},
         {"mb_arpa_new, _read and _finish", arpa_reading, LINES >> 13},
         {"mb_arpa_room and _write", arpa_writing, LINES >> 14},
+        {"mb_discounted_fit", discounted_fit, MOST >> 11},
+        {"mb_buckets_of_rows", row_buckets, FEW >> 8},
     };
     mb_token_fault fault;
     const mb_document document = {FEW, numbers};
@@ -1367,6 +1407,7 @@ run_transitions(void)
         {"mb_transitions_rows", ask_rows, MOST / 2},
         {"mb_contexts_fold", fold_contexts, MOST / 2},
         {"mb_transitions_places", ask_places, MOST >> 10},
+        {"mb_discounted_rows and what is asked of pairs", discounted_rows, MOST >> 10},
         {"mb_transitions_n_contexts and _all", ask_all, MOST >> 10},
         {"mb_run_check", check_run, MOST / 4},
     };

@@ -15,7 +15,7 @@ from .._base.tokens import Vocabulary, counted, order_of, token_names
 from .._base.typing import Ids
 from ..errors import ArgumentError
 from ..mixture import DirichletMixture, KernelMixture
-from .fits.row_sizes import EDGES, MOST, START
+from .fits.row_sizes import MOST, N_BUCKETS, START, expanded
 from .prior import Concentration
 
 MAX_TOKENS = 2**32
@@ -105,26 +105,26 @@ def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, .
 
 
 def discounts_of(given: Any, order: int) -> NDArray[np.float64] | None:
-    """The discounts to begin with, (order + 1, buckets, 4); None where rows have none."""
+    """The discounts to begin with, (order + 1, buckets, 8); None where rows have none."""
     if isinstance(given, (bool, np.bool_)):
-        return np.tile(START, (order + 1, len(EDGES) + 1, 1)) if given else None
+        return np.tile(START, (order + 1, 1, 1)) if given else None
     return checked_discounts(given, order)
 
 
 def checked_discounts(given: Any, order: int) -> NDArray[np.float64]:
-    """Discounts that were given, (order + 1, buckets, 4)."""
+    """Discounts that were given, (order + 1, buckets, 8)."""
     numbers = reals(given, "discounts").copy()
-    if numbers.ndim == 2:
-        numbers = numbers[:, np.newaxis]
-    sizes = [(order + 1, n, 4) for n in (1, len(EDGES) + 1)]
-    if numbers.shape not in sizes:
+    if numbers.shape == (order + 1, 4):
+        numbers = expanded(numbers)[:, np.newaxis]
+    if numbers.shape not in [(order + 1, n, len(MOST)) for n in (1, N_BUCKETS)]:
         raise ValueError(
-            f"discounts have shape {numbers.shape}; they need ({order + 1}, 4) or {sizes[1]}: "
-            "D_1, D_2, D_3 and theta of contexts of 0, 1, ... tokens"
+            f"discounts have shape {numbers.shape}; they need ({order + 1}, 4): D_1, D_2, D_3 and "
+            "theta of contexts of 0, 1, ... tokens; or to be what a matrix's `discounts` are"
         )
     if not ((numbers >= 0.0) & np.isfinite(numbers) & (numbers <= MOST)).all():
         raise ValueError(
-            "discounts: D_1, D_2, D_3 are from 0 to 1, 2, 3; theta is finite, not negative"
+            "discounts are from 0 to what they are taken from: D_1, D_2, D_3 to 1, 2, 3; theta is "
+            "finite, not negative"
         )
     return numbers
 

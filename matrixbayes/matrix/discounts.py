@@ -1,11 +1,11 @@
 """Rows of the Matrix with discounts: modified Kneser-Ney's family, all orders fitted together.
 
-After a context with counts n (N in all, t_1, t_2, t_3 tokens seen once, twice, more often), with q
-the predictive of the context less its first token, or the prior's mean below the empty context,
+After a context with counts n, N in all, t_j of class j (1, 2, 3, 4 to 5, 6 to 9, 10 to 24, more),
+with q the predictive of the context less its first token, or the prior's mean below the empty one,
 
-    P(w) = [ n_w - D(n_w) + (theta + D_1 t_1 + D_2 t_2 + D_3 t_3) q_w ] / (N + theta)
+    P(w) = [ n_w - D(n_w) + (theta + sum_j D_j t_j) q_w ] / (N + theta)
 
-and D(n) is 0, D_1, D_2 or D_3.  Each order has such numbers for each size of rows.
+and D(n) is D_j of the class of n, 0 of none.  Each order has such numbers for each size of rows.
 
 Contents
     DiscountedRows    counts of contexts of 0 to m tokens, and their discounts
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from .. import _core
 from .._base.progress import Advance
@@ -24,12 +25,12 @@ from .._base.typing import Documents, Floats, Ids
 from .backoff import BackoffRows, running
 from .counts import Levels, distinct
 from .fits.left_out import fit_discounts
-from .fits.row_sizes import buckets, row_sizes
+from .fits.row_sizes import N_CLASSES, buckets, classes, kneser_ney, row_shares, row_sizes
 from .prior import Entries, SharedPrior
 
 
 class DiscountedRows(BackoffRows):
-    """Counts of contexts of 0 to m tokens, and their discounts (m + 1, sizes, 4); it never
+    """Counts of contexts of 0 to m tokens, and their discounts (m + 1, sizes, 8); it never
     changes."""
 
     def __init__(self, levels: Levels, prior: SharedPrior, discounts: Floats) -> None:
@@ -43,7 +44,7 @@ class DiscountedRows(BackoffRows):
     def fitted_to(self, documents: Documents, advance: Advance) -> DiscountedRows:
         """The same counts with the numbers that predict each of some documents, which were counted,
         from all others."""
-        found = fit_discounts(self.levels, self.prior, documents, self.discounts, advance)
+        found = fit_discounts(self.levels, self.prior, documents, advance)
         return DiscountedRows(self.levels, self.prior, found)
 
     def fitted(
@@ -53,11 +54,12 @@ class DiscountedRows(BackoffRows):
         options: dict[str, Any],
         advance: Advance,
     ) -> DiscountedRows:
-        """Refused."""
-        raise ValueError(
-            "discounts are fitted to documents that are left out: give those that were counted, "
-            "fit_prior(documents=...)"
-        )
+        """The same counts with the numbers of Kneser and Ney, from counts of counts."""
+        if options or n_components != 1:
+            raise TypeError("discounts are fitted without other options than documents")
+        found = np.stack([kneser_ney(each)[np.newaxis] for each in self.levels.counts])
+        advance(1)
+        return DiscountedRows(self.levels, self.prior, found)
 
     # -- prediction ---------------------------------------------------------------
 
@@ -74,7 +76,7 @@ class DiscountedRows(BackoffRows):
             of,
             np.arange(len(tokens)),
             sizes,
-            buckets(self.discounts, sizes),
+            self._buckets(sizes),
             self.discounts[level],
             q,
         )
@@ -112,7 +114,7 @@ class DiscountedRows(BackoffRows):
         """Of led documents, each token counted before the next is scored.
 
         What the chain rule asks at a token is what had been counted of its row before: what there
-        was to begin with, and running sums of what each event adds to N and to t_1, t_2, t_3.
+        was to begin with, and running sums of what each event adds to N and to each t_j.
         """
         order = self.levels.order
         texts = [sliding_window_view(each, order + 1) for each in documents if len(each) > order]
@@ -130,15 +132,15 @@ class DiscountedRows(BackoffRows):
             seen = initial + running(pair, counted)
             sizes = row_sizes(counts, own)[of]
             sizes[:, 0] += running(of, counted)
-            for j in (1, 2, 3):
-                more = (np.minimum(seen + 1, 3) == j).astype(int) - (np.minimum(seen, 3) == j)
-                sizes[:, j] += running(of, np.where(counted, more, 0))
+            before, after = classes(seen), classes(seen + 1)
+            for j in range(N_CLASSES):
+                more = (after == j).astype(int) - (before == j)
+                sizes[:, 1 + j] += running(of, np.where(counted, more, 0))
             steps.append((level, seen.astype(np.float64), sizes))
             counted = counted & (seen == 0)
         q, each = self.prior.mean_at(tokens), np.arange(len(tokens))
         for level, seen, sizes in reversed(steps):
-            bucket = buckets(self.discounts, sizes)
-            numbers = self.discounts[level]
+            bucket, numbers = self._buckets(sizes), self.discounts[level]
             q = _core.discounted_probs(seen, each, each, sizes, bucket, numbers, q)
         return float(np.log(q).sum())
 
@@ -153,11 +155,10 @@ class DiscountedRows(BackoffRows):
         level = contexts.shape[1]
         entries = Entries.of(self.levels.counts[level], contexts)
         sizes = row_sizes(self.levels.counts[level], contexts)
-        numbers = self.discounts[level][buckets(self.discounts, sizes)]
-        freed = numbers[:, 3] + np.sum(numbers[:, :3] * sizes[:, 1:], axis=1)
-        total = sizes[:, 0] + numbers[:, 3]
-        seen = sizes[:, 0] > 0.0
-        to_mean = np.where(seen, freed, 1.0) / np.where(seen, total, 1.0)
-        which = np.minimum(entries.counts, 3.0).astype(np.intp) - 1
-        excess = (entries.counts - numbers[entries.row, which]) / total[entries.row]
-        return to_mean, excess, entries
+        numbers = self.discounts[level][self._buckets(sizes)]
+        of_count, to_mean = row_shares(numbers, sizes)
+        lessened = entries.counts - numbers[entries.row, classes(entries.counts)]
+        return to_mean, lessened * of_count[entries.row], entries
+
+    def _buckets(self, sizes: Floats) -> NDArray[np.intp]:
+        return buckets(sizes, self.discounts.shape[1])

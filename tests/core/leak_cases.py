@@ -89,17 +89,21 @@ TEXT = [[0, 1, 0, -1], [0, 3], [0, 0, 2], [0, 1]]
 PATHS = [[0, -1], [0, 1 << 32], [1, 2 << 32], [0, 1 << 32]]
 TREE = [[1.0, 2.0], [0.5, 0.5], [1.5, 1.5], 1.0, *TEXT, PATHS, [[2.0, 0.0], [1.0, 1.0]], 3, 3]
 SLOPES = [[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]]
+BALANCE = [1.0, 0.5, 2, 2, [0, 3], [0, 0, 2], [0, 1, 0, -1], [0, 1]]
 DISCOUNTED = (
-    [0.0, 1.0],
+    [3.0, 0.0],
     [0, 0],
-    [1, 0],
-    [[4.0, 1.0, 0.0, 1.0]],
+    [0, 1],
+    [[4.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]],
     [0],
-    [[0.5, 1.0, 1.5, 2.0]],
+    [[0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0]],
     [0.25, 0.75],
 )
-DISCOUNTED_SLOPES = ([0.2, 0.3], [1.0, 2.0])
-BALANCE = [1.0, 0.5, 2, 2, [0, 3], [0, 0, 2], [0, 1, 0, -1], [0, 1]]
+DISCOUNTED_FIT = (
+    [DISCOUNTED[:-1], [*DISCOUNTED[:2], [0, 1], *DISCOUNTED[3:-1]]],
+    [0.5, 0.5],
+    [1, 2],
+)
 
 
 def wrong_trees(call: Callable[..., object], arguments: list[Any]) -> Cases:
@@ -138,18 +142,16 @@ def balance_predictions() -> Cases:
     yield "few", lambda: fails(TypeError, call, *BALANCE[:-1])
 
 
-def discounts(name: str) -> Cases:
-    call = getattr(_core, name)
-    given = DISCOUNTED if name == "discounted_probs" else DISCOUNTED + DISCOUNTED_SLOPES
+def discounted_probs() -> Cases:
+    call, given = _core.discounted_probs, DISCOUNTED
     yield "plain", partial(call, *given)
     for i in range(len(given)):
         bad = [*given[:i], Bad(), *given[i + 1 :]]
         yield f"bad {i}", partial(fails, (OSError, TypeError), call, *bad)
         axes = [*given[:i], [[[1]]], *given[i + 1 :]]
         yield f"axes {i}", partial(fails, ValueError, call, *axes)
-    wrong = ((0, [1.0, -1.0]), (1, [0, 2]), (1, [0]), (2, [0, 2]), (3, [[1.0, 1.0, 0.0]]))
-    wrong += ((4, [1]), (4, [0, 0]), (5, [[1.0, 1.0, 1.0]]), (5, [[1.0, 1.0, 1.0, np.nan]]))
-    for i, value in wrong:
+    wrong = ((1, [0, 2]), (1, [0]), (2, [0, 2]), (3, [[1.0, 1.0, 0.0]]), (4, [1]), (4, [0, 0]))
+    for i, value in (*wrong, (5, [[1.0, 1.0, 1.0]])):
         changed = [*given[:i], value, *given[i + 1 :]]
         yield f"wrong {i}, {value}", partial(fails, ValueError, call, *changed)
     yield "few", lambda: fails(TypeError, call, *given[:-1])
@@ -187,6 +189,32 @@ def arpa_lines() -> Cases:
         changed = [*given[:i], value, *given[i + 1 :]]
         yield f"wrong {i}, {value}", partial(fails, ValueError, call, *changed)
     yield "few", lambda: fails(TypeError, call, *given[:-1])
+
+
+def discounted_fit() -> Cases:
+    call, (levels, q, times) = _core.discounted_fit, DISCOUNTED_FIT
+    yield "plain", lambda: call(levels, q, times)
+    yield "no levels", lambda: fails(ValueError, call, [], q, times)
+    yield "levels that are none", lambda: fails(TypeError, call, 3, q, times)
+    yield "a level that is none", lambda: fails(TypeError, call, [3], q, times)
+    yield "a short level", lambda: fails(IndexError, call, [levels[0][:3]], q, times)
+    yield "a bad level", lambda: fails(OSError, call, [[Bad(), *levels[0][1:]]], q, times)
+    yield "bad q", lambda: fails(OSError, call, levels, Bad(), times)
+    yield "bad times", lambda: fails(OSError, call, levels, q, Bad())
+    yield "few times", lambda: fails(ValueError, call, levels, q, [1.0])
+    two = [*levels[1][:-1], levels[1][-1] * 2]
+    yield "buckets", lambda: fails(ValueError, call, [levels[0], two], q, times)
+    far = [*levels[1][:2], [0, 9], *levels[1][3:]]
+    yield "indices", lambda: fails(ValueError, call, [levels[0], far], q, times)
+    yield "impossible", lambda: fails(FloatingPointError, call, levels, [0.0, 0.0], times)
+
+
+def row_buckets() -> Cases:
+    call = _core.row_buckets
+    yield "plain", lambda: call(DISCOUNTED[3], 30)
+    yield "bad", lambda: fails(OSError, call, Bad(), 30)
+    yield "sizes", lambda: fails(ValueError, call, [[1.0]], 30)
+    yield "number", lambda: fails(TypeError, call, DISCOUNTED[3], "30")
 
 
 def pair_distances() -> Cases:
@@ -789,6 +817,15 @@ def transition_counts() -> Cases:
     yield "shorten", lambda: old.shorten(other_two)
     yield "shorten by others", lambda: fails(ValueError, old.shorten, other)
     yield "shorten nothing", lambda: fails(ValueError, new(0, 4).shorten, new(0, 4))
+    yield "discounted_rows", lambda: old.discounted_rows(other_two)
+    yield "discounted_rows of others", lambda: fails(ValueError, old.discounted_rows, other)
+    yield "shorter_pairs", lambda: old.shorter_pairs(old.shorten(other_two))
+    yield "shorter_pairs, none", lambda: fails(ValueError, old.shorter_pairs, new(1, 4))
+    yield "shorter_pairs, others", lambda: fails(ValueError, old.shorter_pairs, old)
+    yield "shorter_pairs, type", lambda: fails(TypeError, old.shorter_pairs, 3)
+    yield "counts_of_counts", lambda: old.counts_of_counts(4)
+    yield "counts_of_counts, range", lambda: fails(ValueError, old.counts_of_counts, -1)
+    yield "counts_of_counts, type", lambda: fails(TypeError, old.counts_of_counts, "4")
     yield "places", lambda: old.places(contexts)
     yield "places, context", lambda: fails(ValueError, old.places, [[0, 9]])
     yield "places, raises", lambda: fails(OSError, old.places, Bad())
@@ -1114,6 +1151,9 @@ OF_TRANSITIONS += (
     "subtract",
     "scale",
     "shorten",
+    "discounted_rows",
+    "shorter_pairs",
+    "counts_of_counts",
     "arrays",
     "from_arrays",
 )
@@ -1140,8 +1180,9 @@ CASES: dict[str, Callable[[], Cases]] = {
     "tree_predictions": tree_predictions,
     "tree_slopes": tree_slopes,
     "balance_predictions": balance_predictions,
-    "discounted_probs": partial(discounts, "discounted_probs"),
-    "discounted_slopes": partial(discounts, "discounted_slopes"),
+    "discounted_probs": discounted_probs,
+    "discounted_fit": discounted_fit,
+    "row_buckets": row_buckets,
     "read_arpa": read_arpa,
     "arpa_lines": arpa_lines,
     "check_log_probs": check_log_probs,

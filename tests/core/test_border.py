@@ -20,7 +20,7 @@ from core.leak_cases import (
     BACKOFF,
     BALANCE,
     DISCOUNTED,
-    DISCOUNTED_SLOPES,
+    DISCOUNTED_FIT,
     SLOPES,
     TREE,
     even_codes,
@@ -218,9 +218,9 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         set(),
     ),
     "discounted_probs": (_core.discounted_probs, tuple(map(np.array, DISCOUNTED)), set()),
-    "discounted_slopes": (
-        _core.discounted_slopes,
-        tuple(map(np.array, DISCOUNTED + DISCOUNTED_SLOPES)),
+    "discounted_fit": (
+        lambda *a: _core.discounted_fit([a[:6]], *a[6:]),
+        (*map(np.array, DISCOUNTED), np.array(DISCOUNTED_FIT[2], dtype=float)),
         set(),
     ),
     "arpa_lines": (
@@ -228,6 +228,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         (array([0, 1], [1, 0]), array(-0.5, -1.0), array(0.0, -0.25), array(1, 4)),
         set(),
     ),
+    "row_buckets": (_core.row_buckets, (np.array(DISCOUNTED[3]), 30), set()),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),
     "check_log_probs": (_core.check_log_probs, (ROWS,), set()),
     "decode_rows": (_core.decode_rows, (even_codes(4, 6), 5), {0}),

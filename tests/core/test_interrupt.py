@@ -114,8 +114,8 @@ def one_text(n: int, depth: int) -> tuple[Any, ...]:
 
 def discounted_pairs(n: int) -> tuple[Any, ...]:
     """Pairs, all in one row."""
-    of, row = np.zeros(n, dtype=np.int64), [[9.0, 1.0, 1.0, 1.0]]
-    return np.ones(n), of, of, row, [0], [[0.5, 1.0, 1.5, 1.0]], [0.5]
+    of, row = np.zeros(n, dtype=np.int64), [[9.0, *[1.0] * 7]]
+    return np.ones(n), of, of, row, [0], [[0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.0]], [0.5]
 
 
 def words_as_arpa(n: int) -> bytes:
@@ -283,16 +283,16 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         *(1.0, 0.9, 50_000, 10_000, [], [0], np.append(np.arange(10_000), -1), []),
     ),
     "discounted_probs": lambda: (_core.discounted_probs, *discounted_pairs(8_000_000)),
-    "discounted_slopes": lambda: (
-        _core.discounted_slopes,
-        *discounted_pairs(4_000_000),
-        *(np.ones(4_000_000), np.ones(4_000_000)),
+    "discounted_fit": lambda: (
+        _core.discounted_fit,
+        *([discounted_pairs(4_000_000)[:-1]], [0.5], np.ones(4_000_000)),
     ),
     "read_arpa": lambda: (_core.read_arpa, words_as_arpa(2_000_000)),
     "arpa_lines": lambda: (
         _core.arpa_lines,
         *(np.zeros((2_000_000, 1), dtype=int), -np.ones(2_000_000), None, b"a", [1]),
     ),
+    "row_buckets": lambda: (_core.row_buckets, np.ones((6_000_000, 8)), 30),
     "update of equal tokens": lambda: (
         _core.TransitionCounts(2, 10).update,
         np.zeros(20_000_000, dtype=int),
@@ -309,6 +309,12 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "scale transitions": lambda: (lambda c, _: (c.scale, 3))(*counted(50_000, 3_000_000)),
     "shorten transitions": lambda: (lambda c, _: (c.shorten, _core.TransitionCounts(2, 50_000)))(
         *counted(50_000, 3_000_000)
+    ),
+    "discounted_rows of transitions": lambda: (lambda c, _: (c.discounted_rows, c))(
+        *counted(50_000, 3_000_000)
+    ),
+    "shorter_pairs of transitions": lambda: (lambda a, b: (a.shorter_pairs, b))(
+        counted(50_000, 3_000_000)[0], counted(50_000, 3_000_000, 1)[0]
     ),
     "places of transitions": lambda: (lambda c, t: (c.places, t.reshape(-1, 2)))(
         *counted(50_000, 3_000_000)

@@ -102,7 +102,7 @@ MAKERS = {
     "FrozenCounts": {"opened", "encoded", "rows", "walk", "all"},
     "SufficientStatistics": {"arrays"},
     "SufficientStatistics.__add__": {"sum"},
-    "TransitionCounts": {"arrays", "rows", "copy", "__reduce__", "shorten"},
+    "TransitionCounts": {"arrays", "rows", "copy", "__reduce__", "shorten", "discounted_rows"},
     "count_expectation": {"weighted"},
     "divergence": {"plain"},
     "draw_rows": {"float32, weights"},

@@ -15,11 +15,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
 from matrixbayes import _core
+from matrixbayes._core import TransitionCounts
 from matrixbayes.matrix.counts import Levels, count
 from matrixbayes.matrix.discounts import DiscountedRows
 from matrixbayes.matrix.fits import left_out
+from matrixbayes.matrix.fits.row_sizes import row_sizes
 
 V, M = 7, 3
+LEAST = [1, 2, 3, 4, 6, 10, 25]  # counts of each class
 
 
 def text(rng: np.random.Generator, n: int) -> Any:
@@ -33,10 +36,8 @@ def documents(seed: int = 1, n: int = 90) -> list[Any]:
 
 def numbers(n_buckets: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
-    shape = (M + 1, n_buckets)
-    return np.concatenate(
-        [rng.random((*shape, 3)) * [1.0, 2.0, 3.0], 3.0 * rng.random((*shape, 1))], axis=-1
-    )
+    most = [*LEAST, 3.0]  # theta up to 3
+    return rng.random((M + 1, n_buckets, 8)) * most
 
 
 class Twin:
@@ -59,12 +60,14 @@ class Twin:
         total = sum(row.values())
         if total == 0:
             return q
-        edges = [2, 5, 20, 100, 1000]
-        bucket = sum(total > edge for edge in edges) if self.discounts.shape[1] > 1 else 0
+        by_total = sum(total > edge for edge in (2, 5, 20, 100, 1000))
+        single = [*row.values()].count(1) / len(row)
+        by_single = sum(single > edge for edge in (0.3, 0.5, 0.7, 0.85))
+        bucket = 5 * by_total + by_single if self.discounts.shape[1] > 1 else 0
         *d, theta = self.discounts[level, bucket]
-        freed = theta + sum(d[min(n, 3) - 1] for n in row.values())
-        own = row[token] - (d[min(row[token], 3) - 1] if row[token] else 0.0)
-        return (own + freed * q) / (total + theta)
+        lost = {v: d[sum(n >= least for least in LEAST) - 1] for v, n in row.items()}
+        freed = theta + sum(lost.values())
+        return (row[token] - lost.get(token, 0.0) + freed * q) / (total + theta)
 
 
 def matrix(texts: list[Any], discounts: Any = True, **options: Any) -> mb.TransitionMatrix:
@@ -72,7 +75,7 @@ def matrix(texts: list[Any], discounts: Any = True, **options: Any) -> mb.Transi
     return made.update(texts) if texts else made
 
 
-@pytest.mark.parametrize("n_buckets", [1, 6])
+@pytest.mark.parametrize("n_buckets", [1, 30])
 @pytest.mark.parametrize("length", range(M + 1))
 def test_predictions_are_the_slow_twins(n_buckets: int, length: int) -> None:
     texts = documents()
@@ -86,13 +89,13 @@ def test_predictions_are_the_slow_twins(n_buckets: int, length: int) -> None:
 
 def test_text_is_scored_as_the_twin_scores_it() -> None:
     texts, new = documents(), documents(5, 3)
-    twin = Twin(texts, numbers(6))
+    twin = Twin(texts, numbers(30))
     slow = sum(
         np.log(twin.prob(tuple(led[i - M : i]), led[i]))
         for led in ([V] * M + each.tolist() for each in new)
         for i in range(M, len(led))
     )
-    assert_allclose(matrix(texts, numbers(6)).log_prob(new), slow, rtol=1e-12)
+    assert_allclose(matrix(texts, numbers(30)).log_prob(new), slow, rtol=1e-12)
 
 
 def test_with_discounts_of_counts_of_counts_it_is_kneser_and_ney() -> None:
@@ -134,7 +137,7 @@ def test_without_discounts_it_is_the_dirichlet_hierarchy() -> None:
 
 @pytest.mark.parametrize("n_before", [0, 90])
 def test_evidence_is_the_chain_rule(n_before: int) -> None:
-    start = matrix(documents()[:n_before], numbers(6))
+    start = matrix(documents()[:n_before], numbers(30))
     new = documents(9, 4)
     slow, each = 0.0, start.copy()
     for document in new:
@@ -153,17 +156,18 @@ def led(texts: list[Any]) -> list[Any]:
 
 
 def fold_of(rows: DiscountedRows, part: list[Any]) -> Any:
-    return left_out._fold(rows.levels, rows.prior, rows.discounts, count(M, V + 1, part))
+    fresh = count(M, V + 1, part)
+    return left_out._fold(rows.levels, rows.prior, fresh, fresh)
 
 
 def test_a_fold_is_predicted_by_the_rest() -> None:
     texts = documents()
-    made = matrix(texts, numbers(6))
+    made = matrix(texts, numbers(30))
     rows: Any = made._rows
     for which in (range(0, 90, 20), [3], range(45)):
         part = led([texts[i] for i in which])
-        rest = matrix([each for i, each in enumerate(texts) if i not in which], numbers(6))
-        found = fold_of(rows, part).slopes(numbers(6))[0]
+        rest = matrix([each for i, each in enumerate(texts) if i not in which], numbers(30))
+        found = fold_of(rows, part).slopes(numbers(30))[0]
         assert_allclose(found, rest._rows.log_prob(part), rtol=1e-12)
 
 
@@ -174,9 +178,8 @@ def test_a_token_that_goes_with_its_fold_counts_by_those_never_seen() -> None:
     assert_allclose(np.sort(fold.times), [0.75, 1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("n_buckets", [1, 6])
-def test_slopes_are_differences(n_buckets: int) -> None:
-    given = numbers(n_buckets)
+def test_slopes_are_differences() -> None:
+    given = numbers(30)
     fold = fold_of(matrix(documents(), given)._rows, led(documents()[::20]))  # type: ignore[arg-type]
     slow = np.empty_like(given)
     for i in np.ndindex(given.shape):
@@ -205,7 +208,8 @@ def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
     again = matrix(texts).fit_prior(documents=texts)
     assert_array_equal(again.discounts, made.discounts)
     assert made.discounts is not None
-    assert (made.discounts[..., :3] <= [1.0, 2.0, 3.0]).all()
+    assert made.discounts.shape == (M + 1, 30, 8)
+    assert (made.discounts[..., :-1] <= LEAST).all()
     made.fit_prior(documents=texts[0])
 
 
@@ -230,7 +234,7 @@ def test_a_fit_shows_its_steps(
 
 
 def test_files_copies_and_pickles_have_the_discounts(tmp_path: Path) -> None:
-    made = matrix(documents(), numbers(6))
+    made = matrix(documents(), numbers(30))
     made.save(tmp_path / "m")
     others = [
         mb.TransitionMatrix.open(tmp_path / "m"),
@@ -248,7 +252,7 @@ def test_files_copies_and_pickles_have_the_discounts(tmp_path: Path) -> None:
 
 
 def test_draws_have_the_frequencies_of_the_predictive() -> None:
-    made = matrix(documents(), numbers(6))
+    made = matrix(documents(), numbers(30))
     rng = np.random.default_rng(0)
     rows: Any = made._rows
     drawn = [rows.draw(np.array([1, 2, 3]), rng) for _ in range(3000)]
@@ -259,13 +263,13 @@ def test_draws_have_the_frequencies_of_the_predictive() -> None:
 REFUSED: list[tuple[type[Exception], str, Callable[[], Any]]] = [
     (ValueError, "shape", lambda: matrix([], numbers(1)[:-1])),
     (ValueError, "shape", lambda: matrix([], numbers(5))),
-    (ValueError, "from 0 to 1", lambda: matrix([], numbers(1) + 1.0)),
-    (ValueError, "from 0 to 1", lambda: matrix([], numbers(1) * np.nan)),
+    (ValueError, "from 0 to what", lambda: matrix([], numbers(1) + 1.0)),
+    (ValueError, "from 0 to what", lambda: matrix([], numbers(1) * np.nan)),
     (ValueError, "not both", lambda: matrix([], hierarchical=[1.0] * M)),
     (ValueError, "fade", lambda: matrix([], discount=0.5)),
-    (ValueError, "documents", lambda: matrix(documents()).fit_prior()),
-    (ValueError, "not counted", lambda: matrix(documents()).fit_prior(documents=documents(8))),
+    (ValueError, "never counted", lambda: matrix(documents()).fit_prior(documents=documents(8))),
     (TypeError, "alone", lambda: matrix(documents()).fit_prior(2, documents=documents())),
+    (TypeError, "documents", lambda: matrix(documents()).fit_prior(2)),
     (ValueError, "no mixture", lambda: matrix(documents()).posterior([1])),
     (
         ValueError,
@@ -287,9 +291,9 @@ PAIRS = (
     [0.0, 1.0, 4.0],
     [0, 1, 1],
     [0, 1, 0],
-    [[0.0, 0.0, 0.0, 0.0], [5.0, 1.0, 0.0, 1.0]],
+    [[0.0] * 8, [5.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]],
     [0, 0],
-    [[0.5, 1.0, 1.5, 2.0]],
+    [[0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0]],
     [0.25, 0.75],
 )
 
@@ -308,4 +312,64 @@ def test_indices_out_of_range_are_refused(where: int, wrong: int) -> None:
     with pytest.raises(ValueError, match="out of range"):
         _core.discounted_probs(*arguments)
     with pytest.raises(ValueError, match="out of range"):
-        _core.discounted_slopes(*arguments, [0.1] * 3, [1.0] * 3)
+        _core.discounted_fit([arguments[:-1]], arguments[-1], [1.0] * 3)
+
+
+# what goes wrong, and what is then said
+LEVEL = PAIRS[:-1]
+WRONG: list[tuple[str, Callable[[], Any]]] = [
+    ("sizes are", lambda: _core.discounted_probs(*LEVEL[:3], [[1.0]], *LEVEL[4:], [0.5])),
+    ("row has length", lambda: _core.discounted_probs([1.0], *PAIRS[1:])),
+    ("0 levels", lambda: _core.discounted_fit([], [0.5], [1.0])),
+    ("18 levels", lambda: _core.discounted_fit([LEVEL] * 18, [0.5], [1.0])),
+    ("times has length", lambda: _core.discounted_fit([LEVEL], [0.5, 0.5], [1.0])),
+    ("probability 0", lambda: _core.discounted_fit([LEVEL], [0.0, 0.0], [1.0] * 3)),
+    ("sizes are", lambda: _core.row_buckets([[1.0]], 30)),
+]
+
+
+@pytest.mark.parametrize(("match", "call"), WRONG)
+def test_arguments_of_the_core_that_do_not_go_together(match: str, call: Callable[[], Any]) -> None:
+    with pytest.raises((ValueError, FloatingPointError), match=match):
+        call()
+
+
+def test_pairs_and_rows_are_found_in_counts() -> None:
+    texts = led(documents())
+    counts, events = count(M, V + 1, texts[:60]), count(M, V + 1, texts[50:])
+    contexts, indptr, tokens, _ = events.all()
+    each = np.repeat(contexts.astype(np.int64), np.diff(indptr), axis=0)
+    found, row, sizes = counts.discounted_rows(events)
+    assert_array_equal(found, counts.counts(each, tokens.astype(np.int64)))
+    assert_array_equal(row, np.repeat(np.arange(len(contexts)), np.diff(indptr)))
+    assert_array_equal(sizes, row_sizes(counts, contexts.astype(np.int64)))
+    shorter = events.shorten(TransitionCounts(M, V + 1))
+    below, starts, last, _ = shorter.all()
+    pairs = np.column_stack([np.repeat(below, np.diff(starts), axis=0), last])
+    assert_array_equal(pairs[events.shorter_pairs(shorter)], np.column_stack([each[:, 1:], tokens]))
+    with pytest.raises(ValueError, match="not in the shorter"):
+        events.shorter_pairs(TransitionCounts(M - 1, V + 1))
+    with pytest.raises(ValueError, match="order - 1"):
+        events.shorter_pairs(events)
+    with pytest.raises(TypeError, match="must be TransitionCounts"):
+        events.shorter_pairs([])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="from 0 to"):
+        events.counts_of_counts(-1)
+    times = counts.all()[3]
+    assert_array_equal(counts.counts_of_counts(9), [np.sum(times == k) for k in range(1, 10)])
+    nothing = TransitionCounts(M, V + 1)
+    assert nothing.discounted_rows(events)[2].sum() == 0.0
+    assert [len(part) for part in counts.discounted_rows(nothing)] == [0, 0, 0]
+    assert len(nothing.shorter_pairs(shorter)) == 0
+
+
+def test_a_fit_without_documents_is_kneser_and_ney() -> None:
+    texts = documents()
+    made = matrix(texts).fit_prior()
+    given = []
+    for counts in Levels(M, V).with_more(count(M, V + 1, led(texts))).counts:
+        n = [np.sum(counts.all()[3] == k) for k in (1, 2, 3, 4)]
+        y = n[0] / (n[0] + 2 * n[1]) if n[0] else 0.0
+        d = [j - (j + 1) * y * n[j] / n[j - 1] if n[j - 1] else 0.0 for j in (1, 2, 3)]
+        given.append([*np.clip(d, 0.0, [1.0, 2.0, 3.0]), 0.0])
+    assert_allclose(made.discounts, matrix([], given).discounts, rtol=1e-12)

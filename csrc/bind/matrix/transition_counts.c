@@ -117,6 +117,18 @@ static PyMethodDef transitions_methods[] = {
      "shorten($self, known, /)\n--\n\n"
      "Counts of order - 1: each pair that `known` does not have, once, with the oldest token of\n"
      "its context left out."},
+    {"discounted_rows", mb_transition_counts_discounted_rows, METH_O,
+     "discounted_rows($self, events, /)\n--\n\n"
+     "Pairs of `events`, counts of the same order, here: (counts, row, sizes).\n\n"
+     "`counts` and `row` (n,) are each pair's count and the number of its context, of all that\n"
+     "events have, in the order of `events.all()`; `sizes` (rows, 8) a context's total, and how\n"
+     "many tokens were seen once, twice, 3, 4-5, 6-9, 10-24 times, more often after it."},
+    {"shorter_pairs", mb_transition_counts_shorter_pairs, METH_O,
+     "shorter_pairs($self, shorter, /)\n--\n\n"
+     "Which pair of `shorter`, counts of order - 1, each pair is without its oldest token (n,)."},
+    {"counts_of_counts", mb_transition_counts_counts_of_counts, METH_O,
+     "counts_of_counts($self, most, /)\n--\n\n"
+     "How many pairs were seen once, twice, ..., `most` times; shape (most,)."},
     {"copy", mb_method_copy, METH_NOARGS,
      "copy($self, /)\n--\n\n"
      "Counts that begin as these are and change on their own.  Memory is shared until they do."},

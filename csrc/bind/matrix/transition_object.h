@@ -120,6 +120,9 @@ PyObject *mb_transition_counts_all(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_sizes(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_fold(PyObject *self, PyObject *args);
 PyObject *mb_transition_counts_places(PyObject *self, PyObject *contexts_arg);
+PyObject *mb_transition_counts_discounted_rows(PyObject *self, PyObject *events);
+PyObject *mb_transition_counts_shorter_pairs(PyObject *self, PyObject *shorter);
+PyObject *mb_transition_counts_counts_of_counts(PyObject *self, PyObject *most_arg);
 PyObject *mb_transition_counts_arrays(PyObject *self, PyObject *ignored);
 PyObject *mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs);
 

@@ -100,6 +100,23 @@ mb_key_unmix(const mb_key_layout *layout, size_t n_words, uint64_t *key)
     key[0] = first | (key[0] & ~mask);
 }
 
+/* A mixed key without the oldest token of its context, mixed as those of a token less are. */
+static inline void
+mb_key_shorten(const mb_key_layout *layout, const mb_key_layout *shorter, const uint64_t *from,
+               uint64_t *to)
+{
+    const unsigned b = layout->token_bits;
+    uint64_t key[MB_MAX_WORDS + 1] = {0};
+    for (size_t w = 0; w < layout->n_words; w++) {
+        key[w] = from[w];
+    }
+    mb_key_unmix(layout, layout->n_words, key);
+    for (size_t w = 0; w < shorter->n_words; w++) {
+        to[w] = key[w] << b | key[w + 1] >> (64 - b);
+    }
+    mb_key_mix(shorter, shorter->n_words, to);
+}
+
 /* Whether a stands before b; without branches for one word and two. */
 MB_INLINE int
 mb_key_before(size_t n_words, const uint64_t *a, const uint64_t *b)
