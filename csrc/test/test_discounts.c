@@ -111,7 +111,8 @@ slow_log_prob(void)
 static void
 test_formula(void)
 {
-    for (double count = 0.0; count < 30.0; count += 1.0) {
+    for (int i = 0; i < 30; i++) {
+        double count = i;
         check(mb_class_of_count(count) == slow_class(count), "class", count,
               (double)mb_class_of_count(count), (double)slow_class(count));
     }
