@@ -168,7 +168,7 @@ def test_what_is_no_array_of_rows_is_refused(rows, message):
         on_dask.fit(estimator(), rows)
 
 
-def test_what_a_cluster_does_not_count():
+def test_what_a_cluster_does_not_count(tmp_path):
     matrix = TransitionMatrix(1, n_tokens=3)
     with pytest.raises(ValueError, match=r"shape \(n,\), or a bag"):
         on_dask.update(matrix, da.zeros((3, 3), dtype=int))
@@ -178,6 +178,9 @@ def test_what_a_cluster_does_not_count():
         on_dask.update(matrix, da.from_array(np.array([0, 9]), chunks=2))
     with pytest.raises(ValueError, match="depend on the order"):
         on_dask.update(TransitionMatrix(1, n_tokens=3, discount=0.5), da.zeros(3, dtype=int))
+    frozen = TransitionMatrix(1, n_tokens=4).freeze(tmp_path / "matrix")
+    with pytest.raises(ValueError, match=r"frozen and never changes: matrix\.thaw\(\)"):
+        on_dask.update(frozen, da.zeros(3, dtype=int))
     assert len(matrix) == 0
 
 

@@ -829,8 +829,8 @@ MUTATIONS = [
     M(
         "a frozen matrix learns",
         "matrixbayes/matrix/matrix.py",
-        "        if self.frozen:\n            raise ValueError(",
-        "        if self.frozen and self.order > 99:\n            raise ValueError(",
+        "        if self.frozen:\n            raise ValueError(REFUSED)",
+        "        if self.frozen and self.order > 99:\n            raise ValueError(REFUSED)",
         "tests/matrix/test_frozen.py -k never_changes",
     ),
     M(

@@ -283,6 +283,14 @@ check_refused_links(void)
               "no memory", (double)request, 0, 0);
     }
     fail_request(-1);
+    static const uint64_t both[] = {0, 1};
+    mb_links links;
+    if (mb_links_encode(1, 2, both, NULL, &words, &n_words) == MB_OK) {
+        check(mb_links_open(1, 2, n_words, words, &links) == MB_OK, "all pairs", 0, 0, 0);
+        words[0] = (uint64_t)1 << 40; /* of no bits each, they would take as little memory */
+        check(mb_links_open(1, 2, n_words, words, &links) == MB_INVALID, "more", 0, 0, 0);
+        mb_free(words);
+    }
     for (unsigned of = 1; of <= MB_MAX_WIDTH; of++) {
         for (int i = 0; i < 100; i++) {
             uint64_t pair = random_bits() >> (64 - of), mixed_pair = mb_links_mix(of, pair);

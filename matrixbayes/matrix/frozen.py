@@ -25,6 +25,7 @@ from .tree import TreeRows
 
 Rows = SharedRows | BackoffRows | TreeRows
 Words = NDArray[np.uint64]
+REFUSED = "this matrix is frozen and never changes: matrix.thaw() gives one that does"
 
 
 def levels_of(rows: Rows) -> tuple[Any, ...]:

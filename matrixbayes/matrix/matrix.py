@@ -44,7 +44,7 @@ from .counts import Levels, multiplied, of_pairs, pairs, thawed
 from .discounts import DiscountedRows
 from .documents import ENDINGS, contexts_of, documents_of, without_ending
 from .fading import RealCounts
-from .frozen import thaw
+from .frozen import REFUSED, thaw
 from .prior import Concentration, SharedPrior
 from .shared import SharedRows, dense_blocks, most_probable, tempered
 from .texts.counting import counted
@@ -1011,9 +1011,7 @@ class TransitionMatrix(Worded, display.Shown):
     @contextmanager
     def _change(self) -> Iterator[None]:
         if self.frozen:
-            raise ValueError(
-                "this matrix is frozen and never changes: matrix.thaw() gives one that does"
-            )
+            raise ValueError(REFUSED)
         if not self._writing.acquire(blocking=False):
             raise RuntimeError(
                 "another thread is changing this matrix; wait until it is done, or give each "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.parallel import RETRIES
+from .frozen import REFUSED
 
 if TYPE_CHECKING:
     from .matrix import TransitionMatrix
@@ -37,7 +38,8 @@ def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> Transit
     Raises
     ------
     ValueError
-        The array has several axes, or counts fade with the order of the text (discount below 1).
+        The array has several axes, or counts fade with the order of the text (discount below 1), or
+        the matrix is frozen.
 
     Notes
     -----
@@ -54,6 +56,8 @@ def update(matrix: TransitionMatrix, tokens: Any, client: Any = None) -> Transit
     """
     from dask.delayed import delayed
 
+    if matrix.frozen:
+        raise ValueError(REFUSED)
     if matrix.discount < 1.0:
         raise ValueError("counts that fade depend on the order of the text: update the matrix here")
     is_stream, is_frame = hasattr(tokens, "chunks"), getattr(tokens, "ndim", 0) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import pickle
 import re
 import tempfile
@@ -48,6 +49,13 @@ KINDS = {
     "nothing of a tree": lambda: mb.TransitionMatrix("tree", depth=2, n_tokens=V),
     "order 16": lambda: mb.TransitionMatrix(16, n_tokens=V, hierarchical=True).update(TEXT),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table, which a matrix in memory makes for many questions, rounds otherwise."""
+    if importlib.util.find_spec("matrixbayes.matrix.kept"):
+        monkeypatch.setattr("matrixbayes.matrix.kept.KeptTable.after", lambda *_: None)
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -264,6 +264,16 @@ def test_words_that_change_while_they_are_read_do_no_harm() -> None:
             assert "damaged" in str(error)  # noqa: PT017
 
 
+def test_no_row_is_longer_than_the_vocabulary() -> None:
+    """Whatever a level says of its rows: what is asked takes the memory of whole rows at most."""
+    rows = np.zeros((1, 0), np.uint32), np.array([0, 9]), np.arange(9, dtype=np.uint32)
+    words = FrozenCounts.encode(9, [], *rows, np.ones(9, np.uint64))
+    frozen = FrozenCounts(4, [words], verify=False)
+    assert len(frozen.rows(np.zeros((3, 0), int))[1]) <= 12
+    with pytest.raises(ValueError, match="damaged"):
+        FrozenCounts(4, [words])
+
+
 # --- size
 
 

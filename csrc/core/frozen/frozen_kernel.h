@@ -45,8 +45,8 @@ NAME(frozen_step)(const mb_links *links, const uint32_t *tokens, size_t stride,
 }
 
 static void
-NAME(frozen_ranges)(const mb_frozen_level *at, size_t many, const uint64_t *numbers,
-                    mb_frozen_found *found)
+NAME(frozen_ranges)(const mb_frozen_level *at, uint64_t n_tokens, size_t many,
+                    const uint64_t *numbers, mb_frozen_found *found)
 {
     for (size_t i = 0; i < many; i++) {
         if (numbers[i] < at->lengths.n) {
@@ -59,8 +59,9 @@ NAME(frozen_ranges)(const mb_frozen_level *at, size_t many, const uint64_t *numb
             size_t number = (size_t)numbers[i], n = at->n_pairs;
             uint64_t less, low = mb_numbers_read(&at->lengths, number, &less) + number;
             found->low[i] = low < n ? (size_t)low : n;
-            found->high[i] =
-                found->low[i] + (less < n - found->low[i] ? (size_t)less + 1 : n - found->low[i]);
+            uint64_t most = n - found->low[i]; /* and no row has more than all tokens */
+            most = most < n_tokens ? most : n_tokens;
+            found->high[i] = found->low[i] + (size_t)(less < most ? less + 1 : most);
         }
     }
 }

@@ -42,7 +42,7 @@ void
 mb_frozen_ranges(const mb_frozen *frozen, size_t level, size_t many, const uint64_t *numbers,
                  mb_frozen_found *found)
 {
-    CHOOSE(frozen_ranges, frozen->levels + level, many, numbers, found);
+    CHOOSE(frozen_ranges, frozen->levels + level, frozen->n_tokens, many, numbers, found);
 }
 
 void

@@ -103,6 +103,9 @@ mb_links_open(uint64_t n_from, uint64_t n_tokens, size_t n_words, const uint64_t
         mb_numbers_open((size_t)n_sizes, words + MB_LINKS_HEAD, &links.sizes) != MB_OK) {
         return MB_INVALID;
     }
+    if (n > (uint64_t)1 << links.bits) { /* they are different */
+        return MB_INVALID;
+    }
     links.n = (size_t)n;
     links.bucket_bits = links_bucket_bits(links.bits, links.n);
     if (links.sizes.n != (size_t)1 << links.bucket_bits ||
