@@ -436,7 +436,6 @@ class BackoffTable:
         *,
         concentrations: Sequence[tuple[ArrayLike, ArrayLike]] | None = None,
         discounts: ArrayLike | None = None,
-        edges: ArrayLike = (),
         leaves: tuple[float, Sequence[ArrayLike]] | None = None,
     ) -> Self: ...
     def arrays(

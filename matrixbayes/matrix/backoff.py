@@ -15,23 +15,28 @@ from numpy.typing import NDArray
 
 from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
-from .._core import TransitionCounts
+from .._core import BackoffTable, TransitionCounts
 from .counts import Levels, count, distinct
 from .fits.evidence import fit_backoff
+from .kept import KeptTable, row_cost
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
-from .shared import SharedRows, scores
+from .shared import SharedRows, scores, token_scores
 
 
 class BackoffRows:
     """Counts of contexts of 0 to m tokens, and their concentrations; it never changes."""
 
     hierarchical, real = True, False
+    _kept: KeptTable | None = None
 
     def __init__(
         self, levels: Levels, prior: SharedPrior, concentrations: tuple[Concentration, ...]
     ) -> None:
         self.levels, self.prior, self.concentrations = levels, prior, concentrations
         self.shortest = SharedRows(levels.counts[0], prior)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_kept": None}  # made again where it pays
 
     @property
     def longest(self) -> TransitionCounts:
@@ -100,8 +105,38 @@ class BackoffRows:
 
     # -- prediction ---------------------------------------------------------------
 
+    def table(self, asked: int) -> BackoffTable | None:
+        """The table of these rows, where it pays for a question about so many tokens."""
+        way = self._smoothing()
+        if way is None:
+            return None
+        if self._kept is None:
+            self._kept = KeptTable(self.levels.counts, self.levels.n_tokens)
+        return self._kept.after(asked, lambda: self._table(way))
+
+    def _table(self, way: dict[str, Any]) -> BackoffTable:
+        row = self.dense_of_counts(np.zeros((1, 0), dtype=np.int64))[0]
+        return BackoffTable.from_counts(self.levels.counts, row, **way)
+
+    def _smoothing(self) -> dict[str, Any] | None:
+        """How a table is told of it; None while some orders have no concentrations."""
+        known = len(self.concentrations) == self.levels.order
+        return {"concentrations": self.concentrations} if known else None
+
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
         """The predictive of a token after a context of at most m tokens, for each of n."""
+        table = self.table(len(tokens))
+        if table is None:
+            return self.pairs_of_counts(contexts, tokens)
+        return table.pair_values(contexts, tokens)
+
+    def dense(self, contexts: Ids) -> Floats:
+        """The predictive after each context of at most m tokens, (n, V)."""
+        table = self.table(len(contexts) * row_cost(self.levels.n_tokens))
+        return self.dense_of_counts(contexts) if table is None else table.rows(contexts)
+
+    def pairs_of_counts(self, contexts: Ids, tokens: Ids) -> Floats:
+        """`pair_probs`, each row made of its counts."""
         level = contexts.shape[1]
         if level == 0:
             return self.shortest.pair_probs(contexts, tokens)
@@ -109,13 +144,13 @@ class BackoffRows:
         seen = self.levels.counts[level].counts(contexts, tokens).astype(np.float64)
         totals = self.levels.counts[level].totals(own).astype(np.float64)
         if len(self.concentrations[level - 1].weights) == 1:
-            mean = self.pair_probs(contexts[:, 1:], tokens)
+            mean = self.pairs_of_counts(contexts[:, 1:], tokens)
             r = np.ones((len(own), 1))
         else:
             # one question to the shorter level: these tokens', and those of whole rows
             entries = Entries.of(self.levels.counts[level], own)
             both = np.concatenate([contexts[:, 1:], own[entries.row, 1:]])
-            means = self.pair_probs(both, np.concatenate([tokens, entries.tokens]))
+            means = self.pairs_of_counts(both, np.concatenate([tokens, entries.tokens]))
             mean, r = (
                 means[: len(tokens)],
                 self._weights(level, means[len(tokens) :], entries, totals),
@@ -123,13 +158,13 @@ class BackoffRows:
         to_mean, to_counts = self._shares(level, r, totals)
         return to_mean[of] * mean + to_counts[of] * seen
 
-    def dense(self, contexts: Ids) -> Floats:
-        """The predictive after each context of at most m tokens, (n, V)."""
+    def dense_of_counts(self, contexts: Ids) -> Floats:
+        """`dense`, likewise."""
         level = contexts.shape[1]
         if level == 0:
             return np.repeat(self.shortest.dense(contexts[:1]), len(contexts), axis=0)
         shorter, of = distinct(contexts[:, 1:])
-        rows = self.dense(shorter)[of]
+        rows = self.dense_of_counts(shorter)[of]
         r, entries, totals = self._dense_weights(level, contexts, rows)
         to_mean, to_counts = self._shares(level, r, totals)
         rows *= to_mean[:, np.newaxis]
@@ -165,8 +200,19 @@ class BackoffRows:
 
     # -- scores of text -------------------------------------------------------------
 
+    def scores(self, documents: Documents) -> Floats:
+        """The log-probability of each token of led documents, one after the other."""
+        order = self.levels.order
+        table = self.table(sum(map(len, documents)))
+        if table is None:
+            return token_scores(self, order, documents)
+        return table.scores(list(documents), skip=order)
+
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
+        table = self.table(sum(map(len, documents)))
+        if table is not None:
+            return table.log_prob(list(documents), skip=self.levels.order)
         return scores(self, count(self.levels.order, self.levels.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

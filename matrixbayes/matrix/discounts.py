@@ -63,11 +63,14 @@ class DiscountedRows(BackoffRows):
 
     # -- prediction ---------------------------------------------------------------
 
-    def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
-        """The predictive of a token after a context of at most m tokens, for each of n."""
+    def _smoothing(self) -> dict[str, Any]:
+        return {"discounts": self.discounts}
+
+    def pairs_of_counts(self, contexts: Ids, tokens: Ids) -> Floats:
+        """`pair_probs`, each row made of its counts."""
         level = contexts.shape[1]
         shorter = contexts[:, 1:]
-        q = self.prior.mean_at(tokens) if level == 0 else self.pair_probs(shorter, tokens)
+        q = self.prior.mean_at(tokens) if level == 0 else self.pairs_of_counts(shorter, tokens)
         own, of = distinct(contexts)
         counts = self.levels.counts[level]
         sizes = row_sizes(counts, own)
@@ -81,15 +84,15 @@ class DiscountedRows(BackoffRows):
             q,
         )
 
-    def dense(self, contexts: Ids) -> Floats:
-        """The predictive after each context of at most m tokens, (n, V)."""
+    def dense_of_counts(self, contexts: Ids) -> Floats:
+        """`dense`, likewise."""
         level = contexts.shape[1]
         if level == 0:
             a_priori = self.prior.weights / self.prior.concentration
             rows = np.repeat(self.prior.blend(a_priori[np.newaxis]), len(contexts), axis=0)
         else:
             shorter, of = distinct(contexts[:, 1:])
-            rows = self.dense(shorter)[of]
+            rows = self.dense_of_counts(shorter)[of]
         to_mean, excess, entries = self._excess(contexts)
         rows *= to_mean[:, np.newaxis]
         rows[entries.row, entries.tokens] += excess

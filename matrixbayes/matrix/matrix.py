@@ -793,6 +793,34 @@ class TransitionMatrix(Worded, display.Shown):
         """
         return self._rows.log_prob(self._documents(tokens))
 
+    def scores(self, tokens: Any) -> Floats:
+        """Log-probability of each token of text, in nats, scored by the matrix as it is.
+
+        Parameters
+        ----------
+        tokens
+            One document or several, as `update` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Of all tokens, document after document; their sum is `log_prob`.
+
+        Notes
+        -----
+        In a hierarchy and in a tree whose prior has one component, questions about many tokens make
+        a table of the matrix, which is kept until it changes: 25 bytes for each context and token
+        that were counted, of all lengths.  A token then takes the time of a look-up or two.
+
+        Examples
+        --------
+        >>> import numpy as np, matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(1, n_tokens=2, hierarchical=True).update([0, 1, 0, 1, 0])
+        >>> np.exp(matrix.scores([0, 1])).round(3)
+        array([0.8, 0.8])
+        """
+        return self._rows.scores(self._documents(tokens))
+
     def log_evidence(self, tokens: Any) -> float:
         """Log-probability of text, in nats, each token counted before the next is scored.
 

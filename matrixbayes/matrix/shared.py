@@ -2,7 +2,8 @@
 
 Contents
     SharedRows    counts and their prior: learning, prediction, scores of text
-    dense_blocks, most_probable, scores    predictions and scores of any rows
+    dense_blocks, most_probable            predictions of any rows
+    scores, token_scores                   the log-probability of text, and of each token
     tempered      a token of a row at another temperature
 """
 
@@ -12,11 +13,12 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
-from .counts import count, distinct, pair_blocks, pairs
+from .counts import BLOCK, count, distinct, pair_blocks, pairs
 from .fading import RealCounts
 from .fits.evidence import fit_shared
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
@@ -81,6 +83,20 @@ def scores(rows: Rows, text: TransitionCounts) -> float:
     for contexts, tokens, times in pair_blocks(text):
         total += float(times.astype(np.float64) @ np.log(rows.pair_probs(contexts, tokens)))
     return total
+
+
+def token_scores(rows: Rows, order: int, documents: Documents) -> Floats:
+    """The log-probability of each token that has `order` before it, document after document."""
+    found, texts, n = [np.zeros(0)], [], 0
+    for i, each in enumerate(documents):
+        if len(each) > order:
+            texts.append(sliding_window_view(each, order + 1))
+            n += len(texts[-1])
+        if n >= BLOCK or (texts and i == len(documents) - 1):  # short ones are asked about together
+            for windows in np.array_split(np.concatenate(texts), -(-n // BLOCK)):
+                found.append(np.log(rows.pair_probs(windows[:, :order], windows[:, order])))
+            texts, n = [], 0
+    return np.concatenate(found)
 
 
 class SharedRows:
@@ -237,6 +253,18 @@ class SharedRows:
         return entries.draw(rng)
 
     # -- scores of text -------------------------------------------------------------
+
+    def scores(self, documents: Documents) -> Floats:
+        """The log-probability of each token of documents, one after the other."""
+        order = self.counts.order
+        whole = token_scores(self, order, documents)
+        found, at, used = np.empty(sum(map(len, documents))), 0, 0
+        for each in documents:
+            first = min(order, len(each))  # without a whole context
+            found[at : at + first] = np.log(self.prior.mean_at(each[:first]))
+            found[at + first : at + len(each)] = whole[used : used + len(each) - first]
+            at, used = at + len(each), used + len(each) - first
+        return found
 
     def log_prob(self, documents: Documents) -> float:
         """Of documents, each token scored by these counts."""

@@ -18,11 +18,12 @@ import numpy as np
 
 from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
-from .._core import FrozenCounts, TransitionCounts
+from .._core import BackoffTable, FrozenCounts, TransitionCounts
 from .counts import BLOCK, count, distinct, pair_blocks, thawed
 from .fits.evidence import fit_leaves
+from .kept import KeptTable, row_cost
 from .prior import Concentration, SharedPrior
-from .shared import SharedRows, scores
+from .shared import SharedRows, scores, token_scores
 
 ROUNDS = 20  # of a fit
 TOLERANCE = 1e-6  # nats a token
@@ -45,6 +46,7 @@ class TreeRows:
 
     hierarchical, real = False, False
     concentrations: tuple[Concentration, ...] = ()
+    _kept: KeptTable | None = None
 
     def __init__(
         self, counts: tuple[TransitionCounts, ...], prior: SharedPrior, deeper: float
@@ -60,8 +62,8 @@ class TreeRows:
 
     def __getstate__(self) -> dict[str, Any]:
         if isinstance(self.longest, FrozenCounts):
-            return vars(self)
-        return vars(self) | {"_folded": None}  # found again where it is asked for
+            return vars(self) | {"_kept": None}
+        return vars(self) | {"_folded": None, "_kept": None}  # found again where it is asked for
 
     @property
     def depth(self) -> int:
@@ -227,8 +229,35 @@ class TreeRows:
         """Contexts of d tokens, as a matrix of their own."""
         return SharedRows(self.counts[d], self.prior)
 
+    def table(self, asked: int) -> BackoffTable | None:
+        """The table of these rows after whole contexts, where it pays for a question about so many
+        tokens; one concentration has tables alone."""
+        if len(self.prior.weights) > 1:
+            return None
+        if self._kept is None:
+            self._kept = KeptTable(self.counts, self.prior.n_tokens)
+        return self._kept.after(asked, self._table)
+
+    def _table(self) -> BackoffTable:
+        mean = self.prior.blend(1.0 / self.prior.concentration[np.newaxis])[0]
+        leaves = float(self.prior.concentration[0]), self.folded.odds
+        return BackoffTable.from_counts(self.counts, mean, leaves=leaves)
+
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
         """The predictive of a token after a context of at most D tokens, for each of n."""
+        table = self.table(len(tokens)) if contexts.shape[1] == self.depth else None
+        if table is None:
+            return self.pairs_of_counts(contexts, tokens)
+        return table.pair_values(contexts, tokens)
+
+    def dense(self, contexts: Ids) -> Floats:
+        """The predictive after each context of at most D tokens, (n, V)."""
+        cost = len(contexts) * row_cost(self.prior.n_tokens)
+        table = self.table(cost) if contexts.shape[1] == self.depth else None
+        return self.dense_of_counts(contexts) if table is None else table.rows(contexts)
+
+    def pairs_of_counts(self, contexts: Ids, tokens: Ids) -> Floats:
+        """`pair_probs`, each row made of its counts."""
         length, alpha = contexts.shape[1], self.prior.at(tokens)
         own, of = distinct(contexts)
         depths, probs = self.depths(own), np.zeros(len(tokens))
@@ -242,8 +271,8 @@ class TreeRows:
             probs += np.sum(shares.T * (alpha + seen), axis=0)
         return probs
 
-    def dense(self, contexts: Ids) -> Floats:
-        """The predictive after each context of at most D tokens, (n, V)."""
+    def dense_of_counts(self, contexts: Ids) -> Floats:
+        """`dense`, likewise."""
         n, length = contexts.shape
         shares = self.depths(contexts)
         of_alpha, seen = np.zeros((n, len(self.prior.weights))), []
@@ -276,8 +305,18 @@ class TreeRows:
 
     # -- scores of text -------------------------------------------------------------
 
+    def scores(self, documents: Documents) -> Floats:
+        """The log-probability of each token of led documents, one after the other."""
+        table = self.table(sum(map(len, documents)))
+        if table is None:
+            return token_scores(self, self.depth, documents)
+        return table.scores(list(documents), skip=self.depth)
+
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
+        table = self.table(sum(map(len, documents)))
+        if table is not None:
+            return table.log_prob(list(documents), skip=self.depth)
         return scores(self, count(self.depth, self.prior.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

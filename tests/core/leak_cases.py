@@ -1058,9 +1058,7 @@ def smoothed_tables() -> Cases:
         "open",
         partial(fails, ValueError, made, (shorter, none, open_ones), row, concentrations=many),
     )
-    edged = [[[0.5, 1.0, 1.5, 1.0]] * 2] * 2
-    yield "edges", partial(made, levels, row, discounts=edged, edges=[2.0])
-    yield "few edges", partial(fails, ValueError, made, levels, row, discounts=edged)
+    yield "buckets", partial(made, levels, row, discounts=[[[0.5, 1.0, 1.5, 1.0]] * 6] * 2)
     for name, wrong in (
         ("concentrations", [([0.5], [0.0])]),
         ("concentrations", [([0.0], [1.0])]),

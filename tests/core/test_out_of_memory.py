@@ -95,7 +95,7 @@ def kept(call: Callable[[], object], rounds: int) -> int:
 
 # Cases that make what there is of each type.  (Not of a list: CPython 3.11 loses items of its own.)
 MAKERS = {
-    "BackoffTable": {"plain", "based, arrays", "own", "plain, bounds", "plain, rows", "edges"},
+    "BackoffTable": {"plain", "based, arrays", "own", "plain, bounds", "plain, rows", "buckets"},
     "Counts": {"made", "sparse", "tokens"},
     "DirichletMixture": {"names"},
     "DirichletMixture.posterior": {"float64"},

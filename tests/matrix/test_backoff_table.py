@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import matrixbayes as mb
 from matrixbayes import _core
 from matrixbayes.matrix.discounts import DiscountedRows
-from matrixbayes.matrix.fits.row_sizes import EDGES
+from matrixbayes.matrix.shared import token_scores
 from matrixbayes.matrix.tree import TreeRows
 
 
@@ -289,8 +291,6 @@ def table_of_rows(rows: Any) -> _core.BackoffTable:
         return _core.BackoffTable.from_counts(rows.counts, mean, leaves=leaves)
     if isinstance(rows, DiscountedRows):
         way: dict[str, Any] = {"discounts": rows.discounts}
-        if rows.discounts.shape[1] > 1:
-            way["edges"] = EDGES
     else:
         way = {"concentrations": rows.concentrations}
     return _core.BackoffTable.from_counts(rows.levels.counts, rows.dense(empty)[0], **way)
@@ -348,3 +348,92 @@ def test_counts_without_what_leads_to_a_context_are_refused() -> None:
     rows: Any = matrix.update_rows([[0, 1]], [[0, 2, 1]])._rows
     with pytest.raises(ValueError, match="without its newest token"):
         table_of_rows(rows)
+
+
+# --- tables that rows keep
+
+
+@pytest.mark.parametrize("kind", [*SMOOTHED, "plain", "begun"])
+def test_scores_are_log_probabilities_of_tokens(kind: str) -> None:
+    """With a table and without; their sum is `log_prob`."""
+    begun: dict[str, Any] = {"hierarchical": True, "prior": prior_of_two(7)}
+    matrix, _ = smoothed(3, 7, **{**SMOOTHED, "plain": {}, "begun": begun}[kind])
+    held = texts(5, 7, [30, 1, 0, 2, 9])
+    rows: Any = matrix._rows
+    led = rows.led(held, None)
+    expected = []
+    for each in held:
+        for i in range(len(each)):
+            before = np.concatenate([matrix.begin, each[:i]]) if len(matrix.begin) else each[:i]
+            expected.append(np.log(matrix.copy().predict(before)[each[i]]))
+    for asked in (0, 1 << 20):
+        if kind != "plain":
+            assert (rows.table(asked) is None) == (asked == 0)
+        assert_allclose(matrix.scores(held), expected, rtol=1e-12)
+        assert_allclose(matrix.log_prob(held), np.sum(expected), rtol=1e-12)
+    if kind != "plain":
+        contexts = np.random.default_rng(0).integers(8, size=(20, 3))
+        assert_allclose(matrix.predict(contexts), rows.dense_of_counts(contexts), rtol=1e-12)
+        assert_allclose(
+            rows.pair_probs(contexts, np.arange(20) % 7),
+            rows.pairs_of_counts(contexts, np.arange(20) % 7),
+            rtol=1e-12,
+        )
+        assert_allclose(token_scores(rows, 3, led), expected, rtol=1e-12)
+    assert len(matrix.scores([])) == 0
+
+
+def prior_of_two(n_tokens: int) -> mb.DirichletMixture:
+    rng = np.random.default_rng(1)
+    return mb.DirichletMixture([0.3, 0.7], rng.gamma(1.0, size=(2, n_tokens)) + 0.01)
+
+
+def test_a_table_is_made_when_it_pays_and_dropped_with_the_counts() -> None:
+    matrix, documents = smoothed(2, 7, hierarchical=True)
+    rows: Any = matrix._rows
+    assert rows.table(1) is None
+    first = matrix.log_prob(documents[0][:3])
+    assert rows.table(0) is None
+    matrix.log_prob(documents * 1000)
+    table = rows.table(0)
+    assert table is not None
+    assert matrix.log_prob(documents[0][:3]) == pytest.approx(first, rel=1e-13)
+    assert matrix.copy()._rows.table(0) is table  # type: ignore[union-attr]
+    assert pickle.loads(pickle.dumps(matrix))._rows.table(0) is None
+    matrix.update(documents[0])
+    assert matrix._rows.table(0) is None  # type: ignore[union-attr]
+
+
+def test_counts_that_are_no_texts_have_no_table() -> None:
+    matrix = mb.TransitionMatrix(2, n_tokens=3, hierarchical=True)
+    rows: Any = matrix.update_rows([[0, 1]], [[0, 2, 1]])._rows
+    assert rows.table(1 << 40) is None
+    assert_allclose(
+        np.exp(matrix.scores([0, 1, 2])), np.diag(matrix.predict([[3, 3], [3, 0], [0, 1]]))
+    )
+
+
+def test_many_tokens_and_frozen_counts_have_no_table(tmp_path: Path) -> None:
+    matrix = mb.TransitionMatrix(1, n_tokens=1 << 23, hierarchical=True).update([0, 1, 0])
+    assert matrix._rows.table(1 << 40) is None  # type: ignore[union-attr]
+    matrix, documents = smoothed(2, 7, hierarchical=True)
+    matrix.freeze(tmp_path / "frozen")
+    frozen = mb.TransitionMatrix.open(tmp_path / "frozen")
+    assert frozen._rows.table(1 << 40) is None  # type: ignore[union-attr]
+    assert_allclose(frozen.scores(documents), matrix.scores(documents), rtol=1e-12)
+
+
+def test_a_tree_of_several_components_has_no_table() -> None:
+    matrix, documents = smoothed(2, 7, tree=True, prior=prior_of_two(7))
+    rows: Any = matrix._rows
+    assert rows.table(1 << 40) is None
+    assert_allclose(matrix.scores(documents).sum(), matrix.log_prob(documents), rtol=1e-12)
+
+
+def test_contexts_cut_short_are_no_whole_ones_in_a_tree() -> None:
+    """What is known of them ends there: a table knows whole contexts alone."""
+    matrix, documents = smoothed(3, 7, tree=True)
+    before = matrix.predict([[1], [2]])
+    matrix.log_prob(documents * 1000)
+    assert matrix._rows.table(0) is not None  # type: ignore[union-attr]
+    assert_array_equal(matrix.predict([[1], [2]]), before)

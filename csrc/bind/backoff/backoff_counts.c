@@ -138,30 +138,23 @@ parse_concentrations(smoothed_levels *levels, PyObject *arg)
 }
 
 static int
-parse_discounts(smoothed_levels *levels, PyObject *arg, PyObject *edges_arg)
+parse_discounts(smoothed_levels *levels, PyObject *arg)
 {
     PyArrayObject *discounts = keep_doubles(levels, arg, 3, &mb_finite_not_negative, "discounts");
-    PyArrayObject *edges =
-        discounts == NULL ? NULL
-                          : keep_doubles(levels, edges_arg, 1, &mb_finite_not_negative, "edges");
-    if (edges == NULL) {
+    if (discounts == NULL) {
         return -1;
     }
     size_t n = mb_dim(discounts, 1);
-    if (mb_dim(discounts, 0) != levels->n || mb_dim(discounts, 2) != MB_DISCOUNTS || n == 0 ||
-        mb_dim(edges, 0) + 1 != n) {
-        PyErr_Format(
-            PyExc_ValueError,
-            "discounts have shape (%zu, %zu, %zu) and there are %zu edges; they need (%zu, "
-            "n, 4) and n - 1",
-            mb_dim(discounts, 0), n, mb_dim(discounts, 2), mb_dim(edges, 0), levels->n);
+    if (mb_dim(discounts, 0) != levels->n || mb_dim(discounts, 2) != MB_DISCOUNTS || n == 0) {
+        PyErr_Format(PyExc_ValueError,
+                     "discounts have shape (%zu, %zu, %zu); they need (%zu, buckets, %d)",
+                     mb_dim(discounts, 0), n, mb_dim(discounts, 2), levels->n, MB_DISCOUNTS);
         return -1;
     }
     for (size_t i = 0; i < levels->n; i++) {
         levels->smoothing[i] = (mb_smoothing){.kind = MB_DISCOUNTED_ROWS,
                                               .n = n,
-                                              .values = mb_data(discounts) + i * n * MB_DISCOUNTS,
-                                              .edges = mb_data(edges)};
+                                              .values = mb_data(discounts) + i * n * MB_DISCOUNTS};
     }
     return 0;
 }
@@ -223,34 +216,28 @@ table_of_counts(PyObject *type, const smoothed_levels *levels, PyArrayObject *ro
 PyObject *
 mb_backoff_from_counts_method(PyObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"counts", "row", "concentrations", "discounts", "edges",
-                            "leaves", NULL};
+    static char *names[] = {"counts", "row", "concentrations", "discounts", "leaves", NULL};
     PyObject *counts_arg, *row_arg, *concentrations = Py_None, *discounts = Py_None;
-    PyObject *edges = NULL, *leaves = Py_None, *result = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OOOO:from_counts", names, &counts_arg,
-                                     &row_arg, &concentrations, &discounts, &edges, &leaves)) {
+    PyObject *leaves = Py_None, *result = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OOO:from_counts", names, &counts_arg,
+                                     &row_arg, &concentrations, &discounts, &leaves)) {
         return NULL;
     }
-    if ((concentrations != Py_None) + (discounts != Py_None) + (leaves != Py_None) != 1 ||
-        (edges != NULL && discounts == Py_None)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "give one of concentrations, discounts (which have edges) and leaves");
+    if ((concentrations != Py_None) + (discounts != Py_None) + (leaves != Py_None) != 1) {
+        PyErr_SetString(PyExc_TypeError, "give one of concentrations, discounts and leaves");
         return NULL;
     }
-    PyObject *no_edges = PyTuple_New(0);
     smoothed_levels levels = {.kept = PyList_New(0)};
     PyArrayObject *row = NULL;
-    if (levels.kept != NULL && no_edges != NULL && parse_counts(type, counts_arg, &levels) == 0 &&
+    if (levels.kept != NULL && parse_counts(type, counts_arg, &levels) == 0 &&
         (concentrations != Py_None ? parse_concentrations(&levels, concentrations)
-         : discounts != Py_None
-             ? parse_discounts(&levels, discounts, edges == NULL ? no_edges : edges)
-             : parse_leaves(&levels, leaves)) == 0) {
+         : discounts != Py_None    ? parse_discounts(&levels, discounts)
+                                   : parse_leaves(&levels, leaves)) == 0) {
         row = keep_doubles(&levels, row_arg, 1, &mb_finite_not_negative, "row");
     }
     if (row != NULL) {
         result = table_of_counts(type, &levels, row);
     }
     end_smoothed(&levels);
-    Py_XDECREF(no_edges);
     return result;
 }

@@ -99,8 +99,8 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(
     from_counts_doc,
-    "from_counts($type, counts, row, *, concentrations=None, discounts=None, edges=(),\n"
-    "            leaves=None)\n--\n\n"
+    "from_counts($type, counts, row, *, concentrations=None, discounts=None, leaves=None)\n"
+    "--\n\n"
     "The table of smoothed counts; one of the last three says how they are.\n\n"
     "Parameters\n----------\n"
     "counts : sequence of TransitionCounts\n"
@@ -109,7 +109,7 @@ PyDoc_STRVAR(
     "    The row of the empty context; of leaves, the mean of their prior.\n"
     "concentrations : sequence of (weights, values)\n    Of contexts of 1, 2, ... tokens.\n"
     "discounts : array_like of shape (levels, buckets, 4)\n"
-    "    D_1, D_2, D_3 and theta of rows of totals up to the `edges` (buckets - 1,), and above.\n"
+    "    As `discounted_probs` takes them, of one bucket or of all.\n"
     "leaves : (float, sequence of ndarray)\n"
     "    Of a context tree: the concentration of the prior, and at the first pair of each context\n"
     "    the log-odds that it is no leaf, for all lengths but the last.\n\n"

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+enum { BUCKETS = 6 /* of rows by their totals, where there are several */ };
+
 /* The weights of concentrations after the counts of a row, of total N, into r. */
 static void
 weigh_concentrations(const mb_smoothing *smoothing, size_t n, const double *counts,
@@ -68,9 +70,10 @@ shares_by_concentrations(const mb_smoothing *smoothing, size_t n, const double *
 static mb_row_shares
 shares_by_discounts(const mb_smoothing *smoothing, size_t n, const double *counts, double total)
 {
+    static const double edges[BUCKETS - 1] = {2.0, 5.0, 20.0, 100.0, 1000.0};
     size_t bucket = 0;
     double freed;
-    while (bucket + 1 < smoothing->n && total > smoothing->edges[bucket]) {
+    while (smoothing->n == BUCKETS && bucket < BUCKETS - 1 && total > edges[bucket]) {
         bucket++;
     }
     const double *d = smoothing->values + bucket * MB_DISCOUNTS;

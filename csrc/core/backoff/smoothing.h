@@ -16,7 +16,6 @@ typedef struct {
     size_t n;              /* concentrations K, or buckets of discounts */
     const double *weights; /* [K] */
     const double *values;  /* [K] A_k; discounts [n][MB_DISCOUNTS]; of leaves, A alone */
-    const double *edges;   /* [n - 1], totals up to which rows are in a bucket, rising */
     const double *odds; /* at the first pair of each leaf's row: ln odds that it is none; NULL where
                             * all are leaves */
 } mb_smoothing;
