@@ -3,7 +3,7 @@
 #include "core/matrix/discounts.h"
 
 static size_t
-n_pairs_of(const mb_transitions *counts)
+pairs_counted(const mb_transitions *counts)
 {
     return counts->n_runs == 0 ? 0 : counts->runs[0]->n;
 }
@@ -20,7 +20,7 @@ tuple_of_events(const mb_transitions *counts, const mb_transitions *events)
     if (status != MB_OK) {
         return mb_raise(status, NULL);
     }
-    npy_intp n = (npy_intp)n_pairs_of(events), shape[2] = {(npy_intp)n_rows, MB_ROW_SIZES};
+    npy_intp n = (npy_intp)pairs_counted(events), shape[2] = {(npy_intp)n_rows, MB_ROW_SIZES};
     PyArrayObject *out = mb_new_doubles(1, &n), *sizes = mb_new_doubles(2, shape);
     PyArrayObject *row = mb_new_array((size_t)n, MB_NO_COLUMNS, NPY_INT64);
     PyObject *result = NULL;
@@ -58,7 +58,7 @@ mb_transition_counts_discounted_rows(PyObject *self, PyObject *events)
 static PyObject *
 shorter_places(const mb_transitions *events, const mb_transitions *shorter)
 {
-    PyArrayObject *places = mb_new_array(n_pairs_of(events), MB_NO_COLUMNS, NPY_INT64);
+    PyArrayObject *places = mb_new_array(pairs_counted(events), MB_NO_COLUMNS, NPY_INT64);
     PyObject *result = NULL;
     if (places != NULL) {
         mb_work work;
