@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
-from .._core import BackoffTable, TransitionCounts
+from .._core import BackoffTable, FrozenCounts, TransitionCounts
 from .counts import Levels, count, distinct
 from .fits.evidence import fit_backoff
 from .kept import KeptTable, row_cost
@@ -140,6 +140,8 @@ class BackoffRows:
         level = contexts.shape[1]
         if level == 0:
             return self.shortest.pair_probs(contexts, tokens)
+        if isinstance(self.longest, FrozenCounts) and self._single(level):
+            return self._pairs_by_a_walk(contexts, tokens)
         own, of = distinct(contexts)
         seen = self.levels.counts[level].counts(contexts, tokens).astype(np.float64)
         totals = self.levels.counts[level].totals(own).astype(np.float64)
@@ -157,6 +159,22 @@ class BackoffRows:
             )
         to_mean, to_counts = self._shares(level, r, totals)
         return to_mean[of] * mean + to_counts[of] * seen
+
+    def _single(self, level: int) -> bool:
+        """Whether contexts of up to so many tokens have one concentration each."""
+        return all(len(each.weights) == 1 for each in self.concentrations[:level])
+
+    def _pairs_by_a_walk(self, contexts: Ids, tokens: Ids) -> Floats:
+        """`pairs_of_counts` of frozen counts that ask for no whole row."""
+        level = contexts.shape[1]
+        counts: Any = self.levels.counts[level]
+        seen, totals = counts.walk(contexts, tokens)
+        mean = self.shortest.pair_probs(contexts[:, :0], tokens)
+        r = np.ones((len(tokens), 1))
+        for d in range(1, level + 1):
+            to_mean, to_counts = self._shares(d, r, totals[:, d].astype(np.float64))
+            mean = to_mean * mean + to_counts * seen[:, d].astype(np.float64)
+        return mean
 
     def dense_of_counts(self, contexts: Ids) -> Floats:
         """`dense`, likewise."""
