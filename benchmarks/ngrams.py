@@ -299,32 +299,35 @@ def perplexities_and_builds(text: Text, orders: list[int], them: KenLM | None, t
         line("    times as fast as lmplz", over(took["KenLM"], took[name]), "9.2f")
 
 
-def scores(text: Text, order: int, matrix: TransitionMatrix, them: KenLM | None) -> None:
+def scores_and_sizes(text: Text, order: int, matrix: TransitionMatrix, them: KenLM) -> None:
     """Microseconds that a token of held-out text takes, models loaded; and bytes an n-gram."""
-    n = sum(map(len, text.held))
+    n, n_grams = sum(map(len, text.held)), them.n_grams(order)
+    frozen = matrix.freeze(them.place / "frozen")
+    size = (them.place / "frozen").stat().st_size
     began = cpu()
     matrix.log_prob(text.held)  # whatever is made once is made here
     first = cpu() - began
-    print(f"score a token, order {order}, and the size of an n-gram (of all orders)")
-    n_grams = them.n_grams(order) if them else None
-    kinds = ("probing", ()), ("trie", ()), ("trie", ("-q", "8", "-b", "8"))
-    for kind, options in kinds if them and n_grams else ():
+    frozen.log_prob(text.held)
+    print(f"score a token, order {order}, and bytes an n-gram, of {n_grams:,} of all orders")
+    for kind, options in (("probing", ()), ("trie", ()), ("trie", ("-q", "8", "-b", "8"))):
         model = them.binary(order, kind, *options)
-        taken, loading, own = in_turn(
+        asked, loaded, own = in_turn(
             lambda m=model: them.query(m, them.held),
             lambda m=model: them.query(m),
             lambda: matrix.log_prob(text.held),
         )
-        theirs = taken - loading
+        theirs, each = asked - loaded, model.stat().st_size / n_grams
+        name = f"KenLM {kind}{' in 8 bits' * bool(options)}"
         print(
-            f"  KenLM {kind + ' in 8 bits' * bool(options):16} {1e6 * theirs / n:7.2f} us, ours "
-            f"{1e6 * own / n:.2f} us: x {theirs / own:.2f};{1e6 * megabytes(model) / n_grams:7.2f} "
-            "bytes"
+            f"  {name:22}{1e6 * theirs / n:6.2f} us, ours in turn {1e6 * own / n:.2f} us: x "
+            f"{theirs / own:.2f};{each:6.2f} bytes, frozen x {each * n_grams / size:.2f}"
         )
-    own = in_turn(lambda: matrix.log_prob(text.held))[0]
-    print(f"  ours {1e6 * own / n:29.2f} us, the first time {1e6 * first / n:.2f} us")
-    if n_grams:
-        print(f"  ours, live counts {matrix.nbytes / n_grams:39.2f} bytes")
+    own, slow = in_turn(lambda: matrix.log_prob(text.held), lambda: frozen.log_prob(text.held))
+    print(
+        f"  {'ours, live':22}{1e6 * own / n:6.2f} us, the first time {1e6 * first / n:.2f} us;"
+        f"{matrix.nbytes / n_grams:6.2f} bytes of counts\n"
+        f"  {'ours, frozen':22}{1e6 * slow / n:6.2f} us;{size / n_grams:6.2f} bytes"
+    )
 
 
 def whole_rows(text: Text, order: int, matrix: TransitionMatrix, them: KenLM | None) -> None:
@@ -353,8 +356,10 @@ def changes(text: Text, order: int, matrix: TransitionMatrix, them: KenLM | None
         counted(text._replace(train=part), order) for part in (text.train[:half], text.train[half:])
     )
     more = text.held[0][:1_000]
+    longer = matrix.copy().update(more)
     asked: dict[str, Callable[[], object]] = {
         "update by 1,000 tokens": lambda: matrix.copy().update(more),
+        "downdate by them": lambda: longer.copy().downdate(more),
         "merge of two halves": lambda: one + other,
         "evidence of 1,000 tokens": lambda: matrix.log_evidence(more),
     }
@@ -397,7 +402,8 @@ def main() -> None:
             them.arpa(order)
         matrix = fitted(text, order)
         print()
-        scores(text, order, matrix, them)
+        if them:
+            scores_and_sizes(text, order, matrix, them)
         whole_rows(text, order, matrix, them)
         changes(text, order, matrix, them)
         print()
