@@ -56,6 +56,7 @@ TESTS = [
     "core/test_special",
     "elicitation/test_tree_kernels",
     "matrix/test_discounts",
+    "matrix/test_backoff_table",
     "matrix/test_downdate",
     "matrix/test_arpa_text",
     "matrix/test_fold",
