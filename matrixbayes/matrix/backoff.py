@@ -20,7 +20,7 @@ from .counts import Levels, count, distinct
 from .fits.evidence import fit_backoff
 from .kept import KeptTable, row_cost
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
-from .shared import SharedRows, scores, token_scores
+from .shared import CELLS, FEW_CELLS, SharedRows, scores, token_scores
 
 
 class BackoffRows:
@@ -122,6 +122,11 @@ class BackoffRows:
         """How a table is told of it; None while some orders have no concentrations."""
         known = len(self.concentrations) == self.levels.order
         return {"concentrations": self.concentrations} if known else None
+
+    @property
+    def cells(self) -> int:
+        """Entries of dense rows to be made at a time."""
+        return CELLS if self._kept is None or self._kept.table is None else FEW_CELLS
 
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
         """The predictive of a token after a context of at most m tokens, for each of n."""

@@ -13,9 +13,10 @@ from typing import Any
 from .._core import BackoffTable, TransitionCounts
 
 # What it costs to make a table, in tokens that are scored without: one for so many bytes of counts,
-# which are about 7 pairs, and one for so many entries of the row of the empty context.
+# which are about 25 pairs, and one for so many entries of the row of the empty context.  (That is a
+# quarter of the time: who asks for so much asks for more.)
 # Below LEAST nobody waits for answers without one, which are the same to the last bit each time.
-BYTES, ENTRIES, LEAST = 128, 64, 1 << 18
+BYTES, ENTRIES, LEAST = 512, 64, 1 << 18
 CALL = 128  # a question without a table, before its first token
 MOST_TOKENS = 1 << 22  # a table has a row of the whole vocabulary
 
@@ -29,7 +30,7 @@ class KeptTable:
     """
 
     def __init__(self, counts: Sequence[Any], n_tokens: int) -> None:
-        self._table: BackoffTable | None = None
+        self.table: BackoffTable | None = None  # what was made so far
         self._asked = 0
         able = n_tokens <= MOST_TOKENS and all(type(each) is TransitionCounts for each in counts)
         cost = sum(each.nbytes for each in counts) / BYTES + n_tokens / ENTRIES
@@ -38,14 +39,14 @@ class KeptTable:
     def after(self, asked: int, make: Callable[[], BackoffTable]) -> BackoffTable | None:
         """The table for a question about so many tokens; None where it does not pay yet, or the
         counts, being none of texts, have no table."""
-        if self._table is None and self._cost < math.inf:
+        if self.table is None and self._cost < math.inf:
             self._asked += asked + CALL
             if self._asked > self._cost:
                 try:
-                    self._table = make()
+                    self.table = make()
                 except (ValueError, OverflowError, MemoryError):
                     self._cost = math.inf
-        return self._table
+        return self.table
 
 
 def row_cost(n_tokens: int) -> int:

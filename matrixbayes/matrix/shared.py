@@ -24,6 +24,7 @@ from .fits.evidence import fit_shared
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
 
 CELLS = 1 << 22  # entries of dense rows made at a time
+FEW_CELLS = 1 << 17  # by a table, which takes less time than memory does for more
 
 
 class Rows(Protocol):
@@ -31,6 +32,8 @@ class Rows(Protocol):
 
     prior: SharedPrior
 
+    @property
+    def cells(self) -> int: ...
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats: ...
     def dense(self, contexts: Ids) -> Floats: ...
     def seen(self, context: Ids) -> Ids: ...
@@ -38,7 +41,7 @@ class Rows(Protocol):
 
 def dense_blocks(rows: Rows, contexts: Ids) -> Iterator[tuple[slice, Floats]]:
     """The predictive after each context, (n, V), some rows at a time."""
-    size = max(CELLS // rows.prior.n_tokens, 1)
+    size = max(rows.cells // rows.prior.n_tokens, 1)
     for start in range(0, len(contexts), size):
         cut = slice(start, start + size)
         yield cut, rows.dense(contexts[cut])
@@ -105,7 +108,7 @@ class SharedRows:
     Counts are whole or, once they fade, real.
     """
 
-    hierarchical = False
+    hierarchical, cells = False, CELLS
     concentrations: tuple[Concentration, ...] = ()
 
     def __init__(self, counts: TransitionCounts | RealCounts, prior: SharedPrior) -> None:

@@ -23,7 +23,7 @@ from .counts import BLOCK, count, distinct, pair_blocks, thawed
 from .fits.evidence import fit_leaves
 from .kept import KeptTable, row_cost
 from .prior import Concentration, SharedPrior
-from .shared import SharedRows, scores, token_scores
+from .shared import CELLS, FEW_CELLS, SharedRows, scores, token_scores
 
 ROUNDS = 20  # of a fit
 TOLERANCE = 1e-6  # nats a token
@@ -242,6 +242,11 @@ class TreeRows:
         mean = self.prior.blend(1.0 / self.prior.concentration[np.newaxis])[0]
         leaves = float(self.prior.concentration[0]), self.folded.odds
         return BackoffTable.from_counts(self.counts, mean, leaves=leaves)
+
+    @property
+    def cells(self) -> int:
+        """Entries of dense rows to be made at a time."""
+        return CELLS if self._kept is None or self._kept.table is None else FEW_CELLS
 
     def pair_probs(self, contexts: Ids, tokens: Ids) -> Floats:
         """The predictive of a token after a context of at most D tokens, for each of n."""
