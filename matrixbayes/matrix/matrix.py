@@ -810,8 +810,8 @@ class TransitionMatrix(Worded, display.Shown):
         -----
         In a hierarchy and in a tree whose prior has one component, questions about many tokens make
         a table of the matrix, which is kept until it changes: 25 bytes for each context and token
-        that were counted, of all lengths.  A token then takes the time of a look-up or two, and answers
-        differ from those before in rounding.
+        that were counted, of all lengths.  A token then takes the time of a look-up or two;
+        answers differ from those before in rounding.
 
         Examples
         --------
