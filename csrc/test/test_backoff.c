@@ -13,7 +13,7 @@ enum { V = 5, N = 400, M = 3, LEVELS = M + 1, TESTED = 3000, MANY = 2000 };
 static int64_t text[M + N], tested[M + TESTED];
 static mb_transitions *counts[LEVELS];
 static const double weights[2] = {0.25, 0.75}, values[2] = {0.5, 8.0};
-static const double discounts[] = {0.6, 1.1, 1.5, 0.5};
+static const double discounts[MB_DISCOUNTS] = {0.6, 1.1, 1.5, 1.7, 2.0, 2.5, 3.0, 0.5};
 static const double mean[V] = {0.1, 0.2, 0.3, 0.3, 0.1};
 
 /* ---- the definition ------------------------------------------------------------------------ */
@@ -32,14 +32,17 @@ slow_count(size_t n, const int64_t *context, int64_t token)
 static double
 slow_discount(double count)
 {
-    return count == 0.0 ? 0.0 : discounts[count > 2.0 ? 2 : (size_t)count - 1];
+    return count < 4.0    ? count == 0.0 ? 0.0 : discounts[(size_t)count - 1]
+           : count < 6.0  ? discounts[3]
+           : count < 10.0 ? discounts[4]
+                          : discounts[count < 25.0 ? 5 : 6];
 }
 
 static double
 slow_prob(mb_smoothing_kind kind, size_t n, const int64_t *context, int64_t token)
 {
     double shorter = n > 0 ? slow_prob(kind, n - 1, context + 1, token) : mean[token];
-    double own = slow_count(n, context, token), total = 0.0, freed = discounts[3], sum = 0.0;
+    double own = slow_count(n, context, token), total = 0.0, freed = discounts[7], sum = 0.0;
     double evidence[2] = {0.0, 0.0}, found = 0.0;
     if (n == 0) {
         return mean[token];
@@ -57,7 +60,7 @@ slow_prob(mb_smoothing_kind kind, size_t n, const int64_t *context, int64_t toke
         return shorter;
     }
     if (kind == MB_DISCOUNTED_ROWS) {
-        return (own - slow_discount(own) + freed * shorter) / (total + discounts[3]);
+        return (own - slow_discount(own) + freed * shorter) / (total + discounts[7]);
     }
     for (size_t k = 0; k < 2; k++) {
         double r = weights[k] * exp(evidence[k] + lgamma(values[k]) - lgamma(values[k] + total));

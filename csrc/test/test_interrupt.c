@@ -1230,8 +1230,8 @@ smooth_counts(mb_interrupt *interrupt)
 {
     const mb_transitions *levels[2] = {shorter_counts, longer_counts};
     const double one = 1.0;
-    mb_smoothing smoothing[2] = {{MB_CONCENTRATIONS, 1, &one, &one, NULL, NULL},
-                                 {MB_CONCENTRATIONS, 1, &one, &one, NULL, NULL}};
+    mb_smoothing smoothing[2] = {{MB_CONCENTRATIONS, 1, &one, &one, NULL},
+                                 {MB_CONCENTRATIONS, 1, &one, &one, NULL}};
     mb_backoff *made;
     mb_backoff_fault fault;
     mb_status status =

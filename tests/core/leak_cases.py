@@ -1031,7 +1031,7 @@ def smoothed_tables() -> Cases:
     levels, row = (shorter, longer), [0.5, 0.5]
     ways: dict[str, Any] = {
         "concentrations": [([0.5, 0.5], [1.0, 2.0])],
-        "discounts": [[[0.5, 1.0, 1.5, 1.0]]] * 2,
+        "discounts": [DISCOUNTED[5]] * 2,
         "leaves": (2.0, [[0.5, 0.0]]),
     }
     for name, way in ways.items():
@@ -1058,12 +1058,12 @@ def smoothed_tables() -> Cases:
         "open",
         partial(fails, ValueError, made, (shorter, none, open_ones), row, concentrations=many),
     )
-    yield "buckets", partial(made, levels, row, discounts=[[[0.5, 1.0, 1.5, 1.0]] * 6] * 2)
+    yield "buckets", partial(made, levels, row, discounts=[[*DISCOUNTED[5]] * 30] * 2)
     for name, wrong in (
         ("concentrations", [([0.5], [0.0])]),
         ("concentrations", [([0.0], [1.0])]),
         ("concentrations", [([1.0], [1.0, 1.0])]),
-        ("discounts", [[[0.5, 1.0, 1.5, -1.0]]] * 2),
+        ("discounts", [[[0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, -1.0]]] * 2),
         ("leaves", (0.0, [[0.5, 0.0]])),
         ("leaves", (1.0, [[0.5]])),
     ):

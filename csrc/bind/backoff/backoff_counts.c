@@ -145,10 +145,11 @@ parse_discounts(smoothed_levels *levels, PyObject *arg)
         return -1;
     }
     size_t n = mb_dim(discounts, 1);
-    if (mb_dim(discounts, 0) != levels->n || mb_dim(discounts, 2) != MB_DISCOUNTS || n == 0) {
-        PyErr_Format(PyExc_ValueError,
-                     "discounts have shape (%zu, %zu, %zu); they need (%zu, buckets, %d)",
-                     mb_dim(discounts, 0), n, mb_dim(discounts, 2), levels->n, MB_DISCOUNTS);
+    if (mb_dim(discounts, 0) != levels->n || mb_dim(discounts, 2) != MB_DISCOUNTS ||
+        (n != 1 && n != MB_BUCKETS)) {
+        PyErr_Format(
+            PyExc_ValueError, "discounts have shape (%zu, %zu, %zu); they need (%zu, 1 or %d, %d)",
+            mb_dim(discounts, 0), n, mb_dim(discounts, 2), levels->n, MB_BUCKETS, MB_DISCOUNTS);
         return -1;
     }
     for (size_t i = 0; i < levels->n; i++) {

@@ -108,7 +108,7 @@ PyDoc_STRVAR(
     "row : array_like of shape (V,)\n"
     "    The row of the empty context; of leaves, the mean of their prior.\n"
     "concentrations : sequence of (weights, values)\n    Of contexts of 1, 2, ... tokens.\n"
-    "discounts : array_like of shape (levels, buckets, 4)\n"
+    "discounts : array_like of shape (levels, 1 or 30, 8)\n"
     "    As `discounted_probs` takes them, of one bucket or of all.\n"
     "leaves : (float, sequence of ndarray)\n"
     "    Of a context tree: the concentration of the prior, and at the first pair of each context\n"

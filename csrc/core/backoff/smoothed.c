@@ -111,8 +111,7 @@ smooth_row(mb_backoff *table, size_t c, const mb_smoothing *smoothing, const wor
     context->back = shares.to_mean;
     for (size_t i = 0; i < n; i++) {
         table->pairs[context->first + i].value =
-            (w->counts[i] - mb_discount_of(&shares, w->counts[i])) * shares.to_count +
-            shares.to_mean * w->means[i];
+            mb_lessened(&shares, w->counts[i]) * shares.to_count + shares.to_mean * w->means[i];
     }
 }
 

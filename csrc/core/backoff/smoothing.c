@@ -7,8 +7,6 @@
 
 #include <math.h>
 
-enum { BUCKETS = 6 /* of rows by their totals, where there are several */ };
-
 /* The weights of concentrations after the counts of a row, of total N, into r. */
 static void
 weigh_concentrations(const mb_smoothing *smoothing, size_t n, const double *counts,
@@ -70,21 +68,13 @@ shares_by_concentrations(const mb_smoothing *smoothing, size_t n, const double *
 static mb_row_shares
 shares_by_discounts(const mb_smoothing *smoothing, size_t n, const double *counts, double total)
 {
-    static const double edges[BUCKETS - 1] = {2.0, 5.0, 20.0, 100.0, 1000.0};
-    size_t bucket = 0;
-    double freed;
-    while (smoothing->n == BUCKETS && bucket < BUCKETS - 1 && total > edges[bucket]) {
-        bucket++;
-    }
-    const double *d = smoothing->values + bucket * MB_DISCOUNTS;
-    mb_row_shares shares = {.discounts = {d[0], d[1], d[2]}};
-    freed = d[3];
+    double sizes[MB_ROW_SIZES] = {total};
     for (size_t i = 0; i < n; i++) {
-        freed += mb_discount_of(&shares, counts[i]);
+        sizes[1 + mb_class_of_count(counts[i])] += 1.0;
     }
-    shares.to_count = 1.0 / (total + d[3]);
-    shares.to_mean = freed / (total + d[3]);
-    return shares;
+    const double *own = smoothing->values + mb_bucket_of_row(smoothing->n, sizes) * MB_DISCOUNTS;
+    mb_discount_shares shares = mb_discount_shares_of(sizes, own);
+    return (mb_row_shares){shares.of_shorter, shares.of_count, own};
 }
 
 mb_row_shares

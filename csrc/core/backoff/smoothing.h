@@ -23,18 +23,18 @@ typedef struct {
 /* P = (n - D(n)) to_count + to_mean mean */
 typedef struct {
     double to_mean, to_count;
-    double discounts[3]; /* D(1), D(2), D(3 or more) */
+    const double *discounts; /* [MB_DISCOUNTS], or NULL where D is 0 */
 } mb_row_shares;
 
 /* The shares of a row that has counts [n] > 0 where its mean is means [n]; scratch [4 K].  Leaves have none. */
 mb_row_shares mb_shares_of_row(const mb_smoothing *smoothing, size_t n, const double *counts,
                                const double *means, double *scratch);
 
-/* The discount of a count > 0. */
+/* What is left of a count > 0. */
 static inline double
-mb_discount_of(const mb_row_shares *shares, double count)
+mb_lessened(const mb_row_shares *shares, double count)
 {
-    return shares->discounts[count < 2.0 ? 0 : count < 3.0 ? 1 : 2];
+    return shares->discounts == NULL ? count : count - shares->discounts[mb_class_of_count(count)];
 }
 
 #endif
