@@ -927,8 +927,8 @@ MUTATIONS = [
     M(
         "C, matrix: the slope by a concentration forgets the probability",
         "csrc/core/matrix/discounts.c",
-        "by[MB_CLASSES] += sum[BY_SHORTER] - sum[BY_PROB];",
-        "by[MB_CLASSES] += sum[BY_SHORTER];",
+        "slopes[MB_CLASSES] += sum[BY_SHORTER] - sum[BY_PROB];",
+        "slopes[MB_CLASSES] += sum[BY_SHORTER];",
         "tests/matrix/test_discounts.py -k differences",
     ),
     M(
@@ -941,9 +941,9 @@ MUTATIONS = [
     M(
         "discounts: tokens that go with their fold count in full",
         "matrixbayes/matrix/fits/left_out.py",
-        "unseen / max(unseen + n_gone, 1)",
-        "1.0",
-        "tests/matrix/test_discounts.py -k never_seen",
+        "np.minimum(1.0, whole / np.maximum(left, 1.0))",
+        "np.ones(N_CLASSES + 1)",
+        "tests/matrix/test_discounts.py -k as_rare",
     ),
     M(
         "C, matrix: contexts from the beginning of a text have longer ones",

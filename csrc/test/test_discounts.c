@@ -27,19 +27,20 @@ slow_class(double count)
 static size_t
 slow_bucket(const double *x)
 {
-    static const double totals[] = {2, 5, 20, 100, 1000}, singles[] = {.3, .5, .7, .85};
+    static const double totals[] = {2, 5, 10, 20, 50, 100, 300, 1000, 10000};
+    static const double singles[] = {.2, .3, .4, .5, .6, .7, .8, .9};
     size_t by_total = 0, by_single = 0;
     double seen = 0.0;
     for (size_t j = 1; j <= CLASSES; j++) {
         seen += x[j];
     }
-    while (by_total < 5 && x[0] > totals[by_total]) {
+    while (by_total < 9 && x[0] > totals[by_total]) {
         by_total++;
     }
-    while (by_single < 4 && x[1] > singles[by_single] * seen) {
+    while (by_single < 8 && x[1] > singles[by_single] * seen) {
         by_single++;
     }
-    return by_total * 5 + by_single;
+    return by_total * 9 + by_single;
 }
 
 static void
@@ -57,7 +58,7 @@ fill(void)
             bucket[l][r] = (int64_t)slow_bucket(sizes[l][r]);
         }
         for (size_t i = 0; i < N; i++) {
-            row[l][i] = (int64_t)(ROWS * uniform());
+            row[l][i] = (int64_t)(i * ROWS / N);
             shorter[l][i] = (int64_t)(N * uniform());
             counts[l][i] = row[l][i] == 0 ? 0.0 : (double)(int)(60.0 * uniform() * uniform());
         }
@@ -185,8 +186,6 @@ test_refused(void)
           "levels", 0, 0, 0);
     levels[1].n_shorter = N;
     q[shorter[0][1]] = NAN;
-    row[0][1] = 0;
-    row[1][1] = row[2][1] = 0;
     shorter[1][1] = shorter[2][1] = 1;
     check(mb_discounted_fit(LEVELS, levels, q, times, NULL, &log_prob, slopes) == MB_NUMERIC, "NaN",
           0, 0, 0);

@@ -211,9 +211,9 @@ def discounted_fit() -> Cases:
 
 def row_buckets() -> Cases:
     call = _core.row_buckets
-    yield "plain", lambda: call(DISCOUNTED[3], 30)
-    yield "bad", lambda: fails(OSError, call, Bad(), 30)
-    yield "sizes", lambda: fails(ValueError, call, [[1.0]], 30)
+    yield "plain", lambda: call(DISCOUNTED[3], 90)
+    yield "bad", lambda: fails(OSError, call, Bad(), 90)
+    yield "sizes", lambda: fails(ValueError, call, [[1.0]], 90)
     yield "number", lambda: fails(TypeError, call, DISCOUNTED[3], "30")
 
 

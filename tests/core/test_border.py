@@ -228,7 +228,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         (array([0, 1], [1, 0]), array(-0.5, -1.0), array(0.0, -0.25), array(1, 4)),
         set(),
     ),
-    "row_buckets": (_core.row_buckets, (np.array(DISCOUNTED[3]), 30), set()),
+    "row_buckets": (_core.row_buckets, (np.array(DISCOUNTED[3]), 90), set()),
     "log_probs": (lambda rows: _core.log_probs(rows, kind="log_probs"), (ROWS,), set()),
     "check_log_probs": (_core.check_log_probs, (ROWS,), set()),
     "decode_rows": (_core.decode_rows, (even_codes(4, 6), 5), {0}),

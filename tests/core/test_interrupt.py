@@ -292,7 +292,7 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         _core.arpa_lines,
         *(np.zeros((2_000_000, 1), dtype=int), -np.ones(2_000_000), None, b"a", [1]),
     ),
-    "row_buckets": lambda: (_core.row_buckets, np.ones((6_000_000, 8)), 30),
+    "row_buckets": lambda: (_core.row_buckets, np.ones((6_000_000, 8)), 90),
     "update of equal tokens": lambda: (
         _core.TransitionCounts(2, 10).update,
         np.zeros(20_000_000, dtype=int),

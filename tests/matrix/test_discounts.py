@@ -60,10 +60,10 @@ class Twin:
         total = sum(row.values())
         if total == 0:
             return q
-        by_total = sum(total > edge for edge in (2, 5, 20, 100, 1000))
+        by_total = sum(total > edge for edge in (2, 5, 10, 20, 50, 100, 300, 1000, 10000))
         single = [*row.values()].count(1) / len(row)
-        by_single = sum(single > edge for edge in (0.3, 0.5, 0.7, 0.85))
-        bucket = 5 * by_total + by_single if self.discounts.shape[1] > 1 else 0
+        by_single = sum(single > edge / 10 for edge in range(2, 10))
+        bucket = 9 * by_total + by_single if self.discounts.shape[1] > 1 else 0
         *d, theta = self.discounts[level, bucket]
         lost = {v: d[sum(n >= least for least in LEAST) - 1] for v, n in row.items()}
         freed = theta + sum(lost.values())
@@ -75,7 +75,7 @@ def matrix(texts: list[Any], discounts: Any = True, **options: Any) -> mb.Transi
     return made.update(texts) if texts else made
 
 
-@pytest.mark.parametrize("n_buckets", [1, 30])
+@pytest.mark.parametrize("n_buckets", [1, 90])
 @pytest.mark.parametrize("length", range(M + 1))
 def test_predictions_are_the_slow_twins(n_buckets: int, length: int) -> None:
     texts = documents()
@@ -89,13 +89,13 @@ def test_predictions_are_the_slow_twins(n_buckets: int, length: int) -> None:
 
 def test_text_is_scored_as_the_twin_scores_it() -> None:
     texts, new = documents(), documents(5, 3)
-    twin = Twin(texts, numbers(30))
+    twin = Twin(texts, numbers(90))
     slow = sum(
         np.log(twin.prob(tuple(led[i - M : i]), led[i]))
         for led in ([V] * M + each.tolist() for each in new)
         for i in range(M, len(led))
     )
-    assert_allclose(matrix(texts, numbers(30)).log_prob(new), slow, rtol=1e-12)
+    assert_allclose(matrix(texts, numbers(90)).log_prob(new), slow, rtol=1e-12)
 
 
 def test_with_discounts_of_counts_of_counts_it_is_kneser_and_ney() -> None:
@@ -137,7 +137,7 @@ def test_without_discounts_it_is_the_dirichlet_hierarchy() -> None:
 
 @pytest.mark.parametrize("n_before", [0, 90])
 def test_evidence_is_the_chain_rule(n_before: int) -> None:
-    start = matrix(documents()[:n_before], numbers(30))
+    start = matrix(documents()[:n_before], numbers(90))
     new = documents(9, 4)
     slow, each = 0.0, start.copy()
     for document in new:
@@ -162,24 +162,32 @@ def fold_of(rows: DiscountedRows, part: list[Any]) -> Any:
 
 def test_a_fold_is_predicted_by_the_rest() -> None:
     texts = documents()
-    made = matrix(texts, numbers(30))
+    made = matrix(texts, numbers(90))
     rows: Any = made._rows
     for which in (range(0, 90, 20), [3], range(45)):
         part = led([texts[i] for i in which])
-        rest = matrix([each for i, each in enumerate(texts) if i not in which], numbers(30))
-        found = fold_of(rows, part).slopes(numbers(30))[0]
+        rest = matrix([each for i, each in enumerate(texts) if i not in which], numbers(90))
+        found = fold_of(rows, part).slopes(numbers(90))[0]
         assert_allclose(found, rest._rows.log_prob(part), rtol=1e-12)
 
 
-def test_a_token_that_goes_with_its_fold_counts_by_those_never_seen() -> None:
-    texts = [np.array([0, 1, 2, 0, 1]), np.array([0, 1, 0, 3])]
-    fold = fold_of(matrix(texts, numbers(1))._rows, led(texts[1:]))  # type: ignore[arg-type]
-    # 3 is gone; 4, 5 and 6 were never there
-    assert_allclose(np.sort(fold.times), [0.75, 1.0, 1.0, 1.0])
+def test_tokens_count_by_those_that_are_as_rare_in_the_whole() -> None:
+    texts = [*documents(1, 12), np.array([0, 1, 0, 3])]
+    left = texts[:-2]
+    fold = fold_of(matrix(texts, numbers(1))._rows, led(texts[-2:]))  # type: ignore[arg-type]
+    rows = [Twin(some, numbers(1)).rows[0][()] for some in (texts, left)]
+    whole, rest = (
+        Counter(sum(row[v] >= least for least in LEAST) for v in range(V)) for row in rows
+    )
+    of = [sum(rows[1][v] >= least for least in LEAST) for v in range(V)]
+    weights = [min(1.0, whole[c] / rest[c]) for c in of]
+    assert min(weights) < 1.0
+    tokens = np.concatenate(texts[-2:])
+    assert_allclose(fold.times.sum(), sum(weights[v] for v in tokens), rtol=1e-12)
 
 
 def test_slopes_are_differences() -> None:
-    given = numbers(30)
+    given = numbers(90)
     fold = fold_of(matrix(documents(), given)._rows, led(documents()[::20]))  # type: ignore[arg-type]
     slow = np.empty_like(given)
     for i in np.ndindex(given.shape):
@@ -208,7 +216,7 @@ def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
     again = matrix(texts).fit_prior(documents=texts)
     assert_array_equal(again.discounts, made.discounts)
     assert made.discounts is not None
-    assert made.discounts.shape == (M + 1, 30, 8)
+    assert made.discounts.shape == (M + 1, 90, 8)
     assert (made.discounts[..., :-1] <= LEAST).all()
     made.fit_prior(documents=texts[0])
 
@@ -234,7 +242,7 @@ def test_a_fit_shows_its_steps(
 
 
 def test_files_copies_and_pickles_have_the_discounts(tmp_path: Path) -> None:
-    made = matrix(documents(), numbers(30))
+    made = matrix(documents(), numbers(90))
     made.save(tmp_path / "m")
     others = [
         mb.TransitionMatrix.open(tmp_path / "m"),
@@ -252,7 +260,7 @@ def test_files_copies_and_pickles_have_the_discounts(tmp_path: Path) -> None:
 
 
 def test_draws_have_the_frequencies_of_the_predictive() -> None:
-    made = matrix(documents(), numbers(30))
+    made = matrix(documents(), numbers(90))
     rng = np.random.default_rng(0)
     rows: Any = made._rows
     drawn = [rows.draw(np.array([1, 2, 3]), rng) for _ in range(3000)]
@@ -324,7 +332,7 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("18 levels", lambda: _core.discounted_fit([LEVEL] * 18, [0.5], [1.0])),
     ("times has length", lambda: _core.discounted_fit([LEVEL], [0.5, 0.5], [1.0])),
     ("probability 0", lambda: _core.discounted_fit([LEVEL], [0.0, 0.0], [1.0] * 3)),
-    ("sizes are", lambda: _core.row_buckets([[1.0]], 30)),
+    ("sizes are", lambda: _core.row_buckets([[1.0]], 90)),
 ]
 
 

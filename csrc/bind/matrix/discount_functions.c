@@ -79,7 +79,8 @@ level_of(PyArrayObject *const *a, size_t n_shorter, mb_discounted *level)
     return 0;
 }
 
-static const char out_of_range[] = "an index of row, shorter or bucket is out of range";
+static const char out_of_range[] =
+    "an index of row, shorter or bucket is out of range, or rows do not rise";
 
 static PyObject *
 discounted_probs(PyObject *Py_UNUSED(module), PyObject *args)
@@ -249,12 +250,13 @@ PyMethodDef mb_discount_functions[] = {
      "row_buckets($module, sizes, n_buckets, /)\n--\n\n"
      "The bucket of rows of these sizes (n, 8): by total and by the share of tokens seen once "
      "where\n"
-     "there are 30, else 0."},
+     "there are 90, else 0."},
     {"discounted_fit", discounted_fit, METH_VARARGS,
      "discounted_fit($module, levels, q, times, /)\n--\n\n"
      "Log-probability of pairs that came `times` times, and its slopes by the discounts.\n\n"
      "Each level is what `discounted_probs` takes, without q: the empty context's first, whose\n"
      "shorter pairs have the probabilities `q`; the others' are the pairs of the level before.\n"
-     "Pairs of the last level came `times` times.  Slopes are (levels, buckets, 8)."},
+     "Rows rise with the pairs.  Those of the last level came `times` times.  Slopes are\n"
+     "(levels, buckets, 8)."},
     {NULL, NULL, 0, NULL},
 };

@@ -18,8 +18,8 @@ enum {
     MB_CLASSES = 7,                /* of counts */
     MB_ROW_SIZES = 1 + MB_CLASSES, /* N, t_1, ..., t_7 */
     MB_DISCOUNTS = MB_CLASSES + 1, /* D_1, ..., D_7, theta */
-    MB_BY_TOTAL = 6,               /* buckets of rows: by N, up to 2, 5, 20, 100, 1000, and more */
-    MB_BY_SINGLE = 5,              /* and by t_1 / sum_j t_j, up to .3, .5, .7, .85, and more */
+    MB_BY_TOTAL = 10,              /* buckets of rows: by N, and by t_1 / sum_j t_j */
+    MB_BY_SINGLE = 9,
     MB_BUCKETS = MB_BY_TOTAL * MB_BY_SINGLE
 };
 
@@ -36,8 +36,9 @@ mb_class_of_count(double count)
 static inline size_t
 mb_bucket_of_row(size_t n_buckets, const double *sizes)
 {
-    static const double totals[MB_BY_TOTAL - 1] = {2.0, 5.0, 20.0, 100.0, 1000.0};
-    static const double singles[MB_BY_SINGLE - 1] = {0.3, 0.5, 0.7, 0.85};
+    static const double totals[MB_BY_TOTAL - 1] = {2.0,   5.0,   10.0,   20.0,   50.0,
+                                                   100.0, 300.0, 1000.0, 10000.0};
+    static const double singles[MB_BY_SINGLE - 1] = {0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
     size_t by_total = 0, by_single = 0;
     double seen = 0.0;
     for (size_t j = 1; j < MB_ROW_SIZES; j++) {
@@ -97,7 +98,8 @@ mb_status mb_discounted_probs(const mb_discounted *pairs, const double *q, mb_in
 /* The log-probability of pairs that came `times` [n of the last] times, and its slopes by the
  * discounts of all levels, [n_levels][n_buckets][MB_DISCOUNTS].  The shorter pairs of a level are
  * the pairs of the one before, those of the first have the probabilities q.  All levels have as
- * many buckets.  Statuses as above; MB_NUMERIC where what came has no probability. */
+ * many buckets, and rows that rise.  Statuses as above; MB_NUMERIC where what came has no
+ * probability. */
 mb_status mb_discounted_fit(size_t n_levels, const mb_discounted *levels, const double *q,
                             const double *times, mb_interrupt *interrupt, double *log_prob,
                             double *slopes);

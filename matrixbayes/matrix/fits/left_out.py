@@ -4,9 +4,9 @@ Each fold of the text is unlearnt, exactly, and predicted by the rest.  Whole do
 left of one would know its sentences.  Of the pairs of the folds a sample is scored: many documents
 say more than many tokens of few.
 
-Where a token has gone altogether it counts by how many tokens the whole has not seen either, U of
-the U' that the rest has not: with a vocabulary made of the text there are none, and none are to be
-predicted.
+A vocabulary that was made of the text has few tokens that are rare in the whole, but many that are
+rare in the rest: those of the fold's own.  A token counts by how many of the whole are as rare by
+how many of the rest are; where it has gone altogether, by how many the whole has not seen either.
 
 Contents
     fit_discounts    the numbers of highest left-out log-probability
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ... import _core
@@ -26,18 +27,20 @@ from ..._base.progress import Advance
 from ..._base.typing import Documents, Floats
 from ..._core import TransitionCounts
 from ...errors import ConvergenceWarning
-from ..counts import Levels, count, of_pairs, pairs
+from ..counts import Levels, count, of_pairs
 from ..prior import SharedPrior
-from .row_sizes import MOST, N_BUCKETS, buckets, kneser_ney
+from .row_sizes import MOST, N_BUCKETS, N_CLASSES, buckets, classes, kneser_ney
 
 FOLDS = 20  # each a twentieth of the text
 LEFT_OUT = 6  # folds that are, or as many as hold
-ENOUGH = 1 << 18  # tokens: so many of them are scored
+ENOUGH = 1 << 19  # tokens: so many of them are scored
+LONGEST = 50  # of which no document is more than this part
 PIECES = 80  # a text of fewer documents is cut into so many pieces
 MAX_ITER = 400
-TOLERANCE = 1e-6  # of the log-probability
+TOLERANCE = 3e-7  # of the log-probability
 LIMIT = 12.0  # of logits and logarithms
 THETA = 0.5  # to begin with
+SPREAD = 0.5  # of logits and logarithms a priori, around Kneser and Ney's
 
 
 class _Level(NamedTuple):
@@ -71,12 +74,12 @@ def fit_discounts(
 
     folds = _cut(documents, levels.order)
     n = sum(len(each) - levels.order for fold in folds for each in fold)
-    share = min(1.0, ENOUGH / max(n, 1))
     rng = np.random.default_rng(0)
     found = []
     for each in folds:
         fresh = count(levels.order, levels.n_tokens + 1, each)
-        found.append(_fold(levels, prior, fresh, _sampled(fresh, share, rng)))
+        scored = fresh.copy() if n <= ENOUGH else _sampled(fresh, each, ENOUGH / n, rng)
+        found.append(_fold(levels, prior, fresh, scored))
         advance(1)
     text = _joined(found)
     total = max(float(text.times.sum()), 1.0)
@@ -85,15 +88,19 @@ def fit_discounts(
     start[:, -1] = THETA
     start = np.repeat(start[:, np.newaxis], N_BUCKETS, axis=1)
 
+    x_start = _x_of(start).ravel()
+
     def loss(x: Floats) -> tuple[float, Floats]:
         advance(1)
         discounts, by_x = _discounts_of(x.reshape(start.shape))
         value, slopes = text.slopes(discounts)
-        return -value / total, -(slopes * by_x).ravel() / total
+        away = x - x_start
+        value -= 0.5 * float(away @ away) / SPREAD**2
+        return -value / total, (away / SPREAD**2 - (slopes * by_x).ravel()) / total
 
     best = minimize(
         loss,
-        _x_of(start).ravel(),
+        x_start,
         jac=True,
         method="L-BFGS-B",
         bounds=[(-LIMIT, LIMIT)] * start.size,
@@ -141,14 +148,17 @@ def _cut(documents: Documents, order: int) -> list[Documents]:
     return [each for each in folds if each]
 
 
-def _sampled(fresh: TransitionCounts, share: float, rng: np.random.Generator) -> TransitionCounts:
-    """Some of what was counted, each token with this probability."""
-    if share == 1.0:
-        return fresh
-    contexts, tokens, times = pairs(fresh)
-    times = rng.binomial(times.astype(np.int64), share)
-    some = times > 0
-    found: TransitionCounts = of_pairs(fresh, contexts[some], tokens[some], times[some])
+def _sampled(
+    like: TransitionCounts, documents: Documents, share: float, rng: np.random.Generator
+) -> TransitionCounts:
+    """Tokens of documents, each with this probability, and fewer of very long ones."""
+    order, most = like.order, ENOUGH / LONGEST
+    windows = [sliding_window_view(each, order + 1) for each in documents if len(each) > order]
+    taken = np.concatenate(
+        [each[rng.random(len(each)) < min(share, most / len(each))] for each in windows]
+    )
+    once = np.ones(len(taken), dtype=np.int64)
+    found: TransitionCounts = of_pairs(like, taken[:, :order], taken[:, order], once)
     return found
 
 
@@ -170,15 +180,18 @@ def _fold(
             shorter = np.arange(len(counts))
         found.append(_Level(counts, row, shorter, sizes, buckets(sizes)))
     found.reverse()
-    # tokens of the text that the rest has not seen
-    n_seen = levels.counts[0].sizes()[1]
-    unseen = levels.n_tokens - n_seen
-    n_gone = n_seen - rest.sizes()[1]
-    weight = np.where(found[0].counts == 0.0, unseen / max(unseen + n_gone, 1), 1.0)
+    whole, left = (_by_class(each, levels.n_tokens) for each in (levels.counts[0], rest))
+    weight = np.minimum(1.0, whole / np.maximum(left, 1.0))[classes(found[0].counts)]
     for each in found[1:]:
         weight = weight[each.shorter]
     tokens = scored.all()[2].astype(np.int64)
     return _Fold(found, prior.mean_at(tokens), times * weight)
+
+
+def _by_class(counts: TransitionCounts, n_tokens: int) -> Floats:
+    """How many tokens have counts of each class, those without any last."""
+    seen = np.bincount(classes(counts.all()[3]), minlength=N_CLASSES).astype(np.float64)
+    return np.append(seen, n_tokens - seen.sum())
 
 
 def _joined(folds: Sequence[_Fold]) -> _Fold:

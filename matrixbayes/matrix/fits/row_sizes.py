@@ -29,7 +29,7 @@ N_CLASSES = len(CLASSES)
 MOST = np.append(CLASSES, np.inf)  # that D_1, ..., D_7 and theta can be
 START = np.array([0.6, 1.1, 1.5, 1.5, 1.5, 1.5, 1.5, 0.5])
 
-N_BUCKETS = 30
+N_BUCKETS = 90
 
 
 def buckets(sizes: Floats, n_buckets: int = N_BUCKETS) -> NDArray[np.int64]:
