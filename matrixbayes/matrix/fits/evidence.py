@@ -10,8 +10,11 @@ With the shorter contexts' predictive m as the mean, the rows of an order have t
 
     sum_rows ln sum_k w_k exp[ lnG(A_k) - lnG(A_k + N) + sum_v lnG(A_k m_v + n_v) - lnG(A_k m_v) ]
 
-One concentration is found by a bounded search in ln A.  Several stand on a fixed grid, and their
-weights are a concave problem, whose distance from the optimum is known.
+One concentration is found by a bounded search in ln A.  Several are chosen from a grid through that
+one: the weights of all its points are a concave problem, whose distance from the optimum is known;
+then the point that is missed least goes, again and again, until no more are left than asked for and
+each is worth the two numbers of it by BIC.  So more of them have no less evidence, and what few rows
+cannot tell from one concentration stays one.
 """
 
 from __future__ import annotations
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
 
 
 SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
-GRID = (0.125, 8192.0)  # and where several stand
+GRID = (0.125, 8192.0)  # and where several may stand, a factor of 2 apart
 MAX_ITER = 100
 GAP = 1e-6  # nats a row from the highest evidence
+FLOOR = 1e-200  # of a likelihood beside the highest of its row
+MOST_ROWS = 1 << 16  # that weights are fitted to
 LEAST = 1e-9  # probability of a leaf whose row is looked at
 
 
@@ -147,6 +152,21 @@ class _Rows(NamedTuple):
         entries = Entries(row, tokens.astype(np.int64), times.astype(np.float64))
         return cls(entries, sums(row, entries.counts, len(indptr) - 1), means)
 
+    def some(self) -> tuple[_Rows, float]:
+        """Rows of several tokens, every so-manieth of many, and what a concentration costs by BIC.
+
+        It is two numbers; in units of what is left of the evidence.
+        """
+        rows = np.flatnonzero(self.totals > 1.0)
+        cost = np.log(self.totals[rows].sum())
+        step = -(-len(rows) // MOST_ROWS)
+        number = np.full(len(self.totals), -1)
+        number[rows[::step]] = np.arange(len(rows[::step]))
+        row = number[self.entries.row]
+        kept = row >= 0
+        entries = Entries(row[kept], self.entries.tokens[kept], self.entries.counts[kept])
+        return _Rows(entries, self.totals[rows[::step]], self.means[kept]), cost / step
+
     def log_evidence(self, concentration: float) -> Floats:
         """Of each row."""
         terms = np.empty(len(self.means))
@@ -159,35 +179,40 @@ class _Rows(NamedTuple):
 
 
 def _one(level: int, rows: _Rows) -> Concentration:
-    from scipy.optimize import minimize_scalar
-
-    bounds = np.log(SEARCHED)
-    found = minimize_scalar(
-        lambda log_a: -float(rows.log_evidence(np.exp(log_a)).sum()),
-        bounds=tuple(bounds),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    if np.abs(bounds - found.x).min() < 0.01:
+    best = _best(rows)
+    if min(best / SEARCHED[0], SEARCHED[1] / best) < 1.01:
         warnings.warn(
             f"the concentration of order {level} is at the end of the range that is searched, "
-            f"{np.exp(found.x):.1e}: its rows are "
-            + (
-                "no further from their means than draws are" if found.x > 0 else "of one token each"
-            ),
+            f"{best:.1e}: its rows are "
+            + ("no further from their means than draws are" if best > 1.0 else "of one token each"),
             RuntimeWarning,
             stacklevel=5,
         )
-    return Concentration(np.ones(1), np.exp([found.x]))
+    return Concentration(np.ones(1), np.array([best]))
+
+
+def _best(rows: _Rows) -> float:
+    """The concentration of highest evidence."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda log_a: -float(rows.log_evidence(np.exp(log_a)).sum()),
+        bounds=tuple(np.log(SEARCHED)),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(np.exp(found.x))
 
 
 def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
-    values = np.geomspace(*GRID, n_components)
-    evidence = np.stack([rows.log_evidence(a) for a in values], axis=1)
+    """At most so many concentrations that stand out; the others have no weight."""
+    best = _best(rows)
+    steps = np.arange(*np.ceil(np.log2(np.array(GRID) / best)))
+    values = np.sort(np.append(best * 2.0 ** steps[steps != 0.0], best))
     # a token alone says nothing of its row's concentration
-    evidence = evidence[rows.totals > 1.0]
-    likelihood = np.exp(evidence - evidence.max(axis=1, keepdims=True))
-    weights, gap = _weights(likelihood)
+    rows, cost = rows.some()
+    evidence = np.stack([rows.log_evidence(a) for a in values], axis=1)
+    chosen, weights, gap = _chosen(evidence, values == best, n_components, cost)
     if gap > GAP:
         warnings.warn(
             f"the weights of the concentrations of order {level} may be {gap:.1e} nats a row from "
@@ -195,10 +220,55 @@ def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
             ConvergenceWarning,
             stacklevel=5,
         )
-    return Concentration(weights, values)
+    rest = np.geomspace(*GRID, n_components - len(chosen))
+    found = np.concatenate([values[chosen], rest])
+    order = np.argsort(found)
+    return Concentration(np.concatenate([weights, np.zeros(len(rest))])[order], found[order])
 
 
-def _weights(likelihood: Floats) -> tuple[Floats, float]:
+def _chosen(
+    evidence: Floats, alone: NDArray[np.bool_], most: int, cost: float
+) -> tuple[NDArray[np.intp], Floats, float]:
+    """Columns (k,) of evidence (n, K), which rise, their weights, and their gap.
+
+    From all columns on, the one that is missed least goes as long as they are more than `most`, or
+    it is missed less than `cost`.  What is left must be worth `cost` each beside the one alone.
+    """
+    highest = evidence.max(axis=1)
+    # no row is lost to rounding, whichever columns go
+    likelihood = np.maximum(np.exp(evidence - highest[:, np.newaxis]), FLOOR)
+    single = float(np.log(likelihood[:, alone]).sum())
+    weights, gap = _weights(likelihood)
+    chosen = np.flatnonzero(weights > GAP)
+    weights = weights[chosen] / weights[chosen].sum()
+    found = _fit(likelihood[:, chosen], weights)
+    while len(chosen) > 1:
+        some = likelihood[:, chosen]
+        mean = some @ weights
+        # each one's weight goes to its neighbour
+        neighbour = np.maximum(np.arange(len(chosen)) - 1, 0)
+        neighbour[0] = 1
+        moved = some[:, neighbour] - some
+        left = np.log(np.maximum(mean[:, np.newaxis] + weights * moved, FLOOR)).sum(axis=0)
+        least = int(left.argmax())
+        start = weights.copy()
+        start[neighbour[least]] += weights[least]
+        rest = np.delete(np.arange(len(chosen)), least)
+        fewer, fewer_gap = _weights(some[:, rest], start[rest])
+        fit = _fit(some[:, rest], fewer)
+        if len(chosen) <= most and found - fit > cost:
+            break
+        chosen, weights, gap, found = chosen[rest], fewer, fewer_gap, fit
+    if len(chosen) == 1 or found - single < (len(chosen) - 1) * cost:
+        return np.flatnonzero(alone), np.ones(1), 0.0
+    return chosen, weights, gap
+
+
+def _fit(likelihood: Floats, weights: Floats) -> float:
+    return float(np.log(likelihood @ weights).sum())
+
+
+def _weights(likelihood: Floats, start: Floats | None = None) -> tuple[Floats, float]:
     """Weights (K,) of highest mean log likelihood (n, K) @ weights, and how far it may be from it.
 
     Newton steps on the mean less the sum of the weights, whose maximum sums to 1; each is a
@@ -208,7 +278,7 @@ def _weights(likelihood: Floats) -> tuple[Floats, float]:
     from scipy.optimize import nnls
 
     n, k = likelihood.shape
-    weights = np.full(k, 1.0 / k)
+    weights = np.full(k, 1.0 / k) if start is None else start
     for _ in range(MAX_ITER):
         scaled = likelihood / (likelihood @ weights)[:, np.newaxis]
         gain = scaled.mean(axis=0)
