@@ -44,6 +44,7 @@
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 
+#include "core/backoff/prune.h"
 #include "core/backoff/smoothed.h"
 #include "core/backoff/walk.h"
 

@@ -60,6 +60,7 @@ TESTS = [
     "matrix/test_downdate",
     "matrix/test_arpa_text",
     "matrix/test_fold",
+    "matrix/test_pruning",
     "matrix/test_transitions",
 ]
 

@@ -959,6 +959,27 @@ MUTATIONS = [
         "own = 0 ?",
         "tests/matrix/test_fold.py -k dictionary",
     ),
+    M(
+        "C, backoff: what is pruned frees no mass",
+        "csrc/core/backoff/prune.c",
+        "(mass + freed) / share",
+        "mass / share",
+        "tests/matrix/test_pruning.py -k lost",
+    ),
+    M(
+        "C, backoff: what leads to other n-grams is pruned",
+        "csrc/core/backoff/prune.c",
+        "int stays = pair->next >= next_level && in_use[pair->next];",
+        "int stays = 0;",
+        "tests/matrix/test_pruning.py -k lost",
+    ),
+    M(
+        "C, backoff: rows lose nothing with the shorter ones",
+        "csrc/core/backoff/prune.c",
+        "p->lost[own->shorter] - changed",
+        "0.0 - changed",
+        "tests/matrix/test_pruning.py -k lost",
+    ),
     # -- the null of a test
     M(
         "shuffles: last exits in any order",

@@ -20,6 +20,7 @@
 #include "core/estimator/maximization.h"
 #include "core/base/mem.h"
 #include "core/matrix/ngram_borrow.h"
+#include "core/backoff/prune.h"
 #include "core/backoff/smoothed.h"
 #include "core/backoff/walk.h"
 #include "core/rows/rows.h"
@@ -1256,6 +1257,15 @@ contexts_of_table(mb_interrupt *interrupt)
     return mb_backoff_contexts(table, 1, NULL, interrupt, numbers);
 }
 
+static mb_status
+prune_table(mb_interrupt *interrupt)
+{
+    static unsigned char kept[2 * MOST];
+    static const double states[MOST + 1];
+    double loss;
+    return mb_backoff_prune(table, states, 0.0, interrupt, kept, scratch, &loss);
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* A function, and how often it must ask at least in the shape at hand. */
@@ -1442,6 +1452,7 @@ run_backoff(void)
         {"mb_backoff_from_counts", smooth_counts, MOST},
         {"mb_backoff_probs", score_text, MOST / 32},
         {"mb_backoff_contexts", contexts_of_table, MOST >> 10},
+        {"mb_backoff_prune", prune_table, MOST},
     };
     for (size_t i = 0; i <= MOST; i++) {
         starts[i] = (int64_t)i;

@@ -1126,6 +1126,13 @@ def backoff_table() -> Cases:
     yield "tokens", lambda: fails(ValueError, plain.pair_values, [[1]], [2])
     yield "lengths", lambda: fails(ValueError, plain.pair_values, [[1]], [1, 1])
     yield "few arguments", lambda: fails(TypeError, plain.pair_values, [[1]])
+    yield "prune", partial(plain.prune, np.ones(3), 0.1)
+    yield "prune, bases", lambda: fails(ValueError, based.prune, np.ones(3), 0.1)
+    for i, states in enumerate((np.ones(2), [1.0, -1.0, 1.0], [1.0, np.inf, 1.0], [[1.0] * 3])):
+        yield f"prune, states {i}", partial(fails, ValueError, plain.prune, states, 0.1)
+    yield "prune, threshold", lambda: fails(ValueError, plain.prune, np.ones(3), np.nan)
+    yield "prune, raises", lambda: fails(OSError, plain.prune, Bad(), 0.1)
+    yield "prune, few arguments", lambda: fails(TypeError, plain.prune, np.ones(3))
 
 
 SPECIAL = ("digamma", "exp", "inverse_digamma", "lgamma", "log", "trigamma")
@@ -1166,7 +1173,7 @@ OF_FROZEN += ("counts", "totals", "rows", "walk", "places", "all", "sizes", "arr
 OF_FROZEN += ("__copy__", "__deepcopy__", "__reduce__")
 
 OF_BACKOFF = ("n_tokens", "order", "nbytes", "scores", "log_prob", "matched", "pair_values")
-OF_BACKOFF += ("rows", "arrays", "from_counts")
+OF_BACKOFF += ("rows", "arrays", "from_counts", "prune")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},

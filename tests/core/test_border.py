@@ -262,6 +262,11 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         (np.array([[0], [1], [2]]), array(0, 1, 1)),
         set(),
     ),
+    "prune": (
+        lambda states: _core.BackoffTable(**BACKOFF).prune(states, 0.1),
+        (np.array([0.0, 0.5, 0.5]),),
+        set(),
+    ),
     "from_arrays": (
         lambda *a: _core.TransitionCounts.from_arrays(*a).all(),
         (1, 4, transitions().arrays(), array(1)),

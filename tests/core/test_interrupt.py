@@ -344,6 +344,10 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         _core.BackoffTable(*backed_off(50_000, 50_000)).rows,
         np.arange(3000).reshape(-1, 1),
     ),
+    "prune": lambda: (
+        _core.BackoffTable(*backed_off(2_000_000, 2_000_000)).prune,
+        *(np.ones(2_000_001), 0.0),
+    ),
     "arrays of a table": lambda: (_core.BackoffTable(*backed_off(3_000_000, 3_000_000)).arrays,),
     "rows of transitions": lambda: (lambda c, _: (c.rows, np.full((300_000, 2), 1)))(
         *counted(30, 3_000_000)

@@ -145,6 +145,11 @@ static PyMethodDef backoff_methods[] = {
      "arrays($self, /)\n--\n\n"
      "What makes the same table: (starts, tokens, values, backs, contexts, base, root), with base\n"
      "None where there is none.  Where root is the row of the empty context its back is 1."},
+    {"prune", mb_backoff_method_prune, METH_VARARGS,
+     "prune($self, states, threshold, /)\n--\n\n"
+     "Which pairs (n_pairs,) stay where those go that lose `threshold` nats a token at most, the\n"
+     "backs (n,) of what is left, and all that it loses.  `states` (n,) says how probably a token\n"
+     "is read at which context, level after level."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,0 +1,1 @@
+"""Models of fewer n-grams, and what they lose."""
