@@ -1058,7 +1058,7 @@ def smoothed_tables() -> Cases:
         "open",
         partial(fails, ValueError, made, (shorter, none, open_ones), row, concentrations=many),
     )
-    yield "buckets", partial(made, levels, row, discounts=[[*DISCOUNTED[5]] * 30] * 2)
+    yield "buckets", partial(made, levels, row, discounts=[[*DISCOUNTED[5]] * 90] * 2)
     for name, wrong in (
         ("concentrations", [([0.5], [0.0])]),
         ("concentrations", [([0.0], [1.0])]),

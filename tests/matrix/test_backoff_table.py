@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import matrixbayes as mb
 from matrixbayes import _core
 from matrixbayes.matrix.discounts import DiscountedRows
+from matrixbayes.matrix.fits.row_sizes import N_BUCKETS
 from matrixbayes.matrix.shared import token_scores
 from matrixbayes.matrix.tree import TreeRows
 
@@ -300,7 +301,7 @@ SMOOTHED: dict[str, dict[str, Any]] = {
     "concentrations": {"hierarchical": True},
     "discounts": {"discounts": True},
     "one bucket": {"discounts": [[0.5, 1.0, 1.5, 2.0]] * 4},
-    "sizes": {"discounts": np.random.default_rng(0).random((4, 30, 8))},
+    "sizes": {"discounts": np.random.default_rng(0).random((4, N_BUCKETS, 8))},
     "tree": {"tree": True, "prior": 0.01},
     "unlikely": {"tree": True, "prior": 1e-9, "deeper": 0.01},
 }
