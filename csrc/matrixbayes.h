@@ -41,6 +41,7 @@
 
 #include "core/matrix/context_tree.h"
 #include "core/matrix/discounts.h"
+#include "core/matrix/documents.h"
 #include "core/matrix/fading.h"
 #include "core/matrix/transitions.h"
 

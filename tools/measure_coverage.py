@@ -57,6 +57,7 @@ TESTS = [
     "elicitation/test_tree_kernels",
     "matrix/test_discounts",
     "matrix/test_backoff_table",
+    "matrix/test_documents",
     "matrix/test_downdate",
     "matrix/test_arpa_text",
     "matrix/test_fold",

@@ -897,6 +897,20 @@ MUTATIONS = [
         "tests/matrix/test_transitions.py -k 'order_of_documents or small_updates'",
     ),
     M(
+        "C, matrix: a large token of no sign is a negative one",
+        "csrc/bind/matrix/document_functions.c",
+        "return least == 0;",
+        "return least <= 0;",
+        "tests/matrix/test_documents.py -k nothing_to_join",
+    ),
+    M(
+        "C, matrix: each document goes on from where the first does",
+        "csrc/core/matrix/documents.c",
+        "i == 0 ? first : lead",
+        "1 ? first : lead",
+        "tests/matrix/test_documents.py -k led",
+    ),
+    M(
         "C, matrix: more is taken away than was counted",
         "csrc/core/matrix/ngram_run.c",
         "if (taken > count) {",

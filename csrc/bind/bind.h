@@ -139,6 +139,10 @@ int mb_parse_texts(PyObject *arg, mb_documents *texts);
 
 /* Whether a document is an array that is read as it is. */
 int mb_is_plain_text(PyObject *item);
+
+/* The documents from starts [n] to ends [n] in one array of tokens, in the same way. */
+int mb_parse_pieces(PyObject *tokens_arg, PyObject *starts_arg, PyObject *ends_arg,
+                    mb_documents *texts);
 void mb_release_texts(mb_documents *texts);
 
 /* A copy of the counts inside TransitionCounts, merged into one run, for a reader, who ends it by
@@ -165,6 +169,7 @@ extern PyMethodDef mb_tree_functions[];
 extern PyMethodDef mb_balance_functions[];
 extern PyMethodDef mb_discount_functions[];
 extern PyMethodDef mb_arpa_functions[];
+extern PyMethodDef mb_document_functions[];
 extern PyType_Spec mb_mixture_spec;
 extern PyType_Spec mb_statistics_spec;
 extern PyType_Spec mb_counts_spec;

@@ -31,7 +31,8 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, mb_tree_functions) < 0 ||
         PyModule_AddFunctions(module, mb_balance_functions) < 0 ||
         PyModule_AddFunctions(module, mb_discount_functions) < 0 ||
-        PyModule_AddFunctions(module, mb_arpa_functions) < 0) {
+        PyModule_AddFunctions(module, mb_arpa_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_document_functions) < 0) {
         return -1;
     }
     if (add_type(module, &mb_mixture_spec, &state->mixture) < 0 ||

@@ -14,6 +14,7 @@
 #include "core/frozen/frozen.h"
 #include "core/elicitation/balance.h"
 #include "core/matrix/discounts.h"
+#include "core/matrix/documents.h"
 #include "core/elicitation/tree.h"
 #include "core/mixture/learning.h"
 #include "core/mixture/posterior.h"
@@ -708,6 +709,17 @@ shorten(mb_interrupt *interrupt)
     mb_transitions_free(none);
     mb_transitions_free(made);
     return status;
+}
+
+static mb_status
+lead_texts(mb_interrupt *interrupt)
+{
+    static int64_t led[2 * MOST], bounds[MOST + 1];
+    static mb_document documents[MOST];
+    for (size_t i = 0; i < MOST; i++) {
+        documents[i] = (mb_document){1, columns + i};
+    }
+    return mb_documents_lead(MOST, documents, documents[0], documents[1], interrupt, led, bounds);
 }
 
 static mb_status
@@ -1409,6 +1421,7 @@ run_transitions(void)
         {"mb_transitions_update_rows", update_rows, (size_t)2 * MOST},
         {"mb_transitions_compact", compact, MOST >> 13},
         {"mb_transitions_merge", merge, MOST >> 13},
+        {"mb_documents_lead", lead_texts, MOST},
         {"mb_transitions_subtract", subtract, MOST >> 13},
         {"mb_transitions_scale", scale, MOST >> 13},
         {"mb_transitions_shorten", shorten, MOST >> 10},

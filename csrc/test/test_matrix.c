@@ -2,6 +2,7 @@
  * contexts, in one update and in many; look-ups, sums, rows, merges and copies; wrong tokens.  Fading
  * counts are test_fading.c's. */
 #include "core/matrix/context_tree.h"
+#include "core/matrix/documents.h"
 #include "core/matrix/transitions.h"
 #include "test/check.h"
 #include "test/failing_mem.h"
@@ -284,6 +285,25 @@ test_differences(void)
     mb_transitions_free(made);
 }
 
+/* Each document behind what leads it, none too. */
+static void
+test_led(void)
+{
+    const int64_t lead[] = {8, 9}, first[] = {7}, wanted[] = {7, 0, 1, 8, 9, 8, 9, 2};
+    const int64_t given[] = {0, 1, 2};
+    const mb_document documents[] = {{2, given}, {0, NULL}, {1, given + 2}};
+    int64_t tokens[8], bounds[4];
+    check(mb_documents_lead(3, documents, (mb_document){1, first}, (mb_document){2, lead}, NULL,
+                            tokens, bounds) == MB_OK,
+          "led", 0, 0, 0);
+    check(memcmp(tokens, wanted, sizeof wanted) == 0, "led tokens", 0, 0, 0);
+    check(bounds[0] == 0 && bounds[1] == 3 && bounds[2] == 5 && bounds[3] == 8, "bounds", 0, 0, 0);
+    check(mb_documents_lead(0, NULL, (mb_document){1, first}, (mb_document){0, NULL}, NULL, tokens,
+                            bounds) == MB_OK &&
+              bounds[0] == 0,
+          "no documents", 0, 0, 0);
+}
+
 static void
 test_refusals(void)
 {
@@ -324,6 +344,7 @@ main(void)
     test_all_rows();
     test_merges();
     test_differences();
+    test_led();
     test_fold();
     test_refusals();
     return report();

@@ -17,6 +17,7 @@ from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import BackoffTable, FrozenCounts, TransitionCounts
 from .counts import Levels, count, distinct
+from .documents import Texts
 from .fits.evidence import fit_backoff
 from .kept import KeptTable, row_cost
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
@@ -68,9 +69,7 @@ class BackoffRows:
         """Documents behind begin tokens; `before` is what the first one goes on from."""
         begin = self.begin
         lead = begin if before is None or len(before) == 0 else before
-        return [
-            np.concatenate([lead if i == 0 else begin, each]) for i, each in enumerate(documents)
-        ]
+        return Texts.of(documents).led(lead, begin)
 
     def with_documents(self, documents: Documents) -> BackoffRows:
         """After more text."""

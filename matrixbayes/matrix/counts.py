@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .._base.numbers import reals
 from .._base.typing import Documents, Ids
 from .._core import FrozenCounts, TransitionCounts
+from .documents import Texts
 from .fading import RealCounts
 
 BLOCK = 1 << 19  # (context, token) pairs worked on at a time
@@ -29,7 +30,8 @@ BLOCK = 1 << 19  # (context, token) pairs worked on at a time
 def count(order: int, n_tokens: int, documents: Documents) -> TransitionCounts:
     """How often each token followed each context of `order` tokens in its document."""
     counts = TransitionCounts(order, n_tokens)
-    counts.update(list(documents))
+    texts = Texts.of(documents)
+    counts.update(texts.tokens, texts.starts, texts.ends)
     return counts
 
 

@@ -1,6 +1,7 @@
 """What users give a `TransitionMatrix`: documents and contexts, as arrays of token numbers.
 
 Contents
+    Texts           documents in one array
     documents_of    one document, or several
     contexts_of     one context, or a batch of equal length
     without_ending  where text goes on once some is unlearnt
@@ -9,23 +10,79 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from .._base.numbers import plain
+from .. import _core
+from .._base.numbers import plain, wholes
 from .._base.tokens import Vocabulary
 from .._base.typing import Ids
 
 ENDINGS = 16  # of the latest updates that are known
 
 
-def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
+class Texts(Sequence[Ids]):
+    """Documents that stand in one array, from `starts` to `ends`; a sequence of them."""
+
+    def __init__(self, tokens: Ids, starts: Ids, ends: Ids) -> None:
+        self.tokens, self.starts, self.ends = tokens, starts, ends
+
+    @classmethod
+    def of(cls, documents: Sequence[Ids]) -> Texts:
+        """Documents of any kind."""
+        if isinstance(documents, Texts):
+            return documents
+        if len(documents) == 1:
+            n = len(documents[0])
+            return cls(documents[0], np.zeros(1, dtype=np.int64), np.array([n], dtype=np.int64))
+        bounds = np.append(0, np.cumsum([len(each) for each in documents], dtype=np.int64))
+        tokens = np.concatenate([np.zeros(0, dtype=np.int64), *documents])
+        return cls(tokens, bounds[:-1], bounds[1:])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, i: int) -> Ids: ...
+    @overload
+    def __getitem__(self, i: slice) -> Texts: ...
+    def __getitem__(self, i: int | slice) -> Ids | Texts:
+        if isinstance(i, slice):
+            return Texts(self.tokens, self.starts[i], self.ends[i])
+        return self.tokens[self.starts[i] : self.ends[i]]
+
+    @property
+    def n_tokens(self) -> int:
+        """Of all documents."""
+        return int((self.ends - self.starts).sum())
+
+    def led(self, first: Ids, lead: Ids) -> Texts:
+        """The first one behind some tokens, and each other behind others."""
+        tokens, bounds = _core.lead_documents(self.tokens, self.starts, self.ends, first, lead)
+        return Texts(tokens, bounds[:-1], bounds[1:])
+
+    def without_first(self, n: int) -> Texts:
+        """Each without its first n tokens."""
+        return Texts(self.tokens, np.minimum(self.starts + n, self.ends), self.ends)
+
+    def first(self, n: int) -> Ids:
+        """The first n tokens of each, one after the other."""
+        some = np.minimum(self.starts + n, self.ends) - self.starts
+        before = np.cumsum(some) - some
+        places = np.repeat(self.starts - before, some) + np.arange(some.sum())
+        found: Ids = self.tokens[places]
+        return found
+
+
+def documents_of(tokens: Any, vocabulary: Vocabulary, bounds: Any = None) -> Texts:
     """The documents in what a user gave: a sequence of tokens, or several of them.
 
     The rows of what has two axes (a data frame too) are documents; so are the entries of one column
-    of sequences.
+    of sequences, and what is between `bounds` in one array.
     """
+    if bounds is not None:
+        return _cut(_document(tokens, 0, vocabulary), bounds)
     if isinstance(tokens, (str, bytes)):
         raise TypeError("a document is a sequence of tokens, not one string: tokenise it first")
     if isinstance(tokens, Mapping):
@@ -50,11 +107,32 @@ def documents_of(tokens: Any, vocabulary: Vocabulary) -> list[Ids]:
             "of one token give a list of them"
         )
     several = tokens.ndim == 2 if is_array else _holds_documents(tokens)
-    return (
-        [_document(tokens[d], d, vocabulary) for d in range(len(tokens))]
-        if several
-        else [_document(tokens, 0, vocabulary)]
-    )
+    if not several:
+        return Texts.of([_document(tokens, 0, vocabulary)])
+    joined = _core.join_documents(list(tokens))
+    if joined is None:  # names, tensors, what is wrong
+        return Texts.of([_document(tokens[d], d, vocabulary) for d in range(len(tokens))])
+    found, ends = joined
+    if found.size and found.view(np.uint64).max() >= vocabulary.n_tokens:
+        i = int(np.flatnonzero((found < 0) | (found >= vocabulary.n_tokens))[0])
+        d = int(np.searchsorted(ends, i, "right")) - 1
+        _document(tokens[d], d, vocabulary)  # which says what is wrong
+    return Texts(found, ends[:-1], ends[1:])
+
+
+def _cut(tokens: Ids, bounds: Any) -> Texts:
+    """One array, cut into documents."""
+    ends = wholes(bounds, "bounds")
+    if ends.ndim != 1 or len(ends) == 0:
+        raise ValueError(f"bounds have shape {ends.shape}; they need (documents + 1,)")
+    wrong = np.flatnonzero((np.diff(ends) < 0) | (ends[:-1] < 0) | (ends[1:] > len(tokens)))
+    if len(wrong):
+        i = int(wrong[0])
+        raise ValueError(
+            f"document {i} is from {int(ends[i])} to {int(ends[i + 1])}; bounds rise from 0 to the "
+            f"number of tokens, {len(tokens)}"
+        )
+    return Texts(tokens, ends[:-1], ends[1:])
 
 
 def _document(tokens: Any, number: int, vocabulary: Vocabulary) -> Ids:

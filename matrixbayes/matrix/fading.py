@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._base.typing import Floats, Ids
 from .._core import FadingCounts, TransitionCounts
+from .documents import Texts
 
 
 class RealCounts:
@@ -74,7 +75,8 @@ class RealCounts:
     def with_documents(self, documents: Sequence[Ids]) -> RealCounts:
         """After the tokens with a whole context, in their order."""
         counts = self._counts.copy()
-        counts.update(list(documents))
+        texts = Texts.of(documents)
+        counts.update(texts.tokens, texts.starts, texts.ends)
         return self._over(counts)
 
     def with_rows(

@@ -42,7 +42,7 @@ from .arguments import (
 from .backoff import BackoffRows
 from .counts import Levels, multiplied, of_pairs, pairs, thawed
 from .discounts import DiscountedRows
-from .documents import ENDINGS, contexts_of, documents_of, without_ending
+from .documents import ENDINGS, Texts, contexts_of, documents_of, without_ending
 from .fading import RealCounts
 from .frozen import REFUSED, thaw
 from .prior import Concentration, SharedPrior
@@ -412,6 +412,7 @@ class TransitionMatrix(Worded, display.Shown):
         self,
         tokens: ArrayLike | Sequence[ArrayLike],
         *,
+        bounds: ArrayLike | None = None,
         continued: bool = False,
         executor: Executor | None = None,
         n_jobs: int | None = 1,
@@ -424,6 +425,9 @@ class TransitionMatrix(Worded, display.Shown):
             One document, or several (also the rows of what has two axes, such as a data frame, and
             the entries of a column of sequences): whole numbers of any type, or names.  No context
             crosses from one document into the next.
+        bounds : array_like of shape (d + 1,), optional
+            Where documents begin and end in one array of tokens: the i-th is
+            ``tokens[bounds[i]:bounds[i + 1]]``.
         continued : bool
             The first document goes on where the last one of the last update ended: a stream may be
             cut anywhere.
@@ -454,7 +458,7 @@ class TransitionMatrix(Worded, display.Shown):
         """
         parallel.job_count(n_jobs)
         with self._change():
-            documents = self._documents(tokens, self._latest if continued else None)
+            documents = self._documents(tokens, self._latest if continued else None, bounds)
             if documents:
                 self._rows = self._rows.with_documents(documents)
                 self._earlier = (*self._earlier, self._latest)[-ENDINGS:]
@@ -486,7 +490,13 @@ class TransitionMatrix(Worded, display.Shown):
             self._rows = self._rows.with_counts(more)
         return self
 
-    def downdate(self, tokens: ArrayLike | Sequence[ArrayLike], *, before: Any = None) -> Self:
+    def downdate(
+        self,
+        tokens: ArrayLike | Sequence[ArrayLike],
+        *,
+        bounds: ArrayLike | None = None,
+        before: Any = None,
+    ) -> Self:
         """Unlearn text: exactly as if it had never been counted.
 
         The inverse of `update`: counts subtract, and every answer, evidence and file is that of a
@@ -497,6 +507,8 @@ class TransitionMatrix(Worded, display.Shown):
         ----------
         tokens : array_like of shape (n,), or a sequence of them
             One document or several, as `update` took them.
+        bounds : array_like of shape (d + 1,), optional
+            Where documents begin and end in one array, as `update` has it.
         before : array_like of shape (m,), optional
             What stood before the first one where it was counted with `continued`: the end of the
             document that it went on from.
@@ -534,7 +546,8 @@ class TransitionMatrix(Worded, display.Shown):
         ValueError: the count of token 1 after [1] is 0, from which 1 cannot be taken away: ...
         """
         with self._change():
-            documents = self._documents(tokens, None if before is None else self._ending(before))
+            ending = None if before is None else self._ending(before)
+            documents = self._documents(tokens, ending, bounds)
             if documents:
                 self._rows = self._rows.without_documents(documents)
                 self._latest, self._earlier = without_ending(
@@ -1051,15 +1064,15 @@ class TransitionMatrix(Worded, display.Shown):
         finally:
             self._writing.release()
 
-    def _documents(self, tokens: Any, before: Ids | None = None) -> Documents:
+    def _documents(self, tokens: Any, before: Ids | None = None, bounds: Any = None) -> Documents:
         """Documents as the rows count them, checked; `before` stands in front of the first."""
-        return self._rows.led(self._texts(tokens), before)
+        return self._rows.led(self._texts(tokens, bounds), before)
 
-    def _texts(self, tokens: Any) -> Documents:
+    def _texts(self, tokens: Any, bounds: Any = None) -> Texts:
         """Documents, checked; the lines of a string where it is known how they are read."""
         if isinstance(tokens, str) and self._reading is not None:
-            return self.encode(tokens)
-        return documents_of(tokens, self._vocabulary)
+            return Texts.of(self.encode(tokens))
+        return documents_of(tokens, self._vocabulary, bounds)
 
     def _probability(self, context: Ids, token: int) -> float:
         own = context[np.newaxis, max(0, len(context) - self._order) :]

@@ -19,6 +19,7 @@ from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import TransitionCounts
 from .counts import BLOCK, count, distinct, pair_blocks, pairs
+from .documents import Texts
 from .fading import RealCounts
 from .fits.evidence import fit_shared
 from .prior import Concentration, Entries, SharedPrior, log_evidence, posterior_weights, sums
@@ -151,9 +152,8 @@ class SharedRows:
 
     def led(self, documents: Documents, before: Ids | None) -> Documents:
         """Documents to count; `before` is what the first one goes on from."""
-        if before is None or not documents:
-            return documents
-        return [np.concatenate([before, documents[0]]), *documents[1:]]
+        texts = Texts.of(documents)
+        return texts if before is None else texts.led(before, self.begin)
 
     def with_documents(self, documents: Documents) -> SharedRows:
         """After more text."""
@@ -287,8 +287,7 @@ class SharedRows:
 
     def _starts(self, documents: Documents) -> float:
         """Log-probability of the tokens without a whole context."""
-        starts = [each[: self.counts.order] for each in documents]
-        tokens = np.concatenate([*starts, np.zeros(0, dtype=np.int64)])
+        tokens = Texts.of(documents).first(self.counts.order)
         return float(np.log(self.prior.mean_at(tokens)).sum())
 
     def _evidence(self, fresh: TransitionCounts) -> float:

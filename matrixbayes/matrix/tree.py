@@ -20,6 +20,7 @@ from .._base.progress import Advance
 from .._base.typing import Documents, Floats, Ids
 from .._core import BackoffTable, FrozenCounts, TransitionCounts
 from .counts import BLOCK, count, distinct, pair_blocks, thawed
+from .documents import Texts
 from .fits.evidence import fit_leaves
 from .kept import KeptTable, row_cost
 from .prior import Concentration, SharedPrior
@@ -95,9 +96,7 @@ class TreeRows:
         """Documents behind begin tokens; `before` is what the first one goes on from."""
         begin = self.begin
         lead = begin if before is None or len(before) == 0 else before
-        return [
-            np.concatenate([lead if i == 0 else begin, each]) for i, each in enumerate(documents)
-        ]
+        return Texts.of(documents).led(lead, begin)
 
     def with_documents(self, documents: Documents) -> TreeRows:
         """After more text."""
@@ -115,7 +114,7 @@ class TreeRows:
         """Text by contexts of 0 to D tokens."""
         depth, width = self.depth, self.prior.n_tokens + 1
         for d in range(depth + 1):
-            yield count(d, width, [each[depth - d :] for each in documents])
+            yield count(d, width, Texts.of(documents).without_first(depth - d))
 
     def with_counts(self, more: TransitionCounts) -> TreeRows:
         """With more counts of whole contexts."""

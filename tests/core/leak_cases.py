@@ -711,6 +711,28 @@ def count_maximization() -> Cases:
     yield "raises", lambda: fails(OSError, function, tokens, counts_, weights, Bad(), weak)
 
 
+def join_documents() -> Cases:
+    function = _core.join_documents
+    yield "arrays", lambda: function([np.arange(3), np.arange(4, dtype=np.uint8)])
+    yield "lists", lambda: function(([1, 2], (3,), []))
+    yield "none", lambda: function([])
+    yield "others", lambda: function([[1], [1.5]])
+    yield "large", lambda: function([[2**70]])
+    yield "no sequence", lambda: fails(TypeError, function, 3)
+
+
+def lead_documents() -> Cases:
+    function, given = _core.lead_documents, (np.arange(5), [0, 2], [2, 5])
+    yield "led", lambda: function(*given, [7], [8, 9])
+    yield "none", lambda: function([], [], [], [7], [8, 9])
+    yield "few ends", lambda: fails(ValueError, function, *given[:2], [2], [], [])
+    yield "outside", lambda: fails(ValueError, function, *given[:2], [2, 6], [], [])
+    yield "few", lambda: fails(TypeError, function, *given)
+    for i in range(5):
+        some = [Bad() if j == i else each for j, each in enumerate([*given, [7], [8]])]
+        yield f"raises {i}", partial(fails, OSError, function, *some)
+
+
 def transition_counts() -> Cases:
     new = _core.TransitionCounts
     old, other, twin = new(2, 4), new(1, 4), new(2, 4)
@@ -806,6 +828,10 @@ def transition_counts() -> Cases:
         yield f"fold, bad {i}", partial(fails, OSError, inner.fold, *some)
     other_two = new(2, 4)
     other_two.update([3, 3, 3, 3])
+    yield "pieces", lambda: old.copy().update(tokens, [0, 4], [3, 8])
+    yield "pieces outside", lambda: fails(ValueError, old.update, tokens, [0], [9])
+    yield "starts alone", lambda: fails(TypeError, old.update, tokens, [0])
+    yield "raises, ends", lambda: fails(OSError, old.update, tokens, [0], Bad())
     yield "subtract itself", lambda: (made := old.copy(), made.subtract(made))
     yield "subtract", lambda: old.copy().subtract(old)
     yield "subtract what was never there", lambda: fails(ValueError, old.subtract, other_two)
@@ -1190,6 +1216,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "row_buckets": row_buckets,
     "read_arpa": read_arpa,
     "arpa_lines": arpa_lines,
+    "join_documents": join_documents,
+    "lead_documents": lead_documents,
     "check_log_probs": check_log_probs,
     "lump_log_probs": lump,
     "decode_rows": decode_rows,

@@ -239,6 +239,11 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
         set(),
     ),
     "update": (updated, ([array(0, 1, 2), array(3, 3, 1, 0)],), set()),
+    "lead_documents": (
+        _core.lead_documents,
+        (array(0, 1, 2, 3), array(0, 2), array(2, 4), array(1), array(2, 3)),
+        set(),
+    ),
     "update_rows": (updated_rows, (CONTEXTS, array(0, 1, 2), array(5, 6, 7)), set()),
     "counts of": (transitions().counts, (CONTEXTS, array(1, 1, 3)), set()),
     "totals of": (transitions().totals, (CONTEXTS,), set()),

@@ -303,6 +303,11 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "totals of transitions": lambda: (lambda c, t: (c.totals, t.reshape(-1, 2)))(
         *counted(50_000, 3_000_000)
     ),
+    "lead_documents": lambda: (
+        _core.lead_documents,
+        *(np.arange(3), np.zeros(3_000_000, int), np.full(3_000_000, 3), [], np.arange(9)),
+    ),
+    "join_documents": lambda: (_core.join_documents, [list(range(100))] * 100_000),
     "subtract transitions": lambda: (lambda c, _: (c.subtract, c.copy()))(
         *counted(50_000, 3_000_000)
     ),

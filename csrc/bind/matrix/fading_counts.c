@@ -216,10 +216,9 @@ PyDoc_STRVAR(fading_from_arrays_doc,
              "Raises\n------\nValueError\n    Something is wrong with them.");
 
 static PyMethodDef fading_methods[] = {
-    {"update", mb_method_update, METH_O,
-     "update($self, tokens, /)\n--\n\n"
-     "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents,\n"
-     "in their order.  No context crosses from one document to the next."},
+    {"update", mb_method_update, METH_VARARGS,
+     "update($self, tokens, starts=None, ends=None, /)\n--\n\n"
+     "Count tokens as TransitionCounts does, documents in their order."},
     {"update_rows", fading_update_rows, METH_VARARGS,
      "update_rows($self, contexts, tokens, counts, /)\n--\n\n"
      "Add counts (n,), real and >= 0, of tokens (n,) after contexts (n, order); nothing fades."},

@@ -92,7 +92,7 @@ static int
 add_text(PyObject *item, const char *name, mb_documents *texts)
 {
     PyArrayObject *tokens = mb_is_plain_text(item) ? (PyArrayObject *)Py_NewRef(item)
-                                                    : mb_whole_numbers(item, 1, 0, name);
+                                                   : mb_whole_numbers(item, 1, 0, name);
     if (tokens == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0) {
         mb_release(tokens);
         return -1;
@@ -124,6 +124,59 @@ mb_parse_texts(PyObject *arg, mb_documents *texts)
         mb_release_texts(texts);
     }
     Py_DECREF(items);
+    return failed;
+}
+
+/* Sets the documents of texts; -1 with ValueError where one is not in the array. */
+static int
+cut_pieces(PyArrayObject *tokens, PyArrayObject *starts, PyArrayObject *ends, mb_documents *texts)
+{
+    const int64_t *from = PyArray_DATA(starts), *to = PyArray_DATA(ends);
+    const size_t n = mb_dim(starts, 0), n_tokens = mb_dim(tokens, 0);
+    if (mb_dim(ends, 0) != n) {
+        PyErr_Format(PyExc_ValueError, "there are %zu starts and %zu ends", n, mb_dim(ends, 0));
+        return -1;
+    }
+    texts->documents = mb_calloc(n, sizeof(mb_document));
+    if (texts->documents == NULL) {
+        mb_raise(MB_NOMEM, NULL);
+        return -1;
+    }
+    for (; texts->n < n; texts->n++) {
+        int64_t start = from[texts->n], end = to[texts->n];
+        if (start < 0 || end < start || (uint64_t)end > n_tokens) {
+            PyErr_Format(PyExc_ValueError, "document %zu is from %lld to %lld of %zu tokens",
+                         texts->n, (long long)start, (long long)end, n_tokens);
+            return -1;
+        }
+        texts->documents[texts->n] =
+            (mb_document){(size_t)(end - start), (int64_t *)PyArray_DATA(tokens) + start};
+    }
+    return PyList_Append(texts->arrays, (PyObject *)tokens);
+}
+
+int
+mb_parse_pieces(PyObject *tokens_arg, PyObject *starts_arg, PyObject *ends_arg, mb_documents *texts)
+{
+    PyArrayObject *tokens = mb_whole_numbers(tokens_arg, 1, 0, "tokens"), *starts = NULL;
+    PyArrayObject *ends = NULL;
+    int failed = -1;
+    if (tokens != NULL) {
+        starts = mb_whole_numbers(starts_arg, 1, 0, "starts");
+    }
+    if (starts != NULL) {
+        ends = mb_whole_numbers(ends_arg, 1, 0, "ends");
+    }
+    *texts = (mb_documents){0, NULL, ends == NULL ? NULL : PyList_New(0)};
+    if (texts->arrays != NULL) {
+        failed = cut_pieces(tokens, starts, ends, texts);
+    }
+    if (failed) {
+        mb_release_texts(texts);
+    }
+    mb_release(tokens);
+    mb_release(starts);
+    mb_release(ends);
     return failed;
 }
 

@@ -98,10 +98,12 @@ PyDoc_STRVAR(
     "evidence : float\n    The sum of all log-probabilities.");
 
 static PyMethodDef transitions_methods[] = {
-    {"update", mb_method_update, METH_O,
-     "update($self, tokens, /)\n--\n\n"
-     "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents.\n"
-     "\nNo context crosses from one document to the next."},
+    {"update", mb_method_update, METH_VARARGS,
+     "update($self, tokens, starts=None, ends=None, /)\n--\n\n"
+     "Count the tokens of a document (1-D, any type of whole numbers), or of a list of documents,\n"
+     "or of the documents from starts (n,) to ends (n,) in one array.  No context crosses from one "
+     "document\n"
+     "to the next."},
     {"update_rows", transitions_update_rows, METH_VARARGS,
      "update_rows($self, contexts, tokens, counts, /)\n--\n\n"
      "Add counts (n,) of tokens (n,) after contexts (n, order)."},

@@ -108,12 +108,20 @@ mb_getter_nbytes(PyObject *self, void *Py_UNUSED(closure))
 /* ---- changes -------------------------------------------------------------------------------- */
 
 PyObject *
-mb_method_update(PyObject *self, PyObject *tokens)
+mb_method_update(PyObject *self, PyObject *args)
 {
+    PyObject *tokens, *starts = Py_None, *ends = Py_None, *result = NULL;
     mb_documents texts;
     mb_job job;
-    PyObject *result = NULL;
-    if (mb_parse_texts(tokens, &texts) < 0) {
+    if (!PyArg_ParseTuple(args, "O|OO:update", &tokens, &starts, &ends)) {
+        return NULL;
+    }
+    if ((starts == Py_None) != (ends == Py_None)) {
+        PyErr_SetString(PyExc_TypeError, "starts come with ends");
+        return NULL;
+    }
+    if (starts == Py_None ? mb_parse_texts(tokens, &texts) < 0
+                          : mb_parse_pieces(tokens, starts, ends, &texts) < 0) {
         return NULL;
     }
     if (mb_begin_job(&job, self, 1) == 0) {

@@ -95,7 +95,7 @@ int mb_parse_contexts(PyObject *self, PyObject *contexts_arg, PyObject *tokens_a
 
 /* ---- methods ------------------------------------------------------------------------------ */
 
-PyObject *mb_method_update(PyObject *self, PyObject *tokens);
+PyObject *mb_method_update(PyObject *self, PyObject *args);
 /* -1 with an exception set unless the other's counts can be added to an object's. */
 int mb_check_pair(PyObject *self, PyObject *other);
 PyObject *mb_method_merge(PyObject *self, PyObject *other);
