@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._base import display
 from ..._base.arguments import whole
-from ..._base.typing import Floats, Ids
+from ..._base.typing import Documents, Floats, Ids
 from ...errors import ArgumentError
 from ..documents import documents_of
 from ..mixing.members import Members
@@ -180,6 +180,7 @@ def bits_per_byte(
         raise ValueError("there is no text with a byte")
     encoded = [_encoded(tokenizer, text) for text in given]
     is_language_model = hasattr(model, "get_output_embeddings")
+    ids: Documents
     if is_language_model:
         scores, unknown, ids = _of_language_model(model, encoded, tokenizer, batch_size)
     else:

@@ -13,8 +13,8 @@ With the shorter contexts' predictive m as the mean, the rows of an order have t
 One concentration is found by a bounded search in ln A.  Several are chosen from a grid through that
 one: the weights of all its points are a concave problem, whose distance from the optimum is known;
 then the point that is missed least goes, again and again, until no more are left than asked for and
-each is worth the two numbers of it by BIC.  So more of them have no less evidence, and what few rows
-cannot tell from one concentration stays one.
+each is worth the two numbers of it by BIC.  So more of them have no less evidence, and what few
+rows cannot tell from one concentration stays one.
 """
 
 from __future__ import annotations
