@@ -228,13 +228,13 @@ class BackoffRows:
         table = self.table(sum(map(len, documents)))
         if table is None:
             return token_scores(self, order, documents)
-        return table.scores(list(documents), skip=order)
+        return table.scores(*Texts.of(documents).joined(), skip=order)
 
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
         table = self.table(sum(map(len, documents)))
         if table is not None:
-            return table.log_prob(list(documents), skip=self.levels.order)
+            return table.log_prob(*Texts.of(documents).joined(), skip=self.levels.order)
         return scores(self, count(self.levels.order, self.levels.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

@@ -57,6 +57,15 @@ class Texts(Sequence[Ids]):
         """Of all documents."""
         return int((self.ends - self.starts).sum())
 
+    def joined(self) -> tuple[Ids, Ids]:
+        """Their tokens, one after the other, and where each begins and the last one ends."""
+        if not np.array_equal(self.starts[1:], self.ends[:-1]):
+            return Texts.of(list(self)).joined()
+        if len(self) == 0:
+            return self.tokens[:0], np.zeros(1, dtype=np.int64)
+        bounds = np.append(self.starts, self.ends[-1])
+        return self.tokens[bounds[0] : bounds[-1]], bounds - bounds[0]
+
     def led(self, first: Ids, lead: Ids) -> Texts:
         """The first one behind some tokens, and each other behind others."""
         tokens, bounds = _core.lead_documents(self.tokens, self.starts, self.ends, first, lead)

@@ -314,13 +314,13 @@ class TreeRows:
         table = self.table(sum(map(len, documents)))
         if table is None:
             return token_scores(self, self.depth, documents)
-        return table.scores(list(documents), skip=self.depth)
+        return table.scores(*Texts.of(documents).joined(), skip=self.depth)
 
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
         table = self.table(sum(map(len, documents)))
         if table is not None:
-            return table.log_prob(list(documents), skip=self.depth)
+            return table.log_prob(*Texts.of(documents).joined(), skip=self.depth)
         return scores(self, count(self.depth, self.prior.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

@@ -334,7 +334,9 @@ def test_smoothed_counts_say_what_their_rows_do(kind: str, n_tokens: int) -> Non
             some = contexts[:, :length]
             assert_allclose(table.rows(some), rows.dense(some), rtol=1e-12)
     led = rows.led(texts(9, n_tokens, [30, 1, 0, 9]), None)
-    assert_allclose(table.log_prob(led, skip=3), rows.log_prob(led), rtol=1e-12, atol=1e-12)
+    assert_allclose(
+        table.log_prob(*led.joined(), skip=3), rows.log_prob(led), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_a_table_of_nothing_says_what_is_known_before() -> None:

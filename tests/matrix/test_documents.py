@@ -164,3 +164,15 @@ def test_one_array_with_bounds_is_its_documents(hierarchical):
 def test_what_is_no_token_is_named_by_its_document(documents, message):
     with pytest.raises(ValueError, match=message):
         mb.TransitionMatrix(1, n_tokens=3).update(documents)
+
+
+def test_documents_are_joined_wherever_they_lie() -> None:
+    tokens = np.arange(10)
+    texts = Texts(tokens, np.array([0, 3, 5]), np.array([3, 5, 9]))
+    for some in (texts, texts[1:], texts[::2], texts[:0], texts.without_first(1)):
+        joined, bounds = some.joined()
+        assert len(bounds) == len(some) + 1
+        assert bounds[0] == 0
+        assert bounds[-1] == len(joined)
+        for i, each in enumerate(some):
+            assert joined[bounds[i] : bounds[i + 1]].tolist() == each.tolist()
