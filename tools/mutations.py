@@ -822,8 +822,8 @@ MUTATIONS = [
     M(
         "C, frozen: contexts are listed as their shorter ones were found",
         "csrc/core/frozen/frozen_all.c",
-        "        contexts[i * level + level - 1] = (uint32_t)at[i];",
-        "        contexts[i * level + level - 1] = (uint32_t)i % (uint32_t)frozen->n_tokens;",
+        "            at[i] /= n_tokens;",
+        "            at[i] /= n_tokens + 1;",
         f"{FROZEN} -k dictionary",
     ),
     M(

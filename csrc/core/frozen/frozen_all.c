@@ -18,17 +18,19 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
               uint64_t *pairs, uint32_t *contexts)
 {
     const size_t n = frozen->levels[level].n_contexts;
-    const int direct = level > 1 && mb_frozen_is_direct(frozen);
+    const uint64_t n_tokens = frozen->n_tokens;
+    size_t l = level;
     for (size_t i = 0; i < n; i++) {
         at[i] = i;
     }
-    for (size_t l = level; l > (direct ? 1 : 0); l--) {
+    for (int direct = 0; l > 0 && !direct; l--) {
+        direct = mb_frozen_is_direct(frozen, l);
         const mb_links *links = &frozen->levels[l].links;
         uint64_t mask = ((uint64_t)1 << links->token_bits) - 1;
         MB_TRY(mb_links_pairs(links, interrupt, pairs));
         for (size_t i = 0; i < n; i++) {
             uint64_t pair = at[i] < links->n ? pairs[at[i]] : MB_NO_LINK;
-            if (pair == MB_NO_LINK || (pair & mask) >= frozen->n_tokens) {
+            if (pair == MB_NO_LINK || (pair & mask) >= n_tokens) {
                 return MB_INVALID;
             }
             contexts[i * level + level - l] = (uint32_t)(pair & mask);
@@ -36,11 +38,14 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
             MB_TRY(i % ALL_PIECE == 0 ? mb_ask(interrupt, (size_t)PER_ROW * ALL_PIECE) : MB_OK);
         }
     }
-    for (size_t i = 0; i < n && direct; i++) {
-        if (at[i] >= frozen->n_tokens) {
-            return MB_INVALID;
+    for (size_t k = 1; k <= l; k++) { /* those that a direct link leads from, the newest first */
+        for (size_t i = 0; i < n; i++) {
+            contexts[i * level + level - k] = (uint32_t)(at[i] % n_tokens);
+            at[i] /= n_tokens;
+            if (k == l && at[i] > 0) {
+                return MB_INVALID;
+            }
         }
-        contexts[i * level + level - 1] = (uint32_t)at[i];
     }
     return MB_OK;
 }

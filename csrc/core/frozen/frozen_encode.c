@@ -50,7 +50,7 @@ link_rows(const mb_frozen *shorter, const mb_frozen_rows *rows, unsigned token_b
           mb_interrupt *interrupt, linked_row *linked)
 {
     const size_t level = shorter->n_levels;
-    const int direct = level == 2 && mb_frozen_is_direct(shorter);
+    const int direct = mb_frozen_is_direct(shorter, level);
     uint32_t contexts[MB_FROZEN_MANY * MB_MAX_ORDER] MB_FILLED;
     mb_frozen_steps found;
     for (size_t at = 0; at < rows->n_contexts; at += MB_FROZEN_MANY) {
@@ -71,7 +71,8 @@ link_rows(const mb_frozen *shorter, const mb_frozen_rows *rows, unsigned token_b
                 return MB_INVALID;
             }
             uint32_t oldest = rows->contexts[(at + i) * level];
-            uint64_t from = direct ? contexts[i] : found.numbers[i];
+            const uint32_t *end = contexts + (i + 1) * (level - 1);
+            uint64_t from = direct ? mb_frozen_direct(shorter, level, end) : found.numbers[i];
             linked[at + i].mixed = mb_links_mix(bits, from << token_bits | oldest);
             linked[at + i].row = at + i;
         }

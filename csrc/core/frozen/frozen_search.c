@@ -19,10 +19,10 @@ void
 mb_frozen_step(const mb_frozen *frozen, size_t level, const uint32_t *contexts, size_t stride,
                mb_frozen_steps *steps)
 {
-    if (level == 2 && mb_frozen_is_direct(frozen)) {
+    if (mb_frozen_is_direct(frozen, level)) {
         for (size_t k = 0; k < steps->active; k++) {
             size_t i = steps->which[k];
-            steps->numbers[i] = contexts[(i + 1) * stride - 1];
+            steps->numbers[i] = mb_frozen_direct(frozen, level, contexts + (i + 1) * stride);
         }
     }
     CHOOSE(frozen_step, &frozen->levels[level].links, contexts + stride - level, stride, steps);
@@ -33,7 +33,11 @@ mb_frozen_find(const mb_frozen *frozen, size_t level, size_t many, const uint32_
                mb_frozen_steps *steps)
 {
     mb_frozen_start(frozen, many, steps);
-    for (size_t l = level > 1 && mb_frozen_is_direct(frozen) ? 2 : 1; l <= level; l++) {
+    size_t first = level; /* from where on it goes step by step */
+    while (first > 1 && !mb_frozen_is_direct(frozen, first)) {
+        first--;
+    }
+    for (size_t l = first > 0 ? first : 1; l <= level; l++) {
         mb_frozen_step(frozen, l, contexts, level, steps);
     }
 }

@@ -11,25 +11,36 @@ typedef struct {
     size_t low[MB_FROZEN_MANY], high[MB_FROZEN_MANY];
 } mb_frozen_found;
 
-/* Whether links of level 2 lead from the newest token itself, which needs no more bits than the number of
- * its context: a step less. */
+/* Whether links of a level lead from the tokens of the shorter context themselves, not from its number: one
+ * of two or three tokens is found at once, where that costs a few bits. */
 static inline int
-mb_frozen_is_direct(const mb_frozen *frozen)
+mb_frozen_is_direct(const mb_frozen *frozen, size_t level)
 {
-    unsigned of_token = frozen->token_bits;
-    return frozen->n_levels > 1 && 2 * of_token <= MB_MAX_WIDTH &&
-           mb_bits_of(frozen->levels[1].n_contexts) >= of_token;
+    enum { MOST = 3, MORE_BITS = 11 /* of two tokens; one has mostly none */ };
+    unsigned of_token = frozen->token_bits, of_all = (unsigned)level * of_token;
+    if (level < 2 || level > MOST || level > frozen->n_levels || of_all > MB_MAX_WIDTH) {
+        return 0;
+    }
+    unsigned of_number = mb_bits_of(frozen->levels[level - 1].n_contexts);
+    return of_all - of_token <= of_number + (level > 2 ? MORE_BITS : 0);
 }
 
 /* The numbers from which the links of a level lead; at least 1, as mb_links_open() wants. */
 static inline uint64_t
 mb_frozen_from(const mb_frozen *frozen, size_t level)
 {
-    if (level == 2 && mb_frozen_is_direct(frozen)) {
-        return frozen->n_tokens;
+    if (mb_frozen_is_direct(frozen, level)) {
+        return level == 2 ? frozen->n_tokens : frozen->n_tokens * frozen->n_tokens;
     }
     size_t n = level > 0 ? frozen->levels[level - 1].n_contexts : 0;
     return n > 0 ? n : 1;
+}
+
+/* The last tokens of a context as the number from which direct links of a level lead. */
+static inline uint64_t
+mb_frozen_direct(const mb_frozen *frozen, size_t level, const uint32_t *end)
+{
+    return level == 2 ? end[-1] : end[-2] * frozen->n_tokens + end[-1];
 }
 
 /* Copies contexts [many][level] that the caller gave from row `row` on, and tokens unless they are NULL:
