@@ -441,3 +441,43 @@ def test_contexts_cut_short_are_no_whole_ones_in_a_tree() -> None:
     matrix.log_prob(documents * 1000)
     assert matrix._rows.table(0) is not None  # type: ignore[union-attr]
     assert_array_equal(matrix.predict([[1], [2]]), before)
+
+
+@pytest.mark.parametrize("kind", ["concentrations", "sizes", "tree"])
+def test_damaged_counts_make_no_crash(kind: str) -> None:
+    """Arrays of a file that nobody looked at: there is a table of some kind, or an error."""
+    matrix, _ = smoothed(3, 7, **SMOOTHED[kind])
+    rows: Any = matrix._rows
+    levels = [each.arrays() for each in (rows.counts if kind == "tree" else rows.levels.counts)]
+    odds = rows.folded.odds if kind == "tree" else ()
+    ways: dict[str, Any] = {
+        "concentrations": [([0.5, 0.5], [1.0, 9.0])] * 3,
+        "sizes": SMOOTHED["sizes"]["discounts"],
+        "tree": (0.5, odds),
+    }
+    way = {"sizes": "discounts", "tree": "leaves"}.get(kind, kind)
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(200):
+        damaged = [[part.copy() for part in level] for level in levels]
+        level = damaged[rng.integers(4)]
+        keys, counts = level[0], level[1]
+        for _ in range(int(rng.integers(1, 40))):
+            place = rng.integers(len(keys), size=2)
+            if rng.random() < 0.5:
+                keys[place] = keys[place[::-1]]
+            else:
+                keys[place[0]] = rng.integers(2**63)
+            counts[rng.integers(len(counts))] = rng.integers(3)
+        opened = [
+            _core.TransitionCounts.from_arrays(i, 8, each, verify=False)
+            for i, each in enumerate(damaged)
+        ]
+        try:
+            table = _core.BackoffTable.from_counts(opened, np.full(7, 1 / 7), **{way: ways[kind]})
+        except ValueError:
+            refused += 1
+            continue
+        table.scores(texts(1, 7, [100]), before=[7] * 3)
+        table.rows(np.full((3, 3), 7))
+        table.arrays()
+    assert 0 < refused < 200

@@ -44,7 +44,8 @@ read_level(mb_backoff *table, size_t level, const mb_transitions *counts, mb_int
     const mb_key_layout *layout = &counts->layout;
     size_t first = table->firsts[level], n = table->firsts[level + 1] - first, row = 0, many = 0;
     uint64_t begin[MB_MAX_WORDS] MB_FILLED;
-    int is_begin = 0; /* whether the row is that of the beginning, which can begin further on */
+    /* whether the row is that of the beginning, which can begin further on; whether one was */
+    int is_begin = 0, begun = level == 0 || level + 1 == table->n_levels;
     begin_key(layout, table->n_tokens, begin);
     for (size_t i = 0; i < n_pairs_in(counts); i++) {
         const mb_run *run = counts->runs[0];
@@ -55,8 +56,8 @@ read_level(mb_backoff *table, size_t level, const mb_transitions *counts, mb_int
                 table->pairs[(*at)++] = (mb_backoff_pair){-0.0, (uint32_t)table->n_tokens, 0};
             }
             table->contexts[first + row++].first = (uint32_t)*at;
-            is_begin =
-                level > 0 && level + 1 < table->n_levels && mb_key_same_context(layout, key, begin);
+            is_begin = !begun && mb_key_same_context(layout, key, begin);
+            begun |= is_begin;
             *longest = many > *longest ? many : *longest;
             many = 0;
         }

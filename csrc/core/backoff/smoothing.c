@@ -70,7 +70,8 @@ shares_by_discounts(const mb_smoothing *smoothing, size_t n, const double *count
 {
     double sizes[MB_ROW_SIZES] = {total};
     for (size_t i = 0; i < n; i++) {
-        sizes[1 + mb_class_of_count(counts[i])] += 1.0;
+        size_t class = mb_class_of_count(counts[i]);
+        sizes[class < MB_CLASSES ? 1 + class : 1] += class < MB_CLASSES ? 1.0 : 0.0;
     }
     const double *own = smoothing->values + mb_bucket_of_row(smoothing->n, sizes) * MB_DISCOUNTS;
     mb_discount_shares shares = mb_discount_shares_of(sizes, own);
