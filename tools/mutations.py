@@ -880,7 +880,7 @@ MUTATIONS = [
         "csrc/core/backoff/smoothing.c",
         "            once += 1.0;\n",
         "",
-        "tests/matrix/test_backoff_table.py -k smoothed_counts",
+        "tests/matrix/test_backoff_table.py -k many_counts",
     ),
     M(
         "C, matrix: what runs have in common is counted from the latest alone",

@@ -481,3 +481,15 @@ def test_damaged_counts_make_no_crash(kind: str) -> None:
         table.rows(np.full((3, 3), 7))
         table.arrays()
     assert 0 < refused < 200
+
+
+def test_many_counts_weigh_concentrations_as_few_do() -> None:
+    """Rows of totals up to 32 and above, with tokens that came once."""
+    small, large = np.array([0.01, 1.0, 300.0, 1e6]), np.geomspace(1e14, 1e18, 4)
+    for n, values in [*((n, small) for n in (16, 17, 18, 40, 200)), (16, large), (40, large)]:
+        several = [(np.ones(4) / 4, values)] * 2
+        text = [0, 1, 0, 2] + [0, 3] * n + [0, 4, 0, 4] + [5, 1] * 9
+        matrix = mb.TransitionMatrix(2, n_tokens=7, hierarchical=several).update(text)
+        rows: Any = matrix._rows
+        contexts = np.array([[6, 0], [3, 0], [0, 3], [5, 1], [7, 7]])
+        assert_allclose(table_of_rows(rows).rows(contexts), rows.dense(contexts), rtol=1e-12)

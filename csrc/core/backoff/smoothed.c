@@ -83,7 +83,7 @@ read_level(mb_backoff *table, size_t level, const mb_transitions *counts, mb_int
 /* What a row is worked on with. */
 typedef struct {
     double *counts, *means; /* [of the longest row] */
-    double *scratch;        /* [4 K] */
+    double *scratch;        /* [MB_SMOOTHING_SCRATCH K] */
     double *left;           /* [n][2], of a tree: how probably the leaf is deeper than a context,
                              * and what leaves so far have of the prior's mean */
 } workplace;
@@ -155,6 +155,7 @@ smooth_level(mb_backoff *table, size_t level, const mb_transitions *counts,
 {
     const int is_tree = smoothing->kind == MB_TREE_LEAVES;
     size_t place = 0, n = n_pairs_in(counts);
+    mb_begin_smoothing(smoothing, w->scratch);
     for (size_t c = table->firsts[level]; c < table->firsts[level + 1]; c++) {
         size_t many = table->contexts[c + 1].first - table->contexts[c].first;
         mb_backoff_look_ahead(table, c);
@@ -205,7 +206,7 @@ new_workplace(const mb_backoff *table, size_t longest, const mb_smoothing *smoot
         k = smoothing[level].n > k ? smoothing[level].n : k;
     }
     *w = (workplace){.counts = mb_calloc(longest + 1, 2 * sizeof(double)),
-                     .scratch = mb_calloc(k, 4 * sizeof(double))};
+                     .scratch = mb_calloc(k, MB_SMOOTHING_SCRATCH * sizeof(double))};
     w->means = w->counts == NULL ? NULL : w->counts + longest + 1;
     if (table->base != NULL) {
         w->left = mb_calloc(mb_backoff_n(table), 2 * sizeof(double));

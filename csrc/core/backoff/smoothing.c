@@ -1,20 +1,56 @@
 /* Shares of a row.  With several concentrations they are weighed by their evidence of the row's counts,
- * of which a factor that all have in common is left out: a count of 1 says ln(A mean) under A, of which ln A
- * is enough, so that only what came twice or more often costs anything. */
+ *
+ *     prod_v A m_v (A m_v + 1) ... (A m_v + n_v - 1) / A (A + 1) ... (A + N - 1)
+ *
+ * without the factors m_v, which all have in common: for few counts as a product, else by logarithms. */
 #include "core/backoff/smoothing.h"
 
+#include "core/base/sums.h"
 #include "core/special/special.h"
 
 #include <math.h>
 
-/* The weights of concentrations after the counts of a row, of total N, into r. */
-static void
-weigh_concentrations(const mb_smoothing *smoothing, size_t n, const double *counts,
-                     const double *means, double total, double *r)
+void
+mb_begin_smoothing(const mb_smoothing *smoothing, double *scratch)
+{
+    for (size_t i = 0; i < MB_FEW_COUNTS && smoothing->kind == MB_CONCENTRATIONS; i++) {
+        for (size_t j = 0; j < smoothing->n; j++) {
+            scratch[i * smoothing->n + j] = 1.0 / (smoothing->values[j] + (double)i);
+        }
+    }
+}
+
+#define LEAST 1e-250 /* of products, whose ratios have all their digits then */
+
+/* The weights of concentrations after few counts into r, which has the inverses of A + i before it; their
+ * sum. */
+static double
+multiply_few(const mb_smoothing *smoothing, size_t n, const double *counts, const double *means,
+             double *r)
 {
     const size_t k = smoothing->n;
-    double *alpha = r + k, *count = alpha + k, *terms = count + k, most = -INFINITY, sum = 0.0;
-    double once = 0.0;
+    const double *values = smoothing->values, *inverses = r - MB_FEW_COUNTS * k;
+    for (size_t j = 0; j < k; j++) {
+        r[j] = smoothing->weights[j];
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (double c = 0.0; c < counts[i]; c += 1.0, inverses += k) {
+            double mean = c > 0.0 ? means[i] : 1.0;
+            for (size_t j = 0; j < k; j++) {
+                r[j] *= (values[j] * mean + c) * inverses[j];
+            }
+        }
+    }
+    return mb_sum(k, r);
+}
+
+/* Likewise after many, by logarithms. */
+static double
+add_many(const mb_smoothing *smoothing, size_t n, const double *counts, const double *means,
+         double total, double *r)
+{
+    const size_t k = smoothing->n;
+    double *alpha = r + k, *count = alpha + k, *terms = count + k, most = -INFINITY, once = 0.0;
     for (size_t j = 0; j < k; j++) {
         r[j] = log(smoothing->weights[j]);
     }
@@ -38,30 +74,32 @@ weigh_concentrations(const mb_smoothing *smoothing, size_t n, const double *coun
     }
     for (size_t j = 0; j < k; j++) {
         r[j] = exp(r[j] - most);
-        sum += r[j];
     }
-    for (size_t j = 0; j < k; j++) {
-        r[j] /= sum;
-    }
+    return mb_sum(k, r);
 }
 
 static mb_row_shares
 shares_by_concentrations(const mb_smoothing *smoothing, size_t n, const double *counts,
-                         const double *means, double total, double *r)
+                         const double *means, double total, double *scratch)
 {
     mb_row_shares shares = {0};
-    if (total > 1.0 && smoothing->n > 1) {
-        weigh_concentrations(smoothing, n, counts, means, total, r);
-    } else { /* one token says nothing of them */
-        for (size_t j = 0; j < smoothing->n; j++) {
-            r[j] = smoothing->weights[j];
-        }
+    const size_t k = smoothing->n;
+    double *r = scratch + MB_FEW_COUNTS * k, sum = 0.0;
+    const double *inverses = scratch + (total < MB_FEW_COUNTS ? (size_t)total : 0) * k;
+    if (total <= MB_FEW_COUNTS) {
+        sum = multiply_few(smoothing, n, counts, means, r);
     }
-    for (size_t j = 0; j < smoothing->n; j++) {
-        double share = r[j] / (smoothing->values[j] + total);
-        shares.to_mean += share * smoothing->values[j];
-        shares.to_count += share;
+    if (sum < LEAST) { /* of many counts, and of huge concentrations */
+        sum = add_many(smoothing, n, counts, means, total, r);
     }
+    for (size_t j = 0; j < k; j++) {
+        double inverse = total < MB_FEW_COUNTS ? inverses[j] : 1.0 / (smoothing->values[j] + total);
+        inverse *= r[j];
+        shares.to_mean += inverse * smoothing->values[j];
+        shares.to_count += inverse;
+    }
+    shares.to_mean /= sum;
+    shares.to_count /= sum;
     return shares;
 }
 

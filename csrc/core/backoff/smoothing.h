@@ -26,7 +26,13 @@ typedef struct {
     const double *discounts; /* [MB_DISCOUNTS], or NULL where D is 0 */
 } mb_row_shares;
 
-/* The shares of a row that has counts [n] > 0 where its mean is means [n]; scratch [4 K].  Leaves have none. */
+/* Totals of rows up to which concentrations are weighed by products. */
+enum { MB_FEW_COUNTS = 32, MB_SMOOTHING_SCRATCH = MB_FEW_COUNTS + 4 /* doubles for each of K */ };
+
+/* Fills scratch [MB_SMOOTHING_SCRATCH K] for the rows of a level. */
+void mb_begin_smoothing(const mb_smoothing *smoothing, double *scratch);
+
+/* The shares of a row that has counts [n] > 0 where its mean is means [n].  Leaves have none. */
 mb_row_shares mb_shares_of_row(const mb_smoothing *smoothing, size_t n, const double *counts,
                                const double *means, double *scratch);
 
