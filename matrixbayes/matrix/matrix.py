@@ -95,12 +95,11 @@ class TransitionMatrix(Worded, display.Shown):
     deeper : float, optional
         In a tree, the prior probability that a context is told from longer ones, above 0 and below
         1; 1/2 by default, one bit for each context that was seen, however many tokens there are.
-    discounts : bool or array_like of shape (order + 1, 4) or (order + 1, 6, 4)
-        Whether rows have discounts: a hierarchy whose counts of 1, of 2 and above 2 are lessened by
-        D_1, D_2 and D_3, what that frees going to the shorter context's row with the weight of a
-        concentration theta, as in modified Kneser-Ney smoothing.  Given are these four, for
-        contexts of 0, 1, ..., `order` tokens: the same for all rows, or for those of totals up to
-        2, 5, 20, 100, 1,000, and larger ones.
+    discounts : bool or array_like of shape (order + 1, 4), (order + 1, 1, 8) or (order + 1, 90, 8)
+        Whether rows have discounts: a hierarchy whose counts are lessened, what that frees going to
+        the shorter context's row with the weight of a concentration theta, as in modified
+        Kneser-Ney smoothing.  Given are, for contexts of 0, 1, ..., `order` tokens, D_1, D_2, D_3
+        (of counts of 1, of 2 and above 2) and theta, or what another matrix's `discounts` are.
 
     Attributes
     ----------
@@ -118,8 +117,9 @@ class TransitionMatrix(Worded, display.Shown):
     prior : DirichletMixture or float
     concentrations : tuple of (weights, values)
         In a hierarchy, for contexts of 1, 2, ... tokens; else empty.
-    discounts : ndarray of shape (order + 1, 1, 4) or (order + 1, 6, 4), or None
-        D_1, D_2, D_3 and theta, where rows have them.
+    discounts : ndarray of shape (order + 1, 1, 8) or (order + 1, 90, 8), or None
+        Where rows have them: what counts of 1, 2, 3, 4 to 5, 6 to 9, 10 to 24 and more are lessened
+        by, and theta; the same for all rows, or for each size of rows.
     n_observed : int
         Tokens counted: the sum of all counts (a float where counts are real).
     nbytes : int
@@ -352,7 +352,7 @@ class TransitionMatrix(Worded, display.Shown):
 
     @property
     def discounts(self) -> Floats | None:
-        """D_1, D_2, D_3 and theta of contexts of 0, 1, ... tokens and of each size of rows."""
+        """D_1, ..., D_7 and theta of contexts of 0, 1, ... tokens and of each size of rows."""
         return self._rows.discounts.copy() if isinstance(self._rows, DiscountedRows) else None
 
     @property
@@ -692,7 +692,8 @@ class TransitionMatrix(Worded, display.Shown):
         """Fit the prior to the rows that were seen, by maximum evidence (empirical Bayes).
 
         Discounts are fitted instead to documents that are left out, all orders together: what
-        predicts best a text that was not seen.
+        predicts best a text that was not seen.  Without documents they are Kneser and Ney's, from
+        how many counts are 1, 2, 3 and 4, which predicts less well.
 
         Parameters
         ----------
@@ -702,8 +703,8 @@ class TransitionMatrix(Worded, display.Shown):
             from 1/8 to 8192, and their weights are those of highest evidence.
         documents : array_like of shape (n,), or a sequence of them
             Where rows have discounts: the text that was counted, as `update` took it, or some of
-            it.  A part after the other is taken from the counts, and predicted by what is left;
-            the counts stay as they are.  Fewer than 80 documents are cut into pieces.
+            it.  A part after the other is unlearnt and predicted by the rest; the counts stay as
+            they are.  Fewer than 80 documents are cut into pieces.
         progress : bool, optional
             Show a progress bar of the steps of the search: True, False, or None for one that shows
             only in a terminal or notebook.
@@ -719,7 +720,7 @@ class TransitionMatrix(Worded, display.Shown):
         Raises
         ------
         ValueError
-            Nothing was counted yet.
+            Nothing was counted yet, or documents have what was not.
 
         Warns
         -----
@@ -785,6 +786,11 @@ class TransitionMatrix(Worded, display.Shown):
 
     def posterior(self, context: Any) -> DirichletMixture:
         """What is known of the row of one context: a Dirichlet mixture over its probabilities.
+
+        Raises
+        ------
+        ValueError
+            Rows have discounts: there is a predictive, but no such posterior.
 
         Examples
         --------

@@ -32,9 +32,9 @@ from ..prior import SharedPrior
 from .row_sizes import MOST, N_BUCKETS, N_CLASSES, buckets, classes, kneser_ney
 
 FOLDS = 20  # each a twentieth of the text
-LEFT_OUT = 6  # folds that are, or as many as hold
+LEFT_OUT = 8  # folds that are, or as many as hold
 ENOUGH = 1 << 19  # tokens: so many of them are scored
-LONGEST = 50  # of which no document is more than this part
+LONGEST = 200  # of which no document is more than this part, where there are more documents
 PIECES = 80  # a text of fewer documents is cut into so many pieces
 MAX_ITER = 400
 TOLERANCE = 3e-7  # of the log-probability
@@ -74,11 +74,12 @@ def fit_discounts(
 
     folds = _cut(documents, levels.order)
     n = sum(len(each) - levels.order for fold in folds for each in fold)
+    most = ENOUGH / min(LONGEST, max(sum(map(len, folds)), 1))
     rng = np.random.default_rng(0)
     found = []
     for each in folds:
         fresh = count(levels.order, levels.n_tokens + 1, each)
-        scored = fresh.copy() if n <= ENOUGH else _sampled(fresh, each, ENOUGH / n, rng)
+        scored = fresh.copy() if n <= ENOUGH else _sampled(fresh, each, ENOUGH / n, most, rng)
         found.append(_fold(levels, prior, fresh, scored))
         advance(1)
     text = _joined(found)
@@ -149,10 +150,14 @@ def _cut(documents: Documents, order: int) -> list[Documents]:
 
 
 def _sampled(
-    like: TransitionCounts, documents: Documents, share: float, rng: np.random.Generator
+    like: TransitionCounts,
+    documents: Documents,
+    share: float,
+    most: float,
+    rng: np.random.Generator,
 ) -> TransitionCounts:
-    """Tokens of documents, each with this probability, and fewer of very long ones."""
-    order, most = like.order, ENOUGH / LONGEST
+    """Tokens of documents, each with this probability, and about so many of one at most."""
+    order = like.order
     windows = [sliding_window_view(each, order + 1) for each in documents if len(each) > order]
     taken = np.concatenate(
         [each[rng.random(len(each)) < min(share, most / len(each))] for each in windows]
@@ -168,19 +173,16 @@ def _fold(
     """What is scored of a fold that is unlearnt."""
     times = scored.all()[3].astype(np.float64)
     found: list[_Level] = []
+    rest = levels.with_less(fresh).counts
     for level in range(levels.order, -1, -1):
-        rest = levels.counts[level].copy()
-        rest.subtract(fresh)
-        counts, row, sizes = rest.discounted_rows(scored)
+        counts, row, sizes = rest[level].discounted_rows(scored)
+        shorter = np.arange(len(counts))
         if level > 0:
             below = scored.shorten(TransitionCounts(level, levels.n_tokens + 1))
-            shorter = scored.shorter_pairs(below)
-            fresh, scored = fresh.shorten(rest), below  # what is no longer there
-        else:
-            shorter = np.arange(len(counts))
+            shorter, scored = scored.shorter_pairs(below), below
         found.append(_Level(counts, row, shorter, sizes, buckets(sizes)))
     found.reverse()
-    whole, left = (_by_class(each, levels.n_tokens) for each in (levels.counts[0], rest))
+    whole, left = (_by_class(each, levels.n_tokens) for each in (levels.counts[0], rest[0]))
     weight = np.minimum(1.0, whole / np.maximum(left, 1.0))[classes(found[0].counts)]
     for each in found[1:]:
         weight = weight[each.shorter]
