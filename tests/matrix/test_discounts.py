@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,40 @@ def test_a_fit_shows_its_steps(
     assert "fit_prior" in capsys.readouterr().err
     made.fit_prior(documents=texts if documented else None, progress=False)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("step", [1, 10, 25])
+def test_a_fit_that_is_stopped_changes_nothing(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, taken = documents(1, 200), []
+
+    @contextmanager
+    def bar(*_: Any, **__: Any) -> Iterator[Any]:
+        def advance(_: int) -> None:
+            taken.append(1)
+            if len(taken) == step:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    made = matrix(texts)
+    before, counts = made.discounts, made.counts(made.contexts())
+    monkeypatch.setattr("matrixbayes.matrix.matrix.bar", bar)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit_prior(documents=texts)
+    assert_array_equal(made.discounts, before)
+    assert_array_equal(made.counts(made.contexts()), counts)
+    made.fit_prior(documents=texts)  # nothing is held back
+
+
+def test_very_long_documents_do_not_weigh_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left_out, "ENOUGH", 2000)
+    rng = np.random.default_rng(0)
+    texts = led([text(rng, 50) for _ in range(100)] + [text(rng, 5000)])
+    fresh = count(M, V + 1, texts)
+    found = left_out._sampled(fresh, texts, 0.2, 20.0, rng)
+    assert 700 < found.n_observed < 1300  # 100 of 10 tokens, and 20 of the long one
+    made = matrix([each[M:] for each in texts]).fit_prior(documents=[each[M:] for each in texts])
+    assert made.discounts is not None
 
 
 # --- the object
