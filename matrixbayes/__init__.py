@@ -39,7 +39,14 @@ if TYPE_CHECKING:
         learning_path,
         unrelated_label_design,
     )
-    from .matrix import TransitionMatrix, bits_per_byte, compare, interpolate
+    from .matrix import (
+        BackoffModel,
+        TransitionMatrix,
+        bits_per_byte,
+        compare,
+        interpolate,
+        read_arpa,
+    )
     from .mixture import (
         DirichletMixture,
         FitCheck,
@@ -70,6 +77,7 @@ _HOMES = {
     "__version__": "_base.version",
     "AffineTest": "continuity",
     "AnswerCounts": "records",
+    "BackoffModel": "matrix",
     "ApproximationReport": "mixture",
     "BitsBounds": "estimator",
     "BitsPerByte": "matrix",
@@ -148,6 +156,7 @@ _HOMES = {
     "posterior_path": "mixture",
     "preflight": "huggingface",
     "probe_segment": "continuity",
+    "read_arpa": "matrix",
     "read_easel": "mixture",
     "score_card": "diagnostics",
     "select_prior": "estimator",
@@ -162,6 +171,7 @@ __all__ = [
     "AffineTest",
     "AnswerCounts",
     "ApproximationReport",
+    "BackoffModel",
     "BitsBounds",
     "BitsPerByte",
     "BoundedRows",
@@ -241,6 +251,7 @@ __all__ = [
     "posterior_path",
     "preflight",
     "probe_segment",
+    "read_arpa",
     "read_easel",
     "score_card",
     "select_prior",

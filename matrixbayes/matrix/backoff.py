@@ -313,6 +313,12 @@ class BackoffRows:
         found = log_evidence(values[:, np.newaxis] * mean, values, entries, totals)
         return posterior_weights(weights, found)[0]
 
+    def back_weights(self, contexts: Ids) -> Floats:
+        """What the shorter context's probability of a token that was not seen is multiplied by."""
+        level = contexts.shape[1]
+        totals = self.levels.counts[level].totals(contexts).astype(np.float64)
+        return self._shares(level, self.weights(contexts), totals)[0]
+
     def _shares(self, level: int, r: Floats, totals: Floats) -> tuple[Floats, Floats]:
         """What the mean and each count are multiplied by: sum_k r_k A_k / (A_k + N), / 1."""
         values = self.concentrations[level - 1].values

@@ -153,6 +153,10 @@ class DiscountedRows(BackoffRows):
         """One concentration: there is nothing to weigh."""
         return np.ones((len(contexts), 1))
 
+    def back_weights(self, contexts: Ids) -> Floats:
+        """What the shorter context's probability of a token that was not seen is multiplied by."""
+        return self._excess(contexts)[0]
+
     def _excess(self, contexts: Ids) -> tuple[Floats, Floats, Entries]:
         """The share of the shorter context's row, what counts add to it, and the entries."""
         level = contexts.shape[1]

@@ -39,6 +39,9 @@ from .arguments import (
     tree_order,
     vocabulary,
 )
+from .arpa.ngrams import ngrams_of
+from .arpa.tables import table_of
+from .arpa.writing import write_arpa, written_names
 from .backoff import BackoffRows
 from .counts import Levels, multiplied, of_pairs, pairs, thawed
 from .discounts import DiscountedRows
@@ -1085,6 +1088,72 @@ class TransitionMatrix(Worded, display.Shown):
         return float(self._rows.pair_probs(own, np.array([token]))[0])
 
     # -- files ------------------------------------------------------------------------
+
+    def to_arpa(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tokens: Iterable[str] | None = None,
+        end: str | int | None = None,
+        unknown: str | int | None = None,
+    ) -> Self:
+        """Write what the matrix predicts to a file in the format of ARPA, which KenLM and others
+        read.
+
+        Parameters
+        ----------
+        path
+            The file; what ends in .gz or .bz2 is compressed.
+        tokens : iterable of str, optional
+            The words to write, one for each token; by default its name, or its number where it has
+            none.  A word has no spaces.
+        end : str or int, optional
+            The token that is written as ``</s>``, the end of a document; by default the one of that
+            name.  Where there is none, ``</s>`` has the probability 0 (-99), so that programs that
+            want it read the file: score without it there.
+        unknown : str or int, optional
+            The token that is written as ``<unk>``; by default the one of that name.  Where there
+            is none, other programs say themselves what unknown words get.
+
+        Returns
+        -------
+        TransitionMatrix
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            The matrix is no such model: a tree, or a plain matrix whose prior has several
+            Dirichlets; a name cannot be written, or would be written twice.
+        OSError
+            The folder cannot be written.  An old file is as it was.
+
+        Notes
+        -----
+        Hierarchies, rows with discounts and plain matrices with one Dirichlet are such models
+        exactly: each n-gram that was seen has its whole probability, each context the share of the
+        shorter one.  Numbers have nine digits.  ``<s>``, with which a document begins there, stands
+        for the `order` begin tokens of a matrix, and n-grams have `order` + 1 words.
+
+        Examples
+        --------
+        >>> import os, tempfile, matrixbayes as mb
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.arpa")
+        >>> matrix = mb.TransitionMatrix(1, tokens=["a", "b"], hierarchical=True)
+        >>> matrix = matrix.update(["a", "b", "a"]).to_arpa(path)
+        >>> with open(path) as file:
+        ...     print(file.read()[7:36])
+        ngram 1=4
+        ngram 2=3
+        <BLANKLINE>
+        \\1-grams
+        """
+        write_arpa(
+            path,
+            ngrams_of(table_of(self._rows)),
+            written_names(self._vocabulary, tokens, end, unknown),
+        )
+        return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the matrix to a file, all or nothing.
