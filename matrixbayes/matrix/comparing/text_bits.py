@@ -8,7 +8,7 @@ Contents
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,11 +17,10 @@ import numpy as np
 from ..._base import display
 from ..._base.arguments import whole
 from ..._base.typing import Documents, Floats, Ids
-from ...errors import ArgumentError
 from ..documents import documents_of
 from ..mixing.members import Members
-
-UNKNOWN = ("<unk>", "[UNK]", "<UNK>")  # what a token is called that stands for others
+from ..texts.reading import unknown_of
+from ..texts.tokenizers import Tokenizer
 
 
 class Difference(NamedTuple):
@@ -123,7 +122,7 @@ class BitsPerByte(display.Shown):
 
 
 def bits_per_byte(
-    model: Any, texts: str | Sequence[str], tokenizer: Any, *, batch_size: int = 8
+    model: Any, texts: str | Sequence[str], tokenizer: Any = None, *, batch_size: int = 8
 ) -> BitsPerByte:
     """The bits that a model takes for each byte of texts, whatever its tokens are.
 
@@ -133,9 +132,10 @@ def bits_per_byte(
         Or anything that has ``n_tokens``, ``predict`` and ``scores``, as in `Interpolation`.
     texts : str or sequence of str
         Each by itself, from its beginning.
-    tokenizer : callable or tokenizer
-        From a text to its tokens: their ids, or names.  Tokenizers of HuggingFace are asked for no
-        special tokens; others say by themselves what belongs to a text, its end perhaps.
+    tokenizer : callable or tokenizer, optional
+        From a text to its tokens: their ids, or names; by default it is split at white space.
+        Tokenizers of transformers, tokenizers and tiktoken are asked for no special tokens; others
+        say by themselves what belongs to a text, its end perhaps.
     batch_size : int
         Of a language model: texts at once.
 
@@ -152,8 +152,9 @@ def bits_per_byte(
     Warns
     -----
     RuntimeWarning
-        Some tokens stand for words that the vocabulary does not have: they are cheaper than what
-        they stand for, and the figure is not comparable with that of a model that writes all.
+        Some tokens stand for words that the vocabulary does not have (``<unk>``): they are cheaper
+        than what they stand for, and the figure is not comparable with that of a model that writes
+        all.
 
     Notes
     -----
@@ -178,15 +179,14 @@ def bits_per_byte(
     n_bytes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in given], dtype=int)
     if not n_bytes.any():
         raise ValueError("there is no text with a byte")
-    encoded = [_encoded(tokenizer, text) for text in given]
+    encoded = list(Tokenizer(tokenizer)(given))
     is_language_model = hasattr(model, "get_output_embeddings")
     ids: Documents
     if is_language_model:
         scores, unknown, ids = _of_language_model(model, encoded, tokenizer, batch_size)
     else:
         members = Members((model,))
-        names = members.vocabulary.names or ()
-        unknown = next((v for v, name in enumerate(names) if name in UNKNOWN), None)
+        unknown = members.vocabulary.unknown = unknown_of(members.vocabulary)
         ids = documents_of(encoded, members.vocabulary)
         ends = np.cumsum([len(each) for each in ids])[:-1]
         scores = np.split(members.scores(ids)[:, 0], ends)
@@ -205,24 +205,6 @@ def bits_per_byte(
         n_unknown=n_unknown,
         texts=given,
     )
-
-
-def _encoded(tokenizer: Any, text: str) -> Any:
-    """The tokens of a text, without special ones where a tokenizer can be asked for that."""
-    options = {"add_special_tokens": False} if hasattr(tokenizer, "get_vocab") else {}
-    if callable(tokenizer):
-        found = tokenizer(text, **options)
-    elif hasattr(tokenizer, "encode"):
-        found = tokenizer.encode(text, **options)
-    else:
-        raise ArgumentError(
-            f"tokenizer is {type(tokenizer).__name__}; give a tokenizer, or what makes tokens of "
-            "a text, such as str.split"
-        )
-    if isinstance(found, Mapping) or hasattr(found, "input_ids"):
-        found = found["input_ids"]
-    found = getattr(found, "ids", found)
-    return found if isinstance(found, (list, np.ndarray)) else list(found)
 
 
 def _of_language_model(

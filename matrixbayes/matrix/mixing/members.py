@@ -9,8 +9,6 @@ import numpy as np
 from ..._base.tokens import Vocabulary, columns_in, order_of
 from ..._base.typing import Documents, Floats, Ids
 from ...errors import ArgumentError
-from ..matrix import TransitionMatrix
-from .pair_scores import token_scores
 
 NEEDED = ("n_tokens", "predict", "scores")
 
@@ -23,7 +21,7 @@ class Members:
             raise ValueError("there are no models: a mixture has one at least")
         for k, model in enumerate(models):
             for name in NEEDED:
-                if not hasattr(model, name) and not isinstance(model, TransitionMatrix):
+                if not hasattr(model, name):
                     raise ArgumentError(
                         f"model {k} is {type(model).__name__}, which has no {name}: a mixture asks "
                         "its models for n_tokens, predict(contexts) and scores(documents)"
@@ -46,12 +44,7 @@ class Members:
         n = sum(map(len, documents))
         found = np.empty((n, len(self.models)))
         for k, model in enumerate(self.models if n else ()):
-            own = [self._own(k, each) for each in documents]
-            scores: Any = (
-                token_scores(model, own)
-                if isinstance(model, TransitionMatrix)
-                else model.scores(own)
-            )
+            scores: Any = model.scores([self._own(k, each) for each in documents])
             if isinstance(scores, (list, tuple)):
                 scores = np.concatenate([np.ravel(each) for each in scores])
             if np.shape(scores) != (n,) or np.isnan(scores).any():
