@@ -176,6 +176,26 @@ def test_a_matrix_beside_rows_known_in_part():
     assert np.isnan(mb.compare(chosen, P[:1], kind="probs").top_agrees).all()
 
 
+@pytest.mark.parametrize("sides", ["both", "first", "second"])
+def test_two_vocabularies_known_in_part(sides):
+    """Over all texts, of which one side may have what it does not list."""
+    texts = sorted({*NAMES, *OTHERS})
+    p, q = (np.zeros((30, len(texts))) for _ in range(2))
+    p[:, [texts.index(name) for name in NAMES]] = P
+    q[:, [texts.index(name) for name in OTHERS]] = R
+    first = mb.PartialRows.from_rows(rows(P), 3) if sides != "second" else rows(P)
+    second = rows(R, OTHERS, [c[:1] for c in CONTEXTS])
+    second = mb.PartialRows.from_rows(second, 2) if sides != "first" else second
+    found = mb.compare(first, second, shared=True)
+    variation = abs(p - q).sum(axis=1) / 2
+    assert (found.total_variation[:, 0] <= variation + 1e-9).all()
+    assert (found.total_variation[:, 1] >= variation - 1e-9).all()
+    lumped = mb.compare(rows(P), rows(R, OTHERS), [()] * 30, shared=True)
+    tops = found.top_agrees
+    assert_array_equal(tops[~np.isnan(tops)], lumped.top_agrees[~np.isnan(tops)])
+    assert (found.kl[:, 1] >= lumped.kl - 1e-9).all()
+
+
 # -- what does not match ---------------------------------------------------------------
 
 MOVED = [*CONTEXTS[:4], np.array([6, 6, 6, 6, 6, 6, 6]), *CONTEXTS[5:]]
@@ -197,10 +217,10 @@ MOVED = [*CONTEXTS[:4], np.array([6, 6, 6, 6, 6, 6, 6]), *CONTEXTS[5:]]
         (rows(P), rows(R, tuple("uvwxyz")), {"shared": True}, "nothing is shared"),
         (rows(P), rows(Q), {"contexts": CONTEXTS[:3]}, "3 contexts and 30 rows"),
         (
-            mb.PartialRows.from_rows(rows(P), 2),
+            mb.PartialRows.from_rows(rows(P, None), 2),
             rows(R, OTHERS),
             {"shared": True},
-            "complete rows",
+            "known in part have none",
         ),
         (
             rows(P, contexts=None, meta={"prompt": list(range(30))}),

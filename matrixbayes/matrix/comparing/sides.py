@@ -11,6 +11,7 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..._base.numbers import plain
 from ..._base.tokens import columns_in, order_of
 from ..._base.typing import Floats, Ids
-from ...errors import ArgumentError
 from ...rows import NextTokenRows, PartialRows, as_log_probs
 from ...rows.partial_groups import OTHER
 
@@ -245,18 +245,34 @@ def checked_sides(
     for side in sides:
         if isinstance(side, MatrixSide):
             side.take(whole)
+    if any(isinstance(side, PartialSide) for side in sides):
+        sides = [_open(side) for side in sides] if shared else sides
+        return Sides(sides[0], sides[1], whole, n)  # matched where they lie beside each other
     found = Sides(sides[0], sides[1], whole, n)
-    partial = any(isinstance(side, PartialSide) for side in sides)
-    if shared and partial:
-        raise ArgumentError(
-            "shared=True is for complete rows: of rows known in part it is not known what they "
-            "have on tokens of the other vocabulary"
-        )
     if shared:
         found.share()
-    elif not partial:  # which are matched where they lie beside each other
+    else:
         found.match()
     return found
+
+
+def _open(side: Side) -> Side:
+    """Rows known in part, whose tokens are not all that there are."""
+    if not isinstance(side, PartialSide) or side.rows.is_open:
+        return side
+    if side.tokens is None:
+        raise ValueError(
+            "shared=True goes by the texts of tokens, and rows known in part have none"
+        )
+    ids = side.rows.token_ids
+    return PartialSide(
+        replace(
+            side.rows,
+            n_tokens=side.width + 1,
+            tokens=(*side.tokens, OTHER),
+            token_ids=None if ids is None else np.append(ids, -1),
+        )
+    )
 
 
 def _side(given: Any, kind: str | None) -> Side:
