@@ -188,8 +188,8 @@ def compare(
         Of two vocabularies, take the tokens whose texts are in both, and all others of each side
         for one, whose mass is said.  Distances are lower bounds then, by the data-processing
         inequality, of those between the distributions of the next token's text.  Contexts are the
-        same text, cut by each tokenizer: a matrix needs its own (`contexts`).  Of rows known in part
-        nothing is lumped: they may have any text that they do not list.
+        same text, cut by each tokenizer: a matrix needs its own (`contexts`).  Of rows known in
+        part nothing is lumped: they may have any text that they do not list.
 
     Returns
     -------
