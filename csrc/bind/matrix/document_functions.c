@@ -2,7 +2,7 @@
 #include "bind/matrix/transition_object.h"
 #include "core/matrix/documents.h"
 
-enum { PATIENCE = 1 << 19 /* tokens between two looks at signals: all is done with the GIL */ };
+enum { PATIENCE = 1 << 19 /* tokens that are read with the GIL without a break */ };
 
 /* ---- joined ------------------------------------------------------------------------------- */
 
@@ -111,8 +111,19 @@ bounds_of_documents(PyObject *items, Py_ssize_t n)
     return array;
 }
 
+/* Lets other threads and signals have their turn: -1 where a handler raised an exception. */
+static int
+let_others_go(void)
+{
+    mb_work work;
+    mb_interrupt *interrupt = mb_begin_work(&work);
+    mb_status status = mb_ask(interrupt, MB_PATIENCE);
+    mb_end_work(&work);
+    return status == MB_OK ? 0 : -1;
+}
+
 /* Writes the tokens of all documents: 1, or 0 where one of them is nothing that is joined here, or -1
- * with an exception set.  What a signal's handler has changed meanwhile is not joined. */
+ * with an exception set.  What others have changed meanwhile is not joined. */
 static int
 read_documents(PyObject *items, Py_ssize_t n, const int64_t *bounds, int64_t *tokens)
 {
@@ -131,7 +142,7 @@ read_documents(PyObject *items, Py_ssize_t n, const int64_t *bounds, int64_t *to
         since += size + 1;
         if (since > PATIENCE) {
             since = 0;
-            if (PyErr_CheckSignals() < 0) {
+            if (let_others_go() < 0) {
                 return -1;
             }
         }
@@ -142,7 +153,7 @@ read_documents(PyObject *items, Py_ssize_t n, const int64_t *bounds, int64_t *to
 static PyObject *
 join_documents(PyObject *Py_UNUSED(module), PyObject *documents)
 {
-    /* a tuple of its own: a signal's handler may change the caller's list */
+    /* a tuple of its own: others may change the caller's list */
     PyObject *items = PySequence_Tuple(documents), *result = NULL;
     if (items == NULL) {
         return NULL;
