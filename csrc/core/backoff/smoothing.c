@@ -34,10 +34,10 @@ multiply_few(const mb_smoothing *smoothing, size_t n, const double *counts, cons
         r[j] = smoothing->weights[j];
     }
     for (size_t i = 0; i < n; i++) {
-        for (double c = 0.0; c < counts[i]; c += 1.0, inverses += k) {
-            double mean = c > 0.0 ? means[i] : 1.0;
+        for (size_t c = 0; c < (size_t)counts[i]; c++, inverses += k) {
+            double mean = c > 0 ? means[i] : 1.0;
             for (size_t j = 0; j < k; j++) {
-                r[j] *= (values[j] * mean + c) * inverses[j];
+                r[j] *= (values[j] * mean + (double)c) * inverses[j];
             }
         }
     }

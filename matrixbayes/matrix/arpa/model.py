@@ -19,9 +19,9 @@ from ..._base.arguments import real, whole
 from ..._base.files import require
 from ..._base.mapped import open_mapped, write_mapped
 from ..._base.tokens import Vocabulary, token_names
-from ..._base.typing import Documents, Floats, Ids
+from ..._base.typing import Floats, Ids
 from ..._core import BackoffTable
-from ..documents import contexts_of, documents_of
+from ..documents import Texts, contexts_of, documents_of
 from ..shared import tempered
 from ..texts.reading import Reading, unknown_of
 from ..texts.words import Worded, seeds
@@ -169,7 +169,7 @@ class BackoffModel(Worded, display.Shown):
         tokens
             One document or several, as `TransitionMatrix.update` takes them, or one string.
         """
-        return self._grams.scores(self._texts(tokens), before=self.begin)
+        return self._grams.scores(*self._texts(tokens).joined(), before=self.begin)
 
     def log_prob(self, tokens: Any) -> float:
         """Log-probability of text, in nats.
@@ -179,11 +179,11 @@ class BackoffModel(Worded, display.Shown):
         tokens
             One document or several, as `TransitionMatrix.update` takes them, or one string.
         """
-        return self._grams.log_prob(self._texts(tokens), before=self.begin)
+        return self._grams.log_prob(*self._texts(tokens).joined(), before=self.begin)
 
     def matched(self, tokens: Any) -> Ids:
         """How long the n-gram is that each token of text has its probability from, (n,)."""
-        return self._grams.matched(self._texts(tokens), before=self.begin)
+        return self._grams.matched(*self._texts(tokens).joined(), before=self.begin)
 
     def perplexity(self, tokens: Any) -> float:
         """``exp(-log_prob / n)`` of text of n tokens: the vocabulary an even guess would have."""
@@ -243,9 +243,9 @@ class BackoffModel(Worded, display.Shown):
     def _contexts(self, contexts: Any) -> tuple[Ids, bool]:
         return contexts_of(contexts, self._vocabulary, self.order, self.n_tokens)
 
-    def _texts(self, tokens: Any) -> Documents:
+    def _texts(self, tokens: Any) -> Texts:
         if isinstance(tokens, str):
-            return self.encode(tokens)
+            return Texts.of(self.encode(tokens))
         return documents_of(tokens, self._vocabulary)
 
     def _probability(self, context: Ids, token: int) -> float:
