@@ -568,6 +568,27 @@ MUTATIONS = [
         "tests/matrix/test_arpa_text.py -k any_order",
     ),
     M(
+        "ARPA: a context of more begin tokens gives its weight to no shorter one",
+        "matrixbayes/matrix/arpa/ngrams.py",
+        "        backs[own] *= level.backs\n",
+        "        backs[own] = level.backs\n",
+        "tests/matrix/test_arpa.py -k there_and_back",
+    ),
+    M(
+        "ARPA: an end that never comes is a token",
+        "matrixbayes/matrix/arpa/reading.py",
+        "elsewhere or orders[0][2][end] > NOTHING",
+        "True",
+        "tests/matrix/test_arpa.py -k names_of_words",
+    ),
+    M(
+        "words: text without the token of its end",
+        "matrixbayes/matrix/texts/reading.py",
+        "found.append(ids if self.end is None else np.append(ids, self.end))",
+        "found.append(ids)",
+        "tests/matrix/test_words.py -k documents_are_lines",
+    ),
+    M(
         "C, ARPA: a digit less",
         "csrc/core/arpa/number.c",
         "WRITTEN = 9,",

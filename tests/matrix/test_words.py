@@ -295,3 +295,16 @@ def test_kneser_ney_of_nltk() -> None:
     ended = [[*line, "</s>"] for line in SENTENCES]
     assert_allclose(matrix.entropy(ended), peer.entropy(pairs))
     assert_allclose(matrix.perplexity(ended), peer.perplexity(pairs))
+
+
+def test_tokens_are_called_by_their_texts() -> None:
+    """As rows of a model call them, so that the two are compared."""
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {"<unk>": 0, "Ġa": 1, "b": 2, "Ġb": 4}  # 3 has no name
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, "<unk>"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    matrix = mb.TransitionMatrix.from_text(["b a b", "b b"], order=1, tokenizer=made)
+    assert matrix.tokens == ("<unk>", " a", "b", "<3>", " b")
+    assert_array_equal(matrix.encode("b a b x")[0], [2, 1, 4, 0])
+    assert matrix.score(" a", ["b"]) == matrix["b"][1]

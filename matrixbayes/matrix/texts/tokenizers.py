@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._base.arguments import is_whole
 from ..._base.typing import Ids
+from ...huggingface.spellings import token_names
 
 AT_A_TIME = 1024  # lines
 
@@ -86,18 +87,12 @@ class Tokenizer:
     # -- of tokenizers whose tokens are numbers -----------------------------------
 
     def names(self) -> tuple[str, ...] | None:
-        """The names of its tokens, where it has one for each."""
-        n, given = self.size(), self.given
-        if n is None:
+        """The texts of its tokens, as rows of a model name them; None where it does not say."""
+        n = self.size()
+        if n is None or not hasattr(self.given, "get_vocab"):
             return None
-        if hasattr(given, "convert_ids_to_tokens"):
-            found = given.convert_ids_to_tokens(list(range(n)))
-        elif hasattr(given, "id_to_token"):
-            found = [given.id_to_token(i) for i in range(n)]
-        else:
-            return None
-        whole = all(isinstance(name, str) for name in found) and len(set(found)) == n
-        return tuple(found) if whole else None
+        found = token_names(self.given, n)
+        return tuple(f"<{i}>" if name is None else name for i, name in enumerate(found))
 
     def size(self) -> int | None:
         """How many tokens it has, where it says so."""
