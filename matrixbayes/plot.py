@@ -9,6 +9,7 @@ Contents
     check                                                   a `FitCheck`
     check_figure                                            the same, and draws beside rows
     calibration                                             a `Comparison` with a matrix
+    mixture_weights                                         an `Interpolation` of models
     continuity                                              a `ContinuityReport`
     elicitation                                             an `ElicitationReport`
     elicitation_figure                                      the same by length and by last token
@@ -27,7 +28,7 @@ from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
 from .huggingface.layers.plots import layers, layers_figure
 from .icl.plots import icl_curve, learning_path, scaling_laws
-from .matrix.plots import calibration
+from .matrix.plots import calibration, mixture_weights
 from .mixture.path_plots import (
     component_weights,
     concentration,
@@ -58,6 +59,7 @@ __all__ = [
     "layers",
     "layers_figure",
     "learning_path",
+    "mixture_weights",
     "scaling_laws",
     "ternary",
     "total_concentration",

@@ -21,7 +21,7 @@ from matrixbayes import plot, windtunnel
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.icl import fit_icl_curve, fit_scaling_laws, learning_path
-from matrixbayes.matrix import TransitionMatrix, compare
+from matrixbayes.matrix import TransitionMatrix, compare, interpolate
 from matrixbayes.mixture import DirichletMixture, check_prior, plots, posterior_path
 from matrixbayes.rows import NextTokenRows
 
@@ -41,6 +41,9 @@ COMPARISON = compare(
     [[0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.01, 0.9, 0.09]],
     [[0], [1], [2]],
     kind="probs",
+)
+MIXED = interpolate(
+    [TransitionMatrix(k, n_tokens=3).update([0, 1, 1, 2] * 4) for k in (1, 2)], [0, 1, 1, 2, 2, 0]
 )
 TORN = check_continuity(
     [[0.0], [0.0], [1.0], [3.0]],
@@ -89,6 +92,7 @@ DRAWINGS = {
     "compare_components": lambda ax: plot.compare_components({"a": PRIOR, "b": PRIOR}, ax=ax),
     "ternary": lambda ax: plot.ternary(PRIOR, resolution=40, ax=ax),
     "calibration": lambda ax: plot.calibration(COMPARISON, ax=ax),
+    "mixture_weights": lambda ax: plot.mixture_weights(MIXED, ax=ax),
     "check": lambda ax: plot.check(CHECKED, ax=ax),
     "continuity": lambda ax: plot.continuity(TORN, ax=ax),
     "criterion": lambda ax: plot.criterion(SELECTION, ax=ax),
@@ -192,6 +196,13 @@ def test_concentration_draws_the_numbers_of_the_path() -> None:
     # Marks above the data at the shots that showed the token.
     above = [line for line in ax.get_lines() if len(line.get_ydata()) and line.get_ydata()[0] > 1.0]
     assert [list(line.get_xdata()) for line in above] == [[1, 2, 4], [3]]
+
+
+def test_weights_of_a_mixture_are_drawn() -> None:
+    ax = plot.mixture_weights(MIXED, ax=new_axes(""))
+    assert np.allclose([bar.get_height() for bar in ax.patches], MIXED.weights)
+    assert [text.get_text() for text in ax.get_xticklabels()][1].startswith("TransitionMatrix")
+    plot.mixture_weights(replace(MIXED, standard_errors=None), ax=new_axes(""))
 
 
 def test_the_default_tokens_are_the_most_probable() -> None:

@@ -67,6 +67,8 @@ class Interpolation(display.Shown):
     n_tokens, order : int
         Size of the vocabulary; tokens of a context, of the model with the longest.
     tokens : tuple of str or None
+    names : tuple of str
+        What the models are.
     begin : ndarray of int
         What stands before a document: ``predict(mixture.begin)`` tells of first tokens.
 
@@ -125,6 +127,16 @@ class Interpolation(display.Shown):
         return max(int(getattr(model, "order", MOST)) for model in self.models)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What models there are, in a word or two."""
+        return tuple(
+            f"{type(model).__name__}, order {model.order}"
+            if hasattr(model, "order")
+            else type(model).__name__
+            for model in self.models
+        )
+
+    @property
     def begin(self) -> Ids:
         """What stands before a document: begin tokens, where a model has such."""
         longest = max(len(getattr(model, "begin", ())) for model in self.models)
@@ -142,7 +154,8 @@ class Interpolation(display.Shown):
     def _table(self) -> display.Table:
         n = len(self)
         title = f"Interpolation of {n} model{'' if n == 1 else 's'}, {self.n_tokens} tokens"
-        columns, cells = ["", "weight"], [_names(self.models), self.weights]
+        columns = ["", "weight"]
+        cells: list[Any] = [self.names, self.weights]
         if self.n_held_out and self.held_out_log_prob is not None:
             found = math.exp(-self.held_out_log_prob / self.n_held_out)
             alone = np.exp(-np.asarray(self.model_log_probs) / self.n_held_out)
@@ -341,13 +354,3 @@ def interpolate(
         gap=found.gap,
         converged=found.gap <= tol,
     )
-
-
-def _names(models: Sequence[Any]) -> list[str]:
-    """What models are, in a word or two."""
-    return [
-        f"{type(model).__name__}, order {model.order}"
-        if hasattr(model, "order")
-        else type(model).__name__
-        for model in models
-    ]
