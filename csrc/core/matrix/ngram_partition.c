@@ -4,7 +4,7 @@
 #include "core/base/mem.h"
 #include "core/matrix/ngram_elements.h"
 
-enum { BUCKET_SIZE = 1 << 14 /* elements of a bucket, about */ };
+enum { BUCKET_SIZE = 1 << 12 /* elements of a bucket, about */ };
 
 void
 mb_partition_begin(const mb_key_layout *layout, size_t stride, size_t about, mb_partition *p)

@@ -16,7 +16,7 @@
 /* The most words of elements at a time. */
 #define MB_PARTITION_LIMIT ((size_t)1 << 26)
 
-enum { MB_PARTITION_BITS = 10 /* of an element, at most */ };
+enum { MB_PARTITION_BITS = 12 /* of an element, at most */ };
 
 typedef struct {
     const mb_key_layout *layout;
