@@ -9,6 +9,7 @@
 
 enum {
     COST = 256, /* nanoseconds of a context that is linked */
+    PAIR = 128, /* of a pair that is looked for */
     KEY = 8,    /* and of a key that is passed */
     PIECE = 1 << 10,
     MANY = MB_SEARCHES / 2
@@ -131,6 +132,96 @@ longest_suffix(const mb_backoff_finder *finders, size_t n, const uint32_t *token
     return found == NOWHERE ? 0 : found;
 }
 
+/* ---- pairs that are looked for --------------------------------------------------------------- */
+
+/* Where a token may be among the pairs of a context. */
+typedef struct {
+    size_t low, many; /* 0 pairs of the empty context, which is not searched */
+} some_pairs;
+
+static some_pairs
+begin_pairs(const mb_backoff *table, uint32_t context)
+{
+    size_t low = table->contexts[context].first, end = table->contexts[context + 1].first;
+    if (context == 0 || end == low) {
+        return (some_pairs){0, 0};
+    }
+    __builtin_prefetch(table->pairs + low + (end - low) / 2);
+    return (some_pairs){low, end - low};
+}
+
+/* The places of tokens among the pairs of contexts, all [n], or NOWHERE: all searches halve what is left
+ * to them, then all of them again (ngram_search.c). */
+static void
+places_of_pairs(const mb_backoff *table, size_t n, const uint32_t *contexts, const uint32_t *tokens,
+                uint32_t *places)
+{
+    some_pairs left[MANY];
+    size_t most = 1;
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(table->contexts + contexts[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        left[i] = begin_pairs(table, contexts[i]);
+        most = left[i].many > most ? left[i].many : most;
+    }
+    for (; most > 1; most -= most / 2) {
+        for (size_t i = 0; i < n; i++) {
+            size_t half = left[i].many / 2;
+            left[i].low += half & -(size_t)(table->pairs[left[i].low + half].token <= tokens[i]);
+            left[i].many -= half;
+            __builtin_prefetch(table->pairs + left[i].low + left[i].many / 2);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        int there = left[i].many > 0 && table->pairs[left[i].low].token == tokens[i];
+        places[i] = there ? (uint32_t)left[i].low : NOWHERE;
+    }
+}
+
+/* The same for pairs [n] of contexts [n], MANY at most, after what is shorter than these. */
+static void
+step_shorter(const mb_backoff *table, size_t n, const uint32_t *contexts, mb_backoff_pair *pairs,
+             double *means)
+{
+    uint32_t shorter[MANY] = {0}, tokens[MANY] = {0}, places[MANY] = {0};
+    for (size_t i = 0; i < n; i++) {
+        shorter[i] = table->contexts[contexts[i]].shorter;
+        tokens[i] = pairs[i].token;
+    }
+    places_of_pairs(table, n, shorter, tokens, places);
+    for (size_t i = 0; i < n; i++) {
+        if (places[i] == NOWHERE) {
+            means[i] = mb_backoff_step(table, shorter[i], tokens[i], &pairs[i].next);
+        } else {
+            means[i] = fabs(table->pairs[places[i]].value);
+            pairs[i].next = table->pairs[places[i]].next;
+        }
+    }
+}
+
+mb_status
+mb_backoff_shorter(mb_backoff *table, size_t level, mb_interrupt *interrupt, double *means)
+{
+    uint32_t of[MANY] = {0};
+    size_t from = table->contexts[table->firsts[level]].first, n = 0;
+    for (size_t c = table->firsts[level]; c < table->firsts[level + 1]; c++) {
+        for (size_t i = table->contexts[c].first; i < table->contexts[c + 1].first; i++) {
+            of[n++] = (uint32_t)c;
+            if (n == MANY) {
+                step_shorter(table, n, of, table->pairs + from, means);
+                MB_TRY(mb_ask(interrupt, (size_t)PAIR * MANY));
+                means += n;
+                from += n;
+                n = 0;
+            }
+        }
+        MB_TRY(mb_ask(interrupt, KEY));
+    }
+    step_shorter(table, n, of, table->pairs + from, means);
+    return MB_OK;
+}
+
 /* ---- links ----------------------------------------------------------------------------------- */
 
 /* Contexts of a level on their way. */
@@ -144,25 +235,23 @@ static mb_status
 lead_there(mb_backoff *table, size_t level, const some_contexts *some, const uint32_t *from,
            mb_backoff_fault *fault)
 {
+    uint32_t known[MANY] = {0}, last[MANY] = {0}, places[MANY] = {0};
     for (size_t i = 0; i < some->n; i++) {
-        __builtin_prefetch(table->contexts + (from[i] == NOWHERE ? 0 : from[i]));
+        last[i] = some->tokens[i][level - 1];
+        known[i] = from[i] == NOWHERE ? 0 : from[i];
     }
+    places_of_pairs(table, some->n, known, last, places);
     for (size_t i = 0; i < some->n; i++) {
-        mb_backoff_prefetch_pairs(table, from[i] == NOWHERE ? 0 : from[i]);
-    }
-    for (size_t i = 0; i < some->n; i++) {
-        uint32_t token = some->tokens[i][level - 1], to = some->numbers[i];
+        uint32_t to = some->numbers[i];
         if (level == 1) {
-            table->next[token] = to;
+            table->next[last[i]] = to;
             continue;
         }
-        const mb_backoff_pair *pair =
-            from[i] == NOWHERE ? NULL : mb_backoff_listed(table, from[i], token);
-        if (pair == NULL) {
+        if (places[i] == NOWHERE) {
             *fault = (mb_backoff_fault){MB_BACKOFF_OPEN, level, to - table->firsts[level]};
             return MB_INVALID;
         }
-        table->pairs[pair - table->pairs].next = to;
+        table->pairs[places[i]].next = to;
     }
     return MB_OK;
 }

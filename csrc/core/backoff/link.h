@@ -22,25 +22,9 @@ void mb_backoff_end_finders(size_t n, mb_backoff_finder *finders);
 mb_status mb_backoff_link(mb_backoff *table, size_t level, const mb_backoff_finder *finders,
                           mb_interrupt *interrupt, mb_backoff_fault *fault);
 
-/* Asks memory for the middle of a context's pairs, where a search begins. */
-static inline void
-mb_backoff_prefetch_pairs(const mb_backoff *table, uint32_t context)
-{
-    size_t low = table->contexts[context].first, end = table->contexts[context + 1].first;
-    __builtin_prefetch(table->pairs + low + (end - low) / 2);
-}
-
-/* Asks memory for what questions to the shorter contexts of those behind this one will read. */
-static inline void
-mb_backoff_look_ahead(const mb_backoff *table, size_t context)
-{
-    size_t n = mb_backoff_n(table), far = context + 24, near = context + 12;
-    if (far < n) {
-        __builtin_prefetch(table->contexts + table->contexts[far].shorter);
-    }
-    if (near < n) {
-        mb_backoff_prefetch_pairs(table, table->contexts[near].shorter);
-    }
-}
+/* The probability of every pair of a level > 0 after the context that is shorter, into means; and where
+ * it leads, but for contexts that are longer still. */
+mb_status mb_backoff_shorter(mb_backoff *table, size_t level, mb_interrupt *interrupt,
+                             double *means);
 
 #endif

@@ -82,44 +82,42 @@ read_level(mb_backoff *table, size_t level, const mb_transitions *counts, mb_int
 
 /* What a row is worked on with. */
 typedef struct {
-    double *counts, *means; /* [of the longest row] */
-    double *scratch;        /* [MB_SMOOTHING_SCRATCH K] */
-    double *left;           /* [n][2], of a tree: how probably the leaf is deeper than a context,
+    double *counts;  /* [of the longest row] */
+    double *means;   /* [of the most pairs of a level] */
+    double *scratch; /* [MB_SMOOTHING_SCRATCH K] */
+    double *left;    /* [n][2], of a tree: how probably the leaf is deeper than a context,
                              * and what leaves so far have of the prior's mean */
 } workplace;
 
-/* The counts of a context's row and its means; where its pairs lead, but for longer contexts. */
+/* The counts of a context's row; how many they are. */
 static size_t
-gather_row(mb_backoff *table, size_t c, const workplace *w)
+gather_row(const mb_backoff *table, size_t c, const workplace *w)
 {
     size_t low = table->contexts[c].first, n = table->contexts[c + 1].first - low;
     for (size_t i = 0; i < n; i++) {
-        mb_backoff_pair *pair = table->pairs + low + i;
-        w->counts[i] = pair->value;
-        w->means[i] =
-            c == 0 ? 0.0
-                   : mb_backoff_step(table, table->contexts[c].shorter, pair->token, &pair->next);
+        w->counts[i] = table->pairs[low + i].value;
     }
     return n > 0 && table->pairs[low + n - 1].token == table->n_tokens ? n - 1 : n;
 }
 
 static void
-smooth_row(mb_backoff *table, size_t c, const mb_smoothing *smoothing, const workplace *w)
+smooth_row(mb_backoff *table, size_t c, const mb_smoothing *smoothing, const double *means,
+           const workplace *w)
 {
     mb_backoff_context *context = table->contexts + c;
     size_t n = gather_row(table, c, w);
-    mb_row_shares shares = mb_shares_of_row(smoothing, n, w->counts, w->means, w->scratch);
+    mb_row_shares shares = mb_shares_of_row(smoothing, n, w->counts, means, w->scratch);
     context->back = shares.to_mean;
     for (size_t i = 0; i < n; i++) {
         table->pairs[context->first + i].value =
-            mb_lessened(&shares, w->counts[i]) * shares.to_count + shares.to_mean * w->means[i];
+            mb_lessened(&shares, w->counts[i]) * shares.to_count + shares.to_mean * means[i];
     }
 }
 
 /* The row of a leaf of a tree, or of what may be one: `odds` are those of a context that is none. */
 static void
 add_leaf(mb_backoff *table, size_t c, const mb_smoothing *smoothing, double odds,
-         const workplace *w)
+         const double *means, const workplace *w)
 {
     mb_backoff_context *context = table->contexts + c;
     size_t n = gather_row(table, c, w);
@@ -140,7 +138,7 @@ add_leaf(mb_backoff *table, size_t c, const mb_smoothing *smoothing, double odds
     table->base[c] = above + left;
     for (size_t i = 0; i < n; i++) {
         mb_backoff_pair *pair = table->pairs + context->first + i;
-        pair->value = w->means[i] + stops * w->counts[i] / (a + total);
+        pair->value = means[i] + stops * w->counts[i] / (a + total);
         if (c == 0) {
             table->row[pair->token] = pair->value;
         }
@@ -155,18 +153,22 @@ smooth_level(mb_backoff *table, size_t level, const mb_transitions *counts,
 {
     const int is_tree = smoothing->kind == MB_TREE_LEAVES;
     size_t place = 0, n = n_pairs_in(counts);
+    const size_t first = table->contexts[table->firsts[level]].first;
     mb_begin_smoothing(smoothing, w->scratch);
+    if (level > 0) { /* zeros before */
+        MB_TRY(mb_backoff_shorter(table, level, interrupt, w->means));
+    }
     for (size_t c = table->firsts[level]; c < table->firsts[level + 1]; c++) {
         size_t many = table->contexts[c + 1].first - table->contexts[c].first;
-        mb_backoff_look_ahead(table, c);
+        const double *means = w->means + (table->contexts[c].first - first);
         if (!is_tree) {
-            smooth_row(table, c, smoothing, w);
+            smooth_row(table, c, smoothing, means, w);
         } else {
             while (place < n && numbers[place] < c) {
                 place++;
             }
             int knows = smoothing->odds != NULL && place < n;
-            add_leaf(table, c, smoothing, knows ? smoothing->odds[place] : -INFINITY, w);
+            add_leaf(table, c, smoothing, knows ? smoothing->odds[place] : -INFINITY, means, w);
         }
         MB_TRY(mb_ask(interrupt, PAIR * (many + 1) * (is_tree ? 1 : smoothing->n)));
     }
@@ -201,18 +203,21 @@ smooth_root(mb_backoff *table, const mb_transitions *counts, const mb_smoothing 
 static mb_status
 new_workplace(const mb_backoff *table, size_t longest, const mb_smoothing *smoothing, workplace *w)
 {
-    size_t k = 1;
+    size_t k = 1, most = 0;
     for (size_t level = 0; level < table->n_levels; level++) {
+        const mb_backoff_context *contexts = table->contexts;
+        size_t n = contexts[table->firsts[level + 1]].first - contexts[table->firsts[level]].first;
         k = smoothing[level].n > k ? smoothing[level].n : k;
+        most = n > most ? n : most;
     }
-    *w = (workplace){.counts = mb_calloc(longest + 1, 2 * sizeof(double)),
+    *w = (workplace){.counts = mb_calloc(longest + 1, sizeof(double)),
+                     .means = mb_calloc(most, sizeof(double)),
                      .scratch = mb_calloc(k, MB_SMOOTHING_SCRATCH * sizeof(double))};
-    w->means = w->counts == NULL ? NULL : w->counts + longest + 1;
     if (table->base != NULL) {
         w->left = mb_calloc(mb_backoff_n(table), 2 * sizeof(double));
     }
-    int is_short =
-        w->counts == NULL || w->scratch == NULL || (table->base != NULL && w->left == NULL);
+    int is_short = w->counts == NULL || w->means == NULL || w->scratch == NULL ||
+                   (table->base != NULL && w->left == NULL);
     return is_short ? MB_NOMEM : MB_OK;
 }
 
@@ -282,6 +287,7 @@ mb_backoff_from_counts(size_t n_levels, const mb_transitions *const *counts,
         status = smooth_table(table, smoothing, row, finders, &w, interrupt, fault);
     }
     mb_free(w.counts);
+    mb_free(w.means);
     mb_free(w.scratch);
     mb_free(w.left);
     mb_backoff_end_finders(n_levels, finders);

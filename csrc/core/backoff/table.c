@@ -8,8 +8,7 @@
 #include <string.h>
 
 enum {
-    COST = 8,  /* nanoseconds of a number that is copied */
-    PAIR = 64, /* and of a pair's value */
+    COST = 8, /* nanoseconds of a number that is copied */
     PIECE = 1 << 10
 };
 
@@ -187,30 +186,29 @@ fill_root(mb_backoff *table, const double *root, int own, mb_interrupt *interrup
     return MB_OK;
 }
 
-/* The values of a level > 0, whose contexts are linked, and where its pairs lead but for contexts that
- * are longer still. */
+/* The values of a level > 0, whose contexts are linked; means are for its pairs. */
 static mb_status
-fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt)
+fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt, double *means)
 {
+    const size_t first = table->contexts[table->firsts[level]].first;
+    MB_TRY(mb_backoff_shorter(table, level, interrupt, means));
     for (size_t c = table->firsts[level]; c < table->firsts[level + 1]; c++) {
         const mb_backoff_context *context = table->contexts + c;
-        mb_backoff_look_ahead(table, c);
         for (size_t i = context->first; i < context[1].first; i++) {
             mb_backoff_pair *pair = table->pairs + i;
-            double shorter = mb_backoff_step(table, context->shorter, pair->token, &pair->next);
-            pair->value = listed_value(pair->value, own, context->back * shorter);
-            MB_TRY(mb_ask(interrupt, PAIR));
+            pair->value = listed_value(pair->value, own, context->back * means[i - first]);
         }
+        MB_TRY(mb_ask(interrupt, COST * (1 + (size_t)(context[1].first - context->first))));
     }
     return MB_OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* Fills a table that has room; numbers and zeros [n] are for the contexts of any level. */
+/* Fills a table that has room; numbers and zeros are for the contexts of any level, means for pairs. */
 static mb_status
 fill_levels(mb_backoff *table, const mb_backoff_level *levels, const double *root, int own,
-            int64_t *numbers, const int64_t *zeros, mb_backoff_finder *finders,
+            int64_t *numbers, const int64_t *zeros, double *means, mb_backoff_finder *finders,
             mb_interrupt *interrupt, mb_backoff_fault *fault)
 {
     size_t first_pair = 0;
@@ -224,7 +222,7 @@ fill_levels(mb_backoff *table, const mb_backoff_level *levels, const double *roo
         MB_TRY(sort_contexts(table, levels + level, level, numbers, zeros, interrupt,
                              finders + level, fault));
         MB_TRY(mb_backoff_link(table, level, finders, interrupt, fault));
-        MB_TRY(fill_level(table, level, own, interrupt));
+        MB_TRY(fill_level(table, level, own, interrupt, means));
     }
     return MB_OK;
 }
@@ -245,7 +243,7 @@ mb_backoff_new(uint64_t n_tokens, size_t n_levels, const mb_backoff_level *level
 {
     mb_backoff *table = NULL;
     mb_backoff_finder finders[MB_MAX_ORDER + 1] = {{0}};
-    size_t firsts[MB_MAX_ORDER + 2] = {0}, n_pairs = 0, most = 1;
+    size_t firsts[MB_MAX_ORDER + 2] = {0}, n_pairs = 0, most = 1, most_pairs = 0;
     if (n_levels < 1 || n_levels > MB_MAX_ORDER + 1) {
         return MB_RANGE;
     }
@@ -258,17 +256,21 @@ mb_backoff_new(uint64_t n_tokens, size_t n_levels, const mb_backoff_level *level
             return MB_RANGE;
         }
         most = levels[level].n > most ? levels[level].n : most;
+        most_pairs = levels[level].n_pairs > most_pairs ? levels[level].n_pairs : most_pairs;
     }
     MB_TRY(mb_backoff_begin(n_tokens, firsts[n_levels], n_pairs, levels[0].base != NULL, &table));
     table->n_levels = n_levels;
     memcpy(table->firsts, firsts, sizeof firsts);
     mb_status status = MB_NOMEM;
     int64_t *numbers = mb_calloc(most, sizeof(int64_t)), *zeros = mb_calloc(most, sizeof(int64_t));
-    if (numbers != NULL && zeros != NULL) {
-        status = fill_levels(table, levels, root, own, numbers, zeros, finders, interrupt, fault);
+    double *means = mb_calloc(most_pairs, sizeof(double));
+    if (numbers != NULL && zeros != NULL && means != NULL) {
+        status =
+            fill_levels(table, levels, root, own, numbers, zeros, means, finders, interrupt, fault);
     }
     mb_free(numbers);
     mb_free(zeros);
+    mb_free(means);
     mb_backoff_end_finders(n_levels, finders);
     if (status == MB_OK) {
         *out = table;
