@@ -932,6 +932,27 @@ MUTATIONS = [
         "tests/matrix/test_documents.py -k led",
     ),
     M(
+        "unlearning: types of shorter contexts stay",
+        "matrixbayes/matrix/counts.py",
+        "gone = gone.shorten(counts[-1])",
+        "gone = gone.shorten(self.counts[level])",
+        "tests/matrix/test_unlearning.py -k 'inverse and hierarchical'",
+    ),
+    M(
+        "unlearning: a stream goes on from what is gone",
+        "matrixbayes/matrix/documents.py",
+        "            del endings[i]\n",
+        "            pass\n",
+        "tests/matrix/test_unlearning.py -k 'inverse or goes_on'",
+    ),
+    M(
+        "unlearning: what stood before a document is not looked at",
+        "matrixbayes/matrix/matrix.py",
+        "ending = None if before is None else self._ending(before)",
+        "ending = None",
+        "tests/matrix/test_unlearning.py -k window",
+    ),
+    M(
         "C, matrix: more is taken away than was counted",
         "csrc/core/matrix/ngram_run.c",
         "if (taken > count) {",
