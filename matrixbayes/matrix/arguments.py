@@ -31,7 +31,9 @@ def tree_order(order: Any, depth: Any, deeper: Any, most: int) -> tuple[int, flo
                 raise ValueError(f'{name} is of order="tree"; here the order is given, {order!r}')
         return whole(order, "order", 1, most), None
     if order != "tree":
-        raise ValueError(f'order is {order!r}; it must be from 1 to {most}, or "tree"')
+        raise ValueError(
+            f'order is {order!r}; it must be a whole number from 1 to {most}, or "tree"'
+        )
     found = probability(0.5 if deeper is None else deeper, "deeper", inside=True)
     return whole(DEPTH if depth is None else depth, "depth", 1, most), found
 
