@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -493,3 +494,32 @@ def test_many_counts_weigh_concentrations_as_few_do() -> None:
         rows: Any = matrix._rows
         contexts = np.array([[6, 0], [3, 0], [0, 3], [5, 1], [7, 7]])
         assert_allclose(table_of_rows(rows).rows(contexts), rows.dense(contexts), rtol=1e-12)
+
+
+def test_threads_may_ask_for_the_first_table_at_once() -> None:
+    matrix, documents = smoothed(3, 40, discounts=True)
+    expected = matrix.scores(documents)
+    rows: Any = matrix._rows
+    with ThreadPoolExecutor(4) as executor:
+        tables = list(executor.map(rows.table, [1 << 40] * 8))
+        found = list(executor.map(matrix.scores, [documents] * 8))
+    assert None not in tables
+    for each in found:
+        assert_allclose(each, expected, rtol=1e-12)
+
+
+def test_rows_go_on_without_a_table_that_memory_is_short_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrix, documents = smoothed(3, 7, hierarchical=True)
+    rows: Any = matrix._rows
+
+    def fail(way: Any) -> Any:
+        raise MemoryError
+
+    expected = matrix.scores(documents)
+    monkeypatch.setattr(rows, "_table", fail)
+    assert rows.table(1 << 40) is None
+    monkeypatch.undo()
+    assert rows.table(1 << 40) is None
+    assert_array_equal(matrix.scores(documents), expected)
