@@ -1181,8 +1181,9 @@ class TransitionMatrix(Worded, display.Shown):
         Returns
         -------
         TransitionMatrix
-            The frozen matrix, opened.  It answers as this one does, bit for bit; what would change
-            it is refused, and `thaw` gives one in memory that learns.
+            The frozen matrix, opened.  It answers from its counts as this one does, bit for bit (a
+            table, which `scores` tells of, rounds otherwise); what would change it is refused, and
+            `thaw` gives one in memory that learns.
 
         Raises
         ------
