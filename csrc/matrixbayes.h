@@ -40,6 +40,7 @@
 #include "core/elicitation/tree.h"
 
 #include "core/matrix/context_tree.h"
+#include "core/matrix/concentrations.h"
 #include "core/matrix/discounts.h"
 #include "core/matrix/documents.h"
 #include "core/matrix/fading.h"

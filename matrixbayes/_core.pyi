@@ -94,6 +94,17 @@ def balance_predictions(
     entries: ArrayLike,
     /,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
+def concentration_evidence(
+    starts: ArrayLike, counts: ArrayLike, means: ArrayLike, values: ArrayLike, /
+) -> _Floats: ...
+def concentration_shares(
+    starts: ArrayLike,
+    counts: ArrayLike,
+    means: ArrayLike,
+    values: ArrayLike,
+    weights: ArrayLike,
+    /,
+) -> _Floats: ...
 def discounted_probs(
     counts: ArrayLike,
     row: ArrayLike,

@@ -168,6 +168,7 @@ extern PyMethodDef mb_kernel_functions[];
 extern PyMethodDef mb_tree_functions[];
 extern PyMethodDef mb_balance_functions[];
 extern PyMethodDef mb_discount_functions[];
+extern PyMethodDef mb_concentration_functions[];
 extern PyMethodDef mb_arpa_functions[];
 extern PyMethodDef mb_document_functions[];
 extern PyType_Spec mb_mixture_spec;

@@ -31,6 +31,7 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, mb_tree_functions) < 0 ||
         PyModule_AddFunctions(module, mb_balance_functions) < 0 ||
         PyModule_AddFunctions(module, mb_discount_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_concentration_functions) < 0 ||
         PyModule_AddFunctions(module, mb_arpa_functions) < 0 ||
         PyModule_AddFunctions(module, mb_document_functions) < 0) {
         return -1;

@@ -13,6 +13,7 @@
 #include "core/arpa/write.h"
 #include "core/frozen/frozen.h"
 #include "core/elicitation/balance.h"
+#include "core/matrix/concentrations.h"
 #include "core/matrix/discounts.h"
 #include "core/matrix/documents.h"
 #include "core/elicitation/tree.h"
@@ -1113,6 +1114,35 @@ balance_predict(mb_interrupt *interrupt)
     return mb_balance_predict(&prior, &x, &slots, interrupt, &p);
 }
 
+/* Rows of one token, which was seen a hundred times, FEW times. */
+static mb_mean_rows
+hundreds(void)
+{
+    static int64_t starts[FEW + 1];
+    static double hundred[FEW];
+    static const double value = 2.0;
+    for (size_t i = 0; i < FEW; i++) {
+        starts[i + 1] = (int64_t)i + 1;
+        hundred[i] = 100.0;
+    }
+    return (mb_mean_rows){FEW, FEW, 1, starts, hundred, weights, &value};
+}
+
+static mb_status
+concentration_evidence(mb_interrupt *interrupt)
+{
+    mb_mean_rows x = hundreds();
+    return mb_concentration_evidence(&x, interrupt, out);
+}
+
+static mb_status
+concentration_shares(mb_interrupt *interrupt)
+{
+    static double shares[2 * FEW];
+    mb_mean_rows x = hundreds();
+    return mb_concentration_shares(&x, weights, interrupt, shares);
+}
+
 static const double discounts_of[MB_DISCOUNTS] = {0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0};
 
 static mb_status
@@ -1390,6 +1420,8 @@ run_fading(void)
         {"mb_tree_predict", tree_predict, PLACES},
         {"mb_tree_pull", tree_pull, (size_t)2 * PLACES},
         {"mb_balance_predict", balance_predict, 1},
+        {"mb_concentration_evidence", concentration_evidence, FEW >> 8},
+        {"mb_concentration_shares", concentration_shares, FEW >> 8},
         {"mb_discounted_probs", discounted_probs, MOST >> 11},
         {"mb_arpa_new, _read and _finish", arpa_reading, LINES >> 13},
         {"mb_arpa_room and _write", arpa_writing, LINES >> 14},

@@ -90,6 +90,7 @@ PATHS = [[0, -1], [0, 1 << 32], [1, 2 << 32], [0, 1 << 32]]
 TREE = [[1.0, 2.0], [0.5, 0.5], [1.5, 1.5], 1.0, *TEXT, PATHS, [[2.0, 0.0], [1.0, 1.0]], 3, 3]
 SLOPES = [[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]]
 BALANCE = [1.0, 0.5, 2, 2, [0, 3], [0, 0, 2], [0, 1, 0, -1], [0, 1]]
+MEAN_ROWS: list[Any] = [[0, 2, 3], [1.0, 3.0, 40.0], [0.1, 0.2, 0.3], [0.5, 20.0]]
 DISCOUNTED = (
     [3.0, 0.0],
     [0, 0],
@@ -207,6 +208,25 @@ def discounted_fit() -> Cases:
     far = [*levels[1][:2], [0, 9], *levels[1][3:]]
     yield "indices", lambda: fails(ValueError, call, [levels[0], far], q, times)
     yield "impossible", lambda: fails(FloatingPointError, call, levels, [0.0, 0.0], times)
+
+
+def concentrations(name: str) -> Cases:
+    call = getattr(_core, name)
+    given = MEAN_ROWS if name == "concentration_evidence" else [*MEAN_ROWS, [0.25, 0.75]]
+    yield "plain", lambda: call(*given)
+    for i in range(len(given)):
+        bad = [*given[:i], Bad(), *given[i + 1 :]]
+        yield f"bad {i}", partial(fails, OSError, call, *bad)
+        axes = [*given[:i], [[1]], *given[i + 1 :]]
+        yield f"axes {i}", partial(fails, ValueError, call, *axes)
+        few = [*given[:i], [], *given[i + 1 :]]
+        yield f"none of {i}", partial(fails, ValueError, call, *few)
+    wrong: list[tuple[int, Any]] = [(0, [0, 9]), (0, [-1, 2]), (0, [2, 1]), (1, [1.0, 2.0, -1.0])]
+    wrong += [(2, [0.5, 0.5, np.nan]), (3, [0.0, 1.0])]
+    for i, value in wrong:
+        changed = [*given[:i], value, *given[i + 1 :]]
+        yield f"wrong {i}, {value}", partial(fails, ValueError, call, *changed)
+    yield "few", lambda: fails(TypeError, call, *given[:-1])
 
 
 def row_buckets() -> Cases:
@@ -1190,6 +1210,7 @@ OF_TRANSITIONS += (
 )
 OF_TRANSITIONS += ("__copy__", "__deepcopy__", "__reduce__")
 
+OF_MEANS = ("evidence", "shares")
 OF_FADING = ("order", "n_tokens", "discount", "n_observed", "nbytes", "update", "update_rows")
 OF_FADING += ("merge", "scale", "copy", "counts", "totals", "rows", "all", "sizes", "arrays")
 OF_FADING += ("from_arrays", "log_evidence", "__copy__", "__deepcopy__", "__reduce__")
@@ -1211,6 +1232,7 @@ CASES: dict[str, Callable[[], Cases]] = {
     "tree_predictions": tree_predictions,
     "tree_slopes": tree_slopes,
     "balance_predictions": balance_predictions,
+    **{f"concentration_{x}": partial(concentrations, f"concentration_{x}") for x in OF_MEANS},
     "discounted_probs": discounted_probs,
     "discounted_fit": discounted_fit,
     "row_buckets": row_buckets,

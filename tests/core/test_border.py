@@ -21,6 +21,7 @@ from core.leak_cases import (
     BALANCE,
     DISCOUNTED,
     DISCOUNTED_FIT,
+    MEAN_ROWS,
     SLOPES,
     TREE,
     even_codes,
@@ -215,6 +216,16 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[int]]] = {
     "balance_predictions": (
         _core.balance_predictions,
         tuple(array(*x) if isinstance(x, list) else x for x in BALANCE),
+        set(),
+    ),
+    "concentration_evidence": (
+        _core.concentration_evidence,
+        tuple(map(np.array, MEAN_ROWS)),
+        set(),
+    ),
+    "concentration_shares": (
+        _core.concentration_shares,
+        tuple(map(np.array, [*MEAN_ROWS, [0.25, 0.75]])),
         set(),
     ),
     "discounted_probs": (_core.discounted_probs, tuple(map(np.array, DISCOUNTED)), set()),

@@ -101,6 +101,12 @@ def table(call: Callable[..., Any], *rest: Any) -> Callable[[], tuple[Any, ...]]
     return prepare
 
 
+def mean_rows(n: int) -> tuple[Any, ...]:
+    """Rows of four tokens, and 16 concentrations."""
+    counts, means = np.tile([1.0, 2.0, 5.0, 30.0], n), np.full(4 * n, 0.25)
+    return 4 * np.arange(n + 1), counts, means, np.geomspace(0.1, 1e4, 16)
+
+
 def one_text(n: int, depth: int) -> tuple[Any, ...]:
     """A tree's arguments for one text of equal tokens, asked about at its end."""
     tokens = np.append(np.zeros(n - 1, dtype=np.int64), -1)
@@ -282,6 +288,8 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         _core.balance_predictions,
         *(1.0, 0.9, 50_000, 10_000, [], [0], np.append(np.arange(10_000), -1), []),
     ),
+    "concentration_evidence": lambda: (_core.concentration_evidence, *mean_rows(500_000)),
+    "concentration_shares": lambda: (_core.concentration_shares, *mean_rows(500_000), np.ones(16)),
     "discounted_probs": lambda: (_core.discounted_probs, *discounted_pairs(8_000_000)),
     "discounted_fit": lambda: (
         _core.discounted_fit,
