@@ -55,6 +55,7 @@ TESTS = [
     "rows/test_rows_logits",
     "core/test_special",
     "elicitation/test_tree_kernels",
+    "matrix/test_concentrations",
     "matrix/test_discounts",
     "matrix/test_backoff_table",
     "matrix/test_documents",

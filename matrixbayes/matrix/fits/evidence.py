@@ -10,7 +10,7 @@ With the shorter contexts' predictive m as the mean, the rows of an order have t
 
     sum_rows ln sum_k w_k exp[ lnG(A_k) - lnG(A_k + N) + sum_v lnG(A_k m_v + n_v) - lnG(A_k m_v) ]
 
-One concentration is found by a bounded search in ln A.  Several are chosen from a grid through that
+One concentration is found by a bounded search in ln A.  Several are chosen from a grid and that
 one: the weights of all its points are a concave problem, whose distance from the optimum is known;
 then the point that is missed least goes, again and again, until no more are left than asked for and
 each is worth the two numbers of it by BIC.  So more of them have no less evidence, and what few
@@ -32,16 +32,16 @@ from ..._base.typing import Floats
 from ..._core import TransitionCounts
 from ...errors import ConvergenceWarning
 from ...mixture import DirichletMixture
-from ..counts import BLOCK, pair_blocks
 from ..fading import RealCounts
-from ..prior import Concentration, Entries, SharedPrior, sums
+from ..prior import Concentration, SharedPrior
 
 if TYPE_CHECKING:
     from ..backoff import BackoffRows
 
 
 SEARCHED = (1e-6, 1e9)  # concentrations, by the search for one
-GRID = (0.125, 8192.0)  # and where several may stand, a factor of 2 apart
+GRID = (0.125, 8192.0)  # and where several stand
+GRID_SIZE = (16, 64)  # of which there are as many as are asked for
 MAX_ITER = 100
 GAP = 1e-6  # nats a row from the highest evidence
 FLOOR = 1e-200  # of a likelihood beside the highest of its row
@@ -106,17 +106,25 @@ def fit_leaves(
 def fit_backoff(rows: BackoffRows, n_components: int, advance: Advance) -> BackoffRows:
     """Rows with the concentrations of orders 1 to m fitted.
 
-    A mixture that was given as the empty context's prior is kept; a single alpha is fitted.
+    A mixture that was given as the empty context's prior is kept; a single alpha is fitted.  The
+    means of an order are the predictives of the order below at its pairs, which are kept pair by
+    pair.
     """
     levels, prior = rows.levels, rows.prior
+    _, indptr, tokens, times = levels.counts[0].all()
     if prior.symmetric and prior.n_tokens > 1:
-        data = _Rows.of(levels.counts[0], 1.0 / prior.n_tokens)
+        even = np.full(len(tokens), 1.0 / prior.n_tokens)
+        data = _Rows.of(indptr, times, even)
         if data.totals.max(initial=0.0) > 1.0:
             concentration = float(_one(0, data).values[0])
             prior = SharedPrior(concentration / prior.n_tokens, prior.n_tokens)
-    rows = type(rows)(levels, prior, ())
+    found: list[Concentration] = []
+    empty = type(rows)(levels, prior, ())
+    probs = empty.pairs_of_counts(np.zeros((len(tokens), 0), np.int64), tokens.astype(np.int64))
     for level in range(1, levels.order + 1):
-        data = _Rows.of(levels.counts[level], rows)
+        counts = levels.counts[level]
+        _, indptr, _, times = counts.all()
+        data = _Rows.of(indptr, times, probs[counts.shorter_pairs(levels.counts[level - 1])])
         if data.totals.max() <= 1.0:
             warnings.warn(
                 f"every context of {level} tokens was seen once, so that no concentration of order "
@@ -127,59 +135,63 @@ def fit_backoff(rows: BackoffRows, n_components: int, advance: Advance) -> Backo
             best = Concentration(np.ones(1), np.ones(1))
         else:
             best = _one(level, data) if n_components == 1 else _several(level, data, n_components)
-        rows = type(rows)(levels, prior, (*rows.concentrations, best))
+        found.append(_split(best, n_components))
+        if level < levels.order:
+            probs = data.predicted(best)
         advance(1)
-    return rows
+    return type(rows)(levels, prior, tuple(found))
 
 
 class _Rows(NamedTuple):
-    """All rows of an order, and the means of their prior."""
+    """Rows of an order, one behind the other, and the means of their prior."""
 
-    entries: Entries
+    starts: NDArray[np.int64]
+    counts: Floats
+    means: Floats  # of each count's token
     totals: Floats
-    means: Floats  # of each entry
 
     @classmethod
-    def of(cls, counts: TransitionCounts, mean: BackoffRows | float) -> _Rows:
-        _, indptr, tokens, times = counts.all()
-        row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        if isinstance(mean, float):
-            means = np.full(len(tokens), mean)
-        else:
-            means = np.concatenate(
-                [mean.pair_probs(each[:, 1:], token) for each, token, _ in pair_blocks(counts)]
-            )
-        entries = Entries(row, tokens.astype(np.int64), times.astype(np.float64))
-        return cls(entries, sums(row, entries.counts, len(indptr) - 1), means)
+    def of(cls, starts: NDArray[np.int64], counts: NDArray[Any], means: Floats) -> _Rows:
+        ends = np.concatenate([[0], np.cumsum(counts)])[starts]
+        return cls(starts, counts.astype(np.float64), means, np.diff(ends).astype(np.float64))
 
-    def some(self) -> tuple[_Rows, float]:
-        """Rows of several tokens, every so-manieth of many, and what a concentration costs by BIC.
-
-        It is two numbers; in units of what is left of the evidence.
-        """
+    def some(self) -> tuple[_Rows, int]:
+        """Rows of several tokens, of many every so-manieth; a token alone says nothing."""
         rows = np.flatnonzero(self.totals > 1.0)
-        cost = np.log(self.totals[rows].sum())
-        step = -(-len(rows) // MOST_ROWS)
-        number = np.full(len(self.totals), -1)
-        number[rows[::step]] = np.arange(len(rows[::step]))
-        row = number[self.entries.row]
-        kept = row >= 0
-        entries = Entries(row[kept], self.entries.tokens[kept], self.entries.counts[kept])
-        return _Rows(entries, self.totals[rows[::step]], self.means[kept]), cost / step
+        step = max(-(-len(rows) // MOST_ROWS), 1)
+        rows = rows[::step]
+        lengths = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        pairs = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        return _Rows(starts, self.counts[pairs], self.means[pairs], self.totals[rows]), step
 
-    def log_evidence(self, concentration: float) -> Floats:
-        """Of each row."""
-        terms = np.empty(len(self.means))
-        for start in range(0, len(terms), BLOCK):
-            cut = slice(start, start + BLOCK)
-            alpha = concentration * self.means[cut]
-            terms[cut] = _core.lgamma_difference(alpha, self.entries.counts[cut])
-        totals = _core.lgamma_difference(np.array(concentration), self.totals)
-        return sums(self.entries.row, terms, len(totals)) - totals
+    def evidence(self, values: Floats) -> Floats:
+        """Of each row under each concentration, (n, K), but for what all have in common."""
+        return _core.concentration_evidence(self.starts, self.counts, self.means, values)
+
+    def best(self) -> float:
+        """The concentration of highest evidence."""
+        from scipy.optimize import minimize_scalar
+
+        found = minimize_scalar(
+            lambda log_a: -float(self.evidence(np.exp([log_a])).sum()),
+            bounds=tuple(np.log(SEARCHED)),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        return float(np.exp(found.x))
+
+    def predicted(self, concentration: Concentration) -> Floats:
+        """The predictive at each count's token."""
+        weights, values = concentration
+        shares = _core.concentration_shares(self.starts, self.counts, self.means, values, weights)
+        lengths = np.diff(self.starts)
+        to_mean, to_counts = np.repeat(shares[:, 0], lengths), np.repeat(shares[:, 1], lengths)
+        return to_mean * self.means + to_counts * self.counts
 
 
 def _one(level: int, rows: _Rows) -> Concentration:
-    best = _best(rows)
+    best = rows.best()
     if min(best / SEARCHED[0], SEARCHED[1] / best) < 1.01:
         warnings.warn(
             f"the concentration of order {level} is at the end of the range that is searched, "
@@ -191,28 +203,14 @@ def _one(level: int, rows: _Rows) -> Concentration:
     return Concentration(np.ones(1), np.array([best]))
 
 
-def _best(rows: _Rows) -> float:
-    """The concentration of highest evidence."""
-    from scipy.optimize import minimize_scalar
-
-    found = minimize_scalar(
-        lambda log_a: -float(rows.log_evidence(np.exp(log_a)).sum()),
-        bounds=tuple(np.log(SEARCHED)),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    return float(np.exp(found.x))
-
-
 def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
-    """At most so many concentrations that stand out; the others have no weight."""
-    best = _best(rows)
-    steps = np.arange(*np.ceil(np.log2(np.array(GRID) / best)))
-    values = np.sort(np.append(best * 2.0 ** steps[steps != 0.0], best))
-    # a token alone says nothing of its row's concentration
-    rows, cost = rows.some()
-    evidence = np.stack([rows.log_evidence(a) for a in values], axis=1)
-    chosen, weights, gap = _chosen(evidence, values == best, n_components, cost)
+    """At most so many concentrations: those that pay."""
+    some, step = rows.some()
+    best = some.best()
+    grid = np.geomspace(*GRID, int(np.clip(n_components, *GRID_SIZE)))
+    values = np.sort(np.append(grid[np.abs(np.log(grid / best)) > 1e-3], best))
+    cost = float(np.log(rows.totals.sum())) / step  # two numbers, by BIC
+    chosen, weights, gap = _chosen(some.evidence(values), values == best, n_components, cost)
     if gap > GAP:
         warnings.warn(
             f"the weights of the concentrations of order {level} may be {gap:.1e} nats a row from "
@@ -220,10 +218,17 @@ def _several(level: int, rows: _Rows, n_components: int) -> Concentration:
             ConvergenceWarning,
             stacklevel=5,
         )
-    rest = np.geomspace(*GRID, n_components - len(chosen))
-    found = np.concatenate([values[chosen], rest])
-    order = np.argsort(found)
-    return Concentration(np.concatenate([weights, np.zeros(len(rest))])[order], found[order])
+    return Concentration(weights, values[chosen] if len(chosen) > 1 else np.array([rows.best()]))
+
+
+def _split(found: Concentration, n_components: int) -> Concentration:
+    """The same mixture in so many parts: those that are too few stand at the heaviest one."""
+    heaviest = int(found.weights.argmax())
+    times = np.ones(len(found.weights), dtype=np.int64)
+    times[heaviest] += n_components - len(times)
+    return Concentration(
+        *(np.repeat(each, times) for each in (found.weights / times, found.values))
+    )
 
 
 def _chosen(
