@@ -983,8 +983,8 @@ MUTATIONS = [
     M(
         "C, matrix: factors leave the range of doubles",
         "csrc/core/matrix/concentrations.c",
-        "if (factors + (size_t)count > g->often) {",
-        "if (factors > 8 * g->often) {",
+        "if (*factors + (size_t)count > g->often) {",
+        "if (*factors > 8 * g->often) {",
         "tests/matrix/test_concentrations.py -k sums",
     ),
     M(

@@ -34,8 +34,9 @@ slow_evidence(size_t row, double value, double *total)
 {
     long double sum = 0.0L, n = 0.0L, a = value;
     for (int64_t i = starts[row]; i < starts[row + 1]; i++) {
-        for (int c = 0; c < (int)counts[i]; c++, n += 1.0L) {
+        for (int c = 0; c < (int)counts[i]; c++) {
             sum += logl(c == 0 ? a : a * (long double)means[i] + (long double)c) - logl(a + n);
+            n += 1.0L;
         }
     }
     *total = (double)n;

@@ -23,7 +23,7 @@ check_packed(void)
 {
     static uint64_t words[LENGTH + 2], numbers[LENGTH];
     for (unsigned width = 0; width <= MB_MAX_WIDTH; width++) {
-        size_t n_words;
+        size_t n_words = 0;
         check(mb_packed_size(LENGTH, width, &n_words) && n_words <= LENGTH + 2, "packed size",
               width, (double)n_words, LENGTH + 2);
         memset(words, 0, sizeof words);
@@ -174,7 +174,7 @@ make_links(size_t every, uint64_t **words, size_t *n_words)
     unsigned token_bits = 0, bits = 0;
     check(mb_links_bits(FROM, TOKENS, &token_bits, &bits) == MB_OK && token_bits == 6 && bits == 12,
           "bits of a pair", 0, bits, 12);
-    for (uint64_t pair = 0; pair < FROM * TOKENS; pair += every) {
+    for (uint64_t pair = 0; pair < (uint64_t)FROM * TOKENS; pair += every) {
         mixed[n++] = mb_links_mix(bits, pair / TOKENS << token_bits | pair % TOKENS);
     }
     qsort(mixed, n, sizeof *mixed, compare_numbers);
@@ -193,7 +193,7 @@ links_are_right(const mb_links *links, size_t every)
     size_t low, high;
     memset(taken, 0, sizeof taken);
     check(mb_links_pairs(links, NULL, pairs) == MB_OK, "pairs", 0, 0, 0);
-    for (uint64_t pair = 0; pair < FROM * TOKENS; pair++) {
+    for (uint64_t pair = 0; pair < (uint64_t)FROM * TOKENS; pair++) {
         uint64_t packed = pair / TOKENS << links->token_bits | pair % TOKENS;
         uint64_t mixed = mb_links_mix(links->bits, packed);
         mb_links_range(links, mixed, &low, &high);
@@ -256,7 +256,7 @@ check_changed_links(void)
             refused++;
         } else {
             int same = mb_links_check(&links, FROM, TOKENS, NULL) == MB_OK;
-            same &= links.n <= FROM * TOKENS && links_are_right(&links, EVERY);
+            same &= links.n <= (size_t)FROM * TOKENS && links_are_right(&links, EVERY);
             refused += !same;
             check(!same || words[at] == kept, "a change that was not found", (double)at, 0, 1);
         }

@@ -1220,7 +1220,8 @@ arpa_reading(mb_interrupt *interrupt)
         text[at++] = '\n';
     }
     text[at - 1] = '\n';
-    memcpy(text + sizeof text - 6, "\\end\\\n", 6);
+    static const char end[] = {'\\', 'e', 'n', 'd', '\\', '\n'};
+    memcpy(text + sizeof text - sizeof end, end, sizeof end);
     mb_arpa *arpa = NULL;
     mb_arpa_fault fault;
     mb_status status = mb_arpa_new(sizeof text, text, interrupt, &fault, &arpa);

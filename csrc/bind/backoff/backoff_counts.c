@@ -33,8 +33,11 @@ keep_doubles(smoothed_levels *levels, PyObject *arg, int ndim, const mb_range *r
         return NULL;
     }
     Py_DECREF((PyObject *)array); /* the list has it */
+    if (range == NULL) {
+        return array;
+    }
     size_t n = (size_t)PyArray_Size((PyObject *)array), first = n;
-    if (range != NULL && mb_find_outside(range, n, mb_data(array), &first) < 0) {
+    if (mb_find_outside(range, n, mb_data(array), &first) < 0) {
         return NULL;
     }
     if (first < n) {

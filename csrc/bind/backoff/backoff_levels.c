@@ -80,7 +80,7 @@ static int
 level_of_arrays(some_levels *to, size_t i, int n_parts)
 {
     PyArrayObject *a[N_PARTS] = {NULL};
-    for (int part = 0; part < n_parts; part++) {
+    for (int part = 0; part < BASE + (n_parts > BASE); part++) {
         a[part] =
             (PyArrayObject *)PyList_GetItem(to->arrays, part * (Py_ssize_t)to->n + (Py_ssize_t)i);
     }

@@ -231,7 +231,7 @@ discounted_fit(PyObject *Py_UNUSED(module), PyObject *args)
     }
     mb_release(q);
     mb_release(times);
-    release_level_arrays(fit.arrays, sizeof fit.arrays / sizeof *fit.arrays);
+    release_level_arrays(fit.arrays, (size_t)(MB_MAX_ORDER + 1) * N_ARRAYS);
     return result;
 }
 

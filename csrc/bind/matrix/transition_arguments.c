@@ -167,8 +167,8 @@ mb_parse_pieces(PyObject *tokens_arg, PyObject *starts_arg, PyObject *ends_arg, 
     if (starts != NULL) {
         ends = mb_whole_numbers(ends_arg, 1, 0, "ends");
     }
-    *texts = (mb_documents){0, NULL, ends == NULL ? NULL : PyList_New(0)};
-    if (texts->arrays != NULL) {
+    *texts = (mb_documents){0, NULL, NULL};
+    if (ends != NULL && (texts->arrays = PyList_New(0)) != NULL) {
         failed = cut_pieces(tokens, starts, ends, texts);
     }
     if (failed) {

@@ -161,7 +161,7 @@ mb_number_write(double x, char *out)
         if (i == before && before > 0) {
             out[at++] = '.';
         }
-        out[at++] = i < many ? figures[i] : '0';
+        out[at++] = (char)(i < many ? figures[i] : '0');
     }
     if (!is_plain) {
         out[at++] = 'e';

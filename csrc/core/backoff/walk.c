@@ -28,10 +28,10 @@ typedef struct {
         end;       /* the next token, the first that is scored, behind the last */
     double *probs; /* of the next token that is scored */
     int64_t *matched;
-    uint32_t from, context, token; /* the longest context; where the token is looked for now */
     double back;
-    size_t low, many; /* pairs that may be its */
-    int is_new;       /* whether the token has still to be read, and the context to be entered */
+    size_t low, many;              /* pairs that may be its */
+    uint32_t from, context, token; /* the longest context; where the token is looked for now */
+    int is_new; /* whether the token has still to be read, and the context to be entered */
 } walk;
 
 mb_status

@@ -8,16 +8,20 @@ mb_frozen_copy(uint64_t n_tokens, size_t level, size_t row, size_t many, const i
                const int64_t *tokens, uint32_t *own, uint32_t *own_tokens, mb_token_fault *fault)
 {
     for (size_t i = 0; i < many; i++) {
-        for (size_t k = 0; k <= level; k++) {
-            if (k == level && tokens == NULL) {
-                break;
-            }
-            int64_t token = k < level ? contexts[(row + i) * level + k] : tokens[row + i];
-            if ((uint64_t)token >= n_tokens) {
-                *fault = (mb_token_fault){row + i, k, token};
-                return MB_INVALID;
-            }
-            *(k < level ? own + i * level + k : own_tokens + i) = (uint32_t)token;
+        size_t k = 0;
+        int64_t token = 0; /* each is read once */
+        for (; k < level && (uint64_t)token < n_tokens; k++) {
+            token = contexts[(row + i) * level + k];
+            own[i * level + k] = (uint32_t)token;
+        }
+        if (tokens != NULL && (uint64_t)token < n_tokens) {
+            token = tokens[row + i];
+            own_tokens[i] = (uint32_t)token;
+            k++;
+        }
+        if ((uint64_t)token >= n_tokens) {
+            *fault = (mb_token_fault){row + i, k - 1, token};
+            return MB_INVALID;
         }
     }
     return MB_OK;

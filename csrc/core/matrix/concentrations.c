@@ -59,7 +59,7 @@ new_grid(const mb_mean_rows *rows, grid *g)
     for (size_t j = 0; j < k; j++) {
         most = rows->values[j] > most ? rows->values[j] : most;
     }
-    g->often = (size_t)(1000.0 / log2(most + 2.0 * FACTORS));
+    g->often = (size_t)(690.0 / log(most + 2.0 * FACTORS)); /* factors whose product is a double */
     mb_log(k, rows->values, g->logs);
     for (size_t total = 1; total < TOTALS; total++) {
         rise_totals(g, (double)total, g->totals + total * k);
@@ -106,9 +106,9 @@ add_pair(const grid *g, double mean, double count, size_t *factors, double *out)
         take_logarithms(g, out);
         *factors = 0;
     }
-    for (double c = 1.0; c < count; c += 1.0) {
+    for (size_t c = 1; c < (size_t)count; c++) {
         for (size_t j = 0; j < g->k; j++) {
-            g->product[j] *= g->values[j] * mean + c;
+            g->product[j] *= g->values[j] * mean + (double)c;
         }
     }
     *factors += (size_t)count;
