@@ -845,7 +845,7 @@ MUTATIONS = [
         "csrc/core/frozen/frozen_all.c",
         "            at[i] /= n_tokens;",
         "            at[i] /= n_tokens + 1;",
-        f"{FROZEN} -k dictionary",
+        f"{FROZEN} -k links_alone",
     ),
     M(
         "a frozen matrix learns",
