@@ -158,10 +158,12 @@ def _sampled(
 ) -> TransitionCounts:
     """Tokens of documents, each with this probability, and about so many of one at most."""
     order = like.order
-    windows = [sliding_window_view(each, order + 1) for each in documents if len(each) > order]
-    taken = np.concatenate(
-        [each[rng.random(len(each)) < min(share, most / len(each))] for each in windows]
-    )
+    ends = np.cumsum([len(each) for each in documents])
+    sizes = np.diff(ends, prepend=0) - order  # tokens that are scored, one or more in each piece
+    places = np.arange(sizes.sum()) + np.repeat(ends - order - np.cumsum(sizes), sizes)
+    wanted = np.repeat(np.minimum(share, most / sizes), sizes)
+    places = places[rng.random(len(places)) < wanted]
+    taken = sliding_window_view(np.concatenate(documents), order + 1)[places]
     once = np.ones(len(taken), dtype=np.int64)
     found: TransitionCounts = of_pairs(like, taken[:, :order], taken[:, order], once)
     return found
