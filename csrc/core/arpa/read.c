@@ -24,6 +24,9 @@ struct mb_arpa {
     mb_grams grams[MB_ARPA_ORDERS + 1]; /* from order 2 on */
     size_t known;                       /* first words of the n-gram before that were found */
     uint32_t last[MB_ARPA_ORDERS], path[MB_ARPA_ORDERS];
+    size_t n_seen; /* words of the line before, and their numbers */
+    mb_piece seen[MB_ARPA_ORDERS];
+    uint32_t seen_ids[MB_ARPA_ORDERS];
 };
 
 static mb_status
@@ -228,12 +231,22 @@ find_first_words(mb_arpa *arpa, size_t order, const mb_piece *fields, const uint
     return MB_OK;
 }
 
+/* Whether a word is the j-th of the line before, as it mostly is in files that are in order. */
+static int
+is_as_before(const mb_arpa *arpa, size_t j, mb_piece field)
+{
+    size_t n = field.end - field.start;
+    mb_piece seen = arpa->seen[j];
+    return j < arpa->n_seen && seen.end - seen.start == n &&
+           memcmp(arpa->in.text + seen.start, arpa->in.text + field.start, n) == 0;
+}
+
 /* The words of a line. */
 static mb_status
 read_words(mb_arpa *arpa, size_t order, uint32_t own, const mb_piece *fields, uint32_t *before,
            uint32_t *word, mb_arpa_fault *fault)
 {
-    uint32_t ids[MB_ARPA_ORDERS] MB_FILLED;
+    uint32_t ids[MB_ARPA_ORDERS] = {0};
     for (size_t j = 0; j < order; j++) {
         mb_piece field = fields[j + 1];
         if (field.end - field.start >= UINT32_MAX) {
@@ -241,11 +254,16 @@ read_words(mb_arpa *arpa, size_t order, uint32_t own, const mb_piece *fields, ui
         }
         uint32_t length = (uint32_t)(field.end - field.start);
         uint32_t wanted = order == 1 ? own : MB_NO_ENTRY;
-        ids[j] = mb_words_find(&arpa->words, field.start, length, wanted);
+        ids[j] = order > 1 && is_as_before(arpa, j, field)
+                     ? arpa->seen_ids[j]
+                     : mb_words_find(&arpa->words, field.start, length, wanted);
         if (ids[j] == MB_NO_ENTRY && order > 1) {
             return refuse(arpa, field, "a word is not among the 1-grams", fault);
         }
+        arpa->seen[j] = field;
+        arpa->seen_ids[j] = ids[j];
     }
+    arpa->n_seen = order;
     mb_piece all = {fields[1].start, fields[order].end};
     if (order == 1) {
         *before = 0;
@@ -265,7 +283,7 @@ mb_arpa_read(mb_arpa *arpa, mb_interrupt *interrupt, mb_arpa_fault *fault, uint3
              uint32_t *words, double *probs, double *backs)
 {
     size_t order = ++arpa->done, size = arpa->sizes[order];
-    arpa->known = 0;
+    arpa->known = arpa->n_seen = 0;
     MB_TRY(read_section_head(arpa, order, interrupt, fault));
     MB_TRY(order == 1 ? MB_OK : mb_grams_begin(arpa->grams + order, size));
     for (size_t i = 0;;) {
