@@ -465,6 +465,7 @@ class BackoffTable:
         discounts: ArrayLike | None = None,
         leaves: tuple[float, Sequence[ArrayLike]] | None = None,
     ) -> Self: ...
+    def leads(self) -> list[_Int64]: ...
     def arrays(
         self,
     ) -> tuple[

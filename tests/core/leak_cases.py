@@ -1131,6 +1131,7 @@ def backoff_table() -> Cases:
         yield f"{label}, pairs", partial(table.pair_values, [[0], [2]], [1, 0])
         yield f"{label}, rows", partial(table.rows, [[0], [2]])
         yield f"{label}, arrays", table.arrays
+        yield f"{label}, leads", table.leads
         for name in ("n_tokens", "order", "nbytes"):
             yield f"{label}, {name}", partial(getattr, table, name)
     yield "own", partial(new, **BACKOFF, own=True, base=[[0.5], [0.1, 0.2]], root=[0.5, 0.5])
@@ -1220,7 +1221,7 @@ OF_FROZEN += ("counts", "totals", "rows", "walk", "places", "all", "sizes", "arr
 OF_FROZEN += ("__copy__", "__deepcopy__", "__reduce__")
 
 OF_BACKOFF = ("n_tokens", "order", "nbytes", "scores", "log_prob", "matched", "pair_values")
-OF_BACKOFF += ("rows", "arrays", "from_counts", "prune")
+OF_BACKOFF += ("rows", "arrays", "leads", "from_counts", "prune")
 
 CASES: dict[str, Callable[[], Cases]] = {
     **{name: partial(special, name) for name in SPECIAL},

@@ -1,4 +1,4 @@
-/* BackoffTable: the arrays that make the same table. */
+/* BackoffTable: the arrays that make the same table, and where its pairs lead. */
 #include "bind/backoff/backoff_object.h"
 
 #include <math.h>
@@ -111,6 +111,49 @@ mb_backoff_method_arrays(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     if (failed) {
         Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* Which context of the next level each pair of a level is; of the first, each token. */
+static PyArrayObject *
+leads_of_level(const mb_backoff *table, size_t level)
+{
+    size_t first = table->firsts[level + 1], end = table->firsts[level + 2];
+    size_t from = table->contexts[table->firsts[level]].first;
+    size_t n = level == 0 ? (size_t)table->n_tokens + 1 : table->contexts[first].first - from;
+    PyArrayObject *leads = mb_new_array(n, MB_NO_COLUMNS, NPY_INT64);
+    if (leads != NULL) {
+        int64_t *out = PyArray_DATA(leads);
+        mb_work work;
+        mb_interrupt *interrupt = mb_begin_work(&work);
+        mb_status status = MB_OK;
+        for (size_t i = 0; i < n && status == MB_OK; i++) {
+            size_t next = level == 0 ? table->next[i] : table->pairs[from + i].next;
+            out[i] = next >= first && next < end ? (int64_t)(next - first) : -1;
+            status = i % 1024 == 0 ? mb_ask(interrupt, 4096) : MB_OK;
+        }
+        mb_end_work(&work);
+        if (status != MB_OK) {
+            mb_raise(status, NULL);
+            mb_release(leads);
+            return NULL;
+        }
+    }
+    return leads;
+}
+
+PyObject *
+mb_backoff_method_leads(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    const mb_backoff *table = mb_backoff_of(self);
+    PyObject *result = PyList_New(0);
+    for (size_t level = 0; result != NULL && level + 1 < table->n_levels; level++) {
+        PyArrayObject *leads = leads_of_level(table, level);
+        if (leads == NULL || PyList_Append(result, (PyObject *)leads) < 0) {
+            Py_CLEAR(result);
+        }
+        mb_release(leads);
     }
     return result;
 }

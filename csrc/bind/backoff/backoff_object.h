@@ -33,6 +33,7 @@ PyObject *mb_backoff_method_log_prob(PyObject *self, PyObject *args, PyObject *k
 PyObject *mb_backoff_method_pair_values(PyObject *self, PyObject *args);
 PyObject *mb_backoff_method_rows(PyObject *self, PyObject *contexts);
 PyObject *mb_backoff_method_arrays(PyObject *self, PyObject *ignored);
+PyObject *mb_backoff_method_leads(PyObject *self, PyObject *ignored);
 PyObject *mb_backoff_method_prune(PyObject *self, PyObject *args);
 
 #endif

@@ -141,6 +141,10 @@ static PyMethodDef backoff_methods[] = {
      "Probabilities (n, V) of all tokens after contexts (n, length) of any length."},
     {"from_counts", (PyCFunction)(void (*)(void))mb_backoff_from_counts_method,
      METH_CLASS | METH_VARARGS | METH_KEYWORDS, from_counts_doc},
+    {"leads", mb_backoff_method_leads, METH_NOARGS,
+     "leads($self, /)\n--\n\n"
+     "Of each level but the last: which context of the next level a pair is (the pairs of "
+     "`arrays`;\nof the empty context, all V + 1 tokens); -1 where it is none."},
     {"arrays", mb_backoff_method_arrays, METH_NOARGS,
      "arrays($self, /)\n--\n\n"
      "What makes the same table: (starts, tokens, values, backs, contexts, base, root), with base\n"

@@ -25,7 +25,7 @@ class Order(NamedTuple):
     its last word, probability and back-off weight, all (n,)."""
 
     contexts: Ids
-    row: NDArray[np.intp]
+    row: Ids
     tokens: Ids
     probs: Floats
     backs: Floats
@@ -37,13 +37,14 @@ class Order(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """Contexts of as many tokens, and what they list."""
+    """Contexts of as many tokens, and the pairs that they list."""
 
     contexts: Ids
     backs: Floats
-    row: NDArray[np.intp]  # of each pair, the number of its context
+    row: Ids  # of each pair, the number of its context
     tokens: Ids
     values: Floats
+    leads: Ids  # and which longer context it is, -1 for none
 
 
 def ngrams_of(table: Any) -> list[Order]:
@@ -54,32 +55,44 @@ def ngrams_of(table: Any) -> list[Order]:
     ValueError
         Probabilities of the model are no such products.
     """
-    starts, listed, values_of, backs, contexts, base, _ = table.arrays()
+    starts, tokens, values, backs, contexts, base, _ = table.arrays()
     if base is not None:
         raise ValueError(
             "a tree of contexts has no back-off weights: what a context does not list depends on "
             "all shorter ones.  Hierarchies and rows with discounts have them"
         )
-    begin, whole = table.n_tokens, []
+    begin, leads = table.n_tokens, table.leads()
+    levels = []
     for k in range(1, len(starts)):
         row = np.repeat(np.arange(len(backs[k])), np.diff(starts[k]))
-        whole.append(_listed(_Level(contexts[k], backs[k], row, listed[k], values_of[k]), table))
-    first = table.rows(np.zeros((1, 0), dtype=np.int64))[0]
-    empty = np.zeros((1, 0), dtype=np.int64), np.zeros(begin + 1, dtype=np.intp)
-    orders = [Order(*empty, np.arange(begin + 1), np.append(first, 0.0), np.ones(begin + 1))]
-    keys = [np.arange(begin + 1)]
-    for level in _merged(whole, begin):
-        place = _places(level.contexts, keys, begin + 1)
-        orders[-1].backs[place] = level.backs
-        key = place[level.row] * (begin + 1) + level.tokens
-        if not (key[1:] > key[:-1]).all():
-            order = np.argsort(key)
-            key = key[order]
-            row, tokens, values = level.row[order], level.tokens[order], level.values[order]
-            level = _Level(level.contexts, level.backs, row, tokens, values)
-        keys.append(key)
+        lead = leads[k] if k < len(leads) else np.full(len(row), -1)
+        level = _Level(contexts[k], backs[k], row, tokens[k], values[k], lead)
+        levels.append(_listed(level, table))
+    first = np.append(table.rows(np.zeros((1, 0), dtype=np.int64))[0], 0.0)
+    none = np.zeros((1, 0), dtype=np.int64), np.zeros(begin + 1, dtype=np.int64)
+    orders = [Order(*none, np.arange(begin + 1), first, np.ones(begin + 1))]
+    lead = leads[0] if leads else np.full(begin + 1, -1)
+    lead[begin] = -1
+    begins = _Begins(levels, begin)
+    for k, level in enumerate(levels, start=1):
+        # n-grams in their order, those with a begin token, the largest, behind the others
+        is_context = lead >= 0
+        chosen = lead[is_context]
+        orders[-1].backs[: len(lead)][is_context] = level.backs[chosen]
+        rank = np.full(len(level.backs), -1)
+        rank[chosen] = np.arange(len(chosen))
+        row = rank[level.row]
+        order = np.argsort(row << 32 | level.tokens)[np.count_nonzero(row < 0) :]
+        lead = level.leads[order]
+        own = begins.order(k, orders[-1].backs)
         orders.append(
-            Order(level.contexts, level.row, level.tokens, level.values, np.ones(len(key)))
+            Order(
+                np.concatenate([level.contexts[chosen], own.contexts]),
+                np.concatenate([row[order], own.row + len(chosen)]),
+                np.concatenate([level.tokens[order], own.tokens]),
+                np.concatenate([level.values[order], own.values]),
+                np.ones(len(order) + len(own.row)),
+            )
         )
     while len(orders) > 1 and len(orders[-1].tokens) == 0:
         orders.pop()
@@ -95,78 +108,68 @@ def _listed(level: _Level, table: Any) -> _Level:
     real = level.tokens < table.n_tokens
     some = bare & real
     values[some] = table.pair_values(level.contexts[level.row[some]], level.tokens[some])
-    if real.all():
-        return level._replace(values=values)
-    return level._replace(row=level.row[real], tokens=level.tokens[real], values=values[real])
+    pairs = level.row, level.tokens, values, level.leads
+    return _Level(level.contexts, level.backs, *(each[real] for each in pairs))
 
 
-def _places(contexts: Ids, keys: list[Any], width: int) -> NDArray[np.intp]:
-    """Which n-gram of as many words each context is, found word by word."""
-    place = np.zeros(len(contexts), dtype=np.int64)
-    for j in range(contexts.shape[1]):
-        key = place * width + contexts[:, j]
-        place = np.searchsorted(keys[j], key)
-        found = place < len(keys[j])
-        found[found] = keys[j][place[found]] == key[found]
-        if not found.all():  # which closure of the table does not let happen
-            raise ValueError(f"no n-gram is the context {contexts[int(np.argmin(found))]}")
-    return place
-
-
-def _merged(levels: list[_Level], begin: int) -> list[_Level]:
-    """The same with one begin token at most, at the beginning of contexts."""
-    if not any((level.contexts[:, 1:] == begin).any() for level in levels):
-        return levels
-    found, of_begins = [], [list[tuple[int, _Level]]() for _ in levels]
-    for level in levels:
-        first = np.argmin(level.contexts == begin, axis=1)  # the first that is no begin token
-        only = (level.contexts == begin).all(axis=1)
-        first[only] = level.contexts.shape[1]
-        later = (level.contexts == begin).sum(axis=1) > first  # which no document has
-        found.append(_some(level, (first == 0) & ~later, 0))
-        for b in range(1, level.contexts.shape[1] + 1):
-            some = _some(level, (first == b) & ~later, b - 1)
-            if len(some.contexts):
-                of_begins[some.contexts.shape[1] - 1].append((b, some))
-    return [
-        _joined([level, _one_begin(each)]) if each else level
-        for level, each in zip(found, of_begins, strict=True)
-    ]
-
-
-def _some(level: _Level, chosen: NDArray[np.bool_], cut: int) -> _Level:
+def _some(level: _Level, chosen: NDArray[np.bool_], cut: int = 0) -> _Level:
     """Some of the contexts, without their first `cut` tokens."""
     number = np.cumsum(chosen) - 1
-    pairs = chosen[level.row]
+    pairs = np.flatnonzero(chosen[level.row])
     return _Level(
         level.contexts[chosen, cut:],
         level.backs[chosen],
         number[level.row[pairs]],
         level.tokens[pairs],
         level.values[pairs],
+        level.leads[pairs],
     )
 
 
-def _joined(levels: list[_Level]) -> _Level:
-    shift = np.cumsum([0, *(len(each.contexts) for each in levels[:-1])])
-    return _Level(
-        np.concatenate([each.contexts for each in levels]),
-        np.concatenate([each.backs for each in levels]),
-        np.concatenate([each.row + more for each, more in zip(levels, shift, strict=True)]),
-        np.concatenate([each.tokens for each in levels]),
-        np.concatenate([each.values for each in levels]),
-    )
+class _Begins:
+    """Contexts that begin with begin tokens, and with one of them in the end."""
+
+    def __init__(self, levels: list[_Level], begin: int) -> None:
+        several = [list[_Level]() for _ in levels]  # from fewer begin tokens to more
+        for level in levels:
+            found = _some(level, level.contexts[:, 0] == begin)
+            is_begin = found.contexts == begin
+            many = np.cumprod(is_begin, axis=1).sum(axis=1)
+            at_first = many == is_begin.sum(axis=1)  # no document has them further behind
+            for b in range(1, level.contexts.shape[1] + 1):
+                some = _some(found, at_first & (many == b), b - 1)
+                several[some.contexts.shape[1] - 1].append(some)
+        self._merged = [_merged(each[::-1]) for each in several]
+        self._width = begin + 1
+        self._keys: list[Ids] = []  # of n-grams of 2, 3, ... words, and which contexts they are
+        self._leads: list[Ids] = []
+
+    def order(self, k: int, backs: Floats) -> _Level:
+        """Those of k tokens; their weights go to the n-grams of as many words that they are, the
+        last ones there."""
+        level = self._merged[k - 1]
+        place = np.zeros(len(level.contexts), dtype=np.int64)
+        for j in range(1, k):
+            row = place if j == 1 else self._leads[j - 2][place]
+            key = row * self._width + level.contexts[:, j]
+            place = np.searchsorted(self._keys[j - 1], key)
+        if k > 1:
+            self._leads[-1][place] = np.arange(len(place))
+        behind = len(self._keys[-1]) if k > 1 else 1
+        backs[len(backs) - behind + place] = level.backs
+        self._keys.append(level.row * self._width + level.tokens)
+        self._leads.append(np.full(len(level.row), -1))
+        return level
 
 
-def _one_begin(of_begins: list[tuple[int, _Level]]) -> _Level:
-    """Contexts that differ in how many begin tokens they begin with, each with one."""
-    levels = [level for _, level in sorted(of_begins, key=lambda each: -each[0])]
+def _merged(levels: list[_Level]) -> _Level:
+    """Contexts that are the same but for begin tokens, from the most of these on, as one."""
     contexts, of = np.unique(
         np.concatenate([level.contexts for level in levels]), axis=0, return_inverse=True
     )
     of = of.reshape(-1)
     backs, rows, values, end = np.ones(len(contexts)), [], [], 0
-    for level in levels:  # from the most begin tokens on
+    for level in levels:
         own = of[end : end + len(level.contexts)]
         end += len(level.contexts)
         rows.append(own[level.row])
@@ -177,4 +180,5 @@ def _one_begin(of_begins: list[tuple[int, _Level]]) -> _Level:
     row, tokens = row[order], tokens[order]
     first = np.ones(len(row), dtype=bool)
     first[1:] = (row[1:] != row[:-1]) | (tokens[1:] != tokens[:-1])
-    return _Level(contexts, backs, row[first], tokens[first], np.concatenate(values)[order][first])
+    value = np.concatenate(values)[order][first]
+    return _Level(contexts, backs, row[first], tokens[first], value, tokens[:0])
