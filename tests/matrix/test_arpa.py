@@ -392,3 +392,16 @@ def test_kenlm_gives_the_same_numbers(name: str, path: Path) -> None:
 def test_the_module_reads_nothing_but_bytes() -> None:
     with pytest.raises(TypeError):
         _core.read_arpa("text")  # type: ignore[arg-type]
+
+
+def test_pairs_of_a_table_lead_to_longer_contexts() -> None:
+    table = table_of(matrix_of(order=3, hierarchical=True)._rows)
+    starts, tokens, _, _, contexts, _, _ = table.arrays()
+    leads = table.leads()
+    assert len(leads) == 3
+    assert_array_equal(contexts[1][leads[0][leads[0] >= 0], 0], np.flatnonzero(leads[0] >= 0))
+    for k in (1, 2):
+        row = np.repeat(np.arange(len(contexts[k])), np.diff(starts[k]))
+        pairs = np.column_stack([contexts[k][row], tokens[k]])[leads[k] >= 0]
+        assert_array_equal(contexts[k + 1][leads[k][leads[k] >= 0]], pairs)
+        assert len(pairs) == len(contexts[k + 1])
