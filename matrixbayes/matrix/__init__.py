@@ -6,6 +6,7 @@ Contents
     ComparisonBounds       the same of rows known in part
     bits_per_byte, BitsPerByte    models of any vocabularies, by what they make of texts
     BackoffModel, read_arpa    back-off models, and files of them
+    Pruned                 what pruning took from a matrix
     interpolate, Interpolation    mixtures of models, weighted by held-out text
 """
 
@@ -19,6 +20,7 @@ from .comparing.text_bits import BitsPerByte, bits_per_byte
 from .comparison import Comparison, compare
 from .matrix import TransitionMatrix
 from .mixing.interpolation import Interpolation, interpolate
+from .pruning.pruned import Pruned
 
 __all__ = [
     "BackoffModel",
@@ -26,6 +28,7 @@ __all__ = [
     "Comparison",
     "ComparisonBounds",
     "Interpolation",
+    "Pruned",
     "TransitionMatrix",
     "bits_per_byte",
     "compare",

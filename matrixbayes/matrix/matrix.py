@@ -39,6 +39,7 @@ from .arguments import (
     tree_order,
     vocabulary,
 )
+from .arpa.model import BackoffModel
 from .arpa.ngrams import ngrams_of
 from .arpa.tables import table_of
 from .arpa.writing import write_arpa, written_names
@@ -49,6 +50,7 @@ from .documents import ENDINGS, Texts, contexts_of, documents_of, without_ending
 from .fading import RealCounts
 from .frozen import REFUSED, thaw
 from .prior import Concentration, SharedPrior
+from .pruning.pruned import counted_states, pruned_table
 from .shared import SharedRows, dense_blocks, most_probable, tempered
 from .texts.counting import counted
 from .texts.reading import Reading
@@ -1086,6 +1088,49 @@ class TransitionMatrix(Worded, display.Shown):
     def _probability(self, context: Ids, token: int) -> float:
         own = context[np.newaxis, max(0, len(context) - self._order) :]
         return float(self._rows.pair_probs(own, np.array([token]))[0])
+
+    def prune(self, threshold: float) -> BackoffModel:
+        """The n-grams that are worth their place, as a model by itself.
+
+        Each n-gram is judged by what the model loses without it: the relative entropy, in nats a
+        token, of the row of its context to the row in which it is left to the shorter context
+        (Stolcke 1998), times how often the context was counted.  What longer n-grams that stay
+        begin with stays.  The weights with which contexts back off are made anew, so that rows sum
+        to 1.
+
+        Parameters
+        ----------
+        threshold : float
+            What an n-gram must be worth more than, in nats a token: 1e-8 or 1e-7, say.  0 loses
+            nothing.
+
+        Returns
+        -------
+        BackoffModel
+            Its `pruned` says how many n-grams of each length there were and are, and what all that
+            went lose together, exactly.  What it does to the perplexity of other text is to be
+            measured on that.
+
+        Raises
+        ------
+        ValueError
+            The matrix is no back-off model: a tree, or a plain matrix whose prior has several
+            Dirichlets; or the threshold is negative.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> matrix = mb.TransitionMatrix(2, n_tokens=3, hierarchical=True).update([0, 1, 2] * 20)
+        >>> model = matrix.prune(0.01)
+        >>> model.sizes, model.pruned.before, round(model.pruned.loss, 3)
+        ((3, 3, 3), (3, 4, 5), 0.007)
+        """
+        table = table_of(self._rows)
+        states = counted_states(table, self._rows.longest)
+        left, pruned = pruned_table(
+            table, states, real(threshold, "threshold", math.inf, least=0.0)
+        )
+        return BackoffModel(left, tokens=self.tokens, pruned=pruned)
 
     # -- files ------------------------------------------------------------------------
 

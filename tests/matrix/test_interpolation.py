@@ -175,6 +175,13 @@ def test_a_mixture_of_a_mixture_and_one_model():
     assert_allclose(alone.evidence, alone.held_out_log_prob, rtol=1e-12)
 
 
+def test_a_matrix_beside_itself_pruned():
+    deep = models()[1]
+    found = mb.interpolate([deep.prune(0.01), deep], HELD)
+    assert found.predict(found.begin).sum() == pytest.approx(1.0)
+    assert_allclose(found.scores(HELD[0]), by_hand(found, HELD[:1]), rtol=1e-12)
+
+
 class Unigram:
     """A model of others: the same row after everything."""
 

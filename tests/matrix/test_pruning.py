@@ -153,3 +153,60 @@ def test_what_is_refused(states: Any, threshold: float, says: str) -> None:
         own[0] = states
     with pytest.raises(ValueError, match=says):
         table.prune(own, threshold)
+
+
+NAMES = tuple("abcd")
+
+
+@pytest.mark.parametrize("kind", ["hierarchical", "several", "discounts", "plain"])
+def test_a_pruned_matrix(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    text = rng.integers(0, 2, 200) + rng.integers(0, 3, 200)
+    options: dict[str, Any] = {
+        "hierarchical": {"hierarchical": True},
+        "several": {"hierarchical": [([0.5, 0.5], [0.5, 8.0])] * 2},
+        "discounts": {"discounts": [[0.4, 0.8, 1.0, 0.5]] * 3},
+        "plain": {"prior": 0.3},
+    }[kind]
+    matrix = mb.TransitionMatrix(2, tokens=NAMES, **options).update(np.split(text, [90]))
+    every = np.array(list(product(range(V), repeat=2)))
+    same = matrix.prune(0.0)
+    assert_allclose(same.predict(every), matrix.predict(every), rtol=1e-9)
+    assert same.pruned is not None
+    assert same.pruned.loss < 1e-12
+    assert same.tokens == NAMES
+    less = matrix.prune(0.002)
+    assert less.pruned is not None
+    assert less.sizes == less.pruned.after
+    assert sum(less.sizes) < sum(less.pruned.before)
+    assert_allclose(less.predict(every).sum(axis=1), 1.0, rtol=1e-12)
+    # over what stood before the counted tokens
+    contexts = matrix.contexts()
+    share = matrix.totals(contexts) / matrix.n_observed
+    p, q = matrix.predict(contexts), less.predict(contexts)
+    assert_allclose(less.pruned.loss, share @ rel_entr(p, q).sum(axis=1), rtol=1e-6)
+    assert "lost, nats a token" in repr(less)
+    assert less.perplexity(text) > 1.0
+
+
+def test_a_matrix_that_is_not_pruned() -> None:
+    tree = mb.TransitionMatrix("tree", n_tokens=2).update([0, 1, 0])
+    with pytest.raises(ValueError, match="no back-off weights"):
+        tree.prune(0.0)
+    matrix = mb.TransitionMatrix(2, n_tokens=2, hierarchical=True)
+    assert matrix.prune(0.0).sizes[0] == 2  # which has seen nothing
+    with pytest.raises(ValueError, match="threshold"):
+        matrix.prune(-1.0)
+    with pytest.raises(ValueError, match="threshold"):
+        matrix.prune(float("nan"))
+
+
+def test_a_pruned_matrix_as_a_file_of_n_grams(tmp_path: Any) -> None:
+    matrix = mb.TransitionMatrix(2, tokens=NAMES, hierarchical=True).update([0, 1, 2, 3, 1, 2] * 9)
+    model = matrix.prune(1e-3)
+    model.to_arpa(tmp_path / "model.arpa")
+    again = mb.read_arpa(tmp_path / "model.arpa")
+    assert again.order <= 2
+    text = [0, 1, 2, 3, 3, 1]
+    names = [NAMES[t] for t in text]
+    assert_allclose(again.log_prob(names), model.log_prob(text), rtol=1e-6)

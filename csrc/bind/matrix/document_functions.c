@@ -153,6 +153,10 @@ read_documents(PyObject *items, Py_ssize_t n, const int64_t *bounds, int64_t *to
 static PyObject *
 join_documents(PyObject *Py_UNUSED(module), PyObject *documents)
 {
+    if (!PyList_Check(documents)) {
+        PyErr_SetString(PyExc_TypeError, "documents must be a list");
+        return NULL;
+    }
     /* a tuple of its own: others may change the caller's list */
     PyObject *items = PySequence_Tuple(documents), *result = NULL;
     if (items == NULL) {

@@ -38,7 +38,7 @@ static inline mb_frozen
 mb_frozen_begin(uint64_t n_tokens)
 {
     mb_frozen none = {.n_tokens = n_tokens, .token_bits = mb_bits_of(n_tokens - 1)};
-    none.token_bits = none.token_bits > 0 ? none.token_bits : 1;
+    none.token_bits += none.token_bits == 0;
     return none;
 }
 

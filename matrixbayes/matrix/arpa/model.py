@@ -22,6 +22,7 @@ from ..._base.tokens import Vocabulary, token_names
 from ..._base.typing import Floats, Ids
 from ..._core import BackoffTable
 from ..documents import Texts, contexts_of, documents_of
+from ..pruning.pruned import Pruned
 from ..shared import tempered
 from ..texts.reading import Reading, unknown_of
 from ..texts.words import Worded, seeds
@@ -48,6 +49,8 @@ class BackoffModel(Worded, display.Shown):
     tokens : iterable of str, optional
         The names of the tokens.  Where one is ``<unk>``, names that are no tokens are that token;
         where one is ``</s>``, strings of text end with it.
+    pruned : Pruned, optional
+        What pruning took from the model; see `TransitionMatrix.prune`.
 
     Attributes
     ----------
@@ -61,6 +64,8 @@ class BackoffModel(Worded, display.Shown):
         How many n-grams of 1, 2, ... tokens there are.
     nbytes : int
         Memory of the n-grams.
+    pruned : Pruned or None
+        In a pruned matrix: how many n-grams went, and the loss.  Files do not keep it.
 
     Examples
     --------
@@ -75,7 +80,13 @@ class BackoffModel(Worded, display.Shown):
     True
     """
 
-    def __init__(self, table: BackoffTable, *, tokens: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        table: BackoffTable,
+        *,
+        tokens: Iterable[str] | None = None,
+        pruned: Pruned | None = None,
+    ) -> None:
         if not isinstance(table, BackoffTable):
             raise TypeError(f"table must be a BackoffTable, not {type(table).__name__}")
         names = token_names(tokens, table.n_tokens, text=False)
@@ -84,6 +95,7 @@ class BackoffModel(Worded, display.Shown):
         self._grams, self._vocabulary = table, vocabulary
         self._reading: Reading | None = Reading.of(vocabulary)
         self._sizes: tuple[int, ...] | None = None
+        self.pruned = pruned
 
     # -- what it is ---------------------------------------------------------------
 
@@ -127,6 +139,9 @@ class BackoffModel(Worded, display.Shown):
             [f"n-grams of {k} token{'' if k == 1 else 's'}", size]
             for k, size in enumerate(self.sizes, start=1)
         ]
+        if self.pruned is not None:
+            lines.append(["n-grams before", sum(self.pruned.before)])
+            lines.append(["lost, nats a token", self.pruned.loss])
         return display.Table(title, ["", ""], [*lines, ["memory, MB", self.nbytes / 1e6]])
 
     # -- prediction ---------------------------------------------------------------

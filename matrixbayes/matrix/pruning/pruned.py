@@ -2,6 +2,7 @@
 
 Contents
     Pruned          what went, and what it cost
+    counted_states  how often tokens came after each context of a table
     pruned_table    a table without the n-grams that are worth little
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,16 @@ class Pruned(display.Shown):
         stood before the tokens that were counted, of the divergence of whole rows.  The perplexity
         of text as the model would write it is ``exp(loss)`` times what it was; that of other text
         is to be measured.
+
+    Examples
+    --------
+    >>> import matrixbayes as mb
+    >>> matrix = mb.TransitionMatrix(1, n_tokens=3, hierarchical=True).update([0, 1, 2] * 20)
+    >>> matrix.prune(0.02).pruned
+    6 of 7 n-grams (85.7%), at a loss of 0.002781 nats a token
+    tokens  before  after
+         1       3      3
+         2       4      3
     """
 
     threshold: float
@@ -52,6 +64,16 @@ class Pruned(display.Shown):
         )
         rows = [[i + 1, *each] for i, each in enumerate(zip(self.before, self.after, strict=True))]
         return display.Table(title, ["tokens", "before", "after"], rows)
+
+
+def counted_states(table: BackoffTable, counts: Any) -> Floats:
+    """How often a token was counted after each context, level after level: those of whole contexts,
+    that of the longest one."""
+    levels = table.arrays()[4]
+    found = [np.zeros(len(level)) for level in levels]
+    if table.order == counts.order:
+        found[-1] = counts.totals(levels[-1]).astype(np.float64)
+    return np.concatenate(found)
 
 
 def pruned_table(
