@@ -131,6 +131,8 @@ def test_levels_of_links_alone_lead_to_the_longest() -> None:
     frozen, asked = FrozenCounts(5, words), sliding_window_view(text, 4)
     own, tokens = asked[:, :3], asked[:, 3]
     assert_array_equal(frozen.counts(own, tokens), counts[3].counts(own, tokens))
+    listed, indptr, after, times = frozen.all()
+    assert_array_equal(counts[3].counts(np.repeat(listed, np.diff(indptr), axis=0), after), times)
     assert frozen.nbytes == sum(each.nbytes for each in words)
 
 
