@@ -255,3 +255,32 @@ def test_a_fit_is_stopped_and_leaves_the_matrix_as_it_was() -> None:
         signal.signal(signal.SIGALRM, old)
     assert (matrix.concentrations, matrix.prior) == before
     assert matrix.update([1, 2, 3]).order == 3
+
+
+@pytest.mark.parametrize("order", [1, 2, "tree"])
+@pytest.mark.parametrize("n_tokens", [5, 100])
+def test_more_components_are_no_worse_of_few_rows(order: int | str, n_tokens: int) -> None:
+    text = chain(n_tokens, 1, 3500, 0, 0.5)
+    depth = {"depth": 2} if order == "tree" else {}
+    matrix = mb.TransitionMatrix(order, n_tokens=n_tokens, **depth).update(text[:500])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is not identified
+        one = matrix.fit_prior(1).perplexity(text[500:])
+        several = matrix.fit_prior(3, random_state=0)
+    assert several.prior.n_components == 3
+    assert several.perplexity(text[500:]) <= one * 1.003
+
+
+def test_components_that_predict_better_are_several() -> None:
+    rows = np.zeros((300, 20), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    for i, row in enumerate(rows):  # each kind has tokens of its own
+        row[10 * (i % 2) : 10 * (i % 2) + 10] = rng.multinomial(40, np.full(10, 0.1))
+    matrix = mb.TransitionMatrix(1, n_tokens=300)
+    wide = np.zeros((300, 300), dtype=np.int64)
+    wide[:, :20] = rows
+    matrix.update_rows(np.arange(300)[:, np.newaxis], wide)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prior = matrix.fit_prior(2, random_state=0).prior
+    assert (prior.alpha[0] != prior.alpha[1]).any()
