@@ -153,8 +153,8 @@ read_documents(PyObject *items, Py_ssize_t n, const int64_t *bounds, int64_t *to
 static PyObject *
 join_documents(PyObject *Py_UNUSED(module), PyObject *documents)
 {
-    if (!PyList_Check(documents)) {
-        PyErr_SetString(PyExc_TypeError, "documents must be a list");
+    if (!PyList_Check(documents) && !PyTuple_Check(documents)) {
+        PyErr_SetString(PyExc_TypeError, "documents must be in a list or a tuple");
         return NULL;
     }
     /* a tuple of its own: others may change the caller's list */
