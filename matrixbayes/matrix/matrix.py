@@ -705,8 +705,8 @@ class TransitionMatrix(Worded, display.Shown):
         n_components : int
             Components of the mixture over rows.  In a hierarchy: concentrations of each order.
             With one it is that of highest evidence (MacKay & Peto 1995); several stand on a grid
-            from 1/8 to 8192 and at that one, with weights of highest evidence.  What the rows do not
-            tell apart coincides, so that held-out text is predicted no worse by more of them.
+            from 1/8 to 8192 and at that one, with weights of highest evidence.  What the rows do
+            not tell apart coincides, so that more of them predict held-out text no worse.
         documents : array_like of shape (n,), or a sequence of them
             Where rows have discounts: the text that was counted, as `update` took it, or some of
             it.  A part after the other is unlearnt and predicted by the rest; the counts stay as

@@ -219,7 +219,7 @@ def test_means_are_the_predictives_of_the_order_below() -> None:
     """The fit's own arithmetic, level by level, is what the fitted matrix predicts."""
     text = chain(20, 2, 3000, 5, 0.5)
     matrix = mb.TransitionMatrix(3, n_tokens=20, hierarchical=True).update(text).fit_prior(4)
-    rows = matrix._rows
+    rows: Any = matrix._rows
     _, indptr, tokens, times = rows.levels.counts[0].all()
     probs = rows.pairs_of_counts(np.zeros((len(tokens), 0), np.int64), tokens.astype(np.int64))
     for level in (1, 2, 3):
@@ -261,12 +261,13 @@ def test_a_fit_is_stopped_and_leaves_the_matrix_as_it_was() -> None:
 @pytest.mark.parametrize("n_tokens", [5, 100])
 def test_more_components_are_no_worse_of_few_rows(order: int | str, n_tokens: int) -> None:
     text = chain(n_tokens, 1, 3500, 0, 0.5)
-    depth = {"depth": 2} if order == "tree" else {}
+    depth: dict[str, Any] = {"depth": 2} if order == "tree" else {}
     matrix = mb.TransitionMatrix(order, n_tokens=n_tokens, **depth).update(text[:500])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is not identified
         one = matrix.fit_prior(1).perplexity(text[500:])
         several = matrix.fit_prior(3, random_state=0)
+    assert isinstance(several.prior, mb.DirichletMixture)
     assert several.prior.n_components == 3
     assert several.perplexity(text[500:]) <= one * 1.003
 
@@ -283,4 +284,5 @@ def test_components_that_predict_better_are_several() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prior = matrix.fit_prior(2, random_state=0).prior
+    assert isinstance(prior, mb.DirichletMixture)
     assert (prior.alpha[0] != prior.alpha[1]).any()

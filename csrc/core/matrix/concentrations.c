@@ -19,6 +19,8 @@ enum {
     FACTOR_COST = 2  /* and of a factor */
 };
 
+static const double LN2 = 0x1.62e42fefa39efp-1;
+
 typedef struct {
     size_t k, often; /* so many factors stay in the range of doubles */
     const double *values;
@@ -59,7 +61,7 @@ new_grid(const mb_mean_rows *rows, grid *g)
     for (size_t j = 0; j < k; j++) {
         most = rows->values[j] > most ? rows->values[j] : most;
     }
-    g->often = (size_t)(690.0 / log(most + 2.0 * FACTORS)); /* factors whose product is a double */
+    g->often = (size_t)(1000.0 * LN2 / log(most + 2.0 * FACTORS));
     mb_log(k, rows->values, g->logs);
     for (size_t total = 1; total < TOTALS; total++) {
         rise_totals(g, (double)total, g->totals + total * k);
