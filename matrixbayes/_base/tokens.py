@@ -267,6 +267,11 @@ class Vocabulary:
             raise ValueError(f"{place(i)} is {int(flat[i])}; tokens are 0 to {self.n_tokens - 1}")
         return numbers
 
+    def _is_line(self, name: str) -> bool:
+        """Whether a name that may be unknown is of several words, as no token here is."""
+        several = len(name.split()) > 1 and name not in self._number
+        return several and not any(len(each.split()) > 1 for each in self.names or ())
+
     def _named(self, name: Any, where: str) -> int:
         if self.names is None:
             raise ValueError(
@@ -274,6 +279,11 @@ class Vocabulary:
                 "matrix with tokens=(...)"
             )
         number = self._number.get(name, self.unknown) if isinstance(name, str) else None
+        if number is not None and number == self.unknown and self._is_line(name):
+            raise ValueError(
+                f"{where} is {name!r}, which are several words: a token is one, and encode(lines) "
+                "makes documents of lines"
+            )
         if number is None:
             meant = near(str(name), self.names)
             raise NoSuchTokenError(

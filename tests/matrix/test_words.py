@@ -308,3 +308,12 @@ def test_tokens_are_called_by_their_texts() -> None:
     assert matrix.tokens == ("<unk>", " a", "b", "<3>", " b")
     assert_array_equal(matrix.encode("b a b x")[0], [2, 1, 4, 0])
     assert matrix.score(" a", ["b"]) == matrix["b"][1]
+
+
+def test_lines_are_not_taken_for_unknown_words() -> None:
+    matrix = mb.TransitionMatrix.from_text(["the cat sat", "a dog"], order=1)
+    for ask in (matrix.perplexity, matrix.scores, matrix.log_prob):
+        with pytest.raises(ValueError, match="'the cat sat', which are several words.*encode"):
+            ask(["the cat sat"])
+    assert matrix.perplexity(matrix.encode(["the cat sat"])) == matrix.perplexity("the cat sat")
+    assert matrix.scores(["the", "bird"]).shape == (2,)  # an unknown word is none
