@@ -317,3 +317,10 @@ def test_lines_are_not_taken_for_unknown_words() -> None:
             ask(["the cat sat"])
     assert matrix.perplexity(matrix.encode(["the cat sat"])) == matrix.perplexity("the cat sat")
     assert matrix.scores(["the", "bird"]).shape == (2,)  # an unknown word is none
+
+
+@pytest.mark.parametrize("nonsense", [None, 3, "ab", [2.5], [None], ["a", 1], [[1, 2]]])
+def test_nonsense_of_a_tokenizer_is_told_with_its_line(nonsense: Any) -> None:
+    given = {"fine": ["a"], "not": nonsense}
+    with pytest.raises(TypeError, match=r"line 2: (the tokenizer gave|a token is)"):
+        mb.TransitionMatrix.from_text(["fine", "not"], tokenizer=given.get, order=1)

@@ -55,21 +55,23 @@ class Tokenizer:
     def __call__(self, lines: Iterable[Any]) -> Iterator[list[str] | Ids]:
         """The tokens of each line: words, or their numbers.  A line may be words already."""
         batch: list[Any] = []
+        n = 0
         for line in lines:
             batch.append(line)
             if len(batch) == AT_A_TIME:
-                yield from self._batch(batch)
+                yield from self._batch(batch, n)
+                n += len(batch)
                 batch = []
-        yield from self._batch(batch)
+        yield from self._batch(batch, n)
 
-    def _batch(self, lines: list[Any]) -> Iterator[list[str] | Ids]:
+    def _batch(self, lines: list[Any], before: int) -> Iterator[list[str] | Ids]:
         if self.given is None and all(isinstance(line, str) for line in lines):
             yield from (line.split() for line in lines)
             return
         strings = [line for line in lines if isinstance(line, str)]
         tokens = iter(self._of(strings) if strings else ())
-        for line in lines:
-            yield _tokens(next(tokens) if isinstance(line, str) else line)
+        for i, line in enumerate(lines, start=before + 1):
+            yield _tokens(next(tokens) if isinstance(line, str) else line, f"line {i}")
 
     def _of(self, lines: list[str]) -> Iterable[Any]:
         given = self.given
@@ -107,34 +109,33 @@ class Tokenizer:
         return int(found) if is_whole(found) else None
 
 
-def _tokens(found: Any) -> list[str] | Ids:
+def _tokens(found: Any, where: str) -> list[str] | Ids:
     """The tokens of one line, whatever holds them."""
     if isinstance(found, Mapping) or hasattr(found, "input_ids"):
         found = found["input_ids"]
     elif hasattr(found, "ids"):
         found = found.ids
-    if isinstance(found, (str, bytes)):
-        raise TypeError(
-            f"the tokenizer gave one string, {found[:40]!r}; it must give a sequence of tokens"
-        )
+    if isinstance(found, (str, bytes)) or not np.iterable(found):
+        what = f"one string, {found[:40]!r}" if isinstance(found, (str, bytes)) else repr(found)
+        raise TypeError(f"{where}: the tokenizer gave {what}; it must give a sequence of tokens")
     items = found if isinstance(found, (Sequence, np.ndarray)) else list(found)
     if len(items) == 0:
         return []
     first = items[0]
     if isinstance(first, str):
-        return _words(items)
+        return _words(items, where)
     if is_whole(first):
         ids = np.asarray(items)
         if ids.dtype.kind in "iu" and ids.ndim == 1:
             return ids.astype(np.int64)
     elif hasattr(first, "text"):
-        return _words([item.text for item in items])
-    raise TypeError(f"a token is {first!r}; tokens are words or whole numbers")
+        return _words([item.text for item in items], where)
+    raise TypeError(f"{where}: a token is {first!r}; tokens are words or whole numbers")
 
 
-def _words(items: Any) -> list[str]:
+def _words(items: Any, where: str) -> list[str]:
     words = list(items)
     if not all(isinstance(word, str) for word in words):
         wrong = next(word for word in words if not isinstance(word, str))
-        raise TypeError(f"a token is {wrong!r} among words")
+        raise TypeError(f"{where}: a token is {wrong!r} among words")
     return words
