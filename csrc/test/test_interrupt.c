@@ -1118,14 +1118,14 @@ balance_predict(mb_interrupt *interrupt)
 static mb_mean_rows
 hundreds(void)
 {
-    static int64_t starts[FEW + 1];
+    static int64_t row_starts[FEW + 1];
     static double hundred[FEW];
     static const double value = 2.0;
     for (size_t i = 0; i < FEW; i++) {
-        starts[i + 1] = (int64_t)i + 1;
+        row_starts[i + 1] = (int64_t)i + 1;
         hundred[i] = 100.0;
     }
-    return (mb_mean_rows){FEW, FEW, 1, starts, hundred, weights, &value};
+    return (mb_mean_rows){FEW, FEW, 1, row_starts, hundred, weights, &value};
 }
 
 static mb_status

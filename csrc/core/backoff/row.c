@@ -74,7 +74,8 @@ mb_backoff_contexts(const mb_backoff *table, size_t level, const int64_t *shorte
                     mb_interrupt *interrupt, int64_t *out)
 {
     for (size_t c = table->firsts[level - 1]; c < table->firsts[level]; c++) {
-        const int64_t *own = shorter + (c - table->firsts[level - 1]) * (level - 1);
+        size_t i = c - table->firsts[level - 1];
+        const int64_t *own = level > 1 ? shorter + i * (level - 1) : NULL; /* of no tokens */
         MB_TRY(extend_contexts(table, level, c, own, interrupt, out));
     }
     return MB_OK;

@@ -83,7 +83,9 @@ next_piece(const mb_backoff *table, pieces *left, uint32_t begin, walk *w)
     size_t n = end > w->scored ? end - w->scored : 0;
     left->at = end;
     left->probs += n;
-    left->matched += left->matched == NULL ? 0 : n;
+    if (left->matched != NULL) {
+        left->matched += n;
+    }
     return 1;
 }
 
