@@ -266,6 +266,43 @@ check_changed_links(void)
     mb_free(words);
 }
 
+/* Another's, who changes the sizes of buckets while their links are looked at. */
+typedef struct {
+    uint64_t *sum; /* before a block of sizes */
+    int asked;
+} other_user;
+
+static int
+change_sizes(void *state)
+{
+    other_user *user = state;
+    *user->sum = (uint64_t)1 << 40;
+    user->asked++;
+    return 0;
+}
+
+/* Sizes that were right when they were looked at lead to no memory but that of the links. */
+static void
+check_links_that_change(void)
+{
+    enum { BEFORE = 8 << 10 /* nanoseconds until sizes are known to be right */ };
+    uint64_t *words;
+    size_t n_words = 0;
+    mb_links links;
+    (void)make_links(3, &words, &n_words);
+    if (words == NULL || mb_links_open(FROM, TOKENS, n_words, words, &links) != MB_OK) {
+        check(0, "links to change", 0, 0, 0);
+        return;
+    }
+    size_t last = (size_t)(mb_numbers_block(&links.sizes, links.sizes.n - 1) - words);
+    other_user user = {words + last, 0};
+    mb_interrupt interrupt = {change_sizes, &user, MB_PATIENCE - BEFORE - 1};
+    mb_status status = mb_links_check(&links, FROM, TOKENS, &interrupt);
+    check(user.asked == 1 && (status == MB_OK || status == MB_INVALID), "changed links",
+          (double)last, status, user.asked);
+    mb_free(words);
+}
+
 static void
 check_refused_links(void)
 {
@@ -631,6 +668,7 @@ main(void)
     check_all_numbers();
     check_links();
     check_changed_links();
+    check_links_that_change();
     check_refused_links();
     check_levels();
     check_wrong_rows();

@@ -128,18 +128,19 @@ mb_links_check(const mb_links *links, uint64_t n_from, uint64_t n_tokens, mb_int
         return MB_INVALID;
     }
     for (uint64_t b = 0; b < links->sizes.n; b++) {
-        uint64_t many, before = 0;
-        size_t first = (size_t)mb_numbers_read(&links->sizes, (size_t)b, &many);
-        for (size_t k = 0; k < many; k++) {
-            uint64_t rest = mb_packed_read(links->rest, width, first + k);
+        uint64_t before = 0;
+        size_t low, high; /* in range, also where sizes have changed since they were checked */
+        mb_links_range(links, b << width, &low, &high);
+        for (size_t i = low; i < high; i++) {
+            uint64_t rest = mb_packed_read(links->rest, width, i);
             uint64_t pair = mb_links_unmix(links->bits, b << width | rest);
-            if ((k > 0 && rest <= before) || (pair & mask) >= n_tokens ||
+            if ((i > low && rest <= before) || (pair & mask) >= n_tokens ||
                 pair >> links->token_bits >= n_from) {
                 return MB_INVALID;
             }
             before = rest;
         }
-        MB_TRY(mb_ask(interrupt, PER_LINK * (1 + (size_t)many)));
+        MB_TRY(mb_ask(interrupt, PER_LINK * (1 + high - low)));
     }
     return MB_OK;
 }
