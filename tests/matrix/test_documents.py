@@ -176,3 +176,11 @@ def test_documents_are_joined_wherever_they_lie() -> None:
         assert bounds[-1] == len(joined)
         for i, each in enumerate(some):
             assert joined[bounds[i] : bounds[i + 1]].tolist() == each.tolist()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.int8, np.uint64, np.float16, np.float32, ">i2", ">f8"])
+def test_whole_numbers_of_any_type(kind):
+    tokens = np.array([0, 1, 1, 2, 0]).astype(kind)
+    matrix = mb.TransitionMatrix(1, n_tokens=3).update(tokens)
+    assert matrix.counts([1]).tolist() == [0, 1, 1]
