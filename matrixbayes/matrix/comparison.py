@@ -175,10 +175,11 @@ def compare(
         The ideal, or what is taken for it: a model in 16 bits, say.
     rows : NextTokenRows, PartialRows, array_like of shape (n, V), or TransitionMatrix
         The model's rows, over the same tokens: the same model in 4 bits, say.
-    contexts : sequence of array_like of int, optional
-        What each row comes after, from the beginning of its document or at least `order` tokens;
-        by default what rows say.  Two sides of rows that say different things are refused; where
-        neither says anything, row i is held against row i.
+    contexts : sequence of array_like, optional
+        What each row comes after, from the beginning of its document or at least `order` tokens:
+        names, or numbers of the first matrix's tokens; by default what rows say.  Two sides of
+        rows that say different things are refused; where neither says anything, row i is held
+        against row i.
     kind : {"logits", "log_probs", "probs"}, optional
         What bare arrays hold.
     weights : array_like of shape (n,), optional

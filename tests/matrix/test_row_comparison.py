@@ -96,6 +96,26 @@ def lumped(probs, names, shared):
     return np.column_stack([probs[:, own], 1.0 - probs[:, own].sum(axis=1)])
 
 
+def test_contexts_of_two_matrices_are_matched_by_names():
+    texts = [list("abca"), list("cabb")]
+    one = mb.TransitionMatrix(1, tokens=list("abc"), hierarchical=True).update(texts)
+    other = mb.TransitionMatrix(1, tokens=list("cab"), hierarchical=True).update(texts)
+    for contexts in ([[0], [1], [3]], [["a"], ["b"]]):
+        found = mb.compare(one, other, contexts)
+        assert_allclose(found.kl, 0.0, atol=1e-15)
+        assert_array_equal(found.contexts[1], [1])
+    more = mb.TransitionMatrix(1, tokens=list("xcab"), hierarchical=True).update(texts)
+    kl = mb.compare(one, more, [["a"], ["c"]], shared=True).kl
+    x, y = one.predict([[0], [2]]), more.predict([[2], [1]])[:, [2, 3, 1]]
+    assert_allclose(kl, (x * np.log(x / y)).sum(axis=1), rtol=1e-12)
+    with pytest.raises(ValueError, match="context 0 has the token 'x', which one side does not"):
+        mb.compare(more, one, [["x"]], shared=True)
+    with pytest.raises(ValueError, match="token 0 of context 1 is 'z'"):
+        mb.compare(one, other, [["a"], ["z"]])
+    with pytest.raises(ValueError, match="context 0 has what is no token"):
+        mb.compare(one, other, [[7]])
+
+
 def test_shared_tokens_and_one_column_for_the_rest():
     contexts = [c[:1] for c in CONTEXTS]  # of another tokenizer
     found = mb.compare(rows(P), rows(R, OTHERS, contexts), shared=True)

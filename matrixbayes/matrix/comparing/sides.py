@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._base.numbers import plain
-from ..._base.tokens import columns_in, order_of
+from ..._base.numbers import is_named, plain, wholes
+from ..._base.tokens import Vocabulary, columns_in, order_of
 from ..._base.typing import Floats, Ids
 from ...rows import NextTokenRows, PartialRows, as_log_probs
 from ...rows.partial_groups import OTHER
@@ -227,6 +227,8 @@ def checked_sides(
         _check_prompts(rows[0], rows[1], shared)
     own = next((side.own_contexts for side in rows if side.own_contexts is not None), None)
     whose: Sequence[ArrayLike] | None = contexts
+    # whose numbers of tokens contexts have
+    reader = next((side for side in sides if isinstance(side, MatrixSide)), sides[0])
     if contexts is None:
         if len(rows) < 2 and (own is None or (shared and sides[0].tokens != sides[1].tokens)):
             raise ValueError(
@@ -236,7 +238,7 @@ def checked_sides(
         whose = own
     whose = () if whose is None else whose
     n = len(rows[0]) if rows else len(whose)
-    whole = tuple(plain(each, f"context {i}") for i, each in enumerate(whose))
+    whole = tuple(_context(each, i, reader) for i, each in enumerate(whose))
     if len(whole) not in (0, n) or (n and not whole and len(rows) < 2):
         raise ValueError(f"there are {len(whole)} contexts and {n} rows")
     for i, context in enumerate(whole):
@@ -244,7 +246,7 @@ def checked_sides(
             raise ValueError(f"context {i} has shape {context.shape}; it must be (length,)")
     for side in sides:
         if isinstance(side, MatrixSide):
-            side.take(whole)
+            side.take(_numbered(whole, reader, side))
     if any(isinstance(side, PartialSide) for side in sides):
         sides = [_open(side) for side in sides] if shared else sides
         return Sides(sides[0], sides[1], whole, n)  # matched where they lie beside each other
@@ -253,6 +255,37 @@ def checked_sides(
         found.share()
     else:
         found.match()
+    return found
+
+
+def _context(given: Any, i: int, reader: Side) -> NDArray[Any]:
+    """One context; names are turned into numbers of the reader's tokens."""
+    context = plain(given, f"context {i}")
+    if context.size == 0 or not is_named(context):
+        return context
+    names = Vocabulary(reader.width, reader.tokens)
+    return names.ids(context, f"context {i}", lambda j: f"token {j} of context {i}")
+
+
+def _numbered(contexts: Sequence[Ids], reader: Side, side: Side) -> Sequence[Ids]:
+    """Contexts with the numbers that another side's tokens of the same names have."""
+    if None in (reader.tokens, side.tokens) or reader.tokens == side.tokens:
+        return contexts
+    names = reader.tokens or ()
+    number = Vocabulary(side.width, side.tokens).number
+    numbers = np.array([*(number(name, -1) for name in names), side.width])  # and of the beginning
+    found = []
+    for i, context in enumerate(contexts):
+        ids = wholes(context, f"context {i}")
+        if ids.size and ids.view(np.uint64).max() > len(names):
+            raise ValueError(f"context {i} has what is no token of 0 to {len(names) - 1}")
+        own = numbers[ids]
+        if (own < 0).any():
+            raise ValueError(
+                f"context {i} has the token {names[ids[np.argmin(own)]]!r}, which one side does "
+                "not have: give contexts of tokens that both have"
+            )
+        found.append(own)
     return found
 
 
