@@ -267,3 +267,21 @@ def test_scores_of_a_wrong_shape():
     named = [mb.TransitionMatrix(1, tokens=t).update([0]) for t in (NAMES, tuple("abcdf"))]
     with pytest.raises(ValueError, match="unexpected are 'f'"):
         mb.interpolate(named, HELD)
+
+
+def test_unknown_words_are_those_of_the_first_with_names():
+    texts = ["the cat sat", "the dog sat"]
+    options = {"order": 1, "hierarchical": True, "unknown": "?"}
+    one, other = (mb.TransitionMatrix.from_text(texts[:n], **options) for n in (2, 2))
+    mixed = mb.Interpolation([one, other], [0.5, 0.5])
+    words = ["the", "zebra", "sat"]
+    assert_allclose(mixed.scores(words), one.scores(words), rtol=1e-12)
+    assert mb.Interpolation([mixed], [1.0]).predict(["zebra"]).shape == (6,)
+    with pytest.warns(RuntimeWarning, match="1 of 2 tokens stand"):
+        assert mb.bits_per_byte(mixed, "the zebra").n_unknown == 1
+
+
+@pytest.mark.parametrize("call", [mb.interpolate, mb.Interpolation])
+def test_one_model_is_no_list_of_them(call):
+    with pytest.raises(TypeError, match="models is one TransitionMatrix; give a list"):
+        call(mb.TransitionMatrix(1, n_tokens=2), [0, 1])

@@ -18,11 +18,12 @@ import numpy as np
 from ..._base import display
 from ..._base.arguments import real, whole
 from ..._base.numbers import reals
+from ..._base.tokens import Vocabulary
 from ..._base.typing import Floats, Ids, Seed
 from ...errors import ConvergenceWarning
 from ..documents import contexts_of, documents_of
 from ..shared import CELLS, tempered
-from .members import Members
+from .members import Members, several
 from .weights import fit_weights
 
 MOST = 16  # tokens of a context, where models do not say how many they take
@@ -42,7 +43,8 @@ class Interpolation(display.Shown):
         Each a `TransitionMatrix`, an `Interpolation`, or anything that has ``n_tokens``,
         ``predict(contexts)``, the probabilities (n, V) of the next token, and
         ``scores(documents)``, the log-probability of every token.  Where they have ``tokens``, they
-        are matched by these names, and numbers are those of the first that has names.
+        are matched by these names; numbers, and the token for unknown words, are those of the
+        first that has names.
     weights : array_like of shape (K,)
         Not negative, with a sum of 1.
     standard_errors, model_log_probs, held_out_log_prob, evidence, n_held_out, gap, converged
@@ -97,7 +99,7 @@ class Interpolation(display.Shown):
     converged: bool | None = None
 
     def __post_init__(self) -> None:
-        models = tuple(self.models)
+        models = several(self.models)
         members = Members(models)
         weights = reals(self.weights, "weights").copy()
         if weights.shape != (len(models),):
@@ -141,6 +143,10 @@ class Interpolation(display.Shown):
         """What stands before a document: begin tokens, where a model has such."""
         longest = max(len(getattr(model, "begin", ())) for model in self.models)
         return np.full(longest, self.n_tokens, dtype=np.int64)
+
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        return self._of.vocabulary
 
     def __len__(self) -> int:
         """How many models there are."""
@@ -316,7 +322,7 @@ def interpolate(
     """
     max_iter = whole(max_iter, "max_iter", 0)
     tol = real(tol, "tol")
-    members = Members(tuple(models))
+    members = Members(several(models))
     texts = documents_of(documents, members.vocabulary)
     each = members.scores(texts)
     if len(each) == 0:

@@ -1,4 +1,9 @@
-"""The models of a mixture, each asked in its own way about tokens that all number alike."""
+"""The models of a mixture, each asked in its own way about tokens that all number alike.
+
+Contents
+    several    the models that a user gave
+    Members    models over one vocabulary
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,13 @@ from ..._base.typing import Documents, Floats, Ids
 from ...errors import ArgumentError
 
 NEEDED = ("n_tokens", "predict", "scores")
+
+
+def several(models: Any) -> tuple[Any, ...]:
+    """The models that a user gave, which are not one."""
+    if hasattr(models, "predict"):
+        raise TypeError(f"models is one {type(models).__name__}; give a list of models")
+    return tuple(models)
 
 
 class Members:
@@ -30,9 +42,11 @@ class Members:
         if len(set(widths)) > 1:
             raise ValueError(f"models have {widths} tokens; those of a mixture are the same")
         named = [getattr(model, "tokens", None) for model in models]
-        names = next((tuple(each) for each in named if each is not None), None)
+        first = next((k for k, each in enumerate(named) if each is not None), None)
+        names = None if first is None else tuple(named[first])
+        own = None if first is None else getattr(models[first], "_vocabulary", None)
         self.models = models
-        self.vocabulary = Vocabulary(widths[0], names)
+        self.vocabulary = Vocabulary(widths[0], names, getattr(own, "unknown", None))
         # of each model, where its tokens are that all number alike
         self.orders = [
             order_of(own, names, f"the tokens of model {k} and those of the others")
