@@ -109,3 +109,9 @@ def test_unknown_words_are_told():
 def test_what_has_no_bits(texts, tokenizer, says):
     with pytest.raises((ValueError, TypeError), match=says):
         mb.bits_per_byte(letters(), texts, tokenizer)
+
+
+def test_texts_without_a_token():
+    matrix = mb.TransitionMatrix(1, tokens=("a", "b")).update(list("ab"))
+    with pytest.raises(ValueError, match="no token of any text"):
+        mb.bits_per_byte(matrix, ["  ", " "])

@@ -147,7 +147,7 @@ def bits_per_byte(
     Raises
     ------
     ValueError, TypeError
-        There is no text, or a token that is none of the model's.
+        There is no text, or no token in it, or one that is none of the model's.
 
     Warns
     -----
@@ -190,6 +190,8 @@ def bits_per_byte(
         ids = documents_of(encoded, members.vocabulary)
         ends = np.cumsum([len(each) for each in ids])[:-1]
         scores = np.split(members.scores(ids)[:, 0], ends)
+    if not any(map(len, ids)):
+        raise ValueError("the tokenizer made no token of any text")
     n_unknown = 0 if unknown is None else int(sum((each == unknown).sum() for each in ids))
     if n_unknown:
         warnings.warn(
