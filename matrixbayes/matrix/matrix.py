@@ -1129,9 +1129,11 @@ class TransitionMatrix(Worded, display.Shown):
         table = table_of(self._rows)
         states = counted_states(table, self._rows.longest)
         left, pruned = pruned_table(
-            table, states, real(threshold, "threshold", math.inf, least=0.0)
+            table, states, real(threshold, "threshold", float(np.finfo(float).max), least=0.0)
         )
-        return BackoffModel(left, tokens=self.tokens, pruned=pruned)
+        model = BackoffModel(left, tokens=self.tokens, pruned=pruned)
+        model._read_as(self._vocabulary, self._reading)
+        return model
 
     # -- files ------------------------------------------------------------------------
 

@@ -210,3 +210,26 @@ def test_a_pruned_matrix_as_a_file_of_n_grams(tmp_path: Any) -> None:
     text = [0, 1, 2, 3, 3, 1]
     names = [NAMES[t] for t in text]
     assert_allclose(again.log_prob(names), model.log_prob(text), rtol=1e-6)
+
+
+def test_strings_are_read_as_by_the_matrix(tmp_path: Any) -> None:
+    options: dict[str, Any] = {"order": 1, "hierarchical": True, "unknown": "?", "end": "."}
+    matrix = mb.TransitionMatrix.from_text(["a-b-a", "b-a-c"], tokenizer=split, **options)
+    model = matrix.prune(0.0)
+    assert model.entropy("a-z-b") == pytest.approx(matrix.entropy("a-z-b"), rel=1e-12)
+    assert model.score("z", ["a"]) == pytest.approx(matrix.score("?", ["a"]), rel=1e-12)
+    model.save(tmp_path / "model")
+    again = mb.BackoffModel.open(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"set matrix\.tokenizer"):
+        again.encode("a-z-b")
+    again.tokenizer = split
+    assert again.entropy("a-z-b") == model.entropy("a-z-b")
+
+
+def split(line: str) -> list[str]:
+    return line.split("-")
+
+
+def test_an_infinite_threshold_is_refused_as_others_are() -> None:
+    with pytest.raises(ValueError, match="threshold is inf; it must be from 0"):
+        mb.TransitionMatrix(1, n_tokens=2, hierarchical=True).update([0, 1]).prune(np.inf)

@@ -313,7 +313,7 @@ def test_tokens_are_called_by_their_texts() -> None:
 def test_lines_are_not_taken_for_unknown_words() -> None:
     matrix = mb.TransitionMatrix.from_text(["the cat sat", "a dog"], order=1)
     for ask in (matrix.perplexity, matrix.scores, matrix.log_prob):
-        with pytest.raises(ValueError, match="'the cat sat', which are several words.*encode"):
+        with pytest.raises(ValueError, match=r"'the cat sat', which are several words.*encode"):
             ask(["the cat sat"])
     assert matrix.perplexity(matrix.encode(["the cat sat"])) == matrix.perplexity("the cat sat")
     assert matrix.scores(["the", "bird"]).shape == (2,)  # an unknown word is none

@@ -255,6 +255,13 @@ class BackoffModel(Worded, display.Shown):
 
     # -- inside -------------------------------------------------------------------
 
+    def _read_as(self, vocabulary: Vocabulary, reading: Reading | None) -> None:
+        """Take strings for the documents that another model of these tokens takes them for."""
+        if vocabulary.unknown is not None:
+            self._vocabulary.unknown = vocabulary.unknown
+        if reading is not None:
+            self._reading = reading
+
     def _contexts(self, contexts: Any) -> tuple[Ids, bool]:
         return contexts_of(contexts, self._vocabulary, self.order, self.n_tokens)
 
@@ -312,6 +319,8 @@ class BackoffModel(Worded, display.Shown):
             "order": self.order,
             "n_tokens": self.n_tokens,
             "tokens": None if self.tokens is None else list(self.tokens),
+            "unknown": self._vocabulary.unknown,
+            "reading": self._reads().__getstate__(),
         }
         write_mapped(path, arrays, header)
 
@@ -333,7 +342,13 @@ class BackoffModel(Worded, display.Shown):
             parts = [[arrays[f"{name}{k}"] for k in range(n_levels)] for name in PARTS[:5]]
             base = [arrays[f"base{k}"] for k in range(n_levels)] if "base0" in arrays else None
             table = BackoffTable(header["n_tokens"], *parts, base=base, root=arrays["root"])
-            return cls(table, tokens=header["tokens"])
+            new = cls(table, tokens=header["tokens"])
+            unknown = header.get("unknown")
+            if unknown is not None:
+                unknown = whole(unknown, "unknown", 0, new.n_tokens - 1)
+            reading = Reading.saved(header.get("reading"), new.n_tokens)
+            new._read_as(Vocabulary(new.n_tokens, None, unknown), reading)
+            return new
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error!r}") from error
 
