@@ -42,9 +42,9 @@ class Members:
         if len(set(widths)) > 1:
             raise ValueError(f"models have {widths} tokens; those of a mixture are the same")
         named = [getattr(model, "tokens", None) for model in models]
-        first = next((k for k, each in enumerate(named) if each is not None), None)
-        names = None if first is None else tuple(named[first])
-        own = None if first is None else getattr(models[first], "_vocabulary", None)
+        first = next((k for k, each in enumerate(named) if each is not None), 0)
+        names = None if named[first] is None else tuple(named[first] or ())
+        own = getattr(models[first], "_vocabulary", None)
         self.models = models
         self.vocabulary = Vocabulary(widths[0], names, getattr(own, "unknown", None))
         # of each model, where its tokens are that all number alike
