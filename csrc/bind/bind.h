@@ -28,6 +28,9 @@ typedef struct {
 /* The state of the module that a function (or, by its type, a method) belongs to. */
 mb_state *mb_module_state(PyObject *module);
 
+/* What the collector visits of an object that has no Python object but its type. */
+int mb_traverse_type(PyObject *self, visitproc visit, void *arg);
+
 /* Looks for Python's raw allocator; to be called before the core makes an object. */
 void mb_find_allocator(void);
 

@@ -11,6 +11,13 @@ mb_module_state(PyObject *module)
     return (mb_state *)PyModule_GetState(module);
 }
 
+int
+mb_traverse_type(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
 PyObject *
 mb_raise(mb_status status, const char *why)
 {

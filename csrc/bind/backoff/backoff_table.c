@@ -18,13 +18,6 @@ mb_new_backoff_object(PyTypeObject *type, mb_backoff *table)
     return self;
 }
 
-static int
-backoff_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return 0;
-}
-
 static void
 backoff_dealloc(PyObject *self)
 {
@@ -160,7 +153,7 @@ static PyMethodDef backoff_methods[] = {
 static PyType_Slot backoff_slots[] = {
     {Py_tp_doc, (void *)backoff_doc},
     {Py_tp_new, mb_backoff_new_object},
-    {Py_tp_traverse, backoff_traverse},
+    {Py_tp_traverse, mb_traverse_type},
     {Py_tp_dealloc, backoff_dealloc},
     {Py_tp_getset, backoff_getset},
     {Py_tp_methods, backoff_methods},

@@ -89,13 +89,6 @@ done:
     return self;
 }
 
-static int
-counts_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return 0;
-}
-
 static void
 counts_dealloc(PyObject *self)
 {
@@ -265,7 +258,7 @@ PyDoc_STRVAR(counts_doc, "Counts(indptr, indices, data, n_tokens)\n--\n\n"
 static PyType_Slot counts_slots[] = {
     {Py_tp_doc, (void *)counts_doc},
     {Py_tp_new, counts_new},
-    {Py_tp_traverse, counts_traverse},
+    {Py_tp_traverse, mb_traverse_type},
     {Py_tp_dealloc, counts_dealloc},
     {Py_tp_getset, counts_getset},
     {Py_tp_methods, counts_methods},

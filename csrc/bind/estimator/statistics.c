@@ -99,13 +99,6 @@ statistics_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return mb_new_statistics(type, own_weight, own_sums, log_likelihood, n_rows);
 }
 
-static int
-statistics_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return 0;
-}
-
 static void
 statistics_dealloc(PyObject *object)
 {
@@ -247,7 +240,7 @@ PyDoc_STRVAR(
 
 static PyType_Slot statistics_slots[] = {
     {Py_tp_doc, (void *)statistics_doc},   {Py_tp_new, statistics_new},
-    {Py_tp_traverse, statistics_traverse}, {Py_tp_dealloc, statistics_dealloc},
+    {Py_tp_traverse, mb_traverse_type}, {Py_tp_dealloc, statistics_dealloc},
     {Py_nb_add, statistics_add},           {Py_tp_getset, statistics_getset},
     {Py_tp_methods, statistics_methods},   {0, NULL},
 };

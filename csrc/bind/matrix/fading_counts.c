@@ -279,7 +279,7 @@ PyDoc_STRVAR(
 static PyType_Slot fading_slots[] = {
     {Py_tp_doc, (void *)fading_doc},
     {Py_tp_new, fading_new},
-    {Py_tp_traverse, mb_traverse_transition_object},
+    {Py_tp_traverse, mb_traverse_type},
     {Py_tp_dealloc, mb_free_transition_object},
     {Py_tp_getset, fading_getset},
     {Py_tp_methods, fading_methods},

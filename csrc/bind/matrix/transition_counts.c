@@ -184,7 +184,7 @@ PyDoc_STRVAR(transitions_doc,
 static PyType_Slot transitions_slots[] = {
     {Py_tp_doc, (void *)transitions_doc},
     {Py_tp_new, transitions_new},
-    {Py_tp_traverse, mb_traverse_transition_object},
+    {Py_tp_traverse, mb_traverse_type},
     {Py_tp_dealloc, mb_free_transition_object},
     {Py_tp_getset, transitions_getset},
     {Py_tp_methods, transitions_methods},

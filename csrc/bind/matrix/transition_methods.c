@@ -18,13 +18,6 @@ mb_new_transition_object(PyTypeObject *type, mb_transitions *plain, mb_fading *f
     return self;
 }
 
-int
-mb_traverse_transition_object(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return 0;
-}
-
 void
 mb_free_transition_object(PyObject *self)
 {

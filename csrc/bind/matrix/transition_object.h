@@ -49,7 +49,6 @@ mb_n_tokens_of(PyObject *self)
 
 /* A new object of `type` with counts that it takes, also on failure. */
 PyObject *mb_new_transition_object(PyTypeObject *type, mb_transitions *plain, mb_fading *fading);
-int mb_traverse_transition_object(PyObject *self, visitproc visit, void *arg);
 void mb_free_transition_object(PyObject *self);
 
 /* ---- users -------------------------------------------------------------------------------- */

@@ -30,7 +30,8 @@ hash_of(const char *word, uint32_t length)
     return mixed(hash, rest);
 }
 
-/* The last of a power of two of slots, for that many things; 0 where there is no such power. */
+/* The last of a power of two of slots, for that many things; of more than memory holds where no power
+ * is enough. */
 static size_t
 mask_for(size_t room)
 {
@@ -38,7 +39,7 @@ mask_for(size_t room)
     while (slots < 2 * room && slots <= SIZE_MAX / 4) {
         slots *= 2;
     }
-    return slots < 2 * room ? 0 : slots - 1;
+    return slots - 1;
 }
 
 mb_status
@@ -48,7 +49,7 @@ mb_words_begin(mb_words *words, size_t room, const char *text)
     *words = (mb_words){.text = text, .room = room, .mask = mask};
     words->start = mb_calloc(room, sizeof *words->start);
     words->length = mb_calloc(room, sizeof *words->length);
-    words->slots = mask == 0 ? NULL : mb_calloc(mask + 1, sizeof *words->slots);
+    words->slots = mb_calloc(mask + 1, sizeof *words->slots);
     if (words->start == NULL || words->length == NULL || words->slots == NULL) {
         mb_words_end(words);
         return MB_NOMEM;
@@ -94,7 +95,7 @@ mb_grams_begin(mb_grams *grams, size_t room)
 {
     size_t mask = mask_for(room);
     *grams = (mb_grams){.mask = mask};
-    grams->slots = mask == 0 ? NULL : mb_calloc(mask + 1, sizeof *grams->slots);
+    grams->slots = mb_calloc(mask + 1, sizeof *grams->slots);
     if (grams->slots == NULL) {
         return MB_NOMEM;
     }
