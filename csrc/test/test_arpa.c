@@ -208,11 +208,33 @@ test_writing(void)
     check(mb_arpa_room(&grams, NULL, &room) == MB_INVALID, "an end", 1, 0, MB_INVALID);
 }
 
+static int
+stop_at_once(void *state)
+{
+    (void)state;
+    return 1;
+}
+
+/* What is no model may be one line, however long; it is stopped nevertheless. */
+static void
+test_long_lines(void)
+{
+    enum { LONG = 1 << 23 };
+    static char text[LONG];
+    mb_arpa *arpa = NULL;
+    mb_arpa_fault fault;
+    mb_interrupt interrupt = {stop_at_once, NULL, 0};
+    memset(text, 'x', sizeof text);
+    mb_status status = mb_arpa_new(sizeof text, text, &interrupt, &fault, &arpa);
+    check(status == MB_STOPPED, "a long line", 0, status, MB_STOPPED);
+}
+
 int
 main(void)
 {
     test_numbers();
     test_reading();
+    test_long_lines();
     test_refusals();
     test_memory();
     test_writing();

@@ -4,8 +4,7 @@
 #include <string.h>
 
 enum {
-    COST = 400,     /* nanoseconds of a line */
-    PIECE = 1 << 10 /* empty lines between two questions */
+    COST = 8 /* nanoseconds of a line, and one of each character */
 };
 
 static int
@@ -14,15 +13,17 @@ is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-int
-mb_lines_next(mb_lines *in, mb_piece *line)
+/* The next line, which may be empty; 0 where there is none. */
+static int
+next_line(mb_lines *in, mb_piece *line)
 {
     if (in->at == in->n) {
         return 0;
     }
-    size_t start = in->at, end = start;
-    while (end < in->n && in->text[end] != '\n') {
-        end++;
+    size_t start = in->at, end = in->n;
+    const char *found = memchr(in->text + start, '\n', end - start);
+    if (found != NULL) {
+        end = (size_t)(found - in->text);
     }
     in->at = end + (end < in->n);
     in->line++;
@@ -39,10 +40,12 @@ mb_lines_next(mb_lines *in, mb_piece *line)
 mb_status
 mb_lines_next_text(mb_lines *in, mb_interrupt *interrupt, mb_piece *line, int *is_there)
 {
-    *line = (mb_piece){in->n, in->n};
-    while ((*is_there = mb_lines_next(in, line)) && line->start == line->end) {
-        MB_TRY(in->line % PIECE == 0 ? mb_ask(interrupt, (size_t)COST * PIECE) : MB_OK);
-    }
+    do {
+        size_t at = in->at;
+        *line = (mb_piece){in->n, in->n};
+        *is_there = next_line(in, line);
+        MB_TRY(mb_ask(interrupt, COST + in->at - at));
+    } while (*is_there && line->start == line->end);
     return MB_OK;
 }
 

@@ -14,10 +14,8 @@ typedef struct {
     size_t start, end;
 } mb_piece;
 
-/* The next line without spaces, tabs and carriage returns at its ends; 0 where there is none. */
-int mb_lines_next(mb_lines *in, mb_piece *line);
-
-/* The next line that is not empty, and whether there is one; MB_STOPPED. */
+/* The next line that is not empty, without spaces, tabs and carriage returns at its ends, and whether
+ * there is one; MB_STOPPED. */
 mb_status mb_lines_next_text(mb_lines *in, mb_interrupt *interrupt, mb_piece *line, int *is_there);
 
 int mb_piece_is(const mb_lines *in, mb_piece what, const char *wanted);

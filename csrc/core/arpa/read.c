@@ -13,7 +13,7 @@
 enum {
     FIELDS = MB_ARPA_ORDERS + 2, /* of a line: the words, and two numbers */
     COST = 400,                  /* nanoseconds of an n-gram */
-    PIECE = 1 << 10              /* n-grams, and lines, between two questions */
+    PIECE = 1 << 10              /* n-grams between two questions */
 };
 
 struct mb_arpa {
@@ -83,10 +83,10 @@ read_head(mb_arpa *arpa, mb_interrupt *interrupt, mb_arpa_fault *fault)
     if (arpa->in.n >= 3 && memcmp(arpa->in.text, "\xEF\xBB\xBF", 3) == 0) {
         arpa->in.at = 3;
     }
+    int is_there;
     do {
-        MB_TRY(arpa->in.line % PIECE == 0 ? mb_ask(interrupt, (size_t)COST * PIECE) : MB_OK);
-        if (!mb_lines_next(&arpa->in, &line)) {
-            line = (mb_piece){arpa->in.n, arpa->in.n};
+        MB_TRY(mb_lines_next_text(&arpa->in, interrupt, &line, &is_there));
+        if (!is_there) {
             return refuse(arpa, line, "no line is '\\data\\': this is no ARPA file", fault);
         }
     } while (!mb_piece_is(&arpa->in, line, "\\data\\"));
