@@ -15,10 +15,11 @@ mb_frozen_open(mb_frozen *frozen, size_t n_words, const uint64_t *words)
         return MB_INVALID;
     }
     for (size_t i = 0; i < MB_FROZEN_HEAD; i++) {
-        if (words[i] > left) {
+        uint64_t size = words[i]; /* read once */
+        if (size > left) {
             return MB_INVALID;
         }
-        sizes[i] = (size_t)words[i];
+        sizes[i] = (size_t)size;
         left -= sizes[i];
     }
     const uint64_t *links = words + MB_FROZEN_HEAD, *lengths = links + sizes[0];

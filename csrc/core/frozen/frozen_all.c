@@ -45,6 +45,7 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
             if (k == l && at[i] > 0) {
                 return MB_INVALID;
             }
+            MB_TRY(i % ALL_PIECE == 0 ? mb_ask(interrupt, (size_t)PER_ROW * ALL_PIECE) : MB_OK);
         }
     }
     return MB_OK;
