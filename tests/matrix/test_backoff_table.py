@@ -185,6 +185,15 @@ def test_arrays_make_the_same_table(seed: int) -> None:
     assert_array_equal(again.matched(document), table.matched(document))
 
 
+def test_a_value_of_minus_zero_is_a_value() -> None:
+    contexts = [np.zeros((1, 0), int), [[0]]]
+    table = _core.BackoffTable(
+        2, [[0, 2], [0, 1]], [[0, 1], [1]], [[0.25, 0.75], [-0.0]], [[1.0], [2.0]], contexts
+    )
+    assert_array_equal(table.arrays()[2][1], [0.0])
+    assert_array_equal(table.matched([0, 1]), [1, 2])
+
+
 def test_documents_may_be_cut_by_bounds_and_pieces_do_not_show() -> None:
     table = table_of(model(1, 3, 3, 60))
     documents = texts(2, 3, [5000, 0, 3, 1024, 1025, 2])

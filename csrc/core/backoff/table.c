@@ -160,7 +160,7 @@ sort_contexts(const mb_backoff *table, const mb_backoff_level *given, size_t lev
 static double
 listed_value(double given, int own, double backed_off)
 {
-    return isnan(given) ? -backed_off : own ? given + backed_off : given;
+    return isnan(given) ? -backed_off : own ? given + backed_off : fabs(given); /* not -0 */
 }
 
 /* The row of the empty context. */

@@ -75,7 +75,7 @@ typedef struct {
     size_t level, row; /* which context of the level; of a mean, which token */
 } mb_backoff_fault;
 
-/* A table of levels [n_levels], for n_tokens V from 1 to 2^32 - 1.  `root` [V] is what the back of
+/* A table of levels [n_levels], for n_tokens V from 1 to 2^32 - 2.  `root` [V] is what the back of
  * the empty context multiplies, or where there are bases, what these do; zeros where it is NULL.  With
  * `own` a value is what its pair adds to the back-off.  MB_INVALID with *fault; MB_RANGE for more than
  * 2^32 - 2 contexts or pairs, or levels than MB_MAX_ORDER + 1. */
