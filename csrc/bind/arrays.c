@@ -194,3 +194,10 @@ mb_new_doubles(int ndim, const npy_intp *shape)
 {
     return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, NPY_DOUBLE);
 }
+
+PyArrayObject *
+mb_new_array(size_t n, size_t columns, int type)
+{
+    npy_intp shape[] = {(npy_intp)n, (npy_intp)columns};
+    return (PyArrayObject *)PyArray_SimpleNew(columns == MB_NO_COLUMNS ? 1 : 2, shape, type);
+}

@@ -15,13 +15,6 @@ mb_check_order(long long least, long long order, long long n_tokens)
     return -1;
 }
 
-PyArrayObject *
-mb_new_array(size_t n, size_t columns, int type)
-{
-    npy_intp shape[] = {(npy_intp)n, (npy_intp)columns};
-    return (PyArrayObject *)PyArray_SimpleNew(columns == MB_NO_COLUMNS ? 1 : 2, shape, type);
-}
-
 int
 mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg, int requirements,
                      PyArrayObject **contexts, PyArrayObject **tokens)

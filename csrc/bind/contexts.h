@@ -8,10 +8,6 @@
 /* -1 with ValueError unless there are counts of such an order, `least` or more, and so many tokens. */
 int mb_check_order(long long least, long long order, long long n_tokens);
 
-/* A new array of one axis, or of two where `columns` is not MB_NO_COLUMNS. */
-#define MB_NO_COLUMNS SIZE_MAX
-PyArrayObject *mb_new_array(size_t n, size_t columns, int type);
-
 /* Contexts [n][order], and as many tokens unless tokens_arg is NULL, as int64 arrays with these
  * `requirements` of NumPy: new references, or -1 with an exception set. */
 int mb_parse_contexts_of(size_t order, PyObject *contexts_arg, PyObject *tokens_arg,
