@@ -98,6 +98,8 @@ def documents_of(tokens: Any, vocabulary: Vocabulary, bounds: Any = None) -> Tex
         raise TypeError(
             "a document is a sequence of tokens, not a mapping; update_rows takes counts"
         )
+    if not (hasattr(tokens, "ndim") or np.iterable(tokens)):
+        raise TypeError(f"a document is a sequence of tokens, not {tokens!r}")
     if hasattr(tokens, "iloc") and hasattr(tokens, "columns") and tokens.shape[1] == 1:
         column = tokens.iloc[:, 0]
         tokens = column if _holds_documents(list(column.iloc[:1])) else tokens

@@ -184,3 +184,9 @@ def test_whole_numbers_of_any_type(kind):
     tokens = np.array([0, 1, 1, 2, 0]).astype(kind)
     matrix = mb.TransitionMatrix(1, n_tokens=3).update(tokens)
     assert matrix.counts([1]).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("tokens", [3, None])
+def test_what_is_no_sequence(tokens):
+    with pytest.raises(TypeError, match=f"a document is a sequence of tokens, not {tokens}"):
+        mb.TransitionMatrix(1, n_tokens=3).update(tokens)
