@@ -239,10 +239,10 @@ PyDoc_STRVAR(
     ">>> (a + a).n_rows\n4\n");
 
 static PyType_Slot statistics_slots[] = {
-    {Py_tp_doc, (void *)statistics_doc},   {Py_tp_new, statistics_new},
-    {Py_tp_traverse, mb_traverse_type}, {Py_tp_dealloc, statistics_dealloc},
-    {Py_nb_add, statistics_add},           {Py_tp_getset, statistics_getset},
-    {Py_tp_methods, statistics_methods},   {0, NULL},
+    {Py_tp_doc, (void *)statistics_doc}, {Py_tp_new, statistics_new},
+    {Py_tp_traverse, mb_traverse_type},  {Py_tp_dealloc, statistics_dealloc},
+    {Py_nb_add, statistics_add},         {Py_tp_getset, statistics_getset},
+    {Py_tp_methods, statistics_methods}, {0, NULL},
 };
 
 PyType_Spec mb_statistics_spec = {
