@@ -82,7 +82,7 @@ PYTHON_HEADERS = re.compile(
 
 # What the extension may take from the C library and the compiler's own.
 LIBC = re.compile(
-    r"mem(cpy|move|set|cmp)|str(len|cmp|ncmp)|v?snprintf|exp|expm1|log|log1p|pow|sqrt|floor|ceil|qsort"
+    r"mem(chr|cpy|move|set|cmp)|str(len|cmp|ncmp)|v?snprintf|exp|expm1|log|log1p|pow|sqrt|floor|ceil|qsort"
     r"|__\w+_chk|__stack_chk_fail|__cxa_finalize|__gmon_start__|_ITM_\w+|__cpu_model|__cpu_features2"
     r"|__cpu_indicator_init|__assert_fail|madvise|timespec_get|dlsym|calloc|realloc|free"
 )

@@ -83,6 +83,7 @@ def test_habits_of_other_programs(change: object) -> None:
         ("-0.5\ta b", "nan\ta b", r"line 14: .* is no number"),
         ("b\t0\n-2", "b\t0\n-2\n-3", r"line 10: these are not a number, words"),
         ("<s> a\t-1", "<s> a\t-inf", r"line 13: .* no finite number"),
+        ("<s> a\t-1", "<s> a\t300", r"line 13: .* above 10\^10"),
         ("<s> a b", "<s> a b\t-1", r"line 18: the longest n-grams have no back-off weights"),
         ("\\end\\", "", r"line \d+: the text ends before"),
         ("\\data\\", "\\date\\", r"no line is"),

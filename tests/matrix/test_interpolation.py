@@ -285,3 +285,12 @@ def test_unknown_words_are_those_of_the_first_with_names():
 def test_one_model_is_no_list_of_them(call):
     with pytest.raises(TypeError, match="models is one TransitionMatrix; give a list"):
         call(mb.TransitionMatrix(1, n_tokens=2), [0, 1])
+
+
+def test_text_of_models_of_single_words_is_drawn(tmp_path):
+    path = tmp_path / "one.arpa"
+    path.write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-0.30103\ta\n-0.30103\tb\n\n\\end\\\n")
+    model = mb.read_arpa(path)
+    found = mb.interpolate([model], [[0, 1, 0]])
+    assert found.order == 0
+    assert set(found.generate(50, rng=0)) == {0, 1}

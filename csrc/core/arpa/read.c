@@ -12,8 +12,9 @@
 
 enum {
     FIELDS = MB_ARPA_ORDERS + 2, /* of a line: the words, and two numbers */
-    COST = 400,                  /* nanoseconds of an n-gram */
-    PIECE = 1 << 10              /* n-grams between two questions */
+    MOST_BACK = 10, /* log10 of a weight: sixteen of them stay far from the largest double */
+    COST = 400,     /* nanoseconds of an n-gram */
+    PIECE = 1 << 10 /* n-grams between two questions */
 };
 
 struct mb_arpa {
@@ -197,6 +198,9 @@ read_numbers(const mb_arpa *arpa, size_t order, size_t many, const mb_piece *fie
     if (!mb_number_read(last.end - last.start, arpa->in.text + last.start, back) ||
         !isfinite(*back)) {
         return refuse(arpa, last, "the logarithm of a back-off weight is no finite number", fault);
+    }
+    if (*back > MOST_BACK) {
+        return refuse(arpa, last, "a back-off weight is above 10^10: this is no logarithm", fault);
     }
     if (order == arpa->order && *back != 0.0) {
         return refuse(arpa, last, "the longest n-grams have no back-off weights", fault);

@@ -1,4 +1,4 @@
-/* Fewer n-grams, by what the model loses with them (Stolcke 1998; docs/model.md 9j). */
+/* Fewer n-grams, by what the model loses with them (Stolcke 1998; docs/model.md 9i). */
 #ifndef MB_BACKOFF_PRUNE_H
 #define MB_BACKOFF_PRUNE_H
 

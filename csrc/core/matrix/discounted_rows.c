@@ -138,8 +138,8 @@ find_shorter(const mb_key_layout *layout, const mb_run *events, const mb_key_lay
         uint64_t keys[KEYS * MB_MAX_WORDS] MB_FILLED;
         size_t places[KEYS] = {0}, many = events->n - at < KEYS ? events->n - at : KEYS;
         for (size_t i = 0; i < many; i++) {
-            mb_key_shorten(layout, shorter, events->keys + (at + i) * layout->n_words,
-                           keys + i * n_words);
+            mb_key_shorten(layout, layout->n_words, shorter, n_words,
+                           events->keys + (at + i) * layout->n_words, keys + i * n_words);
         }
         if (run->n > 0) {
             mb_run_search(shorter, run, many, keys, places);

@@ -101,20 +101,20 @@ mb_key_unmix(const mb_key_layout *layout, size_t n_words, uint64_t *key)
 }
 
 /* A mixed key without the oldest token of its context, mixed as those of a token less are. */
-static inline void
-mb_key_shorten(const mb_key_layout *layout, const mb_key_layout *shorter, const uint64_t *from,
-               uint64_t *to)
+MB_INLINE void
+mb_key_shorten(const mb_key_layout *layout, size_t n_words, const mb_key_layout *shorter,
+               size_t n_shorter, const uint64_t *from, uint64_t *to)
 {
     const unsigned b = layout->token_bits;
     uint64_t key[MB_MAX_WORDS + 1] = {0};
-    for (size_t w = 0; w < layout->n_words; w++) {
+    for (size_t w = 0; w < n_words; w++) {
         key[w] = from[w];
     }
-    mb_key_unmix(layout, layout->n_words, key);
-    for (size_t w = 0; w < shorter->n_words; w++) {
+    mb_key_unmix(layout, n_words, key);
+    for (size_t w = 0; w < n_shorter; w++) {
         to[w] = key[w] << b | key[w + 1] >> (64 - b);
     }
-    mb_key_mix(shorter, shorter->n_words, to);
+    mb_key_mix(shorter, n_shorter, to);
 }
 
 /* Whether a stands before b; without branches for one word and two. */

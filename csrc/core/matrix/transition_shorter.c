@@ -32,23 +32,6 @@ find_unknown(const pairs_to_shorten *p, const mb_transitions *known, mb_interrup
     return MB_OK;
 }
 
-/* A key without its oldest token: the rest moves up. */
-MB_INLINE void
-shorten_key(const pairs_to_shorten *p, size_t n_words, size_t n_shorter, const uint64_t *from,
-            uint64_t *to)
-{
-    const unsigned b = p->layout->token_bits;
-    uint64_t key[MB_MAX_WORDS + 1] = {0};
-    for (size_t w = 0; w < n_words; w++) {
-        key[w] = from[w];
-    }
-    mb_key_unmix(p->layout, n_words, key);
-    for (size_t w = 0; w < n_shorter; w++) {
-        to[w] = key[w] << b | key[w + 1] >> (64 - b);
-    }
-    mb_key_mix(p->shorter, n_shorter, to);
-}
-
 /* Passes the shortened keys to the partition: to its histogram, or to be scattered. */
 MB_INLINE mb_status
 pass_keys(const pairs_to_shorten *p, size_t n_words, size_t n_shorter, mb_partition *partition,
@@ -60,7 +43,8 @@ pass_keys(const pairs_to_shorten *p, size_t n_words, size_t n_shorter, mb_partit
         size_t n = 0;
         for (uint64_t bits = p->pass[at / KEYS]; bits != 0; bits &= bits - 1) {
             size_t i = at + (size_t)__builtin_ctzll(bits);
-            shorten_key(p, n_words, n_shorter, keys + i * n_words, shorter + n++ * n_shorter);
+            mb_key_shorten(p->layout, n_words, p->shorter, n_shorter, keys + i * n_words,
+                           shorter + n++ * n_shorter);
         }
         if (partition->elements == NULL) {
             mb_partition_histogram(partition, n, shorter);

@@ -241,7 +241,8 @@ class Interpolation(display.Shown):
         for i in range(n):
             row = self._of.rows(text[np.newaxis], self.weights)[0]
             drawn[i] = tempered(row, temperature, generator)
-            text = np.append(text, drawn[i])[-self.order :]
+            text = np.append(text, drawn[i])
+            text = text[max(0, len(text) - self.order) :]
         return drawn
 
     # -- scores of text -------------------------------------------------------------
