@@ -368,7 +368,6 @@ WHOLE: dict[str, Any] = {
     "EmbeddingMap": lambda rows: mb.EmbeddingMap(np.ones((3, 2)), rows),
     "affine_test": lambda rows: mb.affine_test(np.ones((3, 2)), rows),
     "span_of": lambda rows: mb.span_of(rows, np.ones((5, 2))),
-    "compare": lambda rows: mb.compare(mb.TransitionMatrix(1, n_tokens=5), rows, [[0]] * 3),
     "elicit_prior": lambda rows: mb.elicit_prior([[0]] * 3, rows),
     "divergences": lambda rows: mb.rows.divergences(rows, rows),
     "exp": np.exp,
