@@ -263,7 +263,7 @@ def test_words_that_a_file_lacks(path: Path) -> None:
         ),
         (b"\\data\\\nngram 1=1\n\\1-grams:\n-1 \xff\n\\end\\\n", "line 4: a word is no UTF-8"),
         (b"\\data\\\nngram 1=1\n\\1-grams:\n-1 <s>\n\\end\\\n", "no word but those"),
-        (b"\\data\\\nngram 1=1\nngram 2=0\n\\1-grams:\n-1 a 400\n\\end\\\n", "finite"),
+        (b"\\data\\\nngram 1=1\nngram 2=0\n\\1-grams:\n-1 a 400\n\\end\\\n", r"above 10\^10"),
     ],
 )
 def test_files_that_are_refused(text: bytes, message: str, path: Path) -> None:
