@@ -198,7 +198,7 @@ def discounted_fit() -> Cases:
     yield "no levels", lambda: fails(ValueError, call, [], q, times)
     yield "levels that are none", lambda: fails(TypeError, call, 3, q, times)
     yield "a level that is none", lambda: fails(TypeError, call, [3], q, times)
-    yield "a short level", lambda: fails(IndexError, call, [levels[0][:3]], q, times)
+    yield "a short level", lambda: fails(ValueError, call, [levels[0][:3]], q, times)
     yield "a bad level", lambda: fails(OSError, call, [[Bad(), *levels[0][1:]]], q, times)
     yield "bad q", lambda: fails(OSError, call, levels, Bad(), times)
     yield "bad times", lambda: fails(OSError, call, levels, q, Bad())

@@ -163,7 +163,13 @@ parse_level_arrays(PyObject *list, fit_levels *fit)
     }
     for (size_t i = 0; i < n && !failed; i++) {
         PyObject *each = PySequence_Tuple(PyTuple_GetItem(levels, (Py_ssize_t)i));
-        failed = each == NULL ? -1 : parse_arrays(each, fit->arrays + i * N_ARRAYS);
+        failed = each == NULL ? -1 : 0;
+        if (!failed && PyTuple_Size(each) != N_ARRAYS) {
+            PyErr_Format(PyExc_ValueError, "level %zu has %zd arrays; it needs %d", i,
+                         PyTuple_Size(each), N_ARRAYS);
+            failed = -1;
+        }
+        failed = failed ? failed : parse_arrays(each, fit->arrays + i * N_ARRAYS);
         Py_XDECREF(each);
     }
     fit->n = n;
