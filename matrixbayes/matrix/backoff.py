@@ -224,17 +224,18 @@ class BackoffRows:
 
     def scores(self, documents: Documents) -> Floats:
         """The log-probability of each token of led documents, one after the other."""
-        order = self.levels.order
-        table = self.table(sum(map(len, documents)))
+        order, texts = self.levels.order, Texts.of(documents)
+        table = self.table(texts.n_tokens)
         if table is None:
-            return token_scores(self, order, documents)
-        return table.scores(*Texts.of(documents).joined(), skip=order)
+            return token_scores(self, order, texts)
+        return table.scores(*texts.joined(), skip=order)
 
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
-        table = self.table(sum(map(len, documents)))
+        texts = Texts.of(documents)
+        table = self.table(texts.n_tokens)
         if table is not None:
-            return table.log_prob(*Texts.of(documents).joined(), skip=self.levels.order)
+            return table.log_prob(*texts.joined(), skip=self.levels.order)
         return scores(self, count(self.levels.order, self.levels.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

@@ -27,10 +27,8 @@ from .shared import SharedRows
 from .texts.reading import Reading
 from .tree import Folded, TreeRows
 
-FORMAT, VERSION = (
-    "matrixbayes.matrix",
-    4,
-)  # 1 has no times, 2 no trees and discounts, 3 is not frozen
+# version 1 has no times, 2 no trees and discounts, 3 is not frozen
+FORMAT, VERSION = "matrixbayes.matrix", 4
 PARTS = ("keys", "counts", "large_at", "large", "index", "sums")  # of whole counts
 REAL_PARTS = ("contexts", "indptr", "tokens", "counts", "rests", "times", "clocks")
 

@@ -51,7 +51,7 @@ from .fading import RealCounts
 from .frozen import REFUSED, thaw
 from .prior import Concentration, SharedPrior
 from .pruning.pruned import counted_states, pruned_table
-from .shared import SharedRows, dense_blocks, most_probable, tempered
+from .shared import SharedRows, dense_blocks, drawn, most_probable, tempered
 from .texts.counting import counted
 from .texts.reading import Reading
 from .texts.words import Worded, seeds
@@ -982,14 +982,14 @@ class TransitionMatrix(Worded, display.Shown):
         rows = self._rows
         text = self.begin if context is None else self._context(context, "generate")
         text = text if text_seed is None else self._words_before(text_seed)[-self._order :]
-        drawn = np.empty(n, dtype=np.int64)
-        for i in range(n):
+
+        def draw(before: Ids) -> int:
             if temperature == 1.0:
-                drawn[i] = rows.draw(text, generator)
-            else:
-                drawn[i] = tempered(rows.dense(text[np.newaxis])[0], temperature, generator)
-            text = np.append(text, drawn[i])[-self._order :]
-        return self._said(drawn) if is_worded else drawn
+                return rows.draw(before, generator)
+            return tempered(rows.dense(before[np.newaxis])[0], temperature, generator)
+
+        found = drawn(n, text, self._order, draw)
+        return self._said(found) if is_worded else found
 
     # -- what was seen --------------------------------------------------------------
 

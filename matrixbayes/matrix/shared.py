@@ -1,15 +1,15 @@
 """Rows of the Matrix that share one prior.
 
 Contents
-    SharedRows    counts and their prior: learning, prediction, scores of text
+    SharedRows                             counts and their prior: what they learn and predict
     dense_blocks, most_probable            predictions of any rows
     scores, token_scores                   the log-probability of text, and of each token
-    tempered      a token of a row at another temperature
+    drawn, tempered                        text drawn token by token; at another temperature
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,6 +70,16 @@ def _most_probable_of_few(rows: Rows, context: Ids, k: int) -> tuple[Ids, Floats
     probs = rows.pair_probs(np.repeat(context[np.newaxis], len(tokens), axis=0), tokens)
     best = np.argsort(-probs, kind="stable")[:k]
     return tokens[best], probs[best]
+
+
+def drawn(n: int, text: Ids, order: int, draw: Callable[[Ids], int]) -> Ids:
+    """n tokens, each drawn after the last `order` of what stands before it."""
+    found = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        text = text[max(0, len(text) - order) :]
+        found[i] = draw(text)
+        text = np.append(text, found[i])
+    return found
 
 
 def tempered(row: Floats, temperature: float, rng: np.random.Generator) -> int:
@@ -260,13 +270,11 @@ class SharedRows:
     def scores(self, documents: Documents) -> Floats:
         """The log-probability of each token of documents, one after the other."""
         order = self.counts.order
-        whole = token_scores(self, order, documents)
-        found, at, used = np.empty(sum(map(len, documents))), 0, 0
-        for each in documents:
-            first = min(order, len(each))  # without a whole context
-            found[at : at + first] = np.log(self.prior.mean_at(each[:first]))
-            found[at + first : at + len(each)] = whole[used : used + len(each) - first]
-            at, used = at + len(each), used + len(each) - first
+        tokens, bounds = Texts.of(documents).joined()
+        place = np.arange(len(tokens)) - np.repeat(bounds[:-1], np.diff(bounds))
+        found, early = np.empty(len(tokens)), place < order  # without a whole context
+        found[early] = np.log(self.prior.mean_at(tokens[early]))
+        found[~early] = token_scores(self, order, documents)
         return found
 
     def log_prob(self, documents: Documents) -> float:

@@ -311,16 +311,18 @@ class TreeRows:
 
     def scores(self, documents: Documents) -> Floats:
         """The log-probability of each token of led documents, one after the other."""
-        table = self.table(sum(map(len, documents)))
+        texts = Texts.of(documents)
+        table = self.table(texts.n_tokens)
         if table is None:
-            return token_scores(self, self.depth, documents)
-        return table.scores(*Texts.of(documents).joined(), skip=self.depth)
+            return token_scores(self, self.depth, texts)
+        return table.scores(*texts.joined(), skip=self.depth)
 
     def log_prob(self, documents: Documents) -> float:
         """Of led documents, each token scored by these counts."""
-        table = self.table(sum(map(len, documents)))
+        texts = Texts.of(documents)
+        table = self.table(texts.n_tokens)
         if table is not None:
-            return table.log_prob(*Texts.of(documents).joined(), skip=self.depth)
+            return table.log_prob(*texts.joined(), skip=self.depth)
         return scores(self, count(self.depth, self.prior.n_tokens + 1, documents))
 
     def log_evidence(self, documents: Documents) -> float:

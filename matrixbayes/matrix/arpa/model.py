@@ -23,7 +23,7 @@ from ..._base.typing import Floats, Ids
 from ..._core import BackoffTable
 from ..documents import Texts, contexts_of, documents_of
 from ..pruning.pruned import Pruned
-from ..shared import tempered
+from ..shared import drawn, tempered
 from ..texts.reading import Reading, unknown_of
 from ..texts.words import Worded, seeds
 from .ngrams import ngrams_of
@@ -246,12 +246,12 @@ class BackoffModel(Worded, display.Shown):
             text = ids[0]
         elif text_seed is not None:
             text = self._words_before(text_seed)
-        drawn = np.empty(n, dtype=np.int64)
-        for i in range(n):
-            row = self._grams.rows(text[np.newaxis, max(0, len(text) - self.order) :])[0]
-            drawn[i] = tempered(row, temperature, generator)
-            text = np.append(text, drawn[i])[max(0, len(text) + 1 - self.order) :]
-        return self._said(drawn) if is_worded else drawn
+
+        def draw(before: Ids) -> int:
+            return tempered(self._grams.rows(before[np.newaxis])[0], temperature, generator)
+
+        found = drawn(n, text, self.order, draw)
+        return self._said(found) if is_worded else found
 
     # -- inside -------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ..._base.tokens import Vocabulary
 from ..._base.typing import Floats, Ids, Seed
 from ...errors import ConvergenceWarning
 from ..documents import contexts_of, documents_of
-from ..shared import CELLS, tempered
+from ..shared import CELLS, drawn, tempered
 from .members import Members, several
 from .weights import fit_weights
 
@@ -237,13 +237,12 @@ class Interpolation(display.Shown):
             if not single:
                 raise ValueError(f"generate takes one context, not shape {ids.shape}")
             text = ids[0]
-        drawn = np.empty(n, dtype=np.int64)
-        for i in range(n):
-            row = self._of.rows(text[np.newaxis], self.weights)[0]
-            drawn[i] = tempered(row, temperature, generator)
-            text = np.append(text, drawn[i])
-            text = text[max(0, len(text) - self.order) :]
-        return drawn
+
+        def draw(before: Ids) -> int:
+            row = self._of.rows(before[np.newaxis], self.weights)[0]
+            return tempered(row, temperature, generator)
+
+        return drawn(n, text, self.order, draw)
 
     # -- scores of text -------------------------------------------------------------
 
