@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import starmap
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import Stopped, alarm, needs_timers
 from core.leak_cases import even_codes
 
 from matrixbayes import _core
 from matrixbayes._base.parallel import workers
-
-needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 
 PRIOR = (0.1, 0.0, 1e-3, 1e12)
 
@@ -378,29 +376,14 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
 }
 
 
-@pytest.fixture
-def alarm() -> Iterator[None]:
-    """A signal whose handler raises KeyboardInterrupt."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    old = signal.signal(signal.SIGALRM, stop)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0.0)
-    signal.signal(signal.SIGALRM, old)
-
-
 @needs_timers
-@pytest.mark.usefixtures("alarm")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_signal_stops_it(name: str) -> None:
     call, *arguments = CALLS[name]()
     before = [array.sum() for array in arguments if isinstance(array, np.ndarray)]
     kept: list[Any] = []
     # Called from C: a signal that waits for the end of the call finds its result kept.
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    with pytest.raises(Stopped), alarm(0.01):
         kept.extend(starmap(call, [arguments]))
     assert not kept
     assert before == [array.sum() for array in arguments if isinstance(array, np.ndarray)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm, needs_timers
 
 from matrixbayes import _core
 
@@ -359,7 +359,7 @@ USES: dict[str, Callable[[Any], object]] = {
 }
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize("use", USES)
 def test_counts_are_no_one_elses_while_they_change(use: str) -> None:
     """Asked by a signal's handler, which runs while they are being changed."""
@@ -372,15 +372,10 @@ def test_counts_are_no_one_elses_while_they_change(use: str) -> None:
         except RuntimeError as error:
             errors.add(str(error).partition(";")[0])
 
-    old = signal.signal(signal.SIGALRM, ask)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    with alarm(0.001, every=0.001, handler=ask):
         for _ in range(20):
             if not errors:
                 counts.update(tokens)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
     assert errors == {"another thread is changing these counts"}
     USES[use](counts)
 

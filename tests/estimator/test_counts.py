@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import signal
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import starmap
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import reference
+from alarm import Stopped, alarm, needs_timers
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -454,7 +454,7 @@ def test_how_many_starts_agreed_is_said(capsys):
     assert f"{fitted.n_agreed_} of 3 starts ended at the best bound" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize("many", ["entries", "counts of a token"])
 def test_encoding_gives_way_to_signals(many):
     n = 4_000_000
@@ -463,19 +463,7 @@ def test_encoding_gives_way_to_signals(many):
 
     kept = []
 
-    class Stopped(Exception):
-        pass
-
-    def stop(*_):
-        raise Stopped
-
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)  # seen at the first question, if not before
-        # Called from C: a signal that waits for the end of the call finds its result kept.
-        with pytest.raises(Stopped):
-            kept.extend(starmap(_core.Counts, [rows]))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    # Called from C: a signal that waits for the end of the call finds its result kept.
+    with pytest.raises(Stopped), alarm(0.01):  # seen at the first question, if not before
+        kept.extend(starmap(_core.Counts, [rows]))
     assert not kept

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import Stopped, alarm, needs_timers
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
@@ -231,28 +231,19 @@ def test_means_are_the_predictives_of_the_order_below() -> None:
         assert_allclose(probs, rows.pairs_of_counts(each, tokens.astype(np.int64)), rtol=1e-9)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 def test_a_fit_is_stopped_and_leaves_the_matrix_as_it_was() -> None:
     rng = np.random.default_rng(0)
     matrix = mb.TransitionMatrix(3, n_tokens=5000, hierarchical=True)
     matrix.update(np.minimum(rng.zipf(1.3, 400_000), 4999))
     before = matrix.concentrations, matrix.prior
 
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
     def fit_again() -> None:
         for _ in range(1000):
             matrix.copy().fit_prior(16)
 
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(KeyboardInterrupt):
-            fit_again()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    with pytest.raises(Stopped), alarm(0.1):
+        fit_again()
     assert (matrix.concentrations, matrix.prior) == before
     assert matrix.update([1, 2, 3]).order == 3
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 
 import numpy as np
 import pytest
 import reference
+from alarm import Stopped, alarm, needs_timers
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -180,7 +180,7 @@ def test_wrong_arguments_change_nothing(call, error, message):
     assert as_dictionary(counts) == before
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize("what", ["subtract", "scale", "shorten"])
 def test_signals_stop_it_and_change_nothing(what):
     tokens = np.random.default_rng(0).integers(0, 50_000, 2_000_000)
@@ -192,28 +192,16 @@ def test_signals_stop_it_and_change_nothing(what):
         "shorten": lambda c: c.shorten(none),
     }
 
-    class Stopped(Exception):
-        pass
-
-    def stop(*_):
-        signal.setitimer(signal.ITIMER_REAL, 0.0)  # once is enough
-        raise Stopped
-
     kept, stopped = [], False
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        for _ in range(50):  # it may be done before the signal comes
-            mine = counts.copy()
-            kept.clear()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.001)
+    for _ in range(50):  # it may be done before the signal comes
+        mine = counts.copy()
+        kept.clear()
+        try:
+            with alarm(0.001):
                 kept.extend(map(calls[what], [mine]))
-            except Stopped:
-                stopped = not kept
-            if stopped:
-                break
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+        except Stopped:
+            stopped = not kept
+        if stopped:
+            break
     assert stopped
     assert_same_arrays(mine, counts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 import reference
+from alarm import Stopped, alarm, needs_timers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -493,17 +493,11 @@ def test_every_allocation_may_fail(what):
         assert n > 1
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize(
     "what", ["update", "update_rows", "merge", "scale", "totals", "rows", "log_evidence"]
 )
 def test_signals_stop_it_and_change_nothing(what):
-    class Stop(Exception):
-        pass
-
-    def stop(*_):
-        raise Stop
-
     rng = np.random.default_rng(0)
     text, counts = rng.integers(0, 10_000, 3_000_000), FadingCounts(1, 10_000, 0.9)
     counts.update(text[:500_000])
@@ -511,24 +505,19 @@ def test_signals_stop_it_and_change_nothing(what):
     other.update(text)
     contexts = rng.integers(0, 10_000, (1_000_000, 1))
     before, held = counts.arrays(), other.n_observed
-    old = signal.signal(signal.SIGALRM, stop)
     prior = np.full(2, 0.5), np.full(2, 1e4), np.ones((2, 10_000))
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-        with pytest.raises(Stop):  # noqa: PT012
-            {
-                "update": lambda: counts.update(text),
-                "update_rows": lambda: counts.update_rows(contexts, contexts[:, 0], np.ones(10**6)),
-                "merge": lambda: counts.merge(other),
-                "scale": lambda: other.scale(0.5),
-                "totals": lambda: other.totals(contexts),
-                "rows": lambda: other.rows(contexts),
-                "log_evidence": lambda: counts.log_evidence(text, *prior),
-            }[what]()
-            time.sleep(1.0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    call = {
+        "update": lambda: counts.update(text),
+        "update_rows": lambda: counts.update_rows(contexts, contexts[:, 0], np.ones(10**6)),
+        "merge": lambda: counts.merge(other),
+        "scale": lambda: other.scale(0.5),
+        "totals": lambda: other.totals(contexts),
+        "rows": lambda: other.rows(contexts),
+        "log_evidence": lambda: counts.log_evidence(text, *prior),
+    }[what]
+    with pytest.raises(Stopped), alarm(0.01):  # noqa: PT012
+        call()
+        time.sleep(1.0)
     for mine, its in zip(counts.arrays(), before, strict=True):
         assert_array_equal(mine, its)
     assert other.n_observed == held

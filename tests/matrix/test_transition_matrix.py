@@ -7,6 +7,7 @@ import copy
 import pickle
 import signal
 import threading
+import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise, permutations
@@ -14,6 +15,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 import reference
+from alarm import alarm, needs_timers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -626,20 +628,14 @@ def test_what_fails_changes_nothing(hierarchical):
     same(matrix.update([1, 2, 3], continued=True), before.update([1, 2, 3], continued=True))
 
 
+@needs_timers
 def test_ctrl_c_changes_nothing():
     matrix = mb.TransitionMatrix(2, n_tokens=1000, hierarchical=True).update(stream(1000))
     before = matrix.copy()
     text = np.random.default_rng(0).integers(0, 1000, 3_000_000)
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
-    # a shell starts what it puts into the background with the signal ignored
-    old = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            matrix.update(text)
-            timer.join()
-    finally:
-        signal.signal(signal.SIGINT, old)
+    with pytest.raises(KeyboardInterrupt), alarm(0.1, handler=signal.default_int_handler):  # noqa: PT012
+        matrix.update(text)
+        time.sleep(1.0)
     same(matrix, before)
 
 

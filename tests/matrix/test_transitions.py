@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
-import signal
 import threading
 import time
 import tracemalloc
@@ -17,6 +16,7 @@ from itertools import starmap
 import numpy as np
 import pytest
 import reference
+from alarm import Stopped, alarm, needs_timers
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -638,7 +638,7 @@ def test_every_allocation_may_fail(what):
         assert n > 1
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize("what", ["update", "update_rows", "merge", "all", "from_arrays"])
 def test_signals_stop_it_and_change_nothing(what):
     rng = np.random.default_rng(0)
@@ -650,13 +650,6 @@ def test_signals_stop_it_and_change_nothing(what):
         counts.update(tokens[:1000])
     before = counts.n_observed
 
-    class Stopped(Exception):
-        pass
-
-    def stop(*_):
-        signal.setitimer(signal.ITIMER_REAL, 0.0)  # once is enough
-        raise Stopped
-
     calls = {
         "update": (counts.update, tokens),
         "update_rows": (counts.update_rows, tokens.reshape(-1, 2), tokens[::2], tokens[1::2]),
@@ -666,32 +659,20 @@ def test_signals_stop_it_and_change_nothing(what):
     }
     call, *arguments = calls[what]
     kept = []
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.004)
-        # Called from C: a signal that waits for the end of the call finds its result kept.
-        with pytest.raises(Stopped):
-            kept.extend(starmap(call, [arguments]))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    # Called from C: a signal that waits for the end of the call finds its result kept.
+    with pytest.raises(Stopped), alarm(0.004):
+        kept.extend(starmap(call, [arguments]))
     assert not kept
     assert counts.n_observed == before
     if what != "all":
         assert as_dictionary(counts) == as_dictionary(few)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 def test_signals_are_left_to_the_main_thread():
     """What a handler raises there is nothing to a thread that counts."""
     tokens = np.random.default_rng(0).integers(0, 50_000, 3_000_000)
     counts, errors = TransitionCounts(2, 50_000), []
-
-    class Stopped(Exception):
-        pass
-
-    def stop(*_):
-        raise Stopped
 
     def work():
         try:
@@ -700,18 +681,13 @@ def test_signals_are_left_to_the_main_thread():
             errors.append(error)
 
     worker, stopped = threading.Thread(target=work), 0
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        worker.start()
-        while worker.is_alive():
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.003)
+    worker.start()
+    while worker.is_alive():
+        try:
+            with alarm(0.003):
                 time.sleep(0.01)
-            except Stopped:
-                stopped += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+        except Stopped:
+            stopped += 1
     worker.join()
     assert stopped > 0
     assert not errors

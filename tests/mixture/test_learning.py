@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import mpmath
 import numpy as np
 import pytest
 import reference
+from alarm import Stopped, alarm, needs_timers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -139,26 +139,14 @@ def test_wrong_arguments_are_named(counts, tokens, message):
         posterior_learning(mixture(2, 3), counts, tokens)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@needs_timers
 @pytest.mark.parametrize("n", [0, 200])
 def test_signals_stop_it(n):
-    class Stop(Exception):
-        pass
-
-    def stop(*_):
-        raise Stop
-
     prior = mixture(64, 40_000) if n == 0 else mixture(8, 20_000)
     counts = np.ones(prior.n_tokens)
-    old = signal.signal(signal.SIGALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-        with pytest.raises(Stop):  # noqa: PT012
-            posterior_learning(prior, counts, np.zeros(n, int))
-            time.sleep(1.0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    with pytest.raises(Stopped), alarm(0.01):  # noqa: PT012
+        posterior_learning(prior, counts, np.zeros(n, int))
+        time.sleep(1.0)
 
 
 @pytest.mark.filterwarnings("ignore:its mean KL is far")  # of an urn read as another family
