@@ -13,7 +13,7 @@ import matrixbayes as mb
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/model.md", "docs/architecture.md"]
-PAPERS += ["docs/records.md", "docs/closed_models.md"]
+PAPERS += ["docs/records.md", "docs/closed_models.md", "docs/performance.md"]
 CODE = [
     *found(ROOT / "csrc", "**/*.[ch]"),
     *found(ROOT / "matrixbayes", "**/*.py*"),
