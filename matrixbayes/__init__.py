@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from .errors import ConvergenceWarning, MisfitWarning, NotFittedError
     from .estimator import DirichletMixtureEstimator, PriorSelection, select_prior
-    from .huggingface import TokenPredictor, collect, preflight
+    from .huggingface import TokenPredictor, collect, load_demo, preflight
     from .icl import (
         fit_icl_curve,
         fit_scaling_laws,
@@ -153,6 +153,7 @@ _HOMES = {
     "icl_curve": "icl",
     "interpolate": "matrix",
     "learning_path": "icl",
+    "load_demo": "huggingface",
     "martingale_test": "diagnostics",
     "posterior_path": "mixture",
     "preflight": "huggingface",
@@ -248,6 +249,7 @@ __all__ = [
     "icl_curve",
     "interpolate",
     "learning_path",
+    "load_demo",
     "martingale_test",
     "plot",
     "posterior_path",

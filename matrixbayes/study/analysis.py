@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..huggingface.demo import BUNDLED
 from .demonstrations import demonstrations_of, in_context
 from .fitted import RESOLUTIONS, fit_prior
 from .held import readable
-from .inputs import BUNDLED, UsageError, load_model, read_shots
+from .inputs import UsageError, load_model, read_shots
 from .result import StudyResult
 from .task import Task, draw, true_prior, usable_truth
 from .texts import Shots

@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..huggingface.demo import BUNDLED
 from .held import readable
 from .texts import Shots, demonstrations, find_answer
 
-BUNDLED = Path(__file__).parents[1] / "data" / "urns"
 MOST_COMPONENTS = 64
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 

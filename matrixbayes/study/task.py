@@ -9,7 +9,6 @@ Contents
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.tokens import columns_in, order_of
+from ..huggingface.demo import recorded_prior
 from .inputs import UsageError
 from .texts import Shots
 
@@ -70,15 +70,10 @@ class Task:
 
 def true_prior(folder: Path) -> DirichletMixture | None:
     """The prior recorded in a model's folder, if it is."""
-    from ..mixture import DirichletMixture
-
-    path = folder / "training.json"
-    if not path.is_file():
-        return None
     try:
-        prior = json.loads(path.read_text(encoding="utf-8"))["prior"]
-        return DirichletMixture(prior["weights"], prior["alpha"], tokens=tuple(prior["tokens"]))
+        return recorded_prior(folder)
     except (KeyError, TypeError, ValueError) as error:
+        path = folder / "training.json"
         raise UsageError(f"{path} does not record a prior as expected: {error!r}") from error
 
 

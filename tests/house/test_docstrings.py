@@ -20,7 +20,8 @@ RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport"
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard", "BitsBounds")
 RESULTS += ("Head", "PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
-TORCH = ("collect", "elicit", "embed_of", "head_of", "preflight")  # whose examples need a model
+# Whose examples need a model.
+TORCH = ("collect", "elicit", "embed_of", "head_of", "load_demo", "preflight")
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
 
 
