@@ -7,6 +7,7 @@
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
+# make docs        the documentation, a site that asks for nothing from elsewhere
 # make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
 # make clean
@@ -27,7 +28,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-fast test-all lint analyze coverage sanitize wheel mutations bench clean
+.PHONY: demo test test-fast test-all lint analyze coverage sanitize wheel docs mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -86,6 +87,10 @@ $(VENV)/.audit: $(VENV)/.created pyproject.toml
 	$(PIP) install --group audit
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.created pyproject.toml
+	$(PIP) install --group docs
+	@touch $@
+
 # Everything below runs in the same .venv.
 
 # mypy without its cache: with one it has passed what it refuses in a fresh clone.
@@ -140,6 +145,13 @@ wheel: $(VENV)/.created $(VENV)/.audit
 	$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	$(BIN)/abi3audit --strict --verbose build/wheel/*.whl
 
+# Pages of names and notebooks that went may not stay: what is made is made anew.
+docs: $(VENV)/.built $(VENV)/.docs
+	rm -rf build/docs docs/_made
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -j 2 -n -W --keep-going --quiet \
+	    -d build/docs/doctrees docs build/docs/html
+	@echo 'build/docs/html/index.html'
+
 mutations: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python tools/mutations.py
 
@@ -148,4 +160,5 @@ bench: $(VENV)/.built $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info matrixbayes/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf docs/_made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
