@@ -16,10 +16,12 @@ import secrets
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .saving.made import said
 
 # The one entry of the file's metadata: with several, their order would differ from run to run.
 KEY = "matrixbayes"
@@ -34,6 +36,9 @@ DTYPES = {
     "float32": "F32",
     "float64": "F64",
 }
+NAMES = {code: name for name, code in DTYPES.items()} | {"U64": "uint64"}
+
+T = TypeVar("T")
 
 
 def write(
@@ -137,12 +142,77 @@ def read(
         There is no such file, or it cannot be read.
     """
     path = os.fspath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path} is not a regular file")
-    with open(path, "rb"):  # the system's own error for a missing or unreadable file
-        pass
-    metadata, arrays = _load(path)
+    _check_regular(path)
+    metadata, arrays = _load(path, _array)
     return arrays, _header(path, metadata, format)
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file of this package says of itself; its arrays are not read.
+
+    Parameters
+    ----------
+    path
+        A safetensors file that this package wrote.
+
+    Returns
+    -------
+    dict
+        ``kind`` ("prior", "rows", "partial_rows", "kernels", "matrix", "backoff", "cache");
+        ``format_version``; ``made_by``, such as "matrixbayes 0.2.0", None in files from before;
+        ``made_with``, a dict of what it was made with, as far as is known: the parameters of a fit,
+        where rows come from, the settings of a matrix; ``n_tokens``, None where no header says it;
+        ``tokens``, the names or None; ``shapes`` and ``dtypes`` of the arrays by name; ``bytes`` of
+        the file.
+
+    Raises
+    ------
+    ValueError
+        The file is not complete, or not of this package.
+    OSError
+        There is no such file, or it cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile, matrixbayes as mb
+    >>> from matrixbayes._base import files
+    >>> path = os.path.join(tempfile.mkdtemp(), "prior.safetensors")
+    >>> mb.DirichletMixture([1.0], [[2.0, 3.0]], tokens=("no", "yes")).save(path)
+    >>> told = files.describe(path)
+    >>> told["kind"], told["shapes"], told["tokens"]
+    ('prior', {'alpha': (1, 2), 'weights': (1,)}, ('no', 'yes'))
+    """
+    path = os.fspath(path)
+    _check_regular(path)
+    metadata, table = _load(path, _shape)
+    header = _header(path, metadata, None)
+    made = said(header)
+    tokens, meta = header.get("tokens"), header.get("meta")
+    names = tuple(map(str, tokens)) if isinstance(tokens, list) else None
+    settings = {
+        name: value
+        for name, value in header.items()
+        if name not in ("format", "version", "n_tokens", "unknown")
+        and isinstance(value, (str, int, float))
+    }
+    if isinstance(meta, dict):  # but what is one for each row
+        n_rows = table.get("rest", table.get("log_probs", ((-1,), "")))[0][0]
+        settings |= {
+            name: value
+            for name, value in meta.items()
+            if not (isinstance(value, list) and len(value) == n_rows)
+        }
+    return {
+        "kind": str(header["format"]).removeprefix("matrixbayes."),
+        "format_version": header["version"],
+        "made_by": str(made["by"]) if "by" in made else None,
+        "made_with": settings | made.get("with", {}),
+        "n_tokens": _width(header, table) if names is None else len(names),
+        "tokens": names,
+        "shapes": {name: shape for name, (shape, _) in sorted(table.items())},
+        "dtypes": {name: dtype for name, (_, dtype) in sorted(table.items())},
+        "bytes": os.path.getsize(path),
+    }
 
 
 def require(path: str | os.PathLike[str], header: Mapping[str, Any], version: int) -> None:
@@ -208,17 +278,31 @@ def _sync(path: str) -> None:
 # ---------------------------------------------------------------------------
 
 
-def _load(path: str) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """The metadata and the arrays of a safetensors file."""
+def _check_regular(path: str) -> None:
+    """Refuse what is no file, by the system's own error where it is missing or unreadable."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is not a regular file")
+    with open(path, "rb"):
+        pass
+
+
+def _load(path: str, part: Callable[[str, Any, str], T]) -> tuple[dict[str, str], dict[str, T]]:
+    """The metadata of a safetensors file, and `part` of each of its arrays."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: _array(path, file, name) for name in file.keys()}  # noqa: SIM118
+            parts = {name: part(path, file, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
-    return metadata, arrays
+    return metadata, parts
+
+
+def _shape(path: str, file: Any, name: str) -> tuple[tuple[int, ...], str]:
+    """Shape and type of an array of an open file."""
+    array = file.get_slice(name)
+    return tuple(array.get_shape()), NAMES.get(array.get_dtype(), array.get_dtype())
 
 
 def _array(path: str, file: Any, name: str) -> NDArray[Any]:
@@ -238,24 +322,34 @@ def refuse_nan(path: str, name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{path}: array {name!r} holds NaN at {where}")
 
 
-def _header(path: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
-    """The header of a file, which must be ours and of the right format."""
+def _header(path: str, metadata: Mapping[str, str], format: str | None) -> dict[str, Any]:
+    """The header of a file, which must be ours and of the right format, or of any."""
     if KEY not in metadata:
-        raise ValueError(f"{path} is not a {format!r} file: it has no header of this package")
+        wanted = "file of this package" if format is None else f"{format!r} file"
+        raise ValueError(f"{path} is not a {wanted}: it has no header of this package")
     try:
         header = json.loads(metadata[KEY], parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: the header is damaged: {error}") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path}: the header is damaged: it is not an object")
-    if header.get("format") != format:
+    if header.get("format") != format and format is not None:
         raise ValueError(
             f"{path} is not a {format!r} file (its format is {header.get('format')!r})"
         )
+    if not isinstance(header.get("format"), str):
+        raise ValueError(f"{path}: the header is damaged: it names no format")
     version = header.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"{path}: the header is damaged: version is {version!r}")
     return header
+
+
+def _width(header: Mapping[str, Any], table: Mapping[str, tuple[tuple[int, ...], str]]) -> Any:
+    """V of a file without names: what its header says, else the columns of its numbers."""
+    columns = [table[name][0] for name in ("alpha", "log_probs") if name in table]
+    wide = [shape[1] for shape in columns if len(shape) == 2]
+    return header.get("n_tokens", wide[0] if wide else None)
 
 
 def _refuse(constant: str) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
+from .._base.saving.made import note, origin
 from .._base.typing import Floats, Pool
 from .._base.weights import shares_of, without_weightless
 from ..mixture import DirichletMixture
@@ -282,6 +283,8 @@ def elicit_prior(
     if comparison is not None:
         comparison.reports[chosen.family] = chosen
         chosen = replace(chosen, comparison=comparison)
+    for prior in (prior for each in reports for prior in each.priors.values()):
+        note(prior, rng=rng, rows=origin(predictions))
     _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None, alone)
     return chosen
 
@@ -367,7 +370,18 @@ def _fit(
     report = ElicitationReport(
         family=family,
         priors={
-            part: DirichletMixture(*parameters.priors[part], tokens=data.tokens)
+            part: note(
+                DirichletMixture(*parameters.priors[part], tokens=data.tokens),
+                call="elicit_prior",
+                family=family,
+                part=part,
+                discount=parameters.discount,
+                temperature=parameters.temperature,
+                n_rows=histories.n,
+                n_starts=len(starts),
+                n_iter=best.n_iter,
+                converged=best.converged,
+            )
             for part in layout.mixtures
         },
         numbers={part: parameters.priors[part] for part in layout.fields},

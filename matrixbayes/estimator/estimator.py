@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base import parallel
 from .._base.arguments import generator_of, real, whole
 from .._base.parameters import Parameters
+from .._base.saving.made import inherit, note, origin
 from .._base.tokens import labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import checked_weights, present, weights_of
@@ -287,6 +288,7 @@ class DirichletMixtureEstimator(Parameters):
             best = self._best_start(data, tokens, init, rng)
             if check:
                 self.check_, self._mean_row = misfit(self.prior_, data)
+            self._note("fit", rows=origin(X), resolution=self.resolution_)
         return self._reasons(best, data)
 
     def _where_to_look(
@@ -450,6 +452,14 @@ class DirichletMixtureEstimator(Parameters):
             self._running = permuted(scaled(state.statistics, 1.0 / total), order)
             self._seen = total
 
+    def _note(self, call: str, **how: Any) -> None:
+        """Remember with the mixture how it was found; how many worked on it changes no number."""
+        names = ("executor", "n_jobs", "verbose", "warm_start")
+        settings = {name: x for name, x in self.get_params().items() if name not in names}
+        for name in ("n_rows", "total_weight", "n_dropped", "n_iter", "converged", "lower_bound"):
+            settings[name] = getattr(self, f"{name}_", None)
+        note(self.prior_, call=f"{type(self).__name__}.{call}", **{**settings, **how})
+
     def __repr__(self) -> str:
         check: FitCheck | None = getattr(self, "check_", None)
         said = "" if check is None else f"\n  {check.verdict}"
@@ -470,7 +480,8 @@ class DirichletMixtureEstimator(Parameters):
         self._remember_columns(X, self.n_features_in_)
         tokens = string_labels(X)
         if tokens is not None and self.prior_.tokens is None:
-            self.prior_ = DirichletMixture(self.weights_, self.alpha_, tokens=tokens)
+            named = DirichletMixture(self.weights_, self.alpha_, tokens=tokens)
+            self.prior_ = inherit(named, self.prior_)
             self.weights_, self.alpha_ = self.prior_.weights, self.prior_.alpha
 
     def _remember_columns(self, X: Any, width: int) -> None:
@@ -555,6 +566,7 @@ class DirichletMixtureEstimator(Parameters):
         )
         self._n_batches, self.n_rows_ = n + 1, self.n_rows_ + batch.n_rows
         self.total_weight_ += weight
+        self._note("partial_fit", n_batches=n + 1)
         return self
 
     def from_summaries(
@@ -587,6 +599,7 @@ class DirichletMixtureEstimator(Parameters):
         state = em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled, len(bounds))
         self._learn(state)
         self.n_rows_, self.total_weight_ = merged.n_rows, float(merged.weight.sum())
+        self._note("from_summaries")
         return self
 
     # -- what the mixture says of rows ---------------------------------------------------

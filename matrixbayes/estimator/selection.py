@@ -13,6 +13,7 @@ import numpy as np
 from .._base import display, parallel
 from .._base.arguments import generator_of, is_whole
 from .._base.numbers import exact_rows, plain
+from .._base.saving.made import note
 from .._base.typing import Floats, Ids
 from .._base.weights import checked_weights, merged, present, weights_of
 from ..errors import ConvergenceWarning, MisfitWarning
@@ -208,6 +209,7 @@ def select_prior(
         reasons += [f"there is no log-evidence: {why}"] if why else []
     for each in estimators.values():
         each._remember_names(given)
+        note(each.prior_, selected_by=criterion, sizes=sizes)
     selection = PriorSelection(estimators, table, criterion)
     for size, (_, reasons) in found.items():
         for reason in reasons:
@@ -215,8 +217,9 @@ def select_prior(
     if any(entry[criterion] is not None for entry in table):
         best = selection.best_
         for reason in clear_misfit(best.check_):
-            words = f"n_components={best.n_components}: {reason}"
-            warnings.warn(words, MisfitWarning, stacklevel=2)
+            warnings.warn(
+                f"n_components={best.n_components}: {reason}", MisfitWarning, stacklevel=2
+            )
     return selection
 
 
@@ -253,11 +256,11 @@ def _at_resolution(
                 entry |= {"log_likelihood": fitted.log_likelihood_, **_checked(fitted)}
             table.append(entry)
         estimators[size] = fitted
+        note(fitted.prior_, selected_by="held_bits", sizes=sizes, resolutions=tried)
         reasons += [f"n_components={size}: {reason}" for reason in why]
-    selection = PriorSelection(estimators, table, "held_bits")
     for reason in reasons:
         warnings.warn(reason, ConvergenceWarning, stacklevel=3)
-    return selection
+    return PriorSelection(estimators, table, "held_bits")
 
 
 def _checked(fitted: DirichletMixtureEstimator) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._base.files import require
 from .._base.mapped import open_mapped, write_mapped
+from .._base.saving.made import entry, said
 from .._base.tokens import Vocabulary
 from .._core import TransitionCounts
 from ..mixture import DirichletMixture
@@ -42,6 +43,7 @@ class Saved(NamedTuple):
     latest: NDArray[np.int64]
     rows: SharedRows | BackoffRows | TreeRows
     reading: Reading | None = None
+    made: dict[str, Any] | None = None  # see `_base.saving.made`
 
 
 def write(path: str | os.PathLike[str], saved: Saved, *, freeze: bool = False) -> None:
@@ -65,6 +67,7 @@ def write(path: str | os.PathLike[str], saved: Saved, *, freeze: bool = False) -
         "real": rows.real,
         "prior": None,
     }
+    header |= entry(saved.made)
     if freeze:
         header["frozen"] = True
     if saved.vocabulary.unknown is not None:
@@ -121,7 +124,7 @@ def read(path: str | os.PathLike[str], verify: bool) -> Saved:
     arrays, header = open_mapped(path, FORMAT, verify=verify)
     require(path, header, VERSION)
     try:
-        return _assembled(arrays, header, verify)
+        return _assembled(arrays, header, verify)._replace(made=said(header))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ValueError(f"{os.fspath(path)} is damaged: {error!r}") from error
 

@@ -22,6 +22,7 @@ from .. import _core
 from .._base import display, parallel
 from .._base.arguments import real, whole
 from .._base.progress import bar
+from .._base.saving.made import note
 from .._base.tokens import order_of
 from .._base.typing import Documents, Floats, Ids
 from ..mixture import DirichletMixture
@@ -755,7 +756,8 @@ class TransitionMatrix(Worded, display.Shown):
                 raise TypeError("discounts are fitted to documents alone: there is no other option")
             else:
                 self._rows = rows.fitted_to(self._documents(documents), advance)
-        return self
+        how = {"n_components": n_components, "to_documents": documents is not None, **options}
+        return note(self, fit_prior=how)
 
     # -- prediction ---------------------------------------------------------------
 
@@ -1133,7 +1135,7 @@ class TransitionMatrix(Worded, display.Shown):
         )
         model = BackoffModel(left, tokens=self.tokens, pruned=pruned)
         model._read_as(self._vocabulary, self._reading)
-        return model
+        return note(model, call="TransitionMatrix.prune", threshold=threshold)
 
     # -- files ------------------------------------------------------------------------
 
@@ -1269,6 +1271,7 @@ class TransitionMatrix(Worded, display.Shown):
             self._latest,
             self._rows,
             self._reading,
+            vars(self).get("_made"),
         )
         files.write(path, saved, freeze=freeze)
 

@@ -18,6 +18,7 @@ from .._base import display, files
 from .._base.arguments import probability, whole
 from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
+from .._base.saving.made import note, restore, told
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import without_weightless
@@ -85,7 +86,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
     (array([0.994, 0.006]), array([0.919, 0.081]))
     """
 
-    __slots__ = ()
+    __slots__ = ("_made",)
 
     def __new__(
         cls, weights: ArrayLike, alpha: ArrayLike, *, tokens: Iterable[str] | None = None
@@ -460,7 +461,7 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mixture to one safetensors file, all or nothing."""
         tokens = None if self.tokens is None else list(self.tokens)
-        header = {"format": FORMAT, "version": VERSION, "tokens": tokens}
+        header = {"format": FORMAT, "version": VERSION, "tokens": tokens} | told(self)
         files.write(path, {"weights": self.weights, "alpha": self.alpha}, header)
 
     @classmethod
@@ -477,9 +478,10 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         if set(arrays) != {"weights", "alpha"}:
             raise ValueError(f"{os.fspath(path)} does not hold a mixture")
         try:
-            return cls(arrays["weights"], arrays["alpha"], tokens=header.get("tokens"))
+            new = cls(arrays["weights"], arrays["alpha"], tokens=header.get("tokens"))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+        return restore(new, header)
 
     # -- from and to other things -----------------------------------------------------
 
@@ -516,7 +518,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         kept = raw > 0.0
         if not kept.any():
             raise ValueError(f"the density is 0 at all {len(raw)} points of the lattice")
-        return cls(raw[kept] / raw.sum(), points[kept] + 1.0, tokens=tokens)
+        made = cls(raw[kept] / raw.sum(), points[kept] + 1.0, tokens=tokens)
+        return note(made, call="from_density", degree=degree)
 
     @classmethod
     def from_samples(
@@ -564,10 +567,12 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         shares = lattice.checked_shares(sample_weight, len(logs))
         if degree is not None:
             points, weights = lattice.durrmeyer(logs, shares, degree)
-            return cls(weights / weights.sum(), points + 1.0, tokens=tokens)
+            made = cls(weights / weights.sum(), points + 1.0, tokens=tokens)
+            return note(made, call="from_samples", degree=degree, n_rows=len(logs))
         if bandwidth is None or not 0.0 < bandwidth < np.inf:
             raise ValueError(f"bandwidth={bandwidth!r} must be positive and finite")
-        return cls(shares, np.exp(logs) / bandwidth + 1.0, tokens=tokens)
+        made = cls(shares, np.exp(logs) / bandwidth + 1.0, tokens=tokens)
+        return note(made, call="from_samples", bandwidth=bandwidth, n_rows=len(logs))
 
     _around_rows: ClassVar[Any]  # made by kernels.fit, which needs this file
 
@@ -669,7 +674,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
         """
         points = lattice.lattice(degree, self.n_tokens)
         weights = np.exp(self.log_evidence(points, ordered=False))
-        return type(self)(weights / weights.sum(), points + 1.0, tokens=self.tokens)
+        made = type(self)(weights / weights.sum(), points + 1.0, tokens=self.tokens)
+        return note(made, call="durrmeyer", degree=degree)
 
     def reduce(
         self, n_components: int, *, rng: Any = None, n_init: int = 8, n_samples: int = 10_000

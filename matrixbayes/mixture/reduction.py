@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._base.arguments import whole
 from .._base.k_means import seeds
+from .._base.saving.made import note
 from .._base.typing import Floats
 
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
@@ -59,6 +60,7 @@ def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: in
     rows = mixture.sample(n_samples, rng=generator, kind="log_probs")
     difference = mixture.log_prob(rows, kind="log_probs") - best.log_prob(rows, kind="log_probs")
     error = float(difference.std(ddof=1) / np.sqrt(n_samples))
+    note(best, call="reduce", of=mixture.n_components, bound=bound, n_init=n_init)
     return Reduction(best, bound, float(difference.mean()), error)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, files
 from .._base.arguments import whole as whole_number
+from .._base.saving.made import restore, told
 from .._base.tokens import Names, token_names
 from .._base.typing import Floats, Ids
 from . import parts
@@ -454,6 +455,7 @@ class PartialRows(InPart):
                 "n_tokens": self.n_tokens,
                 "tokens": None if self.tokens is None else list(self.tokens),
                 "meta": self.meta,
+                **told(self),
             },
         )
 
@@ -474,7 +476,8 @@ class PartialRows(InPart):
         if tokens is not None and not isinstance(tokens, list):
             raise ValueError(f"{os.fspath(path)}: the tokens are not a list")
         width = {"n_tokens": header.get("n_tokens")}
-        return cls._of_file(path, SHORT, {**arrays, **width, "tokens": tokens, "meta": meta})
+        found = {**arrays, **width, "tokens": tokens, "meta": meta}
+        return restore(cls._of_file(path, SHORT, found), header)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write a parquet file as caches of teachers are: one row a row, all or nothing.

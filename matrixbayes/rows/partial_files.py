@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import files
+from .._base.saving.made import NAME, said, told
 from .._base.typing import Ids
 from .partial_checks import least
 
@@ -74,6 +75,7 @@ def write_parquet(rows: Any, path: str | os.PathLike[str]) -> None:
         "token_ids": None if rows.token_ids is None else rows.token_ids.tolist(),
         "by_id": by_id,
         "meta": rows.meta,
+        **told(rows),
     }
     schema = arrow.schema(fields, metadata={KEY: json.dumps(about, allow_nan=False)})
 
@@ -142,6 +144,7 @@ def read_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
     if about is not None:
         found |= {name: about.get(name) for name in ("n_tokens", "tokens", "token_ids")}
         found["meta"] = about.get("meta") or {}
+        found[NAME] = said(about)
         if about.get("by_id"):
             found["columns"] = columns_of_ids(ids, starts, found["token_ids"])
     return found

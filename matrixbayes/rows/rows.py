@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base import display, files
 from .._base.mapped import read_mapped
+from .._base.saving.made import restore, told
 from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
 from . import parts
 from .ingest import flat_logits, log_probs_of, rows_of_generate
@@ -351,7 +352,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         tokens = None if self.tokens is None else list(self.tokens)
         header = {"format": FORMAT, "version": VERSION, "tokens": tokens, "meta": self.meta}
-        files.write(path, arrays, header)
+        files.write(path, arrays, header | told(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mapped: bool = True) -> NextTokenRows:
@@ -384,9 +385,10 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         if tokens is not None and not isinstance(tokens, list):
             raise ValueError(f"{os.fspath(path)}: the tokens are not a list")
         try:
-            return cls(**arrays, tokens=None if tokens is None else tuple(tokens), meta=meta)
+            new = cls(**arrays, tokens=None if tokens is None else tuple(tokens), meta=meta)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+        return restore(new, header)
 
 
 def _named(

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base.mapped import open_mapped, write_mapped
+from ..._base.saving.made import told
 from ..answers import Columns
 from ..forward import Forward
 from ..kept import Kept, largest_difference, tolerance
@@ -123,6 +124,7 @@ class Cache:
             "width": self.kept.columns.width,
             "prompts": keys,
             "rows": [len(prompt.positions) for prompt in prompts],
+            **told(self),
         }
         path = self.folder / f"{_hash(''.join(keys).encode())}.safetensors"
         where = self.kept.places(self._waiting)

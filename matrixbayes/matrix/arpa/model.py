@@ -18,6 +18,7 @@ from ..._base import display
 from ..._base.arguments import real, whole
 from ..._base.files import require
 from ..._base.mapped import open_mapped, write_mapped
+from ..._base.saving.made import restore, told
 from ..._base.tokens import Vocabulary, token_names
 from ..._base.typing import Floats, Ids
 from ..._core import BackoffTable
@@ -321,6 +322,7 @@ class BackoffModel(Worded, display.Shown):
             "tokens": None if self.tokens is None else list(self.tokens),
             "unknown": self._vocabulary.unknown,
             "reading": self._reads().__getstate__(),
+            **told(self),
         }
         write_mapped(path, arrays, header)
 
@@ -348,7 +350,7 @@ class BackoffModel(Worded, display.Shown):
                 unknown = whole(unknown, "unknown", 0, new.n_tokens - 1)
             reading = Reading.saved(header.get("reading"), new.n_tokens)
             new._read_as(Vocabulary(new.n_tokens, None, unknown), reading)
-            return new
+            return restore(new, header)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error!r}") from error
 

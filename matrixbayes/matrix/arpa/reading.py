@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._base.saving.made import note
 from ..._base.typing import Ids
 from ..._core import BackoffTable
 from ..._core import read_arpa as read_text
@@ -72,7 +73,7 @@ def read_arpa(path: str | os.PathLike[str]) -> BackoffModel:
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
     named = tuple(name for name, v in zip(names, numbers, strict=True) if 0 <= v < n_tokens)
-    return BackoffModel(table, tokens=named)
+    return note(BackoffModel(table, tokens=named), call="read_arpa")
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..._base.arguments import whole
 from ..._base.numbers import reals
+from ..._base.saving.made import note, origin
 from ..._base.tokens import columns_in, order_of, token_names
 from ..._base.typing import Floats, Ids, Seed
 from ..._base.weights import checked_weights, shares_of, without_weightless
@@ -104,7 +105,7 @@ def from_rows(
     used[0] |= not used.any()  # where fits have all weight a pair holds the place of the others
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights[used])
-    return KernelMixture(
+    made = KernelMixture(
         around(np.arange(len(kept))),
         kept,
         grid[used],
@@ -113,6 +114,16 @@ def from_rows(
         float(of_fits.sum()),
         None,
         names,
+    )
+    return note(
+        made,
+        call="DirichletMixture.from_rows",
+        rows=origin(rows),
+        n_rows=len(logs),
+        max_rows=max_rows,
+        neighbours=k,
+        n_fits=len(beside),
+        rng=rng,
     )
 
 

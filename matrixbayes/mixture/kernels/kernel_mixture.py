@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ... import _core
 from ..._base import display, files
 from ..._base.mapped import read_mapped
+from ..._base.saving.made import restore, told
 from ..._base.tokens import counted
 from ..._base.typing import Floats, Ids
 from ..mixture import DirichletMixture, Token, Uncertainty
@@ -652,7 +653,7 @@ class KernelMixture(display.Shown):
         tokens = None if self.tokens is None else list(self.tokens)
         local = self._rows_around.local
         header = {"format": FORMAT, "version": VERSION, "tokens": tokens, "local": local}
-        files.write(path, self._arrays(), header)
+        files.write(path, self._arrays(), header | told(self))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """All that it is made of but the names and one number."""
@@ -694,7 +695,7 @@ class KernelMixture(display.Shown):
         arrays, header = (read_mapped if mapped else files.read)(path, FORMAT)
         files.require(path, header, VERSION)
         try:
-            return cls._of_arrays(arrays, header)
+            return restore(cls._of_arrays(arrays, header), header)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ValueError(f"{os.fspath(path)} does not hold a mixture: {error}") from error
 
