@@ -203,9 +203,8 @@ def select_prior(
     entries = parallel.in_order(
         pool, _entry, ((each, *judged, criterion, held) for each in estimators.values())
     )
-    table = []
-    for (_, reasons), (entry, why) in zip(found.values(), entries, strict=True):
-        table.append(entry)
+    table, whys = map(list, zip(*entries, strict=True))
+    for (_, reasons), why in zip(found.values(), whys, strict=True):
         reasons += [f"there is no log-evidence: {why}"] if why else []
     for each in estimators.values():
         each._remember_names(given)
@@ -217,9 +216,8 @@ def select_prior(
     if any(entry[criterion] is not None for entry in table):
         best = selection.best_
         for reason in clear_misfit(best.check_):
-            warnings.warn(
-                f"n_components={best.n_components}: {reason}", MisfitWarning, stacklevel=2
-            )
+            words = f"n_components={best.n_components}: {reason}"
+            warnings.warn(words, MisfitWarning, stacklevel=2)
     return selection
 
 
