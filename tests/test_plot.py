@@ -201,7 +201,7 @@ def test_concentration_draws_the_numbers_of_the_path() -> None:
 def test_weights_of_a_mixture_are_drawn() -> None:
     ax = plot.mixture_weights(MIXED, ax=new_axes(""))
     assert np.allclose([bar.get_height() for bar in ax.patches], MIXED.weights)
-    assert [text.get_text() for text in ax.get_xticklabels()][1].startswith("TransitionMatrix")
+    assert [text.get_text() for text in ax.get_xticklabels()][1].startswith("Transition")
     plot.mixture_weights(replace(MIXED, standard_errors=None), ax=new_axes(""))
 
 
@@ -209,14 +209,14 @@ def test_the_default_tokens_are_the_most_probable() -> None:
     ax = plot.concentration(PATH, ax=new_axes(""))
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(names) == 4 + 2
-    assert "'␣yes'" in names
+    assert "' yes'" in names
     assert not any("model" in name for name in names)
 
 
 def test_names_are_printed_as_they_are() -> None:
     ax = plot.concentration(PATH, tokens=[*TOKENS], ax=new_axes(""))
     names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names[:5] == ["'␣yes'", r"\$x^2\$", "“_hidden”", "'a⏎b'", "blue"]
+    assert names[:5] == ["' yes'", r"'\$x^2\$'", "'_hidden'", r"'a\nb'", "'blue'"]
     png(ax.figure)
 
 
@@ -395,7 +395,7 @@ def test_a_text_has_three_panels() -> None:
         assert ax.get_ylabel()
         assert ax.get_title(loc="left")
     names = [text.get_text() for text in axes[2].get_xticklabels()]
-    assert names == ["'␣yes'", "'␣yes'", "'a⏎b'", r"\$x^2\$", "'␣yes'"]
+    assert names == ["' yes'", "' yes'", r"'a\nb'", r"'\$x^2\$'", "' yes'"]
     many = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0] * 60, kind="probs")
     assert len(plot.learning_path(many)[2].get_xticks()) < 20
     assert len(pyplot.get_fignums()) == 1

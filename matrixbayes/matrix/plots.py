@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.style import COLOURS, GREY, label, legend, new_axes, tidy
+from .._base.style import COLOURS, GREY, legend, new_axes, plain_label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def mixture_weights(interpolation: Interpolation, *, ax: Axes | None = None) -> 
             "label": "\u00b1 standard error",
         }
         ax.errorbar(places[known], weights[known], yerr=errors[known], **bars)
-    names = [label(name) for name in interpolation.names]
+    names = [plain_label(name) for name in interpolation.names]
     ax.set_xticks(places, names)
     tidy(ax, xlabel="model", ylabel="weight")
     ax.set_title("Mixture of models", loc="left", fontsize="medium", fontweight="bold")

@@ -1,0 +1,39 @@
+"""Plain-text and static HTML forms of what this package makes.
+
+Contents
+    tokens    one token, safe to print: `show`, `quoted`; any other text: `printable`
+    figures   numbers whose differences show: `number`, `numbers`, `percent`, `amount`, `top`
+    tables    columns and rows in text and HTML: `table_text`, `table_html`
+    shown     what a type has to show, and its `repr` and `_repr_html_`: `Table`, `Shown`, `shown`
+
+The HTML needs no script, no style sheet and no network: inline styles only, colours inherited from
+the page, so that it survives notebook sanitisers and dark themes.  Whatever comes from the user is
+escaped; a character that does not print (a control character, a change of writing direction) is
+shown as its escape.
+"""
+
+from .figures import amount, number, numbers, percent, top
+from .shown import Shown, Table, fields_frame, shown
+from .tables import MAX_HTML_ROWS, MAX_SERIES_ROWS, MAX_TEXT_LINES, table_html, table_text
+from .tokens import cut, printable, quoted, show
+
+__all__ = [
+    "MAX_HTML_ROWS",
+    "MAX_SERIES_ROWS",
+    "MAX_TEXT_LINES",
+    "Shown",
+    "Table",
+    "amount",
+    "cut",
+    "fields_frame",
+    "number",
+    "numbers",
+    "percent",
+    "printable",
+    "quoted",
+    "show",
+    "shown",
+    "table_html",
+    "table_text",
+    "top",
+]

@@ -1,0 +1,118 @@
+"""Numbers in words: as many digits as it takes to see what they differ by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .tokens import printable, show
+
+DIGITS = 4  # significant ones, where that is enough
+MOST_DIGITS = 12
+NOISE = 1e-9  # figures that differ by less of what they are are the same: sums differ so by rounding
+
+
+def number(value: Any) -> str:
+    """A figure with four significant digits; integers, words and `nan` as they are.
+
+    Examples
+    --------
+    >>> number(3), number(0.123456), number(1234567.0), number(True)
+    ('3', '0.1235', '1.235e+06', 'yes')
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        return _figure(float(value), DIGITS)
+    return printable("-" if value is None else value, width=60)
+
+
+def numbers(values: Sequence[Any]) -> list[str]:
+    """The cells of one column: figures with as many digits as show what they differ by.
+
+    Four significant digits, or more where two of the figures would read the same, or all of them
+    differ by little of what they are.
+
+    Examples
+    --------
+    >>> numbers([0.25, 1e-9, 3]), numbers([-60530123.0, -60530124.5, "-"])
+    (['0.2500', '1.000e-09', '3'], ['-60530123.00', '-60530124.50', '-'])
+    """
+    figures = [float(v) for v in values if isinstance(v, (float, np.floating))]
+    digits = _digits(np.array([x for x in figures if np.isfinite(x)]))
+    return [
+        _figure(float(v), digits) if isinstance(v, (float, np.floating)) else number(v)
+        for v in values
+    ]
+
+
+def _digits(figures: NDArray[np.float64]) -> int:
+    """How many significant digits the figures of a column need."""
+    unlike = np.unique(figures)
+    gaps = np.diff(unlike)
+    sizes = np.maximum(np.abs(unlike[1:]), np.abs(unlike[:-1]))
+    with np.errstate(over="ignore"):
+        real = gaps > NOISE * sizes
+        spread = float(unlike[-1] - unlike[0]) if real.any() else 0.0
+    if not 0.0 < spread < np.inf:
+        return DIGITS
+    among_all = DIGITS - 1 + np.log10(sizes.max() / spread)
+    of_neighbours = 1 + np.log10((sizes[real] / gaps[real]).max())
+    return min(MOST_DIGITS, max(DIGITS, int(np.ceil(max(among_all, of_neighbours)))))
+
+
+def _figure(value: float, digits: int) -> str:
+    """One figure with so many significant digits; without an exponent where it is short."""
+    size = abs(value)
+    if digits == DIGITS and 1000.0 <= size < 1e6:
+        return f"{value:.1f}"
+    if digits > DIGITS and 1.0 <= size < 1e12:
+        return f"{value:.{max(0, digits - 1 - int(np.log10(size)))}f}"
+    text = f"{value:#.{digits}g}".rstrip(".")
+    # What is not 1 does not read as 1.
+    if NOISE < 1.0 - size < 0.01 and float(text) in (1.0, -1.0):
+        text = f"{value:.{int(np.ceil(-np.log10(1.0 - size) - NOISE)) + 1}f}"
+    return text.removeprefix("-") if value == 0.0 else text
+
+
+def percent(value: float) -> str:
+    """A probability as a percentage of three digits: `12.3%`, `<0.1%`, `>99.9%`."""
+    if 0.0 < value < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= value < 1.0:
+        return ">99.9%"
+    return f"{100.0 * value:.1f}%"
+
+
+def amount(n_bytes: float) -> str:
+    """A number of bytes with three digits.
+
+    Examples
+    --------
+    >>> amount(999), amount(402_056_000_000)
+    ('999 bytes', '402 GB')
+    """
+    units = ["PB", "TB", "GB", "MB", "kB", "bytes"]
+    while n_bytes >= 999.5 and len(units) > 1:
+        n_bytes /= 1000
+        units.pop()
+    return f"{n_bytes:.3g} {units[-1]}"
+
+
+def top(row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3) -> str:
+    """The `n` most probable tokens of a row of probabilities, in words."""
+    order = np.argsort(-row, kind="stable")[:n]
+    words = (show(int(j) if tokens is None else tokens[j], width=18) for j in order)
+    return ", ".join(f"{word} {share(row[j])}" for word, j in zip(words, order, strict=True))
+
+
+def share(value: float) -> str:
+    """A probability with three decimals, or where that says too little with two digits."""
+    if 0.9995 <= value < 1.0:
+        return ">0.999"
+    return f"{value:.3f}" if value == 0.0 or value >= 0.0095 else f"{value:.2g}"
