@@ -89,7 +89,7 @@ def load_demo() -> Demo:
     >>> import matrixbayes as mb
     >>> model, tokenizer, prompts = mb.load_demo()
     >>> len(prompts), prompts[0].split()[:4]
-    (300, ['purple', 'black', 'white', 'purple'])
+    (300, ['white', 'black', 'purple', 'black'])
     >>> demo = mb.load_demo()
     >>> rows = mb.collect(demo.model, demo.tokenizer, demo.prompts, vocab=list(demo.tokens))
     >>> rows.shape
