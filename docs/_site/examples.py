@@ -54,9 +54,8 @@ def example(one: doctest.Example, names: dict[str, Any], differences: list[str])
         except Exception as error:
             if one.exc_msg is None and not one.want.startswith("Traceback"):
                 raise
-            said = f"{type(error).__module__}.{type(error).__qualname__}: {error}"
-            print(f"Traceback (most recent call last):\n    ...\n{said.removeprefix('builtins.')}")
-    got = printed.getvalue()
+            print(f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}")
+    got = re.sub(r" +$", "", printed.getvalue(), flags=re.MULTILINE)
     first, *more = one.source.splitlines()
     code = "".join([f">>> {first}\n", *(f"... {line}".rstrip() + "\n" for line in more)])
     if same(one.want, got):

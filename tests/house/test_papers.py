@@ -12,8 +12,8 @@ from house.graph import found
 import matrixbayes as mb
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/model.md", "docs/architecture.md"]
-PAPERS += ["docs/records.md", "docs/closed_models.md", "docs/performance.md"]
+PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAPERS += [page.relative_to(ROOT).as_posix() for page in found(ROOT / "docs", "**/*.md")]
 CODE = [
     *found(ROOT / "csrc", "**/*.[ch]"),
     *found(ROOT / "matrixbayes", "**/*.py*"),

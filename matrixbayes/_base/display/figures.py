@@ -12,7 +12,9 @@ from .tokens import printable, show
 
 DIGITS = 4  # significant ones, where that is enough
 MOST_DIGITS = 12
-NOISE = 1e-9  # figures that differ by less of what they are are the same: sums differ so by rounding
+NOISE = (
+    1e-9  # figures that differ by less of what they are are the same: sums differ so by rounding
+)
 
 
 def number(value: Any) -> str:

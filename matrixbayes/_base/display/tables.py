@@ -24,9 +24,7 @@ _FAINT = "1px solid rgba(128,128,128,.2)"
 _TABLE = (
     "border-collapse:collapse;color:inherit;background:transparent;font-size:.95em;margin:.4em 0"
 )
-_CAPTION = (
-    "caption-side:top;text-align:left;font-weight:600;padding:.2em .7em .4em 0;color:inherit"
-)
+_CAPTION = "caption-side:top;text-align:left;font-weight:600;padding:.2em .7em .4em 0;color:inherit"
 Rows = Sequence[Sequence[Any]]
 
 
@@ -136,7 +134,9 @@ def table_html(
     if caption is not None:
         parts.append(f'<caption style="{_CAPTION}">{html.escape(caption)}</caption>')
     if any(columns):
-        head = "".join(_cell("th", name, r) for name, r in zip(numbers(columns), right, strict=True))
+        head = "".join(
+            _cell("th", name, r) for name, r in zip(numbers(columns), right, strict=True)
+        )
         parts.append(f"<thead><tr>{head}</tr></thead>")
     parts.append("<tbody>")
     for i in range(len(shown)):
