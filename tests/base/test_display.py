@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -141,7 +142,7 @@ def test_figures_of_a_column_show_what_they_differ_by(values: list[Any], shown: 
 def test_figures_that_differ_read_differently(values: list[float]) -> None:
     cells = dict(zip(values, display.numbers(values), strict=True))
     ordered = sorted(values)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         with np.errstate(over="ignore"):
             told = np.float64(high) - np.float64(low) > 1e-8 * max(abs(low), abs(high))
         if told and np.isfinite(high) and np.isfinite(low) and abs(high) + abs(low) > 1e-290:

@@ -1,4 +1,4 @@
-"""The documentation: what a page shows runs and prints what stands there, and nothing is left out."""
+"""The documentation: what a page shows runs and prints what stands there; nothing is left out."""
 
 from __future__ import annotations
 
