@@ -14,6 +14,7 @@ import io
 import math
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def example(one: doctest.Example, names: dict[str, Any], differences: list[str])
         except Exception as error:
             if one.exc_msg is None and not one.want.startswith("Traceback"):
                 raise
-            print(f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}")
+            said = textwrap.fill(f"{type(error).__name__}: {error}", 96, subsequent_indent="  ")
+            print(f"Traceback (most recent call last):\n    ...\n{said}")
     got = re.sub(r" +$", "", printed.getvalue(), flags=re.MULTILINE)
     first, *more = one.source.splitlines()
     code = "".join([f">>> {first}\n", *(f"... {line}".rstrip() + "\n" for line in more)])
