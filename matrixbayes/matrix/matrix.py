@@ -22,6 +22,7 @@ from .. import _core
 from .._base import display, parallel
 from .._base.arguments import real, whole
 from .._base.progress import bar
+from .._base.saving.hub import Hosted
 from .._base.saving.made import note
 from .._base.tokens import order_of
 from .._base.typing import Documents, Floats, Ids
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 MAX_ORDER = 16
 
 
-class TransitionMatrix(Worded, display.Shown):
+class TransitionMatrix(Worded, Hosted, display.Shown):
     r"""Contexts of `order` tokens, what followed them, and a posterior over each row.
 
     After Dalal & Misra (2024): a language is a matrix with a row for each context, the
@@ -169,6 +170,7 @@ class TransitionMatrix(Worded, display.Shown):
     array([0.25 , 0.375, 0.375])
     """
 
+    _file = "matrix.safetensors"
     _earlier: tuple[Ids, ...] = ()  # endings of earlier updates, of which pickles may have none
     _reading: Reading | None = None  # of strings; none in old pickles
 

@@ -18,6 +18,7 @@ from .._base import display, files
 from .._base.arguments import probability, whole
 from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
+from .._base.saving.hub import Hosted
 from .._base.saving.made import note, restore, told
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
 from .._base.typing import Floats
@@ -46,7 +47,7 @@ class Uncertainty(NamedTuple):
     epistemic: float
 
 
-class DirichletMixture(display.Shown, _core.DirichletMixture):
+class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
     r"""A finite mixture of Dirichlets over V tokens; it never changes.
 
     .. math:: u(p) = \sum_k w_k \, \mathrm{Dir}(p; \alpha_k), \qquad A_k = \sum_v \alpha_{kv}
@@ -87,6 +88,8 @@ class DirichletMixture(display.Shown, _core.DirichletMixture):
     """
 
     __slots__ = ("_made",)
+
+    _file = "prior.safetensors"
 
     def __new__(
         cls, weights: ArrayLike, alpha: ArrayLike, *, tokens: Iterable[str] | None = None

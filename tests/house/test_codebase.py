@@ -91,6 +91,7 @@ OPTIONAL = {
     "arviz_base",
     "dask",
     "distributed",
+    "huggingface_hub",
     "matplotlib",
     "mpltern",
     "pandas",

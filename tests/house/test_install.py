@@ -25,7 +25,7 @@ from house import graph
 ROOT = Path(__file__).resolve().parents[2]
 # What modules may ask for that a bare environment does not have.
 OPTIONAL = {"arviz_base", "dask", "distributed", "matplotlib", "mpltern", "pandas", "torch"}
-OPTIONAL |= {"tqdm", "transformers"}
+OPTIONAL |= {"huggingface_hub", "tqdm", "transformers"}
 
 pytestmark = [pytest.mark.no_sanitizer]  # an ordinary build is what is looked at
 

@@ -1,1 +1,1 @@
-"""What files say of how things were made."""
+"""What files say of how things were made, and things on the HuggingFace hub."""

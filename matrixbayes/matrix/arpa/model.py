@@ -18,6 +18,7 @@ from ..._base import display
 from ..._base.arguments import real, whole
 from ..._base.files import require
 from ..._base.mapped import open_mapped, write_mapped
+from ..._base.saving.hub import Hosted
 from ..._base.saving.made import restore, told
 from ..._base.tokens import Vocabulary, token_names
 from ..._base.typing import Floats, Ids
@@ -34,7 +35,7 @@ FORMAT, VERSION = "matrixbayes.backoff", 1
 PARTS = ("starts", "tokens", "values", "backs", "contexts", "base")
 
 
-class BackoffModel(Worded, display.Shown):
+class BackoffModel(Worded, Hosted, display.Shown):
     r"""n-grams with probabilities, and weights to back off with: a model that never changes.
 
     The probability of a token w after a context u, with u' the context less its first token, is
@@ -80,6 +81,8 @@ class BackoffModel(Worded, display.Shown):
     >>> bool(abs(model.score("b", ["a"]) - matrix.score("b", ["a"])) < 1e-8)
     True
     """
+
+    _file = "backoff.safetensors"
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ... import _core
 from ..._base import display, files
 from ..._base.mapped import read_mapped
+from ..._base.saving.hub import Hosted
 from ..._base.saving.made import restore, told
 from ..._base.tokens import counted
 from ..._base.typing import Floats, Ids
@@ -31,7 +32,7 @@ CHECKED = 1 << 20  # numbers of a file that are checked in one piece
 MOST = 2.0**53  # what counts of a vector may sum to
 
 
-class KernelMixture(display.Shown):
+class KernelMixture(Hosted, display.Shown):
     r"""A Dirichlet around every row, at several concentrations; it never changes.
 
     .. math:: u(p) = \sum_{ij} w_{ij} \, \mathrm{Dir}(p; \; A_j ((1 - l_j) p_i + l_j b_i) + n)
@@ -63,6 +64,8 @@ class KernelMixture(display.Shown):
     >>> bool(after.n_components <= prior.n_components)
     True
     """
+
+    _file = "prior.safetensors"
 
     def __init__(
         self,
