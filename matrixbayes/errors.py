@@ -6,6 +6,7 @@ __all__ = [
     "MisfitWarning",
     "NoSuchTokenError",
     "NotFittedError",
+    "UsageError",
 ]
 
 
@@ -31,3 +32,10 @@ class NoSuchTokenError(KeyError, ValueError):
     """A name or number that is no token; the message says which were meant."""
 
     __str__ = Exception.__str__  # that of KeyError puts the sentence in quotes
+
+
+class UsageError(ValueError):
+    """Something the user of the command line can mend; its message is one line."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(" ".join(str(message).split()))

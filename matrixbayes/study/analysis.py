@@ -53,6 +53,9 @@ def study(
     download: bool = False,
     resolution: int | str = "best",
     progress: Callable[[str], None] | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int = 32,
 ) -> StudyResult:
     """Collect a model's rows, fit the prior, update it on demonstrations, compare with the model.
 
@@ -86,6 +89,11 @@ def study(
         density does not describe them.
     progress
         Called with a few words as each step begins.
+    device, dtype
+        Where the model computes and in which numbers, as torch names them; what transformers
+        chooses without them.
+    batch_size
+        Prompts at once.
 
     Returns
     -------
@@ -106,7 +114,7 @@ def study(
         words = ", ".join(RESOLUTIONS)
         raise UsageError(f"resolution {resolution!r} is neither a number nor one of {words}")
     say("loading the model")
-    loaded, tokenizer = load_model(model, download=download)
+    loaded, tokenizer = load_model(model, download=download, device=device, dtype=dtype)
     truth = true_prior(BUNDLED if model is None else Path(model))
     _check(prompts, vocab, shots, truth)
     if vocab is None and truth is not None and truth.tokens is not None:
@@ -114,7 +122,7 @@ def study(
         other = other or "renormalize"
     if isinstance(shots, (str, os.PathLike)):
         shots = read_shots(shots, vocab or {}, tokenizer)
-    task = Task(loaded, tokenizer, vocab, other or "keep", seed, jobs, truth)
+    task = Task(loaded, tokenizer, vocab, other or "keep", seed, jobs, truth, batch_size)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = _run(task, prompts, components, shots, resolution, say)

@@ -1,15 +1,17 @@
 r"""What a user hands to the study: files, options, and a model by its name.
 
 Contents
-    UsageError        something the user can mend, said in one line
+    lines             those of a text file, or of standard input
+    unescape          a line as the text that it stands for
     read_prompts      one prompt a line
     read_vocab        answer groups: JSON, or name=spelling|spelling, each text or id:NUMBER
     read_components   "1:6", "3" or "1,2,4"
     read_shots        demonstrations: input<TAB>answer, or the answer alone
+    source_of         where a model is, before anything of it is loaded
     load_model        a folder, or a name in the local cache; the bundled model
 
 In the text files a line break, a tab and a backslash inside a prompt are written ``\n``, ``\t`` and
-``\\``; any other backslash stands for itself.  Files are UTF-8.
+``\\``; any other backslash stands for itself.  Files are UTF-8; ``-`` is standard input.
 """
 
 from __future__ import annotations
@@ -17,25 +19,22 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from ..errors import UsageError as UsageError
 from ..huggingface.demo import BUNDLED
 from .held import readable
 from .texts import Shots, demonstrations, find_answer
 
+STDIN = "-"
 MOST_COMPONENTS = 64
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 Vocab = dict[str, list[str | int]]
-
-
-class UsageError(ValueError):
-    """Something the user can mend; its message is one line."""
-
-    def __init__(self, message: object) -> None:
-        super().__init__(" ".join(str(message).split()))
 
 
 # ---------------------------------------------------------------------------
@@ -43,18 +42,42 @@ class UsageError(ValueError):
 # ---------------------------------------------------------------------------
 
 
-def _lines(path: str | os.PathLike[str], what: str) -> list[str]:
-    """The lines of a UTF-8 file, without their ends."""
+def lines(path: str | os.PathLike[str], what: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, or of standard input (``-``), without their ends.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is no text; says which line.
+    """
+    name = "standard input" if path == STDIN else os.fspath(path)
+    start = 0
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        with _opened(path) as file:
+            for number, raw in enumerate(file, start=1):
+                if b"\0" in raw:
+                    raise UsageError(f"{what} {name}, line {number}: a NUL byte: this is no text")
+                line = raw.removesuffix(b"\n").removesuffix(b"\r")
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                start += len(raw)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {path}: not UTF-8 (byte {error.start})") from error
+        at = start + error.start
+        raise UsageError(f"{what} {name}, line {number}: not UTF-8 (byte {at})") from error
     except OSError as error:
-        raise UsageError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    return [line.removesuffix("\r") for line in text.split("\n")]
+        raise UsageError(f"cannot read {what} {name}: {error.strerror or error}") from error
 
 
-def _unescape(text: str) -> str:
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file of bytes; standard input stays open."""
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    with open(path, "rb") as file:
+        yield file
+
+
+def unescape(text: str) -> str:
     r"""`text` with ``\n``, ``\t`` and ``\\`` replaced by what they stand for."""
     return re.sub(r"\\[nt\\]", lambda found: _ESCAPES[found.group()], text)
 
@@ -67,7 +90,7 @@ def read_prompts(path: str | os.PathLike[str]) -> list[str]:
     UsageError
         The file cannot be read, is not UTF-8, or holds no prompt.
     """
-    prompts = [_unescape(line) for line in _lines(path, "prompts file") if line.strip()]
+    prompts = [unescape(line) for line in lines(path, "prompts file") if line.strip()]
     if not prompts:
         raise UsageError(f"prompts file {path} is empty: it needs one prompt a line")
     return prompts
@@ -118,13 +141,13 @@ def _vocab_option(option: str) -> Vocab:
     if option.lstrip().startswith("{"):
         return _vocab_json(option, "--vocab")
     if os.path.isfile(option):
-        return _vocab_json("\n".join(_lines(option, "vocab file")), f"vocab file {option}")
+        return _vocab_json("\n".join(lines(option, "vocab file")), f"vocab file {option}")
     name, equals, spellings = option.partition("=")
     if not equals:
         raise UsageError(
             f"--vocab {option!r}: no such file, and not a group; write 'yes= yes| Yes' or JSON"
         )
-    return {name.strip(): [_unescape(spelling) for spelling in spellings.split("|")]}
+    return {name.strip(): [unescape(spelling) for spelling in spellings.split("|")]}
 
 
 def _vocab_json(text: str, where: str) -> Vocab:
@@ -210,7 +233,7 @@ def read_shots(
         The file cannot be read, holds no sequence, or an answer is in no group; says which line.
     """
     blocks: list[list[tuple[int, str]]] = [[]]
-    for number, line in enumerate(_lines(path, "shots file"), start=1):
+    for number, line in enumerate(lines(path, "shots file"), start=1):
         if line.strip():
             blocks[-1].append((number, line))
         elif blocks[-1]:
@@ -242,12 +265,12 @@ def _sequence(
         group, spelling = "", ""
         if not query or answer.strip():
             try:
-                given = _spelling(_unescape(answer).strip())
-                given = given if isinstance(given, int) else _unescape(answer)
+                given = _spelling(unescape(answer).strip())
+                given = given if isinstance(given, int) else unescape(answer)
                 group, spelling = find_answer(given, vocab, where, texts)
             except ValueError as error:
                 raise UsageError(error) from error
-        items.append((_unescape(start), group, spelling))
+        items.append((unescape(start), group, spelling))
     return demonstrations(items, with_inputs=with_inputs)
 
 
@@ -256,7 +279,34 @@ def _sequence(
 # ---------------------------------------------------------------------------
 
 
-def load_model(name: str | os.PathLike[str] | None, *, download: bool = False) -> tuple[Any, Any]:
+def source_of(name: str | os.PathLike[str] | None) -> str:
+    """A model's folder, or its name on the hub; None is the bundled model.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder, and it cannot be a name.
+    """
+    name = str(BUNDLED if name is None else name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UsageError(
+                f"folder {name} holds no config.json: not a model in HuggingFace format"
+            )
+        return str(folder)
+    if folder.exists() or not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name):
+        raise UsageError(f"no model folder {name}")
+    return name
+
+
+def load_model(
+    name: str | os.PathLike[str] | None,
+    *,
+    download: bool = False,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, ready to predict.
 
     Parameters
@@ -265,33 +315,44 @@ def load_model(name: str | os.PathLike[str] | None, *, download: bool = False) -
         A folder in HuggingFace format, or a model's name on the hub; None is the bundled model.
     download
         Whether a name may be fetched; otherwise only the local cache is looked at.
+    device
+        Where it is to compute, as torch names devices: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    dtype
+        Its numbers: ``"float32"``, ``"bfloat16"``, ..., or ``"auto"`` for those of its files.
 
     Raises
     ------
     UsageError
-        There is no such folder or model, or it is not a causal language model.
+        There is no such folder, model or device, or it is not a causal language model.
     """
-    name = str(BUNDLED if name is None else name)
-    folder = Path(name).expanduser()
-    local = folder.is_dir()
-    if local and not (folder / "config.json").is_file():
-        raise UsageError(f"folder {name} holds no config.json: not a model in HuggingFace format")
-    if not local and (folder.exists() or not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name)):
-        raise UsageError(f"no model folder {name}")
+    source = source_of(name)
+    local = os.path.isdir(source)
     try:
+        import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
-        raise UsageError("a study needs torch: pip install 'matrixbayes[hf]'") from error
-    source = str(folder) if local else name
+        raise UsageError("models need torch: pip install 'matrixbayes[hf]'") from error
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).strip().partition("\n")[0]
+            raise UsageError(f"there is no device {device}: {first}") from error
     offline = local or not download
+    chosen = {} if dtype is None else {"torch_dtype": dtype}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
-        model = AutoModelForCausalLM.from_pretrained(source, local_files_only=offline)
-    except (OSError, ValueError, KeyError) as error:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, local_files_only=offline, **chosen
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if local:
             first = str(error).strip().partition("\n")[0]
-            raise UsageError(f"cannot load the model in {name}: {first}") from error
+            raise UsageError(f"cannot load the model in {name or source}: {first}") from error
         missing = f"no folder {name}, and no model of that name in the local HuggingFace cache"
         hint = "it could not be fetched" if download else "--download fetches it"
         raise UsageError(f"{missing} ({hint})") from error
+    if device is not None:
+        model = model.to(device)
     return model.eval(), tokenizer

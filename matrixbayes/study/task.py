@@ -42,6 +42,7 @@ class Task:
     seed: int
     jobs: int | None
     truth: DirichletMixture | None
+    batch_size: int = 32
 
     def collect(
         self, prompts: Sequence[Any], positions: Positions = "last", vocab: Any = None
@@ -61,7 +62,7 @@ class Task:
                 positions=positions,
                 vocab=vocab,
                 other=self.other if vocab is not None else "keep",
-                batch_size=32,
+                batch_size=self.batch_size,
                 progress=False,
             )
         except (ValueError, TypeError, MemoryError) as error:

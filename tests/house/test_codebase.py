@@ -39,6 +39,7 @@ ROOMS = [
     "_moved",
     "plot",
     "dask",
+    "cli",
     "study",
     "diagnostics",
     "matrix",

@@ -1,0 +1,1 @@
+"""A file for each command about the Matrix of a text."""

@@ -1,0 +1,188 @@
+"""Rows and counts of any file: what `fit` and `elicit` read.
+
+Contents
+    Table, read_table    numbers, their kind, and the names of columns
+    read_numbers         an array of a .npy file
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .answers import mendable
+from .files import PARTIAL, ROWS, check_in, format_of
+
+SUFFIXES = (".safetensors", ".npy", ".npz", ".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows or counts.
+
+    Attributes
+    ----------
+    rows
+        `NextTokenRows`, `PartialRows`, an array (N, V) or sparse counts.
+    kind
+        What an array holds; None where the rows know.
+    tokens
+        The names of the columns; None where the file has none, or the rows know.
+    """
+
+    rows: Any
+    kind: str | None = None
+    tokens: tuple[str, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, V)."""
+        return int(self.rows.shape[0]), int(self.rows.shape[1])
+
+
+def read_table(path: str, kind: str | None, what: str = "rows") -> Table:
+    """The numbers of a file, and their kind, which is asked for where it cannot be known.
+
+    Counts need not be said where the file says so: integers, sparse matrices, and tables of text.
+    """
+    suffix = ".csv" if path == "-" else Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise UsageError(f"{what} {path}: the name must end in one of {known}, or be - for CSV")
+    if suffix in (".csv", ".tsv"):
+        return _separated(path, "," if suffix == ".csv" else "\t", kind or "counts", what)
+    if suffix == ".safetensors":
+        return _kept(path, kind, what)
+    found = _sparse(path, what) if suffix == ".npz" else read_numbers(path, what)
+    if hasattr(found, "tocsr"):
+        return Table(found, kind or "counts")
+    if found.ndim != 2:
+        raise UsageError(f"{what} {path} has shape {found.shape}; rows are (N, V)")
+    if kind is None and found.dtype.kind not in "iu":
+        raise UsageError(f"{what} {path}: say what the numbers are, --kind probs, logits, ...")
+    return Table(found, kind or "counts")
+
+
+def _kept(path: str, kind: str | None, what: str) -> Table:
+    """Rows of this package."""
+    from ..rows import NextTokenRows, PartialRows
+
+    if kind not in (None, "log_probs"):
+        raise UsageError(f"{what} {path} holds log-probabilities; leave --kind out")
+    found = format_of(path, what)
+    if found not in (ROWS, PARTIAL):
+        known = f"its format is {found}" if found else "it has no header of this package"
+        raise UsageError(f"{what} {path} holds no rows: {known}; `matrixbayes show` tells more")
+    with mendable():
+        return Table((NextTokenRows if found == ROWS else PartialRows).load(path))
+
+
+def read_numbers(path: str, what: str) -> Any:
+    """The array of a .npy file, mapped; never a pickle."""
+    check_in(path, what)
+    try:
+        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UsageError(f"{what} {path} is no array that can be read: {error}") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iufb":
+        kind = getattr(found, "dtype", "several arrays")
+        raise UsageError(f"{what} {path} holds no numbers: {kind}")
+    return found
+
+
+def _sparse(path: str, what: str) -> Any:
+    """A sparse matrix of SciPy, or the one array of an archive."""
+    from zipfile import BadZipFile
+
+    from scipy import sparse
+
+    check_in(path, what)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            if "format" in names:
+                found: Any = sparse.load_npz(path)
+            elif len(names) == 1:
+                found = archive[names[0]]
+            else:
+                raise UsageError(f"{what} {path} holds {names}: neither sparse nor one array")
+    except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{what} {path} is no archive that can be read: {error}") from error
+    return found
+
+
+def _separated(path: str, separator: str, kind: str, what: str) -> Table:
+    """A table of text with a header; a first column without a name holds labels."""
+    from ..study.inputs import lines
+
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(lines(path, what), delimiter=separator, strict=True)
+    rows: list[Any] = []
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if header is None:
+                header = cells
+                continue
+            rows.append(_numbers(cells, header, f"{what} {path}, line {reader.line_num}"))
+    except csv.Error as error:
+        raise UsageError(f"{what} {path}, line {reader.line_num}: {error}") from error
+    if header is None or not rows:
+        raise UsageError(f"{what} {path} is empty: it needs a header and a row of numbers")
+    names = tuple(header[_labels(header) :])
+    if _is_data(names):
+        raise UsageError(
+            f"{what} {path}, line 1: a header with the names of the columns is missing"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise UsageError(f"{what} {path}, line 1: the column {twice!r} is there twice")
+    found = np.array(rows)
+    return Table(found, kind, names)
+
+
+def _labels(header: list[str]) -> int:
+    """How many columns hold labels."""
+    return int(not header[0].strip())
+
+
+def _is_data(names: tuple[str, ...]) -> bool:
+    """Whether a header is a row of data: numbers, but none that rise as those of columns do."""
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return False
+    rising = all(a < b for a, b in pairwise(numbers))
+    return not rising or any(number % 1.0 for number in numbers)
+
+
+def _numbers(cells: list[str], header: list[str], where: str) -> Any:
+    """One line of numbers."""
+    if len(cells) != len(header):
+        raise UsageError(f"{where}: {len(cells)} columns, and the header has {len(header)}")
+    first = _labels(header)
+    try:
+        row = np.array(cells[first:], dtype=np.float64)
+    except ValueError:
+        row = None
+    if row is not None and np.isfinite(row).all():
+        return row
+    for name, cell in zip(header[first:], cells[first:], strict=True):
+        try:
+            good = np.isfinite(float(cell))
+        except ValueError:
+            good = False
+        if not good:
+            raise UsageError(f"{where}, column {name!r}: {cell!r:.60} is no finite number")
+    return np.array([float(cell) for cell in cells[first:]])
