@@ -19,7 +19,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
 
-from .display import printable, show
+from .display import show
 from .tokens import column_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -105,8 +105,3 @@ def shot_axis(ax: Axes, last: int) -> None:
 def every(n: int) -> int:
     """Of `n` points along a line, each how manieth gets a marker: about 25 in all."""
     return max(1, round(n / 25))
-
-
-def plain_label(text: object, width: int = 24) -> str:
-    """What is no token, as matplotlib may print it: without quotes."""
-    return printable(text, width=width).replace("$", r"\$")

@@ -8,21 +8,26 @@ Contents
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base import display
 from .._base.typing import Floats
 from .embedding import EmbeddingMap
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 EXACT = 1e-10  # share of the rows' spread that rounding may leave unexplained
 COLUMNS = 1 << 12  # tokens whose rows are in double precision at a time
 
 
-@dataclass(frozen=True)
-class AffineTest:
+@dataclass(frozen=True, repr=False)
+class AffineTest(display.Shown):
     """How far rows are from an affine map of their embeddings; made by `affine_test`.
 
     Attributes
@@ -64,6 +69,34 @@ class AffineTest:
             f"The rows do not keep the {of}: {self.residual:.1%} of their spread is no affine map "
             f"of the embeddings, as it would be if they were unrelated (p = {self.p_value:.3g})."
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row, with a column for each attribute, and ``exact``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame({**asdict(self), "exact": self.exact})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """What no affine map explains, beside what chance leaves; `plot.affine_test`."""
+        from .plots import affine_test  # needs matplotlib
+
+        return affine_test(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        word = "holds" if self.exact else "does not hold"
+        title = f"AffineTest: convexity preservation {word}.  {self.verdict()}"
+        lines = [
+            ["unexplained share of the rows", self.residual],
+            ["where rows know nothing of embeddings", self.expected_residual],
+            ["p of a permutation", self.p_value],
+            ["rows", self.n_rows],
+            ["rank of the embeddings", self.rank],
+        ]
+        return display.Table(title, ["", ""], lines, sentence=True)
 
 
 def affine_test(

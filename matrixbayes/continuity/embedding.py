@@ -14,12 +14,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base import parallel
+from .._base import display, parallel
 from .._base.arguments import whole
 from .._base.numbers import floats, wholes
 from .._base.progress import bar
@@ -27,6 +27,10 @@ from .._base.typing import Floats, Ids
 from ..rows import as_log_probs
 from . import distances
 from .distances import RowBlock, embedding_block, embedding_pairs, row_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 ROW_METRICS = (
     "total_variation",
@@ -46,8 +50,8 @@ KEPT = 1 << 24  # numbers of all rows, of which copies in double precision are k
 PAIRS = 1 << 11  # pairs that a task takes, where rows are read one by one
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pairs(display.Shown):
     """Pairs of rows, each once.
 
     Attributes
@@ -75,6 +79,38 @@ class Pairs:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = self.row_distance / self.embedding_distance
         return np.where(self.row_distance == 0.0, 0.0, found)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each pair: its rows, both distances, their ratio.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["first", "second", "embedding_distance", "row_distance"]
+        columns = {name: getattr(self, name) for name in names}
+        return display.frame({**columns, "ratio": self.ratios()})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Distances between rows against those between embeddings; `plot.pairs`."""
+        from .plots import pairs  # needs matplotlib
+
+        return pairs(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        n = len(self)
+        rows, embeddings = (x.replace("_", " ") for x in (self.metric, self.embedding_metric))
+        lines = []
+        for name, values in (
+            (f"embeddings, {embeddings}", self.embedding_distance),
+            (f"rows, {rows}", self.row_distance),
+            ("ratio", self.ratios()),
+        ):
+            if n:
+                lines.append([name, *map(float, (values.min(), np.median(values), values.max()))])
+        title = f"Pairs: {n} pair{'s' * (n != 1)} of rows"
+        return display.Table(title, ["", "least", "median", "most"], lines)
 
 
 class EmbeddingMap:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._base import display
 from .._base.numbers import plain, reals
 from .._base.typing import Floats
 from ..huggingface.heads import Head, head_of
@@ -22,9 +23,14 @@ from ..rows import NextTokenRows, as_log_probs
 from .given import floor_of, head_or_matrix, logits_of
 from .span import SoftmaxSpan as SoftmaxSpan  # where old pickles look for it
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 BLOCK = 1 << 10  # rows of the head's matrix held against others at a time
 MOST_PAIRS = 1 << 28  # of rows of the head's matrix that are looked at for its diameter
 SLACK = 1e-6  # of logits in float32, what rounding may do to a distance
+ROUNDED = 1e-6  # what rounding logits in float32 may do to a defect
 BFLOAT16 = 2.0**-7  # from 1 to the next number of the coarsest type that models run in
 ROUNDING = 8.0  # times what rounding did on the few tokens that a head was tried out on
 
@@ -34,8 +40,8 @@ ROUNDING = 8.0  # times what rounding did on the few tokens that a head was trie
 # ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SegmentProbe:
+@dataclass(frozen=True, repr=False)
+class SegmentProbe(display.Shown):
     """A head along a segment; made by `probe_segment`.
 
     Attributes
@@ -62,6 +68,44 @@ class SegmentProbe:
     def log_affinity_defect(self) -> float:
         """The largest along the segment."""
         return float(self.log_affinity.max())
+
+    def verdict(self) -> list[str]:
+        """Whether the head is log-affine, and whether it keeps convex combinations: in words."""
+        if len(self.position) < 3:
+            return ["It cannot be said what the head does between the ends: no place was tried."]
+        words = []
+        for name, of, defects in (
+            ("Log-affinity", "geometric mixture", self.log_affinity),
+            ("Convexity preservation", "mixture", self.convexity),
+        ):
+            worst = int(defects.argmax())
+            most, where = float(defects[worst]), float(self.position[worst])
+            what = "holds, but for rounding" if most <= ROUNDED else "does not hold"
+            words.append(
+                f"{name} {what}: the row is at most {display.number(most)} in total variation "
+                f"from the {of} of the ends' rows, at a = {display.number(where)}."
+            )
+        return words
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each place: ``position``, ``convexity``, ``log_affinity``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(vars(self))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Both defects along the segment; `plot.segment`."""
+        from .plots import segment  # needs matplotlib
+
+        return segment(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        title = f"SegmentProbe of {len(self.position)} places"
+        return display.Table(title, words=self.verdict())
 
 
 def probe_segment(
@@ -145,8 +189,8 @@ def _called(head: Any, states: Floats) -> Any:
 # ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class HeadBound:
+@dataclass(frozen=True, repr=False)
+class HeadBound(display.Shown):
     """Total variation between rows, and what the head allows; made by `head_bound`.
 
     Attributes
@@ -185,6 +229,61 @@ class HeadBound:
     def slack(self) -> Floats:
         """certificate - total_variation, (n,)."""
         return self.certificate - self.total_variation
+
+    def verdict(self) -> str:
+        """Whether the certificate holds, and how near the rows come to it: a sentence."""
+        if not len(self.first):
+            return "It cannot be said whether the certificate holds: there is no pair of states."
+        n = len(self.first)
+        beyond = int((self.slack < -max(self.floor, SLACK)).sum())
+        if beyond:
+            worst = int(self.slack.argmin())
+            return (
+                f"The certificate does not hold: {beyond} of {n} pairs are further apart than the "
+                f"head allows, rows {self.first[worst]} and {self.second[worst]} by "
+                f"{display.number(float(-self.slack[worst]))}."
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = np.where(self.certificate > 0.0, self.total_variation / self.certificate, 0.0)
+        worst = int(parts.argmax())
+        near = display.number(float(self.total_variation[worst]))
+        return (
+            f"The certificate holds for all {n} pairs.  The nearest to it are rows "
+            f"{self.first[worst]} and {self.second[worst]}: {near} in total variation, of the "
+            f"{display.number(float(self.certificate[worst]))} that the head allows."
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each pair: its states, total variation, both bounds, slack.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["first", "second", "total_variation", "certificate", "a_priori", "slack"]
+        return display.frame({name: getattr(self, name) for name in names})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Observed distances against the certificate; `plot.head_bound`."""
+        from .plots import head_bound  # needs matplotlib
+
+        return head_bound(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        lines = []
+        if len(self.first):
+            for name, values in (
+                ("total variation", self.total_variation),
+                ("certificate", self.certificate),
+                ("a priori", self.a_priori),
+            ):
+                lines.append([name, float(np.median(values)), float(values.max())])
+        least = "" if self.diameter_is_exact else "at most "
+        words = [f"the head's matrix has a diameter of {least}{display.number(self.diameter)}"]
+        columns = ["", "median", "largest"]
+        title = f"HeadBound: {self.verdict()}"
+        return display.Table(title, columns, lines, sentence=True, words=words)
 
 
 def head_bound(

@@ -134,10 +134,7 @@ class ContinuityReport:
 
     def _top(self, row: int) -> str:
         p = np.exp(self.log_probs[row].astype(np.float64))
-        best = np.argsort(-p, kind="stable")[:TOP]
-        names = self.tokens
-        shown = (f"{display.show(v if names is None else names[v])} {p[v]:.3f}" for v in best)
-        return ", ".join(shown)
+        return display.top(p, self.tokens, TOP)
 
     # -- words ------------------------------------------------------------------------
 
@@ -200,9 +197,11 @@ class ContinuityReport:
         return display.Table("the steepest pairs", columns, lines)
 
     def __repr__(self) -> str:
+        first, *others = self.verdict()
+        words = [sentence.split(".  ")[0].rstrip(".") for sentence in others]
         table = self._table()
-        text = table._replace(rows=table.rows[:5]).text()
-        return "\n".join(["ContinuityReport", *self.verdict(), "", text])
+        table = table._replace(title=f"ContinuityReport: {first}", words=words)
+        return table.text()
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.verdict())

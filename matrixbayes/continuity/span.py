@@ -7,21 +7,27 @@ Contents
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base import display
 from .._base.typing import Floats
 from ..huggingface.heads import Head
 from ..rows import as_log_probs
 from .given import floor_of, head_or_matrix
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+ROUNDED = 1e-9  # a share that rounding in float32 may put outside
 SHIFTS = 32  # of a row, tried before the best is looked for
 
 
-@dataclass(frozen=True)
-class SoftmaxSpan:
+@dataclass(frozen=True, repr=False)
+class SoftmaxSpan(display.Shown):
     """The linear span of log-probabilities; made by `span_of`.
 
     Attributes
@@ -38,6 +44,57 @@ class SoftmaxSpan:
     rank: int
     singular_values: Floats
     outside: Floats | None
+
+    def verdict(self) -> str:
+        """Whether there is a bottleneck, or whether the head gives all rows: a sentence."""
+        rank, most = self.rank, len(self.singular_values)
+        of = f"The rows have rank {rank}"
+        if self.outside is not None:
+            beyond = int((self.outside > ROUNDED).sum())
+            worst = display.number(float(self.outside.max(initial=0.0)))
+            if not beyond:
+                return f"{of}, and the head can produce all of them: at most {worst} is outside."
+            return (
+                f"{of}, and the head cannot produce {beyond} of {len(self.outside)}: up to "
+                f"{worst} of a row is outside its span."
+            )
+        if rank < most - 1:
+            return f"{of} of {most} possible: a head of width {rank} can produce them."
+        return f"{of} of {most} possible: it cannot be said which head they need, with so few rows."
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each singular value, and for each row's share outside: ``what``, ``number``,
+        ``value``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        parts = {"singular value": self.singular_values}
+        if self.outside is not None:
+            parts["outside"] = self.outside
+        return display.frame(
+            {
+                "what": [name for name, values in parts.items() for _ in values],
+                "number": np.concatenate([np.arange(len(values)) for values in parts.values()]),
+                "value": np.concatenate([*parts.values()]),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The singular values, and the rank; `plot.softmax_span`."""
+        from .plots import softmax_span  # needs matplotlib
+
+        return softmax_span(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        values = self.singular_values
+        words = []
+        if 0 < self.rank < len(values):
+            last, after = (display.number(float(x)) for x in values[self.rank - 1 : self.rank + 1])
+            words = [f"singular values: {last} is the last that counts, {after} is rounding"]
+        return display.Table(f"SoftmaxSpan: {self.verdict()}", words=words)
 
 
 def span_of(rows: Any, W: Any = None, *, kind: str | None = None) -> SoftmaxSpan:

@@ -10,12 +10,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base import parallel
+from .._base import display, parallel
 from .._base.arguments import generator_of, real, whole
 from .._base.parameters import Parameters
 from .._base.saving.made import inherit, note, origin
@@ -46,6 +46,10 @@ from .statistics import (
     step_size,
 )
 from .streams import Data, StreamData, is_stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 class DirichletMixtureEstimator(Parameters):
@@ -460,10 +464,41 @@ class DirichletMixtureEstimator(Parameters):
             settings[name] = getattr(self, f"{name}_", None)
         note(self.prior_, call=f"{type(self).__name__}.{call}", **{**settings, **how})
 
-    def __repr__(self) -> str:
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The components that were found; `plot.components` of ``prior_``."""
+        self._check_fitted()
+        return self.prior_.plot(ax=ax)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The mixture that was found, a row for each component: that of ``prior_``."""
+        self._check_fitted()
+        found: pd.DataFrame = self.prior_.to_pandas()
+        return found
+
+    def _found(self) -> list[str]:
+        """What a fit found, in sentences."""
+        prior: DirichletMixture | None = getattr(self, "prior_", None)
+        if prior is None:
+            return []
+        n, total = prior.n_components, np.sort(prior.concentration)
+        size = f"concentration {display.number(float(total[0]))}"
+        if n > 1:
+            size = f"concentrations {display.number(float(total[0]))} to "
+            size += display.number(float(total[-1]))
+        done = "converged" if self.converged_ else "NOT converged"
+        lines = [
+            f"  found {n} component{'s' * (n != 1)} over {prior.n_tokens} tokens, {size}; {done} "
+            f"after {self.n_iter_} pass{'es' * (self.n_iter_ != 1)}"
+        ]
         check: FitCheck | None = getattr(self, "check_", None)
-        said = "" if check is None else f"\n  {check.verdict}"
-        return super().__repr__() + said
+        return lines if check is None else [*lines, f"  {check.verdict}"]
+
+    def __repr__(self) -> str:
+        return display.Table(super().__repr__(), words=self._found()).text()
+
+    def _repr_html_(self) -> str:
+        found = self.prior_._repr_html_() if hasattr(self, "prior_") else ""
+        return display.Table(super().__repr__(), words=self._found()).html() + found
 
     def _reasons(self, state: em.Fit, data: Data) -> list[str]:
         """Why a fit is not what it seems."""

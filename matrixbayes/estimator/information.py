@@ -8,22 +8,28 @@ r_k (delta_kl - r_l) g_k g_l' to the Hessian, with g_k the row's score under com
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _core
+from .._base import display
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
 from .count_data import CountData
 from .evidence import cholesky, laplace
 from .row_data import RowData
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 MOST_PARAMETERS = 4000  # a Hessian of 128 MB
 BLOCK_CELLS = 1 << 21
 
 
-@dataclass(frozen=True)
-class Information:
+@dataclass(frozen=True, repr=False)
+class Information(display.Shown):
     """Curvature of the log-likelihood at a mixture; see `DirichletMixtureEstimator.information`.
 
     Attributes
@@ -56,6 +62,48 @@ class Information:
     log_evidence: float | None
     posterior_mode: DirichletMixture | None
     why_no_evidence: str
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each parameter: component, token (a column; None: the weight), standard error.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        n, width = self.alpha_se.shape
+        tokens = self._names(width)
+        return display.frame(
+            {
+                "component": np.repeat(np.arange(n), width + 1),
+                "parameter": ["weight", *["alpha"] * width] * n,
+                "token": np.array([None, *tokens] * n, dtype=object),
+                "standard_error": np.column_stack([self.weights_se, self.alpha_se]).ravel(),
+            }
+        )
+
+    def _names(self, width: int) -> list[Any]:
+        """Tokens by name, where the mixture knows them."""
+        names = None if self.posterior_mode is None else self.posterior_mode.tokens
+        return list(range(width)) if names is None else list(names)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Standard errors of weights and alphas, the largest first; `plot.standard_errors`."""
+        from .plots import standard_errors  # needs matplotlib
+
+        return standard_errors(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        n = len(self.weights_se)
+        what = "a maximum" if self.is_maximum else "NO maximum: what is not identified has no error"
+        title = f"Information of {len(self.hessian)} parameters at {what}"
+        columns = ["component", "s.e. of its weight", "of alphas: median", "largest"]
+        medians, most = np.median(self.alpha_se, axis=1), self.alpha_se.max(axis=1)
+        rows = [[k, self.weights_se[k], medians[k], most[k]] for k in range(n)]
+        said = f"no log-evidence: {self.why_no_evidence}"
+        if self.log_evidence is not None:
+            said = f"log-evidence {display.number(float(self.log_evidence))} nats, by Laplace"
+        return display.Table(title, columns, rows, words=[said])
 
 
 def information(mixture: DirichletMixture, data: RowData | CountData) -> Information:

@@ -1,14 +1,17 @@
-"""A picture of a `PriorSelection`."""
+"""Pictures of a `PriorSelection`, of standard errors, and of bounds on bits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._base.style import COLOURS, GREY, legend, new_axes, tidy, whole_numbers
+from .._base.display.pictures import lines, named
+from .._base.style import COLOURS, GREY, label, legend, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .information import Information
+    from .partial.bracket import BitsBounds
     from .selection import PriorSelection
 
 
@@ -62,3 +65,48 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     ax.set_title("Choice of K", loc="left", fontsize="medium", fontweight="bold")
     legend(ax)
     return ax
+
+
+def standard_errors(information: Information, *, ax: Axes | None = None) -> Axes:
+    """Standard errors of a fit's weights and alphas, the largest first.
+
+    Parameters
+    ----------
+    information
+        From `DirichletMixtureEstimator.information`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    table = information.to_pandas().sort_values("standard_error", ascending=False, kind="stable")
+    several = len(information.weights_se) > 1
+    names = [
+        (f"{component}: " if several else "") + ("weight" if token is None else label(token))
+        for component, token in zip(table["component"], table["token"], strict=True)
+    ]
+    return named(
+        names,
+        table["standard_error"],
+        xlabel="standard error",
+        title="Standard errors",
+        ax=ax,
+    )
+
+
+def bits_bounds(bounds: BitsBounds, *, ax: Axes | None = None) -> Axes:
+    """What a token of complete rows costs: at least, and at most, against draws.
+
+    Parameters
+    ----------
+    bounds
+        From `DirichletMixtureEstimator.bits_bounds`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    return lines(
+        bounds.draws,
+        {"at most": bounds.high, "at least": bounds.low},
+        xlabel="draws",
+        ylabel="bits a token",
+        title="Bits of the complete rows",
+        ax=ax,
+    )

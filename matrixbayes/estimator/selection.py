@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,12 +26,18 @@ from .resolution import CANDIDATES, CURVE, checked_resolution
 from .row_data import without_zeros
 from .shortcomings import clear_misfit
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 CURVE_COLUMNS = [f"held_bits_{n}" for n in CURVE]
 COLUMNS = ["n_components", "resolution", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
 COLUMNS += ["log_evidence", "cv", "cv_se", *CURVE_COLUMNS, "held_bits", "bits", "converged"]
 CRITERIA = {"aic": -1, "bic": -1, "icl": -1, "log_evidence": 1, "cv": 1}  # 1: higher is better
 CRITERIA["held_bits"] = -1
+DIFFERENCES = {"log_likelihood", "aic", "bic", "icl", "log_evidence", "cv"}
+_SHORT = {"n_components": "K", "n_parameters": "parameters"}  # how columns are headed
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,19 +83,56 @@ class PriorSelection(display.Shown):
         eligible = [entry for entry in known if entry["converged"]] or known
         return min(eligible, key=lambda e: (-sign * e[self.criterion], e["n_components"]))
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a data frame, a row for each size (and resolution).
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        columns = {name: [e.get(name) for e in self.table] for name in COLUMNS}
+        return display.frame({name: x for name, x in columns.items() if set(x) != {None}})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The criterion against the number of components; `plot.criterion`."""
+        from .plots import criterion  # needs matplotlib
+
+        return criterion(self, ax=ax)
+
     def _table(self) -> display.Table:
-        names = [name for name in COLUMNS if any(e.get(name) is not None for e in self.table)]
-        cells = [["-" if (x := e.get(name)) is None else x for name in names] for e in self.table]
         best = self._best_entry
         chosen = {"log_evidence": "log-evidence", "cv": "cross-validation"}
         chosen["held_bits"] = "held-out bits"
         by = chosen.get(self.criterion, self.criterion.upper())
         n = best.get("resolution")
         where = "" if n is None else f" at resolution {n}"
-        title = f"PriorSelection: {best['n_components']} component(s){where} chosen by {by}"
+        title = f"PriorSelection: {best['n_components']} component(s){where} chosen by {by}, "
+        title += f"{display.number(float(best[self.criterion]))}"
+        columns: dict[str, list[Any]] = {}
+        words = ""
+        for name in COLUMNS:
+            values = [e.get(name) for e in self.table]
+            if name == "bits" or all(x is None for x in values):  # in bits: `check_` of each fit
+                continue
+            if name in DIFFERENCES:
+                known = [x for x in values if x is not None]
+                top = min(known) if CRITERIA.get(name, 1) < 0 else max(known)
+                values = [None if x is None else x - top for x in values]
+                words = (
+                    "From the best of each column: log_likelihood, log_evidence and cv in nats, "
+                )
+                words += "the others in half nats."
+            columns[_SHORT.get(name, name)] = values
         at = next(i for i, entry in enumerate(self.table) if entry is best)
-        marks = [", ".join(_marks(entry)) for entry in self.table]
-        return display.Table(title, names, cells, best=at, marks=marks)
+        return display.Table(
+            title,
+            list(columns),
+            list(zip(*columns.values(), strict=True)),
+            best=at,
+            marks=[", ".join(_marks(entry)) for entry in self.table],
+            words=[words] if words else [],
+        )
 
 
 def _marks(entry: dict[str, Any]) -> list[str]:

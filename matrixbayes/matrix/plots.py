@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.style import COLOURS, GREY, legend, new_axes, plain_label, tidy
+from .._base.display.pictures import plain_label
+from .._base.style import COLOURS, GREY, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,10 @@ from .._base.typing import Floats
 from .extremes import climb, curvature
 from .lattice import Density, bernstein, evaluated
 from .mixture import DirichletMixture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +59,22 @@ class ApproximationReport(display.Shown):
     predictive_se: float | None
     why_no_bound: str = ""
 
+    def to_pandas(self) -> pd.DataFrame:
+        """One row, with a column for each attribute.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(asdict(self))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The errors and their bound; `plot.approximation`."""
+        from .plots import approximation  # needs matplotlib
+
+        return approximation(self, ax=ax)
+
     def _table(self) -> display.Table:
         rows: list[list[Any]] = [
             ["components", self.n_components],
@@ -67,8 +87,8 @@ class ApproximationReport(display.Shown):
         if self.suggested_degree is not None:
             rows.append(["degree for tol", self.suggested_degree])
         if self.predictive_error is not None:
-            shown = f"{self.predictive_error:.3g} +- {self.predictive_se:.1g}"
-            rows.append(["error of the predictive", shown])
+            rows.append(["error of the predictive", self.predictive_error])
+            rows.append(["its standard error", self.predictive_se])
         return display.Table(f"ApproximationReport: degree {self.degree}", ["", ""], rows)
 
 

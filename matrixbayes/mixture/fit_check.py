@@ -42,6 +42,7 @@ REMEDIES = {
 MOST_SHOWN = 4  # numbers of draws, in a table
 
 
+@display.shown
 class Spread(NamedTuple):
     """The 10 %, 50 % and 90 % quantiles of something."""
 
@@ -49,8 +50,28 @@ class Spread(NamedTuple):
     median: float
     high: float
 
+    def to_pandas(self) -> pd.DataFrame:
+        """One row: ``low``, ``median``, ``high``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The median, and the range between the others; `plot.spread`."""
+        from .plots import spread  # needs matplotlib
+
+        return spread(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table("Spread", ["10 %", "50 %", "90 %"], [[*self]])
+
     def __str__(self) -> str:
-        return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
+        low, median, high = display.numbers([*map(float, self)])
+        return f"{median} ({low} to {high})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -209,9 +230,10 @@ class FitCheck(display.Shown):
                     a = f"{self.smoothing_concentration[i]:.3g}"
                     rival = f"row-by-row smoothing, one Dirichlet of {a} times the frequencies"
                     line = self.smoothing[i]
+                mine, theirs = display.numbers([float(self.bits[i]), float(line)])
                 words = (
-                    f"the prior predicts worse than {rival}: {self.bits[i]:.2f} bits a token, not "
-                    f"{line:.2f}, after {_draws(self.draws[i])} from a row"
+                    f"the prior predicts worse than {rival}: {mine} bits a token, not "
+                    f"{theirs}, after {_draws(self.draws[i])} from a row"
                 )
             said.append(f"{words}.  {remedy}")
         return tuple(said)
@@ -230,9 +252,11 @@ class FitCheck(display.Shown):
     def verdict(self) -> str:
         """What the check found, in a sentence."""
         i = len(self.draws) // 2
+        curves = self.bits, self.frequencies, self.floor
+        bits, frequencies, floor = display.numbers([float(curve[i]) for curve in curves])
         measured = (
-            f"{self.bits[i]:.2f} bits a token at {_draws(self.draws[i])}, frequencies "
-            f"{self.frequencies[i]:.2f}, floor {self.floor[i]:.2f}"
+            f"{bits} bits a token at {_draws(self.draws[i])}, frequencies {frequencies}, floor "
+            f"{floor}"
         )
         if self.n_rows < LEAST_ROWS:
             return f"{self.outcome} to judge ({self.n_rows} of {LEAST_ROWS}): {measured}"
@@ -244,7 +268,7 @@ class FitCheck(display.Shown):
         n = len(self.draws)
         places = np.unique(np.linspace(0, n - 1, min(n, MOST_SHOWN)).round().astype(int)).tolist()
         curves = self.bits, self.bits_se, self.frequencies, self.smoothing, self.floor
-        cells = [[self.draws[i], *(f"{curve[i]:.3f}" for curve in curves)] for i in places]
+        cells = [[self.draws[i], *(float(curve[i]) for curve in curves)] for i in places]
         lost = {name: self._lost(name) for name in (FREQUENCIES, SMOOTHING)}
         marks = [" and ".join(name for name in lost if lost[name][i]) for i in places]
         return display.Table(
@@ -254,8 +278,9 @@ class FitCheck(display.Shown):
             marks=[f"loses to {mark}" if mark else "" for mark in marks],
             sentence=True,
             words=[
-                f"mean row to the prior's mean: total variation {self.mean_variation:.3f}, by "
-                f"chance {self.mean_chance:.3f}",
+                f"mean row to the prior's mean: total variation "
+                f"{display.number(self.mean_variation)}, by chance "
+                f"{display.number(self.mean_chance)}",
                 f"entropy, bits: rows {self.row_entropy}, draws of the prior {self.prior_entropy}",
                 f"largest probability: rows {self.row_top}, draws of the prior {self.prior_top}",
             ],

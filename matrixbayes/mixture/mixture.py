@@ -31,6 +31,9 @@ from .partial.lumped import posterior_of
 from .reduction import Reduction, reduce
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from .kernels import KernelMixture
 
 FORMAT, VERSION = "matrixbayes.prior", 1
@@ -39,12 +42,33 @@ OTHER, REST = "<other>", "<rest>"  # the tokens in no group; the same where one 
 Token = str | int
 
 
+@display.shown
 class Uncertainty(NamedTuple):
-    """Entropy of the next token, split; see `DirichletMixture.uncertainty`."""
+    """Entropy of the next token in nats, split; see `DirichletMixture.uncertainty`."""
 
     total: float
     aleatoric: float
     epistemic: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row, with a column for each part, in nats.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The parts beside each other; `plot.uncertainty`."""
+        from .plots import uncertainty  # needs matplotlib
+
+        return uncertainty(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        parts = zip(self._fields, self, strict=True)
+        return display.Table("Uncertainty of the next token", ["", "nats"], [*map(list, parts)])
 
 
 class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
@@ -752,6 +776,12 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
 
     def __hash__(self) -> int:
         return hash((self.tokens, self.weights.tobytes(), self.alpha.tobytes()))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Each component's mean and weight; `plot.components`."""
+        from .plots import components  # needs matplotlib
+
+        return components(self, ax=ax)
 
     def _table(self) -> display.Table:
         weights, alpha = self.weights, self.alpha

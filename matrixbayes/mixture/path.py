@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ from .._base.typing import Floats
 from ..rows import as_log_probs
 from ..rows.kl import divergences
 from .mixture import DirichletMixture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 def posterior_path(
@@ -274,6 +278,35 @@ class PosteriorPath(display.Shown):
                 "bring the tokens into the same order"
             )
         return divergences(log_q, np.log(self._predictive)) / _unit(base)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each shot: what was shown, total concentration, the most probable token.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        mean, names = np.asarray(self.mean()), self.tokens
+        best = mean.argmax(axis=1)
+        index = [*self.demonstrations, *best]
+        words = [int(j) if names is None else names[j] for j in index]
+        n = len(self.demonstrations)
+        return display.frame(
+            {
+                "shot": np.arange(n + 1),
+                "demonstrated": np.array([None, *words[:n]], dtype=object),
+                "concentration": np.asarray(self.concentration()),
+                "most_probable": words[n:],
+                "probability": mean.max(axis=1),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Posterior means of tokens, shot by shot; `plot.concentration`."""
+        from .path_plots import concentration  # needs matplotlib
+
+        return concentration(self, ax=ax)
 
     def _table(self) -> display.Table:
         mean, total = np.asarray(self.mean()), np.asarray(self.concentration())

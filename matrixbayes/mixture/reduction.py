@@ -9,20 +9,26 @@ expected logarithm, in the place of ln p_v.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._base import display
 from .._base.arguments import whole
 from .._base.k_means import seeds
 from .._base.saving.made import note
 from .._base.typing import Floats
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 NO_PENALTY = (0.0, 0.0, 0.0, np.inf)
 
 
+@display.shown
 class Reduction(NamedTuple):
     """A smaller mixture and what it loses; see `DirichletMixture.reduce`.
 
@@ -40,6 +46,29 @@ class Reduction(NamedTuple):
     bound: float
     loss: float
     loss_se: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The smaller mixture: a row for each component.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        found: pd.DataFrame = self.mixture.to_pandas()
+        return found
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The components of the smaller mixture; `plot.components`."""
+        found: Axes = self.mixture.plot(ax=ax)
+        return found
+
+    def _table(self) -> display.Table:
+        n = self.mixture.n_components
+        loss, error, bound = map(display.number, (self.loss, self.loss_se, self.bound))
+        title = f"Reduction to {n} component{'s' * (n != 1)}: KL {loss} ± {error} nats, "
+        title += f"at most {bound}"
+        return self.mixture._table()._replace(title=title)  # type: ignore[no-any-return]
 
 
 def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: int) -> Reduction:

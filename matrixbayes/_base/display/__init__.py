@@ -4,7 +4,9 @@ Contents
     tokens    one token, safe to print: `show`, `quoted`; any other text: `printable`
     figures   numbers whose differences show: `number`, `numbers`, `percent`, `amount`, `top`
     tables    columns and rows in text and HTML: `table_text`, `table_html`
-    shown     what a type has to show, and its `repr` and `_repr_html_`: `Table`, `Shown`, `shown`
+    shown     what a type has to show, and its `repr` and `_repr_html_`: `Table`, `Shown`, `shown`;
+              a data `frame`
+    pictures  small ones that many types share; nothing here imports it, as it needs matplotlib
 
 The HTML needs no script, no style sheet and no network: inline styles only, colours inherited from
 the page, so that it survives notebook sanitisers and dark themes.  Whatever comes from the user is
@@ -13,19 +15,27 @@ shown as its escape.
 """
 
 from .figures import amount, number, numbers, percent, top
-from .shown import Shown, Table, fields_frame, shown
-from .tables import MAX_HTML_ROWS, MAX_SERIES_ROWS, MAX_TEXT_LINES, table_html, table_text
+from .shown import Shown, Table, frame, shown
+from .tables import (
+    MAX_HTML_ROWS,
+    MAX_SERIES_ROWS,
+    MAX_TEXT_LINES,
+    MAX_TEXT_WIDTH,
+    table_html,
+    table_text,
+)
 from .tokens import cut, printable, quoted, show
 
 __all__ = [
     "MAX_HTML_ROWS",
     "MAX_SERIES_ROWS",
     "MAX_TEXT_LINES",
+    "MAX_TEXT_WIDTH",
     "Shown",
     "Table",
     "amount",
     "cut",
-    "fields_frame",
+    "frame",
     "number",
     "numbers",
     "percent",

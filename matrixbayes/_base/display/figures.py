@@ -12,9 +12,7 @@ from .tokens import printable, show
 
 DIGITS = 4  # significant ones, where that is enough
 MOST_DIGITS = 12
-NOISE = (
-    1e-9  # figures that differ by less of what they are are the same: sums differ so by rounding
-)
+NOISE = 1e-9  # part of a figure by which sums of the same numbers differ
 
 
 def number(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -110,13 +110,8 @@ def shown(cls: Tuple) -> Tuple:
     return cls
 
 
-def fields_frame(fields: dict[str, Any]) -> pd.DataFrame:
-    """Figures side by side, a line for each entry: single ones stand in every line.
-
-    Parameters
-    ----------
-    fields
-        Numbers, or arrays whose first axes are as long as each other.
+def frame(columns: Mapping[str, Any], index: Any = None) -> pd.DataFrame:
+    """A data frame of columns; where all of them are single figures, one of one line.
 
     Raises
     ------
@@ -127,6 +122,6 @@ def fields_frame(fields: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd
     except ImportError as error:
         raise ImportError("this needs pandas: pip install pandas") from error
-    sizes = {len(value) for value in fields.values() if np.ndim(value)}
-    index = None if sizes else [0]
-    return pd.DataFrame(fields, index=index)
+    if index is None and not any(np.ndim(column) for column in columns.values()):
+        index = [0]
+    return pd.DataFrame(dict(columns), index=index)

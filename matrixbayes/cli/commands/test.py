@@ -86,7 +86,7 @@ OPTIONS += ("max_components", "n_boot", "level", "rng")
 
 def run(options: Any) -> Answer:
     """Put a model through all diagnostics."""
-    from ...study.inputs import BUNDLED
+    from ...huggingface.demo import BUNDLED
     from ...study.task import true_prior
 
     check_model(options)

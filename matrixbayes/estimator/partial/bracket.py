@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ... import _core
-from ..._base import parallel
+from ..._base import display, parallel
 from ..._base.typing import Floats
 from ...mixture import DirichletMixture
 from ...mixture.partial.listing import Listing
 from ...mixture.partial.lumped import normalized
 from .drawn import Lookup, PartialResolutionData, joint_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
+
+@display.shown
 class BitsBounds(NamedTuple):
     """Between which bits per token draws from complete rows cost; see `bits_bounds`.
 
@@ -28,6 +33,26 @@ class BitsBounds(NamedTuple):
     draws: tuple[int, ...]
     low: Floats
     high: Floats
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each number of draws: ``low`` and ``high``, in bits a token.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Both bounds against the number of draws; `plot.bits_bounds`."""
+        from ..plots import bits_bounds  # needs matplotlib
+
+        return bits_bounds(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        title = "BitsBounds: a token of the complete rows costs so many bits"
+        return display.Table(title, ["draws", "at least", "at most"], list(zip(*self, strict=True)))
 
 
 def bounds_at(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from ..._base.typing import Floats, Ids
 from ..mixture import DirichletMixture, Token, Uncertainty
 from .reduction import KernelReduction, reduce_kernels
 from .rows import BLOCK, KernelRows, inverse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 FORMAT, VERSION = "matrixbayes.kernels", 1
 LOST = 1e-12  # the weight that a posterior may leave out
@@ -748,6 +752,24 @@ class KernelMixture(Hosted, display.Shown):
             raise ValueError("its names are not those of its columns")
         rows = KernelRows(logs, arrays["log_sums"], near, near_shares, mean, local)
         return cls(rows, kept, pairs, log_weights, fits, share, seen, names)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each pair: ``concentration``, ``drawn_to_mean`` and ``weight``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["concentration", "drawn_to_mean"]
+        columns = {name: self.pairs[:, i] for i, name in enumerate(names)}
+        return display.frame({**columns, "weight": self.pair_weights})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The weights of its pairs; `plot.kernel_weights`."""
+        from ..plots import kernel_weights  # needs matplotlib
+
+        return kernel_weights(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, seen = len(self._kept), "" if self._seen is None else f", {self._n_seen:g} tokens seen"

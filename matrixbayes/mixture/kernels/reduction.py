@@ -9,7 +9,7 @@ mean row to every alpha: what a component saw nothing of keeps a probability.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from ... import _core
 from ..._base import display
 from ..._base.arguments import whole
 from ..._base.typing import Floats, Ids
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 HORIZONS = (1, 5, 20, 100)  # draws after which bits are counted
 SHRINKAGE = 0.1  # the concentration of the mean row in each component
@@ -48,6 +52,23 @@ class KernelReduction(display.Shown):
     loss_bits_se: Floats
     loss: float
     loss_se: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each number of draws: what they lose in bits a token, and standard errors.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["n_draws", "loss_bits", "loss_bits_se"]
+        return display.frame({name: getattr(self, name) for name in names})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Bits a token that are lost, against draws; `plot.kernel_reduction`."""
+        from ..plots import kernel_reduction  # needs matplotlib
+
+        return kernel_reduction(self, ax=ax)
 
     def _table(self) -> display.Table:
         n = self.mixture.n_components
