@@ -3,7 +3,8 @@
     python docs/_site/examples.py --write [PAGE ...]
 
 A block that begins with three backticks and `pycon` is a session with its outputs, one of `python`
-is code alone; those of a page share their names.  Without pages all are meant.
+is code alone; those of a page share their names.  One of `console` has lines of a shell, after $,
+with what they print; those of a page share a folder.  Without pages all are meant.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import doctest
 import io
 import math
 import re
+import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```(pycon|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(pycon|python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -36,6 +39,8 @@ def rerun(text: str) -> tuple[str, list[str]]:
 
     def anew(block: re.Match[str]) -> str:
         kind, code = block.groups()
+        if kind == "console":
+            return f"```console\n{console(code, folder, differences)}```"
         if kind == "python":
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(code, "page", "exec"), names)
@@ -44,7 +49,27 @@ def rerun(text: str) -> tuple[str, list[str]]:
         found = "".join(p if isinstance(p, str) else example(p, names, differences) for p in parts)
         return f"```pycon\n{found}```"
 
-    return BLOCK.sub(anew, text), differences
+    with tempfile.TemporaryDirectory() as folder:
+        return BLOCK.sub(anew, text), differences
+
+
+def console(block: str, folder: str, differences: list[str]) -> str:
+    """Lines of a shell, run in a folder, each with what it prints."""
+    found = ""
+    tools = f'matrixbayes() {{ {sys.executable} -m matrixbayes "$@"; }}; '
+    tools += f'python() {{ {sys.executable} "$@"; }}; '
+    for line, want in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        options: dict[str, Any] = {"cwd": folder, "text": True, "check": False}
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run(["bash", "-c", tools + line], **options)
+        if done.returncode:
+            raise RuntimeError(f"{line} ended with {done.returncode}: {done.stdout}")
+        got = done.stdout.replace(f"{folder}/", "./")
+        if not same(want, got):
+            differences.append(f"$ {line}\nprinted\n{got}instead of\n{want}")
+            want = got
+        found += f"$ {line}\n{want}"
+    return found
 
 
 def example(one: doctest.Example, names: dict[str, Any], differences: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pages that are made of what is there: the reference, the C headers, the notebooks.
+"""Pages that are made of what is there: the reference, commands, the C headers, the notebooks.
 
 Contents
     reference    public names by room: every name of the front, so that a new one appears by itself
@@ -9,8 +9,11 @@ A page is written before Sphinx looks for pages, and read as any other.
 
 from __future__ import annotations
 
+import argparse
 import inspect
+import os
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -103,12 +106,35 @@ def header_page(room: str, headers: list[str]) -> str:
     return text
 
 
+def commands() -> str:
+    """What each command says of itself."""
+    os.environ["COLUMNS"] = "96"  # of this process, which makes pages and nothing else
+    from matrixbayes.cli.program import parser
+
+    return "".join(
+        f"### {name}\n\n```text\n{each.format_help().strip()}\n```\n\n"
+        for name, each in parsers("matrixbayes", parser())
+        if name != "matrixbayes"
+    )
+
+
+def parsers(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]:
+    """A parser and those of its commands, by what is typed."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not inner or name == "matrixbayes":
+        yield name, parser
+    for action in inner:
+        for word, each in action.choices.items():
+            yield from parsers(f"{name} {word}", each)
+
+
 def pages() -> dict[str, str]:
     """Every page that is made, by its place."""
     rooms = reference()
     made = {f"api/{room.strip('_')}.rst": room_page(room, names) for room, names in rooms.items()}
     for names in rooms.values():
         made |= {f"api/{name}.rst": page_of(name, thing) for name, thing in names.items()}
+    made["commands.inc"] = commands()
     made["api/index.rst"] = (
         heading("Reference")
         + "Every public name, by the question that it answers; each page has examples that run.\n\n"

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from house.graph import found
@@ -31,7 +32,13 @@ def of_the_site(name: str) -> ModuleType:
 examples = of_the_site("examples")
 
 
-@pytest.mark.parametrize("page", examples.pages(), ids=lambda p: p.relative_to(DOCS).as_posix())
+def marked(page: Path) -> Any:
+    """A page; commands are processes of their own, one of which loads torch."""
+    marks = [pytest.mark.slow] if "```console" in page.read_text("utf-8") else []
+    return pytest.param(page, marks=marks, id=page.relative_to(DOCS).as_posix())
+
+
+@pytest.mark.parametrize("page", map(marked, examples.pages()))
 def test_examples_print_what_stands_there(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = page.read_text("utf-8")
     for word, module in NEEDED.items():
@@ -43,7 +50,8 @@ def test_examples_print_what_stands_there(page: Path, monkeypatch: pytest.Monkey
 
 
 # What an example needs that is no part of the core, by a word of it.
-NEEDED = {"load_demo": "transformers", "mb.plot": "mpltern", "dask": "dask.array"}
+NEEDED = {"load_demo": "transformers", "matrixbayes collect": "transformers"}
+NEEDED |= {"mb.plot": "mpltern", "dask": "dask.array"}
 NEEDED |= {
     "to_pandas": "pandas",
     "to_arviz": "arviz_base",
@@ -102,6 +110,13 @@ def test_every_error_has_its_place_on_the_page() -> None:
     text = (DOCS / "errors.md").read_text("utf-8")
     for name in errors.__all__:
         assert f"`{name}`" in text
+
+
+def test_exit_statuses_are_those_of_the_command_line() -> None:
+    from matrixbayes.cli.program import STATUS
+
+    rows = "".join(f"| {number} | {words} |\n" for number, words in STATUS.items())
+    assert rows in (DOCS / "command_line.md").read_text("utf-8")
 
 
 def test_every_question_has_its_page() -> None:
