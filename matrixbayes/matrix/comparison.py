@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,10 @@ from ..rows import PartialRows
 from ..rows.kl import entropy_nats, kl_nats
 from .comparing.bounds import ComparisonBounds, bounds_of
 from .comparing.sides import MatrixSide, PartialSide, Sides, checked_sides
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 CELLS = 1 << 22  # entries of dense rows worked on at a time
 # Bins of the model's probabilities, four to a factor of ten; the first begins at 0.
@@ -98,6 +102,33 @@ class Comparison(display.Shown):
         """The numbers of the rows with the largest KL(matrix || model), the worst first."""
         there = np.flatnonzero(self.weights)
         return there[np.argsort(-self.kl[there], kind="stable")[:n]]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each context: KL in nats, distances, agreement, weight.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        columns: dict[str, Any] = {
+            "context": [tuple(map(int, context)) for context in self.contexts],
+            "kl": self.kl,
+            "reverse_kl": self.reverse_kl,
+            "total_variation": self.total_variation,
+            "hellinger": self.hellinger,
+        }
+        if len(self.contexts) != len(self):  # of rows, which may come after anything
+            del columns["context"]
+        if self.top_agrees is not None:
+            columns["top_agrees"] = self.top_agrees
+        return display.frame({**columns, "weight": self.weights})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """One side's probabilities against the other's; `plot.calibration`."""
+        from .plots import calibration  # needs matplotlib
+
+        return calibration(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, (first, second) = len(self), self.names

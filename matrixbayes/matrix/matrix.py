@@ -60,6 +60,8 @@ from .texts.words import Worded, seeds
 from .tree import TreeRows
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from scipy.sparse import csr_array
 
 
@@ -386,6 +388,29 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
     def n_pairs(self) -> int:
         """How many different (context, token) pairs were seen."""
         return self._rows.longest.sizes()[1]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each context: itself, how often it was seen, before how many tokens.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        contexts, rows = self.contexts(), self.rows()
+        return display.frame(
+            {
+                "context": [tuple(map(int, context)) for context in contexts],
+                "seen": np.asarray(rows.sum(axis=1)).ravel(),
+                "followers": np.diff(rows.indptr),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How often contexts were seen; `plot.context_counts`."""
+        from .plots import context_counts  # needs matplotlib
+
+        return context_counts(self, ax=ax)
 
     def _table(self) -> display.Table:
         kind = "hierarchical" if self.hierarchical else "one prior for all rows"

@@ -15,14 +15,19 @@ Contents
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._base import display
 from .._base.typing import Floats, Ids
 from ..mixture import DirichletMixture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 class SharedPrior:
@@ -87,6 +92,7 @@ class _Concentration(NamedTuple):
     values: Floats
 
 
+@display.shown
 class Concentration(_Concentration):
     """Weights (K,) and values (K,) of the concentrations of one order.
 
@@ -95,6 +101,27 @@ class Concentration(_Concentration):
     """
 
     _prior: DirichletMixture | float | None = None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each concentration: ``weight`` and ``concentration``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame({"weight": self.weights, "concentration": self.values})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The weight of each concentration; `plot.order_concentrations`."""
+        from .plots import order_concentrations  # needs matplotlib
+
+        return order_concentrations(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        lines = [list(line) for line in zip(self.weights, self.values, strict=True)]
+        title = "Concentration of the contexts of one order"
+        return display.Table(title, ["weight", "concentration"], lines)
 
     def beside(self, prior: DirichletMixture | float) -> Concentration:
         """The same, and the prior of their hierarchy."""

@@ -36,6 +36,17 @@ class Table(NamedTuple):
     sentence: bool = False  # the title is one, and may be long
     words: Sequence[str] = ()  # lines below the table
 
+    @classmethod
+    def of(cls, title: str, fields: Mapping[str, Any]) -> Table:
+        """Columns of arrays that are as long as each other, or a line for each single figure."""
+        names = [name.replace("_", " ") for name in fields]
+        values = [*fields.values()]
+        if any(np.ndim(value) for value in values):
+            lines = [list(line) for line in zip(*values, strict=True)]
+            return cls(title, names, lines, series=True)
+        lines = [[name, value] for name, value in zip(names, values, strict=True)]
+        return cls(title, ["", ""], lines)
+
     def text(self) -> str:
         """At most ten lines of at most 98 places; what is said comes before what is listed."""
         marks = [*self.marks] or [""] * len(self.rows)

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from ..texts.reading import Reading, unknown_of
 from ..texts.words import Worded, seeds
 from .ngrams import ngrams_of
 from .writing import write_arpa, written_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 FORMAT, VERSION = "matrixbayes.backoff", 1
 PARTS = ("starts", "tokens", "values", "backs", "contexts", "base")
@@ -136,6 +140,22 @@ class BackoffModel(Worded, Hosted, display.Shown):
     def nbytes(self) -> int:
         """Memory of the n-grams, in bytes."""
         return self._grams.nbytes
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each length: how many n-grams there are.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame({"tokens": np.arange(1, self.order + 2), "ngrams": self.sizes})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How many n-grams there are, by length; `plot.ngrams`."""
+        from ..plots import ngrams  # needs matplotlib
+
+        return ngrams(self, ax=ax)
 
     def _table(self) -> display.Table:
         title = f"BackoffModel, order {self.order}, {self.n_tokens} tokens"

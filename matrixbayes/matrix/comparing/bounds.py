@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from ..._base.typing import Floats, Ids
 from ..._base.weights import weighted_mean
 from ...rows import NextTokenRows, PartialRow, PartialRows
 from .sides import Sides
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +81,25 @@ class ComparisonBounds(display.Shown):
         first."""
         there = np.flatnonzero(self.weights)
         return there[np.argsort(-self.kl[there, 0], kind="stable")[:n]]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each row compared: bounds of KL in nats and of distances, agreement, weight.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        columns: dict[str, Any] = {}
+        for name in ("kl", "reverse_kl", "total_variation", "hellinger"):
+            columns[f"{name}_low"], columns[f"{name}_high"] = getattr(self, name).T
+        return display.frame({**columns, "top_agrees": self.top_agrees, "weight": self.weights})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How many rows are how far apart at least, and at most; `plot.comparison_bounds`."""
+        from ..plots import comparison_bounds  # needs matplotlib
+
+        return comparison_bounds(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, (first, second) = len(self), self.names

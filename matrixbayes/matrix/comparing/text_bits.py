@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,36 @@ from ..mixing.members import Members
 from ..texts.reading import unknown_of
 from ..texts.tokenizers import Tokenizer
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
+
+@display.shown
 class Difference(NamedTuple):
     """A difference of bits per byte, and its standard error over texts."""
 
     bits: float
     standard_error: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row: ``bits`` and ``standard_error``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The difference, and two standard errors; `plot.bits_difference`."""
+        from ..plots import bits_difference  # needs matplotlib
+
+        return bits_difference(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("Difference of bits per byte", self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,6 +127,30 @@ class BitsPerByte(display.Shown):
         return Difference(
             float(more.sum() / self.n_bytes.sum()), _error_of_ratio(more, self.n_bytes)
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each text: itself, its bits, bytes, tokens and bits per byte.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(
+            {
+                "text": list(self.texts),
+                "bits": self.bits,
+                "bytes": self.n_bytes,
+                "tokens": self.n_tokens,
+                "bits_per_byte": self.bits / np.maximum(self.n_bytes, 1),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Bits per byte, text by text; `plot.text_bits`."""
+        from ..plots import text_bits  # needs matplotlib
+
+        return text_bits(self, ax=ax)
 
     def _table(self) -> display.Table:
         n = len(self)

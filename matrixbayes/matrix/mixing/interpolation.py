@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from ..documents import contexts_of, documents_of
 from ..shared import CELLS, drawn, tempered
 from .members import Members, several
 from .weights import fit_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 MOST = 16  # tokens of a context, where models do not say how many they take
 
@@ -156,6 +160,28 @@ class Interpolation(display.Shown):
     def _of(self) -> Members:
         found: Members = vars(self)["_members"]
         return found
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each model: its weight, standard error, and perplexity alone.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        columns: dict[str, Any] = {"model": list(self.names), "weight": self.weights}
+        if self.standard_errors is not None:
+            columns["standard_error"] = self.standard_errors
+        if self.n_held_out and self.model_log_probs is not None:
+            alone = -np.asarray(self.model_log_probs) / self.n_held_out
+            columns["perplexity"] = np.exp(alone)
+        return display.frame(columns)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The weights of the models; `plot.mixture_weights`."""
+        from ..plots import mixture_weights  # needs matplotlib
+
+        return mixture_weights(self, ax=ax)
 
     def _table(self) -> display.Table:
         n = len(self)

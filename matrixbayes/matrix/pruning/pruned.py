@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._base import display
 from ..._base.typing import Floats
 from ..._core import BackoffTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +59,23 @@ class Pruned(display.Shown):
     def perplexity_ratio(self) -> float:
         """exp(loss)."""
         return math.exp(self.loss)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each length of n-grams: how many there were, and are.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        tokens = np.arange(1, len(self.before) + 1)
+        return display.frame({"tokens": tokens, "before": self.before, "after": self.after})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How many n-grams there were, and are, by length; `plot.pruned`."""
+        from ..plots import pruned  # needs matplotlib
+
+        return pruned(self, ax=ax)
 
     def _table(self) -> display.Table:
         left, all_of_them = sum(self.after), sum(self.before)
