@@ -397,7 +397,7 @@ def test_a_text_has_three_panels() -> None:
     names = [text.get_text() for text in axes[2].get_xticklabels()]
     assert names == ["' yes'", "' yes'", r"'a\nb'", r"'\$x^2\$'", "' yes'"]
     many = learning_path(PRIOR, lambda x: np.full((*x.shape, 5), 0.2), [0] * 60, kind="probs")
-    assert len(plot.learning_path(many)[2].get_xticks()) < 20
+    assert len(plot.learning_path_figure(many).axes[2].get_xticks()) < 20
     assert len(pyplot.get_fignums()) == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,9 @@ from .path_tests import Given, forgetting, martingale, sampled, uncertainty_scal
 from .paths import LEAST_LENGTH
 from .predictors import checked_predictor
 from .result import DiagnosticTest, check_options
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LONGEST = 32  # continuations by default, where the model takes so many
 N_TESTS = 5
@@ -86,11 +89,20 @@ class ScoreCard(display.Shown):
             f"correction {'are' if failed[1:] else 'is'} {names}{beside}."
         )
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The p-values of the tests, with the level of the card; `plot.score_card`."""
+        from .plots import score_card  # needs matplotlib
+
+        return score_card(self, ax=ax)
+
     def _table(self) -> display.Table:
         lines = self._lines()
-        words = [f"{line[0]}: {line[-1]}" for line in lines]
+        loud = [f"{line[0]}: {line[-1]}" for line in lines if line[2] <= self.level]
         short = [line[:-1] for line in lines]
-        return display.Table(self.verdict, COLUMNS[:-1], short, sentence=True, words=words)
+        return display.Table(self.verdict, COLUMNS[:-1], short, sentence=True, words=loud)
+
+    def _repr_html_(self) -> str:
+        return display.Table(self.verdict, COLUMNS, self._lines(), sentence=True).html()
 
     def _lines(self) -> list[list[Any]]:
         """The cells of `COLUMNS` for each test."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from .._base import display
 from .._base.arguments import probability
 from .._base.typing import Floats
 from .nulls import Null
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 ROUNDING = 1e-7  # of a figure, as a share of it: predictions and their urn agree to rounding only
 SILENT = "Says nothing: "  # verdicts of tests that had nothing to look at
@@ -90,6 +94,26 @@ class DiagnosticTest(display.Shown):
     def null_quantile(self, q: float) -> float:
         """A quantile of the statistic under the null."""
         return float(np.quantile(self.null_statistics, q))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each figure: its value, and the middle 95 % of it under the null.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["value", "low", "high"]
+        values = [self.values, self.low, self.high]
+        return display.frame(
+            {"figure": list(self.figures), **dict(zip(names, values, strict=True))}
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Each figure with the middle 95 % of it under the null; `plot.diagnostic_test`."""
+        from .plots import diagnostic_test  # needs matplotlib
+
+        return diagnostic_test(self, ax=ax)
 
     def _table(self) -> display.Table:
         title = f"{self.name}: p = {display.number(self.p_value)}. {self.verdict}"

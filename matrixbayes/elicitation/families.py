@@ -14,6 +14,8 @@ from .._base.typing import Floats, Ids
 from .measures import Baselines, Constant, Floor, clustered_error
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from .report import ElicitationReport
 
 ALL = (  # what is compared where nothing is said
@@ -80,6 +82,12 @@ class FamilyComparison(display.Shown):
         """The families that may be as good as `best`: as near to the lowest."""
         near = _nearest(self.held_out_kl, self.standard_error)
         return tuple(self.families[i] for i in near if self.families[i] != self.best)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The KL of predictions left out, family by family; `plot.family_comparison`."""
+        from .plots import family_comparison  # needs matplotlib
+
+        return family_comparison(self, ax=ax)
 
     def _table(self) -> display.Table:
         columns: dict[str, Sequence[Any]] = {

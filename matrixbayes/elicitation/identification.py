@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base import display
 from .._base.typing import Floats, Ids
 from ..sources.seen import Field
 from .parameters import Layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 Gradient = Callable[[Floats], Floats]
 Flags = NDArray[np.bool_]
@@ -39,8 +44,8 @@ class PriorWidths(NamedTuple):
     log_alpha: Floats | None
 
 
-@dataclass(frozen=True, eq=False)
-class Identification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Identification(display.Shown):
     """How far each parameter may move before the fit is noticeably worse.
 
     The widths are half-widths in natural logarithms: a width of 0.05 says that the parameter
@@ -76,6 +81,44 @@ class Identification:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"numbers": {}} | state)  # of before there were others
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each parameter: ``part``, ``parameter``, ``place``, half-``width``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        rows = self._widths()
+        names = ["part", "parameter", "place", "width"]
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+        return display.frame(columns, index=range(len(rows)))
+
+    def _widths(self) -> list[tuple[str, str, int, float]]:
+        """All widths, one behind the other."""
+        groups = [("", self.scalars)]
+        groups += [(part, widths._asdict()) for part, widths in self.priors.items()]
+        groups += [*self.numbers.items()]
+        return [
+            (part, name, i, float(width))
+            for part, values in groups
+            for name, value in values.items()
+            if value is not None
+            for i, width in enumerate(np.ravel(value))
+        ]
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The half-widths of all parameters, the largest first; `plot.identification`."""
+        from .plots import identification  # needs matplotlib
+
+        return identification(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        rows = sorted(self._widths(), key=lambda row: -row[3])
+        title = f"Identification: half-widths for a rise of {display.number(self.rise)} nats"
+        columns = ["part", "parameter", "", "half-width, natural logarithm"]
+        return display.Table(title, columns, [list(row) for row in rows], words=self.flags)
 
 
 def identify(

@@ -14,7 +14,7 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,15 @@ from .misfit import Places, misfits
 from .objective import Objective
 from .parameters import Parameters
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 POINTS = 4000  # predictions that a report keeps, at most
 LEAST = 1e-12  # of a token's probability in a row of others, so that no KL is infinite
 
 
+@display.shown
 class KLByLength(NamedTuple):
     """Mean KL(model || predictive) in nats for each length of history, shortest first."""
 
@@ -39,7 +44,27 @@ class KLByLength(NamedTuple):
     n_rows: NDArray[np.int64]
     mean_kl: Floats
 
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each length.
 
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Mean KL against the length of the history; `plot.kl_by_length`."""
+        from .plots import kl_by_length  # needs matplotlib
+
+        return kl_by_length(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("KL by length of the history, nats", self._asdict())
+
+
+@display.shown
 class ElicitationPoints(NamedTuple):
     """Single probabilities, of the model and of the predictive, chosen at random, the same always.
 
@@ -52,7 +77,27 @@ class ElicitationPoints(NamedTuple):
     length: Floats
     last: Ids
 
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each probability.
 
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Observed probabilities against predicted ones; `plot.elicitation_points`."""
+        from .plots import elicitation_points  # needs matplotlib
+
+        return elicitation_points(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("Single probabilities, predicted and observed", self._asdict())
+
+
+@display.shown
 class Constant(NamedTuple):
     """The best single row, the mean row, as a prediction after every history; KL in nats.
 
@@ -64,7 +109,27 @@ class Constant(NamedTuple):
     error: float
     held_out: float
 
+    def to_pandas(self) -> pd.DataFrame:
+        """One row, in nats.
 
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Its KL, with two standard errors; `plot.kl_of_constant`."""
+        from .plots import kl_of_constant  # needs matplotlib
+
+        return kl_of_constant(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("A constant prediction: KL in nats", self._asdict())
+
+
+@display.shown
 class Floor(NamedTuple):
     """The best function of the history: after each the mean of the model's predictions there.
 
@@ -87,6 +152,25 @@ class Floor(NamedTuple):
     error: float
     repeated: float
     corrected: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row, in nats but for the share that repeats.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Its KL, with two standard errors; `plot.kl_of_floor`."""
+        from .plots import kl_of_floor  # needs matplotlib
+
+        return kl_of_floor(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("Floor of any function of the history: KL in nats", self._asdict())
 
     def text(self, unit: str, size: float) -> str:
         """In words, `size` units to a nat."""

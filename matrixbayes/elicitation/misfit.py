@@ -24,6 +24,8 @@ from .._base.typing import Floats, Ids
 from ..sources.rows import summed
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from scipy.sparse import csr_array
 
     from .histories import Histories
@@ -71,6 +73,7 @@ class Places(NamedTuple):
     unit_of_cell: Ids
 
 
+@display.shown
 class KLByPlace(NamedTuple):
     """Mean KL in nats of the rows of each place.
 
@@ -102,6 +105,25 @@ class KLByPlace(NamedTuple):
     constant: Floats
     floor: Floats
     repeated: Floats
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each place.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Mean KL of each place, beside that of a constant; `plot.kl_by_place`."""
+        from .plots import kl_by_place  # needs matplotlib
+
+        return kl_by_place(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("KL by place, nats", self._asdict())
 
 
 class Misfit(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.display.pictures import lines, named, plain_label
 from .._base.style import (
     COLOURS,
     GREY,
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .families import FamilyComparison
+    from .identification import Identification
+    from .measures import Constant, ElicitationPoints, Floor, KLByLength
+    from .misfit import KLByPlace
     from .report import ElicitationReport
 
 CLASSES = 5  # of history lengths, at most
@@ -175,3 +180,150 @@ def _by_last(
     if not known.all():
         names.append("others")
     return names, np.where(known, place, len(order))
+
+
+def family_comparison(comparison: FamilyComparison, *, ax: Axes | None = None) -> Axes:
+    """Held-out KL of families, with the standard error of what each has above the lowest.
+
+    Parameters
+    ----------
+    comparison
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    held_out, error = comparison.held_out_kl, comparison.standard_error
+    return named(
+        list(comparison.families),
+        held_out,
+        low=held_out - error,
+        high=held_out + error,
+        marked=[comparison.families.index(comparison.best)],
+        xlabel="held-out KL, nats",
+        title=f"Families: {comparison.best}",
+        ax=ax,
+    )
+
+
+def identification(found: Identification, *, ax: Axes | None = None) -> Axes:
+    """How far each parameter may move, the freest first; infinite ones are left out.
+
+    Parameters
+    ----------
+    found
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    rows = sorted((row for row in found._widths() if np.isfinite(row[3])), key=lambda row: -row[3])
+    return named(
+        [plain_label(" ".join(filter(None, (part, name, str(i))))) for part, name, i, _ in rows],
+        [width for *_, width in rows],
+        line=float(np.log(2.0)),
+        xlabel="half-width, natural logarithm; the line is a factor of 2",
+        title="What the data leave open",
+        ax=ax,
+    )
+
+
+def kl_by_length(table: KLByLength, *, ax: Axes | None = None) -> Axes:
+    """Mean KL against the length of the history.
+
+    Parameters
+    ----------
+    table
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    return lines(
+        table.length,
+        {"": table.mean_kl},
+        xlabel="tokens in the history",
+        ylabel="mean KL, nats",
+        title="KL by length",
+        ax=ax,
+    )
+
+
+def kl_by_place(table: KLByPlace, *, ax: Axes | None = None) -> Axes:
+    """Mean KL of each place, in the order of lengths, beside that of a constant.
+
+    Parameters
+    ----------
+    table
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    error = np.nan_to_num(table.error)
+    return lines(
+        np.arange(len(table.mean_kl)),
+        {"family": table.mean_kl, "constant": table.constant},
+        bands={"family": (table.mean_kl - error, table.mean_kl + error)},
+        xlabel="place, by length of the history and its last token",
+        ylabel="mean KL, nats",
+        title="KL by place",
+        ax=ax,
+    )
+
+
+def elicitation_points(points: ElicitationPoints, *, ax: Axes | None = None) -> Axes:
+    """Observed probabilities against predicted ones: explained ones are on the diagonal.
+
+    Parameters
+    ----------
+    points
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    ax = new_axes(ax, 5.0, 4.2)
+    ax.plot(points.observed, points.predicted, ".", color=COLOURS[0], alpha=0.6, linestyle="none")
+    ax.plot([0.0, 1.0], [0.0, 1.0], color=GREY, linestyle="--", linewidth=1.0)
+    tidy(ax, xlabel="model", ylabel="elicited prior", title="Probabilities")
+    return ax
+
+
+def kl_of_constant(constant: Constant, *, ax: Axes | None = None) -> Axes:
+    """KL of the best single row, in the data and held out, with two standard errors.
+
+    Parameters
+    ----------
+    constant
+        Of a `FamilyComparison`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    values = [constant.kl, constant.held_out]
+    return _kl_of("Constant prediction", ["fitted", "held out"], values, constant.error, ax)
+
+
+def kl_of_floor(floor: Floor, *, ax: Axes | None = None) -> Axes:
+    """KL of the best function of the history, and what repetitions leave, with two standard errors.
+
+    Parameters
+    ----------
+    floor
+        Of an `ElicitationReport`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    values = [floor.kl, floor.corrected]
+    return _kl_of("Floor", ["fitted", "ever more repetitions"], values, floor.error, ax)
+
+
+def _kl_of(
+    title: str, names: list[str], values: list[float], error: float, ax: Axes | None
+) -> Axes:
+    """Two figures in nats, the first with its standard error."""
+    bar = 2.0 * float(np.nan_to_num(error))
+    return named(
+        names,
+        values,
+        low=[values[0] - bar, values[1]],
+        high=[values[0] + bar, values[1]],
+        xlabel="mean KL, nats",
+        title=title,
+        ax=ax,
+    )

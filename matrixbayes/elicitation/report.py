@@ -21,6 +21,8 @@ from .parameters import Parameters
 from .predictor import ElicitedPredictor
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from .families import FamilyComparison
@@ -286,11 +288,61 @@ class ElicitationReport:
         seen = design(histories, self.family, self.order, fading, depth=self.depth)
         return Predictor(seen, self.discount)
 
-    def plot(self, *, figure: Figure | None = None) -> Figure:
-        """Predicted against observed probabilities; `plot.elicitation_figure`."""
+    def plot(
+        self, *, by: str = "length", ax: Axes | None = None, figure: Figure | None = None
+    ) -> Any:
+        """Predicted against observed probabilities; `plot.elicitation`.
+
+        Parameters
+        ----------
+        by : {"length", "last", "kl"}
+            As in `plot.elicitation`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure without it.
+        figure : matplotlib.figure.Figure, optional
+            Where to draw all of `plot_figure` instead.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Or the figure, where one was given.
+        """
+        from .plots import elicitation  # needs matplotlib
+
+        return (
+            elicitation(self, by=by, ax=ax) if figure is None else self.plot_figure(figure=figure)
+        )
+
+    def plot_figure(self, *, figure: Figure | None = None) -> Figure:
+        """The same by length and by last token, and the KL; `plot.elicitation_figure`."""
         from .plots import elicitation_figure  # needs matplotlib
 
         return elicitation_figure(self, figure=figure)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each component of each part, as `DirichletMixture.to_pandas` has it.
+
+        Where no part is a mixture, a row for each number that the parts are made of.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        if self.priors:
+            import pandas as pd
+
+            frames = {part: prior.to_pandas() for part, prior in self.priors.items()}
+            return pd.concat(frames, names=["part"])
+        rows = [
+            (part, name, i, float(value))
+            for part, numbers in self.numbers.items()
+            for name, values in numbers.items()
+            for i, value in enumerate(np.ravel(values))
+        ]
+        names = ["part", "parameter", "place", "value"]
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+        return display.frame(columns, index=range(len(rows)))
 
     def _measures(self) -> list[list[Any]]:
         state = "converged" if self.converged else "NOT converged"
@@ -304,7 +356,7 @@ class ElicitationReport:
         if self.floor is not None:
             lines.append(["floor of any function of the history", self.floor.text("bits", bits)])
         lines += [
-            ["R2, mean absolute error", f"{self.r2:.5f}, {display.number(self.mae)}"],
+            ["R2, mean absolute error", f"{display.number(self.r2)}, {display.number(self.mae)}"],
         ]
         lines += self._numbers()
         for name in ("discount", "temperature"):
@@ -351,8 +403,17 @@ class ElicitationReport:
             title += f", {k} component{'' if k == 1 else 's'}"
             title += " each" * (len(self.priors) > 1)
         title += f" over {self.n_tokens} tokens"
-        lines = [f"  {name}: {value}" for name, value in self._measures()]
-        return "\n".join([title, *lines])
+        measures = self._measures()
+        if len(measures) >= display.MAX_TEXT_LINES:  # what else tells the same goes first
+            less = ("of a constant prediction", "R2, mean absolute error")
+            measures = [line for line in measures if line[0] not in less]
+        while len(measures) >= display.MAX_TEXT_LINES:
+            *measures, (first, one), (second, other) = measures
+            measures.append([first, f"{one}; {second}: {other}"])
+        lines = [
+            display.cut(f"  {name}: {value}", display.MAX_TEXT_WIDTH) for name, value in measures
+        ]
+        return "\n".join([display.cut(title, display.MAX_TEXT_WIDTH), *lines])
 
     def _repr_html_(self) -> str:
         title = f"Elicited prior, family {self.family}"

@@ -30,6 +30,7 @@ from ..mixture import DirichletMixture
 from .search import Points, crossing, kl, mixture, percentiles, search, starts
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -65,8 +66,8 @@ def icl_curve(prior: DirichletMixture, label_counts: ArrayLike) -> Floats:
     return prior.predictive(counts)
 
 
-@dataclass(frozen=True, eq=False)
-class IclCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class IclCurve(display.Shown):
     """One form fitted to a curve; part of an `IclFit`.
 
     Attributes
@@ -106,6 +107,37 @@ class IclCurve:
         n = np.atleast_1d(reals(shots, "shots"))
         rest = np.broadcast_to(reals(others, "others"), n.shape)
         return self.prior.predictive(np.column_stack([rest, n]))[:, 1]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each component: that of ``prior``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        found: pd.DataFrame = self.prior.to_pandas()
+        return found
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Probability of the label that is shown, against shots; `plot.fitted_curve`."""
+        from .plots import fitted_curve  # needs matplotlib
+
+        return fitted_curve(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        n = self.prior.n_components
+        low, high = self.intervals.get("crossover", (np.nan, np.nan))
+        lines = [
+            ["mean KL, nats", self.mean_kl],
+            ["BIC", self.bic],
+            ["crossover, shots", self.crossover],
+            ["from", low],
+            ["to", high],
+            ["concentration", ", ".join(display.numbers([*map(float, self.prior.concentration)]))],
+        ]
+        title = f"IclCurve: {'one Dirichlet' if n == 1 else f'a mixture of {n}'}"
+        return display.Table(title, ["", ""], lines)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -204,6 +236,24 @@ class IclFit(display.Shown):
         from .plots import icl_curve  # needs matplotlib
 
         return icl_curve(self, ax=ax)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each form: mean KL in nats, BIC, crossover and its interval.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        rows = []
+        for name, curve in (("dirichlet", self.dirichlet), ("switch", self.switch)):
+            if curve is not None:
+                ends = curve.intervals.get("crossover", (np.nan, np.nan))
+                rows.append([name, curve.mean_kl, curve.bic, curve.crossover, *ends])
+        rows.append(["falling", self.falling_kl, self.falling_bic, np.nan, np.nan, np.nan])
+        rows.append(["constant", self.constant_kl, self.constant_bic, np.nan, np.nan, np.nan])
+        names = ["form", "mean_kl", "bic", "crossover", "crossover_low", "crossover_high"]
+        return display.frame(dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def fit_icl_curve(

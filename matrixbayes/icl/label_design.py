@@ -20,11 +20,13 @@ from .curve import IclFit, fit_icl_curve
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 Query = tuple[str, str]
 
 
+@display.shown
 class LabelCurve(NamedTuple):
     """A learning curve, an entry for each number of shots (and of those that follow the rule).
 
@@ -42,6 +44,25 @@ class LabelCurve(NamedTuple):
     followed: Ids
     probability: Floats
     standard_error: Floats
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each number of shots.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._asdict())
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The curve, with its standard error; `plot.label_curve`."""
+        from .plots import label_curve  # needs matplotlib
+
+        return label_curve(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        return display.Table.of("LabelCurve: probability of the label by the rule", self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -212,3 +233,9 @@ class LabelDesign(display.Shown):
         words = ", ".join(display.show(word) for word in self.words)
         title = f"LabelDesign: {len(self)} prompts of {self.sequence.max() + 1} sequences: {words}"
         return display.Table(title, list(columns), list(zip(*columns.values(), strict=True)))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How many prompts there are of each number of shots; `plot.label_design`."""
+        from .plots import label_design  # needs matplotlib
+
+        return label_design(self, ax=ax)

@@ -30,6 +30,7 @@ from ..rows.kl import divergences
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from ..elicitation import ElicitationReport
 
@@ -119,11 +120,30 @@ class LearningPath(display.Shown):
         columns = ["token", *("KL" if name == "kl" else name for name in values)]
         return display.Table(title, columns, lines, series=True)
 
-    def plot(self, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes, Axes]:
-        """Probabilities, KL and uncertainty along the text; `plot.learning_path`."""
+    def plot(self, *, ax: Axes | None = None, axes: Sequence[Axes] | None = None) -> Any:
+        """KL and uncertainty along the text; `plot.learning_path`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure without it.
+        axes : sequence of three Axes, optional
+            Where to draw the three panels of `plot_figure` instead.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Or a tuple of the three, where they were given.
+        """
         from .plots import learning_path  # needs matplotlib
 
-        return learning_path(self, axes=axes)
+        return learning_path(self, ax=ax, axes=axes)
+
+    def plot_figure(self, *, figure: Figure | None = None) -> Figure:
+        """Probabilities, KL and uncertainty in three panels; `plot.learning_path_figure`."""
+        from .plots import learning_path_figure  # needs matplotlib
+
+        return learning_path_figure(self, figure=figure)
 
 
 def learning_path(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.display.pictures import lines
 from .._base.style import (
     COLOURS,
     GREY,
@@ -26,10 +27,12 @@ from .._base.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from .curve import IclCurve, IclFit
+    from .label_design import LabelCurve, LabelDesign
     from .path import LearningPath
-    from .scaling import ScalingFit
+    from .scaling import LawFit, ScalingFit
 
 POINTS = 200  # along a fitted curve
 NAMED = 40  # tokens whose names are printed
@@ -178,28 +181,28 @@ def _reaching(ax: Axes, shots: Floats) -> None:
 
 
 def learning_path(
-    path: LearningPath, *, axes: Sequence[Axes] | None = None
-) -> tuple[Axes, Axes, Axes]:
-    """A text as evidence: probabilities of its tokens, KL, and what the posterior does not know.
+    path: LearningPath, *, ax: Axes | None = None, axes: Sequence[Axes] | None = None
+) -> Any:
+    """A text as evidence: KL and what the posterior does not know, token by token.
 
     Parameters
     ----------
     path
         From `learning_path`.
+    ax
+        Where to draw; a new figure without it.
     axes
-        Three to draw on, from above; a new figure without them.
+        Three to draw the panels of `learning_path_figure` on instead, from above.
 
     Returns
     -------
-    tuple of three Axes
-        Along the text: the model's and the posterior predictive probability of the token that came;
-        KL(model || predictive); total, aleatoric and epistemic uncertainty of the posterior.
+    Axes
+        Or a tuple of the three, where they were given: the model's and the posterior predictive
+        probability of the token that came; KL(model || predictive); total, aleatoric and epistemic
+        uncertainty of the posterior.
     """
     if axes is None:
-        from matplotlib import pyplot
-
-        size = (9.0, 7.5)
-        axes = pyplot.subplots(3, 1, sharex=True, figsize=size, layout="constrained")[1]
+        return _along(path, ax)
     if len(axes) != 3:
         raise ValueError(f"there are {len(axes)} axes; three are needed")
     panels: list[tuple[str, str, dict[str, Floats]]] = [
@@ -232,3 +235,136 @@ def learning_path(
         names = [token_name(path.names, int(j), width=12) for j in path.tokens]
         bottom.set_xticks(range(len(path)), names, rotation=90, fontsize="small")
     return top, middle, bottom
+
+
+def _along(path: LearningPath, ax: Axes | None) -> Axes:
+    """KL and uncertainty, which are both in nats."""
+    drawn = lines(
+        np.arange(len(path)),
+        {"KL(model || predictive)": path.kl, "total": path.total, "epistemic": path.epistemic},
+        xlabel="token of the text",
+        ylabel="nats",
+        title="Model against posterior predictive",
+        ax=ax,
+    )
+    whole_numbers(drawn.xaxis)
+    return drawn
+
+
+def learning_path_figure(path: LearningPath, *, figure: Figure | None = None) -> Figure:
+    """A text as evidence in three panels.
+
+    Along the text: the model's and the posterior predictive probability of the token that came;
+    KL(model || predictive); total, aleatoric and epistemic uncertainty of the posterior.
+
+    Parameters
+    ----------
+    path
+        From `learning_path`.
+    figure
+        An empty one to draw on; a new one without it.
+    """
+    if figure is None:
+        from matplotlib import pyplot
+
+        figure = pyplot.figure(figsize=(9.0, 7.5), layout="constrained")
+    learning_path(path, axes=figure.subplots(3, 1, sharex=True))
+    return figure
+
+
+def fitted_curve(curve: IclCurve, *, ax: Axes | None = None) -> Axes:
+    """The probability of the label that is shown, against shots.
+
+    Parameters
+    ----------
+    curve
+        Of an `IclFit`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    end = 2.0 * curve.crossover if 0.0 < curve.crossover < np.inf else 32.0
+    shots = np.unique(np.linspace(0.0, max(8.0, end), 200).round())
+    ax = lines(
+        shots,
+        {"": curve(shots)},
+        xlabel="demonstrations seen (shots)",
+        ylabel="probability of the label shown",
+        title="Fitted curve",
+        ax=ax,
+    )
+    ax.axhline(0.5, color=GREY, linestyle="--", linewidth=1.0)
+    ax.set_ylim(-0.02, 1.02)
+    return ax
+
+
+def label_curve(curve: LabelCurve, *, ax: Axes | None = None) -> Axes:
+    """The probability of the label by the rule, with two standard errors to each side.
+
+    Parameters
+    ----------
+    curve
+        From `LabelDesign.curve`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    p, error = curve.probability, 2.0 * np.nan_to_num(curve.standard_error)
+    ax = lines(
+        curve.shots,
+        {"": p},
+        bands={"": (p - error, p + error)},
+        xlabel="demonstrations seen (shots)",
+        ylabel="probability",
+        title="The label by the rule",
+        ax=ax,
+    )
+    ax.set_ylim(-0.02, 1.02)
+    return ax
+
+
+def label_design(design: LabelDesign, *, ax: Axes | None = None) -> Axes:
+    """How many prompts show how many demonstrations, and of them how many follow the rule.
+
+    Parameters
+    ----------
+    design
+        From `flipped_label_design` or `unrelated_label_design`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    shots, times = np.unique(design.shots, return_counts=True)
+    followed = [float(design.followed[design.shots == k].mean()) for k in shots]
+    ax = lines(
+        shots,
+        {"prompts": times, "following the rule, mean": followed},
+        xlabel="demonstrations in a prompt",
+        ylabel="number",
+        title=f"{len(design)} prompts",
+        ax=ax,
+    )
+    ax.set_ylim(bottom=0.0)
+    whole_numbers(ax.xaxis)
+    return ax
+
+
+def law(fit: LawFit, *, ax: Axes | None = None) -> Axes:
+    """Probabilities that a law predicts, at the numbers of shots that it was given: their mean.
+
+    Parameters
+    ----------
+    fit
+        Of a `ScalingFit`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    predicted = np.asarray(fit.predicted)
+    ax = lines(
+        np.arange(predicted.shape[1]),
+        {"": predicted.mean(axis=0)},
+        bands={"": (predicted.min(axis=0), predicted.max(axis=0))},
+        xlabel="number of shots, by rank",
+        ylabel="probability",
+        title=f"{fit.law}: mean and range of {len(predicted)} tasks",
+        ax=ax,
+    )
+    ax.set_ylim(-0.02, 1.02)
+    return ax

@@ -32,6 +32,7 @@ from .scaling_samples import CLEAR, Curves, Interval, criterion, errors, interva
 from .scaling_search import SEARCHES, Law, again, baseline, bayesian, search
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -91,8 +92,8 @@ def _shots(shots: ArrayLike) -> Floats:
     return n
 
 
-@dataclass(frozen=True, eq=False)
-class LawFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class LawFit(display.Shown):
     """One law fitted to curves; part of a `ScalingFit`.
 
     Attributes
@@ -130,6 +131,42 @@ class LawFit:
     def __call__(self, shots: ArrayLike) -> Floats:
         """Probabilities of shape (M, n) at any shots."""
         return _predict(self.law, self.parameters, _shots(shots))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each parameter (and task): ``parameter``, ``task``, ``value``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        rows = [
+            [name, i if np.ndim(values) else None, value]
+            for name, values in self.parameters.items()
+            for i, value in enumerate(np.ravel(values).tolist())
+        ]
+        names, tasks, values = zip(*rows, strict=True) if rows else ((), (), ())
+        return display.frame(
+            {"parameter": names, "task": tasks, "value": values}, index=range(len(rows))
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Predicted probabilities, at the numbers of shots that were fitted; `plot.law`."""
+        from .plots import law  # needs matplotlib
+
+        return law(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        lines = []
+        for name, values in self.parameters.items():
+            said = display.numbers([*map(float, np.ravel(values)[:4])])
+            more = ", ..." * (np.size(values) > 4)
+            lines.append([name.replace("_", " "), ", ".join(said) + more])
+        title = f"LawFit, {self.law}: NRMSE {display.number(float(self.nrmse))}"
+        if np.isfinite(self.extrapolation_nrmse):
+            title += f", extrapolated {display.number(float(self.extrapolation_nrmse))}"
+        title += "" if self.converged else ", NOT converged"
+        return display.Table(title, ["", ""], lines)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -219,6 +256,18 @@ class ScalingFit(display.Shown):
         from .plots import scaling_laws  # needs matplotlib
 
         return scaling_laws(self, task=task, ax=ax)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each law: parameters, both errors, searches that agree.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        fits = [*self.laws.values()] + ([] if self.constant is None else [self.constant])
+        names = ["law", "n_parameters", "nrmse", "extrapolation_nrmse", "n_agreeing", "converged"]
+        return display.frame({name: [getattr(fit, name) for fit in fits] for name in names})
 
 
 def fit_scaling_laws(

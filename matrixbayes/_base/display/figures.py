@@ -13,6 +13,7 @@ from .tokens import printable, show
 DIGITS = 4  # significant ones, where that is enough
 MOST_DIGITS = 12
 NOISE = 1e-9  # part of a figure by which sums of the same numbers differ
+NEAR = 1e-5  # part of two figures by which they may differ and read alike, where others are far
 
 
 def number(value: Any) -> str:
@@ -54,16 +55,19 @@ def numbers(values: Sequence[Any]) -> list[str]:
 def _digits(figures: NDArray[np.float64]) -> int:
     """How many significant digits the figures of a column need."""
     unlike = np.unique(figures)
+    if unlike.size < 2:
+        return DIGITS
     gaps = np.diff(unlike)
     sizes = np.maximum(np.abs(unlike[1:]), np.abs(unlike[:-1]))
     with np.errstate(over="ignore"):
-        real = gaps > NOISE * sizes
-        spread = float(unlike[-1] - unlike[0]) if real.any() else 0.0
-    if not 0.0 < spread < np.inf:
+        spread = float(unlike[-1] - unlike[0])
+    if not NOISE * sizes.max() < spread < np.inf:
         return DIGITS
-    among_all = DIGITS - 1 + np.log10(sizes.max() / spread)
-    of_neighbours = 1 + np.log10((sizes[real] / gaps[real]).max())
-    return min(MOST_DIGITS, max(DIGITS, int(np.ceil(max(among_all, of_neighbours)))))
+    digits = DIGITS - 1 + np.log10(sizes.max() / spread)
+    told = gaps > NEAR * sizes
+    if told.any():
+        digits = max(digits, 1 + np.log10((sizes[told] / gaps[told]).max()))
+    return min(MOST_DIGITS, max(DIGITS, int(np.ceil(digits))))
 
 
 def _figure(value: float, digits: int) -> str:

@@ -21,7 +21,7 @@ from .tables import (
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW = 3  # rows that are shown however much there is to say
+FEW = 5  # rows that are shown however much there is to say
 
 
 class Table(NamedTuple):
