@@ -14,8 +14,11 @@ Contents
     elicitation                                             an `ElicitationReport`
     elicitation_figure                                      the same by length and by last token
     icl_curve, scaling_laws, wind_tunnel                    an `IclFit`, `ScalingFit`, and a score
-    learning_path                                           a `LearningPath`: three panels
+    learning_path                                           a `LearningPath`
+    learning_path_figure                                    the same in three panels
     layers, layers_figure                                   `LayerRows`
+
+Results draw themselves: ``result.plot()`` is one of these, or a small picture of its own.
 
 Every function takes `ax`, draws there and returns the axes; without `ax` it makes a new figure.
 Nothing is shown, no rc parameter is changed.  Colours are Okabe & Ito's, safe for the colour-blind;
@@ -27,7 +30,7 @@ from .continuity.plots import continuity
 from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
 from .huggingface.layers.plots import layers, layers_figure
-from .icl.plots import icl_curve, learning_path, scaling_laws
+from .icl.plots import icl_curve, learning_path, learning_path_figure, scaling_laws
 from .matrix.plots import calibration, mixture_weights
 from .mixture.path_plots import (
     component_weights,
@@ -59,9 +62,15 @@ __all__ = [
     "layers",
     "layers_figure",
     "learning_path",
+    "learning_path_figure",
     "mixture_weights",
     "scaling_laws",
     "ternary",
     "total_concentration",
     "wind_tunnel",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: pictures, and nothing else."""
+    return __all__

@@ -81,7 +81,7 @@ class AffineTest(display.Shown):
         return display.frame({**asdict(self), "exact": self.exact})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """What no affine map explains, beside what chance leaves; `plot.affine_test`."""
+        """What no affine map explains, beside what chance leaves."""
         from .plots import affine_test  # needs matplotlib
 
         return affine_test(self, ax=ax)

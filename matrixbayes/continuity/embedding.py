@@ -93,7 +93,7 @@ class Pairs(display.Shown):
         return display.frame({**columns, "ratio": self.ratios()})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Distances between rows against those between embeddings; `plot.pairs`."""
+        """Distances between rows against those between embeddings."""
         from .plots import pairs  # needs matplotlib
 
         return pairs(self, ax=ax)

@@ -98,7 +98,7 @@ class SegmentProbe(display.Shown):
         return display.frame(vars(self))
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Both defects along the segment; `plot.segment`."""
+        """Both defects along the segment."""
         from .plots import segment  # needs matplotlib
 
         return segment(self, ax=ax)
@@ -265,7 +265,7 @@ class HeadBound(display.Shown):
         return display.frame({name: getattr(self, name) for name in names})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Observed distances against the certificate; `plot.head_bound`."""
+        """Observed distances against the certificate."""
         from .plots import head_bound  # needs matplotlib
 
         return head_bound(self, ax=ax)

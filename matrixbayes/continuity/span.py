@@ -83,7 +83,7 @@ class SoftmaxSpan(display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The singular values, and the rank; `plot.softmax_span`."""
+        """The singular values, and the rank."""
         from .plots import softmax_span  # needs matplotlib
 
         return softmax_span(self, ax=ax)

@@ -90,7 +90,7 @@ class ScoreCard(display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The p-values of the tests, with the level of the card; `plot.score_card`."""
+        """The p-values of the tests, with the level of the card."""
         from .plots import score_card  # needs matplotlib
 
         return score_card(self, ax=ax)

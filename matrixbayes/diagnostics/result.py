@@ -110,7 +110,7 @@ class DiagnosticTest(display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Each figure with the middle 95 % of it under the null; `plot.diagnostic_test`."""
+        """Each figure with the middle 95 % of it under the null."""
         from .plots import diagnostic_test  # needs matplotlib
 
         return diagnostic_test(self, ax=ax)

@@ -84,7 +84,7 @@ class FamilyComparison(display.Shown):
         return tuple(self.families[i] for i in near if self.families[i] != self.best)
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The KL of predictions left out, family by family; `plot.family_comparison`."""
+        """The KL of predictions left out, family by family."""
         from .plots import family_comparison  # needs matplotlib
 
         return family_comparison(self, ax=ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,7 +97,7 @@ class Identification(display.Shown):
 
     def _widths(self) -> list[tuple[str, str, int, float]]:
         """All widths, one behind the other."""
-        groups = [("", self.scalars)]
+        groups: list[tuple[str, Mapping[str, Any]]] = [("", self.scalars)]
         groups += [(part, widths._asdict()) for part, widths in self.priors.items()]
         groups += [*self.numbers.items()]
         return [
@@ -109,7 +109,7 @@ class Identification(display.Shown):
         ]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The half-widths of all parameters, the largest first; `plot.identification`."""
+        """The half-widths of all parameters, the largest first."""
         from .plots import identification  # needs matplotlib
 
         return identification(self, ax=ax)

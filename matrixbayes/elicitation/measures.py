@@ -55,7 +55,7 @@ class KLByLength(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Mean KL against the length of the history; `plot.kl_by_length`."""
+        """Mean KL against the length of the history."""
         from .plots import kl_by_length  # needs matplotlib
 
         return kl_by_length(self, ax=ax)
@@ -88,7 +88,7 @@ class ElicitationPoints(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Observed probabilities against predicted ones; `plot.elicitation_points`."""
+        """Observed probabilities against predicted ones."""
         from .plots import elicitation_points  # needs matplotlib
 
         return elicitation_points(self, ax=ax)
@@ -120,7 +120,7 @@ class Constant(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Its KL, with two standard errors; `plot.kl_of_constant`."""
+        """Its KL, with two standard errors."""
         from .plots import kl_of_constant  # needs matplotlib
 
         return kl_of_constant(self, ax=ax)
@@ -164,7 +164,7 @@ class Floor(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Its KL, with two standard errors; `plot.kl_of_floor`."""
+        """Its KL, with two standard errors."""
         from .plots import kl_of_floor  # needs matplotlib
 
         return kl_of_floor(self, ax=ax)

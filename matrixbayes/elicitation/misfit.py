@@ -117,7 +117,7 @@ class KLByPlace(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Mean KL of each place, beside that of a constant; `plot.kl_by_place`."""
+        """Mean KL of each place, beside that of a constant."""
         from .plots import kl_by_place  # needs matplotlib
 
         return kl_by_place(self, ax=ax)

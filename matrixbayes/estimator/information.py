@@ -88,7 +88,7 @@ class Information(display.Shown):
         return list(range(width)) if names is None else list(names)
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Standard errors of weights and alphas, the largest first; `plot.standard_errors`."""
+        """Standard errors of weights and alphas, the largest first."""
         from .plots import standard_errors  # needs matplotlib
 
         return standard_errors(self, ax=ax)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from .information import Information
     from .partial.bracket import BitsBounds
+    from .partial.statistics import PartialStatistics
     from .selection import PriorSelection
+    from .statistics import CountStatistics
 
 
 _CRITERIA = {
@@ -110,3 +112,20 @@ def bits_bounds(bounds: BitsBounds, *, ax: Axes | None = None) -> Axes:
         title="Bits of the complete rows",
         ax=ax,
     )
+
+
+def component_totals(
+    statistics: CountStatistics | PartialStatistics, *, ax: Axes | None = None
+) -> Axes:
+    """The weight of rows in each component, of what an M-step needs to know.
+
+    Parameters
+    ----------
+    statistics
+        From `DirichletMixtureEstimator.summarize`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    weight = statistics.weight
+    names = [str(k) for k in range(len(weight))]
+    return named(names, weight, xlabel="weight of rows", title="Components", ax=ax)

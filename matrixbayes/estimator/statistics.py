@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .._base import display
 from .._base.typing import Floats
 from ..mixture import DirichletMixture
 from .partial.statistics import PartialStatistics
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, eq=False)
-class CountStatistics:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CountStatistics(display.Shown):
     """What an M-step needs to know of any number of rows of counts; ``a + b`` merges.
 
     Attributes
@@ -89,6 +95,28 @@ class CountStatistics:
             self.n_rows + other.n_rows,
             None if row_sum is None or others is None else row_sum + others,
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each component: its ``weight``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame({"weight": self.weight})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The weight of each component."""
+        from .plots import component_totals  # needs matplotlib
+
+        return component_totals(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        likelihood = display.number(float(self.log_likelihood))
+        title = f"CountStatistics of {self.n_rows} rows, log-likelihood {likelihood} nats"
+        lines = [[k, float(weight)] for k, weight in enumerate(self.weight)]
+        return display.Table(title, ["component", "weight"], lines)
 
 
 Statistics = _core.SufficientStatistics | CountStatistics | PartialStatistics

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base import display
 from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
@@ -21,13 +22,15 @@ from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding
 from .inside.taps import unwrapped
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
+    from matplotlib.axes import Axes
 
 ROWS = 1 << 14  # rows of the matrix that are made double at a time
 STATES = 1 << 8  # unit states by which a matrix is read off
 
 
-class Head:
+class Head(display.Shown):
     """What a model does between a hidden state and its logits; made by `head_of`.
 
     logits = cap tanh(z / cap) with z = scale (matrix h + bias); without a cap, z.  The state h is
@@ -216,9 +219,27 @@ class Head:
         parts += [] if self.cap is None else [f"a tanh cap of {number(self.cap)}"]
         return ", ".join(parts)
 
-    def __repr__(self) -> str:
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each token: its column, the norm of its row of the matrix, its bias.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        norms = np.sqrt(np.square(self.matrix, dtype=np.float64).sum(axis=1))
+        bias = np.zeros(len(norms)) if self.bias is None else self.bias
+        return display.frame({"token": np.arange(len(norms)), "norm": norms, "bias": bias})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The norms of the rows of the matrix."""
+        from .inside.plots import head_norms  # needs matplotlib
+
+        return head_norms(self, ax=ax)
+
+    def _table(self) -> display.Table:
         said = f"the model's {self.dtype} logits are within {self.floor:.1e}"
-        return f"Head of {self._name}: {self.parts}; {said}"
+        return display.Table(f"Head of {self._name}: {self.parts}; {said}")
 
     # -- what it does ---------------------------------------------------------------
 

@@ -29,6 +29,8 @@ from .runs.batches import run_batches
 from .spellings import token_names
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -55,7 +57,7 @@ class Finding:
 
 
 @dataclass(frozen=True, repr=False)
-class PreflightReport:
+class PreflightReport(display.Shown):
     """What `preflight` found.
 
     Attributes
@@ -86,19 +88,37 @@ class PreflightReport:
         """Whether there is no error and no warning."""
         return all(finding.level == "note" for finding in self.findings)
 
-    def __repr__(self) -> str:
-        lines = [f"preflight: {'ready' if self.ok else 'not ready'}"]
-        lines.append(
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each finding: ``level`` and ``message``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        levels, messages = [f.level for f in self.findings], [f.message for f in self.findings]
+        return display.frame({"level": levels, "message": messages})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """How many findings there are of each level."""
+        from .runs.plots import findings  # needs matplotlib
+
+        return findings(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        size = (
             f"  {self.n_tokens:,} tokens -> {self.n_rows:,} rows of {self.n_columns:,} columns, "
             f"{display.amount(self.n_bytes)}"
         )
         if self.seconds is not None:
-            lines[-1] += f", about {_seconds_text(self.seconds)}"
+            size += f", about {_seconds_text(self.seconds)}"
+        words = [size]
         if self.max_difference is not None:
-            lines.append(
+            words.append(
                 f"  alone against batched: log-probabilities within {self.max_difference:.1e}"
             )
-        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+        title = f"preflight: {'ready' if self.ok else 'not ready'}"
+        return display.Table(title, words=[*words, *(f"  {finding}" for finding in self.findings)])
 
 
 def preflight(

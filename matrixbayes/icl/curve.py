@@ -16,7 +16,7 @@ Contents
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -120,7 +120,7 @@ class IclCurve(display.Shown):
         return found
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Probability of the label that is shown, against shots; `plot.fitted_curve`."""
+        """Probability of the label that is shown, against shots."""
         from .plots import fitted_curve  # needs matplotlib
 
         return fitted_curve(self, ax=ax)
@@ -128,7 +128,7 @@ class IclCurve(display.Shown):
     def _table(self) -> display.Table:
         n = self.prior.n_components
         low, high = self.intervals.get("crossover", (np.nan, np.nan))
-        lines = [
+        lines: list[list[Any]] = [
             ["mean KL, nats", self.mean_kl],
             ["BIC", self.bic],
             ["crossover, shots", self.crossover],

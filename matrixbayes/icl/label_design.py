@@ -56,7 +56,7 @@ class LabelCurve(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The curve, with its standard error; `plot.label_curve`."""
+        """The curve, with its standard error."""
         from .plots import label_curve  # needs matplotlib
 
         return label_curve(self, ax=ax)
@@ -235,7 +235,7 @@ class LabelDesign(display.Shown):
         return display.Table(title, list(columns), list(zip(*columns.values(), strict=True)))
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How many prompts there are of each number of shots; `plot.label_design`."""
+        """How many prompts there are of each number of shots."""
         from .plots import label_design  # needs matplotlib
 
         return label_design(self, ax=ax)

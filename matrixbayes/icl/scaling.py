@@ -151,7 +151,7 @@ class LawFit(display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Predicted probabilities, at the numbers of shots that were fitted; `plot.law`."""
+        """Predicted probabilities, at the numbers of shots that were fitted."""
         from .plots import law  # needs matplotlib
 
         return law(self, ax=ax)

@@ -407,7 +407,7 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How often contexts were seen; `plot.context_counts`."""
+        """How often contexts were seen."""
         from .plots import context_counts  # needs matplotlib
 
         return context_counts(self, ax=ax)

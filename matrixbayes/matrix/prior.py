@@ -113,7 +113,7 @@ class Concentration(_Concentration):
         return display.frame({"weight": self.weights, "concentration": self.values})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The weight of each concentration; `plot.order_concentrations`."""
+        """The weight of each concentration."""
         from .plots import order_concentrations  # needs matplotlib
 
         return order_concentrations(self, ax=ax)

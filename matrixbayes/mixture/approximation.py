@@ -70,7 +70,7 @@ class ApproximationReport(display.Shown):
         return display.frame(asdict(self))
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The errors and their bound; `plot.approximation`."""
+        """The errors and their bound."""
         from .plots import approximation  # needs matplotlib
 
         return approximation(self, ax=ax)

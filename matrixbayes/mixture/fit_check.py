@@ -61,7 +61,7 @@ class Spread(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The median, and the range between the others; `plot.spread`."""
+        """The median, and the range between the others."""
         from .plots import spread  # needs matplotlib
 
         return spread(self, ax=ax)

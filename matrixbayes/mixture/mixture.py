@@ -61,7 +61,7 @@ class Uncertainty(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The parts beside each other; `plot.uncertainty`."""
+        """The parts beside each other."""
         from .plots import uncertainty  # needs matplotlib
 
         return uncertainty(self, ax=ax)

@@ -11,7 +11,7 @@ import operator
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,10 @@ from ..rows import NextTokenRows, PartialRows
 from ..rows.parts import row_numbers
 from ..rows.rows import Checked
 from .logits_layout import N_BEFORE, open_logits
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 BLOCK_BYTES = 1 << 25  # of decoded rows, in a piece of work
 
@@ -388,6 +392,20 @@ class LogitsFile(display.Shown, Sequence[NDArray[np.floating]]):
             "mean": float(share.mean()),
             "max": float(share.max()),
         }
+
+    def to_pandas(self, kind: str = "log_probs") -> pd.DataFrame:
+        """All rows in memory, as `NextTokenRows.to_pandas` has them.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return self[:].to_pandas(kind)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The most probable tokens of the first thousand rows."""
+        return self[:1000].plot(ax=ax)
 
     def _table(self) -> display.Table:
         layout = self.layout

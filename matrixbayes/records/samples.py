@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from .._base.tokens import token_names
 from ..huggingface.answers import OTHER
 from . import reading
 from .lm_eval import of_first_filter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Answer = str | int
 
@@ -84,6 +87,12 @@ class AnswerCounts(display.Shown):
         import pandas as pd
 
         return pd.DataFrame(self.counts, columns=list(self.tokens), index=self.meta.get("prompt"))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The share of each answer, and how prompts differ in it."""
+        from ..rows.plots import answer_counts  # needs matplotlib
+
+        return answer_counts(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, width = self.shape

@@ -18,6 +18,7 @@ from .rows import Checked, NextTokenRows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,6 +173,12 @@ class BoundedRows(InPart):
             "take those by .rows(), or the bounds as .lower and .upper"
         )
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Mean bounds of each answer."""
+        from .plots import bounded_rows  # needs matplotlib
+
+        return bounded_rows(self, ax=ax)
+
     def _table(self) -> display.Table:
         n, width = self.shape
         title = f"BoundedRows: {n} row{'' if n == 1 else 's'} over {width} answers, "
@@ -187,4 +194,4 @@ class BoundedRows(InPart):
     def _span(self, i: int, g: int) -> str:
         """Both bounds in words, or the one number."""
         low, high = np.exp([self.lower[i, g], self.upper[i, g]])
-        return f"{low:.3f}" if self.determined[i] else f"{low:.3f} to {high:.3f}"
+        return display.share(low) + ("" if self.determined[i] else f" to {display.share(high)}")

@@ -35,6 +35,7 @@ from .rows import Checked, NextTokenRows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 FORMAT, VERSION = "matrixbayes.partial_rows", 1
 MOST_TOKENS = 2**32 - 1  # as many as the core takes
@@ -595,6 +596,12 @@ class PartialRows(InPart):
             "answers, .rest has the mass that each does not list, and .columns and .log_probs what "
             "it does"
         )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The most probable tokens that are listed, and what is not."""
+        from .plots import partial_rows  # needs matplotlib
+
+        return partial_rows(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, width = self.shape

@@ -29,6 +29,7 @@ from .kl import entropy_nats
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 FORMAT, VERSION = "matrixbayes.rows", 1
@@ -270,6 +271,12 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         data = self.probs() if kind == "probs" else self.log_probs
         names = None if self.tokens is None else list(self.tokens)
         return pd.DataFrame(data, columns=names, index=parts.frame_index(self.meta))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The most probable tokens, and how far rows differ in them."""
+        from .plots import rows  # needs matplotlib
+
+        return rows(self, ax=ax)
 
     def _table(self) -> display.Table:
         n, width = self.log_probs.shape

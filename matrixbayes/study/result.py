@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base import display
 from .._base.display import percent, printable, show
 from .incontext import learner
 from .shots import Divergence, ShotStudy, aligned
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from ..diagnostics.card import ScoreCard
     from ..elicitation import ElicitationReport
     from ..estimator import PriorSelection
@@ -91,8 +95,32 @@ class StudyResult:
         found = self.elicitation
         return found.prior if found is not None and set(found.priors) == {"iid"} else None
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The prior that is shown: a row for each component.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        found: pd.DataFrame = self.shown.to_pandas()
+        return found
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """What demonstrations do, where there are any; else the components of the prior."""
+        shown = self.shown if self.shots is None else self.shots.path
+        return shown.plot(ax=ax)
+
     def __repr__(self) -> str:
-        return summary(self)
+        lines = [line for line in summary(self).split("\n") if line]
+        if len(lines) > display.MAX_TEXT_LINES:
+            most = display.MAX_TEXT_LINES - 1
+            lines = [*lines[:most], f"... and {len(lines) - most} more lines of the summary"]
+        return "\n".join(display.cut(line, display.MAX_TEXT_WIDTH) for line in lines)
+
+    def _repr_html_(self) -> str:
+        lines = [line for line in summary(self).split("\n") if line]
+        return display.Table(lines[0], words=lines[1:]).html()
 
 
 def summary(result: StudyResult) -> str:

@@ -30,3 +30,8 @@ __all__ = [
     "WindTunnelScore",
     "score",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: tasks and their score, and nothing else."""
+    return __all__

@@ -24,6 +24,7 @@ from ..rows.kl import entropy_nats, kl_nats
 from .tasks import Task
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -63,6 +64,19 @@ class WindTunnelScore(display.Shown):
     def mean_kl(self) -> float:
         """Mean KL(Bayes || model) in bits."""
         return float(self.kl[self.positions].mean())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each position: entropies, their difference and KL in bits, standard errors.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["bayes_entropy", "model_entropy", "entropy_error", "kl", "standard_error"]
+        at = self.positions
+        columns = {name: np.asarray(getattr(self, name))[at] for name in names}
+        return display.frame({"position": at, **columns})
 
     def _table(self) -> display.Table:
         title = (

@@ -14,7 +14,7 @@ escaped; a character that does not print (a control character, a change of writi
 shown as its escape.
 """
 
-from .figures import amount, number, numbers, percent, top
+from .figures import amount, number, numbers, percent, share, top
 from .shown import Shown, Table, frame, shown
 from .tables import (
     MAX_HTML_ROWS,
@@ -41,6 +41,7 @@ __all__ = [
     "percent",
     "printable",
     "quoted",
+    "share",
     "show",
     "shown",
     "table_html",

@@ -12,8 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rcParams
-from matplotlib.ticker import NullFormatter
 
 from ..style import COLOURS, GREY, STYLES, legend, new_axes, tidy
 from .tokens import printable
@@ -61,6 +59,8 @@ def named(
     """
     values = np.asarray(values, dtype=np.float64)
     ends = [values if end is None else np.asarray(end, dtype=np.float64) for end in (low, high)]
+    from matplotlib import rcParams
+
     size = float(rcParams["font.size"])
     ax = new_axes(ax, 7.0, 1.3 + ROW * size / 72.0 * min(len(names), MOST_NAMES))
     inches = ax.get_window_extent().height / ax.figure.dpi * 0.9
@@ -146,5 +146,7 @@ def shares(
 def _maybe_log(ax: Axes, drawn: Floats) -> None:
     """A logarithmic axis, where figures span decades."""
     if len(drawn) and drawn.min() > 0.0 and drawn.max() > WIDE * drawn.min():
+        from matplotlib.ticker import NullFormatter
+
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())

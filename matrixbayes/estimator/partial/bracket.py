@@ -45,7 +45,7 @@ class BitsBounds(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Both bounds against the number of draws; `plot.bits_bounds`."""
+        """Both bounds against the number of draws."""
         from ..plots import bits_bounds  # needs matplotlib
 
         return bits_bounds(self, ax=ax)

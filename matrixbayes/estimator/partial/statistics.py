@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import _core
+from ..._base import display
 from ..._base.typing import Floats
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, eq=False)
-class PartialStatistics:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PartialStatistics(display.Shown):
     """What an M-step needs to know of any number of rows known in part; ``a + b`` merges, and
     takes statistics of complete rows too.
 
@@ -104,3 +110,25 @@ class PartialStatistics:
             self.log_likelihood,
             self.n_rows,
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each component: its ``weight``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame({"weight": self.weight})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The weight of each component."""
+        from ..plots import component_totals  # needs matplotlib
+
+        return component_totals(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        likelihood = display.number(float(self.log_likelihood))
+        title = f"PartialStatistics of {self.n_rows} rows, log-likelihood {likelihood} nats"
+        lines = [[k, float(weight)] for k, weight in enumerate(self.weight)]
+        return display.Table(title, ["component", "weight"], lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from ..._base.arguments import is_whole
 from ..._base.typing import Floats
 from ...rows import NextTokenRows, divergences
 from ...rows.kl import entropy_nats
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 class LayerRows(display.Shown, Mapping[int, NextTokenRows]):
@@ -88,6 +93,30 @@ class LayerRows(display.Shown, Mapping[int, NextTokenRows]):
     def divergence(self) -> Floats:
         """KL(final row || the row at each layer) in nats, (layers, N)."""
         return np.stack([_by_row(self.final, own) for own in self._rows.values()])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each layer and row: entropy, and divergence from the last layer, in nats.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        n = len(self.final)
+        return display.frame(
+            {
+                "layer": np.repeat(self.layers, n),
+                "row": np.tile(np.arange(n), len(self)),
+                "entropy": self.entropy().ravel(),
+                "divergence": self.divergence().ravel(),
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """What rows say at each layer; `plot.layers`."""
+        from .plots import layers  # needs matplotlib
+
+        return layers(self, ax=ax)
 
     def _table(self) -> display.Table:
         bits = [values.mean(axis=1) / np.log(2.0) for values in (self.entropy(), self.divergence())]

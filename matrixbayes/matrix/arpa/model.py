@@ -152,7 +152,7 @@ class BackoffModel(Worded, Hosted, display.Shown):
         return display.frame({"tokens": np.arange(1, self.order + 2), "ngrams": self.sizes})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How many n-grams there are, by length; `plot.ngrams`."""
+        """How many n-grams there are, by length."""
         from ..plots import ngrams  # needs matplotlib
 
         return ngrams(self, ax=ax)

@@ -96,7 +96,7 @@ class ComparisonBounds(display.Shown):
         return display.frame({**columns, "top_agrees": self.top_agrees, "weight": self.weights})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How many rows are how far apart at least, and at most; `plot.comparison_bounds`."""
+        """How many rows are how far apart at least, and at most."""
         from ..plots import comparison_bounds  # needs matplotlib
 
         return comparison_bounds(self, ax=ax)

@@ -45,7 +45,7 @@ class Difference(NamedTuple):
         return display.frame(self._asdict())
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The difference, and two standard errors; `plot.bits_difference`."""
+        """The difference, and two standard errors."""
         from ..plots import bits_difference  # needs matplotlib
 
         return bits_difference(self, ax=ax)
@@ -147,7 +147,7 @@ class BitsPerByte(display.Shown):
         )
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Bits per byte, text by text; `plot.text_bits`."""
+        """Bits per byte, text by text."""
         from ..plots import text_bits  # needs matplotlib
 
         return text_bits(self, ax=ax)

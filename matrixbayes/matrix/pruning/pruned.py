@@ -72,7 +72,7 @@ class Pruned(display.Shown):
         return display.frame({"tokens": tokens, "before": self.before, "after": self.after})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How many n-grams there were, and are, by length; `plot.pruned`."""
+        """How many n-grams there were, and are, by length."""
         from ..plots import pruned  # needs matplotlib
 
         return pruned(self, ax=ax)

@@ -766,7 +766,7 @@ class KernelMixture(Hosted, display.Shown):
         return display.frame({**columns, "weight": self.pair_weights})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The weights of its pairs; `plot.kernel_weights`."""
+        """The weights of its pairs."""
         from ..plots import kernel_weights  # needs matplotlib
 
         return kernel_weights(self, ax=ax)

@@ -65,7 +65,7 @@ class KernelReduction(display.Shown):
         return display.frame({name: getattr(self, name) for name in names})
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Bits a token that are lost, against draws; `plot.kernel_reduction`."""
+        """Bits a token that are lost, against draws."""
         from ..plots import kernel_reduction  # needs matplotlib
 
         return kernel_reduction(self, ax=ax)
