@@ -32,6 +32,7 @@ from .estimator.plots import criterion
 from .huggingface.layers.plots import layers, layers_figure
 from .icl.plots import icl_curve, learning_path, learning_path_figure, scaling_laws
 from .matrix.plots import calibration, mixture_weights
+from .mixture.check_plots import check, check_figure
 from .mixture.path_plots import (
     component_weights,
     concentration,
@@ -40,7 +41,7 @@ from .mixture.path_plots import (
     kl,
     total_concentration,
 )
-from .mixture.plots import check, check_figure, compare_components, components, ternary
+from .mixture.plots import compare_components, components, ternary
 from .windtunnel.plots import wind_tunnel
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What every picture shares: colours, line styles, markers, labels that are safe to print.
+"""What every picture shares: colours, line styles, markers, and axes that are readable.
 
 Colours are Okabe & Ito's, safe for the colour-blind; the i-th line style and the i-th marker go
 with the i-th colour, so that a picture reads in grey.
@@ -7,20 +7,22 @@ with the i-th colour, so that a picture reads in grey.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
+from matplotlib.lines import Line2D
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import MaxNLocator
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise ImportError("plots need matplotlib: pip install 'matrixbayes[plot]'") from error
-
-from .display import show
+from .drawing.inks import faint, ink
+from .drawing.legends import legend as legend  # for all who draw
+from .drawing.names import label as label
+from .drawing.names import token_name as token_name
+from .drawing.space import cell, fit, is_alone, make_room
+from .drawing.ticks import plain_axis, whole_numbers
 from .tokens import column_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 3)))
@@ -28,34 +30,48 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
 MOST = len(COLOURS)
 WIDE = 20.0  # a ratio from which an axis is logarithmic
+FONT = 10.0  # the size that figures are made for
+
+
+def new_size(width: float, height: float) -> tuple[float, float]:
+    """The size of a new figure in inches: larger where the style's font is."""
+    scale = max(1.0, float(rcParams["font.size"]) / FONT)
+    return width * scale, height * scale
 
 
 def new_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
     """The axes given, or those of a new figure."""
     if ax is not None:
+        make_room(ax)
         return ax
     from matplotlib import pyplot
 
-    return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
+    return pyplot.subplots(figsize=new_size(width, height), layout="constrained")[1]
 
 
-def label(text: object, width: int = 18) -> str:
-    """A token as matplotlib may print it: no mathematics, no hidden legend entry."""
-    line = show(text, width=width).replace("$", r"\$")
-    return f"“{line}”" if line.startswith("_") else line
-
-
-def token_name(tokens: Sequence[str] | None, column: int, width: int = 18) -> str:
-    """The name of a column, or its number where tokens have no names."""
-    return label(column if tokens is None else tokens[column], width)
+def palette(ax: Axes) -> tuple[str, ...]:
+    """`COLOURS`, the last of them being that of text where the axes are dark."""
+    return (*COLOURS[:-1], ink(ax))
 
 
 def token_columns(
-    tokens: Sequence[str] | None, chosen: Iterable[str | int] | None, score: Any
+    tokens: Sequence[str] | None,
+    chosen: Iterable[str | int] | None,
+    score: Any,
+    *,
+    seen: Sequence[int] = (),
+    most: int = 4,
 ) -> list[int]:
-    """The columns of the tokens to draw: those asked for, or the highest by `score`."""
+    """The columns of the tokens to draw: those asked for; otherwise those seen, and of others the
+    highest by `score`, until there are `most`; all by their score."""
     if chosen is None:
-        return [int(j) for j in np.argsort(-np.asarray(score), kind="stable")[: min(4, len(score))]]
+        score = np.asarray(score)
+        columns, times = np.unique(np.asarray(seen, dtype=np.intp), return_counts=True)
+        colours = MOST if len(score) <= MOST else MOST - 1  # one is for all others
+        found = columns[np.lexsort((-score[columns], -times))][:colours].tolist()
+        order = np.argsort(-score, kind="stable")[: most + len(found)]
+        found += [j for j in order.tolist() if j not in found][: max(0, most - len(found))]
+        return sorted(found[:colours], key=lambda j: (-score[j], j))
     if isinstance(chosen, str):
         chosen = [chosen]
     names = None if tokens is None else tuple(tokens)
@@ -67,33 +83,35 @@ def token_columns(
     return found
 
 
-def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "") -> None:
-    """Labels, a light grid and no box."""
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "", pad: float | None = None) -> None:
+    """Labels that have room, a light grid, numbers without an offset, and no box."""
+    width, height = cell(ax)
+    part = 0.85 if is_alone(ax) else 0.65
+    for axis, text, room in ((ax.xaxis, xlabel, width), (ax.yaxis, ylabel, height)):
+        words, size = fit(text, part * room, float(axis.label.get_fontsize()))
+        axis.set_label_text(words, fontsize=size)
+        plain_axis(axis)
     if title:
-        ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+        put_title(ax, title, pad)
+    # a label at the left end must not touch the lowest one of the other axis
+    ax.tick_params(axis="x", pad=max(3.5, 0.4 * float(rcParams["font.size"])))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="0.88", linewidth=0.7)
+    if not rcParams["axes.grid"]:
+        ax.grid(axis="y", color=faint(ax), linewidth=0.7)
     ax.set_axisbelow(True)
 
 
-def legend(ax: Axes, handles: Sequence[Any] | None = None) -> None:
-    """The legend to the right of the data."""
-    places: dict[str, Any] = {} if handles is None else {"handles": handles}
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize="small", **places
-    )
+def put_title(ax: Axes, title: str, pad: float | None = None) -> None:
+    """A title on the left, in lines that have room."""
+    size = float(rcParams["font.size"])
+    part = 0.85 if is_alone(ax) else 0.65
+    words, size = fit(title, part * cell(ax)[0], size, "bold")
+    ax.set_title(words, loc="left", fontsize=size, fontweight="bold", pad=pad)
 
 
 def entry(label: str, **look: Any) -> Line2D:
     """An entry of a legend by itself."""
     return Line2D([], [], label=label, **look)
-
-
-def whole_numbers(axis: Axis) -> None:
-    """Ticks at whole numbers only."""
-    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def shot_axis(ax: Axes, last: int) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.display.pictures import lines, named
-from .._base.style import COLOURS, new_axes, tidy
+from .._base.drawing.inks import shades
+from .._base.drawing.ticks import log_ticks
+from .._base.style import COLOURS, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +43,13 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
         gridsize=50,
         bins="log",
         mincnt=1,
-        cmap="Greys",
+        cmap=shades(ax),
         extent=(0.0, float(x.max(initial=0.0)) or 1.0, 0.0, top),
         linewidths=0.1,
     )
     colour = ax.figure.colorbar(cells, ax=ax, pad=0.02, label="pairs")
     colour.outline.set_visible(False)
+    log_ticks(colour.ax.yaxis)
     name = "modulus"
     ax.step(report.delta, report.modulus, where="post", color=COLOURS[1], linewidth=2.0, label=name)
     if report.band is not None:
@@ -62,12 +65,10 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
     metric, other = (
         str(n).replace("_", " ") for n in (report.pairs.metric, report.pairs.embedding_metric)
     )
-    tidy(ax, xlabel=f"{other} distance between embeddings", ylabel=f"{metric} between rows")
-    ax.set_title("Modulus of continuity", loc="left", fontsize="medium", fontweight="bold")
+    below, beside = f"{other} distance between embeddings", f"{metric} between rows"
+    tidy(ax, xlabel=below, ylabel=beside, title="Modulus of continuity")
     ax.set_ylim(0.0, top)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0.0, -0.16), frameon=False, fontsize="small", ncols=3
-    )
+    legend(ax, below=True)
     return ax
 
 

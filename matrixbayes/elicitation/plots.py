@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.display.pictures import lines, named, plain_label
+from .._base.drawing.names import token_name, token_names
+from .._base.drawing.space import cell
+from .._base.drawing.ticks import log_axis, name_axis
 from .._base.style import (
     COLOURS,
     GREY,
@@ -16,8 +19,9 @@ from .._base.style import (
     entry,
     legend,
     new_axes,
+    new_size,
+    palette,
     tidy,
-    token_name,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 CLASSES = 5  # of history lengths, at most
 TOKENS = 6  # last tokens with a colour of their own
 REPEATED, REPEATS = 0.05, 10  # share and number of rows whose history repeats, to draw a floor
-WORDS = 7  # ticks that have room side by side
 SMALL = 1e-3  # a median probability below which the axes are logarithmic
 
 
@@ -70,14 +73,13 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
     ax = new_axes(ax, 6.4, 4.4)
     x, y = points.observed, points.predicted
     known = (x > 0.0) & (y > 0.0)
-    if np.median(x) < SMALL and known.any():
+    wide = bool(np.median(x) < SMALL and known.any())
+    if wide:
         x, y, group = x[known], y[known], group[known]
-        ax.set_xscale("log")
-        ax.set_yscale("log")
     low = float(min(x.min(), y.min()))
     ax.plot([low, 1.0], [low, 1.0], color=GREY, linewidth=1.0, linestyle="--", zorder=1)
     looks: list[dict[str, Any]] = [
-        {"marker": m, "color": c} for m, c in zip(MARKERS, COLOURS, strict=True)
+        {"marker": m, "color": c} for m, c in zip(MARKERS, palette(ax), strict=True)
     ]
     for i in range(len(names)):
         mine = group == i
@@ -86,9 +88,12 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         entry(name, linestyle="none", **look) for name, look in zip(names, looks, strict=False)
     ]
     keys.append(entry("equal", color=GREY, linewidth=1.0, linestyle="--"))
-    tidy(ax, xlabel="probability in the model", ylabel="predicted by the elicited prior")
     title = "By length of the history" if by == "length" else "By last token"
-    ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    beside = "predicted by the elicited prior"
+    tidy(ax, xlabel="probability in the model", ylabel=beside, title=title)
+    if wide:
+        log_axis(ax.xaxis)
+        log_axis(ax.yaxis)
     legend(ax, keys)
     return ax
 
@@ -99,7 +104,7 @@ def elicitation_figure(report: ElicitationReport, *, figure: Figure | None = Non
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(11.5, 8.4 if known else 4.4), layout="constrained")
+        figure = pyplot.figure(figsize=new_size(11.5, 8.4 if known else 4.4), layout="constrained")
     grid = figure.add_gridspec(1 + known, 2)
     elicitation(report, by="length", ax=figure.add_subplot(grid[0, 0]))
     elicitation(report, by="last", ax=figure.add_subplot(grid[0, 1]))
@@ -114,7 +119,7 @@ def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
         raise ValueError("a report of an earlier version has no KL by place; elicit again")
     whole, cells = report.kl_by_place["length"], report.kl_by_place["last"]
     bits = 1.0 / float(np.log(2.0))
-    x = np.arange(len(whole.first))
+    x, colours = np.arange(len(whole.first)), palette(ax)
     repeat = (whole.repeated >= REPEATED) & (whole.repeated * whole.n_rows >= REPEATS)
     lines = {
         f"family {report.family!r}": (whole.mean_kl, "-"),
@@ -125,7 +130,7 @@ def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
     for i, (name, (kl, style)) in enumerate(lines.items()):
         if np.isnan(kl).all():  # no history repeats
             continue
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": style, "marker": MARKERS[i]}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": style, "marker": MARKERS[i]}
         error = whole.error if i == 0 else np.full(len(x), np.nan)
         ax.errorbar(x, bits * kl, bits * error, capsize=2.0, zorder=3 - 0.1 * i, **look)
         keys.append(entry(name, **look))
@@ -133,22 +138,24 @@ def _kl_by_length(report: ElicitationReport, ax: Axes) -> Axes:
     place = np.searchsorted(whole.first, cells.first)
     for j, token in enumerate(tokens[np.argsort(-times, kind="stable")][: len(COLOURS) - 4]):
         own = cells.token == token
-        look = {"color": COLOURS[3 + j], "linestyle": "none", "marker": MARKERS[3 + j]}
+        look = {"color": colours[3 + j], "linestyle": "none", "marker": MARKERS[3 + j]}
         shift = 0.08 * (j - 1)  # beside each other, where they are as high
         ax.plot(place[own] + shift, bits * cells.mean_kl[own], markersize=4.5, zorder=2, **look)
         keys.append(entry(f"ending in {token_name(report.tokens, int(token), 12)}", **look))
     drawn = bits * np.concatenate([kl for kl, _ in lines.values()])
     drawn = drawn[drawn > 0.0]
-    if len(drawn) and drawn.max() > WIDE * drawn.min():
-        ax.set_yscale("log", nonpositive="mask")
-        seen = bits * np.concatenate([whole.mean_kl, whole.constant])
-        ax.set_ylim(bottom=0.5 * seen[seen > 0.0].min())  # a floor of rounding is left below
+    wide = bool(len(drawn) and drawn.max() > WIDE * drawn.min())
+    seen = bits * np.concatenate([whole.mean_kl, whole.constant])
     ends = zip(whole.first.tolist(), whole.last.tolist(), strict=True)
     names = [f"{a}" if a == b else f"{a}\u2013{b}" for a, b in ends]
-    ax.set_xticks(x, names, rotation=45.0 if len(names) > WORDS else 0.0)
+    beside = "mean KL(model || prediction), bits"
+    tidy(ax, xlabel="tokens in the history", ylabel=beside, title="What is left to explain")
+    width, height = cell(ax)
+    name_axis(ax.xaxis, names, 0.45 * width, 0.3 * height)
     ax.set_xlim(-0.5, len(x) - 0.5)
-    tidy(ax, xlabel="tokens in the history", ylabel="mean KL(model || prediction), bits")
-    ax.set_title("What is left to explain", loc="left", fontsize="medium", fontweight="bold")
+    if wide:
+        log_axis(ax.yaxis)
+        ax.set_ylim(bottom=0.5 * seen[seen > 0.0].min())  # a floor of rounding is left below
     legend(ax, keys)
     return ax
 
@@ -176,7 +183,8 @@ def _by_last(
     order = np.sort(common)
     place = np.searchsorted(order, last)
     known = np.isin(last, order)
-    names = ["no token" if v < 0 else token_name(tokens, int(v)) for v in order]
+    told = order[order >= 0].tolist()
+    names = ["no token"] * (len(order) - len(told)) + token_names(tokens, told)
     if not known.all():
         names.append("others")
     return names, np.where(known, place, len(order))

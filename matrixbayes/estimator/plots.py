@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._base.display.pictures import lines, named
-from .._base.style import COLOURS, GREY, label, legend, new_axes, tidy, whole_numbers
+from .._base.drawing.ticks import from_base, whole_numbers
+from .._base.style import COLOURS, GREY, label, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 
 
 _CRITERIA = {
-    "aic": "AIC (lower is better)",
-    "bic": "BIC (lower is better)",
-    "icl": "ICL (lower is better)",
-    "log_evidence": "log-evidence, nats (higher is better)",
-    "cv": "held-out nats a row (higher is better)",
+    "aic": ("AIC", "lower"),
+    "bic": ("BIC", "lower"),
+    "icl": ("ICL", "lower"),
+    "log_evidence": ("log-evidence, nats", "higher"),
+    "cv": ("held-out nats a row", "higher"),
 }
 
 
 def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     """The criterion of a `PriorSelection` against the number of components.
 
-    A held-out score has its standard error.  A size whose fit did not converge is crossed out.
+    The axis has differences from the best, which its label names.  A held-out score has its
+    standard error.  A size whose fit did not converge is crossed out.
     """
     name = str(getattr(selection, "criterion", "bic"))
     table = [entry for entry in selection.table if entry[name] is not None]
@@ -62,9 +64,12 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
         "linestyle": "none",
     }
     ax.plot([best], [at], marker="o", color=COLOURS[1], label=f"chosen: {best}", **ring)
-    tidy(ax, xlabel="number of components K", ylabel=_CRITERIA[name])
+    what, better = _CRITERIA[name]
+    base = (f"{at:,.1f}" if abs(at) >= 1000.0 else f"{at:.4g}").replace("-", "\u2212")
+    words = f"{what}: difference from {base} ({better} is better)"
+    tidy(ax, xlabel="number of components K", ylabel=words, title="Choice of K")
     whole_numbers(ax.xaxis)
-    ax.set_title("Choice of K", loc="left", fontsize="medium", fontweight="bold")
+    from_base(ax.yaxis, at)
     legend(ax)
     return ax
 

@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.display.pictures import lines
+from .._base.drawing.inks import ground, ink
+from .._base.drawing.names import token_name
+from .._base.drawing.space import cell
+from .._base.drawing.ticks import far_axis, log_axis, most_names, name_axis, whole_numbers
 from .._base.style import (
     COLOURS,
     GREY,
@@ -19,9 +23,9 @@ from .._base.style import (
     every,
     legend,
     new_axes,
+    new_size,
+    palette,
     tidy,
-    token_name,
-    whole_numbers,
 )
 from .._base.typing import Floats
 
@@ -36,7 +40,6 @@ if TYPE_CHECKING:
 
 POINTS = 200  # along a fitted curve
 NAMED = 40  # tokens whose names are printed
-INK = "#000000"  # of what was observed
 
 
 def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
@@ -64,10 +67,10 @@ def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
         if curve is not None:
             _fitted(ax, i, name, curve, fit, last)
     alone = fit.others == 0.0
-    _observed(ax, fit, alone, "observed", INK)
+    _observed(ax, fit, alone, "observed", ink(ax))
     _observed(ax, fit, ~alone, "observed, with others", "none")
-    tidy(ax, xlabel="demonstrations of the label (shots)", ylabel="probability of the label")
-    ax.set_title("In-context learning", loc="left", fontsize="medium", fontweight="bold")
+    below, beside = "demonstrations of the label (shots)", "probability of the label"
+    tidy(ax, xlabel=below, ylabel=beside, title="In-context learning")
     _reaching(ax, np.array([0.0, last]))
     ax.set_ylim(-0.02, 1.02)
     legend(ax)
@@ -91,7 +94,7 @@ def _fitted(ax: Axes, i: int, name: str, curve: IclCurve, fit: IclFit, last: int
         ax.plot([low, min(high, last)], [0.5, 0.5], color=COLOURS[i], **bar)
     if 0.0 < n <= last:
         mark: dict[str, Any] = {"marker": MARKERS[2 + i], "markersize": 8, "zorder": 4}
-        ax.plot([n], [0.5], color=COLOURS[i], markeredgecolor="white", linestyle="none", **mark)
+        ax.plot([n], [0.5], color=COLOURS[i], markeredgecolor=ground(ax), linestyle="none", **mark)
 
 
 def _observed(ax: Axes, fit: IclFit, chosen: NDArray[np.bool_], name: str, face: str) -> None:
@@ -105,7 +108,7 @@ def _observed(ax: Axes, fit: IclFit, chosen: NDArray[np.bool_], name: str, face:
     with np.errstate(invalid="ignore"):  # of a single point there is none
         spread = np.sqrt(np.bincount(where, (p - mean[where]) ** 2) / (many - 1))
     mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markerfacecolor": face}
-    mark |= {"color": INK, "linestyle": "none", "zorder": 3}
+    mark |= {"color": ink(ax), "linestyle": "none", "zorder": 3}
     if many.max() > 1:
         name += ", mean ± sd"
         ax.errorbar(shots, mean, yerr=spread, label=name, elinewidth=0.9, capsize=2, **mark)
@@ -142,6 +145,7 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
         return found
 
     ax = new_axes(ax, 7.5, 4.0)
+    colours = palette(ax)
     shots, p = fit.shots, shown(fit.probabilities)
     # even on the axis, and through every number of shots that was given
     start, stop = np.log1p(shots[[0, -1]])
@@ -150,20 +154,21 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
     for i, law in enumerate(fit.laws.values()):
         width = 2.4 if law is fit.best else 1.3
         error = law.nrmse if np.isnan(law.extrapolation_nrmse) else law.extrapolation_nrmse
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "linewidth": width}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": STYLES[i], "linewidth": width}
         ax.plot(dense, shown(law(dense)), label=f"{law.law} (NRMSE {error:.2g})", **look)
-    mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none", "color": INK}
+    mark: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none"}
+    mark["color"] = ink(ax)
     cut = fit.n_fitted
     ax.plot(shots[:cut], p[:cut], label="observed, fitted", zorder=3, **mark)
     if cut < len(shots):
         ax.plot(shots[cut:], p[cut:], label="observed, held out", markerfacecolor="none", **mark)
         ax.axvline((shots[cut - 1] + shots[cut]) / 2.0, color=GREY, linewidth=0.8, linestyle=":")
     of = "" if m == 1 else " (mean of tasks)" if task is None else f" (task {task})"
-    tidy(ax, xlabel="examples seen (shots)", ylabel="probability of the next example")
-    ax.set_title(f"Scaling laws{of}", loc="left", fontsize="medium", fontweight="bold")
+    below, beside = "examples seen (shots)", "probability of the next example"
+    tidy(ax, xlabel=below, ylabel=beside, title=f"Scaling laws{of}")
     _reaching(ax, shots)
     if p.max() > WIDE * p.min():
-        ax.set_yscale("log")
+        log_axis(ax.yaxis)
     legend(ax)
     return ax
 
@@ -171,11 +176,8 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
 def _reaching(ax: Axes, shots: Floats) -> None:
     """The axis of shots, logarithmic where they reach far."""
     if shots[-1] > WIDE:
-        from matplotlib.ticker import ScalarFormatter
-
-        ax.set_xscale("symlog", linthresh=1.0)
+        far_axis(ax.xaxis)
         ax.set_xlim(-0.1 if shots[0] < 1.0 else 0.9 * shots[0], 1.1 * shots[-1])
-        ax.xaxis.set_major_formatter(ScalarFormatter())
     else:
         whole_numbers(ax.xaxis)
 
@@ -231,9 +233,10 @@ def learning_path(
     for ax in (middle, bottom):
         ax.set_ylim(bottom=0.0)
     bottom.set_xlabel("token of the text")
-    if len(path) <= NAMED:
+    width, height = cell(bottom)
+    if len(path) <= min(NAMED, most_names(bottom, 0.6 * width)):
         names = [token_name(path.names, int(j), width=12) for j in path.tokens]
-        bottom.set_xticks(range(len(path)), names, rotation=90, fontsize="small")
+        name_axis(bottom.xaxis, names, 0.6 * width, 0.35 * height)
     return top, middle, bottom
 
 
@@ -267,7 +270,7 @@ def learning_path_figure(path: LearningPath, *, figure: Figure | None = None) ->
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(9.0, 7.5), layout="constrained")
+        figure = pyplot.figure(figsize=new_size(9.0, 7.5), layout="constrained")
     learning_path(path, axes=figure.subplots(3, 1, sharex=True))
     return figure
 

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.display import number
-from .._base.display.pictures import named, plain_label, shares
+from .._base.display.pictures import named, shares
+from .._base.drawing.names import words
+from .._base.drawing.space import cell
+from .._base.drawing.ticks import log_axis, name_axis
 from .._base.style import COLOURS, GREY, legend, new_axes, tidy
 
 if TYPE_CHECKING:
@@ -49,11 +52,11 @@ def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     ax.plot(model, matrix, color=COLOURS[0], linewidth=1.0)
     sizes = 12.0 + 22.0 * np.clip(np.log10(np.maximum(many, 1e-3)) + 3.0, 0.0, None) / 3.0
     ax.scatter(model, matrix, s=sizes, color=COLOURS[0], zorder=3, label="tokens in a bin")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    first, second = comparison.names
-    tidy(ax, xlabel=f"probability in the {second}", ylabel=f"mean probability in the {first}")
-    ax.set_title("Calibration", loc="left", fontsize="medium", fontweight="bold")
+    first, second = (words(name) for name in comparison.names)
+    below, beside = f"probability in the {second}", f"mean probability in the {first}"
+    tidy(ax, xlabel=below, ylabel=beside, title="Calibration")
+    log_axis(ax.xaxis)
+    log_axis(ax.yaxis)
     legend(ax)
     return ax
 
@@ -81,10 +84,10 @@ def mixture_weights(interpolation: Interpolation, *, ax: Axes | None = None) -> 
             "label": "\u00b1 standard error",
         }
         ax.errorbar(places[known], weights[known], yerr=errors[known], **bars)
-    names = [plain_label(name) for name in interpolation.names]
-    ax.set_xticks(places, names)
-    tidy(ax, xlabel="model", ylabel="weight")
-    ax.set_title("Mixture of models", loc="left", fontsize="medium", fontweight="bold")
+    tidy(ax, xlabel="model", ylabel="weight", title="Mixture of models")
+    width, height = cell(ax)
+    names = [words(name, 24) for name in interpolation.names]
+    name_axis(ax.xaxis, names, 0.5 * width, 0.35 * height)
     legend(ax)
     return ax
 

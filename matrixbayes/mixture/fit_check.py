@@ -303,7 +303,7 @@ class FitCheck(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Bits per token against draws, with the three lines; `plot.check`."""
-        from .plots import check  # needs matplotlib
+        from .check_plots import check  # needs matplotlib
 
         return check(self, ax=ax)
 

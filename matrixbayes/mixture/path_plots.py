@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.drawing.inks import ground
+from .._base.drawing.names import token_names, words
+from .._base.drawing.ticks import log_axis
 from .._base.numbers import reals
 from .._base.style import (
     COLOURS,
@@ -21,10 +24,13 @@ from .._base.style import (
     MARKERS,
     MOST,
     STYLES,
+    WIDE,
     entry,
     every,
     legend,
     new_axes,
+    new_size,
+    palette,
     shot_axis,
     tidy,
     token_columns,
@@ -45,6 +51,7 @@ def concentration(
     rows: Any = None,
     kind: str | None = None,
     tokens: Iterable[str | int] | None = None,
+    most: int = 4,
     level: float = 0.9,
     ax: Axes | None = None,
 ) -> Axes:
@@ -60,7 +67,11 @@ def concentration(
     kind
         What an array holds: "log_probs", "probs" or "logits".
     tokens
-        Names or columns of the tokens to draw, at most seven; by default the four most probable.
+        Names or columns of the tokens to draw, at most seven; by default those demonstrated, the
+        commonest first, and the most probable.
+    most
+        How many tokens are drawn by default, unless more have been demonstrated.  Of more than
+        seven, all that are not drawn are one line.
     level
         Probability inside a band, between 0 and 1.
     ax
@@ -74,31 +85,46 @@ def concentration(
     """
     mean = np.asarray(path.mean())
     own = None if rows is None else probabilities(rows, kind, mean.shape, path.tokens)
-    columns = token_columns(path.tokens, tokens, mean.mean(axis=0) + mean[-1])
+    score = mean.mean(axis=0) + mean[-1]
+    columns = token_columns(path.tokens, tokens, score, seen=path.demonstrations, most=most)
+    names = token_names(path.tokens, columns)
+    if tokens is None and mean.shape[1] > MOST:
+        names.append(f"{mean.shape[1] - len(columns):,} others")
+        path = _pooled(path, columns)
+        mean = np.asarray(path.mean())
+        if own is not None:
+            own = np.column_stack([own[:, columns], np.delete(own, columns, axis=1).sum(axis=1)])
+        columns = list(range(len(names)))
     bands = path.interval(level, tokens=columns)
     ax = new_axes(ax, 7.5, 4.2)
-    shots = np.arange(len(mean))
+    shots, colours, edge = np.arange(len(mean)), palette(ax), ground(ax)
     handles: list[Any] = []
     for i, j in enumerate(columns):
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i]}
-        mark: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 5.5}
-        mark |= {"markeredgecolor": "white", "markeredgewidth": 0.7}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": STYLES[i]}
+        mark: dict[str, Any] = {"color": colours[i], "marker": MARKERS[i], "markersize": 5.5}
+        mark |= {"markeredgecolor": edge, "markeredgewidth": 0.7}
         band = bands[:, i]
-        ax.fill_between(shots, band[:, 0], band[:, 1], color=COLOURS[i], alpha=0.14, linewidth=0)
+        ax.fill_between(shots, band[:, 0], band[:, 1], color=colours[i], alpha=0.14, linewidth=0)
         ax.plot(shots, band, linewidth=0.6, alpha=0.55, **look)
         ax.plot(shots, mean[:, j], linewidth=1.7, **look)
         if own is not None:
             ax.plot(shots, own[:, j], linestyle="none", markevery=every(len(shots)), **mark)
         _rug(ax, [t + 1 for t, token in enumerate(path.demonstrations) if token == j], mark)
-        name = token_name(path.tokens, j)
-        handles.append(entry(name, linewidth=1.7, **look | mark))
+        handles.append(entry(names[i], linewidth=1.7, **look | mark))
     handles += _keys(level, shown=len(path.demonstrations) > 0, own=own is not None)
-    tidy(ax, xlabel="demonstrations seen (shots)", ylabel="probability of the next token")
-    ax.set_title("Posterior mean", loc="left", fontsize="medium", fontweight="bold", pad=14)
+    below, beside = "demonstrations seen (shots)", "probability of the next token"
+    tidy(ax, xlabel=below, ylabel=beside, title="Posterior mean", pad=14.0)
     shot_axis(ax, len(shots) - 1)
     ax.set_ylim(0.0, min(1.0, ax.get_ylim()[1]))
     legend(ax, handles)
     return ax
+
+
+def _pooled(path: PosteriorPath, columns: list[int]) -> PosteriorPath:
+    """The path of some tokens, and of all others as one: exact, as Dirichlet mixtures are."""
+    place = {j: i for i, j in enumerate(columns)}
+    prior = path.prior.lump({str(i): [j] for j, i in place.items()})
+    return type(path)(prior, tuple(place.get(j, len(place)) for j in path.demonstrations))
 
 
 def _keys(level: float, *, shown: bool, own: bool) -> list[Any]:
@@ -117,6 +143,8 @@ def _keys(level: float, *, shown: bool, own: bool) -> list[Any]:
 
 def _rug(ax: Axes, shots: list[int], mark: dict[str, Any]) -> None:
     """Marks above the data at the shots where a token was demonstrated."""
+    if not shots:  # a line without points would lie at a corner of the figure
+        return
     where = ax.get_xaxis_transform()
     height = np.full(len(shots), 1.03)
     ax.plot(shots, height, linestyle="none", transform=where, clip_on=False, **mark)
@@ -126,7 +154,7 @@ def total_concentration(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
     """The posterior's expected concentration (pseudo-counts, sum_k w_k A_k) against shots.
 
     The thin line is the prior's plus one per demonstration: where the two part, the demonstrations
-    have moved weight between components.
+    have moved weight between components.  The axis is logarithmic where it spans decades.
     """
     total = np.asarray(path.concentration())
     shots = np.arange(len(total))
@@ -143,7 +171,11 @@ def total_concentration(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
         title="Total concentration",
     )
     shot_axis(ax, len(shots) - 1)
-    ax.set_ylim(bottom=0.0)
+    drawn = np.concatenate([total, total[0] + shots])
+    if drawn.max() > WIDE * drawn.min() > 0.0:
+        log_axis(ax.yaxis)
+    else:
+        ax.set_ylim(bottom=0.0)
     legend(ax)
     return ax
 
@@ -153,12 +185,12 @@ def component_weights(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
     weights = np.asarray(path.weights)
     means = np.asarray(path.prior.alpha)
     ax = new_axes(ax, 7.0, 3.0)
-    shots = np.arange(len(weights))
+    shots, colours = np.arange(len(weights)), palette(ax)
     heavy = np.sort(np.argsort(-weights.max(axis=0), kind="stable")[:MOST])
     for i, k in enumerate(heavy):
         two = np.argsort(-means[k], kind="stable")[:2]
         top = ", ".join(token_name(path.tokens, int(j), width=9) for j in two)
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
         look |= {"markersize": 4, "markevery": every(len(shots))}
         ax.plot(shots, weights[:, k], label=f"component {k} ({top})", **look)
     title = (
@@ -184,11 +216,9 @@ def concentration_figure(
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(9.0, 9.0))
-    # Fixed margins: a long legend must not squeeze the panels, as a layout engine would let it.
-    figure.set_layout_engine("none")
-    margins = {"left": 0.085, "right": 0.66, "top": 0.95, "bottom": 0.06, "hspace": 0.22}
-    panels = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1], gridspec_kw=margins)
+        figure = pyplot.figure(figsize=new_size(9.0, 9.0))
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
     top, middle, bottom = panels
     concentration(path, rows=rows, kind=kind, tokens=tokens, level=level, ax=top)
     total_concentration(path, ax=middle)
@@ -241,17 +271,17 @@ def curves(
             f"asked to draw {len(values)} curves: between 1 and {MOST} can be told apart"
         )
     ax = new_axes(ax, 7.5, 3.6)
-    last, lowest = 0, 0.0
+    last, lowest, colours = 0, 0.0, palette(ax)
     for i, (name, value) in enumerate(values.items()):
         y = reals(value, f"values[{name!r}]")
         shots = np.arange(len(y))
         last, lowest = max(last, len(y) - 1), min(lowest, float(np.nanmin(y)))
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": STYLES[i], "marker": MARKERS[i]}
         look |= {"markersize": 4, "markevery": (i, every(len(shots)) + len(values) - 1)}
-        ax.plot(shots, y, label=name, **look)
+        ax.plot(shots, y, label=words(name), **look)
         if errors is not None and name in errors:
             e = reals(errors[name], f"errors[{name!r}]")
-            ax.fill_between(shots, y - e, y + e, color=COLOURS[i], alpha=0.18, linewidth=0)
+            ax.fill_between(shots, y - e, y + e, color=colours[i], alpha=0.18, linewidth=0)
     tidy(ax, xlabel="demonstrations seen (shots)", ylabel=ylabel, title=title)
     shot_axis(ax, last)
     if lowest >= 0.0:

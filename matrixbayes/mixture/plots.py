@@ -1,9 +1,7 @@
-"""Pictures of a mixture, and of its check.
+"""Pictures of a mixture.
 
 Contents
     components, compare_components, ternary    a heat map, components side by side, a triangle
-    check                                      bits per token of draws from rows, with the lines
-    check_figure                               the same, and draws of the prior beside rows
 """
 
 from __future__ import annotations
@@ -12,41 +10,51 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import colormaps, rcParams
 from numpy.typing import NDArray
 
 from .._base.display import number, percent
 from .._base.display.pictures import lines, named
+from .._base.drawing.inks import faint, ground, ink, is_dark, on
+from .._base.drawing.names import token_name, token_names, words
+from .._base.drawing.space import LINE, SMALLEST, cell, extent, fit, is_alone, make_room
+from .._base.drawing.ticks import Plain, most_names, name_axis
 from .._base.style import (
     COLOURS,
-    GREY,
+    FONT,
     MARKERS,
     MOST,
     STYLES,
-    WIDE,
     entry,
     legend,
     new_axes,
+    new_size,
+    palette,
+    put_title,
     tidy,
     token_columns,
-    token_name,
 )
 from .._base.tokens import columns_in, order_of
 from .._base.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from .approximation import ApproximationReport
-    from .fit_check import FitCheck, Spread
+    from .fit_check import Spread
     from .kernels.kernel_mixture import KernelMixture
     from .kernels.reduction import KernelReduction
     from .mixture import DirichletMixture, Uncertainty
 
 HELD = (0.95, 0.8, 0.5, 0.25)  # the shares of the mass that a triangle outlines ...
 SHADES = ("#deebf7", "#9ecae1", "#4292c6", "#08519c")  # ... and their colours
-LEAST = 1e-9  # mean probabilities below are drawn there
 SAMPLES = 20_000  # draws that say at which density a region holds its share
+ROWS = 20  # components with a row of their own
+OTHERS, REST = "(all others)", "all others"
+NEARLY_ALL = 0.9  # a mean share of the pooled corner that leaves no room for the two others
+TINY = 1e-9  # the least part of a triangle that is shown
+SEEN = 0.02  # a part of a triangle below which its regions are hardly seen ...
+DOTS = 300  # ... and draws are
 
 
 def components(mixture: DirichletMixture, *, most: int = 12, ax: Axes | None = None) -> Axes:
@@ -58,44 +66,122 @@ def components(mixture: DirichletMixture, *, most: int = 12, ax: Axes | None = N
         The prior or posterior to show.
     most
         The most tokens to show: those most probable in some component; the rest are one column.
+        There are fewer where the axes are small.  Of many components the heaviest have rows, and
+        the rest are one.
     ax
         Where to draw; a new figure without it.
     """
     weights, alpha = np.asarray(mixture.weights), np.asarray(mixture.alpha)
     total = alpha.sum(axis=1)
-    mean = alpha / total[:, None]
-    n = alpha.shape[1]
-    keep = np.arange(n)
-    names = [token_name(mixture.tokens, j) for j in range(n)] if n <= most else []
-    if n > most:
-        keep = np.sort(
-            np.argsort(-(mean * weights[:, None]).max(axis=0), kind="stable")[: most - 1]
-        )
-        names = [*(token_name(mixture.tokens, int(j)) for j in keep), "(all others)"]
-        mean = np.column_stack([mean[:, keep], 1.0 - mean[:, keep].sum(axis=1)])
-    ax = new_axes(ax, 2.6 + 0.62 * len(names), 1.3 + 0.55 * len(weights))
-    top = max(float(mean.max()), 1e-12)
-    ax.imshow(mean, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
-    for (k, j), value in np.ndenumerate(mean):
-        ink = "white" if value > 0.6 * top else "black"
-        ax.text(j, k, f"{100 * value:.0f}", ha="center", va="center", color=ink, fontsize="small")
-    ax.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-    labels = [
-        f"{k}:  weight {w:.2f},  A = {a:.4g}"
-        for k, (w, a) in enumerate(zip(weights, total, strict=True))
+    mean, rows = alpha / total[:, None], ROWS
+    if ax is not None:
+        new_axes(ax)
+        width, height = cell(ax)
+        most = min(most, most_names(ax, (0.5 if is_alone(ax) else 0.4) * width))
+        rows = min(rows, most_names(ax, (0.6 if is_alone(ax) else 0.4) * height))
+    columns, mean = _pooled(mean, (mean * weights[:, None]).max(axis=0), most)
+    names = [*token_names(mixture.tokens, columns), OTHERS][: mean.shape[1]]
+    kept, lines = _heaviest(weights, mean, rows)
+    if ax is None:
+        longest = max(extent(name, FONT)[0] for name in names)
+        upright = longest / 72.0 if longest > 40.0 else 0.2
+        ax = new_axes(None, 2.9 + 0.62 * len(names), 0.9 + upright + 0.5 * len(lines))
+    _heat(ax, lines, names, _component_labels(weights, total, kept, len(lines)))
+    return ax
+
+
+def _pooled(mean: Floats, score: Floats, most: int) -> tuple[list[int], Floats]:
+    """The columns of highest score, in their order, and the means there and in all others."""
+    n = mean.shape[1]
+    if n <= most:
+        return list(range(n)), mean
+    keep = np.sort(np.argsort(-score, kind="stable")[: max(most - 1, 1)])
+    rest = np.delete(mean, keep, axis=1).sum(axis=1)
+    return keep.tolist(), np.column_stack([mean[:, keep], rest])
+
+
+def _heaviest(weights: Floats, mean: Floats, most: int) -> tuple[list[int], Floats]:
+    """The heaviest components, in their order, and the means of those and of all others."""
+    n = len(weights)
+    if n <= most:
+        return list(range(n)), mean
+    keep = np.sort(np.argsort(-weights, kind="stable")[: max(most - 1, 1)])
+    others = np.setdiff1d(np.arange(n), keep)
+    share = weights[others] / max(weights[others].sum(), 1e-300)
+    return keep.tolist(), np.vstack([mean[keep], share @ mean[others]])
+
+
+def _component_labels(
+    weights: Floats, total: Floats, kept: list[int], n: int
+) -> list[tuple[str, list[str]]]:
+    """What rows are called, from long to short, each way with the label of the axis."""
+    known = [(k, _weight(weights[k]), f"{total[k]:.4g}") for k in kept]
+    more, rest = len(weights) - len(kept), _weight(max(1.0 - weights[kept].sum(), 0.0))
+    ways = [
+        (
+            "component",
+            [f"{k}:  weight {w},  A = {a}" for k, w, a in known],
+            f"{more} others:  weight {rest}",
+        ),
+        (
+            "component: weight, A",
+            [f"{k}: {w}, {a}" for k, w, a in known],
+            f"{more} others: {rest}",
+        ),
+        ("component", [str(k) for k, _, _ in known], "others"),
     ]
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylabel("component")
-    ax.set_title("Mean of each component (%)", loc="left", fontsize="medium", fontweight="bold")
+    return [(name, [*labels, others][:n]) for name, labels, others in ways]
+
+
+def _weight(weight: float) -> str:
+    """A weight with two decimals, or the first digit of one that has none there."""
+    return f"{weight:.2f}" if weight >= 0.005 or weight == 0.0 else f"{weight:.0e}"
+
+
+def _heat(ax: Axes, mean: Floats, names: list[str], ways: list[tuple[str, list[str]]]) -> None:
+    """The means as colours, and as figures where they have room."""
+    width, height = cell(ax)
+    alone, font = is_alone(ax), float(rcParams["font.size"])
+    most = (0.45 if alone else 0.3) * width
+    lefts = [max(extent(text, font)[0] for text in labels) for _, labels in ways]
+    way = next((i for i, left in enumerate(lefts) if left <= most), len(ways) - 1)
+    left, (ylabel, labels) = lefts[way], ways[way]
+    length = (width - left - 3.0 * font if alone else 0.4 * width) * 0.95
+    takes = name_axis(ax.xaxis, names, length, 0.3 * height)
+    deep = (height - takes - 2.5 * font if alone else 0.4 * height) * 0.9
+    name_axis(ax.yaxis, labels, deep, 0.45 * width)
+    top = max(float(mean[:, : len(names) - (names[-1] == OTHERS)].max()), 1e-12)
+    ax.imshow(mean, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
+    ax.grid(False)
+    room = (length / len(names), deep / len(mean))
+    texts = [_percent(value) for value in mean.flat]
+    size = min(0.85 * font, room[1] / LINE)
+    size = min(size, 0.9 * room[0] * size / max(extent(text, size)[0] for text in texts))
+    if size >= min(SMALLEST, 0.85 * font):
+        for (k, j), value in np.ndenumerate(mean):
+            look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+            colour = on(colormaps["Blues"](min(value / top, 1.0)))
+            ax.text(j, k, texts[k * len(names) + j], color=colour, **look)
+    put_title(ax, "Mean of each component (%)")
+    label, size = fit(ylabel, 0.6 * height, float(ax.yaxis.label.get_fontsize()))
+    ax.set_ylabel(label, fontsize=size)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    return ax
+
+
+def _percent(value: float) -> str:
+    """A share in percent, with a digit however small it is."""
+    share = 100.0 * value
+    if share >= 0.995 or share == 0.0:
+        return f"{share:.0f}"
+    return f"{share:.1g}" if share >= 0.001 else f"{share:.0e}".replace("e-0", "e-")
 
 
 def compare_components(
     mixtures: Mapping[str, DirichletMixture],
     *,
     component: int = 0,
+    most: int = 24,
     ax: Axes | None = None,
 ) -> Axes:
     """One component's mean in several mixtures, side by side: a mark per mixture and token.
@@ -103,27 +189,42 @@ def compare_components(
     Parameters
     ----------
     mixtures
-        Name -> mixture, all over the same tokens, their components in the same order.  Tokens with
-        names are matched by them.
+        Name -> mixture, at most seven, all over the same tokens, their components in the same
+        order.  Tokens with names are matched by them.
     component
         The component to show.
+    most
+        The most tokens to show: those most probable in some mixture; the rest are one place.
+        There are fewer where the axes are small.
     ax
         Where to draw; a new figure without it.
     """
-    ax = new_axes(ax, 7.0, 3.0)
+    if not 1 <= len(mixtures) <= MOST:
+        raise ValueError(
+            f"asked to compare {len(mixtures)} mixtures: between 1 and {MOST} can be told apart"
+        )
     first = next(iter(mixtures.values()))
-    n = first.n_tokens
+    alphas = []
+    for name, mixture in mixtures.items():
+        order = order_of(mixture.tokens, first.tokens, f"the tokens of {name!r} and the first")
+        alphas.append(columns_in(np.asarray(mixture.alpha), order)[component])
+    ax = new_axes(ax, 7.0, 3.4)
+    width, height = cell(ax)
+    length = (0.5 if is_alone(ax) else 0.36) * width
+    totals = np.array([alpha.sum() for alpha in alphas])
+    mean = np.stack(alphas) / totals[:, None]
+    columns, mean = _pooled(mean, mean.max(axis=0), min(most, most_names(ax, length)))
+    names = [*token_names(first.tokens, columns), OTHERS][: mean.shape[1]]
     spread = np.linspace(-0.24, 0.24, len(mixtures)) if len(mixtures) > 1 else np.zeros(1)
     for i, (name, mixture) in enumerate(mixtures.items()):
-        order = order_of(mixture.tokens, first.tokens, f"the tokens of {name!r} and the first")
-        alpha = columns_in(np.asarray(mixture.alpha), order)[component]
-        words = f"{name}: weight {mixture.weights[component]:.2f}, A = {alpha.sum():.4g}"
-        x, y = np.arange(n) + spread[i], alpha / alpha.sum()
-        ax.vlines(x, 0.0, y, color=COLOURS[i], linewidth=1.6, linestyle=STYLES[i])
-        ax.plot(x, y, linestyle="none", marker=MARKERS[i], color=COLOURS[i], label=words)
+        weight = _weight(float(mixture.weights[component]))
+        text = f"{words(name, 24)}: weight {weight}, A = {totals[i]:.4g}"
+        x, y, colour = np.arange(len(names)) + spread[i], mean[i], palette(ax)[i]
+        ax.vlines(x, 0.0, y, color=colour, linewidth=1.6, linestyle=STYLES[i])
+        ax.plot(x, y, linestyle="none", marker=MARKERS[i], color=colour, label=text)
     tidy(ax, xlabel="", ylabel="mean probability", title=f"Component {component}")
-    names = [token_name(first.tokens, j) for j in range(n)]
-    ax.set_xticks(range(n), names, rotation=35, ha="right", rotation_mode="anchor")
+    name_axis(ax.xaxis, names, length, 0.3 * height)
+    ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_ylim(bottom=0.0)
     legend(ax)
     return ax
@@ -145,56 +246,110 @@ def ternary(
     tokens
         Two tokens, all others being pooled in the third corner; or three, and the picture is of
         their shares among themselves.  Both are again Dirichlet mixtures, exactly.  By default all
-        tokens of three, otherwise the two most probable.
+        tokens of three, otherwise the two most probable; or the three most probable, where all
+        others have nearly everything.
     resolution
         Grid points along a side.
     ax
         Ternary axes (`projection="ternary"`, from mpltern); a new figure without it.
+
+    Returns
+    -------
+    Axes
+        They show the part of the triangle where the mixture is.  Where its regions are too small
+        to be seen, draws are dots.
     """
     import mpltern  # noqa: F401  (registers the projection)
-    from matplotlib.ticker import PercentFormatter
 
     mixture = mixture.dense() if hasattr(mixture, "dense") else mixture  # kernels written out
     weights, alpha, corners = _triangle(mixture, tokens)
+    if tokens is None and corners[2] == REST and _share(weights, alpha) > NEARLY_ALL:
+        best = np.argsort(-np.asarray(mixture.mean()), kind="stable")[:3]
+        weights, alpha, corners = _triangle(mixture, best.tolist())
+    among = mixture.n_tokens > 3 and corners[2] != REST
     if ax is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(8.0, 4.8), layout="constrained")
+        figure = pyplot.figure(figsize=new_size(8.0, 4.8), layout="constrained")
         ax = figure.add_subplot(projection="ternary")
     if not hasattr(ax, "set_tlabel"):
         raise TypeError('ternary needs ternary axes: figure.add_subplot(projection="ternary")')
-    handles = _draw_regions(ax, type(mixture)(weights, alpha), _grid(resolution))
-    for k in np.argsort(-weights, kind="stable")[:MOST]:
+    make_room(ax)
+    part = type(mixture)(weights, alpha)
+    heavy = np.argsort(-weights, kind="stable")[:MOST]
+    means = alpha[heavy] / alpha[heavy].sum(axis=1, keepdims=True)
+    drawn = np.asarray(part.sample(SAMPLES, rng=0, kind="log_probs"), dtype=np.float64)
+    low, size = _window(np.exp(drawn), means)
+    handles = _draw_regions(ax, part, drawn, low + size * _grid(resolution))
+    edge = ground(ax)
+    for k, m in zip(heavy, means, strict=True):
         mark: dict[str, Any] = {"marker": MARKERS[k % MOST], "color": COLOURS[1], "markersize": 9}
-        mark |= {"markeredgecolor": "white", "linestyle": "none"}
-        m = alpha[k] / alpha[k].sum()
+        mark |= {"markeredgecolor": edge, "linestyle": "none", "clip_on": False}
         ax.plot(*m[:, None], **mark)
-        words = f"mean of component {k} (weight {weights[k]:.2f})"
-        handles.append(entry(words, **mark))
-    for corner, side in zip(corners, "tlr", strict=True):
-        getattr(ax, f"set_{side}label")(corner)
-        getattr(ax, f"{side}axis").set_major_formatter(PercentFormatter(1.0))
-    ax.grid(color="0.8", linewidth=0.5)
+        text = f"mean of component {k} (weight {_weight(weights[k])})"
+        handles.append(entry(text, **mark))
+    if len(weights) > MOST:
+        handles.append(entry(f"and {len(weights) - MOST} others", linestyle="none"))
+    _corners(ax, corners, low, size)
+    if among:
+        put_title(ax, "Shares of three tokens among themselves")
     legend(ax, handles)
     return ax
 
 
-def _draw_regions(ax: Any, mixture: DirichletMixture, grid: NDArray[np.float64]) -> list[Any]:
-    """Shade the regions of highest density; returns their legend entries."""
+def _share(weights: Floats, alpha: Floats) -> float:
+    """The mean share of the third corner."""
+    return float(weights @ (alpha[:, 2] / alpha.sum(axis=1)))
+
+
+def _window(drawn: Floats, means: Floats) -> tuple[Floats, float]:
+    """The lowest corner, and the size, of the part of the triangle where draws and means are."""
+    low = np.minimum(np.quantile(drawn, 0.005, axis=0), means.min(axis=0))
+    size = max(1.0 - float(low.sum()), TINY)
+    if size > 0.5:
+        return np.zeros(3), 1.0
+    low = np.maximum(low - 0.1 * size, 0.0)
+    return low, max(1.0 - float(low.sum()), TINY)
+
+
+def _corners(ax: Any, corners: list[str], low: Floats, size: float) -> None:
+    """Names at the corners, and shares in percent along the sides."""
+    width, height = cell(ax)
+    ends = [end for share in low for end in (share, share + size)]
+    if size < 1.0:
+        ax.set_ternary_lim(*ends, fit="triangle")
+    for corner, side, start in zip(corners, "tlr", low, strict=True):
+        axis = getattr(ax, f"{side}axis")
+        text, font = fit(corner, 0.3 * width, axis.label.get_fontsize())
+        getattr(ax, f"set_{side}label")(text, fontsize=font)
+        ticks = [float(start) + size * share for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+        axis.set_ticks(ticks if min(width, height) > 20.0 * font else ticks[::5])
+        axis.set_major_formatter(Plain(factor=100.0, unit="%"))
+    ax.grid(color=faint(ax, 0.2), linewidth=0.5)
+
+
+def _draw_regions(ax: Any, part: DirichletMixture, drawn: Floats, grid: Floats) -> list[Any]:
+    """Shade the regions of highest density, or dot draws; returns their legend entries."""
     from matplotlib.patches import Patch
 
-    log_density = np.asarray(mixture.log_prob(np.log(grid), kind="log_probs"), dtype=np.float64)
-    drawn = mixture.sample(SAMPLES, rng=0, kind="log_probs")
-    at_drawn = np.asarray(mixture.log_prob(drawn, kind="log_probs"), dtype=np.float64)
-    levels, held = _regions(at_drawn, float(log_density.max()))
-    shades = SHADES[: len(held)]
-    edge = {"colors": "#08306b", "linewidths": 0.5, "linestyles": "-"}
-    ax.tricontourf(*grid.T, log_density, levels=levels, colors=shades)
-    ax.tricontour(*grid.T, log_density, levels=levels[:-1], **edge)
-    return [
-        Patch(facecolor=s, edgecolor="#08306b", linewidth=0.5, label=f"holds {h:.0%} of the mass")
+    density = np.asarray(part.log_prob(np.log(grid), kind="log_probs"), dtype=np.float64)
+    at_drawn = np.asarray(part.log_prob(drawn, kind="log_probs"), dtype=np.float64)
+    levels, held = _regions(at_drawn, float(density.max()))
+    shades, line = SHADES[: len(held)], "#08306b"
+    if is_dark(ax):
+        shades, line = SHADES[::-1][: len(held)], SHADES[0]
+    look = {"colors": line, "linewidths": 0.5, "linestyles": "-"}
+    ax.tricontourf(*grid.T, density, levels=levels, colors=shades)
+    ax.tricontour(*grid.T, density, levels=levels[:-1], **look)
+    keys: list[Any] = [
+        Patch(facecolor=s, edgecolor=line, linewidth=0.5, label=f"holds {h:.0%} of the mass")
         for s, h in zip(shades, held, strict=True)
     ]
+    if np.mean(density > levels[0]) < SEEN or len(held) < len(HELD):
+        dot: dict[str, Any] = {"marker": ".", "color": ink(ax), "markersize": 3, "alpha": 0.5}
+        ax.plot(*np.exp(drawn[:DOTS]).T, linestyle="none", clip_on=False, **dot)
+        keys.append(entry(f"{DOTS} draws", linestyle="none", **dot))
+    return keys
 
 
 def _triangle(
@@ -214,7 +369,7 @@ def _triangle(
     part, names = alpha[:, columns], [token_name(mixture.tokens, j) for j in columns]
     if len(columns) == 2:
         rest = np.delete(alpha, columns, axis=1).sum(axis=1)
-        part, names = np.column_stack([part, rest]), [*names, "all others"]
+        part, names = np.column_stack([part, rest]), [*names, REST]
     return np.asarray(mixture.weights, dtype=np.float64), part, names
 
 
@@ -239,132 +394,6 @@ def _regions(
     if not kept:
         kept = [(highest - 1.0, HELD[0])]
     return np.array([*(cut for cut, _ in kept), top]), [held for _, held in kept]
-
-
-def check(check: FitCheck, *, ax: Axes | None = None) -> Axes:
-    """Bits per token of draws from rows, against the number of draws, with the three lines.
-
-    A good prior is on the line of frequencies after one draw, below both dashed lines after more,
-    and comes down to the entropy of the rows, which nothing can beat.  Bars are one standard error.
-
-    Parameters
-    ----------
-    check
-        From `check_prior`, or `DirichletMixtureEstimator.check`.
-    ax
-        Where to draw; a new figure without it.
-    """
-    ax = new_axes(ax, 7.0, 3.6)
-    _bits(check, ax)
-    return ax
-
-
-def check_figure(check: FitCheck, *, figure: Figure | None = None) -> Figure:
-    """Bits against draws; and beside the rows what the prior draws: means, entropies, tops.
-
-    Parameters
-    ----------
-    check
-        From `check_prior`, or `DirichletMixtureEstimator.check`.
-    figure
-        Where to draw; a new figure without it.
-    """
-    if figure is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=(10.0, 6.4), layout="constrained")
-    grid = figure.add_gridspec(2, 3)
-    _bits(check, figure.add_subplot(grid[0, :]))
-    mean, entropy, largest = (figure.add_subplot(grid[1, i]) for i in range(3))
-    _means(check, mean)
-    _shares(entropy, check.row_entropies, check.prior_entropies, check.row_weights)
-    tidy(entropy, xlabel="entropy, bits", ylabel="share of rows below", title="Entropies")
-    _shares(largest, check.row_largest, check.prior_largest, check.row_weights)
-    tidy(
-        largest,
-        xlabel="largest probability",
-        ylabel="share of rows below",
-        title="Largest probabilities",
-    )
-    largest.set_xlim(0.0, 1.0)
-    legend(largest)
-    return figure
-
-
-def _bits(check: FitCheck, ax: Axes) -> None:
-    """Bits per token against draws, and the lines."""
-    draws = np.array(check.draws)
-    lines: list[tuple[str, Floats, int]] = [
-        ("frequencies alone", check.frequencies, 1),
-        ("best smoothing", check.smoothing, 2),
-        ("rows' entropy", check.floor, 3),
-    ]
-    for name, values, i in lines:
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "linewidth": 1.4}
-        ax.plot(draws, values, marker=MARKERS[i], markersize=4, label=name, **look)
-    ax.errorbar(
-        draws,
-        check.bits,
-        yerr=np.where(np.isfinite(check.bits_se), check.bits_se, 0.0),
-        color=COLOURS[0],
-        marker=MARKERS[0],
-        linewidth=2.0,
-        capsize=3,
-        label="the prior",
-        zorder=3,
-    )
-    tidy(
-        ax,
-        xlabel="draws from a row",
-        ylabel="bits per token",
-        title="The prior describes its rows"
-        if check.passed
-        else "The prior does not describe its rows",
-    )
-    if len(draws) > 1:
-        ax.set_xscale("log")
-    shown = draws[np.unique(np.linspace(0, len(draws) - 1, 5).round().astype(int))]
-    ax.set_xticks(shown, [str(n) for n in shown])
-    ax.minorticks_off()
-    ax.set_ylim(bottom=0.0)
-    legend(ax)
-
-
-def _means(check: FitCheck, ax: Axes) -> None:
-    """The prior's mean against the mean row, token by token."""
-    x, y = np.maximum(check.mean_row, LEAST), np.maximum(check.prior_mean, LEAST)
-    low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    ends = (0.7 * low, min(1.4 * high, 1.0))
-    if high > WIDE * low:
-        ax.set(xscale="log", yscale="log")
-    else:
-        ends = (0.0, min(1.1 * high, 1.0))
-    ax.plot(ends, ends, color=GREY, linewidth=1.0, linestyle=STYLES[1])
-    size = 30 if len(x) < 50 else 12
-    ax.scatter(x, y, s=size, color=COLOURS[0], alpha=0.7, linewidths=0, rasterized=len(x) > 2000)
-    ax.set(xlim=ends, ylim=ends)
-    title = f"Mean row: total variation {check.mean_variation:.2g}"
-    tidy(ax, xlabel="mean of the rows", ylabel="mean of the prior", title=title)
-
-
-def _shares(ax: Axes, rows: Floats, draws: Floats, weights: Floats) -> None:
-    """Distribution functions of something of the rows, and of draws of the prior."""
-    for name, values, w, i in (
-        ("rows", rows, weights, 3),
-        ("draws of the prior", draws, np.ones(len(draws)), 0),
-    ):
-        order = np.argsort(values, kind="stable")
-        share = np.cumsum(w[order]) / w.sum()
-        ax.step(
-            np.concatenate([values[order[:1]], values[order]]),
-            np.concatenate([[0.0], share]),
-            where="post",
-            color=COLOURS[i],
-            linestyle=STYLES[i],
-            linewidth=1.8,
-            label=name,
-        )
-    ax.set_ylim(0.0, 1.0)
 
 
 def uncertainty(parts: Uncertainty, *, ax: Axes | None = None) -> Axes:

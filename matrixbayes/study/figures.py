@@ -11,8 +11,9 @@ import numpy as np
 
 from .._base.display import show
 from ..estimator.plots import criterion
+from ..mixture.check_plots import check_figure
 from ..mixture.path_plots import concentration_figure, curves
-from ..mixture.plots import check_figure, compare_components, components, ternary
+from ..mixture.plots import compare_components, components, ternary
 from .shots import aligned
 
 if TYPE_CHECKING:

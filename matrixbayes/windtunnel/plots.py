@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.style import (
-    COLOURS,
-    MARKERS,
-    STYLES,
-    WIDE,
-    every,
-    legend,
-    new_axes,
-    tidy,
-    whole_numbers,
-)
+from .._base.drawing.ticks import log_axis, whole_numbers
+from .._base.style import COLOURS, MARKERS, STYLES, WIDE, every, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,12 +60,11 @@ def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
         edge: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
         edge |= {"color": COLOURS[2], "marker": "x", "markersize": 6, "linestyle": "none"}
         ax.plot(at[endless], np.ones(endless.sum()), label="KL is infinite", **edge)
-    tidy(ax, xlabel="position", ylabel="bits")
     title = f"Wind tunnel: {score.n_sequences} sequences"
-    ax.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    tidy(ax, xlabel="position", ylabel="bits", title=title)
     whole_numbers(ax.xaxis)
     if wide:
-        ax.set_yscale("log")
+        log_axis(ax.yaxis)
     else:
         ax.set_ylim(bottom=min(0.0, float(low[~endless].min(initial=0.0))))
     legend(ax)

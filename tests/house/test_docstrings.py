@@ -27,7 +27,7 @@ MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {""
 
 def is_picture(name: str) -> bool:
     """Whether a module needs matplotlib to be imported."""
-    return "plot" in name or name in ("study.figures", "_base.style")
+    return any(word in name for word in ("plot", "drawing", "study.figures", "_base.style"))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..._base.arguments import probability
+from ..._base.drawing.names import token_names
+from ..._base.drawing.ticks import whole_numbers
 from ..._base.style import (
-    COLOURS,
     MARKERS,
     STYLES,
     every,
     legend,
     new_axes,
+    new_size,
+    palette,
     tidy,
     token_columns,
-    token_name,
-    whole_numbers,
 )
 from ..._base.typing import Floats
 
@@ -84,15 +85,15 @@ def layers(
         raise ValueError("there are no rows to draw")
     lines = _lines(rows, what, [tokens] if isinstance(tokens, int) else tokens)
     ax = new_axes(ax)
-    x = np.array(rows.layers)
+    x, colours = np.array(rows.layers), palette(ax)
     step, middle = every(len(x)), np.mean if what == "probability" else np.median
     for i, (name, values) in enumerate(lines):
-        look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i], "linewidth": 1.8}
+        look: dict[str, Any] = {"color": colours[i], "linestyle": STYLES[i], "linewidth": 1.8}
         look |= {"marker": MARKERS[i], "markersize": 4.5, "markevery": step}
         ax.plot(x, middle(values, axis=1), label=name, **look)
         if values.shape[1] >= LEAST:
             edges = np.quantile(values, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=1)
-            ax.fill_between(x, *edges, color=COLOURS[i], alpha=0.15, linewidth=0)
+            ax.fill_between(x, *edges, color=colours[i], alpha=0.15, linewidth=0)
     title = TITLES[what]
     if len(rows.final) >= LEAST:
         title += f": {middle.__name__}, {100 * level:g}% of {len(rows.final)} rows"
@@ -125,7 +126,8 @@ def layers_figure(
     """
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(3, 1, figsize=(7.0, 8.4), sharex=True, layout="constrained")
+    size = new_size(7.0, 8.4)
+    figure, axes = pyplot.subplots(3, 1, figsize=size, sharex=True, layout="constrained")
     for what, ax in zip(TITLES, axes, strict=True):
         layers(rows, what, tokens=tokens, level=level, ax=ax)  # type: ignore[arg-type]
     for ax in axes[:-1]:
@@ -145,10 +147,11 @@ def _lines(
     for row in rows.final.log_probs:
         mean += np.exp(row, dtype=np.float64)
     columns = token_columns(rows.final.tokens, tokens, mean)
+    names = token_names(rows.final.tokens, columns)
     return [
         (
-            token_name(rows.final.tokens, column),
+            name,
             np.stack([np.exp(own.log_probs[:, column], dtype=np.float64) for own in rows.values()]),
         )
-        for column in columns
+        for name, column in zip(names, columns, strict=True)
     ]

@@ -1,0 +1,128 @@
+"""How much of a figure axes have, and how much of it a text takes: all in points.
+
+Contents
+    cell, is_alone     the part of a figure that is for axes and what is written around them
+    OwnMargins         a layout for figures whose margins nobody has set
+    make_room          gives a figure that layout
+    extent             the width and height of a text
+    fit                a text in few lines, or smaller, or without its middle, as there is room
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties
+from matplotlib.gridspec import SubplotParams
+from matplotlib.layout_engine import ConstrainedLayoutEngine, PlaceHolderLayoutEngine
+from matplotlib.textpath import text_to_path
+
+from ..display import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SPARE = 1.04  # hinting makes texts wider at some resolutions
+LINE = 1.2  # the height of a line, in sizes of its font
+SMALLEST = 5.0  # points of a text that somebody can read
+SIZES = (1.0, 0.9, 0.8, 0.7, 0.6)  # a text that has no room gets smaller, in these steps
+MARGINS = ("left", "right", "bottom", "top", "wspace", "hspace")
+
+
+class OwnMargins(PlaceHolderLayoutEngine):
+    """Constrained layout as long as nobody sets margins: then those hold, and nobody is warned."""
+
+    def __init__(self) -> None:
+        super().__init__(adjust_compatible=True, colorbar_gridspec=False)
+
+    def execute(self, fig: Any) -> None:
+        """Lay out, unless `subplots_adjust` has."""
+        if _untouched(fig):
+            ConstrainedLayoutEngine().execute(fig)
+
+
+def _untouched(figure: Any) -> bool:
+    """Whether a figure's margins are those of the style."""
+    now, usual = figure.subplotpars, SubplotParams()
+    return all(getattr(now, side) == getattr(usual, side) for side in MARGINS)
+
+
+def make_room(ax: Axes) -> None:
+    """Give a figure without a layout one that cuts no text, unless its margins are set."""
+    figure = ax.figure.canvas.figure  # of a part of a figure too
+    if figure.get_layout_engine() is None and ax.get_subplotspec() and _untouched(figure):
+        figure.set_layout_engine(OwnMargins())
+
+
+def is_alone(ax: Axes) -> bool:
+    """Whether a figure is all for these axes."""
+    return ax.figure.axes == [ax] and ax.figure is ax.figure.canvas.figure
+
+
+def cell(ax: Axes) -> tuple[float, float]:
+    """Width and height of the part of the figure that is for these axes."""
+    points = 72.0 / ax.figure.dpi
+    box: Any = ax.figure.bbox
+    spec: Any = ax.get_subplotspec()
+    if spec is None:  # placed by hand, with some room around
+        own = ax.bbox
+        return min(1.3 * own.width, box.width) * points, min(1.4 * own.height, box.height) * points
+    width, height = box.width * points, box.height * points
+    while spec is not None:
+        grid = spec.get_gridspec()
+        width *= _part(grid.get_width_ratios(), spec.colspan)
+        height *= _part(grid.get_height_ratios(), spec.rowspan)
+        spec = getattr(grid, "_subplot_spec", None)  # of a grid in a grid
+    return width, height
+
+
+def _part(ratios: Sequence[float], span: range) -> float:
+    return sum(ratios[i] for i in span) / sum(ratios)
+
+
+def extent(text: str, size: float, weight: Any = "normal") -> tuple[float, float]:
+    """Width and height of a text that is printed at a size."""
+    lines = text.replace(r"\$", "$").split("\n")
+    family = tuple(rcParams["font.family"])
+    width = max(_width(line, size, weight, family) for line in lines)
+    return width * SPARE, len(lines) * LINE * size
+
+
+@lru_cache(maxsize=4096)
+def _width(line: str, size: float, weight: Any, family: tuple[str, ...]) -> float:
+    style = FontProperties(family=list(family), size=size, weight=weight)
+    return float(text_to_path.get_text_width_height_descent(line, style, ismath=False)[0])
+
+
+def fit(
+    text: str, room: float, size: float, weight: Any = "normal", lines: int = 2
+) -> tuple[str, float]:
+    """A text and its size, so that it is no wider than the room."""
+    for scale in SIZES:
+        now = max(size * scale, min(size, SMALLEST))
+        for wrapped in _wrapped(text, room, now, weight, lines):
+            if extent(wrapped, now, weight)[0] <= room:
+                return wrapped, now
+    if "$" in text.replace(r"\$", ""):  # mathematics of the caller's
+        return text, now
+    most = len(text)
+    while most > 4 and extent(text := printable(text, width=most), now, weight)[0] > lines * room:
+        most -= max(1, most // 12)
+    return next(iter(_wrapped(text, room, now, weight, lines)[-1:]), text), now
+
+
+def _wrapped(text: str, room: float, size: float, weight: Any, most: int) -> list[str]:
+    """A text as it is, and in lines if those are few."""
+    if "\n" in text or "$" in text.replace(r"\$", "") or most < 2:
+        return [text]
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and extent(longer, size, weight)[0] <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [text, "\n".join(lines)] if len(lines) <= most else [text]
