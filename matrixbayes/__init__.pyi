@@ -99,6 +99,7 @@ from .mixture import (
     read_easel as read_easel,
     write_easel as write_easel,
 )
+from .reading import TokenView as TokenView, show_tokens as show_tokens
 from .records import (
     AnswerCounts as AnswerCounts,
     LogitsFile as LogitsFile,

@@ -105,6 +105,11 @@ class Kept:
             "prompt": [i for i, _ in places],
             "position": [k for _, k in places],
         }
+        after = [
+            int(p.ids[k + 1]) if k + 1 < len(p) else None for p in self.prompts for k in p.positions
+        ]
+        if any(token is not None for token in after):
+            meta["sampled"] = after  # as records call the token that came next
         return NextTokenRows(
             self.arrays["log_probs"],
             tokens=self.columns.tokens,
@@ -137,6 +142,11 @@ def kept_sizes(
     extra = 8 * sum(int(p.positions.sum()) + len(p.positions) for p in prompts)
     extra += 4 * n * forward.n_hidden if forward.hidden else 0
     return n, len(columns), 8 if forward.dtype == "float64" else 4, extra
+
+
+def _next(prompt: Prompt, position: Any) -> int | None:
+    """The token after this position of a prompt, where there is one."""
+    return int(prompt.ids[position + 1]) if position + 1 < len(prompt) else None
 
 
 def _part(batch: Batch, rows: slice) -> Batch:

@@ -41,6 +41,7 @@ ROOMS = [
     "dask",
     "cli",
     "study",
+    "reading",
     "diagnostics",
     "matrix",
     "icl",
