@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._base.style import COLOURS, label, new_axes, tidy, whole_numbers
+from .._base.drawing.ticks import whole_numbers
+from .._base.style import COLOURS, label, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,6 +12,7 @@ how much of the truth it recovers.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..huggingface.demo import BUNDLED
+from ..huggingface.runs.cache import model_fingerprint
 from .demonstrations import demonstrations_of, in_context
-from .fitted import RESOLUTIONS, fit_prior
+from .fitted import RESOLUTIONS, fit_prior, near_ties
 from .held import readable
 from .inputs import UsageError, load_model, read_shots
 from .result import StudyResult
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 # The design of a study of a model whose prior is known.
 FIT_SEQUENCES = 600  # the prior is fitted to the row after the last draw of each
 DEFAULT_COMPONENTS = range(1, 7)
+FINGERPRINT = 16  # letters of a model's that a report shows
 
 
 def study(
@@ -171,6 +174,7 @@ def _run(
         say(f"following {n} sequence{'' if n == 1 else 's'} of demonstrations")
         fields, found = in_context(task, context, fit, truth, found, streams[4], say)
         settings |= {"demonstrations": context.source, "priors": fields.pop("priors")}
+    near = (*found.near, *near_ties(fit, rows))
     return {
         "rows": rows,
         "selection": fit.selection,
@@ -178,7 +182,7 @@ def _run(
         "fit": fit,
         "truth": truth,
         **fields,
-        "verdict": verdict(replace(found, open=(*found.open, *context.open))),
+        "verdict": verdict(replace(found, near=near, open=(*found.open, *context.open))),
         "notes": notes,
         "settings": settings,
     }
@@ -196,6 +200,15 @@ def _sizes(components: Sequence[int] | None, n_rows: int) -> list[int]:
     if max(components) > n_rows:
         raise UsageError(f"{max(components)} components need as many rows; there are {n_rows}")
     return sorted(set(components))
+
+
+def _today() -> str:
+    """The day, in UTC; that of SOURCE_DATE_EPOCH where it is set, so that a page can be made again.
+
+    https://reproducible-builds.org/specs/source-date-epoch
+    """
+    now = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return time.strftime("%Y-%m-%d", time.gmtime(now))
 
 
 def _settings(
@@ -216,6 +229,8 @@ def _settings(
         "other": task.other,
         "components": list(sizes),
         "seed": task.seed,
+        "made": _today(),
+        "fingerprint": model_fingerprint(task.model)[:FINGERPRINT],
         "parameters": int(sum(p.numel() for p in task.model.parameters())),
         "model_type": str(getattr(task.model.config, "model_type", "unknown")),
         "versions": {

@@ -41,12 +41,15 @@ class Picture:
         What a reader who cannot see it is told.
     sentence
         What it shows and how to read it.
+    width
+        In inches, as it was drawn.
     """
 
     name: str
     png: bytes
     alt: str
     sentence: str
+    width: float = 9.0
 
 
 def pictures(result: StudyResult) -> list[Picture]:
@@ -57,7 +60,8 @@ def pictures(result: StudyResult) -> list[Picture]:
             # A token may be of a script that the font lacks; its box says so well enough.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
-            drawn.append(Picture(name, file.getvalue(), alt, sentence))
+            width = float(figure.get_size_inches()[0])
+            drawn.append(Picture(name, file.getvalue(), alt, sentence, width))
     return drawn
 
 

@@ -36,6 +36,7 @@ LEAST_ROWS = 20  # that a choice is made from
 USUAL = 100  # draws, where they are too few to choose a resolution
 PARTS = 5  # one of which is left out
 SHOWN = 6  # components of a picture of kernels
+TIE = 2.0  # of BIC, that is no difference
 SAME = 0.01  # bits a token that are no reason to leave the density
 
 
@@ -154,6 +155,46 @@ def fit_prior(
     others = " and ".join(f"{brief(bits[name], 3)} {HOW[name]}" for name in bits if name != best)
     why = f"it takes {brief(bits[best], 3)} bits a token of rows left out, not {others}"
     return finished(best, checks[best], bits, why)
+
+
+def near_ties(fit: Fit, rows: NextTokenRows) -> tuple[str, ...]:
+    """What else the rows may hold, as clauses: sizes and fits that are within their uncertainty.
+
+    Of two sizes the difference of BIC has a standard error over rows (Vuong 1989); and less than 2
+    is "not worth more than a bare mention" (Kass & Raftery 1995).
+    """
+    found = []
+    best = fit.selection.best_.n_components
+    if fit.method == "density":
+        lines = {line["n_components"]: line for line in fit.selection.table if line.get("bic")}
+        near = [k for k in lines if k != best and _near(fit.selection, rows, lines, k, best)]
+        if near:
+            least = min(abs(lines[k]["bic"] - lines[best]["bic"]) for k in near)
+            found.append(
+                f"the rows are not rather of {' or '.join(map(str, near))} kinds than of {best}, "
+                f"as BIC differs by {brief(least)}, which is within its uncertainty"
+            )
+    if fit.check is not None and fit.method in fit.tried:
+        error = float(np.mean(fit.check.bits_se))
+        for name, bits in fit.tried.items():
+            more = bits - fit.tried[fit.method]
+            if name != fit.method and more < error:
+                found.append(
+                    f"a prior {HOW[name]} does not describe the rows as well, as it takes "
+                    f"{brief(more)} bits a token more, within ± {brief(error)}"
+                )
+    return tuple(found)
+
+
+def _near(
+    selection: PriorSelection, rows: NextTokenRows, lines: dict[int, Any], k: int, best: int
+) -> bool:
+    """Whether BIC does not tell two sizes apart."""
+    apart = abs(lines[k]["bic"] - lines[best]["bic"])
+    if apart < TIE:
+        return True
+    logs = [np.asarray(selection.estimators[n].prior_.log_prob(rows)) for n in (k, best)]
+    return bool(apart < 2.0 * np.sqrt(len(rows)) * float(np.std(logs[0] - logs[1])))
 
 
 def _finished(

@@ -195,6 +195,24 @@ def _tried(report: ElicitationReport) -> list[tuple[str, int, float]]:
     ]
 
 
+def near_priors(
+    found: ElicitationReport, tried: Sequence[tuple[str, int, float]], error: float
+) -> tuple[str, ...]:
+    """Sizes of the chosen family that left-out sequences do not tell from it, as clauses.
+
+    `error` is the standard error over sequences of what the chosen prior leaves, in bits.  Other
+    families are told apart where they are compared.
+    """
+    own = max((prior.n_components for prior in found.priors.values()), default=1)
+    best = min((bits for name, k, bits in tried if (name, k) == (found.family, own)), default=0.0)
+    return tuple(
+        f"the elicited prior has not rather {k} component{'' if k == 1 else 's'} than {own}, as "
+        f"left-out sequences tell them apart by {brief(bits - best)} bits, within ± {brief(error)}"
+        for name, k, bits in tried
+        if name == found.family and k != own and bits - best < error
+    )
+
+
 def held_out(report: ElicitationReport, family: str | None = None) -> float:
     """The mean KL of sequences left out, in nats; of all where nothing was left out."""
     compared = report.comparison

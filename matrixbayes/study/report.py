@@ -41,7 +41,17 @@ def report_html(result: StudyResult, pictures: Sequence[Picture] | None = None) 
 
         pictures = render(result)
     title = f"Study of {printable(result.model, width=80)}"
-    return page(title, "\n".join(sections_of(result, pictures)))
+    return page(title, "\n".join(sections_of(result, pictures)), made=_made(result))
+
+
+def _made(result: StudyResult) -> str:
+    """When, of which model, and by what."""
+    settings = result.settings
+    versions = [f"{name} {version}" for name, version in settings.get("versions", {}).items()]
+    parts = [f"Made on {settings['made']} (UTC)" if "made" in settings else ""]
+    if "fingerprint" in settings:
+        parts.append(f"model {settings['fingerprint']}")
+    return ", ".join([*filter(None, parts), *versions])
 
 
 def save_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:

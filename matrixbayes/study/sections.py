@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from .._base.display import number, percent, printable, show
 from ..rows.kl import divergences
 from .fitted import mean_row
-from .page import listed, paragraph, table
+from .page import contents, listed, paragraph, picture, section, table
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
 from .verdict_sections import check_part, context_part, verdict_part
@@ -24,12 +23,13 @@ if TYPE_CHECKING:
 
 
 MOST_TOKENS = 12
+MOST_KINDS = 4
 SHOWN_SHOTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
     """The sections of the page, in their order."""
-    figures = {picture.name: _figure(picture) for picture in pictures}
+    figures = {p.name: picture(p.png, p.alt, p.sentence, p.width) for p in pictures}
     parts = [
         ("The verdict", verdict_part(result)),
         ("In short", _short(result)),
@@ -46,35 +46,47 @@ def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
         parts.append(("Beside the truth", _truth_part(result, figures)))
     parts.append(("Warnings", _notes_part(result)))
     parts.append(("How this was made", _method_part(result)))
-    return [f"<section>\n<h2>{html.escape(name)}</h2>\n{body}\n</section>" for name, body in parts]
-
-
-def _figure(picture: Picture) -> str:
-    """A picture with its sentence, inside the page."""
-    data = base64.b64encode(picture.png).decode("ascii")
-    image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.alt)}">'
-    return f"<figure>{image}<figcaption>{html.escape(picture.sentence)}</figcaption></figure>"
+    verdict, *others = (section(name, body) for name, body in parts)
+    return [verdict, contents([name for name, _ in parts]), *others]
 
 
 def _short(result: StudyResult) -> str:
-    """The findings as a list."""
+    """The findings as a list, in plain words."""
     n, k = len(result.rows), result.shown.n_components
-    items = [
-        f"The rows of {n} prompts are described best by a prior of {k} "
-        f"component{'' if k == 1 else 's'} (BIC)."
-    ]
+    kinds = "one kind" if k == 1 else f"{k} kinds"
+    items = [f"What it says after {n} prompts is of {kinds}, by the best description (BIC)."]
     if result.fit is not None and result.fit.method != "density":
         items = [f"The prior of the rows of {n} prompts is fitted {result.fit.words}."]
-    if result.shots is not None:
-        items += [f"{d.name}: {bits_line(d)}." for d in result.shots.divergences]
+    heavy = np.argsort(-np.asarray(result.shown.weights), kind="stable")[:MOST_KINDS]
+    items += [f"{_kind(result.shown, int(j))}." for j in heavy]
+    if result.elicited is not None:
+        totals = [number(float(a)) for a in np.asarray(result.elicited.concentration)]
+        items.append(
+            f"When shown demonstrations, it starts from as much as {_listed(totals)} of them would "
+            "have taught it: after as many, prompt and prior count the same."
+        )
     recovery = recovery_line(result)
     if recovery:
         items.append(f"The elicited prior beside the true one: {recovery}.")
     if result.notes:
         n = len(result.notes)
         items.append(f"There {'is a warning' if n == 1 else f'are {n} warnings'} below.")
-    meaning = "KL(p || q): bits per token lost when q stands in for p; 0 where the two agree."
-    return listed(items) + (paragraph(meaning) if result.shots is not None else "")
+    return listed(items)
+
+
+def _kind(mixture: DirichletMixture, k: int) -> str:
+    """A component as a kind of answer."""
+    mean = np.asarray(mixture.alpha)[k] / float(np.asarray(mixture.concentration)[k])
+    names = mixture.tokens or [str(j) for j in range(len(mean))]
+    order = np.argsort(-mean, kind="stable")[:3]
+    top = ", ".join(f"{show(names[j])} {percent(mean[j])}" for j in order)
+    share = percent(float(mixture.weights[k])) + " of them"
+    return f"{'All' if mixture.n_components == 1 else share}: {top}, on average"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words as one part of a sentence."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _rows_part(result: StudyResult) -> str:
@@ -190,6 +202,8 @@ def _shots_part(result: StudyResult, figures: dict[str, str]) -> str:
         )
         + figures.get("concentration", "")
         + figures.get("divergence", "")
+        + paragraph("KL(p || q): bits per token lost when q stands in for p; 0 where they agree.")
+        + listed([f"{d.name}: {bits_line(d)}." for d in shots.divergences])
         + table(names, cells, caption=f"Divergence in bits per token{many}")
     )
 

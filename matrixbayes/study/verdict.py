@@ -64,6 +64,8 @@ class Findings:
         The elicited prior in words: "a Bayesian learner of ...".
     also
         Families that explain the model as well as can be told.
+    near
+        Other priors that what was measured does not tell from those chosen, as clauses.
     p_value, failed
         The smallest p-value of the score card after Holm's correction, and the tests that failed.
     level
@@ -92,6 +94,7 @@ class Findings:
     gain_error: float = np.nan
     learner: str = ""
     also: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     p_value: float = np.nan
     failed: tuple[str, ...] = ()
     level: float = 0.05
@@ -249,6 +252,7 @@ def _open(kind: str, found: Findings) -> tuple[str, ...]:
         clauses.append(f"{many}, which the demonstrations do not identify")
     if found.also and kind in ("bayesian", "roughly", "partly"):
         clauses.append(f"whether the family is not rather {' or '.join(map(repr, found.also))}")
+    clauses += [f"whether {words}" for words in found.near]
     clauses.append(f"what happens after more than {found.n_shots}, which were not shown")
     return tuple(clauses)
 

@@ -8,7 +8,7 @@ Contents
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._base.display import printable
@@ -18,6 +18,26 @@ from .page import listed, paragraph, table
 if TYPE_CHECKING:
     from .result import StudyResult
 
+# Each kind of verdict for a reader who knows no bits yet.
+PLAIN = {
+    "bayesian": "Yes, as far as was seen: shown demonstrations, this model changes its mind as "
+    "Bayes' rule says, from a prior that can be written down.",
+    "roughly": "Roughly: most of how this model reacts to demonstrations is what Bayes' rule says "
+    "from one prior, but not all of it.",
+    "partly": "Only in part: Bayes' rule from one prior explains some of how this model reacts to "
+    "demonstrations, and leaves much.",
+    "last": "No, as far as was seen: this model goes by the last demonstration and forgets the "
+    "others, as no Bayesian learner would.",
+    "constant": "No, as far as was seen: no prior explains this model's predictions better than "
+    "always predicting the same.",
+    "still": "It cannot be said: whatever it is shown, this model predicts the same.",
+    "even": "No: this model finds everything equally probable and learns nothing from "
+    "demonstrations, as one that was never trained.",
+    "unknown": "It cannot be said: demonstrations would tell, and there were none to go by.",
+}
+FAILS = " Tests find that it is not exactly so."
+TIES = "Some answers here are near-ties, which what was measured does not settle:"
+
 CARD = ["test", "statistic", "p", "p (Holm)"]
 
 
@@ -26,14 +46,25 @@ def verdict_part(result: StudyResult) -> str:
     found = result.verdict
     if found is None:
         return paragraph("This study was made by a version without a verdict.")
-    said = found.behaves[:1].upper() + found.behaves[1:]
+    failed = result.card is not None and bool((result.card.adjusted <= result.card.level).any())
+    fails = FAILS if failed and found.kind in ("bayesian", "roughly", "partly") else ""
+    ties, others = _near_ties(found.open)
     parts = [
-        paragraph(f"This model {found.behaves}.", kind="verdict") if said else "",
+        paragraph(PLAIN[found.kind] + fails, kind="verdict"),
+        paragraph(f"In figures: this model {found.behaves}."),
         paragraph(f"{found.test[:1].upper()}{found.test[1:]}."),
+        paragraph(TIES) + listed(ties) if ties else "",
         paragraph("What cannot be said, and why:"),
-        listed([f"{clause[:1].upper()}{clause[1:]}." for clause in found.open]),
+        listed(others),
     ]
     return "".join(parts)
+
+
+def _near_ties(clauses: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sentences of what cannot be told from what was chosen, and of what else is open."""
+    sentences = [f"{clause[:1].upper()}{clause[1:]}." for clause in clauses]
+    ties = [words for words in sentences if " not rather " in words or "within ±" in words]
+    return ties, [words for words in sentences if words not in ties]
 
 
 def check_part(result: StudyResult, figures: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ import matrixbayes as mb
 RESULTS = ("AffineTest", "ApproximationReport", "Comparison", "ContinuityReport", "HeadBound")
 RESULTS += ("ElicitationReport", "FamilyComparison", "IclCurve", "IclFit", "LabelDesign", "LawFit")
 RESULTS += ("DiagnosticTest", "FitCheck", "LearningPath", "ScalingFit", "ScoreCard", "BitsBounds")
-RESULTS += ("Head", "PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan")
+RESULTS += ("Head", "PosteriorPath", "PriorSelection", "SegmentProbe", "SoftmaxSpan", "TokenView")
 # Whose examples need a model.
 TORCH = ("collect", "elicit", "embed_of", "head_of", "load_demo", "preflight")
 MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {"", "__main__"})
