@@ -30,6 +30,9 @@ ALL = (  # what is compared where nothing is said
 ROUNDING = 1e-8  # nats that tell no family from another
 
 
+BITS = 1.0 / float(np.log(2.0))  # of a nat
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class FamilyComparison(display.Shown):
     """Families of priors by the KL of predictions that they were not fitted to.
@@ -89,45 +92,48 @@ class FamilyComparison(display.Shown):
 
         return family_comparison(self, ax=ax)
 
-    def _table(self) -> display.Table:
+    def _columns(self, size: float = 1.0) -> dict[str, Sequence[Any]]:
+        """The table by columns, `size` units to a nat."""
         columns: dict[str, Sequence[Any]] = {
             "family": self.families,
             "parameters": self.n_parameters.tolist(),
-            "mean KL": self.mean_kl.tolist(),
+            "mean KL": (size * self.mean_kl).tolist(),
         }
         if self.kl_error is not None:
-            columns["± s.e."] = self.kl_error.tolist()
-        columns["held out"] = self.held_out_kl.tolist()
-        columns["above the lowest"] = (self.held_out_kl - self.held_out_kl.min()).tolist()
-        columns["std. error"] = self.standard_error.tolist()
+            columns["± s.e."] = (size * self.kl_error).tolist()
+        columns["held out"] = (size * self.held_out_kl).tolist()
+        above = self.held_out_kl - self.held_out_kl.min()
+        columns["above the lowest"] = (size * above).tolist()
+        columns["std. error"] = (size * self.standard_error).tolist()
         if self.kl_error is not None:
             own = [self.reports[name] for name in self.families]
             columns["starts agree"] = [f"{r.n_agreeing} of {r.n_starts}" for r in own]
-        title = f"{self.n_folds}-fold cross-validation, in nats: {self.best!r}"
+        return columns
+
+    def _table(self) -> display.Table:
+        columns = self._columns(BITS)
+        title = f"{self.n_folds}-fold cross-validation, in bits: {self.best!r}"
         if self.undecided:
             title += f", not told from {' and '.join(map(repr, self.undecided))}"
         rows = [list(row) for row in zip(*columns.values(), strict=True)]
         return display.Table(title, list(columns), rows, words=self._baselines())
 
     def _baselines(self) -> list[str]:
-        """What stands below the table."""
+        """What stands below the table, in bits."""
         lines = []
         if self.constant is not None:
-            kl, error, held_out = map(display.number, self.constant)
+            kl, error, held_out = (display.number(BITS * x) for x in self.constant)
             lines.append(f"constant prediction: {kl} ± {error}, held out {held_out}")
         if self.floor is not None:
-            lines.append(f"floor of any function of the history: {self.floor.text('nats', 1.0)}")
+            lines.append(f"floor of any function of the history: {self.floor.text('bits', BITS)}")
         if self.left_out:
             own = (f"{name} ({why})" for name, why in self.left_out.items())
             lines.append(f"left out: {', '.join(own)}")
         return lines
 
     def to_pandas(self) -> Any:
-        """The table as a pandas data frame, a row for each family."""
-        import pandas as pd
-
-        table = self._table()
-        return pd.DataFrame(table.rows, columns=table.columns)
+        """The table as a pandas data frame, a row for each family; KL in nats."""
+        return display.frame(self._columns())
 
 
 def compare_families(

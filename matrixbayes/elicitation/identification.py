@@ -28,6 +28,7 @@ MINOR = 1e-3  # tokens of less than this share of a component get no flag of the
 LOOSE = np.log(2.0)  # a parameter this wide is not identified
 
 
+@display.shown
 class PriorWidths(NamedTuple):
     """Half-widths of one prior's parameters, in natural logarithms.
 
@@ -42,6 +43,32 @@ class PriorWidths(NamedTuple):
     log_weights: Floats
     log_concentration: Floats
     log_alpha: Floats | None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each component: ``log_weights``, ``log_concentration``, the widest alpha.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        return display.frame(self._columns())
+
+    def _columns(self) -> dict[str, Floats]:
+        columns = {"log_weights": self.log_weights, "log_concentration": self.log_concentration}
+        if self.log_alpha is not None:
+            columns["widest_log_alpha"] = self.log_alpha.max(axis=1)
+        return columns
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The half-width of each concentration."""
+        from .plots import prior_widths  # needs matplotlib
+
+        return prior_widths(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        title = "PriorWidths: half-widths, natural logarithms"
+        return display.Table.of(title, self._columns())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

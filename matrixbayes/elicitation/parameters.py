@@ -10,17 +10,22 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base import display
 from .._base.typing import Floats
 from ..sources import balance, seen
 from ..sources.names import Part
 from ..sources.seen import Field
 from ..sources.tied import tied_fields
 from ..sources.tree import tree_fields
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 LOG_ALPHA_RANGE = (np.log(1e-8), np.log(1e8))
 LOGIT_RANGE = (-40.0, 40.0)
@@ -31,6 +36,7 @@ MOST_FADING = 5.0  # of -ln(discount): what is 5 visits old counts for nothing
 Fields = tuple[Field, ...]
 
 
+@display.shown
 class Parameters(NamedTuple):
     """What a family is made of.
 
@@ -51,6 +57,54 @@ class Parameters(NamedTuple):
     weight: Any = 1.0
     discount: float = 1.0
     temperature: float = 1.0
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each number: ``part``, ``parameter``, ``place``, ``value``.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        names = ["part", "parameter", "place", "value"]
+        rows = [
+            (part, name, i, float(value))
+            for part, numbers in self._parts().items()
+            for name, values in numbers.items()
+            for i, value in enumerate(np.ravel(values))
+        ]
+        rows += [("", name, 0, float(getattr(self, name))) for name in ("discount", "temperature")]
+        return display.frame(dict(zip(names, zip(*rows, strict=True), strict=True)))
+
+    def _parts(self) -> dict[str, dict[str, Any]]:
+        """The numbers of each part by name, its prior probability among them."""
+        found = {}
+        for (part, prior), share in zip(self.priors.items(), self.shares, strict=True):
+            own = (
+                prior
+                if isinstance(prior, dict)
+                else dict(zip(("weights", "alpha"), prior, strict=True))
+            )
+            found[part] = {"probability": share, **own}
+        return found
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The prior probability of each part."""
+        from .plots import part_shares  # needs matplotlib
+
+        return part_shares(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        lines: list[list[Any]] = []
+        for part, numbers in self._parts().items():
+            for name, values in numbers.items():
+                flat = np.ravel(values)
+                said = ", ".join(display.numbers([*map(float, flat[:4])]))
+                lines.append([part, name, said + ", ..." * (len(flat) > 4)])
+        lines += [
+            ["", name, display.number(float(getattr(self, name)))] for name in self._fields[2:]
+        ]
+        return display.Table("Parameters", ["part", "", ""], lines)
 
     @property
     def shares(self) -> Floats:

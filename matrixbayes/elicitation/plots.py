@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .families import FamilyComparison
-    from .identification import Identification
+    from .identification import Identification, PriorWidths
     from .measures import Constant, ElicitationPoints, Floor, KLByLength
     from .misfit import KLByPlace
+    from .parameters import Parameters
     from .report import ElicitationReport
 
 CLASSES = 5  # of history lengths, at most
@@ -200,14 +201,15 @@ def family_comparison(comparison: FamilyComparison, *, ax: Axes | None = None) -
     ax
         Where to draw; a new figure without it.
     """
-    held_out, error = comparison.held_out_kl, comparison.standard_error
+    bits = 1.0 / float(np.log(2.0))
+    held_out, error = bits * comparison.held_out_kl, bits * comparison.standard_error
     return named(
         list(comparison.families),
         held_out,
         low=held_out - error,
         high=held_out + error,
         marked=[comparison.families.index(comparison.best)],
-        xlabel="held-out KL, nats",
+        xlabel="held-out KL, bits",
         title=f"Families: {comparison.best}",
         ax=ax,
     )
@@ -335,3 +337,33 @@ def _kl_of(
         title=title,
         ax=ax,
     )
+
+
+def prior_widths(widths: PriorWidths, *, ax: Axes | None = None) -> Axes:
+    """The half-width of the concentration of each component of a prior.
+
+    Parameters
+    ----------
+    widths
+        Of an `Identification`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    values = widths.log_concentration
+    names = [f"component {k}" for k in range(len(values))]
+    label_of_x = "half-width of the concentration, natural logarithm"
+    return named(names, values, xlabel=label_of_x, title="What the data leave open", ax=ax)
+
+
+def part_shares(parameters: Parameters, *, ax: Axes | None = None) -> Axes:
+    """The prior probability of each part of a family.
+
+    Parameters
+    ----------
+    parameters
+        From `ElicitationReport.parameters`.
+    ax
+        Where to draw; a new figure without it.
+    """
+    names = list(parameters.priors)
+    return named(names, parameters.shares, xlabel="prior probability", title="Parts", ax=ax)
