@@ -268,6 +268,17 @@ def partial_maximization(
     prior: tuple[float, float, float, float],
     /,
 ) -> tuple[_Floats, NDArray[np.int8]]: ...
+def regression_sums(
+    units: tuple[ArrayLike, ...],
+    totals: ArrayLike,
+    means: ArrayLike,
+    places: ArrayLike,
+    design: ArrayLike,
+    /,
+) -> tuple[_Floats, _Floats, _Floats, _Floats, _Floats]: ...
+def regression_mean(
+    units: tuple[ArrayLike, ...], totals: ArrayLike, mean: ArrayLike, /
+) -> _Floats: ...
 def draw_rows(
     log_probs: _Rows,
     n: int,

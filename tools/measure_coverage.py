@@ -39,6 +39,7 @@ TESTS = [
     "estimator/test_bounds",
     "estimator/test_counts",
     "estimator/test_em",
+    "estimator/test_regression_kernels",
     "matrix/test_fading",
     "matrix/test_frozen_counts",
     "core/test_interrupt",

@@ -708,6 +708,27 @@ MUTATIONS = [
         "tests/core/test_c_drivers.py -k estimator",
     ),
     M(
+        "C, regression: the bend forgets the square",
+        "csrc/core/estimator/regression.c",
+        "k = e - a * a * t;",
+        "k = e - a * t;",
+        "tests/estimator/test_regression_kernels.py",
+    ),
+    M(
+        "C, regression: a trigamma of a total is not taken off",
+        "csrc/core/estimator/regression.c",
+        "bend -= a * d - a * a * t;",
+        "bend -= a * d;",
+        "tests/estimator/test_regression_kernels.py",
+    ),
+    M(
+        "C, regression: the shared mean weighs units alike",
+        "csrc/core/estimator/regression.c",
+        "out->gradient[at + v] += c * d[v];",
+        "out->gradient[at + v] += d[v];",
+        "tests/estimator/test_regression_kernels.py -k shared",
+    ),
+    M(
         "rows in part: the rest has no Jacobian",
         "matrixbayes/mixture/partial/lumped.py",
         "rows.rest[there, np.newaxis] - _core.lgamma(x[there])",

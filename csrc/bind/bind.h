@@ -164,6 +164,7 @@ extern PyMethodDef mb_count_functions[];
 extern PyMethodDef mb_draw_functions[];
 extern PyMethodDef mb_partial_functions[];
 extern PyMethodDef mb_partial_maximization_functions[];
+extern PyMethodDef mb_regression_functions[];
 extern PyMethodDef mb_distance_functions[];
 extern PyMethodDef mb_divergence_functions[];
 extern PyMethodDef mb_learning_functions[];

@@ -24,6 +24,7 @@ module_exec(PyObject *module)
         PyModule_AddFunctions(module, mb_draw_functions) < 0 ||
         PyModule_AddFunctions(module, mb_partial_functions) < 0 ||
         PyModule_AddFunctions(module, mb_partial_maximization_functions) < 0 ||
+        PyModule_AddFunctions(module, mb_regression_functions) < 0 ||
         PyModule_AddFunctions(module, mb_distance_functions) < 0 ||
         PyModule_AddFunctions(module, mb_divergence_functions) < 0 ||
         PyModule_AddFunctions(module, mb_learning_functions) < 0 ||

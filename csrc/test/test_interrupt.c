@@ -8,6 +8,7 @@
 #include "core/mixture/divergence.h"
 #include "core/estimator/expectation.h"
 #include "core/estimator/partial.h"
+#include "core/estimator/regression.h"
 #include "core/matrix/fading.h"
 #include "core/arpa/read.h"
 #include "core/arpa/write.h"
@@ -369,6 +370,63 @@ maximize_partial(mb_interrupt *interrupt)
     mb_prior_on_alpha prior = {0.0, 0.0, 1e-3, 1e8, 1e-300};
     int capped;
     return mb_maximize_partial(n_tokens, &sums, &prior, interrupt, out, scratch, &capped);
+}
+
+/* n units of one row each, all of one mean; of counts, every token once or more. */
+static mb_units
+units_of(int of_rows)
+{
+    static int64_t begins[MOST + 1];
+    for (size_t i = 0; i <= n; i++) {
+        begins[i] = (int64_t)(i * n_tokens);
+    }
+    for (size_t v = 0; v < n_tokens; v++) {
+        out[v] = 1.0 / (double)n_tokens;
+    }
+    for (size_t i = 0; i < n * n_tokens; i++) {
+        more[i] = (double)(1 + i % 40);
+    }
+    return of_rows ? (mb_units){n, n_tokens, weights, log_probs, NULL, NULL, NULL, NULL}
+                   : (mb_units){n, n_tokens, NULL, NULL, begins, columns, more, probs};
+}
+
+static mb_status
+regression_sums(mb_interrupt *interrupt, int of_rows)
+{
+    static int64_t places[2];
+    places[1] = (int64_t)n;
+    mb_units units = units_of(of_rows);
+    double *first = scratch + MB_REGRESSION_SCRATCH, *second = first + n_tokens;
+    double *value = second + n_tokens;
+    mb_regression asked = {weights, out, weights, 1, 1, places};
+    mb_regression_sums sums = {value, value + n, value + 2 * n, first, second};
+    return mb_regression_derive(&units, &asked, interrupt, scratch, &sums);
+}
+
+static mb_status
+regress_rows(mb_interrupt *interrupt)
+{
+    return regression_sums(interrupt, 1);
+}
+
+static mb_status
+regress_counts(mb_interrupt *interrupt)
+{
+    return regression_sums(interrupt, 0);
+}
+
+static mb_status
+regression_mean_of_rows(mb_interrupt *interrupt)
+{
+    mb_units units = units_of(1);
+    return mb_regression_mean(&units, weights, interrupt, out, scratch);
+}
+
+static mb_status
+regression_mean_of_counts(mb_interrupt *interrupt)
+{
+    mb_units units = units_of(0);
+    return mb_regression_mean(&units, weights, interrupt, out, scratch);
 }
 
 static mb_status
@@ -1378,6 +1436,10 @@ run_all(size_t shape)
         {"mb_sum_listed", sum_listed, n_sparse},
         {"mb_add_to_listed", add_to_listed, n_sparse},
         {"mb_maximize_partial", maximize_partial, 2 * n_pieces},
+        {"mb_regression_derive, rows", regress_rows, n * n_pieces},
+        {"mb_regression_derive, counts", regress_counts, n_sparse},
+        {"mb_regression_mean, rows", regression_mean_of_rows, n * n_pieces},
+        {"mb_regression_mean, counts", regression_mean_of_counts, n_sparse},
         {"mb_log_probs", normalized_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_log_probs, only checked", checked_rows, n * larger(n_tokens / 1024, 1)},
         {"mb_decode_rows", decoded_rows, n * larger(n_tokens / 1024, 1)},

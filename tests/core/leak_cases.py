@@ -694,6 +694,91 @@ def partial_maximization() -> Cases:
     yield "raises, alpha", lambda: fails(OSError, function, *sums, Bad(), weak)
 
 
+UNITS = (np.array([2.0, 1.0]), np.array([[-1.0, -3.0, -2.0], [-0.5, -2.0, -1.5]]))
+CELLS = ([0, 3, 5], [0, 2, 3, 1, 3], [2.0, 20.5, 22.5, 1.0, 1.0], [1.0, 1.0, 1.0, 2.0, 2.0])
+ASKED = ([3.0, 4.0], np.full((1, 3), 1 / 3), [0, 2], [[1.0, 0.5], [1.0, -0.5]])
+
+
+def regression_sums() -> Cases:
+    function = _core.regression_sums
+    yield "rows", lambda: function(UNITS, *ASKED)
+    yield "counts", lambda: function(CELLS, *ASKED)
+    two = (ASKED[0], np.full((2, 3), 1 / 3), [0, 1, 2], np.zeros((2, 0)))
+    yield "two means", lambda: function(UNITS, *two)
+    none = ([], np.ones((1, 3)), [0, 0], np.zeros((0, 1)))
+    yield "no units", lambda: function(([0], [], [], []), *none)
+    for i, wrong in [
+        (0, [3.0]),
+        (0, [3.0, 0.0]),
+        (0, [[3.0, 4.0]]),
+        (1, np.zeros((1, 3))),
+        (1, np.ones(3)),
+        (1, np.ones((1, 2))),
+        (2, [0, 1]),
+        (2, [0, 1, 2]),
+        (2, [1, 2]),
+        (3, [[1.0], [np.nan]]),
+        (3, [[1.0]]),
+    ]:
+        bad = [*ASKED[:i], wrong, *ASKED[i + 1 :]]
+        yield f"{wrong} in {i}", lambda bad=bad: fails(ValueError, function, UNITS, *bad)
+    yield from wrong_units(lambda units, error: fails(error, function, units, *ASKED))
+    yield "a list", lambda: fails(TypeError, function, list(UNITS), *ASKED)
+    yield "few", lambda: fails(TypeError, function, UNITS)
+    for i in range(4):
+        bad = [*ASKED[:i], Bad(), *ASKED[i + 1 :]]
+        yield f"raises {i}", lambda bad=bad: fails(OSError, function, UNITS, *bad)
+
+
+def wrong_units(call: Callable[[Any, Any], None]) -> Cases:
+    """Units that are none."""
+    for i, wrong in [
+        (0, [2.0, -1.0]),
+        (0, [2.0]),
+        (1, UNITS[1] * np.inf),
+        (1, UNITS[1][:, :2]),
+        (1, UNITS[1][0]),
+    ]:
+        bad = (*UNITS[:i], wrong, *UNITS[i + 1 :])
+        yield f"rows, {wrong} in {i}", lambda bad=bad: call(bad, ValueError)
+    for i, wrong in [
+        (0, []),
+        (0, [0, 3, 4]),
+        (0, [1, 3, 5]),
+        (0, [0, 6, 5]),
+        (1, [0, 2, 4, 1, 3]),
+        (1, [0, 2, -1, 1, 3]),
+        (1, [0, 2, 3, 1]),
+        (2, [2.0, 0.0, 2.0, 1.0, 1.0]),
+        (2, [2.0]),
+        (3, [1.0, 1.0, 1.0, 2.0, -2.0]),
+        (3, [1.0]),
+    ]:
+        bad = (*CELLS[:i], wrong, *CELLS[i + 1 :])
+        yield f"counts, {wrong} in {i}", lambda bad=bad: call(bad, ValueError)
+    yield "three arrays", lambda: call(CELLS[:3], ValueError)
+    yield "types", lambda: call((CELLS[0], [0.5], *CELLS[2:]), TypeError)
+    for units in (UNITS, CELLS):
+        for i in range(len(units)):
+            bad = (*units[:i], Bad(), *units[i + 1 :])
+            yield f"raises {i} of {len(units)}", lambda bad=bad: call(bad, OSError)
+
+
+def regression_mean() -> Cases:
+    function, mean = _core.regression_mean, [0.5, 0.25, 0.25]
+    yield "rows", lambda: function(UNITS, ASKED[0], mean)
+    yield "counts", lambda: function(CELLS, ASKED[0], mean)
+    yield "totals", lambda: fails(ValueError, function, UNITS, [1.0], mean)
+    yield "negative", lambda: fails(ValueError, function, UNITS, [1.0, -1.0], mean)
+    yield "mean", lambda: fails(ValueError, function, UNITS, ASKED[0], [0.5, 0.5, 0.0])
+    yield "width", lambda: fails(ValueError, function, UNITS, ASKED[0], mean[:2])
+    yield "axes", lambda: fails(ValueError, function, UNITS, ASKED[0], [mean])
+    yield from wrong_units(lambda units, error: fails(error, function, units, ASKED[0], mean))
+    yield "few", lambda: fails(TypeError, function, UNITS)
+    yield "raises, totals", lambda: fails(OSError, function, UNITS, Bad(), mean)
+    yield "raises, mean", lambda: fails(OSError, function, UNITS, ASKED[0], Bad())
+
+
 def draw_rows() -> Cases:
     function = _core.draw_rows
     yield "drawn", lambda: function(ROWS, 5, 2, 7, 0)
@@ -1256,6 +1341,8 @@ CASES: dict[str, Callable[[], Cases]] = {
     "partial_maximization": partial_maximization,
     "count_maximization": count_maximization,
     "draw_rows": draw_rows,
+    "regression_sums": regression_sums,
+    "regression_mean": regression_mean,
     "TransitionCounts": transition_counts,
     **{f"TransitionCounts.{name}": transition_counts for name in OF_TRANSITIONS},
     "posterior_learning": posterior_learning,

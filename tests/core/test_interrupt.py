@@ -99,6 +99,11 @@ def table(call: Callable[..., Any], *rest: Any) -> Callable[[], tuple[Any, ...]]
     return prepare
 
 
+def cells_of_units(n: int) -> tuple[Any, ...]:
+    """A unit of n cells of 50 tokens."""
+    return [0, n], np.sort(np.arange(n) % 50), np.full(n, 20.5), np.ones(n)
+
+
 def mean_rows(n: int) -> tuple[Any, ...]:
     """Rows of four tokens, and 16 concentrations."""
     counts, means = np.tile([1.0, 2.0, 5.0, 30.0], n), np.full(4 * n, 0.25)
@@ -225,6 +230,29 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         _core.count_accumulate,
         encoded(100_000, 50, 500),
         np.ones((100_000, 64)),
+    ),
+    "regression_sums": lambda: (
+        _core.regression_sums,
+        (np.ones(20), rows(20, 200_000)),
+        np.full(20, 1e3),
+        np.full((1, 200_000), 5e-6),
+        [0, 20],
+        np.ones((20, 2)),
+    ),
+    "regression_sums of counts": lambda: (
+        _core.regression_sums,
+        cells_of_units(2_000_000),
+        *(np.ones(1), np.full((1, 50), 0.02), [0, 1], np.ones((1, 1))),
+    ),
+    "regression_mean": lambda: (
+        _core.regression_mean,
+        (np.ones(20), rows(20, 200_000)),
+        *(np.full(20, 1e3), np.geomspace(1e-9, 1e-3, 200_000)),
+    ),
+    "regression_mean of counts": lambda: (
+        _core.regression_mean,
+        cells_of_units(2_000_000),
+        *(np.ones(1), np.geomspace(1e-3, 0.1, 50)),
     ),
     "draw_rows": lambda: (_core.draw_rows, rows(1000, 50_000), 100, 16, 0, 0),
     "draw_rows of many tokens": lambda: (_core.draw_rows, rows(50, 7), 1 << 20, 2, 0, 0),

@@ -109,6 +109,8 @@ MAKERS = {
     "expectation": {"float32, weights"},
     "maximization": {"found"},
     "pair_distances": {"kl"},
+    "regression_mean": {"rows", "counts"},
+    "regression_sums": {"rows", "counts"},
 }
 
 
