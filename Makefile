@@ -1,4 +1,5 @@
 # make demo        the whole analysis of the bundled model, into one report.html
+# make notebook    the notebooks, in Jupyter; make notebooks runs them and writes what they print
 # make test        the test suite, but for what is marked exhaustive
 # make test-fast   the suite without what is marked slow or exhaustive either, in minutes
 # make test-all    everything: the notebooks that train models, and long statistics too
@@ -14,6 +15,8 @@
 #
 # All of it happens in .venv, which $(PYTHON) makes: make demo PYTHON=python3.12
 # PYTEST goes to pytest: make test-fast PYTEST="-x -k counts"
+# JUPYTER goes to Jupyter: make notebook JUPYTER="--no-browser"
+# NOTEBOOKS are those to run, by their beginnings: make notebooks NOTEBOOKS="01 05"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,11 +31,18 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-fast test-all lint analyze coverage sanitize wheel docs mutations bench clean
+.PHONY: demo notebook notebooks test test-fast test-all lint analyze coverage sanitize wheel docs \
+    mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
 	$(BIN)/python -m matrixbayes study --out $(OUT)
+
+notebook: $(VENV)/.built $(VENV)/.notebook
+	cd notebooks && exec $(abspath $(BIN))/jupyter lab $(JUPYTER)
+
+notebooks: $(VENV)/.built $(VENV)/.notebook
+	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
 
 test: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python -m pytest -m "not exhaustive" $(PYTEST)
@@ -69,6 +79,11 @@ $(VENV)/.torch: $(VENV)/.created constraints.txt
 
 $(VENV)/.built: $(VENV)/.torch pyproject.toml setup.py $(C_FILES)
 	PYTHONWARNINGS=ignore $(PIP) install -c constraints.txt --no-build-isolation --editable '.[hf,plot]'
+	@touch $@
+
+# Once: what is written in C later is built by .built alone.
+$(VENV)/.notebook: pyproject.toml | $(VENV)/.built
+	PYTHONWARNINGS=ignore $(PIP) install -c constraints.txt --no-build-isolation --editable '.[notebook]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
