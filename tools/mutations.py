@@ -265,14 +265,14 @@ MUTATIONS = [
     ),
     M(
         "cross-validation: fits without weights",
-        "matrixbayes/estimator/selection.py",
+        "matrixbayes/estimator/cross/folds.py",
         "sample_weight=np.delete(held, f, axis=0).sum(axis=0)",
         "sample_weight=np.sign(np.delete(held, f, axis=0).sum(axis=0))",
         f"{WEIGHTS} -k held_out",
     ),
     M(
         "cross-validation: scores without weights",
-        "matrixbayes/estimator/selection.py",
+        "matrixbayes/estimator/cross/folds.py",
         "sample_weight=held[f])",
         "sample_weight=np.sign(held[f]))",
         f"{WEIGHTS} -k held_out",
@@ -412,7 +412,7 @@ MUTATIONS = [
     ),
     M(
         "cross-validation: a standard error without n / (n - 1)",
-        "matrixbayes/estimator/selection.py",
+        "matrixbayes/estimator/cross/folds.py",
         "spread.sum() * n_folds / (n_folds - 1)",
         "spread.sum()",
         f"{WEIGHTS} tests/estimator/test_selection.py -k 'held_out or fold'",

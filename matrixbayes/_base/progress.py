@@ -1,19 +1,60 @@
-"""A progress bar for long runs.
+"""What long runs say of themselves: a progress bar, and lines of a log.
 
-A bar shows by itself only where somebody looks at it (a terminal or a notebook)
-and only once the work has taken two seconds.
+Contents
+    bar            a progress bar, as a function to call with the number of things done
+    watched        whether somebody sees it
+    begin          a line of the log; returns what says the end, and the seconds that it took
+    LOG            the logger ``matrixbayes``: silent until somebody listens
+
+A bar shows by itself only where somebody looks at it (a terminal or a notebook) and only once the
+work has taken two seconds.  A line of the log is made only where it is wanted: calls begin and end
+at the level INFO, their steps are of DEBUG.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 DELAY = 2.0  # seconds before a bar shows by itself
 
 Advance: TypeAlias = Callable[[int], object]  # called with the number of things done
+
+LOG = logging.getLogger("matrixbayes")
+LOG.addHandler(logging.NullHandler())
+
+
+def begin(name: str, what: str, *values: Any) -> Callable[..., None]:
+    """Say in the log that a long call begins, and how large it is.
+
+    Parameters
+    ----------
+    name
+        Of the call.
+    what, *values
+        A text and its values as `logging` takes them.
+
+    Returns
+    -------
+    function
+        To call at the end with a text and its values.
+
+    Examples
+    --------
+    >>> finish = begin("fit", "%d rows", 100)
+    >>> finish("%d passes", 7)
+    """
+    LOG.info("%s begins: " + what, name, *values)
+    began = time.perf_counter()
+
+    def finish(found: str, *values: Any) -> None:
+        LOG.info("%s done in %.2f s: " + found, name, time.perf_counter() - began, *values)
+
+    return finish
 
 
 def watched() -> bool:

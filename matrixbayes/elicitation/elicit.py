@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
+from .._base.progress import LOG, begin
 from .._base.saving.made import note, origin
 from .._base.typing import Floats, Pool
 from .._base.weights import shares_of, without_weightless
@@ -251,6 +252,7 @@ def elicit_prior(
     generator = np.random.default_rng(rng)
     least = 2 if len(families) > 1 else 0
     n_groups = check_n_groups(members, shares, n_boot, least if cv is None else cv)
+    finish = begin("elicit_prior", "%d families, %d histories", len(families), known.n)
     n_folds = cv if cv is not None else min(FOLDS, n_groups) if least else 0
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
     held = baselines(log_probs, shares, known.equal(), members, folds)
@@ -267,6 +269,7 @@ def elicit_prior(
             return replace(report, intervals=intervals, level=level)
 
         for name in families:
+            LOG.debug("elicit_prior, family %s", name)
             report, objective, best = _fit(name, data, options, starts, pool, stop, generator)
             fit = (objective, best)
             fits.append(fit)
@@ -285,6 +288,7 @@ def elicit_prior(
         chosen = replace(chosen, comparison=comparison)
     for prior in (prior for each in reports for prior in each.priors.values()):
         note(prior, rng=rng, rows=origin(predictions))
+    finish("family %s, %d iterations", chosen.family, chosen.n_iter)
     _warn(chosen, not np.any(known.lengths > 0.0), n_groups if n_boot else None, alone)
     return chosen
 

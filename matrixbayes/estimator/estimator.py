@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base import display, parallel
 from .._base.arguments import generator_of, real, whole
 from .._base.parameters import Parameters
+from .._base.progress import LOG, begin
 from .._base.saving.made import inherit, note, origin
 from .._base.tokens import labels_of, order_of, string_labels
 from .._base.typing import Floats
@@ -284,6 +285,8 @@ class DirichletMixtureEstimator(Parameters):
             init = checked_init(given, self.n_components, data.n_tokens, kept, tokens)
             if smaller is not None and not isinstance(data, StreamData):
                 init = best_split(data, smaller, self._penalty(), rng) or init
+            shape = (data.n_rows, data.n_tokens)
+            finish = begin("fit", "%d components, %d rows of %d", self.n_components, *shape)
             # Everything has been checked: a refused call changes nothing.
             self._at, self.resolution_ = at, None if at is None else at.resolution
             self._remember_columns(X, data.n_tokens)
@@ -292,6 +295,7 @@ class DirichletMixtureEstimator(Parameters):
             best = self._best_start(data, tokens, init, rng)
             if check:
                 self.check_, self._mean_row = misfit(self.prior_, data)
+            finish("%.10g nats a row after %d passes", self.lower_bound_, self.n_iter_)
             self._note("fit", rows=origin(X), resolution=self.resolution_)
         return self._reasons(best, data)
 
@@ -356,6 +360,7 @@ class DirichletMixtureEstimator(Parameters):
 
         def watch(state: em.Fit) -> None:
             under_way[:] = [state]
+            LOG.debug("fit, pass %d: %.10g nats a row", len(state.bounds), state.bounds[-1])
             if self.verbose > 1:
                 print(f"pass {len(state.bounds)}: {state.bounds[-1]:.10g} nats a row")
 

@@ -13,13 +13,16 @@ import numpy as np
 from .._base import display, parallel
 from .._base.arguments import generator_of, is_whole
 from .._base.numbers import exact_rows, plain
+from .._base.progress import begin
 from .._base.saving.made import note
-from .._base.typing import Floats, Ids
-from .._base.weights import checked_weights, merged, present, weights_of
+from .._base.typing import Floats
+from .._base.weights import checked_weights, present, weights_of
 from ..errors import ConvergenceWarning, MisfitWarning
 from ..mixture import DirichletMixture
 from ..rows import NextTokenRows, PartialRows
 from ..rows.rows import Checked
+from .cross.folds import held as _held
+from .cross.folds import held_out
 from .estimator import DirichletMixtureEstimator
 from .partial.given import as_one, in_part
 from .resolution import CANDIDATES, CURVE, checked_resolution
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-MOST_PIECES = 1 << 22  # that the weights of counts are dealt out in
 CURVE_COLUMNS = [f"held_bits_{n}" for n in CURVE]
 COLUMNS = ["n_components", "resolution", "log_likelihood", "n_parameters", "aic", "bic", "icl"]
 COLUMNS += ["log_evidence", "cv", "cv_se", *CURVE_COLUMNS, "held_bits", "bits", "converged"]
@@ -213,6 +215,7 @@ def select_prior(
         return _at_resolution(rows, sizes, sample_weight, parameters)
     if criterion == "held_bits":
         raise ValueError("criterion='held_bits' needs a resolution, such as resolution='auto'")
+    finish = begin("select_prior", "sizes %s by %s", sizes, criterion)
     given = rows = as_one(rows)
     rows, weights, _ = present(rows, checked_weights(sample_weight))
     if isinstance(rows, PartialRows):
@@ -258,6 +261,7 @@ def select_prior(
             warnings.warn(f"n_components={size}: {reason}", ConvergenceWarning, stacklevel=2)
     if any(entry[criterion] is not None for entry in table):
         best = selection.best_
+        finish("%d components", best.n_components)
         for reason in clear_misfit(best.check_):
             words = f"n_components={best.n_components}: {reason}"
             warnings.warn(words, MisfitWarning, stacklevel=2)
@@ -271,6 +275,7 @@ def _at_resolution(
     first = DirichletMixtureEstimator(sizes[0], **parameters)
     first._check_parameters()
     given = checked_resolution(first.resolution, first.kind)
+    finish = begin("select_prior", "sizes %s at resolution %s", sizes, given)
     tried = [given] if isinstance(given, int) else list(CANDIDATES)
     rng = generator_of(first.random_state)
     if not isinstance(first.random_state, (int, np.integer, type(None))):
@@ -299,9 +304,11 @@ def _at_resolution(
         estimators[size] = fitted
         note(fitted.prior_, selected_by="held_bits", sizes=sizes, resolutions=tried)
         reasons += [f"n_components={size}: {reason}" for reason in why]
+    selection = PriorSelection(estimators, table, "held_bits")
+    finish("%d components", selection.best_.n_components)
     for reason in reasons:
         warnings.warn(reason, ConvergenceWarning, stacklevel=3)
-    return PriorSelection(estimators, table, "held_bits")
+    return selection
 
 
 def _checked(fitted: DirichletMixtureEstimator) -> dict[str, Any]:
@@ -391,7 +398,7 @@ def _entry(
         except ValueError as error:  # too many parameters
             why = str(error)
     if held is not None:
-        entry["cv"], entry["cv_se"] = _held_out(fitted, rows, held)
+        entry["cv"], entry["cv_se"] = held_out(fitted, rows, held)
     return entry, why
 
 
@@ -404,66 +411,3 @@ def _assignment_entropy(
     shares = fitted.predict_proba(rows)
     entropy = -np.where(shares > 0.0, shares * np.log(np.maximum(shares, 1e-300)), 0.0).sum(axis=1)
     return float(entropy.sum() if weights is None else weights @ entropy)
-
-
-def _held(rows: Any, weights: Floats | None, n_folds: int) -> Floats:
-    """How much of the weight of each row is in each fold: (folds, N).
-
-    What is dealt out are different rows of probabilities with their weight together, or rows of
-    counts in units of weight, and what is left of it.
-    """
-    w = np.ones(rows.shape[0]) if weights is None else weights
-    if isinstance(rows, (NextTokenRows, PartialRows)):
-        _, first, place = np.unique(_alike(rows, w), return_index=True, return_inverse=True)
-        row, piece, size = np.arange(len(w)), place.reshape(len(w)), w
-        n_pieces, what = len(first), "different rows"
-    else:
-        unit = max(1.0, float(np.ceil(w.sum() / MOST_PIECES)))
-        times = np.ceil(w / unit).astype(np.intp)
-        row = np.repeat(np.arange(len(w)), times)
-        size = np.full(len(row), unit)
-        size[np.cumsum(times) - 1] = w - unit * (times - 1)
-        n_pieces, what = len(row), "rows"
-        piece = np.arange(n_pieces)
-    if not is_whole(n_folds) or not 2 <= n_folds <= n_pieces:
-        raise ValueError(f"n_folds is {n_folds}; it must be from 2 to the {n_pieces} {what}")
-    order = np.random.default_rng(0).permutation(n_pieces)
-    fold = np.empty(n_pieces, dtype=np.intp)
-    for f, members in enumerate(np.array_split(order, n_folds)):
-        fold[members] = f
-    return np.stack(
-        [np.bincount(row, np.where(fold[piece] == f, size, 0.0), len(w)) for f in range(n_folds)]
-    )
-
-
-def _alike(rows: NextTokenRows | PartialRows, weights: Floats) -> Ids:
-    """A number for each row, the same for equal ones."""
-    if isinstance(rows, NextTokenRows):
-        return merged(np.ascontiguousarray(rows.log_probs), weights)[2]
-    numbers: dict[tuple[bytes, bytes, float], int] = {}
-    found = [
-        numbers.setdefault((row.columns.tobytes(), row.log_probs.tobytes(), row.rest), len(numbers))
-        for row in rows
-    ]
-    return np.array(found)
-
-
-def _held_out(estimator: DirichletMixtureEstimator, rows: Any, held: Floats) -> tuple[float, float]:
-    """Mean log-score of a row that was held out, and its standard error over the folds."""
-    parameters = estimator.get_params()
-    if isinstance(rows, NextTokenRows):
-        rows, parameters["kind"] = rows.log_probs, "log_probs"
-    estimator = DirichletMixtureEstimator(**parameters)
-    n_folds = len(held)
-    means = np.empty(n_folds)
-    for f in range(n_folds):
-        reasons = estimator._fit(
-            rows, sample_weight=np.delete(held, f, axis=0).sum(axis=0), check=False
-        )
-        for reason in reasons:
-            warnings.warn(reason, ConvergenceWarning, stacklevel=2)
-        means[f] = estimator.score(rows, sample_weight=held[f])
-    shares = held.sum(axis=1) / held.sum()
-    mean = float(shares @ means)
-    spread = (shares * (means - mean)) ** 2
-    return mean, float(np.sqrt(spread.sum() * n_folds / (n_folds - 1)))

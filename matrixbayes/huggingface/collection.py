@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from .._base.arguments import whole
-from .._base.progress import bar
+from .._base.progress import LOG, bar, begin
 from ..rows import NextTokenRows
 from .answers import Columns, Other, Vocab, columns_after
 from .chains import by_chain_rule
@@ -210,6 +210,7 @@ def collect(
     columns = columns_after(tokenizer, prompts, numbered, positions, vocab, other, forward.width)
     for note in columns.notes:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
+    finish = begin("collect", "%d prompts, %d columns", len(encoded), columns.width)
     if columns.chains is not None:
         if layers is not None:
             raise ValueError(
@@ -227,12 +228,15 @@ def collect(
         limit = forward.max_length
         rows = by_chain_rule(run, encoded, columns, hidden=hidden, max_length=limit)
         rows.meta.update(_meta(model, tokenizer, positions, columns, forward))
+        finish("%d rows", len(rows))
         return rows
     again = partial(columns_after, tokenizer, prompts, numbered, positions, vocab, other)
     if isinstance(forward, Lens):
         meta = partial(_meta, model, tokenizer, positions, forward=forward)
         limits: dict[str, Any] = {"progress": progress, "max_memory": max_memory}
-        return by_layer(forward, encoded, columns, again, meta, batch_size=batch_size, **limits)
+        lens = by_layer(forward, encoded, columns, again, meta, batch_size=batch_size, **limits)
+        finish("rows of %d layers", len(lens))
+        return lens
     check_memory(*kept_sizes(encoded, columns, forward), max_memory, progress is False)
     kept = Kept(encoded, columns)
     first = first_of_equals(encoded)
@@ -254,9 +258,12 @@ def collect(
             kept.add(numbers, batch)
             cache.add(numbers)
             advance(sum(count[i] for i in numbers))
+            LOG.debug("collect, a batch of %d prompts", len(numbers))
             del batch  # not beside what the next one needs
     kept.repeat(first)
-    return kept.rows(_meta(model, tokenizer, positions, kept.columns, forward))
+    rows = kept.rows(_meta(model, tokenizer, positions, kept.columns, forward))
+    finish("%d rows, %d prompts from the cache", len(rows), len(done))
+    return rows
 
 
 def _meta(

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base import display, parallel
 from .._base.arguments import real, whole
-from .._base.progress import bar
+from .._base.progress import bar, begin
 from .._base.saving.hub import Hosted
 from .._base.saving.made import note
 from .._base.tokens import order_of
@@ -771,6 +771,7 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         n_components = whole(n_components, "n_components", 1, 1 << 20)
         if len(self) == 0:
             raise ValueError("no context was counted yet: update the matrix first")
+        finish = begin("fit_prior", "%d contexts", len(self))
         with self._change(), bar(None, progress, name="fit_prior", unit="step") as advance:
             rows = self._rows
             if documents is None:
@@ -783,6 +784,7 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
                 raise TypeError("discounts are fitted to documents alone: there is no other option")
             else:
                 self._rows = rows.fitted_to(self._documents(documents), advance)
+        finish("%d components", n_components)
         how = {"n_components": n_components, "to_documents": documents is not None, **options}
         return note(self, fit_prior=how)
 

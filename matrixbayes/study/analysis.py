@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.progress import LOG, begin
 from ..huggingface.demo import BUNDLED
 from ..huggingface.runs.cache import model_fingerprint
 from .demonstrations import demonstrations_of, in_context
@@ -112,7 +113,13 @@ def study(
     RuntimeWarning
         Whatever a step warned of; the result keeps it in `notes`.
     """
-    say = progress or (lambda words: None)
+    finish = begin("study", "%s", _model_name(model))
+
+    def say(words: str) -> None:
+        LOG.info("study, %s", words)
+        if progress is not None:
+            progress(words)
+
     if not isinstance(resolution, int) and resolution not in RESOLUTIONS:
         words = ", ".join(RESOLUTIONS)
         raise UsageError(f"resolution {resolution!r} is neither a number nor one of {words}")
@@ -133,6 +140,7 @@ def study(
     notes = tuple(dict.fromkeys(said))
     for note in notes:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
+    finish("%s", result["verdict"].sentence)
     return StudyResult(model=_model_name(model), notes=notes, **result)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base.display import percent
+from .._base.progress import begin
 from .._base.typing import Floats
 from ..huggingface.answers import OTHER
 from .held import held, readable
@@ -239,6 +240,7 @@ def elicit(
     from ..huggingface import collect
 
     listed = _listed(sequences)
+    finish = begin("elicit", "%d sequences", len(listed))
     groups = _groups(tokenizer, vocab, listed)
     texts = readable(tokenizer, groups)
     shots = [
@@ -264,7 +266,9 @@ def elicit(
         encode,
         shots,
     )
-    return elicited_from(shots, rows, **options)
+    report = elicited_from(shots, rows, **options)
+    finish("family %s", report.family)
+    return report
 
 
 def elicited_from(
