@@ -200,7 +200,8 @@ class ContinuityReport:
         first, *others = self.verdict()
         words = [sentence.split(".  ")[0].rstrip(".") for sentence in others]
         table = self._table()
-        table = table._replace(title=f"ContinuityReport: {first}", words=words)
+        few = table.rows[:2]  # what is said matters more
+        table = table._replace(title=f"ContinuityReport: {first}", rows=few, words=words)
         return table.text()
 
     def _repr_html_(self) -> str:

@@ -410,10 +410,11 @@ class ElicitationReport:
         while len(measures) >= display.MAX_TEXT_LINES:
             *measures, (first, one), (second, other) = measures
             measures.append([first, f"{one}; {second}: {other}"])
-        lines = [
-            display.cut(f"  {name}: {value}", display.MAX_TEXT_WIDTH) for name, value in measures
-        ]
-        return "\n".join([display.cut(title, display.MAX_TEXT_WIDTH), *lines])
+        words = [f"  {name}: {value}" for name, value in measures]
+        text = display.Table(title, words=words).text()
+        if not text.endswith("..."):
+            return text
+        return "\n".join(display.cut(line, display.MAX_TEXT_WIDTH) for line in [title, *words])
 
     def _repr_html_(self) -> str:
         title = f"Elicited prior, family {self.family}"

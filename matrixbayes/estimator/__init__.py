@@ -14,7 +14,8 @@ from .information import Information
 from .partial.bracket import BitsBounds
 from .partial.statistics import PartialStatistics
 from .penalty import GammaPrior
-from .selection import PriorSelection, select_prior
+from .selection import select_prior
+from .sizes.prior_selection import PriorSelection
 from .statistics import CountStatistics
 
 __all__ = [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .information import Information
     from .partial.bracket import BitsBounds
     from .partial.statistics import PartialStatistics
-    from .selection import PriorSelection
+    from .sizes.prior_selection import PriorSelection
     from .statistics import CountStatistics
 
 

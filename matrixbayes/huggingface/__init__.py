@@ -18,7 +18,8 @@ from .heads import Head, head_of
 from .inside.inputs import embed_of
 from .layers.layer_rows import LayerRows
 from .predictor import TokenPredictor
-from .preflight_report import Finding, PreflightReport, preflight
+from .preflight_report import preflight
+from .runs.found import Finding, PreflightReport
 
 __all__ = [
     "Demo",

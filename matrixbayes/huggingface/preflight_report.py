@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,99 +26,14 @@ from .prompts import (
     untouched,
 )
 from .runs.batches import run_batches
+from .runs.found import Finding, PreflightReport
 from .spellings import token_names
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 SHOWN = 5  # bad prompts told one by one
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found.
-
-    Attributes
-    ----------
-    level : {"error", "warning", "note"}
-        `matrixbayes.collect` would refuse; the rows may not be what is wanted; worth knowing.
-    message : str
-        What, where, and how to mend it.
-    """
-
-    level: Literal["error", "warning", "note"]
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.level}: {self.message}"
-
-
-@dataclass(frozen=True, repr=False)
-class PreflightReport(display.Shown):
-    """What `preflight` found.
-
-    Attributes
-    ----------
-    findings : tuple of Finding
-        Errors first, then warnings, then notes.
-    max_difference : float or None
-        The largest change of a log-probability, over all tokens of a sample of the
-        prompts, between a prompt alone and the same prompt in a batch; None if not measured.
-    n_rows, n_columns, n_tokens : int
-        The size of the result, and how many tokens the prompts have.
-    n_bytes : int
-        What the result takes.
-    seconds : float or None
-        How long `collect` will take, from the sample.
-    """
-
-    findings: tuple[Finding, ...]
-    max_difference: float | None = None
-    n_rows: int = 0
-    n_columns: int = 0
-    n_tokens: int = 0
-    n_bytes: int = 0
-    seconds: float | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no error and no warning."""
-        return all(finding.level == "note" for finding in self.findings)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """A row for each finding: ``level`` and ``message``.
-
-        Raises
-        ------
-        ImportError
-            pandas is not installed.
-        """
-        levels, messages = [f.level for f in self.findings], [f.message for f in self.findings]
-        return display.frame({"level": levels, "message": messages})
-
-    def plot(self, *, ax: Axes | None = None) -> Axes:
-        """How many findings there are of each level."""
-        from .runs.plots import findings  # needs matplotlib
-
-        return findings(self, ax=ax)
-
-    def _table(self) -> display.Table:
-        size = (
-            f"  {self.n_tokens:,} tokens -> {self.n_rows:,} rows of {self.n_columns:,} columns, "
-            f"{display.amount(self.n_bytes)}"
-        )
-        if self.seconds is not None:
-            size += f", about {_seconds_text(self.seconds)}"
-        words = [size]
-        if self.max_difference is not None:
-            words.append(
-                f"  alone against batched: log-probabilities within {self.max_difference:.1e}"
-            )
-        title = f"preflight: {'ready' if self.ok else 'not ready'}"
-        return display.Table(title, words=[*words, *(f"  {finding}" for finding in self.findings)])
 
 
 def preflight(
@@ -433,10 +348,3 @@ def _foresight(forward: Forward, prompt: Prompt, number: int) -> float:
     whole = forward([Prompt(prompt.ids, place)], [number]).log_probs()
     part = forward([Prompt(prompt.ids[:middle], place)], [number]).log_probs()
     return largest_difference(whole, part)
-
-
-def _seconds_text(seconds: float) -> str:
-    """A time for people to read."""
-    if seconds < 90:
-        return f"{seconds:.1g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -71,7 +71,7 @@ class ApproximationReport(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The errors and their bound."""
-        from .plots import approximation  # needs matplotlib
+        from .result_plots import approximation  # needs matplotlib
 
         return approximation(self, ax=ax)
 

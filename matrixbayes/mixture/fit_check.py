@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from .._base.weights import checked_weights, weights_of
 from ..rows import PartialRows, as_log_probs
 from .drawn import BITS, LEAST_LOG, WORK, Counts, Lines, Prior, Seen, curves_at, logarithms, seen_of
 from .partial.seen import RowsInPart
+from .spread import Spread, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 FOLDS = 10  # of rows whose frequencies are those of all others
 UNSEEN = 1e-6  # what frequencies leave to tokens that they do not know
 DRAWS, MOST_ROWS = (1, 5, 20, 100), 2000
-QUANTILES = (0.1, 0.5, 0.9)
 
 # When a fit fails.  All of it is to be so: few rows, small losses and chance are no reason.
 LEAST_ROWS = 20
@@ -40,38 +40,6 @@ REMEDIES = {
 }
 
 MOST_SHOWN = 4  # numbers of draws, in a table
-
-
-@display.shown
-class Spread(NamedTuple):
-    """The 10 %, 50 % and 90 % quantiles of something."""
-
-    low: float
-    median: float
-    high: float
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row: ``low``, ``median``, ``high``.
-
-        Raises
-        ------
-        ImportError
-            pandas is not installed.
-        """
-        return display.frame(self._asdict())
-
-    def plot(self, *, ax: Axes | None = None) -> Axes:
-        """The median, and the range between the others."""
-        from .plots import spread  # needs matplotlib
-
-        return spread(self, ax=ax)
-
-    def _table(self) -> display.Table:
-        return display.Table("Spread", ["10 %", "50 %", "90 %"], [[*self]])
-
-    def __str__(self) -> str:
-        low, median, high = display.numbers([*map(float, self)])
-        return f"{median} ({low} to {high})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -499,14 +467,6 @@ def _random_rows(
         entropies.append(found[0])
         largest.append(found[1])
     return np.maximum(np.concatenate(entropies), 0.0), np.concatenate(largest)
-
-
-def spread(values: Floats, weights: Floats | None = None) -> Spread:
-    """Quantiles of values by weight."""
-    order = np.argsort(values, kind="stable")
-    w = np.ones(len(values)) if weights is None else weights[order]
-    at = (np.cumsum(w) - 0.5 * w) / w.sum()
-    return Spread(*(float(q) for q in np.interp(QUANTILES, at, values[order])))
 
 
 def _draws(n: int) -> str:

@@ -62,7 +62,7 @@ class Uncertainty(NamedTuple):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The parts beside each other."""
-        from .plots import uncertainty  # needs matplotlib
+        from .result_plots import uncertainty  # needs matplotlib
 
         return uncertainty(self, ax=ax)
 

@@ -56,9 +56,9 @@ class AnswerCounts(display.Shown):
     >>> import matrixbayes as mb
     >>> mb.from_samples([["red", "red", "blue"], ["blue"]])
     AnswerCounts: 2 prompts, 4 samples, 2 answers
-    prompt  blue  red
-         0     1    2
-         1     1    0
+    prompt  'blue'  'red'
+         0       1      2
+         1       1      0
     """
 
     counts: NDArray[np.int64]

@@ -144,7 +144,7 @@ def test_figures_that_differ_read_differently(values: list[float]) -> None:
     ordered = sorted(values)
     for low, high in pairwise(ordered):
         with np.errstate(over="ignore"):
-            told = np.float64(high) - np.float64(low) > 1.01e-5 * max(abs(low), abs(high))
+            told = np.float64(high) - np.float64(low) > 1.01e-6 * max(abs(low), abs(high))
         if told and np.isfinite(high) and np.isfinite(low) and abs(high) + abs(low) > 1e-290:
             assert cells[low] != cells[high]
 

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from house import graph
 
 import matrixbayes as mb
 from matrixbayes import windtunnel
 from matrixbayes._base.display.tokens import places
 from matrixbayes.elicitation.misfit import KLByPlace
-from matrixbayes.huggingface.preflight_report import Finding, PreflightReport
+from matrixbayes.huggingface import Finding, PreflightReport
 from matrixbayes.rows import BoundedRows
 
+ROOT = Path(__file__).resolve().parents[2]
 NASTY = (" yes", "<script>alert(1)</script>", "a\nb\x1b[31m", "\u202e$x^2$", "日本" * 20)
 MOST_LINES, MOST_PLACES = 10, 100
 
@@ -44,9 +46,9 @@ TOOLS = {
 
 
 def modules() -> Iterator[Any]:
-    for found in pkgutil.walk_packages(mb.__path__, "matrixbayes."):
-        if "__main__" not in found.name and not found.name.endswith("plots"):
-            yield importlib.import_module(found.name)
+    for name in graph.modules(ROOT):
+        if name not in ("", "__main__") and not name.endswith("plots"):
+            yield importlib.import_module(f"matrixbayes.{name}")
 
 
 @cache

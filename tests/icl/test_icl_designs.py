@@ -203,7 +203,7 @@ def test_templates_do_not_look_into_texts() -> None:
 
 def test_what_is_printed() -> None:
     design = flipped_label_design(TEXTS, LABELS, n_sequences=3, rng=0)
-    assert repr(design).startswith("LabelDesign: 18 prompts of 3 sequences: positive, negative")
+    assert repr(design).startswith("LabelDesign: 18 prompts of 3 sequences: 'positive', 'negative'")
     assert len(repr(design).splitlines()) == 10
     assert "<table" in design._repr_html_()
 

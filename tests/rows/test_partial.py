@@ -349,7 +349,7 @@ def test_parts_of_bounds_keep_what_belongs_to_them() -> None:
     assert len(found[1]) == 1
     assert found.rows().meta["prompt"] == [0]
     assert len(repr(found).splitlines()) <= 10
-    assert "a 0.500" in repr(found[0])
+    assert "'a' 0.500" in repr(found[0])
     assert "to" in found._repr_html_()
 
 

@@ -4,7 +4,7 @@ Contents
     tokens    one token, safe to print: `show`, `quoted`; any other text: `printable`
     figures   numbers whose differences show: `number`, `numbers`, `percent`, `amount`, `top`
     tables    columns and rows in text and HTML: `table_text`, `table_html`
-    shown     what a type has to show, and its `repr` and `_repr_html_`: `Table`, `Shown`, `shown`;
+    forms     what a type has to show, and its `repr` and `_repr_html_`: `Table`, `Shown`, `shown`;
               a data `frame`
     pictures  small ones that many types share; nothing here imports it, as it needs matplotlib
 
@@ -15,7 +15,7 @@ shown as its escape.
 """
 
 from .figures import amount, number, numbers, percent, share, top
-from .shown import Shown, Table, frame, shown
+from .forms import Shown, Table, frame, shown
 from .tables import (
     MAX_HTML_ROWS,
     MAX_SERIES_ROWS,

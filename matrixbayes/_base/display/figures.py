@@ -13,11 +13,11 @@ from .tokens import printable, show
 DIGITS = 4  # significant ones, where that is enough
 MOST_DIGITS = 12
 NOISE = 1e-9  # part of a figure by which sums of the same numbers differ
-NEAR = 1e-5  # part of two figures by which they may differ and read alike, where others are far
+NEAR = 1e-6  # part of two figures by which they may differ and read alike, where others are far
 
 
-def number(value: Any) -> str:
-    """A figure with four significant digits; integers, words and `nan` as they are.
+def number(value: Any, *, width: int = 98) -> str:
+    """A figure with four significant digits; integers and `nan` as they are, words in one line.
 
     Examples
     --------
@@ -30,10 +30,10 @@ def number(value: Any) -> str:
         return str(int(value))
     if isinstance(value, (float, np.floating)):
         return _figure(float(value), DIGITS)
-    return printable("-" if value is None else value, width=60)
+    return printable("-" if value is None else value, width=width)
 
 
-def numbers(values: Sequence[Any]) -> list[str]:
+def numbers(values: Sequence[Any], *, width: int = 98) -> list[str]:
     """The cells of one column: figures with as many digits as show what they differ by.
 
     Four significant digits, or more where two of the figures would read the same, or all of them
@@ -42,12 +42,12 @@ def numbers(values: Sequence[Any]) -> list[str]:
     Examples
     --------
     >>> numbers([0.25, 1e-9, 3]), numbers([-60530123.0, -60530124.5, "-"])
-    (['0.2500', '1.000e-09', '3'], ['-60530123.00', '-60530124.50', '-'])
+    (['0.2500', '1.000e-09', '3'], ['-60530123.000', '-60530124.500', '-'])
     """
     figures = [float(v) for v in values if isinstance(v, (float, np.floating))]
     digits = _digits(np.array([x for x in figures if np.isfinite(x)]))
     return [
-        _figure(float(v), digits) if isinstance(v, (float, np.floating)) else number(v)
+        _figure(float(v), digits) if isinstance(v, (float, np.floating)) else number(v, width=width)
         for v in values
     ]
 

@@ -15,6 +15,7 @@ from .tokens import cut, places
 MAX_TEXT_LINES = 10
 MAX_TEXT_WIDTH = 98
 MAX_HTML_ROWS = 20
+MAX_HTML_WIDTH = 400  # letters of a cell
 MAX_SERIES_ROWS = 60
 LEAST_WIDTH = 16  # of a column of words, where a line is too long
 
@@ -128,7 +129,7 @@ def table_html(
         The number of a row to set in bold.
     """
     shown = list(rows) if max_rows is None or len(rows) <= max_rows else list(rows)[:max_rows]
-    cells = [numbers([row[j] for row in shown]) for j in range(len(columns))]
+    cells = [numbers([row[j] for row in shown], width=MAX_HTML_WIDTH) for j in range(len(columns))]
     right = [bool(shown) and _are_figures([row[j] for row in shown]) for j in range(len(columns))]
     parts = [f'<table style="{_TABLE}">']
     if caption is not None:

@@ -9,7 +9,7 @@ from ..._base.display.pictures import named
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..preflight_report import PreflightReport
+    from .found import PreflightReport
 
 
 def findings(report: PreflightReport, *, ax: Axes | None = None) -> Axes:

@@ -767,7 +767,7 @@ class KernelMixture(Hosted, display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The weights of its pairs."""
-        from ..plots import kernel_weights  # needs matplotlib
+        from ..result_plots import kernel_weights  # needs matplotlib
 
         return kernel_weights(self, ax=ax)
 

@@ -66,7 +66,7 @@ class KernelReduction(display.Shown):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Bits a token that are lost, against draws."""
-        from ..plots import kernel_reduction  # needs matplotlib
+        from ..result_plots import kernel_reduction  # needs matplotlib
 
         return kernel_reduction(self, ax=ax)
 
