@@ -28,6 +28,7 @@ ROOMS = {
     "huggingface": "Rows of a model",
     "records": "Rows of models that others ran",
     "rows": "Rows",
+    "reading": "Texts",
     "mixture": "Priors and posteriors",
     "estimator": "Fits",
     "icl": "In-context learning",
@@ -163,6 +164,16 @@ def write_all(folder: Path) -> None:
             file.write_text(text, "utf-8")
 
 
+def ask_for_nothing(app: Any, failure: Exception | None) -> None:
+    """No page asks another machine for a script, a font or a picture."""
+    asks = re.compile(r"<(?:script|img|link|iframe)\b[^>]*\b(?:src|href)=.(?:https?:)?//")
+    if failure is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            if found := asks.search(page.read_text("utf-8")):
+                raise RuntimeError(f"{page}: {found[0]} is asked of another machine")
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", lambda app, config: write_all(DOCS / "_made"))
+    app.connect("build-finished", ask_for_nothing)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
