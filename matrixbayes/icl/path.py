@@ -10,15 +10,17 @@ Contents
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import is_whole
+from .._base.arguments import is_whole, whole
 from .._base.numbers import plain
 from .._base.tokens import columns_of
 from .._base.typing import Floats, Ids, Seed
@@ -144,6 +146,49 @@ class LearningPath(display.Shown):
         from .plots import learning_path_figure  # needs matplotlib
 
         return learning_path_figure(self, figure=figure)
+
+    def animate(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tokens: Sequence[str] | Sequence[int] | None = None,
+        fps: float = 2.5,
+        most: int = 100,
+        dpi: float = 100.0,
+    ) -> Path:
+        """Write what model and posterior say, token by token, as a moving picture.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.gif``, or in ``.mp4`` where there is ffmpeg; replaced if it exists.
+        tokens : sequence of str or int, optional
+            Which ones have bars, at most twelve; by default the six that come out highest.
+        fps : float
+            Tokens to a second; the last one stays longer.
+        most : int
+            Pictures at most; of a longer text they are taken evenly.
+        dpi : float
+            Pixels to an inch: the picture is 8 inches wide.
+
+        Returns
+        -------
+        Path
+            Of the file.
+
+        Raises
+        ------
+        ValueError
+            The ending is another one, or there is no ffmpeg; nothing has been drawn then.
+        """
+        from ..mixture.shots.animation import checked_ending, save
+        from ..mixture.shots.frames import evenly
+        from .moving import moving_text  # needs matplotlib
+
+        file = checked_ending(path)
+        places = evenly(len(self), whole(most, "most", 2))
+        figure, draw = moving_text(self, tokens)
+        return save(figure, lambda i: draw(places[i]), len(places), file, fps=fps, dpi=dpi)
 
 
 def learning_path(

@@ -7,9 +7,11 @@ Contents
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from .mixture import DirichletMixture
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from .shots.slider import ShotSlider
 
 
 def posterior_path(
@@ -307,6 +311,87 @@ class PosteriorPath(display.Shown):
         from .path_plots import concentration  # needs matplotlib
 
         return concentration(self, ax=ax)
+
+    def slider(
+        self,
+        *,
+        rows: Any = None,
+        kind: str | None = None,
+        tokens: Sequence[str] | Sequence[int] | None = None,
+        level: float = 0.9,
+        most: int = 101,
+    ) -> ShotSlider:
+        """The posterior under a slider over shots; a grid of pictures where widgets do not run.
+
+        Parameters
+        ----------
+        rows : NextTokenRows, or array_like of shape (S + 1, V), optional
+            The model's own predictions, shown as dots.
+        kind : {"logits", "log_probs", "probs"}, optional
+            What an array holds.
+        tokens : sequence of str or int, optional
+            Which ones, at most twelve; by default the six most probable.
+        level : float
+            The posterior probability inside a band.
+        most : int
+            Shots to keep; of a longer path they are taken evenly.
+
+        Returns
+        -------
+        ShotSlider
+        """
+        from .shots.frames import frames_of
+        from .shots.slider import ShotSlider
+
+        options: dict[str, Any] = {"rows": rows, "kind": kind, "tokens": tokens}
+        return ShotSlider(frames_of(self, **options, level=level, most=most))
+
+    def animate(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rows: Any = None,
+        kind: str | None = None,
+        tokens: Sequence[str] | Sequence[int] | None = None,
+        level: float = 0.9,
+        fps: float = 2.5,
+        most: int = 100,
+        dpi: float = 100.0,
+    ) -> Path:
+        """Write the posterior shot by shot as a moving picture.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.gif``, or in ``.mp4`` where there is ffmpeg; replaced if it exists.
+        rows, kind, tokens, level
+            As for `slider`.
+        fps : float
+            Shots to a second; the last one stays longer.
+        most : int
+            Pictures at most; of a longer path they are taken evenly.
+        dpi : float
+            Pixels to an inch: the picture is 8 inches wide.
+
+        Returns
+        -------
+        Path
+            Of the file.
+
+        Raises
+        ------
+        ValueError
+            The ending is another one, or there is no ffmpeg; nothing has been drawn then.
+        """
+        from .shots.animation import checked_ending, save
+        from .shots.frames import frames_of
+        from .shots.moving import moving_bars  # needs matplotlib
+
+        file = checked_ending(path)
+        options: dict[str, Any] = {"rows": rows, "kind": kind, "tokens": tokens}
+        frames = frames_of(self, **options, level=level, most=most)
+        figure, draw = moving_bars(frames)
+        return save(figure, draw, len(frames), file, fps=fps, dpi=dpi)
 
     def _table(self) -> display.Table:
         mean, total = np.asarray(self.mean()), np.asarray(self.concentration())

@@ -54,7 +54,7 @@ section:first-of-type ul { background: var(--tint); border-left: 4px solid var(-
      border-radius: 0 6px 6px 0; padding: .7rem 1.2rem .7rem 2.2rem; list-style: disc; }
 figure { margin: 1.4rem 0; }
 figure img { display: block; width: 100%; height: auto; background: #fff;
-     padding: .6rem; border: 1px solid var(--line); border-radius: 6px; }
+     padding: .6rem; border: 1px solid #d9dde2; border-radius: 6px; }
 figcaption { max-width: 46rem; color: var(--soft); font-size: .93rem; margin-top: .5rem; }
 p.verdict { font-size: 1.2rem; line-height: 1.45; font-weight: 600; }
 p.sideways { display: none; color: var(--soft); font-size: .85rem; margin: .2rem 0; }
@@ -75,7 +75,8 @@ pre { background: var(--tint); padding: .9rem 1.1rem; border-radius: 6px; overfl
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   figure, tr, pre, li { break-inside: avoid; }
-  figure img { filter: none; min-width: 0 !important; max-height: 210mm; object-fit: contain; }
+  figure img { filter: none; width: auto; min-width: 0 !important; max-width: 100% !important;
+    max-height: 125mm; }
   h2 { break-after: avoid; }
   nav { break-after: avoid; }
   p.sideways { display: none; }
@@ -128,7 +129,7 @@ def picture(png: bytes, alt: str, sentence: str, width: float) -> str:
     return (
         f'<figure><p class="sideways">Wider than this screen: move it sideways.</p>'
         f'<div class="wide" tabindex="0" role="region" aria-label="{words}">'
-        f'<img style="min-width:{PIXELS * width:.0f}px" '
+        f'<img style="min-width:{PIXELS * width:.0f}px;max-width:{1.3 * PIXELS * width:.0f}px" '
         f'src="data:image/png;base64,{data}" alt="{words}"></div>'
         f"<figcaption>{html.escape(sentence)}</figcaption></figure>"
     )

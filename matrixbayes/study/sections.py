@@ -14,6 +14,7 @@ from .fitted import mean_row
 from .page import contents, listed, paragraph, picture, section, table
 from .result import bits_line, range_line, recovery_line
 from .shots import aligned
+from .verdict import brief
 from .verdict_sections import check_part, context_part, verdict_part
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _short(result: StudyResult) -> str:
     heavy = np.argsort(-np.asarray(result.shown.weights), kind="stable")[:MOST_KINDS]
     items += [f"{_kind(result.shown, int(j))}." for j in heavy]
     if result.elicited is not None:
-        totals = [number(float(a)) for a in np.asarray(result.elicited.concentration)]
+        totals = [brief(float(a)) for a in np.asarray(result.elicited.concentration)]
         items.append(
             f"When shown demonstrations, it starts from as much as {_listed(totals)} of them would "
             "have taught it: after as many, prompt and prior count the same."

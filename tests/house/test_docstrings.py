@@ -27,7 +27,8 @@ MODULES = sorted(graph.modules(Path(__file__).resolve().parents[2]).keys() - {""
 
 def is_picture(name: str) -> bool:
     """Whether a module needs matplotlib to be imported."""
-    return any(word in name for word in ("plot", "drawing", "study.figures", "_base.style"))
+    words = ("plot", "moving", "drawing", "study.figures", "_base.style")
+    return any(word in name for word in words)
 
 
 @pytest.mark.parametrize("name", MODULES)

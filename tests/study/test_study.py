@@ -275,7 +275,7 @@ def test_the_report_loads_nothing(bundled) -> None:
     assert not {"script", "link", "iframe", "object", "embed", "form"} & set(names)
     for tag, attributes in page.tags:
         assert not any(name.startswith("on") for name in attributes)
-        assert "href" not in attributes
+        assert tag == "a" or "href" not in attributes
         if tag == "img":
             assert attributes["src"].startswith("data:image/png;base64,")
             assert len(attributes["alt"]) > 20
@@ -288,6 +288,46 @@ def test_the_report_loads_nothing(bundled) -> None:
     for sentence in re.findall(r"<figcaption>(.*?)</figcaption>", prose, flags=re.S):
         assert sentence.endswith(".")
         assert len(sentence.split()) > 8
+
+
+def test_the_report_can_be_read_anywhere(bundled) -> None:
+    _, folder = bundled
+    file = folder / "report.html"
+    assert file.stat().st_size < 2_000_000
+    text = file.read_text(encoding="utf-8")
+    page = Page(text)
+    names = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert len(names) == len({*names}) > 8
+    assert links == [f"#{names[0]}", *(f"#{n}" for n in names), *(f"#{n}" for n in names[1:])]
+    for rule in ("prefers-color-scheme: dark", "@media print", "@page", "max-width: 30rem"):
+        assert rule in text
+    for tag, attributes in page.tags:
+        assert tag != "img" or "min-width" in (attributes["style"] or "")
+    # The answer in plain words is first, figures follow.
+    prose = re.sub(r"<style>.*?</style>|<[^>]+>", " ", text, flags=re.S)
+    plain, bits, kl = (prose.index(words) for words in ("Yes, as far as", "In figures:", "KL("))
+    assert plain < bits < kl
+    assert re.search(r"Made on \d{4}-\d\d-\d\d \(UTC\), model [0-9a-f]{16}, matrixbayes ", prose)
+    for library in ("numpy", "torch", "transformers"):
+        assert re.search(rf"{library} \d", prose)
+
+
+def test_near_ties_are_said(bundled) -> None:
+    # Of this model BIC prefers 3 kinds of row to 4 by less than its error over rows.
+    result, folder = bundled
+    (words,) = (clause for clause in result.verdict.open if "kinds" in clause)
+    assert words.startswith("whether the rows are not rather of 4 kinds than of 3")
+    table = {line["n_components"]: line["bic"] for line in result.selection.table}
+    logs = [result.selection.estimators[k].prior_.log_prob(result.rows) for k in (3, 4)]
+    error = 2.0 * np.sqrt(len(result.rows)) * np.std(logs[1] - logs[0])
+    assert 0.0 < table[4] - table[3] < error < table[2] - table[3]
+    assert "near-ties" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_page_of_a_given_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert study_module._today() == "1970-01-02"
 
 
 def test_the_study_recovers_the_truth(bundled) -> None:

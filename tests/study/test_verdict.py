@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from matrixbayes.study import verdict as verdict_module
+from matrixbayes.study.incontext import near_priors
 from matrixbayes.study.verdict import (
     Findings,
     brief,
@@ -18,6 +22,7 @@ from matrixbayes.study.verdict import (
     reaction,
     verdict,
 )
+from matrixbayes.study.verdict_sections import PLAIN
 
 GOOD = Findings(
     n_prompts=100,
@@ -52,6 +57,32 @@ def test_a_bayesian_learner_gets_its_sentence() -> None:
         "(the smallest of the tests, after Holm's correction); what cannot be said: what happens "
         "after more than 32, which were not shown."
     )  # fmt: skip
+
+
+def test_what_is_nearly_tied_is_open() -> None:
+    words = "the rows are not rather of 4 kinds than of 3, as BIC differs by 1.2"
+    found = verdict(replace(GOOD, also=("markov",), near=(words,)))
+    assert found.open[:2] == ("whether the family is not rather 'markov'", f"whether {words}")
+
+
+def test_sizes_of_an_elicited_prior_that_are_nearly_tied() -> None:
+    prior = SimpleNamespace(n_components=2)
+    report = SimpleNamespace(family="iid", priors={"iid": prior})
+    tried = [("iid", 1, 0.5), ("markov", 1, 0.011), ("iid", 2, 0.01), ("iid", 3, 0.012)]
+    (words,) = near_priors(report, tried, 0.005)
+    assert words == (
+        "the elicited prior has not rather 3 components than 2, as left-out sequences tell them "
+        "apart by 0.002 bits, within ± 0.005"
+    )
+    assert near_priors(report, tried, 0.001) == near_priors(report, tried, np.nan) == ()
+
+
+def test_every_kind_of_verdict_has_plain_words() -> None:
+    source = Path(verdict_module.__file__).read_text("utf-8")
+    kinds = set(
+        re.findall(r'"(\w+)"', source[source.index("def _kind") : source.index("def _beh")])
+    )
+    assert kinds == {*PLAIN}
 
 
 def test_one_that_fails_a_test_is_told_from_it() -> None:
