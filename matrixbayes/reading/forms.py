@@ -87,7 +87,7 @@ def _left_out(n: int) -> str:
 
 def _span(view: TokenView, t: int, level: int) -> str:
     """One token."""
-    text = html.escape(visible(view.pieces[t])).replace("\n", "<br>")
+    text = html.escape(visible(view.pieces[t])).replace("\n", "<br/>")
     look = f' style="{_tint(view.value, level)}"' if level else ' style="opacity:.7"'
     return f'<span title="{_attribute(view.hover(t))}"{look}>{text}</span>'
 
@@ -106,7 +106,7 @@ def _legend(view: TokenView) -> str:
     """The scale and its unit."""
     low, high, log = view.scale
     boxes = "".join(
-        f'<span style="{_tint(view.value, level)}">&nbsp;&nbsp;&nbsp;</span>'
+        f'<span style="{_tint(view.value, level)};padding:0 .5em"></span>'
         for level in range(1, LEVELS + 1)
     )
     finite = view.values[np.isfinite(view.values)]
@@ -116,7 +116,7 @@ def _legend(view: TokenView) -> str:
     words = f"{name} in {view.unit}{least}{', on a logarithmic scale' if log else ''}"
     return (
         f'<div style="font-size:.9em;margin:.3em 0 .5em">{_end(low)} {boxes} '
-        f"{_end(high)}{above} &nbsp; {words}</div>"
+        f"{_end(high)}{above}: {words}</div>"
     )
 
 

@@ -38,7 +38,8 @@ def token_values(view: TokenView, *, ax: Axes | None = None) -> Axes:
     open_ = np.isfinite(high) & (high > low)
     ax.vlines(places[open_], low[open_], high[open_], color=COLOURS[1], linewidth=1.0)
     name = "KL" if view.value == "kl" else view.value
-    tidy(ax, xlabel="token of the text", ylabel=f"{name} ({view.unit})")
+    title = f"{name[:1].upper()}{name[1:]} along the text"
+    tidy(ax, xlabel="token of the text", ylabel=f"{name} ({view.unit})", title=title)
     if few:
         names = [label(token, 12) for token in view.tokens]
         ax.set_xticks(places, names, rotation=90, fontsize="small")

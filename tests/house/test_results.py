@@ -38,6 +38,7 @@ TOOLS = {
     "Finding": "a sentence of a report",
     "Misfit": "a sentence of a report",
     "Parameters of an estimator": "what it was made with",
+    "ShotSlider": "moves a path, which has a table and pictures",
     "Task": "makes texts",
 }
 
@@ -272,6 +273,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "SoftmaxSpan": lambda: mb.span_of(states()[0] @ states()[1].T, kind="logits"),
     "Spread": lambda: mb.check_prior(mixture(), rows(), n_samples=40).row_top,
     "StudyResult": study,
+    "TokenView": lambda: mb.show_tokens(EXAMPLES["LearningPath"]()),
     "TransitionMatrix": matrix,
     "Uncertainty": lambda: mixture().uncertainty(),
     "WindTunnelScore": tunnel,
@@ -304,9 +306,10 @@ def test_html_is_static_and_escaped(result: Any) -> None:
     page = result._repr_html_()
     root = ElementTree.fromstring(f"<page>{page}</page>")
     allowed = {"page", "div", "p", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    allowed |= {"span", "br"} if isinstance(result, mb.TokenView) else set()
     assert {element.tag for element in root.iter()} <= allowed
     for element in root.iter():
-        assert set(element.attrib) <= {"style", "scope", "colspan"}
+        assert set(element.attrib) <= {"style", "scope", "colspan", "title", "dir"}
     assert "url(" not in page
     assert "http" not in page
     assert {*re.findall(r"(?<![-\w])color:([^;\"]+)", page)} <= {"inherit"}
