@@ -10,6 +10,7 @@ Contents
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,8 +99,11 @@ def load_demo() -> Demo:
     [0.5, 0.3, 0.2]
     """
     try:
-        import torch  # noqa: F401, transformers imports without it
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        with warnings.catch_warnings():
+            # What tqdm says to everyone who has no ipywidgets, though no bar is to be drawn.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import torch  # noqa: F401, transformers imports without it
+            from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise ImportError(
             'the demo is a model of torch and transformers: pip install "matrixbayes[hf]"'

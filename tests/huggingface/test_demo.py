@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,24 @@ def test_it_loads_without_a_sound_and_leaves_bars_as_they_were(
     finally:
         switch[before]()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_notebook_without_widgets_sees_no_warning(run_python: Callable[..., str]) -> None:
+    pytest.importorskip("transformers")
+    code = """
+        import sys, types, warnings
+        kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
+        sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: kernel)
+        sys.modules["ipywidgets"] = None
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            import matrixbayes as mb
+            mb.load_demo()
+        import tqdm.autonotebook
+        print([str(each.message) for each in said if "IProgress" in str(each.message)])
+    """
+    assert run_python(inspect.cleandoc(code)).strip() == "[]"
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
