@@ -26,6 +26,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 C_FILES := $(sort $(wildcard csrc/*.h csrc/*/*.[ch] csrc/*/*/*.[ch]))
 FAST := -m "not slow and not exhaustive"
 IN_C := -m "(not slow or in_c) and not exhaustive"
+# As many processes as cores, each with one thread for BLAS and torch: two libraries that both want
+# every core wait for each other.
+RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
@@ -45,13 +48,13 @@ notebooks: $(VENV)/.built $(VENV)/.notebook
 	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
 
 test: $(VENV)/.built $(VENV)/.test
-	$(BIN)/python -m pytest -m "not exhaustive" $(PYTEST)
+	$(RUN) -m "not exhaustive" $(PYTEST)
 
 test-fast: $(VENV)/.built $(VENV)/.test
-	$(BIN)/python -m pytest $(FAST) $(PYTEST)
+	$(RUN) $(FAST) $(PYTEST)
 
 test-all: $(VENV)/.built $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(RUN) $(PYTEST)
 
 # The set-up: each step once, and again when what it depends on has changed.
 
@@ -149,7 +152,7 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    --target build/sanitize/site .
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(BIN)/python -m pytest -s -p no:cacheprovider $(IN_C) --ignore tests/house \
+	    $(RUN) -p no:cacheprovider $(IN_C) --ignore tests/house \
 	    --ignore tests/huggingface --ignore tests/study $(PYTEST)
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage

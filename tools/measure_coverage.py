@@ -103,8 +103,9 @@ def run_drivers() -> None:
 
 
 def run_tests(package: Path) -> int:
-    """Runs the tests on that build, one process for all of them; its status."""
+    """Runs the tests on that build, a process a core, which add up what they count; its status."""
     line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    line += ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
     tests = [f"tests/{name}.py" for name in TESTS]
     path = {"PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}
     return run(*line, *tests, check=False, **path)
