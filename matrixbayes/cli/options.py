@@ -45,6 +45,9 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*arguments, **options)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (sys.stderr if file is None else file).write(message)  # and no error is hidden
+
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split())
         print(f"matrixbayes: {line}; see {self.prog} --help", file=sys.stderr)

@@ -24,10 +24,12 @@ from .tables import read_numbers
 WORDS = "words"
 
 
-def check_tokenizer(given: str) -> None:
+def check_tokenizer(given: str | None) -> None:
     """Refuse a tokenizer that is not there."""
+    if given is None or given == WORDS:
+        return
     path = Path(given)
-    if given == WORDS or path.is_file():
+    if path.is_file():
         return
     if not path.is_dir():
         raise UsageError(f"--tokenizer {given}: neither {WORDS} nor the file or folder of one")
@@ -35,10 +37,10 @@ def check_tokenizer(given: str) -> None:
         raise UsageError(f"--tokenizer {given}: a folder without a tokenizer")
 
 
-def tokenizer_of(given: str) -> Any:
+def tokenizer_of(given: str | None) -> Any:
     """None for words; a tokenizer of HuggingFace from its folder, or from its tokenizer.json."""
     check_tokenizer(given)
-    if given == WORDS:
+    if given is None or given == WORDS:
         return None
     try:
         if Path(given).is_dir():

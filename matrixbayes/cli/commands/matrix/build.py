@@ -69,7 +69,7 @@ def _of_matrix(group: Any) -> None:
 def _of_text(group: Any) -> None:
     """Parameters of `TransitionMatrix.from_text`."""
     add, of = group.add_argument, "(default: %(default)s)"
-    add("--tokenizer", default=WORDS, metavar="PATH", help=f"see below {of}")
+    add("--tokenizer", metavar="PATH", help=f"{WORDS} (default), or see below")
     add("--vocabulary", metavar="FILE", help="the tokens, one a line (default: those of the text)")
     add("--min-count", type=whole(1), default=1, metavar="N", help=f"rarer words are unknown {of}")
     add("--max-tokens", type=whole(1), metavar="V", help="the most frequent words alone")
@@ -135,7 +135,7 @@ def _check(options: Any) -> None:
     check_tokenizer(options.tokenizer)
     check_out(options.out, options.overwrite)
     ids = are_numbers(options.text)
-    if ids and (options.tokenizer != WORDS or options.max_tokens or options.vocabulary):
+    if ids and (options.tokenizer or options.max_tokens or options.vocabulary):
         raise UsageError("--tokenizer, --vocabulary and --max-tokens are of texts, not token ids")
     if not ids and options.n_tokens is not None:
         raise UsageError("--n-tokens is of token ids; of a text --max-tokens is the most")

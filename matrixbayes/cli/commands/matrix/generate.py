@@ -33,8 +33,7 @@ def add(commands: Commands) -> None:
 
 def run(options: Any) -> Answer:
     """Draw a text."""
-    if options.tokenizer is not None:
-        check_tokenizer(options.tokenizer)
+    check_tokenizer(options.tokenizer)
     matrix = load_matrix(options.matrix, verify=False)
     given = options.context
     context = None if given is None else context_of(matrix, given, options.tokenizer)

@@ -32,8 +32,7 @@ def add(commands: Commands) -> None:
 
 def run(options: Any) -> Answer:
     """Ask for a row."""
-    if options.tokenizer is not None:
-        check_tokenizer(options.tokenizer)
+    check_tokenizer(options.tokenizer)
     matrix = load_matrix(options.matrix, verify=False)
     context = context_of(matrix, options.context, options.tokenizer)
     most = matrix.n_tokens if options.top == "all" else min(options.top, matrix.n_tokens)

@@ -38,11 +38,10 @@ def run(options: Any) -> Answer:
     """Score a text."""
     check_in(options.matrix, "matrix")
     check_texts(options.text)
-    if options.tokenizer is not None:
-        check_tokenizer(options.tokenizer)
+    check_tokenizer(options.tokenizer)
     matrix = load_matrix(options.matrix)
     texts = None if are_numbers(options.text) else list(text_lines(options.text))
-    tokenizer = None if options.tokenizer is None else tokenizer_of(options.tokenizer)
+    tokenizer = tokenizer_of(options.tokenizer)
     if options.tokenizer is not None:
         matrix.tokenizer = tokenizer
     say(options, f"scoring {', '.join(options.text)}")
