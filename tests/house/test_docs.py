@@ -51,7 +51,7 @@ def test_examples_print_what_stands_there(page: Path, monkeypatch: pytest.Monkey
 
 # What an example needs that is no part of the core, by a word of it.
 NEEDED = {"load_demo": "transformers", "matrixbayes collect": "transformers"}
-NEEDED |= {"mb.plot": "mpltern", "dask": "dask.array"}
+NEEDED |= {"mb.plot": "mpltern", ".animate": "PIL", "dask": "dask.array"}
 NEEDED |= {
     "to_pandas": "pandas",
     "to_arviz": "arviz_base",
