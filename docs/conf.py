@@ -48,6 +48,7 @@ myst_heading_anchors = 3
 myst_number_code_blocks: list[str] = []
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would be asked of another machine
 
 # Pictures.
 plot_formats = [("png", 120)]

@@ -89,7 +89,7 @@ def summary(thing: Any) -> str:
 
 def room_page(room: str, names: dict[str, Any]) -> str:
     """The names of a room with a line about each, and the way to their pages."""
-    text = heading(ROOMS.get(room, room))
+    text = heading(ROOMS.get(room, room)) + ".. currentmodule:: matrixbayes\n\n"
     for name, thing in names.items():
         role = "class" if inspect.isclass(thing) else "func"
         role = "exc" if role == "class" and issubclass(thing, BaseException) else role
