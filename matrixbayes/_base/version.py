@@ -1,3 +1,3 @@
-"""The version: the front hands it on, reports say it; pyproject.toml and CITATION.cff agree."""
+"""The version: the front hands it on, reports and files say it; packages and pages agree."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -12,7 +12,7 @@ from house.graph import found
 import matrixbayes as mb
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
 PAPERS += [page.relative_to(ROOT).as_posix() for page in found(ROOT / "docs", "**/*.md")]
 CODE = [
     *found(ROOT / "csrc", "**/*.[ch]"),
