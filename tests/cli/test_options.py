@@ -275,4 +275,5 @@ def test_completion_as_json(capsys) -> None:
 def test_without_shtab_it_says_what_to_install(capsys, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "shtab", None)
     assert main(["completion", "bash"]) == 2
-    assert capsys.readouterr().err == "matrixbayes: completion needs shtab: pip install shtab\n"
+    said = "matrixbayes: completion needs shtab: pip install 'matrixbayes[completion]'\n"
+    assert capsys.readouterr().err == said

@@ -100,6 +100,7 @@ OPTIONAL = {
     "pyarrow",
     "safetensors",
     "scipy",
+    "shtab",
     "sklearn",
     "threadpoolctl",
     "torch",

@@ -28,7 +28,7 @@ def run(options: Any) -> Answer:
     try:
         import shtab
     except ImportError as error:
-        raise UsageError("completion needs shtab: pip install shtab") from error
+        raise UsageError("completion needs shtab: pip install 'matrixbayes[completion]'") from error
     script = shtab.complete(_with_files(options.root, shtab.FILE), shell=options.shell)
     return Answer(script.splitlines(), {"shell": options.shell, "script": script})
 
