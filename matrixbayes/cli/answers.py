@@ -1,12 +1,12 @@
 """What commands say: results on standard output, everything else on standard error.
 
 Contents
-    Answer      what a command found, for people and for programs
-    write       lines on standard output, whatever its encoding
-    say         a step that begins, where somebody watches
-    plain       any result as JSON can hold it: finite numbers and null
-    mixture     a prior's components, for --json and as a table
-    mendable    errors of the library about what the user gave, in one line
+    Answer                         what a command found, for people and for programs
+    write                          lines on standard output, whatever its encoding
+    say, progress                  a step that begins, and bars, where somebody watches
+    plain, as_json                 any result as JSON can hold it: finite numbers and null
+    components, component_lines    those of a prior, for programs and for people
+    mendable, reason               errors about what the user gave, in one line
 """
 
 from __future__ import annotations
@@ -101,8 +101,7 @@ def components(prior: Any, top: int | str) -> list[dict[str, Any]]:
 
 def component_lines(found: list[dict[str, Any]], shown: int = 5) -> Iterator[str]:
     """Components in words."""
-    from .._base.display import number, percent
-    from .._base.display import show as quoted
+    from .._base.display import number, percent, quoted
 
     for each in found:
         top = ", ".join(f"{quoted(name)} {percent(p)}" for name, p in each["tokens"][:shown])

@@ -238,6 +238,7 @@ def test_counts_of_any_file_give_the_same_prior(counts: np.ndarray, ask: Ask) ->
     assert named.tokens == ("yes", "no", "it is")
     np.testing.assert_allclose(named.alpha, expected.best_.prior_.alpha)
     assert found[0]["components"][0]["tokens"][0][0] in ("yes", "it is")
+    assert ask("show", "a.csv.st")["made_with"] == ask("show", "e.npz.st")["made_with"] != {}
     assert found[3]["components"][0]["tokens"][0][0] in (0, 2)
 
 
@@ -451,7 +452,7 @@ def test_show_says_what_files_are(corpus: list[str], ask: Ask, run: Run) -> None
     save_file({"x": np.zeros((2, 3), np.float32)}, "other.safetensors", {"by": "somebody"})
     said = {
         "prior.st": ("prior", "matrixbayes.prior", "head"),
-        "r.st": ("rows", "matrixbayes.rows", "meta.model: m"),
+        "r.st": ("rows", "matrixbayes.rows", "model: m"),
         "m.st": ("Matrix", "matrixbayes.matrix", "order 1"),
         "f.st": ("Matrix", "matrixbayes.matrix", "frozen"),
         "m.arpa": ("n-gram model", "ARPA", "order 1"),
@@ -464,7 +465,9 @@ def test_show_says_what_files_are(corpus: list[str], ask: Ask, run: Run) -> None
         assert words in out
         found = ask("show", name)
         assert found["format"] == format
+        assert found["made_by"] == (f"matrixbayes {mb.__version__}" if name[-3:] == ".st" else None)
         assert found["n_bytes"] == Path(name).stat().st_size
+    assert ask("show", "r.st")["made_with"]["model"] == "m"
     found = ask("show", "prior.st", "--top", "1")
     assert found["components"][0]["tokens"] == [["head", pytest.approx(0.8)]]
     assert found["arrays"]["alpha"] == {"dtype": "F64", "shape": [2, 2]}

@@ -100,6 +100,7 @@ def run(options: Any) -> Answer:
         raise UsageError("--criterion held_bits needs --resolution, such as --resolution auto")
     check_out(options.out, options.overwrite)
     table = read_table(options.rows, options.kind)
+    from ..._base.saving.made import inherit
     from ...estimator import select_prior
     from ...mixture import DirichletMixture
 
@@ -118,7 +119,8 @@ def run(options: Any) -> Answer:
         best = found.best_
         prior = best.prior_
         if table.tokens is not None:
-            prior = DirichletMixture(prior.weights, prior.alpha, tokens=table.tokens)
+            named = DirichletMixture(prior.weights, prior.alpha, tokens=table.tokens)
+            prior = inherit(named, prior)
         prior.save(options.out)
     listed = components(prior, options.top)
     lines = [] if options.quiet else [*repr(found).splitlines(), *component_lines(listed)]

@@ -22,7 +22,8 @@ from ..files import (
 )
 from ..options import Commands, command, top
 
-KEYS = ["file", "kind", "format", "format_version", "n_bytes", "arrays", "header", "components"]
+KEYS = ["file", "kind", "format", "format_version", "made_by", "made_with", "n_bytes", "arrays"]
+KEYS += ["components"]
 KINDS = {
     PRIOR: "a prior, DirichletMixture",
     KERNELS: "a prior of kernels around rows, KernelMixture",
@@ -66,16 +67,17 @@ def run(options: Any) -> Answer:
     else:
         lines += [f"  {each}: {_type(about)}" for each, about in list(arrays.items())[:LONG]]
         lines += [f"  ... and {len(arrays) - LONG} more arrays"] * (len(arrays) > LONG)
-    short = _short({**{k: v for k, v in metadata.items() if k != "matrixbayes"}, **header})
-    lines += [f"  {key}: {value}" for key, value in _flat(short) if value is not None]
+    made = _made(path, name, {k: v for k, v in metadata.items() if k != "matrixbayes"})
+    lines += [f"made by {made['made_by']}"] if made["made_by"] else []
+    lines += [f"  {key}: {value}" for key, value in _flat(made["made_with"]) if value is not None]
     data = {
         "file": path,
         "kind": kind,
         "format": name or None,
         "format_version": header.get("version"),
+        **made,
         "n_bytes": os.path.getsize(path),
         "arrays": {k: {"dtype": v.get("dtype"), "shape": v["shape"]} for k, v in arrays.items()},
-        "header": short,
         "components": listed,
     }
     return Answer(lines, data)
@@ -94,6 +96,17 @@ def _load(path: str, name: str) -> Any:
         return None
     with mendable():
         return kinds[name].load(path)
+
+
+def _made(path: str, name: str, others: dict[str, Any]) -> dict[str, Any]:
+    """Who made the file, and with what; of files that are not ours what their metadata says."""
+    if name not in KINDS:
+        return {"made_by": None, "made_with": _short(others)}
+    from ..._base.files import describe
+
+    with mendable():
+        told = describe(path)
+    return {"made_by": told["made_by"], "made_with": _short(told["made_with"])}
 
 
 def _type(array: dict[str, Any]) -> str:
