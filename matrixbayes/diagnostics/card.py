@@ -97,7 +97,8 @@ class ScoreCard(display.Shown):
 
     def _table(self) -> display.Table:
         lines = self._lines()
-        loud = [f"{line[0]}: {line[-1]}" for line in lines if line[2] <= self.level]
+        said = (f"{line[0]}: {line[-1]}" for line in lines if line[2] <= self.level)
+        loud = [display.cut(words, display.MAX_TEXT_WIDTH) for words in said]
         short = [line[:-1] for line in lines]
         return display.Table(self.verdict, COLUMNS[:-1], short, sentence=True, words=loud)
 

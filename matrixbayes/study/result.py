@@ -112,15 +112,13 @@ class StudyResult:
         return shown.plot(ax=ax)
 
     def __repr__(self) -> str:
-        lines = [line for line in summary(self).split("\n") if line]
-        if len(lines) > display.MAX_TEXT_LINES:
-            most = display.MAX_TEXT_LINES - 1
-            lines = [*lines[:most], f"... and {len(lines) - most} more lines of the summary"]
-        return "\n".join(display.cut(line, display.MAX_TEXT_WIDTH) for line in lines)
+        first, *others = filter(None, summary(self).split("\n"))
+        words = [display.cut(line, display.MAX_TEXT_WIDTH) for line in others]
+        return display.Table(first, words=words).text()
 
     def _repr_html_(self) -> str:
-        lines = [line for line in summary(self).split("\n") if line]
-        return display.Table(lines[0], words=lines[1:]).html()
+        first, *others = filter(None, summary(self).split("\n"))
+        return display.Table(first, words=others).html()
 
 
 def summary(result: StudyResult) -> str:

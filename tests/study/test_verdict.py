@@ -265,7 +265,7 @@ def test_what_was_never_trained(kind: str, verdict_kind: str, words: str, tmp_pa
     found = studied(kind, tmp_path, vocab=VOCAB)
     assert found.verdict.kind == verdict_kind
     assert words in found.verdict.sentence
-    assert repr(found).startswith(found.verdict.sentence)
+    assert " ".join(repr(found).split()).startswith(found.verdict.sentence[:300])
     assert any("outside the answers" in note for note in found.notes)
     if kind == "constant":
         assert found.card is None

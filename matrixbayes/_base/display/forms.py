@@ -92,7 +92,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
     if len(text) <= MAX_TEXT_WIDTH:
         return [text]
     return textwrap.wrap(
-        text, MAX_TEXT_WIDTH, subsequent_indent=indent, max_lines=4, break_on_hyphens=False
+        text, MAX_TEXT_WIDTH, subsequent_indent=indent, max_lines=6, break_on_hyphens=False
     )
 
 
