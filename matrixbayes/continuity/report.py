@@ -134,7 +134,7 @@ class ContinuityReport:
 
     def _top(self, row: int) -> str:
         p = np.exp(self.log_probs[row].astype(np.float64))
-        return display.top(p, self.tokens, TOP)
+        return display.top(p, self.tokens, TOP, room=100)
 
     # -- words ------------------------------------------------------------------------
 

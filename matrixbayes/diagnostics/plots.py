@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._base.display import number
-from .._base.display.pictures import named, plain_label
+from .._base.display.pictures import named
+from .._base.drawing.names import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ def diagnostic_test(test: DiagnosticTest, *, ax: Axes | None = None) -> Axes:
     """
     outside = np.flatnonzero((test.values < test.low) | (test.values > test.high))
     return named(
-        [plain_label(name, 32) for name in test.figures],
+        [words(name, 32) for name in test.figures],
         test.values,
         low=test.low,
         high=test.high,
@@ -51,7 +52,7 @@ def score_card(card: ScoreCard, *, ax: Axes | None = None) -> Axes:
     """
     values = [test.p_value for test in card.tests]
     return named(
-        [plain_label(test.name, 32) for test in card.tests],
+        [words(test.name, 32) for test in card.tests],
         values,
         low=values,
         high=card.adjusted,

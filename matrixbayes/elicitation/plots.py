@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.display.pictures import lines, named, plain_label
-from .._base.drawing.names import token_name, token_names
+from .._base.display.pictures import lines, named
+from .._base.drawing.names import token_name, token_names, words
 from .._base.drawing.space import cell
 from .._base.drawing.ticks import log_axis, name_axis
 from .._base.style import (
@@ -227,7 +227,7 @@ def identification(found: Identification, *, ax: Axes | None = None) -> Axes:
     """
     rows = sorted((row for row in found._widths() if np.isfinite(row[3])), key=lambda row: -row[3])
     return named(
-        [plain_label(" ".join(filter(None, (part, name, str(i))))) for part, name, i, _ in rows],
+        [words(" ".join(filter(None, (part, name, str(i))))) for part, name, i, _ in rows],
         [width for *_, width in rows],
         line=float(np.log(2.0)),
         xlabel="half-width, natural logarithm; the line is a factor of 2",

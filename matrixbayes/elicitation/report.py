@@ -412,7 +412,7 @@ class ElicitationReport:
             measures.append([first, f"{one}; {second}: {other}"])
         words = [f"  {name}: {value}" for name, value in measures]
         text = display.Table(title, words=words).text()
-        if not text.endswith("..."):
+        if "... and" not in text.rsplit("\n", 1)[-1]:
             return text
         return "\n".join(display.cut(line, display.MAX_TEXT_WIDTH) for line in [title, *words])
 

@@ -401,7 +401,9 @@ class PosteriorPath(display.Shown):
         columns = ["shot", "demonstrated", "concentration", "most probable"]
         names = range(mean.shape[1]) if self.tokens is None else self.tokens
         seen = ["(prior)", *(display.show(names[j]) for j in self.demonstrations)]
-        cells = [[t, seen[t], total[t], display.top(mean[t], self.tokens)] for t in range(n + 1)]
+        cells = [
+            [t, seen[t], total[t], display.top(mean[t], self.tokens, room=51)] for t in range(n + 1)
+        ]
         return display.Table(title, columns, cells, series=True)
 
 

@@ -186,8 +186,8 @@ class BoundedRows(InPart):
         cells: list[list[Any]] = []
         for i in range(min(n, display.MAX_HTML_ROWS + 1)):
             order = np.argsort(-self.upper[i], kind="stable")[:3]
-            said = (f"{display.show(self.tokens[g], width=16)} {self._span(i, g)}" for g in order)
-            cells.append([i, bool(self.determined[i]), ", ".join(said)])
+            said = [f"{display.show(self.tokens[g], width=16)} {self._span(i, g)}" for g in order]
+            cells.append([i, bool(self.determined[i]), display.fitting(said, 80)])
         cells += [[i, False, ""] for i in range(len(cells), n)]
         return display.Table(title, ["row", "determined", "most probable"], cells)
 

@@ -288,7 +288,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
             log_row = np.asarray(self.log_probs[i], dtype=np.float64)
             row = np.exp(log_row)
             bits = abs(float(entropy_nats(row, log_row) / np.log(2.0)))
-            cells.append([i, bits, display.top(row, self.tokens)])
+            cells.append([i, bits, display.top(row, self.tokens, room=77)])
         cells += [[i, 0.0, ""] for i in range(len(cells), n)]
         return display.Table(title, ["row", "entropy (bits)", "most probable"], cells)
 

@@ -346,6 +346,17 @@ def test_a_picture_is_drawn_where_it_is_asked_for(result: Any) -> None:
     assert dict(matplotlib.rcParams) == settings
 
 
+def test_names_stand_beside_their_figures() -> None:
+    pytest.importorskip("mpltern")
+    from matplotlib.figure import Figure
+
+    ax = Figure(layout="constrained").subplots()
+    mixture().uncertainty().plot(ax=ax)
+    ax.figure.canvas.draw()
+    names = [text.get_text() for text in ax.get_yticklabels() if text.get_text()]
+    assert names == ["total", "aleatoric", "epistemic"]
+
+
 def test_named_tuples_are_what_they_were() -> None:
     total, aleatoric, epistemic = found = mixture().uncertainty()
     assert found == (total, aleatoric, epistemic)

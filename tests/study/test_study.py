@@ -368,7 +368,7 @@ def test_the_summary_says_it_all(bundled) -> None:
     text = summary(result)
     lines = repr(result).splitlines()
     assert len(lines) == 10
-    assert lines[-1] == "..."
+    assert lines[-1].startswith("... and ")
     assert " ".join(lines).startswith(result.verdict.sentence[:300])
     for words in ("3, by BIC out of 1 to 6", "prior fitted", "prior elicited", "prior true"):
         assert words in text

@@ -14,7 +14,7 @@ escaped; a character that does not print (a control character, a change of writi
 shown as its escape.
 """
 
-from .figures import amount, number, numbers, percent, share, top
+from .figures import amount, fitting, number, numbers, percent, share, top
 from .forms import Shown, Table, frame, shown
 from .tables import (
     MAX_HTML_ROWS,
@@ -35,6 +35,7 @@ __all__ = [
     "Table",
     "amount",
     "cut",
+    "fitting",
     "frame",
     "number",
     "numbers",

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .tokens import printable, show
+from .tokens import places, printable, show
 
 DIGITS = 4  # significant ones, where that is enough
 MOST_DIGITS = 12
 NOISE = 1e-9  # part of a figure by which sums of the same numbers differ
+SMALL = 1e-5  # a difference that may be rounding
 NEAR = 1e-6  # part of two figures by which they may differ and read alike, where others are far
 
 
@@ -61,7 +62,8 @@ def _digits(figures: NDArray[np.float64]) -> int:
     sizes = np.maximum(np.abs(unlike[1:]), np.abs(unlike[:-1]))
     with np.errstate(over="ignore"):
         spread = float(unlike[-1] - unlike[0])
-    if not NOISE * sizes.max() < spread < np.inf:
+    least = NOISE if spread > SMALL else NEAR  # of likelihoods the last digits tell, not of shares
+    if not least * sizes.max() < spread < np.inf:
         return DIGITS
     digits = DIGITS - 1 + np.log10(sizes.max() / spread)
     told = gaps > NEAR * sizes
@@ -108,11 +110,20 @@ def amount(n_bytes: float) -> str:
     return f"{n_bytes:.3g} {units[-1]}"
 
 
-def top(row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3) -> str:
-    """The `n` most probable tokens of a row of probabilities, in words."""
+def top(
+    row: NDArray[np.floating], tokens: Sequence[str] | None, n: int = 3, *, room: int = 62
+) -> str:
+    """The most probable tokens of a row of probabilities in words, at most `n`, with `room`."""
     order = np.argsort(-row, kind="stable")[:n]
-    words = (show(int(j) if tokens is None else tokens[j], width=18) for j in order)
-    return ", ".join(f"{word} {share(row[j])}" for word, j in zip(words, order, strict=True))
+    names = (show(int(j) if tokens is None else tokens[j], width=18) for j in order)
+    return fitting([f"{name} {share(row[j])}" for name, j in zip(names, order, strict=True)], room)
+
+
+def fitting(words: list[str], room: int) -> str:
+    """As many of some words as have room in a line, the first at least."""
+    while len(words) > 1 and places(", ".join(words)) > room:
+        words = words[:-1]
+    return ", ".join(words)
 
 
 def share(value: float) -> str:

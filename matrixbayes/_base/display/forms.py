@@ -58,7 +58,8 @@ class Table(NamedTuple):
         room = MAX_TEXT_LINES - len(title)
         least = min(len(rows), FEW) + any(columns)
         if len(words) > room - least:
-            words = [*words[: max(room - least - 1, 0)], "..."]
+            shown = max(room - least - 1, 0)
+            words = [*words[:shown], f"... and {len(words) - shown} more lines"]
         room -= len(words)
         if self.series and len(rows) > room - any(columns):
             tail = (room - any(columns) - 1) // 2

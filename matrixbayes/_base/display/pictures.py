@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..style import COLOURS, GREY, STYLES, legend, new_axes, tidy
-from .tokens import printable
+from ..drawing.space import cell
+from ..drawing.ticks import log_axis, name_axis, whole_numbers
+from ..style import FONT, GREY, MOST, STYLES, legend, new_axes, palette, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
 MOST_NAMES = 24
 MOST_POINTS = 1000  # of a curve
 WIDE = 100.0  # a ratio from which figures are told apart on a logarithmic axis only
+FURNITURE = 7.0  # heights of a letter, of title, ticks and label
 ROW = 1.7  # heights of a letter, from a name to the next
-
-
-def plain_label(text: object, width: int = 24) -> str:
-    """What is no token, as matplotlib may print it: without quotes."""
-    return printable(text, width=width).replace("$", r"\$")
 
 
 def named(
@@ -59,29 +56,26 @@ def named(
     """
     values = np.asarray(values, dtype=np.float64)
     ends = [values if end is None else np.asarray(end, dtype=np.float64) for end in (low, high)]
-    from matplotlib import rcParams
-
-    size = float(rcParams["font.size"])
-    ax = new_axes(ax, 7.0, 1.3 + ROW * size / 72.0 * min(len(names), MOST_NAMES))
-    inches = ax.get_window_extent().height / ax.figure.dpi * 0.9
-    n = int(np.clip(inches * 72.0 / (ROW * size), 2, MOST_NAMES))
-    n = min(n, len(names))
-    at = np.arange(n)
-    ax.hlines(at, ends[0][:n], ends[1][:n], color=COLOURS[0], linewidth=1.5)
-    for chosen, marker, colour in ((False, "o", COLOURS[0]), (True, "D", COLOURS[1])):
+    ax = new_axes(ax, 7.0, 1.3 + ROW * FONT / 72.0 * min(len(names), MOST_NAMES))
+    width, height = cell(ax)
+    room = (height - FURNITURE * FONT) / (ROW * FONT)
+    n = min(len(names), int(np.clip(room, 2, MOST_NAMES)))
+    at, colours = np.arange(n), palette(ax)
+    ax.hlines(at, ends[0][:n], ends[1][:n], color=colours[0], linewidth=1.5)
+    for chosen, marker, colour in ((False, "o", colours[0]), (True, "D", colours[1])):
         here = [i for i in range(n) if (i in marked) is chosen]
         if here:
             ax.plot(values[here], here, marker, color=colour, linestyle="none")
-    ax.set_yticks(at, names[:n])
     ax.set_ylim(n - 0.5, -0.5)
     if line is not None:
         ax.axvline(line, color=GREY, linestyle="--", linewidth=1.2)
     drawn = np.concatenate([values[:n], *(end[:n] for end in ends), [] if line is None else [line]])
     drawn = drawn[np.isfinite(drawn)]
-    _maybe_log(ax, drawn)
     left_out = "" if n == len(names) else f" (the first {n} of {len(names)})"
     tidy(ax, xlabel=xlabel, ylabel="", title=title + left_out)
+    _figures(ax, drawn)
     ax.grid(visible=False, axis="y")
+    name_axis(ax.yaxis, list(names[:n]), 0.7 * height, 0.4 * width)
     return ax
 
 
@@ -98,14 +92,16 @@ def lines(
     """Curves by name, each with its band if there is one; a name that is empty has no entry."""
     ax = new_axes(ax, 7.0, 3.6)
     x = np.asarray(x)
-    few = len(x) <= 30
+    few, colours = len(x) <= 30, palette(ax)
     for i, (name, y) in enumerate(curves.items()):
-        look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)]}
+        look: dict[str, Any] = {"color": colours[i % MOST]}
         if bands is not None and name in bands:
             ax.fill_between(x, *bands[name], alpha=0.2, linewidth=0, **look)
-        ax.plot(x, y, linestyle=STYLES[i % len(STYLES)], marker="o" if few else None, **look,
+        ax.plot(x, y, linestyle=STYLES[i % MOST], marker="o" if few else None, **look,
                 label=name or "_")  # fmt: skip
     tidy(ax, xlabel=xlabel, ylabel=ylabel, title=title)
+    if np.issubdtype(x.dtype, np.integer):
+        whole_numbers(ax.xaxis)
     if any(curves):
         legend(ax)
     return ax
@@ -122,6 +118,7 @@ def shares(
     """The share of figures that are no larger, by name: however many, each counts."""
     ax = new_axes(ax, 7.0, 3.6)
     seen: list[Floats] = []
+    colours = palette(ax)
     for i, (name, figures) in enumerate(values.items()):
         finite = np.sort(np.asarray(figures, dtype=np.float64).ravel())
         finite = finite[np.isfinite(finite)]
@@ -132,21 +129,20 @@ def shares(
         keep = np.unique(np.linspace(0, len(finite) - 1, MOST_POINTS).round().astype(np.intp))
         ax.step(
             finite[keep], share[keep], where="post", label=name or "_",
-            color=COLOURS[i % len(COLOURS)], linestyle=STYLES[i % len(STYLES)],
+            color=colours[i % MOST], linestyle=STYLES[i % MOST],
             marker="o" if len(finite) < 3 else None,
         )  # fmt: skip
-    _maybe_log(ax, np.concatenate(seen) if seen else np.zeros(0))
     ax.set_ylim(0.0, 1.05)
     tidy(ax, xlabel=xlabel, ylabel=f"share of {of}", title=title)
+    _figures(ax, np.concatenate(seen) if seen else np.zeros(0))
     if any(values):
         legend(ax)
     return ax
 
 
-def _maybe_log(ax: Axes, drawn: Floats) -> None:
-    """A logarithmic axis, where figures span decades."""
+def _figures(ax: Axes, drawn: Floats) -> None:
+    """The x axis: logarithmic where figures span decades, else with as many as have room."""
     if len(drawn) and drawn.min() > 0.0 and drawn.max() > WIDE * drawn.min():
-        from matplotlib.ticker import NullFormatter
-
-        ax.set_xscale("log")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        log_axis(ax.xaxis)
+    else:
+        ax.locator_params(axis="x", nbins=max(2, int(0.5 * cell(ax)[0] / (6.0 * FONT))))

@@ -125,7 +125,7 @@ class LayerRows(display.Shown, Mapping[int, NextTokenRows]):
         rows = []
         for i, own in enumerate(self._rows.values()):
             mean = np.exp(own.log_probs[0].astype(np.float64)) if n else np.zeros(width)
-            shown = display.top(mean, own.tokens) if n else ""
+            shown = display.top(mean, own.tokens, room=55) if n else ""
             rows.append([self.layers[i], bits[0][i], bits[1][i], shown])
         columns = ["layer", "entropy (bits)", "to the last (bits)", "row 0"]
         return display.Table(title, columns, rows, series=True)
