@@ -1182,6 +1182,20 @@ MUTATIONS = [
         "",
         f"{MAPPED} -k aligned",
     ),
+    M(
+        "files: what is read forgets what made it",
+        "matrixbayes/_base/saving/made.py",
+        "object.__setattr__(thing, NAME, said(header))",
+        "object.__setattr__(thing, NAME, None)",
+        "tests/base/test_made.py tests/house/test_before.py -k file",
+    ),
+    M(
+        "hub: a repository is made without its owner",
+        "matrixbayes/_base/saving/hub.py",
+        'name = getattr(made, "repo_id", repo_id)',
+        "name = repo_id",
+        "tests/base/test_hub.py -k pushed",
+    ),
 ]
 
 

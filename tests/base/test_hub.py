@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import socket
@@ -186,3 +187,40 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
     (tmp_path / "prior.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(ValueError, match="is not a complete safetensors file"):
         mb.DirichletMixture.from_pretrained(tmp_path)
+
+
+def test_the_library_itself_finds_what_it_has_kept(tmp_path: Path, no_network: None) -> None:
+    """Its own cache, and none of the functions above in its place."""
+    pytest.importorskip("huggingface_hub")
+    commit, place = "a" * 40, tmp_path / "models--owner--name"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(commit)
+    (place / "snapshots" / commit).mkdir(parents=True)
+    prior().save(place / "snapshots" / commit / "prior.safetensors")
+    for revision in (None, "main", commit):
+        found = mb.DirichletMixture.from_pretrained(
+            "owner/name", revision=revision, cache_dir=tmp_path, local_files_only=True
+        )
+        assert found == prior()
+    with pytest.raises(OSError, match=r"cach|offline|local"):
+        mb.DirichletMixture.from_pretrained(
+            "owner/other", cache_dir=tmp_path, local_files_only=True
+        )
+
+
+def test_the_library_takes_what_it_is_given() -> None:
+    """The names of arguments, of the version that is installed."""
+    library = pytest.importorskip("huggingface_hub")
+    repository = inspect.signature(library.HfApi.create_repo).parameters
+    assert {"repo_id", "private", "exist_ok"} <= repository.keys()
+    folder = inspect.signature(library.HfApi.upload_folder).parameters
+    wanted = {"repo_id", "folder_path", "revision", "commit_message", "create_pr"}
+    assert wanted <= folder.keys()
+
+
+def test_the_page_is_one_that_the_hub_reads(hub: Any) -> None:
+    library = pytest.importorskip("huggingface_hub")
+    prior().push_to_hub("repo")
+    card = library.ModelCard.load(hub["there"] / "README.md")
+    assert card.data.library_name == "matrixbayes"
+    assert "next-token-distributions" in card.data.tags
