@@ -37,7 +37,7 @@ def test_frames_are_the_path(path: mb.PosteriorPath) -> None:
     np.testing.assert_array_equal(frames.weights, path.weights)
     np.testing.assert_array_equal(frames.concentration, path.concentration())
     assert frames.title(0) == "shot 0 of 4: the prior"
-    assert frames.title(3) == "shot 3 of 4: red"
+    assert frames.title(3) == "shot 3 of 4: 'red'"
     few = frames_of(path, most=3)
     assert few.shots == [0, 2, 4]
     assert few.mean.shape == (3, 4)
@@ -149,7 +149,7 @@ def test_the_code_of_the_widget_draws(path: mb.PosteriorPath, tmp_path: Path) ->
     )
     frame, last, words = json.loads(run.stdout)
     assert (frame, last) == (3, 4)
-    assert "shot 3 of 4: red" in words
+    assert "shot 3 of 4: 'red'" in words
     assert {f"{100 * p:.1f}%" for p in path.mean()[3]} <= {*words}
     assert "<b>bold</b>" in " ".join(words)
 

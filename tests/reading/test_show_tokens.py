@@ -62,7 +62,7 @@ def test_surprise_entropy_and_rank_are_those_of_the_rows() -> None:
     entropy = -(TABLE * np.log2(TABLE)).sum(axis=1)
     np.testing.assert_allclose(frame["entropy"], [np.nan, *entropy[:3]])
     np.testing.assert_allclose(frame["rank"], [np.nan, 2, 1, 1])  # a tie has the better rank
-    assert frame["top"][1].startswith("red 50.0%, ")
+    assert frame["top"][1].startswith("'red' 50.0%, ")
     assert "posterior" not in frame
 
 
@@ -252,16 +252,16 @@ def test_the_pointer_tells_top_five_rank_and_posterior_mean() -> None:
     prior = mb.DirichletMixture([1.0], [[2.0, 1.0, 1.0]], tokens=WORDS)
     title = Reader(mb.show_tokens(along(), prior).html()).titles[1]
     assert title.split("\n") == [
-        "blue",
+        "'blue'",
         "probability 25.0%, posterior mean 20.0%",
         "surprise 2.000 bits, rank 2",
         "entropy 1.500 bits",
         f"KL(model || posterior mean) {0.5 * np.log2(0.5 / 0.6) + 0.5 * np.log2(1.25):#.4g} bits",
         "concentration 5.000 pseudo-counts",
         "most probable:",
-        "  red 50.0% (posterior mean 60.0%)",
-        "  blue 25.0% (posterior mean 20.0%)",
-        "  green 25.0% (posterior mean 20.0%)",
+        "  'red' 50.0% (posterior mean 60.0%)",
+        "  'blue' 25.0% (posterior mean 20.0%)",
+        "  'green' 25.0% (posterior mean 20.0%)",
     ]  # fmt: skip
 
 
@@ -317,7 +317,8 @@ def test_bars_along_the_text() -> None:
     view = mb.show_tokens(mb.PartialRows.from_rows(along(), 1), value="entropy")
     ax = view.plot()
     assert ax.get_ylabel() == "entropy (bits)"
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["red", "blue", "blue", "green"]
+    names = [t.get_text().strip("'") for t in ax.get_xticklabels()]
+    assert names == ["red", "blue", "blue", "green"]
     pyplot.close(ax.figure)
 
 
