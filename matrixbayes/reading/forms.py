@@ -58,7 +58,8 @@ def scale_of(values: Floats, value: str) -> Scale:
     if value == "concentration":
         low, high = float(finite.min()), float(finite.max())
         return Scale(low, high, low > 0.0 and high > WIDE * low)
-    return Scale(0.0, max(float(np.quantile(finite, 0.98)), 1e-6), False)
+    least = 1e-6 if value == "kl" else 1.0  # what is all but certain is not to look surprising
+    return Scale(0.0, max(float(np.quantile(finite, 0.98)), least), False)
 
 
 def as_html(view: TokenView, most: int) -> str:

@@ -47,7 +47,7 @@ class ShotSlider:
         panels = "".join(self._panel(i) for i in evenly(len(frames), GRID))
         return (
             '<div style="color:inherit">'
-            f'<div style="opacity:.75;font-size:.9em">{html.escape(self._words)}</div>'
+            f'<div style="opacity:.75;font-size:.9em">{html.escape(self._words())}</div>'
             f'<div style="display:flex;flex-wrap:wrap">{panels}</div></div>'
         )
 
@@ -74,11 +74,10 @@ class ShotSlider:
             f'<div style="opacity:.75;font-size:.85em">{html.escape(frames.below(i))}</div></div>'
         )
 
-    @property
-    def _words(self) -> str:
-        """What bars and marks are."""
-        own = "" if self.frames.own is None else "; the model's own prediction"
-        return f"posterior mean of each token, {100 * self.frames.level:g}% band{own}"
+    def _words(self, own: str = "the model's own prediction") -> str:
+        """What is shown of each token."""
+        model = "" if self.frames.own is None else f"; {own}"
+        return f"posterior mean of each token, {100 * self.frames.level:g}% band{model}"
 
     @cached_property
     def widget(self) -> Any:
@@ -113,7 +112,7 @@ class ShotSlider:
             "shots": frames.shots,
             "titles": [frames.title(i) for i in n],
             "below": [frames.below(i) for i in n],
-            "words": self._words,
+            "words": self._words("dots: the model's own prediction"),
             "tokens": frames.tokens,
             "top": frames.top,
             "mean": frames.mean.round(6).tolist(),
