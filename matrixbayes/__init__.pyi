@@ -42,11 +42,14 @@ from .errors import (
 )
 from .estimator import (
     BitsBounds as BitsBounds,
+    ConcentrationPrediction as ConcentrationPrediction,
+    ConcentrationRegression as ConcentrationRegression,
     CountStatistics as CountStatistics,
     DirichletMixtureEstimator as DirichletMixtureEstimator,
     GammaPrior as GammaPrior,
     PartialStatistics as PartialStatistics,
     PriorSelection as PriorSelection,
+    regress_concentration as regress_concentration,
     select_prior as select_prior,
 )
 from .huggingface import (

@@ -6,6 +6,7 @@ Contents
     kl, curves                                              divergences per shot, in bits
     components, compare_components, ternary                 a `DirichletMixture`
     criterion                                               a `PriorSelection`
+    concentration_regression                                a `ConcentrationRegression`
     check                                                   a `FitCheck`
     check_figure                                            the same, and draws beside rows
     calibration                                             a `Comparison` with a matrix
@@ -29,6 +30,7 @@ grey.
 from .continuity.plots import continuity
 from .elicitation.plots import elicitation, elicitation_figure
 from .estimator.plots import criterion
+from .estimator.regression.plots import concentration_regression
 from .huggingface.layers.plots import layers, layers_figure
 from .icl.plots import icl_curve, learning_path, learning_path_figure, scaling_laws
 from .matrix.plots import calibration, mixture_weights
@@ -53,6 +55,7 @@ __all__ = [
     "components",
     "concentration",
     "concentration_figure",
+    "concentration_regression",
     "continuity",
     "criterion",
     "curves",
