@@ -142,7 +142,7 @@ def pruned(pruned: Pruned, *, ax: Axes | None = None) -> Axes:
         low=pruned.after,
         high=pruned.before,
         xlabel="n-grams left, and before",
-        title=f"Pruned: {number(pruned.loss)} nats a token lost",
+        title="n-grams after pruning",
         ax=ax,
     )
 

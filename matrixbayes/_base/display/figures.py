@@ -81,7 +81,7 @@ def _figure(value: float, digits: int) -> str:
         return f"{value:.{max(0, digits - 1 - int(np.log10(size)))}f}"
     text = f"{value:#.{digits}g}".rstrip(".")
     # What is not 1 does not read as 1.
-    if NOISE < 1.0 - size < 0.01 and float(text) in (1.0, -1.0):
+    if NEAR < 1.0 - size < 0.01 and float(text) in (1.0, -1.0):
         text = f"{value:.{int(np.ceil(-np.log10(1.0 - size) - NOISE)) + 1}f}"
     return text.removeprefix("-") if value == 0.0 else text
 

@@ -26,6 +26,7 @@ MOST_NAMES = 24
 MOST_POINTS = 1000  # of a curve
 WIDE = 100.0  # a ratio from which figures are told apart on a logarithmic axis only
 FURNITURE = 7.0  # heights of a letter, of title, ticks and label
+FAR = 1e3  # by how much a bar may be longer than its figure
 ROW = 1.7  # heights of a letter, from a name to the next
 
 
@@ -56,9 +57,12 @@ def named(
     """
     values = np.asarray(values, dtype=np.float64)
     ends = [values if end is None else np.asarray(end, dtype=np.float64) for end in (low, high)]
+    from matplotlib import rcParams
+
     ax = new_axes(ax, 7.0, 1.3 + ROW * FONT / 72.0 * min(len(names), MOST_NAMES))
     width, height = cell(ax)
-    room = (height - FURNITURE * FONT) / (ROW * FONT)
+    size = float(rcParams["font.size"])
+    room = (height - FURNITURE * size) / (ROW * size)
     n = min(len(names), int(np.clip(room, 2, MOST_NAMES)))
     at, colours = np.arange(n), palette(ax)
     ax.hlines(at, ends[0][:n], ends[1][:n], color=colours[0], linewidth=1.5)
@@ -74,6 +78,9 @@ def named(
     left_out = "" if n == len(names) else f" (the first {n} of {len(names)})"
     tidy(ax, xlabel=xlabel, ylabel="", title=title + left_out)
     _figures(ax, drawn)
+    known = values[:n][np.isfinite(values[:n])]
+    if ax.get_xscale() == "log" and known.min(initial=1.0) > 0.0:  # bars may begin next to 0
+        ax.set_xlim(left=max(0.5 * drawn.min(), known.min(initial=np.inf) / FAR))
     ax.grid(visible=False, axis="y")
     name_axis(ax.yaxis, list(names[:n]), 0.7 * height, 0.4 * width)
     return ax

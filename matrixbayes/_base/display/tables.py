@@ -16,6 +16,7 @@ MAX_TEXT_LINES = 10
 MAX_TEXT_WIDTH = 98
 MAX_HTML_ROWS = 20
 MAX_HTML_WIDTH = 400  # letters of a cell
+MAX_TITLE = 60  # letters that may reach over a narrow table
 MAX_SERIES_ROWS = 60
 LEAST_WIDTH = 16  # of a column of words, where a line is too long
 
@@ -133,7 +134,8 @@ def table_html(
     right = [bool(shown) and _are_figures([row[j] for row in shown]) for j in range(len(columns))]
     parts = [f'<table style="{_TABLE}">']
     if caption is not None:
-        parts.append(f'<caption style="{_CAPTION}">{html.escape(caption)}</caption>')
+        style = _CAPTION + ";white-space:nowrap" * (len(caption) <= MAX_TITLE)
+        parts.append(f'<caption style="{style}">{html.escape(caption)}</caption>')
     if any(columns):
         head = "".join(
             _cell("th", name, r) for name, r in zip(numbers(columns), right, strict=True)
