@@ -504,7 +504,7 @@ def test_it_shows_itself() -> None:
     many = {f"v{i}": np.random.default_rng(i).normal(size=240) for i in range(20)}
     found = fit(ROWS, many, kind="probs")
     assert len(repr(found).splitlines()) <= 10
-    assert "against one for all: p = " in repr(found)
+    assert "against one for all p = " in repr(found)
     assert "<table" in found._repr_html_()
     table = found.to_pandas()
     assert list(table.index) == list(found.names)

@@ -126,6 +126,11 @@ def partial() -> Any:
 
 
 @cache
+def regression() -> Any:
+    return mb.regress_concentration(rows(), {"size <b>": np.arange(40) % 4})
+
+
+@cache
 def elicited() -> Any:
     histories = [[(7 * i + t * t) % 5 for t in range(i % 9)] for i in range(60)]
     seen = np.array([np.bincount(h, minlength=5) + 1.0 for h in histories])
@@ -222,6 +227,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Comparison": lambda: mb.compare(rows(), rows()),
     "ComparisonBounds": lambda: mb.compare(partial(), rows()),
     "Concentration": lambda: matrix().concentrations[0],
+    "ConcentrationPrediction": lambda: regression().predict({"size <b>": [1.0, 2.0]}),
+    "ConcentrationRegression": lambda: regression(),
     "Constant": lambda: elicited().comparison.constant,
     "ContinuityReport": continuity,
     "CountStatistics": lambda: (

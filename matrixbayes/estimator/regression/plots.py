@@ -1,20 +1,21 @@
-"""A picture of a `ConcentrationRegression`."""
+"""Pictures of a `ConcentrationRegression` and of what it predicts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import LogFormatter
 
-from ..._base.style import COLOURS, GREY, entry, label, legend, new_axes, tidy
+from ..._base.drawing.names import words
+from ..._base.drawing.ticks import log_axis, whole_numbers
+from ..._base.style import COLOURS, GREY, entry, legend, new_axes, tidy
 from ..._base.typing import Floats
 from .design import Term
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .result import ConcentrationRegression
+    from .result import ConcentrationPrediction, ConcentrationRegression
 
 BAND = 0.95
 POINTS = 200
@@ -58,13 +59,12 @@ def concentration_regression(
         ax.errorbar(
             place, middle, [middle - low, high - middle], color=COLOURS[0], fmt="_", capsize=5
         )
-        ax.set_xticks(place, [label(level) for level in term.levels])
-        ax.set_xlim(-0.5, len(place) - 0.5)
     _draw_observed(ax, regression, term, columns)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(LogFormatter())
-    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
-    tidy(ax, xlabel=label(name, 30), ylabel="concentration", title="Concentration by covariate")
+    log_axis(ax.yaxis)
+    tidy(ax, xlabel=words(name, 30), ylabel="concentration", title="Concentration by covariate")
+    if term.levels is not None:  # names come after the numbers that an axis has
+        ax.set_xticks(place, [words(level, 18) for level in term.levels])
+        ax.set_xlim(-0.5, len(place) - 0.5)
     legend(
         ax,
         [
@@ -72,6 +72,18 @@ def concentration_regression(
             entry("rows by themselves, ± s.e.", color=GREY, marker="o", linestyle="none"),
         ],
     )
+    return ax
+
+
+def predictions(prediction: ConcentrationPrediction, *, ax: Axes | None = None) -> Axes:
+    """The concentrations of a `ConcentrationPrediction` in order, with their intervals."""
+    ax = new_axes(ax, 6.0, 3.4)
+    middle, low, high = prediction[:3]
+    ends = [np.where(np.isfinite(high), end, np.nan) for end in (middle - low, high - middle)]
+    ax.errorbar(np.arange(len(middle)), middle, ends, color=COLOURS[0], fmt="o", capsize=3)
+    log_axis(ax.yaxis)
+    tidy(ax, xlabel="setting", ylabel="concentration", title="Predicted concentrations")
+    whole_numbers(ax.xaxis)
     return ax
 
 

@@ -14,6 +14,7 @@ from ...mixture import DirichletMixture
 from .design import Design
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -25,6 +26,7 @@ class Observed(NamedTuple):
     log_error: Floats  # (G,), standard error of its logarithm
 
 
+@display.shown
 class ConcentrationPrediction(NamedTuple):
     """Concentrations that a regression predicts.
 
@@ -49,6 +51,23 @@ class ConcentrationPrediction(NamedTuple):
     low: Floats
     high: Floats
     mean: Floats
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each: ``concentration``, ``low``, ``high``."""
+        columns = {"concentration": self.concentration, "low": self.low, "high": self.high}
+        return display.frame(columns)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The concentrations in order, with their intervals, on a log axis."""
+        from .plots import predictions
+
+        return predictions(self, ax=ax)
+
+    def _table(self) -> display.Table:
+        rows = [list(row) for row in zip(self.concentration, self.low, self.high, strict=True)]
+        n = len(rows)
+        title = f"ConcentrationPrediction: {n:,} setting{'s' * (n != 1)} of the covariates"
+        return display.Table(title, ["concentration", "low", "high"], rows)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -258,10 +277,8 @@ class ConcentrationRegression(display.Shown):
 
         return concentration_regression(self, covariate, ax=ax)
 
-    def to_pandas(self, level: float = 0.95) -> Any:
+    def to_pandas(self, level: float = 0.95) -> pd.DataFrame:
         """The coefficients as a data frame: a row each, with errors, z, p and the interval."""
-        import pandas
-
         low, high = self.interval(level).T
         columns = {
             "coefficient": self.coefficients,
@@ -271,17 +288,17 @@ class ConcentrationRegression(display.Shown):
             "low": low,
             "high": high,
         }
-        return pandas.DataFrame(columns, index=pandas.Index(self.names, name="term"))
+        return display.frame(columns, index=list(self.names))
 
     def _table(self) -> display.Table:
         what = "counts" if self.of_counts else "rows"
-        by = "" if self.n_groups is None else f", errors by {self.n_groups} groups"
-        on = "" if len(self.mean_names) == 1 else f", mean on {', '.join(self.mean_names[1:])}"
-        title = f"ln concentration of {self.n_rows:,} {what} over {self.n_tokens:,} tokens{on}{by}"
+        title = f"ConcentrationRegression: {self.n_rows:,} {what} over {self.n_tokens:,} tokens"
         if self.df:
-            title += f"; against one for all: p = {_p(self.p_value)}"
+            title += f", against one for all p {_p(self.p_value, '= ')}"
+        if self.n_groups is not None:
+            title += f", {self.n_groups} groups"
         if not self.converged:
-            title += "; NOT CONVERGED"
+            title += ", NOT CONVERGED"
         low, high = self.interval().T
         rows = [
             [name, b, error, f"{_short(lo)} to {_short(hi)}", _p(p)]
@@ -295,8 +312,8 @@ class ConcentrationRegression(display.Shown):
                 strict=True,
             )
         ]
-        columns = ["", "coefficient", "std. error", "95% interval", "p"]
-        return display.Table(title, columns, rows, sentence=True)
+        columns = ["ln concentration", "coefficient", "std. error", "95% interval", "p"]
+        return display.Table(title, columns, rows)
 
 
 def _quantile(level: float) -> float:
@@ -310,6 +327,6 @@ def _short(value: float) -> str:
     return "nan" if np.isnan(value) else f"{value:.3g}"
 
 
-def _p(value: float) -> str:
+def _p(value: float, equals: str = "") -> str:
     """A p-value in two digits."""
-    return "nan" if np.isnan(value) else "<1e-16" if value < 1e-16 else f"{value:.2g}"
+    return "< 1e-16" if value < 1e-16 else f"{equals}{value:.2g}"
