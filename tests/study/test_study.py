@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from matrixbayes.__main__ import main
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 from matrixbayes.study import analysis as study_module
-from matrixbayes.study import inputs
+from matrixbayes.study import inputs, summary
 from matrixbayes.study.inputs import UsageError
 from matrixbayes.study.shots import (
     Divergence,
@@ -255,6 +256,17 @@ def test_every_file_is_there_and_nothing_else(bundled) -> None:
     assert {file.name for file in folder.iterdir()} == FILES
     for file in folder.glob("*.png"):
         assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_quotes_what_is_printed(bundled, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (quoted,) = re.findall(r"```text\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
+    monkeypatch.syspath_prepend(root / "docs" / "_site")
+    same = importlib.import_module("examples").same
+    monkeypatch.delitem(sys.modules, "examples")
+    printed = summary(bundled[0]).splitlines()
+    missing = [line for line in quoted.splitlines() if not any(same(line, own) for own in printed)]
+    assert not missing
 
 
 def test_the_files_can_be_read_again(bundled) -> None:
