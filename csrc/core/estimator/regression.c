@@ -20,7 +20,7 @@ trigamma_difference(double a, double n)
         return mb_trigamma1(a) - mb_trigamma1(a + n);
     }
     double sum = 0.0;
-    for (double j = n - 1.0; j >= 0.0; j--) {
+    for (int j = (int)n - 1; j >= 0; j--) { /* the small terms first */
         sum += 1.0 / ((a + j) * (a + j));
     }
     return sum;
@@ -112,7 +112,7 @@ sums_of_counts(const mb_units *units, const mb_regression *asked, size_t u, cons
             slope -= a * d;
             bend -= a * d - a * a * t;
         }
-        MB_TRY(mb_ask(interrupt, GAMMA * 4 + ADD * asked->n_terms));
+        MB_TRY(mb_ask(interrupt, (size_t)4 * GAMMA + (size_t)ADD * asked->n_terms));
     }
     sums->value[u] = value;
     sums->slope[u] = e_sum + slope;
