@@ -116,7 +116,9 @@ def mendable() -> Iterator[None]:
         yield
     except UsageError:
         raise
-    except (ValueError, TypeError, OverflowError, MemoryError, ImportError) as error:
+    except MemoryError as error:
+        raise UsageError(str(error) or "there is not enough memory") from error
+    except (ValueError, TypeError, OverflowError, ImportError) as error:
         raise UsageError(error) from error
     except OSError as error:
         raise UsageError(reason(error)) from error

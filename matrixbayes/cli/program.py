@@ -92,7 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return MEND
     except KeyboardInterrupt:
-        _complain("stopped; nothing was written")
         return STOPPED
 
 
@@ -109,6 +108,11 @@ def _run(options: argparse.Namespace) -> int:
                 raise
             _complain(str(error))
             return MEND
+        except KeyboardInterrupt:
+            kept = getattr(options, "cache_dir", None)
+            rest = f"{kept} keeps the rows that were finished" if kept else "nothing was written"
+            _complain(f"stopped; {rest}")
+            return STOPPED
         finally:
             said = list(dict.fromkeys(_line(each.message) for each in caught))
             for words in said:

@@ -50,24 +50,34 @@ class Table:
 def read_table(path: str, kind: str | None, what: str = "rows") -> Table:
     """The numbers of a file, and their kind, which is asked for where it cannot be known.
 
-    Counts need not be said where the file says so: integers, sparse matrices, and tables of text.
+    Counts need not be said: integers, and whole numbers of sparse matrices and tables of text.
     """
     suffix = ".csv" if path == "-" else Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise UsageError(f"{what} {path}: the name must end in one of {known}, or be - for CSV")
     if suffix in (".csv", ".tsv"):
-        return _separated(path, "," if suffix == ".csv" else "\t", kind or "counts", what)
+        return _separated(path, "," if suffix == ".csv" else "\t", kind, what)
     if suffix == ".safetensors":
         return _kept(path, kind, what)
     found = _sparse(path, what) if suffix == ".npz" else read_numbers(path, what)
-    if hasattr(found, "tocsr"):
-        return Table(found, kind or "counts")
     if found.ndim != 2:
         raise UsageError(f"{what} {path} has shape {found.shape}; rows are (N, V)")
-    if kind is None and found.dtype.kind not in "iu":
+    sparse = hasattr(found, "tocsr")
+    are_counts = _are_whole(found.tocsr().data) if sparse else found.dtype.kind in "iu"
+    return Table(found, _kind(kind, are_counts, path, what))
+
+
+def _kind(given: str | None, are_counts: bool, path: str, what: str) -> str:
+    """The kind that was said, or counts where the numbers can be nothing else."""
+    if given is None and not are_counts:
         raise UsageError(f"{what} {path}: say what the numbers are, --kind probs, logits, ...")
-    return Table(found, kind or "counts")
+    return given or "counts"
+
+
+def _are_whole(numbers: Any) -> bool:
+    """Whether all numbers are whole, and none is negative."""
+    return bool(((numbers >= 0) & (numbers == np.floor(numbers))).all())
 
 
 def _kept(path: str, kind: str | None, what: str) -> Table:
@@ -120,7 +130,7 @@ def _sparse(path: str, what: str) -> Any:
     return found
 
 
-def _separated(path: str, separator: str, kind: str, what: str) -> Table:
+def _separated(path: str, separator: str, kind: str | None, what: str) -> Table:
     """A table of text with a header; a first column without a name holds labels."""
     from ..study.inputs import lines
 
@@ -149,7 +159,7 @@ def _separated(path: str, separator: str, kind: str, what: str) -> Table:
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise UsageError(f"{what} {path}, line 1: the column {twice!r} is there twice")
     found = np.array(rows)
-    return Table(found, kind, names)
+    return Table(found, _kind(kind, _are_whole(found), path, what), names)
 
 
 def _labels(header: list[str]) -> int:

@@ -331,6 +331,7 @@ def load_model(
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import __version__ as version
     except ImportError as error:
         raise UsageError("models need torch: pip install 'matrixbayes[hf]'") from error
     if device is not None:
@@ -340,7 +341,8 @@ def load_model(
             first = str(error).strip().partition("\n")[0]
             raise UsageError(f"there is no device {device}: {first}") from error
     offline = local or not download
-    chosen = {} if dtype is None else {"torch_dtype": dtype}
+    named = tuple(map(int, version.split(".")[:2])) >= (4, 56)
+    chosen = {} if dtype is None else {"dtype" if named else "torch_dtype": dtype}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
         model: Any = AutoModelForCausalLM.from_pretrained(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import matrixbayes as mb
 from matrixbayes.cli import main
@@ -60,12 +61,14 @@ def _files() -> None:
     Path("ragged.csv").write_text("a,b\n1,2\n\n3\n")
     Path("words.csv").write_text("a,b\n1,2\n3,many\n")
     Path("nan.csv").write_text("a,b\n1,2\n3,nan\n")
+    Path("probs.csv").write_text("a,b\n0.5,0.5\n1,0\n")
     Path("headless.csv").write_text("3,0,5\n1,2,3\n")
     Path("header.csv").write_text("a,b\n")
     Path("twice.csv").write_text("a,a\n1,2\n")
     Path("quote.csv").write_text('a,b\n1,"2\n')
     np.save("float.npy", np.full((3, 2), 0.5))
     np.save("line.npy", np.arange(4))
+    sparse.save_npz("probs.npz", sparse.csr_array([[0.5, 0.5], [1.0, 0.0]]))
     np.savez("two.npz", a=np.ones(2), b=np.ones(2))
     np.save("objects.npy", np.array([{}, []], dtype=object), allow_pickle=True)
     mb.DirichletMixture([1.0], [[1.0, 2.0]]).save("prior.st")
@@ -117,6 +120,9 @@ CASES = [
     (("fit", "twice.csv"), "line 1: the column 'a' is there twice"),
     (("fit", "quote.csv"), "quote.csv, line "),
     (("fit", "float.npy"), "say what the numbers are, --kind"),
+    (("fit", "probs.csv"), "probs.csv: say what the numbers are, --kind"),
+    (("fit", "probs.npz"), "probs.npz: say what the numbers are, --kind"),
+    (("fit", "counts.csv", "--zeros=error", "--kind=probs"), "1"),
     (("fit", "line.npy"), "has shape (4,); rows are (N, V)"),
     (("fit", "short.npy"), "is no array that can be read"),
     (("fit", "objects.npy"), "is no array that can be read"),
@@ -249,6 +255,18 @@ def test_stopping(refused: Refused, capsys, monkeypatch) -> None:
     assert main(["fit", "counts.csv"]) == 130
     assert capsys.readouterr().err == "matrixbayes: stopped; nothing was written\n"
     assert not Path("prior.safetensors").exists()
+
+
+def test_stopping_keeps_what_is_in_a_cache(refused: Refused, capsys, monkeypatch) -> None:
+    _files()
+
+    def stop(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matrixbayes.cli.commands.collect.loaded", stop)
+    assert main([*COLLECT, "--cache-dir", "kept"]) == 130
+    said = "matrixbayes: stopped; kept keeps the rows that were finished\n"
+    assert capsys.readouterr().err == said
 
 
 def test_no_progress_where_nobody_looks(refused: Refused, capsys, monkeypatch) -> None:

@@ -29,8 +29,8 @@ KEYS = ["out", "n_components", "criterion", "resolution", "converged", "check", 
 KEYS += ["n_columns", "components", "table"]
 EPILOG = f"""\
 ROWS is what collect wrote, or one of {", ".join(SUFFIXES[1:])}.  A table of text has a header with
-the names of the columns; where its first cell is empty, the first column holds labels.  Tables of
-text, sparse matrices and whole numbers are counts unless --kind says otherwise.
+the names of the columns; where its first cell is empty, the first column holds labels.  Whole
+numbers are counts unless --kind says otherwise, and of others it must say what they are.
 
 examples:
   matrixbayes fit rows.safetensors --n-components 1:4
