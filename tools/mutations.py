@@ -58,6 +58,7 @@ INPUTS = "tests/base/test_inputs.py"
 CHECKS = "tests/mixture/test_fit_check.py"
 ERRORS = "tests/diagnostics/test_standard_errors.py"
 NULLS = "tests/diagnostics/test_nulls.py"
+DISPLAY = "tests/base/test_display.py tests/house/test_results.py"
 CACHE = "tests/huggingface/test_cache.py"
 RUNNING = "tests/huggingface/test_running.py"
 ACCELERATORS = "tests/huggingface/test_accelerators.py"
@@ -1146,6 +1147,20 @@ MUTATIONS = [
         "    for called, copy in waiting:\n        yield called, copy.ended()\n",
         "",
         f"{ACCELERATORS} -k 'while_the_next or late'",
+    ),
+    M(
+        "display: figures that differ by little read alike",
+        "matrixbayes/_base/display/figures.py",
+        "    digits = DIGITS - 1 + np.log10(sizes.max() / spread)\n",
+        "    digits = DIGITS\n",
+        f"{DISPLAY} -k 'differ or sizes'",
+    ),
+    M(
+        "display: an accent is put on the quote",
+        "matrixbayes/_base/display/tokens.py",
+        "    room = 0  # for marks on the last letter\n",
+        "    room = MOST_MARKS\n    pieces.append('')\n",
+        f"{DISPLAY} -k 'printable_line or in_its_place'",
     ),
     M(
         "cache: damaged rows are believed",

@@ -106,6 +106,16 @@ def test_it_is_a_sequence_of_rows(file: LogitsFile, made: tuple[Path, Any, Any])
     assert_array_equal(pickle.loads(pickle.dumps(part))[:].log_probs, part[:].log_probs)
     assert repr(file).startswith("LogitsFile: 40 rows over 301 tokens, of 5 chunks of 17 tokens")
     assert "LogitsFile" in file._repr_html_()
+    assert len(repr(file).splitlines()) <= 10
+
+
+def test_the_file_becomes_a_table_and_a_picture(file: LogitsFile) -> None:
+    pytest.importorskip("pandas")
+    assert file.to_pandas("probs").shape == file.shape
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = figure.subplots()
+    assert file.plot(ax=ax) is ax
+    assert len(ax.get_yticklabels()) > 2
 
 
 def test_many_blocks_are_as_one(file: LogitsFile, monkeypatch: pytest.MonkeyPatch) -> None:
