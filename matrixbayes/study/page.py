@@ -60,8 +60,7 @@ p.verdict { font-size: 1.2rem; line-height: 1.45; font-weight: 600; }
 p.sideways { display: none; color: var(--soft); font-size: .85rem; margin: .2rem 0; }
 /* What is wider than the screen is moved sideways, and its letters keep their size. */
 .wide { overflow-x: auto; margin: 1rem 0; font-size: .93rem; }
-.wide table { min-width: min(100%, 24rem); }
-.wide td:not([style*="nowrap"]) { min-width: 15rem; }
+.wide table { width: max-content; max-width: max(100%, 44rem); }
 figure .wide { margin: 0; }
 @media (max-width: 50rem) { p.sideways { display: block; } }
 @media (max-width: 30rem) { main { padding: 1.4rem 1rem 3rem; } h1 { font-size: 1.45rem; }
@@ -81,7 +80,7 @@ pre { background: var(--tint); padding: .9rem 1.1rem; border-radius: 6px; overfl
   nav { break-after: avoid; }
   p.sideways { display: none; }
   .wide { overflow: visible; font-size: 8pt; }
-  .wide td:not([style*="nowrap"]) { min-width: 0; } }
+  .wide table { width: auto; max-width: 100%; } }
 """
 
 
