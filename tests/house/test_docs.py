@@ -51,6 +51,7 @@ def test_examples_print_what_stands_there(page: Path, monkeypatch: pytest.Monkey
 
 # What an example needs that is no part of the core, by a word of it.
 NEEDED = {"load_demo": "transformers", "matrixbayes collect": "transformers"}
+NEEDED |= {"AutoModel": "transformers", "import torch": "torch", "import matplotlib": "matplotlib"}
 NEEDED |= {"mb.plot": "mpltern", ".animate": "PIL", "dask": "dask.array"}
 NEEDED |= {
     "to_pandas": "pandas",
