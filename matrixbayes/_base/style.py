@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 from .drawing.inks import faint, ink
 from .drawing.legends import legend as legend  # for all who draw
 from .drawing.names import label as label
 from .drawing.names import token_name as token_name
-from .drawing.space import cell, fit, is_alone, make_room
+from .drawing.space import cell, fit, font, is_alone, make_room, shrink
 from .drawing.ticks import plain_axis, whole_numbers
 from .tokens import column_of
 
@@ -88,13 +89,14 @@ def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "", pad: float | No
     width, height = cell(ax)
     part = 0.85 if is_alone(ax) else 0.65
     for axis, text, room in ((ax.xaxis, xlabel, width), (ax.yaxis, ylabel, height)):
-        words, size = fit(text, part * room, float(axis.label.get_fontsize()))
+        size = FontProperties(size=rcParams["axes.labelsize"]).get_size_in_points()
+        words, size = fit(text, part * room, size * shrink(ax), lines=3)
         axis.set_label_text(words, fontsize=size)
         plain_axis(axis)
     if title:
         put_title(ax, title, pad)
     # a label at the left end must not touch the lowest one of the other axis
-    ax.tick_params(axis="x", pad=max(3.5, 0.4 * float(rcParams["font.size"])))
+    ax.tick_params(axis="x", pad=max(3.5, 0.4 * font(ax)))
     ax.spines[["top", "right"]].set_visible(False)
     if not rcParams["axes.grid"]:
         ax.grid(axis="y", color=faint(ax), linewidth=0.7)
@@ -103,9 +105,8 @@ def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "", pad: float | No
 
 def put_title(ax: Axes, title: str, pad: float | None = None) -> None:
     """A title on the left, in lines that have room."""
-    size = float(rcParams["font.size"])
     part = 0.85 if is_alone(ax) else 0.65
-    words, size = fit(title, part * cell(ax)[0], size, "bold")
+    words, size = fit(title, part * cell(ax)[0], font(ax), "bold")
     ax.set_title(words, loc="left", fontsize=size, fontweight="bold", pad=pad)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._base.display.pictures import lines, named
 from .._base.drawing.inks import shades
-from .._base.drawing.ticks import log_ticks
+from .._base.drawing.space import font
+from .._base.drawing.ticks import log_axis, log_ticks
 from .._base.style import COLOURS, legend, new_axes, tidy
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
         extent=(0.0, float(x.max(initial=0.0)) or 1.0, 0.0, top),
         linewidths=0.1,
     )
-    colour = ax.figure.colorbar(cells, ax=ax, pad=0.02, label="pairs")
-    colour.outline.set_visible(False)
-    log_ticks(colour.ax.yaxis)
+    _colours(cells, ax)
     name = "modulus"
     ax.step(report.delta, report.modulus, where="post", color=COLOURS[1], linewidth=2.0, label=name)
     if report.band is not None:
@@ -70,6 +69,15 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0.0, top)
     legend(ax, below=True)
     return ax
+
+
+def _colours(cells: Any, ax: Axes) -> None:
+    """What the colours of cells say, beside the axes."""
+    bar = ax.figure.colorbar(cells, ax=ax, pad=0.02)
+    bar.set_label("pairs", fontsize=font(ax))
+    bar.ax.tick_params(labelsize=font(ax))
+    bar.outline.set_visible(False)
+    log_ticks(bar.ax.yaxis)
 
 
 def pairs(pairs: Pairs, *, ax: Axes | None = None) -> Axes:
@@ -124,8 +132,8 @@ def _cloud(x: Any, y: Any, *, xlabel: str, ylabel: str, title: str, ax: Axes | N
     if len(x) <= MOST_POINTS:
         ax.plot(x, y, "o", color=COLOURS[0], alpha=0.5, markersize=4, linestyle="none")
     else:
-        cells = ax.hexbin(x, y, gridsize=40, bins="log", mincnt=1, cmap="Greys", linewidths=0.1)
-        ax.figure.colorbar(cells, ax=ax, pad=0.02, label="pairs").outline.set_visible(False)
+        cells = ax.hexbin(x, y, gridsize=40, bins="log", mincnt=1, cmap=shades(ax), linewidths=0.1)
+        _colours(cells, ax)
     tidy(ax, xlabel=xlabel, ylabel=ylabel, title=title)
     return ax
 
@@ -189,6 +197,6 @@ def softmax_span(span: SoftmaxSpan, *, ax: Axes | None = None) -> Axes:
         title=f"Rank {span.rank}",
         ax=ax,
     )
-    ax.set_yscale("log")
+    log_axis(ax.yaxis)
     ax.axvline(span.rank + 0.5, color=COLOURS[1], linestyle="--")
     return ax

@@ -65,7 +65,8 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     }
     ax.plot([best], [at], marker="o", color=COLOURS[1], label=f"chosen: {best}", **ring)
     what, better = _CRITERIA[name]
-    base = (f"{at:,.1f}" if abs(at) >= 1000.0 else f"{at:.4g}").replace("-", "\u2212")
+    base = f"{at:,.1f}".removesuffix(".0") if abs(at) >= 1000.0 else f"{at:.4g}"
+    base = base.replace("-", "\u2212")
     words = f"{what}: difference from {base} ({better} is better)"
     tidy(ax, xlabel="number of components K", ylabel=words, title="Choice of K")
     whole_numbers(ax.xaxis)

@@ -10,19 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps, rcParams
+from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from .._base.drawing.inks import faint, ground, ink, is_dark, on
 from .._base.drawing.names import token_name, token_names, words
-from .._base.drawing.space import LINE, SMALLEST, cell, extent, fit, is_alone, make_room
-from .._base.drawing.ticks import Plain, most_names, name_axis
+from .._base.drawing.space import LINE, SMALLEST, cell, extent, fit, font, is_alone, make_room
+from .._base.drawing.ticks import Plain, log_axis, most_names, name_axis
 from .._base.style import (
     COLOURS,
     FONT,
     MARKERS,
     MOST,
     STYLES,
+    WIDE,
     entry,
     legend,
     new_axes,
@@ -79,7 +80,7 @@ def components(mixture: DirichletMixture, *, most: int = 12, ax: Axes | None = N
     if ax is None:
         longest = max(extent(name, FONT)[0] for name in names)
         upright = longest / 72.0 if longest > 40.0 else 0.2
-        ax = new_axes(None, 2.9 + 0.62 * len(names), 0.9 + upright + 0.5 * len(lines))
+        ax = new_axes(None, 3.6 + 0.62 * len(names), 0.9 + upright + 0.5 * len(lines))
     _heat(ax, lines, names, _component_labels(weights, total, kept, len(lines)))
     return ax
 
@@ -135,29 +136,29 @@ def _weight(weight: float) -> str:
 def _heat(ax: Axes, mean: Floats, names: list[str], ways: list[tuple[str, list[str]]]) -> None:
     """The means as colours, and as figures where they have room."""
     width, height = cell(ax)
-    alone, font = is_alone(ax), float(rcParams["font.size"])
+    alone, usual = is_alone(ax), font(ax)
     most = (0.45 if alone else 0.3) * width
-    lefts = [max(extent(text, font)[0] for text in labels) for _, labels in ways]
+    lefts = [max(extent(text, usual)[0] for text in labels) for _, labels in ways]
     way = next((i for i, left in enumerate(lefts) if left <= most), len(ways) - 1)
     left, (ylabel, labels) = lefts[way], ways[way]
-    length = (width - left - 3.0 * font if alone else 0.4 * width) * 0.95
+    length = (width - left - 3.0 * usual if alone else 0.4 * width) * 0.95
     takes = name_axis(ax.xaxis, names, length, 0.3 * height)
-    deep = (height - takes - 2.5 * font if alone else 0.4 * height) * 0.9
+    deep = (height - takes - 2.5 * usual if alone else 0.4 * height) * 0.9
     name_axis(ax.yaxis, labels, deep, 0.45 * width)
     top = max(float(mean[:, : len(names) - (names[-1] == OTHERS)].max()), 1e-12)
     ax.imshow(mean, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
     ax.grid(False)
     room = (length / len(names), deep / len(mean))
     texts = [_percent(value) for value in mean.flat]
-    size = min(0.85 * font, room[1] / LINE)
+    size = min(0.85 * usual, room[1] / LINE)
     size = min(size, 0.9 * room[0] * size / max(extent(text, size)[0] for text in texts))
-    if size >= min(SMALLEST, 0.85 * font):
+    if size >= min(SMALLEST, 0.85 * usual):
         for (k, j), value in np.ndenumerate(mean):
             look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
             colour = on(colormaps["Blues"](min(value / top, 1.0)))
             ax.text(j, k, texts[k * len(names) + j], color=colour, **look)
     put_title(ax, "Mean of each component (%)")
-    label, size = fit(ylabel, 0.6 * height, float(ax.yaxis.label.get_fontsize()))
+    label, size = fit(ylabel, 0.6 * height, usual)
     ax.set_ylabel(label, fontsize=size)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -191,7 +192,7 @@ def compare_components(
         The most tokens to show: those most probable in some mixture; the rest are one place.
         There are fewer where the axes are small.
     ax
-        Where to draw; a new figure without it.
+        Where to draw; a new figure without it.  Its axis is logarithmic where means span decades.
     """
     if not 1 <= len(mixtures) <= MOST:
         raise ValueError(
@@ -209,17 +210,22 @@ def compare_components(
     mean = np.stack(alphas) / totals[:, None]
     columns, mean = _pooled(mean, mean.max(axis=0), min(most, most_names(ax, length)))
     names = [*token_names(first.tokens, columns), OTHERS][: mean.shape[1]]
+    low = float(mean[mean > 0.0].min())
+    wide = bool(mean.max() > WIDE * np.median(mean.max(axis=0)))
+    foot = 0.5 * low if wide else 0.0
     spread = np.linspace(-0.24, 0.24, len(mixtures)) if len(mixtures) > 1 else np.zeros(1)
     for i, (name, mixture) in enumerate(mixtures.items()):
         weight = _weight(float(mixture.weights[component]))
         text = f"{words(name, 24)}: weight {weight}, A = {totals[i]:.4g}"
         x, y, colour = np.arange(len(names)) + spread[i], mean[i], palette(ax)[i]
-        ax.vlines(x, 0.0, y, color=colour, linewidth=1.6, linestyle=STYLES[i])
+        ax.vlines(x, foot, y, color=colour, linewidth=1.6, linestyle=STYLES[i])
         ax.plot(x, y, linestyle="none", marker=MARKERS[i], color=colour, label=text)
     tidy(ax, xlabel="", ylabel="mean probability", title=f"Component {component}")
     name_axis(ax.xaxis, names, length, 0.3 * height)
     ax.set_xlim(-0.5, len(names) - 0.5)
-    ax.set_ylim(bottom=0.0)
+    if wide:
+        log_axis(ax.yaxis)
+    ax.set_ylim(bottom=foot)
     legend(ax)
     return ax
 
@@ -264,7 +270,7 @@ def ternary(
     if ax is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=new_size(8.0, 4.8), layout="constrained")
+        figure = pyplot.figure(figsize=new_size(8.0, 4.8))
         ax = figure.add_subplot(projection="ternary")
     if not hasattr(ax, "set_tlabel"):
         raise TypeError('ternary needs ternary axes: figure.add_subplot(projection="ternary")')
@@ -308,16 +314,17 @@ def _window(drawn: Floats, means: Floats) -> tuple[Floats, float]:
 
 def _corners(ax: Any, corners: list[str], low: Floats, size: float) -> None:
     """Names at the corners, and shares in percent along the sides."""
-    width, height = cell(ax)
+    (width, height), usual = cell(ax), font(ax)
     ends = [end for share in low for end in (share, share + size)]
     if size < 1.0:
         ax.set_ternary_lim(*ends, fit="triangle")
     for corner, side, start in zip(corners, "tlr", low, strict=True):
         axis = getattr(ax, f"{side}axis")
-        text, font = fit(corner, 0.3 * width, axis.label.get_fontsize())
-        getattr(ax, f"set_{side}label")(text, fontsize=font)
-        ticks = [float(start) + size * share for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
-        axis.set_ticks(ticks if min(width, height) > 20.0 * font else ticks[::5])
+        text, size_of_text = fit(corner, 0.3 * width, usual, lines=1)
+        getattr(ax, f"set_{side}label")(text, fontsize=size_of_text)
+        shares = (0.2, 0.4, 0.6, 0.8) if min(width, height) > 24.0 * usual else ()
+        axis.set_ticks([float(start) + size * share for share in shares])  # corners have names
+        axis.set_tick_params(labelsize=0.8 * usual)
         axis.set_major_formatter(Plain(factor=100.0, unit="%"))
     ax.grid(color=faint(ax, 0.2), linewidth=0.5)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._base.drawing.ticks import whole_numbers
+from .._base.drawing.space import cell
+from .._base.drawing.ticks import name_axis, whole_numbers
 from .._base.style import COLOURS, label, new_axes, tidy
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def token_values(view: TokenView, *, ax: Axes | None = None) -> Axes:
     tidy(ax, xlabel="token of the text", ylabel=f"{name} ({view.unit})", title=title)
     if few:
         names = [label(token, 12) for token in view.tokens]
-        ax.set_xticks(places, names, rotation=90, fontsize="small")
+        width, height = cell(ax)
+        name_axis(ax.xaxis, names, 0.8 * width, 0.4 * height)
         ax.set_xlabel("")
     else:
         whole_numbers(ax.xaxis)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from .inks import ink
-from .space import SMALLEST, cell, is_alone
+from .space import SMALLEST, cell, fit, font, is_alone, shrink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def legend(ax: Axes, handles: Sequence[Any] | None = None, *, below: bool = Fals
         labels = [str(handle.get_label()) for handle in handles]
     if not handles:
         return
-    size = FontProperties(size="small").get_size_in_points()
+    size = FontProperties(size="small").get_size_in_points() * shrink(ax)
     least = min(1.0, SMALLEST / size)
     width, height = cell(ax)
     right, top = BESIDE[is_alone(ax)]
@@ -50,7 +50,9 @@ def legend(ax: Axes, handles: Sequence[Any] | None = None, *, below: bool = Fals
         scale = least
     look: dict[str, Any] = {"fontsize": size * scale, "labelcolor": ink(ax, outside=True)}
     if place:
-        _put(ax, handles, labels, ncols=place, **look, **_under(ax))
+        where, down = _under(ax)
+        box = _put(ax, handles, labels, ncols=place, **look, **where).get_window_extent()
+        _shorten(ax, height - down - box.height * 72.0 / ax.figure.dpi)
     else:
         _put(ax, handles, labels, bbox_to_anchor=(1.01, 1.0), **look)
 
@@ -76,10 +78,22 @@ def _put(ax: Axes, handles: Sequence[Any], labels: Sequence[str], **how: Any) ->
     return ax.legend(handles, labels, **look | how)
 
 
-def _under(ax: Axes) -> dict[str, Any]:
-    """A place below all that is written below the axes."""
+def _shorten(ax: Axes, room: float) -> None:
+    """Fit the label of the y axis to what a legend below leaves of a cell's height."""
+    axis, above = ax.yaxis, 2.5 * font(ax)  # the title
+    size = float(axis.label.get_fontsize())
+    text, size = fit(axis.get_label_text().replace("\n", " "), 0.9 * (room - above), size, lines=3)
+    axis.set_label_text(text, fontsize=size)
+
+
+def _under(ax: Axes) -> tuple[dict[str, Any], float]:
+    """A place below what is written below the axes, from where there is text beside them; and how
+    far below it is."""
     box: Any = ax.get_window_extent()
-    written: Any = ax.xaxis.get_tightbbox()
-    below = 4.0 if written is None else 6.0 + max(0.0, box.y0 - written.y0) * 72.0 / ax.figure.dpi
-    move = ScaledTranslation(0.0, -below / 72.0, ax.figure.dpi_scale_trans)
-    return {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": ax.transAxes + move}
+    sides = [getattr(ax, f"{side}axis") for side in "tlr" if hasattr(ax, f"{side}axis")]
+    written = [side.get_tightbbox() for side in sides or (ax.xaxis, ax.yaxis)]
+    bottom = min([box.y0, *(w.y0 for w in written if w is not None)])
+    start = min([box.x0, *(w.x0 for w in written if w is not None)])
+    down, left = 0.08 + (box.y0 - bottom) / ax.figure.dpi, (box.x0 - start) / ax.figure.dpi
+    move = ScaledTranslation(-left, -down, ax.figure.dpi_scale_trans)
+    return {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": ax.transAxes + move}, 72.0 * down

@@ -41,7 +41,7 @@ def printed(line: str, width: int) -> str:
     """A line without mathematics, and with escapes for what no font has; its middle gives way."""
     known = _characters(_fonts())
     pieces = _PIECE.findall("".join(c if ord(c) in known else _escape(c) for c in line))
-    if sum(map(len, pieces)) > 1.5 * width:  # escapes are long
+    if sum(map(len, pieces)) > width:  # escapes are long
         head, tail = pieces[:1], pieces[-1:]
         rest = pieces[1:-1]
         room = width - 3

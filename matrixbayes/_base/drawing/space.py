@@ -4,6 +4,7 @@ Contents
     cell, is_alone     the part of a figure that is for axes and what is written around them
     OwnMargins         a layout for figures whose margins nobody has set
     make_room          gives a figure that layout
+    shrink, font       how large texts are where there is little room
     extent             the width and height of a text
     fit                a text in few lines, or smaller, or without its middle, as there is room
 """
@@ -29,6 +30,7 @@ SPARE = 1.04  # hinting makes texts wider at some resolutions
 LINE = 1.2  # the height of a line, in sizes of its font
 SMALLEST = 5.0  # points of a text that somebody can read
 SIZES = (1.0, 0.9, 0.8, 0.7, 0.6)  # a text that has no room gets smaller, in these steps
+ROOMY = (20.0, 17.0)  # width and height of a cell, in letters, that has room for all texts
 MARGINS = ("left", "right", "bottom", "top", "wspace", "hspace")
 
 
@@ -41,7 +43,8 @@ class OwnMargins(PlaceHolderLayoutEngine):
     def execute(self, fig: Any) -> None:
         """Lay out, unless `subplots_adjust` has."""
         if _untouched(fig):
-            ConstrainedLayoutEngine().execute(fig)
+            for _ in range(1 + any(ax.get_aspect() != "auto" for ax in fig.axes)):
+                ConstrainedLayoutEngine().execute(fig)  # a shape that is kept moves what is beside
 
 
 def _untouched(figure: Any) -> bool:
@@ -51,7 +54,11 @@ def _untouched(figure: Any) -> bool:
 
 
 def make_room(ax: Axes) -> None:
-    """Give a figure without a layout one that cuts no text, unless its margins are set."""
+    """Give a figure without a layout one that cuts no text, unless its margins are set; and small
+    axes small figures along them."""
+    size = FontProperties(size=rcParams["xtick.labelsize"]).get_size_in_points()
+    if shrink(ax) < 1.0:
+        ax.tick_params(labelsize=size * shrink(ax))
     figure = ax.figure.canvas.figure  # of a part of a figure too
     if figure.get_layout_engine() is None and ax.get_subplotspec() and _untouched(figure):
         figure.set_layout_engine(OwnMargins())
@@ -79,6 +86,18 @@ def cell(ax: Axes) -> tuple[float, float]:
     return width, height
 
 
+def shrink(ax: Axes) -> float:
+    """How much smaller than in the style texts are, where axes have little room for them."""
+    size = float(rcParams["font.size"])
+    width, height = (room / (n * size) for room, n in zip(cell(ax), ROOMY, strict=True))
+    return max(min(1.0, width, height), min(1.0, SMALLEST / size))
+
+
+def font(ax: Axes) -> float:
+    """The size of usual text on these axes."""
+    return float(rcParams["font.size"]) * shrink(ax)
+
+
 def _part(ratios: Sequence[float], span: range) -> float:
     return sum(ratios[i] for i in span) / sum(ratios)
 
@@ -103,7 +122,7 @@ def fit(
     """A text and its size, so that it is no wider than the room."""
     for scale in SIZES:
         now = max(size * scale, min(size, SMALLEST))
-        for wrapped in _wrapped(text, room, now, weight, lines):
+        for wrapped in _wrapped(text, room, now, weight, lines if scale < 1.0 else 2):
             if extent(wrapped, now, weight)[0] <= room:
                 return wrapped, now
     if "$" in text.replace(r"\$", ""):  # mathematics of the caller's

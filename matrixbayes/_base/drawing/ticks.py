@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import AutoLocator, Formatter, Locator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    AutoLocator,
+    Formatter,
+    Locator,
+    MaxNLocator,
+    NullLocator,
+    ScalarFormatter,
+)
 
 from .space import LINE, SMALLEST, extent
 
@@ -81,7 +88,7 @@ def from_base(axis: Axis, base: float) -> None:
 
 def plain_axis(axis: Axis) -> None:
     """Numbers as they are along a linear axis."""
-    if axis.get_scale() == "linear":
+    if axis.get_scale() == "linear" and isinstance(axis.get_major_formatter(), ScalarFormatter):
         axis.set_major_formatter(Plain())
 
 
