@@ -130,7 +130,7 @@ def test_every_criterion_can_be_drawn(criterion):
         ROWS, [1, 2, 3], kind="log_probs", criterion=criterion, random_state=0, max_iter=2000
     )
     ax = plot.criterion(found, ax=figure.Figure().subplots())
-    assert "is better" in ax.get_ylabel()
+    assert "is better" in " ".join(ax.get_ylabel().split())
     assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
 
 

@@ -107,65 +107,51 @@ check_rows(const given_units *given)
     return wrong_weight < 0 ? -1 : check_range(&any_finite, given->arrays[1], "log_sums");
 }
 
-static int
-convert_rows(PyObject *tuple, given_units *given)
-{
-    PyArrayObject *weight = mb_doubles(PyTuple_GetItem(tuple, 0), 1, "weight"); /* borrowed */
-    given->arrays[0] = weight;
-    PyArrayObject *sums =
-        weight == NULL ? NULL : mb_doubles(PyTuple_GetItem(tuple, 1), 2, "log_sums");
-    given->arrays[1] = sums;
-    if (sums == NULL) {
-        return -1;
-    }
-    given->units.n_units = mb_dim(weight, 0);
-    given->units.weight = mb_data(weight);
-    given->units.log_sums = mb_data(sums);
-    return 0;
-}
-
-static int
-convert_counts(PyObject *tuple, given_units *given)
-{
-    const char *names[] = {"starts", "tokens", "counts", "weights"};
-    for (int i = 0; i < COUNTS; i++) {
-        PyObject *array = PyTuple_GetItem(tuple, i); /* borrowed */
-        given->arrays[i] = i < 2                     /* copies: they are indexed by */
-                               ? mb_whole_numbers(array, 1, NPY_ARRAY_ENSURECOPY, names[i])
-                               : mb_doubles(array, 1, names[i]);
-        if (given->arrays[i] == NULL) {
-            return -1;
-        }
-    }
-    size_t first = mb_dim(given->arrays[0], 0);
-    if (first == 0) {
-        PyErr_SetString(PyExc_ValueError, "starts is empty; it ends in the number of cells");
-        return -1;
-    }
-    given->units.n_units = first - 1;
-    given->units.starts = PyArray_DATA(given->arrays[0]);
-    given->units.token = PyArray_DATA(given->arrays[1]);
-    given->units.count = mb_data(given->arrays[2]);
-    given->units.cell_weight = mb_data(given->arrays[3]);
-    return 0;
-}
-
 /* The arrays of a tuple, not checked yet; -1 with an exception set. */
 static int
 convert_units(PyObject *tuple, given_units *given)
 {
+    const char *names[] = {"starts", "tokens", "counts", "weights"};
     Py_ssize_t n = PyTuple_Size(tuple);
     *given = (given_units){0};
+    if (n != ROWS && n != COUNTS) {
+        PyErr_Format(PyExc_ValueError,
+                     "units are (weight, log_sums) or (starts, tokens, counts, weights), not %zd "
+                     "arrays",
+                     n);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *array = PyTuple_GetItem(tuple, i); /* borrowed */
+        if (n == ROWS) {
+            given->arrays[i] = mb_doubles(array, i == 0 ? 1 : 2, i == 0 ? "weight" : "log_sums");
+        } else if (i < 2) { /* copies: they are indexed by */
+            given->arrays[i] = mb_whole_numbers(array, 1, NPY_ARRAY_ENSURECOPY, names[i]);
+        } else {
+            given->arrays[i] = mb_doubles(array, 1, names[i]);
+        }
+        if (given->arrays[i] == NULL) {
+            return -1;
+        }
+    }
+    mb_units *units = &given->units;
+    size_t first = mb_dim(given->arrays[0], 0);
     if (n == ROWS) {
-        return convert_rows(tuple, given);
+        units->n_units = first;
+        units->weight = mb_data(given->arrays[0]);
+        units->log_sums = mb_data(given->arrays[1]);
+        return 0;
     }
-    if (n == COUNTS) {
-        return convert_counts(tuple, given);
+    if (first == 0) {
+        PyErr_SetString(PyExc_ValueError, "starts is empty; it ends in the number of cells");
+        return -1;
     }
-    PyErr_Format(
-        PyExc_ValueError,
-        "units are (weight, log_sums) or (starts, tokens, counts, weights), not %zd arrays", n);
-    return -1;
+    units->n_units = first - 1;
+    units->starts = PyArray_DATA(given->arrays[0]);
+    units->token = PyArray_DATA(given->arrays[1]);
+    units->count = mb_data(given->arrays[2]);
+    units->cell_weight = mb_data(given->arrays[3]);
+    return 0;
 }
 
 /* Checks units of so many tokens, and their concentrations. */
