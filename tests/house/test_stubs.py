@@ -97,7 +97,7 @@ def refused(said: str, file: Path) -> set[str]:
     return {lines[int(number) - 1] for number in numbers}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # the package is read anew: a minute
 @pytest.mark.no_sanitizer
 def test_mypy_refuses_a_slip_and_nothing_else(snippet: Path) -> None:
     if not find_spec("mypy"):
@@ -109,7 +109,7 @@ def test_mypy_refuses_a_slip_and_nothing_else(snippet: Path) -> None:
     assert all(f'"{name}"' in done.stdout for name in WRONG.values())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # the package is read anew: a minute
 @pytest.mark.no_sanitizer
 def test_pyright_refuses_a_slip_and_nothing_else(snippet: Path) -> None:
     if not shutil.which("pyright"):
