@@ -1151,7 +1151,7 @@ MUTATIONS = [
     M(
         "display: figures that differ by little read alike",
         "matrixbayes/_base/display/figures.py",
-        "    digits = DIGITS - 1 + np.log10(sizes.max() / spread)\n",
+        "    digits = DIGITS - 2 + np.log10(sizes.max() / spread)\n",
         "    digits = DIGITS\n",
         f"{DISPLAY} -k 'differ or sizes'",
     ),

@@ -24,6 +24,7 @@ _CRITERIA = {
     "icl": ("ICL", "lower"),
     "log_evidence": ("log-evidence, nats", "higher"),
     "cv": ("held-out nats a row", "higher"),
+    "held_bits": ("held-out bits a token", "lower"),
 }
 
 
@@ -31,10 +32,15 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     """The criterion of a `PriorSelection` against the number of components.
 
     The axis has differences from the best, which its label names.  A held-out score has its
-    standard error.  A size whose fit did not converge is crossed out.
+    standard error.  A size whose fit did not converge is crossed out.  Of a size that was fitted at
+    several resolutions, the best is drawn.
     """
     name = str(getattr(selection, "criterion", "bic"))
-    table = [entry for entry in selection.table if entry[name] is not None]
+    sign = 1.0 if _CRITERIA[name][1] == "lower" else -1.0
+    known = [entry for entry in selection.table if entry[name] is not None]
+    best_last = sorted(known, key=lambda entry: -sign * entry[name])
+    by_size = {int(entry["n_components"]): entry for entry in best_last}
+    table = [by_size[size] for size in sorted(by_size)]
     sizes = [int(entry["n_components"]) for entry in table]
     values = [float(entry[name]) for entry in table]
     best = int(selection.best_.n_components)

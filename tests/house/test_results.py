@@ -422,6 +422,15 @@ def test_four_sizes_do_not_read_alike() -> None:
         assert len({line.split()[column] for line in lines[2:6]}) == 4
 
 
+def test_a_choice_by_bits_shows_bits() -> None:
+    found = mb.select_prior(rows(), [1, 2], resolution=20, random_state=0)
+    assert "log_likelihood" not in repr(found)
+    assert "nats" not in repr(found)
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    pytest.importorskip("mpltern")
+    assert "bits" in found.plot(ax=figure.subplots()).get_ylabel()
+
+
 def test_a_fitted_estimator_says_what_it_found() -> None:
     assert repr(mb.DirichletMixtureEstimator(2)) == "DirichletMixtureEstimator(n_components=2)"
     assert "found 2 components over 5 tokens" in repr(estimator())

@@ -43,7 +43,7 @@ def numbers(values: Sequence[Any], *, width: int = 98) -> list[str]:
     Examples
     --------
     >>> numbers([0.25, 1e-9, 3]), numbers([-60530123.0, -60530124.5, "-"])
-    (['0.2500', '1.000e-09', '3'], ['-60530123.000', '-60530124.500', '-'])
+    (['0.2500', '1.000e-09', '3'], ['-60530123.00', '-60530124.50', '-'])
     """
     figures = [float(v) for v in values if isinstance(v, (float, np.floating))]
     digits = _digits(np.array([x for x in figures if np.isfinite(x)]))
@@ -65,7 +65,7 @@ def _digits(figures: NDArray[np.float64]) -> int:
     least = NOISE if spread > SMALL else NEAR  # of likelihoods the last digits tell, not of shares
     if not least * sizes.max() < spread < np.inf:
         return DIGITS
-    digits = DIGITS - 1 + np.log10(sizes.max() / spread)
+    digits = DIGITS - 2 + np.log10(sizes.max() / spread)
     told = gaps > NEAR * sizes
     if told.any():
         digits = max(digits, 1 + np.log10((sizes[told] / gaps[told]).max()))

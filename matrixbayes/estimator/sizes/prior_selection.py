@@ -98,6 +98,8 @@ class PriorSelection(display.Shown):
             values = [e.get(name) for e in self.table]
             if name == "bits" or all(x is None for x in values):  # in bits: `check_` of each fit
                 continue
+            if name in DIFFERENCES and self.criterion == "held_bits":  # in nats, of other draws
+                continue
             if name in DIFFERENCES:
                 known = [x for x in values if x is not None]
                 top = min(known) if CRITERIA.get(name, 1) < 0 else max(known)
@@ -105,7 +107,7 @@ class PriorSelection(display.Shown):
                 words = (
                     "From the best of each column: log_likelihood, log_evidence and cv in nats, "
                 )
-                words += "the others in half nats."
+                words += "the others in half."
             columns[_SHORT.get(name, name)] = values
         at = next(i for i, entry in enumerate(self.table) if entry is best)
         return display.Table(
