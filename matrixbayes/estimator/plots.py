@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._base.display.pictures import lines, named
+from .._base.drawing.names import token_name
 from .._base.drawing.ticks import from_base, whole_numbers
-from .._base.style import COLOURS, GREY, label, legend, new_axes, tidy
+from .._base.style import COLOURS, GREY, legend, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,15 +94,18 @@ def standard_errors(information: Information, *, ax: Axes | None = None) -> Axes
     ax
         Where to draw; a new figure without it.
     """
-    table = information.to_pandas().sort_values("standard_error", ascending=False, kind="stable")
-    several = len(information.weights_se) > 1
+    several, mode = len(information.weights_se) > 1, information.posterior_mode
+    tokens = None if mode is None else mode.tokens
+    errors = np.column_stack([information.weights_se, information.alpha_se])
+    order = np.argsort(-errors, axis=None, kind="stable")
     names = [
-        (f"{component}: " if several else "") + ("weight" if token is None else label(token))
-        for component, token in zip(table["component"], table["token"], strict=True)
+        (f"{component}: " if several else "")
+        + ("weight" if not place else token_name(tokens, place - 1))
+        for component, place in zip(*np.unravel_index(order, errors.shape), strict=True)
     ]
     return named(
         names,
-        table["standard_error"],
+        errors.ravel()[order],
         xlabel="standard error",
         title="Standard errors",
         ax=ax,

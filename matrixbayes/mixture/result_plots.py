@@ -122,9 +122,5 @@ def kernel_weights(mixture: KernelMixture, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure without it.
     """
-    table = mixture.to_pandas()
-    names = [
-        f"{number(a)}, {percent(share)} to the mean"
-        for a, share in zip(table["concentration"], table["drawn_to_mean"], strict=True)
-    ]
-    return named(names, table["weight"], xlabel="weight", title="Concentrations", ax=ax)
+    names = [f"{number(a)}, {percent(share)} to the mean" for a, share in mixture.pairs]
+    return named(names, mixture.pair_weights, xlabel="weight", title="Concentrations", ax=ax)

@@ -105,6 +105,12 @@ def test_every_plot_is_in_the_gallery() -> None:
     assert own <= set(re.findall(r"\.(\w+)\.plot`", gallery))
 
 
+def test_no_picture_asks_for_pandas() -> None:
+    """It is no part of the extra `plot`."""
+    for file in found(ROOT / "matrixbayes", "**/*plots.py"):
+        assert "to_pandas(" not in file.read_text("utf-8"), file
+
+
 def test_every_error_has_its_place_on_the_page() -> None:
     from matrixbayes import errors
 
