@@ -2,12 +2,12 @@
 
 Contents
     WORDS               the tokenizer that splits at white space
+    check_tokenizer     refuses a tokenizer that is not there
     tokenizer_of        what --tokenizer says
     check_texts         refuses texts that are not there
     text_lines          the lines of all files, one after the other
     numbered            token ids of .npy files as documents
     are_numbers         whether files hold token ids
-    documents_of        either, as documents of a matrix
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .answers import mendable
 from .files import check_in
 from .tables import read_numbers
 
@@ -88,15 +87,4 @@ def numbered(paths: Sequence[str]) -> list[Any]:
         if ids.ndim not in (1, 2) or ids.dtype.kind not in "iu":
             raise UsageError(f"text {path}: {ids.dtype} of shape {ids.shape} are no token ids")
         found += [ids] if ids.ndim == 1 else list(ids)
-    return found
-
-
-def documents_of(matrix: Any, paths: Sequence[str], tokenizer: str | None) -> list[Any]:
-    """Files as documents of a matrix: a line each, or arrays of token ids."""
-    if are_numbers(paths):
-        return numbered(paths)
-    if tokenizer is not None:
-        matrix.tokenizer = tokenizer_of(tokenizer)
-    with mendable():
-        found: list[Any] = matrix.encode(text_lines(paths))
     return found

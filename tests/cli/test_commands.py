@@ -410,7 +410,7 @@ def test_matrices_of_ids_trees_discounts_and_standard_input(
         assert [t for t, _ in again["tokens"]] == [t for t, _ in there]
 
 
-def test_a_matrix_of_a_tokenizer(urns, corpus: list[str], ask: Ask) -> None:
+def test_a_matrix_of_a_tokenizer(urns, corpus: list[str], ask: Ask, run: Run) -> None:
     from matrixbayes.study.inputs import BUNDLED
 
     Path("colours.txt").write_text("\n".join(texts(10)))
@@ -420,6 +420,8 @@ def test_a_matrix_of_a_tokenizer(urns, corpus: list[str], ask: Ask) -> None:
     score = ask("matrix", "score", "matrix.safetensors", "colours.txt", "--tokenizer", folder)
     matrix = mb.TransitionMatrix.from_text(texts(10), order=1, tokenizer=urns[1])
     assert score["perplexity"] == pytest.approx(matrix.perplexity("\n".join(texts(10))))
+    _, err = run("matrix", "score", "matrix.safetensors", "colours.txt", status=2)
+    assert "was built by a tokenizer: give --tokenizer PATH" in err
     query = ask("matrix", "query", "matrix.safetensors", "red", "--tokenizer", folder, "--top=1")
     assert query["context"] == ["red"]
     drawn = ask("matrix", "generate", "matrix.safetensors", "-n3", "--rng=0", "--tokenizer", folder)

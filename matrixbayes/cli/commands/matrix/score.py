@@ -44,6 +44,8 @@ def run(options: Any) -> Answer:
     tokenizer = tokenizer_of(options.tokenizer)
     if options.tokenizer is not None:
         matrix.tokenizer = tokenizer
+    elif texts is not None and matrix._reads().is_lost:
+        raise UsageError(f"{options.matrix} was built by a tokenizer: give --tokenizer PATH")
     say(options, f"scoring {', '.join(options.text)}")
     with mendable():
         documents = numbered(options.text) if texts is None else matrix.encode(texts)
