@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._base import display
 from .._base.sequences import checked, chosen, log_sum_exp
 from .._base.typing import Floats, Ids, Seed
 from .tasks import Task
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mixture:
     """One of several tasks, drawn anew for each sequence; which one it is must be inferred.
 
@@ -43,6 +44,12 @@ class Mixture:
 
     tasks: Sequence[Task]
     weights: ArrayLike | None = None
+
+    def __repr__(self) -> str:
+        weights = display.numbers(np.asarray(self.weights).tolist())
+        names = (type(task).__name__ for task in self.tasks)
+        said = ", ".join(f"{name} {w}" for name, w in zip(names, weights, strict=True))
+        return display.cut(f"Mixture over {self.n_tokens} tokens: {said}", display.MAX_TEXT_WIDTH)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", tuple(self.tasks))

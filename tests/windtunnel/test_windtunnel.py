@@ -307,6 +307,9 @@ def test_the_trained_model_is_near_bayes():
     assert found.mean_kl < 0.02
     assert found.mean_entropy_error < 0.05
     assert "H Bayes" in repr(found)
+    both = Mixture([task, task], [0.25, 0.75])
+    assert repr(both).splitlines()[0].startswith("Mixture over ")
+    assert len(repr(both).splitlines()) == 1
     assert "<table" in found._repr_html_()
 
 
