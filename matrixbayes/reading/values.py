@@ -67,7 +67,7 @@ class Measured:
 
 
 def measured(
-    rows: Any, numbers: Ids, columns: Ids, beliefs: Beliefs | None, concentration: bool
+    rows: Any, numbers: Ids, columns: Ids, beliefs: Beliefs | None, value: str
 ) -> Measured:
     """The numbers of T tokens.
 
@@ -79,8 +79,9 @@ def measured(
         The row that predicts each token, and its column in it; -1 where there is none.
     beliefs
         What a posterior says before each token that has a row.
-    concentration
-        Whether how concentrated it is is asked for too.
+    value
+        What is asked for: KL of rows known in part from wide ones takes long, and is bounded for
+        nothing else.
     """
     total = len(numbers)
     here = np.flatnonzero(numbers >= 0)
@@ -103,6 +104,8 @@ def measured(
         there = np.maximum(top[at], 0)
         found = means[np.arange(n)[:, np.newaxis], there]
         tops["top_posterior"][at] = np.where(top[at] >= 0, found, np.nan)
+        if not whole and value != "kl" and total * rows.n_tokens > CELLS:
+            continue
         with np.errstate(divide="ignore"):
             logs = np.log(means)
         if whole:
@@ -110,10 +113,11 @@ def measured(
         else:
             beside = NextTokenRows(logs, tokens=part.tokens)
             two["kl"][at] = BITS * part.kl(beside)
-    if beliefs is not None and concentration:
-        if isinstance(beliefs.concentration, str):
+    if beliefs is not None:
+        if not isinstance(beliefs.concentration, str):
+            one["concentration"][here] = beliefs.concentration()
+        elif value == "concentration":
             raise ValueError(beliefs.concentration)
-        one["concentration"][here] = beliefs.concentration()
     with np.errstate(divide="ignore"):
         surprise = -np.log2(two["probability"][:, ::-1])
     return Measured(surprise=surprise + 0.0, top=top, **two, **one, **tops)

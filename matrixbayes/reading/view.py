@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-MOST = 4000  # tokens in HTML
+MOST = 3000  # tokens in HTML: less than 2 MB
 REPR_LINES = 10
 NAME = 16  # characters of a token's name
 
@@ -193,7 +193,7 @@ class TokenView:
         pandas.DataFrame
             Columns ``position``, ``token``, ``probability``, ``surprise``, ``entropy`` (bits),
             ``rank``, ``top`` (the most probable tokens in words); with a posterior ``posterior``
-            (its mean of the token), ``kl`` (bits) and, where it is known, ``concentration``.  Of
+            (its mean of the token), ``kl`` (bits) and ``concentration``, where they are known.  Of
             rows known in part there are least and most: ``surprise`` and ``surprise_most``.
         """
         import pandas as pd
@@ -203,6 +203,8 @@ class TokenView:
         names = ["probability", "surprise", "entropy", "rank", *["kl"] * self.with_posterior]
         for name in names:
             low, high = found.of(name).T
+            if name == "kl" and np.isnan(low).all():
+                continue
             table[name] = low
             if (low != high)[np.isfinite(low)].any():
                 table[f"{name}_most"] = high

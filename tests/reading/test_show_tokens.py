@@ -155,6 +155,22 @@ def test_rows_known_in_part_give_bounds_around_the_truth() -> None:
     np.testing.assert_array_equal(part.top[1:, :5], whole.top[1:, :5])
 
 
+def test_kl_of_wide_rows_known_in_part_is_made_where_it_is_asked_for() -> None:
+    n, width = 90, 50_000
+    text = list(range(n))
+    about = {"prompt": [0] * n, "position": text, "sampled": text}
+    rows = mb.PartialRows(
+        text, np.full(n, np.log(0.5)), range(n + 1), n_tokens=width, token_ids=range(width),
+        meta=about,
+    )  # fmt: skip
+    prior = mb.DirichletMixture([1.0], [np.full(width, 0.5)])
+    frame = mb.show_tokens(rows, prior).to_pandas()
+    assert "kl" not in frame
+    assert np.isfinite(frame[["posterior", "concentration"]]).all(axis=None)
+    few = rows[:3]
+    assert np.isfinite(mb.show_tokens(few, prior, "kl").values).all()
+
+
 def test_a_record_of_an_api() -> None:
     def entry(token: str, p: float, others: dict[str, float]) -> dict:
         tops = [{"token": t, "logprob": math.log(q)} for t, q in {token: p, **others}.items()]
@@ -291,10 +307,12 @@ def test_long_texts_are_bounded() -> None:
     view = mb.show_tokens(rows)
     page = view.html()
     assert len(page) < 2_000_000
-    assert page.count("<span title=") == 4000
-    assert "999 tokens not shown" in page
-    rest = view[4000:]
-    assert len(rest) == 999
+    assert page.count("<span title=") == 3000
+    assert "1999 tokens not shown" in page
+    rest = view[3000:]
+    assert len(rest) == 1999
+    prior = mb.DirichletMixture([1.0], [np.ones(50)])
+    assert len(mb.show_tokens(rows, prior).html()) < 2_000_000
     assert rest.scale == view.scale
     assert repr(view).count("\n") < 10
     assert "tokens more" in repr(view)
