@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
+from collections.abc import Sequence
 from typing import Any, Self
+
+from numpy.typing import NDArray
+
+CONTAINERS = ("default", "pandas", "polars")
+OUTPUT = "_sklearn_output_config"  # where scikit-learn's own tools look
 
 
 class Parameters:
@@ -55,12 +62,52 @@ class Parameters:
         vars(self).update(state)
 
     def __sklearn_clone__(self) -> Self:
-        return type(self)(
+        again = type(self)(
             **{
                 name: value if name == "executor" else copy.deepcopy(value)
                 for name, value in self.get_params().items()
             }
         )
+        if OUTPUT in vars(self):
+            setattr(again, OUTPUT, dict(vars(self)[OUTPUT]))
+        return again
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """What `transform` gives: ``"default"`` (an array), ``"pandas"`` or ``"polars"``.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, optional
+            None leaves it as it is: as ``sklearn.set_config(transform_output=...)`` has it, if
+            nothing was said.
+
+        Returns
+        -------
+        Parameters
+            The estimator itself.
+        """
+        if transform is not None:
+            if transform not in CONTAINERS:
+                known = ", ".join(map(repr, CONTAINERS))
+                raise ValueError(f"transform={transform!r} is not one of {known}")
+            setattr(self, OUTPUT, {"transform": transform})
+        return self
+
+    def _contained(self, found: NDArray[Any], names: Sequence[str], given: Any) -> Any:
+        """An array with its columns' names, in the container that is asked for."""
+        loaded = sys.modules.get("sklearn")
+        default = "default" if loaded is None else loaded.get_config()["transform_output"]
+        container = vars(self).get(OUTPUT, {}).get("transform", default)
+        if container == "pandas":
+            import pandas
+
+            index = given.index if hasattr(given, "iloc") else None
+            return pandas.DataFrame(found, columns=list(names), index=index)
+        if container == "polars":
+            import polars
+
+            return polars.DataFrame(found, schema=list(names), orient="row")
+        return found
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters
@@ -72,11 +119,12 @@ class Parameters:
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type="density_estimator",
             target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
             input_tags=InputTags(allow_nan=False),
         )
 

@@ -673,6 +673,47 @@ class DirichletMixtureEstimator(Parameters):
         """
         return self._log_joint(X)[0]
 
+    def transform(self, X: Any) -> Any:
+        """Probability of each component given each row (N, K), in the container of `set_output`.
+
+        Parameters
+        ----------
+        X
+            As for `fit`.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> rows = mb.DirichletMixture([0.5, 0.5], [[9.0, 1.0], [1.0, 9.0]]).sample(100, rng=0)
+        >>> fitted = mb.DirichletMixtureEstimator(2, kind="probs", random_state=0).fit(rows)
+        >>> fitted.transform(rows).shape
+        (100, 2)
+        """
+        return self._contained(self.predict_proba(X), list(self.get_feature_names_out()), X)
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Any:
+        """Fit, and the probability of each component given each row; see `transform`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        """
+        self._tell(self._fit(X, sample_weight))
+        return self.transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """The names of the columns of `transform`: of the class, with the component's number.
+
+        Parameters
+        ----------
+        input_features
+            Ignored.
+        """
+        self._check_fitted()
+        name = type(self).__name__.lower()
+        return np.array([f"{name}{k}" for k in range(len(self.weights_))], dtype=object)
+
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row; shape (N,)."""
         labels: NDArray[np.intp] = self.predict_proba(X).argmax(axis=1)
