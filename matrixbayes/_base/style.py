@@ -96,7 +96,8 @@ def tidy(ax: Axes, *, xlabel: str, ylabel: str, title: str = "", pad: float | No
     if title:
         put_title(ax, title, pad)
     # a label at the left end must not touch the lowest one of the other axis
-    ax.tick_params(axis="x", pad=max(3.5, 0.4 * font(ax)))
+    out = rcParams["xtick.major.size"] if rcParams["xtick.direction"] == "out" else 0.0
+    ax.tick_params(axis="x", pad=max(3.5, 0.7 * font(ax) - out))
     ax.spines[["top", "right"]].set_visible(False)
     if not rcParams["axes.grid"]:
         ax.grid(axis="y", color=faint(ax), linewidth=0.7)

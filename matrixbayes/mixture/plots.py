@@ -142,7 +142,7 @@ def _heat(ax: Axes, mean: Floats, names: list[str], ways: list[tuple[str, list[s
     way = next((i for i, left in enumerate(lefts) if left <= most), len(ways) - 1)
     left, (ylabel, labels) = lefts[way], ways[way]
     length = (width - left - 3.0 * usual if alone else 0.4 * width) * 0.95
-    takes = name_axis(ax.xaxis, names, length, 0.3 * height)
+    takes = name_axis(ax.xaxis, names, length, (0.45 if alone else 0.3) * height)
     deep = (height - takes - 2.5 * usual if alone else 0.4 * height) * 0.9
     name_axis(ax.yaxis, labels, deep, 0.45 * width)
     top = max(float(mean[:, : len(names) - (names[-1] == OTHERS)].max()), 1e-12)
@@ -203,7 +203,7 @@ def compare_components(
     for name, mixture in mixtures.items():
         order = order_of(mixture.tokens, first.tokens, f"the tokens of {name!r} and the first")
         alphas.append(columns_in(np.asarray(mixture.alpha), order)[component])
-    ax = new_axes(ax, 7.0, 3.4)
+    ax = new_axes(ax, 7.0, 3.8)
     width, height = cell(ax)
     length = (0.5 if is_alone(ax) else 0.36) * width
     totals = np.array([alpha.sum() for alpha in alphas])
@@ -221,7 +221,7 @@ def compare_components(
         ax.vlines(x, foot, y, color=colour, linewidth=1.6, linestyle=STYLES[i])
         ax.plot(x, y, linestyle="none", marker=MARKERS[i], color=colour, label=text)
     tidy(ax, xlabel="", ylabel="mean probability", title=f"Component {component}")
-    name_axis(ax.xaxis, names, length, 0.3 * height)
+    name_axis(ax.xaxis, names, length, (0.42 if is_alone(ax) else 0.3) * height)
     ax.set_xlim(-0.5, len(names) - 0.5)
     if wide:
         log_axis(ax.yaxis)
@@ -292,7 +292,7 @@ def ternary(
         handles.append(entry(f"and {len(weights) - MOST} others", linestyle="none"))
     _corners(ax, corners, low, size)
     if among:
-        put_title(ax, "Shares of three tokens among themselves")
+        put_title(ax, "Shares of three tokens among themselves", 1.5 * font(ax) + 6.0)
     legend(ax, handles)
     return ax
 

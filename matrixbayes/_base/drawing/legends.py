@@ -82,7 +82,8 @@ def _shorten(ax: Axes, room: float) -> None:
     """Fit the label of the y axis to what a legend below leaves of a cell's height."""
     axis, above = ax.yaxis, 2.5 * font(ax)  # the title
     size = float(axis.label.get_fontsize())
-    text, size = fit(axis.get_label_text().replace("\n", " "), 0.9 * (room - above), size, lines=3)
+    room = max(0.9 * (room - above), 4.0 * size)
+    text, size = fit(axis.get_label_text().replace("\n", " "), room, size, lines=3)
     axis.set_label_text(text, fontsize=size)
 
 

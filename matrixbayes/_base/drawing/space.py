@@ -127,10 +127,14 @@ def fit(
                 return wrapped, now
     if "$" in text.replace(r"\$", ""):  # mathematics of the caller's
         return text, now
-    most = len(text)
-    while most > 4 and extent(text := printable(text, width=most), now, weight)[0] > lines * room:
+    most, shorter = len(text), text
+    while most > 4:  # the middle gives way
         most -= max(1, most // 12)
-    return next(iter(_wrapped(text, room, now, weight, lines)[-1:]), text), now
+        shorter = printable(text, width=most)
+        for wrapped in _wrapped(shorter, room, now, weight, lines):
+            if extent(wrapped, now, weight)[0] <= room:
+                return wrapped, now
+    return shorter, now
 
 
 def _wrapped(text: str, room: float, size: float, weight: Any, most: int) -> list[str]:

@@ -94,7 +94,7 @@ def plain_axis(axis: Axis) -> None:
 
 def whole_numbers(axis: Axis) -> None:
     """Ticks at whole numbers only."""
-    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(Plain())
 
 
