@@ -23,7 +23,7 @@ def test_what_it_is_comes_before_tables() -> None:
     text = "\n".join(before_tables())
     assert len(before_tables()) <= MOST_BEFORE
     assert len(re.findall(r"^!\[", text, re.MULTILINE)) == 1
-    assert re.findall(r"^    (make \w+)", text, re.MULTILINE) == ["make demo", "make notebook"]
+    assert re.findall(r"^    (make \w+)", text, re.MULTILINE) == ["make demo", "make test"]
     assert set(re.findall(r"\*\*(\w+)\*\*", text)) == set(WORDS)
     assert len(re.findall(r"^>>> ", text, re.MULTILINE)) == 5
 
