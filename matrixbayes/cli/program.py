@@ -129,7 +129,7 @@ def _tell(options: argparse.Namespace, answer: Answer, said: list[str]) -> None:
     from .._base.version import __version__
 
     name = " ".join(filter(None, [options.command, getattr(options, "subcommand", None)]))
-    missing = {*options.keys} ^ {*answer.data}
+    missing = {*options.keys} ^ ({*answer.data} - {"warnings"})
     assert not missing, f"keys that are not as listed: {sorted(missing)}"
     warned = [*answer.data.get("warnings", ()), *said]
     found = {"command": name, "version": __version__, **answer.data, "warnings": warned}

@@ -187,6 +187,24 @@ def test_the_tests_are_those_of_the_score_card(
     assert given["null"].n_components == prior.n_components
 
 
+@pytest.mark.slow
+def test_a_study_as_json_says_what_its_summary_says(urns, ask: Ask) -> None:
+    pytest.importorskip("mpltern")
+    Path("prompts.txt").write_text("\n".join(texts(20)))
+    Path("shots.txt").write_text("red\norange\nblue\n\nblue\nred\n")
+    given = ("--prompts=prompts.txt", "--shots=shots.txt", "--components=1", "--dtype=float64")
+    found = ask("study", *given, *VOCAB, "--resolution=density", "--out=here", "--batch-size=4")
+    assert found["report"] == str(Path("here/report.html").resolve())
+    assert found["verdict"]["sentence"].startswith("This model ")
+    assert found["n_prompts"] == 20
+    assert found["warnings"]
+    kept = mb.DirichletMixture.load("here/prior.safetensors")
+    assert found["prior"][0]["concentration"] == pytest.approx(kept.concentration[0])
+    assert found["truth"] is None
+    assert len(found["tests"] or []) in (0, 5)
+    assert mb.NextTokenRows.load("here/rows.safetensors").log_probs.dtype == np.float64
+
+
 def _truth() -> str:
     """The bundled model's own prior, in a file."""
     from matrixbayes.study.inputs import BUNDLED
