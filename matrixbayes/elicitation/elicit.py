@@ -40,7 +40,7 @@ from .misfit import places_of
 from .objective import Objective, Predictor
 from .parameters import Layout, fields_of
 from .report import ElicitationReport
-from .resampling import bootstrap, held_out
+from .resampling import bootstrap, held_out, intervals
 from .search import Search, search, starting_points
 
 FOLDS = 5  # of the comparison of families, where the caller does not say
@@ -265,8 +265,9 @@ def elicit_prior(
     with one_blas_thread, workers(None, jobs) as pool, _stopping() as stop:
 
         def sampled(report: ElicitationReport, fit: tuple[Objective, Search]) -> ElicitationReport:
-            intervals = bootstrap(*fit, shares, members, n_boot, level, limits, pool, generator)
-            return replace(report, intervals=intervals, level=level)
+            draws = bootstrap(*fit, shares, members, n_boot, limits, pool, generator)
+            ends = intervals(draws, level)
+            return replace(report, intervals=ends, level=level, draws=draws)
 
         for name in families:
             LOG.debug("elicit_prior, family %s", name)

@@ -80,6 +80,8 @@ class ElicitationReport:
         has them, ``"weight"``, ``"discount"``, ``"temperature"``.  Empty without a bootstrap.
     level : float
         Of the intervals.
+    draws : dict of str to ndarray
+        What the intervals are percentiles of: the same names, a sample each (axis 0).
     comparison : FamilyComparison or None
         The cross-validated comparison of the families, and the reports of the others.
     numbers : dict of str to dict of str to float or ndarray
@@ -143,9 +145,10 @@ class ElicitationReport:
     columns: int = 0
     column_names: tuple[str, ...] | None = None
     depth: int = 4
+    draws: dict[str, Floats] = field(default_factory=dict)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"numbers": {}} | state)  # of before there were others
+        self.__dict__.update({"numbers": {}, "draws": {}} | state)  # of before there were others
 
     @property
     def prior(self) -> DirichletMixture:
@@ -318,6 +321,37 @@ class ElicitationReport:
         from .plots import elicitation_figure  # needs matplotlib
 
         return elicitation_figure(self, figure=figure)
+
+    def to_arviz(self) -> Any:
+        """The samples of the bootstrap as ArviZ data, one chain.
+
+        Returns
+        -------
+        xarray.DataTree
+            ``posterior`` with a variable for each name of `draws`; of a part with components the
+            axes are ``iid_component`` and ``token``, or those of its name.
+
+        Raises
+        ------
+        ValueError
+            There was no bootstrap: `elicit_prior` takes ``n_boot=``.
+        ImportError
+            arviz-base is not installed.
+        """
+        from ..mixture.interop import arviz_data
+
+        if not self.draws:
+            raise ValueError("there are no draws; elicit_prior(..., n_boot=200) makes some")
+        names = list(range(self.n_tokens) if self.tokens is None else self.tokens)
+        dims, coords = {}, {"token": names}
+        for name in self.draws:
+            part, _, what = name.partition(".")
+            if part in self.priors and what in ("weights", "concentration", "alpha"):
+                component = f"{part}_component"
+                dims[name] = [component, "token"] if what == "alpha" else [component]
+                coords[component] = list(range(self.priors[part].n_components))
+        groups = {"posterior": {name: values[np.newaxis] for name, values in self.draws.items()}}
+        return arviz_data(groups, coords, dims)
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each component of each part, as `DirichletMixture.to_pandas` has it.

@@ -1,13 +1,14 @@
 """What `elicit_prior` learns from samples of the histories.
 
 Contents
-    bootstrap    intervals of the parameters
+    bootstrap    the parameters of samples
+    intervals    between which ends they are
     held_out     KL of each row, predicted from the other folds
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,11 @@ def bootstrap(
     shares: Floats,
     groups: Ids,
     n_boot: int,
-    level: float,
     limits: tuple[int, float],
     pool: Pool,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
-    """Percentiles of the parameters over samples of the groups, each fitted from the optimum."""
+    """The parameters, samples first, of samples of the groups, each fitted from the optimum."""
     drawn = np.flatnonzero(np.bincount(groups, shares))  # the others would change nothing
     chances = np.full(len(drawn), 1.0 / len(drawn))
 
@@ -43,11 +43,13 @@ def bootstrap(
 
     samples = [(rng.multinomial(len(drawn), chances),) for _ in range(n_boot)]
     values = list(in_order(pool, fitted, samples))
+    return {name: np.array([value[name] for value in values]) for name in values[0]}
+
+
+def intervals(draws: Mapping[str, Floats], level: float) -> dict[str, Floats]:
+    """Percentiles of the parameters over samples."""
     ends = [0.5 - level / 2.0, 0.5 + level / 2.0]
-    return {
-        name: np.quantile(np.array([value[name] for value in values]), ends, axis=0)
-        for name in values[0]
-    }
+    return {name: np.quantile(values, ends, axis=0) for name, values in draws.items()}
 
 
 def _named(parameters: Parameters, scalars: Iterable[str]) -> dict[str, Any]:

@@ -254,6 +254,35 @@ class FitCheck(display.Shown):
             ],
         )
 
+    def to_arviz(self) -> Any:
+        """Rows beside the prior's, as ArviZ data for its predictive checks.
+
+        Returns
+        -------
+        xarray.DataTree
+            ``entropy``, in bits, and ``largest``, the largest probability: of rows in
+            ``observed_data``, and of random rows of the prior in ``prior_predictive``, as many for
+            each draw as there are rows; the rows' weights are in ``constant_data``.
+
+        Raises
+        ------
+        ValueError
+            There are fewer random rows of the prior than rows.
+        ImportError
+            arviz-base is not installed.
+
+        Examples
+        --------
+        >>> import matrixbayes as mb
+        >>> truth = mb.DirichletMixture([1.0], [[8.0, 2.0]])
+        >>> check = mb.check_prior(truth, truth.sample(50, rng=0), kind="probs", rng=0)
+        >>> dict(check.to_arviz()["observed_data"].sizes)
+        {'row': 50}
+        """
+        from .interop import check_to_arviz
+
+        return check_to_arviz(self)
+
     def to_pandas(self) -> pd.DataFrame:
         """A DataFrame with a row for each number of draws, in bits per token.
 

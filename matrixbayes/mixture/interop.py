@@ -1,7 +1,8 @@
-"""Mixtures as objects of scipy, pandas and ArviZ."""
+"""Mixtures as objects of scipy, pandas and ArviZ; and other results as ArviZ's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,43 @@ def to_pandas(mixture: Any) -> Any:
 
 def to_arviz(mixture: Any, draws: int, chains: int, rng: Any) -> Any:
     """See `DirichletMixture.to_arviz`."""
-    arviz = _optional("arviz_base", "arviz-base")
     names = list(range(mixture.n_tokens) if mixture.tokens is None else mixture.tokens)
+    groups = {"posterior": {"p": mixture.sample((chains, draws), rng=rng)}}
+    return arviz_data(groups, {"token": names}, {"p": ["token"]})
+
+
+def check_to_arviz(check: Any) -> Any:
+    """See `FitCheck.to_arviz`."""
+    n, n_drawn = len(check.row_entropies), len(check.prior_entropies)
+    if n_drawn < n:
+        raise ValueError(
+            f"{n_drawn} random rows of the prior are fewer than {n} rows: give "
+            f"check_prior(..., n_samples={10 * n})"
+        )
+    used = n_drawn - n_drawn % n
+    parts = (check.prior_entropies, check.prior_largest)
+    entropy, largest = (part[:used].reshape(1, -1, n) for part in parts)
+    groups = {
+        "prior_predictive": {"entropy": entropy, "largest": largest},
+        "observed_data": {"entropy": check.row_entropies, "largest": check.row_largest},
+        "constant_data": {"weight": check.row_weights},
+    }
+    dims = {name: ["row"] for name in ("entropy", "largest", "weight")}
+    return arviz_data(groups, {"row": np.arange(n)}, dims)
+
+
+def arviz_data(
+    groups: Mapping[str, Mapping[str, Any]],
+    coords: Mapping[str, Any],
+    dims: Mapping[str, Sequence[str]],
+) -> Any:
+    """Groups of variables, each with chains and draws first, as ArviZ has them."""
+    arviz = _optional("arviz_base", "arviz-base")
+    named = {name: list(axes) for name, axes in dims.items()}
     return arviz.from_dict(
-        {"posterior": {"p": mixture.sample((chains, draws), rng=rng)}},
-        coords={"token": names},
-        dims={"p": ["token"]},
+        {group: dict(variables) for group, variables in groups.items()},
+        coords=dict(coords),
+        dims=named,
     )
 
 

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from scipy.special import gammaln, softmax
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import matrixbayes as mb
 from matrixbayes import elicitation
 from matrixbayes._base.parallel import one_blas_thread
 from matrixbayes.elicitation.design import design
@@ -714,3 +715,22 @@ def test_what_is_identified_takes_no_memory_by_the_square_of_the_vocabulary() ->
     finally:
         tracemalloc.stop()
     assert peak < 50e6
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_samples_of_a_bootstrap_as_arviz_data() -> None:
+    pytest.importorskip("arviz_base")
+    histories = [[(7 * i + t * t) % 3 for t in range(i % 9)] for i in range(60)]
+    seen = np.array([np.bincount(h, minlength=3) + 1.5 for h in histories])
+    rows = mb.NextTokenRows(
+        np.log(seen / seen.sum(axis=1, keepdims=True)), tokens=("yes", "no", "maybe")
+    )
+    report = mb.elicit_prior(histories, rows, family="iid", n_boot=12, rng=0)
+    data = report.to_arviz()["posterior"]
+    assert data["iid.alpha"].dims == ("chain", "draw", "iid_component", "token")
+    assert data["iid.alpha"].shape == (1, 12, 1, 3)
+    assert list(data["token"].values) == ["yes", "no", "maybe"]
+    ends = np.quantile(data["iid.concentration"].values[0], [0.05, 0.95], axis=0)
+    np.testing.assert_allclose(ends, report.intervals["iid.concentration"])
+    with pytest.raises(ValueError, match="n_boot"):
+        mb.elicit_prior(histories, rows, family="iid", rng=0).to_arviz()

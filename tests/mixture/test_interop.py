@@ -117,3 +117,19 @@ def test_what_is_missing_is_said(call, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         getattr(MIXTURE, call)()
+
+
+def test_a_check_as_arviz_data():
+    pytest.importorskip("arviz_base")
+    rows = MIXTURE.sample(60, rng=0)
+    check = mb.check_prior(MIXTURE, rows, kind="probs", rng=0)
+    data = check.to_arviz()
+    drawn, seen = data["prior_predictive"], data["observed_data"]
+    assert drawn["entropy"].dims == ("chain", "draw", "row")
+    assert drawn["entropy"].shape == (1, len(check.prior_entropies) // 60, 60)
+    assert_allclose(drawn["largest"].values.ravel(), check.prior_largest[: drawn["largest"].size])
+    assert_allclose(seen["entropy"].values, check.row_entropies)
+    assert_allclose(data["constant_data"]["weight"].values, check.row_weights)
+    few = mb.check_prior(MIXTURE, rows, kind="probs", rng=0, n_samples=20)
+    with pytest.raises(ValueError, match="n_samples=600"):
+        few.to_arviz()
