@@ -83,13 +83,19 @@ def run(
             for i, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, i)
                 if by_cell and cell.cell_type == "code":
-                    clock = nbformat.v4.new_code_cell(CLOCK)
-                    text = client.execute_cell(clock, i, store_history=False).outputs[0].text
-                    print(f"    {cell.id:12}{float(text):8.1f}", file=sys.stderr, flush=True)
+                    spent = _aside(client, i, CLOCK).outputs[0].text
+                    print(f"    {cell.id:12}{float(spent):8.1f}", file=sys.stderr, flush=True)
                 for code in (after or {}).get(cell.id, ()):
-                    more = nbformat.v4.new_code_cell(code)
-                    client.execute_cell(more, i, store_history=False)
+                    _aside(client, i, code)
     return tidied(notebook), _children() - used
+
+
+def _aside(client: nbclient.NotebookClient, i: int, code: str) -> Any:
+    """Code run after cell i, as a cell; the client would put it in the place of that cell."""
+    cell = client.nb.cells[i]
+    found = client.execute_cell(nbformat.v4.new_code_cell(code), i, store_history=False)
+    client.nb.cells[i] = cell
+    return found
 
 
 def _children() -> float:

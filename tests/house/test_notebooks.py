@@ -201,6 +201,28 @@ def test_pictures_have_their_sizes(tool: ModuleType) -> None:
     assert tool.differences(drawn(800, 400), cell("text"))
 
 
+@pytest.mark.slow
+@pytest.mark.no_sanitizer
+@pytest.mark.filterwarnings("ignore")
+def test_code_after_cells_sees_their_names_and_leaves_no_trace(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("ipykernel")
+    notebook = cell("")
+    notebook.cells = [nbformat.v4.new_code_cell(code) for code in ("a = 1", "print(a)")]
+    first, last = (each.id for each in notebook.cells)
+    path = tmp_path / "small.ipynb"
+    nbformat.write(notebook, path)
+    fresh, seconds = tool.run(path, {first: ["assert a == 1", "a = 2"]}, by_cell=True)
+    assert [each.source for each in fresh.cells] == ["a = 1", "print(a)"]
+    assert [each.id for each in fresh.cells] == [first, last]
+    assert [each.execution_count for each in fresh.cells] == [1, 2]
+    assert fresh.cells[1].outputs[0].text == "2\n"
+    assert seconds > 0
+    with pytest.raises(Exception, match="AssertionError"):
+        tool.run(path, {first: ["assert a == 2"]})
+
+
 def test_the_tool_says_what_is_not_stated(tool: ModuleType) -> None:
     notebook = cell("")
     with pytest.raises(ValueError, match="seconds of CPU"):
