@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from matrixbayes import plot
+from matrixbayes.estimator import regress_concentration
 from matrixbayes.huggingface import LayerRows
 from matrixbayes.mixture import DirichletMixture, posterior_path
 from matrixbayes.rows import NextTokenRows
@@ -185,6 +186,19 @@ def comparison(n: int, names: str) -> Any:
     return SimpleNamespace(bins=bins, names=("matrix of order 3 from a corpus", "model"))
 
 
+@lru_cache(maxsize=1)
+def regression() -> Any:
+    """A regression on sizes with long names, and on layers."""
+    rng = np.random.default_rng(0)
+    sizes = ("70m, the smallest one of them", "410m", "$1b", "the largest: 12b")
+    which, depth = np.repeat(np.arange(4), 20), np.tile(np.arange(20.0), 4)
+    rows = np.array(
+        [rng.dirichlet(np.exp(1.0 + 0.5 * k) * np.array([0.5, 0.3, 0.2])) for k in which]
+    )
+    covariates = {"size": [sizes[k] for k in which], "depth of the layer": depth}
+    return regress_concentration(rows, covariates, kind="probs")
+
+
 class Sized(SimpleNamespace):
     """What has a length too."""
 
@@ -244,6 +258,12 @@ AXES: dict[str, Case] = {
     "components": lambda n, names, ax: plot.components(mixture(n, names), ax=ax),
     "concentration": lambda n, names, ax: plot.concentration(
         path(n, names), rows=rows(n, names), ax=ax
+    ),
+    "concentration_regression": lambda n, names, ax: plot.concentration_regression(
+        regression(), ax=ax
+    ),
+    "concentration_regression, depth": lambda n, names, ax: plot.concentration_regression(
+        regression(), "depth of the layer", ax=ax
     ),
     "continuity": lambda n, names, ax: plot.continuity(torn(n, names), ax=ax),
     "criterion": lambda n, names, ax: plot.criterion(selection(n, names), ax=ax),

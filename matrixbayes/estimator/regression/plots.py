@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._base.drawing.names import words
-from ..._base.drawing.ticks import log_axis, whole_numbers
+from ..._base.drawing.space import cell
+from ..._base.drawing.ticks import log_axis, name_axis, whole_numbers
 from ..._base.style import COLOURS, GREY, entry, legend, new_axes, tidy
 from ..._base.typing import Floats
 from .design import Term
@@ -63,7 +64,8 @@ def concentration_regression(
     log_axis(ax.yaxis)
     tidy(ax, xlabel=words(name, 30), ylabel="concentration", title="Concentration by covariate")
     if term.levels is not None:  # names come after the numbers that an axis has
-        ax.set_xticks(place, [words(level, 18) for level in term.levels])
+        width, height = cell(ax)
+        name_axis(ax.xaxis, [words(level, 18) for level in term.levels], 0.5 * width, 0.3 * height)
         ax.set_xlim(-0.5, len(place) - 0.5)
     legend(
         ax,
