@@ -5,6 +5,7 @@ Contents
     is_whole       whether something is a whole number
     real           a real number of a range
     probability    a number from 0 to 1, or between them
+    unit_size      the nats of a unit of information, by the base of its logarithm
     generator_of   the generator of a seed
 """
 
@@ -66,6 +67,19 @@ def probability(value: Any, name: str, *, inside: bool = False) -> float:
             f"{name} is {value}; it must be {'between 0 and 1' if inside else 'from 0 to 1'}"
         )
     return float(value)
+
+
+def unit_size(base: Any) -> float:
+    """The size in nats of a unit of information: 1 where no base is given."""
+    if base is None:
+        return 1.0
+    try:
+        right = 1.0 < base < np.inf
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        raise ArgumentError(f"base must be a number above 1 (2 for bits), not {base!r}")
+    return float(np.log(base))
 
 
 def generator_of(random_state: Any) -> np.random.Generator:

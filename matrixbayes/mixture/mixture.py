@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display, files
-from .._base.arguments import probability, whole
+from .._base.arguments import probability, unit_size, whole
 from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
 from .._base.saving.hub import Hosted
@@ -42,16 +42,29 @@ OTHER, REST = "<other>", "<rest>"  # the tokens in no group; the same where one 
 Token = str | int
 
 
-@display.shown
-class Uncertainty(NamedTuple):
-    """Entropy of the next token in nats, split; see `DirichletMixture.uncertainty`."""
-
+class _Parts(NamedTuple):
     total: float
     aleatoric: float
     epistemic: float
 
+
+@display.shown
+class Uncertainty(_Parts):
+    """Entropy of the next token, split, in a ``unit``; see `DirichletMixture.uncertainty`."""
+
+    unit = "nats"
+
+    @classmethod
+    def in_base(cls, parts: Iterable[float], base: float | None) -> Self:
+        """Parts in nats, in another unit."""
+        size = unit_size(base)
+        self = cls(*(float(part) / size for part in parts))
+        if base is not None:
+            self.unit = "bits" if base == 2 else "nats" if size == 1.0 else f"units of ln {base:g}"
+        return self
+
     def to_pandas(self) -> pd.DataFrame:
-        """One row, with a column for each part, in nats.
+        """One row, with a column for each part, in ``unit``.
 
         Raises
         ------
@@ -68,7 +81,7 @@ class Uncertainty(NamedTuple):
 
     def _table(self) -> display.Table:
         parts = zip(self._fields, self, strict=True)
-        return display.Table("Uncertainty of the next token", ["", "nats"], [*map(list, parts)])
+        return display.Table("Uncertainty of the next token", ["", self.unit], [*map(list, parts)])
 
 
 class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
@@ -452,8 +465,7 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
         >>> mb.DirichletMixture([1.0], [[1.0, 1.0]]).uncertainty(base=2).total
         1.0
         """
-        scale = 1.0 if base is None else 1.0 / np.log(base)
-        return Uncertainty(*(float(scale * part) for part in super().uncertainty()))
+        return Uncertainty.in_base(super().uncertainty(), base)
 
     def sample(
         self, size: int | tuple[int, ...] | None = None, *, rng: Any = None, kind: str = "probs"

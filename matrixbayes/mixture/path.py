@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
-from .._base.arguments import probability
+from .._base.arguments import probability, unit_size
 from .._base.tokens import columns_of
 from .._base.typing import Floats
 from ..rows import as_log_probs
@@ -236,7 +236,7 @@ class PosteriorPath(display.Shown):
             By the chain rule it sums to minus the log-evidence of all demonstrations.
         """
         seen = self._predictive[np.arange(len(self) - 1), list(self.demonstrations)]
-        return -np.log(seen) / _unit(base)
+        return -np.log(seen) / unit_size(base)
 
     def kl(self, rows: Any, *, kind: str | None = None, base: float | None = None) -> Floats:
         """KL(rows || predictive): how far a model's own predictions are from Bayes, per shot.
@@ -281,7 +281,7 @@ class PosteriorPath(display.Shown):
                 f"column {v} is {tokens[v]!r} in the rows and {self.tokens[v]!r} in the prior; "
                 "bring the tokens into the same order"
             )
-        return divergences(log_q, np.log(self._predictive)) / _unit(base)
+        return divergences(log_q, np.log(self._predictive)) / unit_size(base)
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each shot: what was shown, total concentration, the most probable token.
@@ -405,15 +405,6 @@ class PosteriorPath(display.Shown):
             [t, seen[t], total[t], display.top(mean[t], self.tokens, room=51)] for t in range(n + 1)
         ]
         return display.Table(title, columns, cells, series=True)
-
-
-def _unit(base: float | None) -> float:
-    """The size in nats of a unit of information."""
-    if base is None:
-        return 1.0
-    if not base > 1.0:
-        raise ValueError(f"base must be above 1 (2 for bits), not {base!r}")
-    return float(np.log(base))
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

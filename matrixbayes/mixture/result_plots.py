@@ -38,7 +38,7 @@ def uncertainty(parts: Uncertainty, *, ax: Axes | None = None) -> Axes:
     return named(
         list(parts._fields),
         list(parts),
-        xlabel="nats",
+        xlabel=parts.unit,
         title="Uncertainty of the next token",
         ax=ax,
     )

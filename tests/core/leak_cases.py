@@ -1371,4 +1371,5 @@ CASES: dict[str, Callable[[], Cases]] = {
     **{f"SufficientStatistics.{name}": partial(of_statistics, name) for name in SUMS},
     "SufficientStatistics.__add__": added,
     "SufficientStatistics.__reduce__": partial(copied, statistics, "__reduce__"),
+    "SufficientStatistics.__repr__": partial(copied, statistics, "__repr__"),
 }

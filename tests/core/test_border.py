@@ -420,6 +420,12 @@ def test_what_is_handed_out_is_a_view_of_its_own(name: str) -> None:
     assert get().tobytes() == bits
 
 
+def test_statistics_say_what_they_are_of() -> None:
+    s = _core.SufficientStatistics([2.0], [[-1.0, -3.0]], 0.5, 2)
+    said = "SufficientStatistics of 2 row(s): components 1, tokens 2, log-likelihood 0.5 nats"
+    assert repr(s) == said
+
+
 def test_statistics_add_whatever_became_of_their_arrays() -> None:
     s = _core.SufficientStatistics([2.0], [[-1.0, -3.0]], 0.5, 2)
     s.weight.shape = ()

@@ -244,6 +244,26 @@ def test_lumping_commutes_with_the_posterior(counts, seed):
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "unit"), [(None, "nats"), (2, "bits"), (np.e, "nats"), (10.0, "units of ln 10")]
+)
+def test_uncertainty_says_its_unit(base, unit):
+    parts = DirichletMixture([1.0], [[1.0, 1.0]]).uncertainty(base=base)
+    assert parts.total == pytest.approx(np.log(2.0) / np.log(base or np.e))
+    for same in (parts, pickle.loads(pickle.dumps(parts))):
+        assert same.unit == unit
+        assert unit in repr(same)
+    pytest.importorskip("matplotlib")
+    assert parts.plot().get_xlabel() == unit
+
+
+@pytest.mark.parametrize("base", [1, 0.5, 0, -2.0, np.nan, np.inf, "2"])
+def test_a_base_of_no_logarithm_is_refused(base):
+    prior = DirichletMixture([1.0], [[1.0, 1.0]])
+    with pytest.raises(ValueError, match="base must be a number above 1"):
+        prior.uncertainty(base=base)
+
+
 @given(st.integers(0, 200))
 def test_uncertainty_parts_add_up(seed):
     u = random_mixture(3, 5, seed).uncertainty()

@@ -137,7 +137,7 @@ def test_kl_refuses_rows_that_do_not_fit(path: PosteriorPath) -> None:
     swapped = NextTokenRows(np.log(np.full((5, 3), 1 / 3)), tokens=("red", "blue", "green"))
     with pytest.raises(ValueError, match="column 1 is 'blue' in the rows and 'green' in the prior"):
         path.kl(swapped)
-    with pytest.raises(ValueError, match="base must be above 1"):
+    with pytest.raises(ValueError, match="base must be a number above 1"):
         path.kl(np.full((5, 3), 1 / 3), kind="probs", base=1)
 
 

@@ -206,6 +206,21 @@ statistics_get_n_rows(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromLongLong(((statistics_object *)self)->n_rows);
 }
 
+static PyObject *
+statistics_repr(PyObject *object)
+{
+    statistics_object *self = (statistics_object *)object;
+    PyObject *bound = PyFloat_FromDouble(self->log_likelihood);
+    if (bound == NULL) {
+        return NULL;
+    }
+    PyObject *text = PyUnicode_FromFormat(
+        "SufficientStatistics of %lld row(s): components %zu, tokens %zu, log-likelihood %R nats",
+        self->n_rows, mb_dim(self->weight, 0), mb_dim(self->log_sums, 1), bound);
+    Py_DECREF(bound);
+    return text;
+}
+
 static PyGetSetDef statistics_getset[] = {
     {"weight", statistics_get_weight, NULL,
      "Weight of the rows in each component, shape (K,), read-only.", NULL},
@@ -239,10 +254,15 @@ PyDoc_STRVAR(
     ">>> (a + a).n_rows\n4\n");
 
 static PyType_Slot statistics_slots[] = {
-    {Py_tp_doc, (void *)statistics_doc}, {Py_tp_new, statistics_new},
-    {Py_tp_traverse, mb_traverse_type},  {Py_tp_dealloc, statistics_dealloc},
-    {Py_nb_add, statistics_add},         {Py_tp_getset, statistics_getset},
-    {Py_tp_methods, statistics_methods}, {0, NULL},
+    {Py_tp_doc, (void *)statistics_doc},
+    {Py_tp_new, statistics_new},
+    {Py_tp_traverse, mb_traverse_type},
+    {Py_tp_dealloc, statistics_dealloc},
+    {Py_nb_add, statistics_add},
+    {Py_tp_getset, statistics_getset},
+    {Py_tp_methods, statistics_methods},
+    {Py_tp_repr, statistics_repr},
+    {0, NULL},
 };
 
 PyType_Spec mb_statistics_spec = {

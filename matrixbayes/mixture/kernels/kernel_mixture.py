@@ -506,8 +506,7 @@ class KernelMixture(Hosted, display.Shown):
                 )
         if self._fits is not None:
             expected += self._fits_weight * self._fits.uncertainty().aleatoric
-        scale = 1.0 if base is None else 1.0 / float(np.log(base))
-        return Uncertainty(scale * total, scale * expected, scale * max(total - expected, 0.0))
+        return Uncertainty.in_base((total, expected, max(total - expected, 0.0)), base)
 
     def estimate_entropy(self, n: int = 10_000, *, rng: Any = None) -> tuple[float, float]:
         """Differential entropy of the row in nats from n random rows, and its standard error."""
