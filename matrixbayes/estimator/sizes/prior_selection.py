@@ -105,9 +105,9 @@ class PriorSelection(display.Shown):
                 top = min(known) if CRITERIA.get(name, 1) < 0 else max(known)
                 values = [None if x is None else x - top for x in values]
                 words = (
-                    "From the best of each column: log_likelihood, log_evidence and cv in nats, "
+                    "Differences from the best of each column, in nats; aic, bic and icl in half "
                 )
-                words += "the others in half."
+                words += "nats."
             columns[_SHORT.get(name, name)] = values
         at = next(i for i, entry in enumerate(self.table) if entry is best)
         return display.Table(
