@@ -25,9 +25,6 @@ NOTEBOOKS = found(ROOT / "notebooks", "*.ipynb")
 CLAIMS = Path(__file__).parent / "claims"
 # These train models, read ladders of them, or fit to every token of a vocabulary.
 LONG = ("02_the_matrix", "03_continuity", "04_in_context_learning", "06_a_real_model")
-# Not run since they were last changed: `make notebooks` writes what they print, and then they go.
-TO_WRITE = ("01_tour", *LONG, "05_bigger_than_memory")
-KEPT = [path for path in NOTEBOOKS if path.stem not in TO_WRITE]
 MOST_BYTES = 3_000_000  # of all of them
 NAMES = [path.stem for path in NOTEBOOKS]
 
@@ -50,7 +47,7 @@ def code_cells(path: Path) -> list[Any]:
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 def test_notebooks_are_kept_with_what_they_print(path: Path) -> None:
     notebook, cells = read(path), code_cells(path)
     nbformat.validate(notebook)
@@ -68,7 +65,7 @@ def test_notebooks_are_kept_with_what_they_print(path: Path) -> None:
     assert forms <= {"image/png", "text/plain", "text/html", "text/markdown"}
 
 
-@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 def test_notebooks_say_nothing_of_the_machine(path: Path) -> None:
     notebook = read(path)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
@@ -139,8 +136,7 @@ def test_notebooks_print_again_what_they_hold(
         for cell, code in claims(path.stem).items()
     }
     fresh, _ = tool.run(path, after)
-    if path in KEPT:
-        assert not tool.differences(read(path), fresh)
+    assert not tool.differences(read(path), fresh)
 
 
 def cell(text: str, *, tags: tuple[str, ...] = (), version: str = "3.11.7") -> Any:

@@ -10,7 +10,7 @@ assert prior.n_components == 3
 assert selection.best_.converged_
 
 # after tour-05
-truth, acts_on = demo.truth, found.prior
+prior, truth, acts_on = selection.best_.prior_, demo.truth, found.prior
 assert found.converged
 assert found.mean_kl_bits < 0.001
 assert np.allclose(np.sort(acts_on.weights), np.sort(truth.weights), atol=0.05)
