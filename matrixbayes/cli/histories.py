@@ -36,16 +36,10 @@ def read_sequences(path: str, vocab: Any) -> list[str]:
 
 def read_shots(path: str, vocab: Any) -> list[list[Any]]:
     """Demonstrations: blocks of ``input<TAB>answer``, or of answers alone."""
-    from ..study.inputs import lines, unescape
+    from ..study.inputs import blocks, unescape
 
-    blocks: list[list[tuple[int, str]]] = [[]]
-    for number, line in enumerate(lines(path, "shots file"), start=1):
-        if line.strip():
-            blocks[-1].append((number, line))
-        elif blocks[-1]:
-            blocks.append([])
     found: list[list[Any]] = []
-    for block in filter(None, blocks):
+    for block in blocks(path, "shots file"):
         pairs = any("\t" in line for _, line in block)
         items: list[Any] = []
         for i, (number, line) in enumerate(block):

@@ -2,6 +2,7 @@ r"""What a user hands to the study: files, options, and a model by its name.
 
 Contents
     lines             those of a text file, or of standard input
+    blocks            the same with their numbers, cut where a line is blank
     unescape          a line as the text that it stands for
     read_prompts      one prompt a line
     read_vocab        answer groups: JSON, or name=spelling|spelling, each text or id:NUMBER
@@ -65,6 +66,17 @@ def lines(path: str | os.PathLike[str], what: str) -> Iterator[str]:
         raise UsageError(f"{what} {name}, line {number}: not UTF-8 (byte {at})") from error
     except OSError as error:
         raise UsageError(f"cannot read {what} {name}: {error.strerror or error}") from error
+
+
+def blocks(path: str | os.PathLike[str], what: str) -> list[list[tuple[int, str]]]:
+    """The lines that are not blank, each with its number, in blocks that blank lines part."""
+    found: list[list[tuple[int, str]]] = [[]]
+    for number, line in enumerate(lines(path, what), start=1):
+        if line.strip():
+            found[-1].append((number, line))
+        elif found[-1]:
+            found.append([])
+    return [block for block in found if block]
 
 
 @contextmanager
@@ -232,14 +244,8 @@ def read_shots(
     UsageError
         The file cannot be read, holds no sequence, or an answer is in no group; says which line.
     """
-    blocks: list[list[tuple[int, str]]] = [[]]
-    for number, line in enumerate(lines(path, "shots file"), start=1):
-        if line.strip():
-            blocks[-1].append((number, line))
-        elif blocks[-1]:
-            blocks.append([])
     texts = None if tokenizer is None else readable(tokenizer, vocab)
-    sequences = [_sequence(path, block, vocab, texts) for block in blocks if block]
+    sequences = [_sequence(path, block, vocab, texts) for block in blocks(path, "shots file")]
     if not sequences:
         raise UsageError(f"shots file {path} is empty: it needs one demonstration a line")
     return sequences
