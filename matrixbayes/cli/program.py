@@ -101,22 +101,24 @@ def _run(options: argparse.Namespace) -> int:
         warnings.simplefilter("default")
         for ours in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", ours)  # of libraries to their callers
+        last, status = "", 0
         try:
             answer = options.run(options)
         except UsageError as error:
             if options.traceback:
                 raise
-            _complain(str(error))
-            return MEND
+            last, status = str(error), MEND
         except KeyboardInterrupt:
             kept = getattr(options, "cache_dir", None)
             rest = f"{kept} keeps the rows that were finished" if kept else "nothing was written"
-            _complain(f"stopped; {rest}")
-            return STOPPED
+            last, status = f"stopped; {rest}", STOPPED
         finally:
             said = list(dict.fromkeys(_line(each.message) for each in caught))
             for words in said:
                 _complain(f"warning: {words}")
+    if last:
+        _complain(last)
+        return status
     _tell(options, answer, said)
     return int(answer.status)
 

@@ -107,18 +107,17 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs_wheel
 def test_every_room_is_there_and_imports(bare: Path, run_python: Callable[..., str]) -> None:
     code = """
-        import importlib, json, pkgutil
+        import importlib, json, pathlib
         import matrixbayes
-        names = ["matrixbayes"]
-        failed = {}
-        walk = pkgutil.walk_packages(matrixbayes.__path__, "matrixbayes.", names.append)
-        names += [module.name for module in walk]
-        for name in set(names):
+        failed, root = {}, pathlib.Path(matrixbayes.__file__).parent  # not all can be imported
+        files = [file.relative_to(root.parent).with_suffix("") for file in root.rglob("*.py")]
+        names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+        for name in names:
             try:
                 importlib.import_module(name)
             except ImportError as error:  # with a sentence of ours, or as it came
                 failed[name] = (error.__cause__ or error).name
-        print(json.dumps([sorted(set(names)), failed]))
+        print(json.dumps([names, failed]))
     """
     names, failed = json.loads(run_python(inspect.cleandoc(code), "-I", python=bare))
     wanted = {f"matrixbayes.{name}".strip(".") for name in graph.modules(ROOT)}
