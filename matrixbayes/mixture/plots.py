@@ -315,6 +315,7 @@ def _window(drawn: Floats, means: Floats) -> tuple[Floats, float]:
 def _corners(ax: Any, corners: list[str], low: Floats, size: float) -> None:
     """Names at the corners, and shares in percent along the sides."""
     (width, height), usual = cell(ax), font(ax)
+    least = 24.0 if is_alone(ax) else 36.0  # heights of a letter that figures on three sides take
     ends = [end for share in low for end in (share, share + size)]
     if size < 1.0:
         ax.set_ternary_lim(*ends, fit="triangle")
@@ -322,7 +323,7 @@ def _corners(ax: Any, corners: list[str], low: Floats, size: float) -> None:
         axis = getattr(ax, f"{side}axis")
         text, size_of_text = fit(corner, 0.3 * width, usual, lines=1)
         getattr(ax, f"set_{side}label")(text, fontsize=size_of_text)
-        shares = (0.2, 0.4, 0.6, 0.8) if min(width, height) > 24.0 * usual else ()
+        shares = (0.2, 0.4, 0.6, 0.8) if min(width, height) > least * usual else ()
         axis.set_ticks([float(start) + size * share for share in shares])  # corners have names
         axis.set_tick_params(labelsize=0.8 * usual)
         axis.set_major_formatter(Plain(factor=100.0, unit="%"))
