@@ -142,8 +142,9 @@ analyze: $(VENV)/.created
 	        2>&1) || { echo "$$said"; exit 1; }'; \
 	else echo 'no gcc that analyses here: csrc is not read by it'; fi
 
-# The same .venv, with the instrumented build in front of the installed one.  Models are left out:
-# torch is most of what runs there, uninstrumented, and C gets its rows in tests/rows as well.
+# The same .venv, with the instrumented build in front of the installed one.  Models and pictures are
+# left out: torch and matplotlib are most of what runs there, uninstrumented, and C gets its rows in
+# tests/rows as well.
 # libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
 PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
 sanitize: $(VENV)/.built $(VENV)/.test
@@ -153,7 +154,8 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(RUN) -p no:cacheprovider $(IN_C) --ignore tests/house \
-	    --ignore tests/huggingface --ignore tests/study $(PYTEST)
+	    --ignore tests/huggingface --ignore tests/study --ignore tests/cli --ignore tests/pictures \
+	    $(PYTEST)
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
 	CC=gcc $(BIN)/python tools/measure_coverage.py
