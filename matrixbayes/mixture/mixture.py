@@ -6,6 +6,7 @@ face: names of tokens, kinds of rows, quantiles, files.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -60,7 +61,8 @@ class Uncertainty(_Parts):
         size = unit_size(base)
         self = cls(*(float(part) / size for part in parts))
         if base is not None:
-            self.unit = "bits" if base == 2 else "nats" if size == 1.0 else f"units of ln {base:g}"
+            units = {2.0: "bits", math.e: "nats"}
+            self.unit = units.get(float(base), f"units of ln {base:g}")
         return self
 
     def to_pandas(self) -> pd.DataFrame:
