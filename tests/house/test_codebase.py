@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from graphlib import TopologicalSorter
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +201,12 @@ def test_a_rooms_front_is_for_other_rooms(arrows: graph.Graph) -> None:
 
 def test_a_rooms_front_hides_none_of_its_files() -> None:
     """What it hands on under the name of a file would be found where the file is meant."""
-    fronts = [
+    fronts = {
         name for name, file in graph.modules(ROOT).items() if name and file.stem == "__init__"
-    ]
+    }
     assert len(fronts) > 10
+    if not find_spec("matplotlib"):
+        fronts -= {"_base.drawing"}
     for front in fronts:
         handed_on = vars(importlib.import_module(f"matrixbayes.{front}"))
         both = [

@@ -295,6 +295,7 @@ def result(request: pytest.FixtureRequest) -> Any:
 
 
 def test_every_result_has_an_example() -> None:
+    pytest.importorskip("mpltern")
     found = {kind.__name__ for kind in results()}
     assert len(found) > 40
     assert found - TOOLS.keys() <= EXAMPLES.keys()

@@ -15,6 +15,8 @@ from matrixbayes.reading.forms import LEVELS, scale_of
 from matrixbayes.reading.pieces import characters, columns_of, visible
 from matrixbayes.windtunnel import Urns
 
+pytest.importorskip("pandas")  # by its frames the numbers are read
+
 WORDS = ("red", "blue", "green")
 TABLE = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]])
 TEXT = [0, 1, 1, 2]  # red blue blue green; row i follows token i
