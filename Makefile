@@ -53,7 +53,7 @@ test: $(VENV)/.built $(VENV)/.test
 test-fast: $(VENV)/.built $(VENV)/.test
 	$(RUN) $(FAST) $(PYTEST)
 
-test-all: $(VENV)/.built $(VENV)/.test
+test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 	$(RUN) $(PYTEST)
 
 # The set-up: each step once, and again when what it depends on has changed.
