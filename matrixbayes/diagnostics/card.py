@@ -121,11 +121,8 @@ class ScoreCard(display.Shown):
         ImportError
             pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("this needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self._lines(), columns=COLUMNS).set_index("test")
+        columns = zip(*self._lines(), strict=True)
+        return display.frame(dict(zip(COLUMNS, columns, strict=True))).set_index("test")
 
 
 def score_card(
