@@ -541,3 +541,19 @@ def test_the_points_of_the_picture_are_fits_of_their_own() -> None:
     for i in (0, 1):
         seen = found.observed.concentration[found.observed.covariates[:, 1] == i]
         np.testing.assert_allclose(seen, found.predict({"group": i}).concentration, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-90, 1e-9, 1e9, 1e90])
+def test_the_unit_of_a_covariate_is_nothing_to_the_fit(size: float) -> None:
+    covariate = np.linspace(-1.0, 1.0, 60) ** 3
+    one = fit(ROWS[:60], {"x": covariate}, kind="probs")
+    other = fit(ROWS[:60], {"x": size * covariate}, kind="probs")
+    assert other.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-9)
+    assert other.coefficients[1] * size == pytest.approx(one.coefficients[1], rel=1e-5)
+    assert other.p_value == pytest.approx(one.p_value, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-110, 1e110, 1e300])
+def test_a_covariate_whose_squares_are_no_numbers_is_refused(size: float) -> None:
+    with pytest.raises(ValueError, match=r"'x' reaches .* from its mean: give it in a unit"):
+        fit(ROWS[:60], {"x": size * np.linspace(-1.0, 1.0, 60)}, kind="probs")

@@ -140,6 +140,12 @@ class Design:
         """With centre and scale, and without columns that say what others have said."""
         share = weights / weights.sum()
         centre = share @ matrix
+        span = np.abs(matrix - centre).max(axis=0)
+        for j in np.flatnonzero((span > 0.0) & ~((span > 1e-100) & (span < 1e100))):
+            raise ArgumentError(
+                f"{what} {self.names[j]!r} reaches {span[j]:.3g} from its mean: give it in a unit "
+                "in which squares are numbers"
+            )
         scale = np.sqrt(share @ (matrix - centre) ** 2)
         constant = scale <= 1e-12 * np.maximum(np.abs(centre), 1e-300)
         centre[0], scale[constant] = 0.0, 1.0
