@@ -1,6 +1,7 @@
 """What all tests share: how they run beside a sanitizer, in processes of their own, in many blocks.
 
 Contents
+    figure         what a check of a promise came to, for the table at the end
     run_python     code in a fresh interpreter
     many_blocks    data and pieces of work of a few rows: small tests run many tasks, and say so
 """
@@ -51,6 +52,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("no_sanitizer"):
             item.add_marker(pytest.mark.skip(reason="not under AddressSanitizer"))
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says what a test marked ``promise(number)`` ran and came to, in a line at the end."""
+    (number,) = request.node.get_closest_marker("promise").args
+    return lambda text: request.node.user_properties.append(("figure", (number, text)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The figures of all promises that were checked, wherever in the suite."""
+    reports = [each for many in terminalreporter.stats.values() for each in many]
+    lines = {
+        (*figure, report.nodeid.rpartition("/")[2], report.outcome)
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, figure in report.user_properties
+        if name == "figure"
+    }
+    if lines:
+        terminalreporter.section("promises, by their numbers in docs/reliability.md")
+    for number, text, test, outcome in sorted(lines):
+        terminalreporter.line(f"{number:>3}  {outcome}  {text}  ({test})")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,22 @@
+"""How much of a check of reliability runs, by tier; docs/reliability.md has the promises.
+
+Contents
+    TIER     "short" (each run of the suite), "ci" (the gates), or "release" (by hand)
+    of_tier  what a check does in this tier: how many kills, mutations, seconds
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+Size = TypeVar("Size")
+
+TIERS = ("short", "ci", "release")
+TIER = os.environ.get("MATRIXBAYES_TIER", "short")
+assert TIER in TIERS, f"MATRIXBAYES_TIER is {TIER!r}, and has to be one of {', '.join(TIERS)}"
+
+
+def of_tier(short: Size, ci: Size, release: Size) -> Size:
+    """The one of this tier."""
+    return (short, ci, release)[TIERS.index(TIER)]
