@@ -3,11 +3,15 @@
 # make test        the test suite, but for what is marked exhaustive
 # make test-fast   the suite without what is marked slow or exhaustive either, in minutes
 # make test-all    everything: the notebooks that train models, and long statistics too
+# make check-short   what docs/reliability.md promises, in a minute
+# make check         the same in the sizes of the gates, with what is no test: minutes
+# make check-release the same at full size, by hand: hours
 # make lint        style, types, and csrc without a warning on gcc and clang
-# make analyze     csrc without a finding of clang-tidy and gcc -fanalyzer
+# make analyze     csrc without a finding of clang-tidy, gcc -fanalyzer and cppcheck
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
+# make pythons     the wheel on every Python that it is for and that is found here
 # make docs        the documentation, a site that asks for nothing from elsewhere
 # make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
@@ -33,9 +37,14 @@ TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
 export PYTHONSAFEPATH := 1
+# Where checks write their figures, a line each: what stands in docs/reliability.md, measured.
+export MATRIXBAYES_FIGURES := $(abspath build/figures.txt)
+# figure NUMBER 'what ran, and what came of it': the last line of a recipe that checks a promise.
+figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
+    | tee -a '$(MATRIXBAYES_FIGURES)'
 
-.PHONY: demo notebook notebooks test test-fast test-all lint analyze coverage sanitize wheel docs \
-    mutations bench clean
+.PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
+    lint analyze coverage sanitize wheel pythons docs mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -55,6 +64,24 @@ test-fast: $(VENV)/.built $(VENV)/.test
 
 test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 	$(RUN) $(PYTEST)
+
+# The promises of docs/reliability.md, by tier.  What is no test is a target with a figure, and the
+# gates (.ci/run) have each of them once, beside the suite with MATRIXBAYES_TIER=ci.
+CHECKS := analyze coverage sanitize pythons
+RELEASE_CHECKS := $(CHECKS)
+check-short: export MATRIXBAYES_TIER := short
+check: export MATRIXBAYES_TIER := ci
+check-release: export MATRIXBAYES_TIER := release
+check-short: promises
+	@sort -u '$(MATRIXBAYES_FIGURES)'
+check: promises $(CHECKS)
+	@sort -u '$(MATRIXBAYES_FIGURES)'
+check-release: promises $(RELEASE_CHECKS)
+	@sort -u '$(MATRIXBAYES_FIGURES)'
+
+promises: $(VENV)/.built $(VENV)/.test
+	rm -f '$(MATRIXBAYES_FIGURES)'
+	$(RUN) -m promise $(PYTEST)
 
 # The set-up: each step once, and again when what it depends on has changed.
 
@@ -109,6 +136,9 @@ $(VENV)/.docs: $(VENV)/.created pyproject.toml
 	$(PIP) install --group docs
 	@touch $@
 
+# What all gates need, so that several may run at once.
+setup: $(VENV)/.built $(VENV)/.test $(VENV)/.lint $(VENV)/.coverage $(VENV)/.audit $(VENV)/.docs
+
 # Everything below runs in the same .venv.
 
 # mypy without its cache: with one it has passed what it refuses in a fresh clone.
@@ -126,21 +156,32 @@ lint: $(VENV)/.built $(VENV)/.lint
 
 # csrc as setup.py compiles it, for programs that read it; .clang-tidy says what is looked for.
 C_FLAGS = -std=c11 -Icsrc -DPy_LIMITED_API=0x030B0000 -DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION \
-    -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION $(shell $(BIN)/python -c 'import numpy, sysconfig; \
-    print("-isystem", numpy.get_include(), "-isystem", sysconfig.get_path("include"))')
-# A file at a time, two at once; what is said of one comes in one piece.
-EACH = printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -n 1 -P 2 sh -c
+    -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION $(C_SYSTEM)
+C_SYSTEM = $(eval C_SYSTEM := $(shell $(BIN)/python -c 'import numpy, sysconfig; \
+    print("-isystem", numpy.get_include(), "-isystem", sysconfig.get_path("include"))'))$(C_SYSTEM)
+# Each file by each analyser that is here, and again when it or a header of it has changed.
+ANALYSERS := $(shell gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo gcc) \
+    $(foreach tool,clang-tidy cppcheck,$(if $(shell command -v $(tool)),$(tool)))
+comma := ,
+ANALYZED := build/analyzed/$(subst $() ,+,$(strip $(ANALYSERS)))
+FOUND_CLEAN := $(patsubst csrc/%.c,$(ANALYZED)/%.clean,$(filter %.c,$(C_FILES)))
 analyze: $(VENV)/.created
-	@if command -v clang-tidy >/dev/null; then \
-	    echo 'clang-tidy'; \
-	    $(EACH) 'said=$$(clang-tidy --quiet $$0 -- $(C_FLAGS) -DMB_ONE_INSTRUCTION_SET 2>&1) \
-	        || { echo "$$said"; exit 1; }'; \
-	else echo 'no clang-tidy here: csrc is not read by it'; fi
-	@if gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1; then \
-	    echo 'gcc -fanalyzer'; \
-	    $(EACH) 'said=$$(gcc $(C_FLAGS) -DMB_ANALYZED -O1 -fanalyzer -Werror -c $$0 -o /dev/null \
-	        2>&1) || { echo "$$said"; exit 1; }'; \
-	else echo 'no gcc that analyses here: csrc is not read by it'; fi
+	@echo 'csrc by: $(or $(strip $(ANALYSERS)),no analyser that is here)'
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j 2) \
+	    $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(FOUND_CLEAN)
+	$(call figure,15,'$(words $(FOUND_CLEAN)) C files by $(strip $(ANALYSERS)): 0 findings')
+
+$(ANALYZED)/%.clean: csrc/%.c .clang-tidy
+	@mkdir -p $(@D)
+	@$(if $(filter gcc,$(ANALYSERS)),gcc $(C_FLAGS) -DMB_ANALYZED -O1 -fanalyzer -Werror -c $< \
+	    -o /dev/null -MMD -MP -MT $@ -MF $(@:.clean=.d))
+	@$(if $(filter clang-tidy,$(ANALYSERS)),said=$$(clang-tidy --quiet $< -- $(C_FLAGS) \
+	    -DMB_ONE_INSTRUCTION_SET 2>&1) || { echo "$$said"; exit 1; })
+	@$(if $(filter cppcheck,$(ANALYSERS)),cppcheck --quiet --std=c11 --error-exitcode=1 \
+	    --enable=warning$(comma)performance$(comma)portability -Icsrc -DPy_LIMITED_API=0x030B0000 \
+	    -DMB_ANALYZED -DMB_ONE_INSTRUCTION_SET $<)
+	@touch $@
+-include $(FOUND_CLEAN:.clean=.d)
 
 # The same .venv, with the instrumented build in front of the installed one.  Models and pictures are
 # left out: torch and matplotlib are most of what runs there, uninstrumented, and C gets its rows in
@@ -158,12 +199,17 @@ sanitize: $(VENV)/.built $(VENV)/.test
 	    $(PYTEST)
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
-	CC=gcc $(BIN)/python tools/measure_coverage.py
+	CC=gcc MATRIXBAYES_FIGURES= $(BIN)/python tools/measure_coverage.py
 
 wheel: $(VENV)/.created $(VENV)/.audit
 	rm -rf build/wheel
 	$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	$(BIN)/abi3audit --strict --verbose build/wheel/*.whl
+
+# With a wheel that is there already, as the gates have: make pythons MATRIXBAYES_WHEEL=its/path
+pythons: $(if $(MATRIXBAYES_WHEEL),,wheel)
+	bash tools/pythons.sh "$(or $(MATRIXBAYES_WHEEL),$$(echo build/wheel/*.whl))"
+	$(call figure,20,"the wheel: $$(cat build/pythons.txt)")
 
 # Pages of names and notebooks that went may not stay: what is made is made anew.
 docs: $(VENV)/.built $(VENV)/.docs

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +29,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Nothing here needs a network: the bundled model is a folder.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A shell that starts tests in the background has them ignore Ctrl-C, and their children with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in each run, and no clock: a failure can be repeated anywhere.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
@@ -71,10 +75,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, figure in report.user_properties
         if name == "figure"
     }
-    if lines:
-        terminalreporter.section("promises, by their numbers in docs/reliability.md")
-    for number, text, test, outcome in sorted(lines):
-        terminalreporter.line(f"{number:>3}  {outcome}  {text}  ({test})")
+    if not lines:
+        return
+    where = " under AddressSanitizer" if under_address_sanitizer() else ""
+    table = [
+        f"{n:>3}  {outcome}  {text}{where}  ({test})" for n, text, test, outcome in sorted(lines)
+    ]
+    terminalreporter.section("promises, by their numbers in docs/reliability.md")
+    for line in table:
+        terminalreporter.line(line)
+    if file := os.environ.get("MATRIXBAYES_FIGURES"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "a", encoding="utf-8") as figures:
+            figures.writelines(f"{line}\n" for line in table)
 
 
 @pytest.fixture(autouse=True)
