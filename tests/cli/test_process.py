@@ -46,7 +46,7 @@ def test_a_closed_pipe_is_no_traceback(table: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(60) == 141
+        assert process.wait(300) == 141
     assert said == b""
 
 
@@ -76,16 +76,22 @@ def test_an_encoding_without_the_letters_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_stops_with_130(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
     rng = np.random.default_rng(0)
     np.save(tmp_path / "probs.npy", rng.dirichlet(np.ones(400), 4000))
     words = [*COMMAND, "fit", "probs.npy", "--kind=probs", "--n-components=8", "--n-init=500"]
     process = subprocess.Popen(
         [*words, "--tol=0", "--jobs=1"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        used = psutil.Process(process.pid).cpu_times
+        while used().user < 5:  # by its own clock: imports are over, whoever else is at work
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "matrixbayes: stopped; nothing was written"

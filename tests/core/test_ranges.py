@@ -270,4 +270,4 @@ ENDLESS = [
 def test_calls_end(code: str) -> None:
     line = [sys.executable, "-W", "ignore", "-c"]
     line.append(f"import matrixbayes as mb\nfrom matrixbayes import _core as core\n{code}")
-    subprocess.run(line, check=True, timeout=100)
+    subprocess.run(line, check=True, timeout=300)

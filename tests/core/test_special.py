@@ -400,7 +400,7 @@ def test_examples(name: str) -> None:
 
 def test_coefficients_are_what_the_script_prints() -> None:
     script = [sys.executable, str(ROOT / "tools" / "make_coefficients.py")]
-    printed = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120).stdout
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, timeout=300).stdout
     folder = ROOT / "csrc/core/special"
     source = "".join((folder / f).read_text() for f in ("special_log.h", "special.c"))
     blocks = printed.replace("/*", "\0/*").replace("#define", "\0#define").split("\0")

@@ -584,12 +584,12 @@ def test_readers_see_the_matrix_as_it_was_and_a_second_writer_is_refused():
 
         def __array__(self, dtype=None, copy=None):
             inside.set()
-            assert go.wait(30)
+            assert go.wait(300)
             return stream(500, 1)
 
     writer = threading.Thread(target=matrix.update, args=(_Lazy(Slow()),))
     writer.start()
-    assert inside.wait(30)
+    assert inside.wait(300)
     assert_array_equal(matrix.predict(matrix.contexts()), before)
     with pytest.raises(RuntimeError, match="another thread is changing this matrix"):
         matrix.update([0, 1])

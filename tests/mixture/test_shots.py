@@ -145,7 +145,7 @@ def test_the_code_of_the_widget_draws(path: mb.PosteriorPath, tmp_path: Path) ->
         "utf-8",
     )
     run = subprocess.run(
-        [node, str(tmp_path / "run.mjs")], capture_output=True, text=True, timeout=60, check=True
+        [node, str(tmp_path / "run.mjs")], capture_output=True, text=True, timeout=300, check=True
     )
     frame, last, words = json.loads(run.stdout)
     assert (frame, last) == (3, 4)
