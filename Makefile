@@ -167,7 +167,7 @@ ANALYZED := build/analyzed/$(subst $() ,+,$(strip $(ANALYSERS)))
 FOUND_CLEAN := $(patsubst csrc/%.c,$(ANALYZED)/%.clean,$(filter %.c,$(C_FILES)))
 analyze: $(VENV)/.created
 	@echo 'csrc by: $(or $(strip $(ANALYSERS)),no analyser that is here)'
-	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j 2) \
+	@$(MAKE) --silent --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j 2) \
 	    $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(FOUND_CLEAN)
 	$(call figure,15,'$(words $(FOUND_CLEAN)) C files by $(strip $(ANALYSERS)): 0 findings')
 

@@ -865,8 +865,8 @@ MUTATIONS = [
     M(
         "C, frozen: contexts are listed as their shorter ones were found",
         "csrc/core/frozen/frozen_all.c",
-        "            at[i] /= n_tokens;",
-        "            at[i] /= n_tokens + 1;",
+        "            uint64_t rest = at[i] / n_tokens;",
+        "            uint64_t rest = at[i] / (n_tokens + 1);",
         f"{FROZEN} -k links_alone",
     ),
     M(

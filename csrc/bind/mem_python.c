@@ -42,11 +42,10 @@ static void *
 wish_for_huge_pages(void *memory, size_t n_bytes)
 {
 #ifdef MADV_HUGEPAGE
-    const uintptr_t page = (uintptr_t)1 << 21;
+    const size_t page = (size_t)1 << 21;
     if (memory != NULL && n_bytes >= 2 * page) {
-        uintptr_t start = ((uintptr_t)memory + page - 1) & ~(page - 1);
-        uintptr_t end = ((uintptr_t)memory + n_bytes) & ~(page - 1);
-        (void)madvise((void *)start, end - start, MADV_HUGEPAGE);
+        size_t skip = (0 - (uintptr_t)memory) & (page - 1);
+        (void)madvise((char *)memory + skip, (n_bytes - skip) & ~(page - 1), MADV_HUGEPAGE);
     }
 #else
     (void)n_bytes;

@@ -26,7 +26,10 @@ void *
 mb_shrink(void *memory, size_t count, size_t size)
 {
     void *smaller = realloc(memory, count * size > 0 ? count * size : 1);
-    return smaller == NULL ? memory : smaller;
+    if (smaller == NULL) {
+        return memory;
+    }
+    return smaller;
 }
 
 void

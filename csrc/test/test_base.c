@@ -86,7 +86,7 @@ test_exact_sums(void)
 static void
 test_sums(void)
 {
-    double x[100], y[100];
+    double x[100] = {0}, y[100] = {0};
     for (size_t n = 0; n < 100; n++) {
         long double sum = 0.0L, dot = 0.0L;
         double in_order = 0.0;

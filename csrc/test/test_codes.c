@@ -24,14 +24,14 @@ put_head(uint16_t *row, float scale, float least)
 static void
 encode(size_t n, const double *logits, uint16_t *row, double *wanted)
 {
-    long double sum = 0;
     double high = logits[0], low = logits[0];
     for (size_t v = 0; v < n; v++) {
         high = logits[v] > high ? logits[v] : high;
         low = logits[v] < low ? logits[v] : low;
     }
     low = low < high - 16 ? high - 16 : low;
-    for (size_t v = 0; v < n; v++) {
+    long double sum = expl((long double)(logits[0] - high));
+    for (size_t v = 1; v < n; v++) {
         sum += expl((long double)(logits[v] - high));
     }
     double log_sum = (double)logl(sum), step = (high - low) / STEPS;

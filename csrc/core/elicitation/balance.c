@@ -52,7 +52,7 @@ state_new(const mb_balance_prior *prior, const mb_texts *x, const mb_balance_slo
         return MB_NOMEM;
     }
     s->spots = (spot *)all;
-    s->c = (double *)(all + spots);
+    s->c = (double *)(void *)(all + spots);
     s->by_memory = s->c + n;
     s->cs = s->by_memory + n;
     s->slopes = s->cs + s->room;

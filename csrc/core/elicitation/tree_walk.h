@@ -70,10 +70,10 @@ tree_work_new(const mb_tree_prior *prior, const mb_texts *x, const mb_tree_paths
         return MB_NOMEM;
     }
     w->nodes = (tree_node *)memory;
-    w->inverses = (double *)(memory + nodes);
+    w->inverses = (double *)(void *)(memory + nodes);
     w->tape = (tree_step *)(memory + nodes + inverses);
     w->depths = (size_t *)(memory + nodes + inverses + steps);
-    w->weights = (double *)(memory + nodes + inverses + steps + depths);
+    w->weights = (double *)(void *)(memory + nodes + inverses + steps + depths);
     w->slopes = w->weights + w->n_steps;
     double sums[3] = {0.0, prior->repeat[0] + prior->others[0],
                       prior->repeat[1] + prior->others[1]};

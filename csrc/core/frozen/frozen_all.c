@@ -40,11 +40,12 @@ list_contexts(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, ui
     }
     for (size_t k = 1; k <= l; k++) { /* those that a direct link leads from, the newest first */
         for (size_t i = 0; i < n; i++) {
-            contexts[i * level + level - k] = (uint32_t)(at[i] % n_tokens);
-            at[i] /= n_tokens;
-            if (k == l && at[i] > 0) {
+            uint64_t rest = at[i] / n_tokens;
+            contexts[i * level + level - k] = (uint32_t)(at[i] - rest * n_tokens);
+            if (k == l && rest > 0) {
                 return MB_INVALID;
             }
+            at[i] = rest;
             MB_TRY(i % ALL_PIECE == 0 ? mb_ask(interrupt, (size_t)PER_ROW * ALL_PIECE) : MB_OK);
         }
     }

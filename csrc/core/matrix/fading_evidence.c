@@ -51,7 +51,7 @@ reserve(scored_row *row, const mb_fading_prior *prior, size_t n)
     row->terms = row->now + n;
     row->joint = row->terms + n;
     row->alpha = row->joint + prior->n_components;
-    row->tokens = (uint32_t *)(row->alpha + prior->n_components * n);
+    row->tokens = (uint32_t *)(void *)(row->alpha + prior->n_components * n);
     return MB_OK;
 }
 

@@ -136,7 +136,7 @@ mb_fading_ngrams_read(mb_fading_ngrams *t, uint64_t n_tokens, size_t n_documents
                       mb_interrupt *interrupt, mb_token_fault *fault)
 {
     size_t order = t->order;
-    uint32_t alone[1];
+    uint32_t alone[1] MB_FILLED;
     t->n = 0;
     for (; cursor->document < n_documents; cursor->document++, cursor->at = 0) {
         const mb_document *document = documents + cursor->document;

@@ -26,9 +26,9 @@ mb_fading_run_begin(size_t order, size_t n_rows, size_t n_pairs)
         run->n_users = 1;
         run->clocks = (uint64_t *)(run + 1);
         run->times = run->clocks + n_rows;
-        run->counts = (double *)(run->times + n_pairs);
+        run->counts = (double *)(void *)(run->times + n_pairs);
         run->rests = run->counts + n_pairs;
-        run->starts = (size_t *)(run->rests + n_pairs);
+        run->starts = (size_t *)(void *)(run->rests + n_pairs);
         run->contexts = (uint32_t *)(run->starts + n_rows + 1);
         run->tokens = run->contexts + n_rows * order;
     }

@@ -175,7 +175,8 @@ MB_INLINE void
 count_equal(counter *c, mb_element_shape s, size_t n, const void *sorted)
 {
     for (size_t i = 0; i < n;) {
-        uint64_t count = 0, mine[MB_MAX_WORDS], different;
+        uint64_t mine[MB_MAX_WORDS] MB_FILLED;
+        uint64_t count = 0, different;
         for (size_t w = 0; w < s.n_words; w++) {
             mine[w] = mb_element_word(s, sorted, i, w);
         }

@@ -128,12 +128,12 @@ add_vector(const mb_row_kernels *kernels, size_t first, size_t n, const int64_t 
 {
     size_t left = kernels->n_rows - first, width = left < WIDTH ? left : WIDTH;
     size_t many = 0, factors = 0;
-    kernel_tokens tokens;
+    kernel_tokens tokens MB_FILLED;
     memset(block->sums, 0, kernels->n_pairs * WIDTH * sizeof(double));
     for (size_t i = 0; i < n; i++) {
         double count = counts[i];
         if (!(count >= 0.0 && count <= LONGEST) || count != (double)(unsigned)count) {
-            kernel_tokens alone;
+            kernel_tokens alone MB_FILLED;
             gather_place(kernels, (size_t)places[i], first, width, 0, &alone);
             add_long(kernels, count, &alone, block);
             MB_TRY(mb_ask(interrupt, (size_t)32 * WIDTH * kernels->n_pairs));

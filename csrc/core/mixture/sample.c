@@ -78,8 +78,8 @@ mb_mixture_sample(const mb_mixture *mixture, size_t n, mb_random *random, mb_int
             top = row[v] > top ? row[v] : top;
             MB_TRY(mb_ask(interrupt, 64));
         }
-        double sum = 0.0;
-        for (size_t v = 0; v < n_tokens; v++) {
+        double sum = exp(row[0] - top);
+        for (size_t v = 1; v < n_tokens; v++) {
             sum += exp(row[v] - top);
             MB_TRY(mb_ask(interrupt, 16));
         }

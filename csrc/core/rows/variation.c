@@ -56,7 +56,7 @@ mb_block_variation(size_t n_tokens, size_t n_a, const double *a, size_t n_b, con
     MB_TRY(add_minima(n_tokens, n_a, a, n_b, b, interrupt, out));
     for (size_t first = 0; first < n_b; first += FEW) {
         size_t many = n_b - first < FEW ? n_b - first : FEW;
-        double sums[FEW];
+        double sums[FEW] MB_FILLED;
         for (size_t j = 0; j < many; j++) {
             MB_TRY(own_sum(n_tokens, b + (first + j) * n_tokens, interrupt, sums + j));
         }
