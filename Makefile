@@ -12,6 +12,8 @@
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
 # make pythons     the wheel on every Python that it is for and that is found here
+# make reproducible wheel and source archive, built twice: the same bits
+# make lowest      the tests on the lowest version of everything that pyproject.toml allows
 # make docs        the documentation, a site that asks for nothing from elsewhere
 # make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
@@ -44,7 +46,7 @@ figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
     | tee -a '$(MATRIXBAYES_FIGURES)'
 
 .PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
-    lint analyze coverage sanitize wheel pythons docs mutations bench clean
+    lint analyze coverage sanitize wheel pythons reproducible lowest docs mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -210,6 +212,22 @@ wheel: $(VENV)/.created $(VENV)/.audit
 pythons: $(if $(MATRIXBAYES_WHEEL),,wheel)
 	bash tools/pythons.sh "$(or $(MATRIXBAYES_WHEEL),$$(echo build/wheel/*.whl))"
 	$(call figure,20,"the wheel: $$(cat build/pythons.txt)")
+reproducible: $(VENV)/.created
+	$(BIN)/python tools/check_reproducible.py
+
+# The lowest torch for Linux comes with CUDA, 3 GB of it.  PYTHON is best the oldest, 3.11: others
+# have no wheels of versions that old.
+LOW := build/lowest/bin/python
+lowest: wheel
+	rm -rf build/lowest
+	$(PYTHON) -m venv build/lowest
+	$(LOW) -m pip install -q --upgrade 'pip>=25.1'
+	$(LOW) tools/lowest.py > build/lowest.txt
+	$(LOW) -m pip install -q -c build/lowest.txt "$$(echo $(CURDIR)/build/wheel/*.whl)[all]"
+	$(LOW) -m pip install -q -c build/lowest.txt --group test
+	$(LOW) -m pip check
+	OMP_NUM_THREADS=1 $(LOW) -m pytest -n logical --maxprocesses 4 --dist worksteal \
+	    -p no:cacheprovider $(FAST) --ignore tests/house/test_notebooks.py $(PYTEST)
 
 # Pages of names and notebooks that went may not stay: what is made is made anew.
 docs: $(VENV)/.built $(VENV)/.docs

@@ -5,17 +5,32 @@ The environment can ask for other builds, each in a folder of its own:
     MATRIXBAYES_WERROR=1      warnings of the C compiler are errors
     MATRIXBAYES_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
     MATRIXBAYES_COVERAGE=1    counts what runs, for gcovr
+
+The same sources and tools make the same bits, of the wheel and of the source archive, wherever and
+whenever: what is packed has the date of the release, or that of SOURCE_DATE_EPOCH.
 """
 
+import gzip
+import json
 import os
+import re
+import stat
 import sys
 import sysconfig
+import tarfile
+import uuid
+from datetime import UTC, datetime
 from glob import glob
+from pathlib import Path
 
 import numpy
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
+
+ROOT = Path(__file__).resolve().parent
 
 WERROR = os.environ.get("MATRIXBAYES_WERROR", "0") not in ("", "0")
 SANITIZE = os.environ.get("MATRIXBAYES_SANITIZE", "0") not in ("", "0")
@@ -45,6 +60,9 @@ WARNINGS = [
 # gcc and clang, and every instruction set, round alike; the files of long sums
 # of products switch it on for themselves.
 ARITHMETIC = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+
+# Neither the folder of the sources nor those of headers, which pip makes anew each time.
+NO_PATHS = ["-g0", f"-ffile-prefix-map={ROOT}=."]
 
 HARDENING = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-fstack-protector-strong"]
 HARDENING_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
@@ -90,7 +108,7 @@ class BuildExtension(build_ext):
         if self.compiler.compiler_type == "msvc":
             raise CompileError("matrixbayes is compiled by gcc or clang: it uses their vectors")
         ext.extra_compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", *ARITHMETIC]
-        ext.extra_compile_args += WARNINGS + system_includes()
+        ext.extra_compile_args += WARNINGS + NO_PATHS + system_includes()
         if SANITIZE:
             ext.extra_compile_args += SANITIZERS
             ext.extra_link_args += ["-fsanitize=address,undefined"]
@@ -106,6 +124,104 @@ class BuildExtension(build_ext):
         if WERROR:
             ext.extra_compile_args.append("-Werror")
         super().build_extension(ext)
+
+
+def release_date():
+    """When this was released, in seconds; of what is not, when the last release was."""
+    (day,) = re.findall(r"^date-released: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
+
+
+os.environ.setdefault("SOURCE_DATE_EPOCH", str(release_date()))
+EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
+
+
+def mode_of(mode):
+    """That of a file or folder, whatever the umask was when it came here."""
+    return 0o755 if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0o644
+
+
+def bill_of_materials(distribution):
+    """What is in the wheel and what that needs, in the words of CycloneDX.
+
+    All of it is of this project: nothing is copied in or linked from elsewhere.
+    """
+    name, version = distribution.get_name(), distribution.get_version()
+    own = f"pkg:pypi/{name}@{version}"
+    needed = {}
+    for need in sorted(distribution.install_requires):
+        other, limits = re.fullmatch(r"([\w.-]+?)\s*([<>=!~].*)?", need).groups()
+        needed[f"pkg:pypi/{re.sub(r'[-_.]+', '-', other).lower()}"] = other, limits or "any"
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{own} {EPOCH}')}",
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lifecycles": [{"phase": "build"}],
+            "component": {
+                "type": "library",
+                "bom-ref": own,
+                "name": name,
+                "version": version,
+                "description": distribution.get_description(),
+                "licenses": [{"license": {"id": distribution.metadata.license_expression}}],
+                "purl": own,
+            },
+        },
+        "components": [
+            {
+                "type": "library",
+                "bom-ref": ref,
+                "name": other,
+                "description": "Not in the wheel: installed beside it",
+                "scope": "required",
+                "purl": ref,
+                "properties": [{"name": "matrixbayes:versions", "value": limits}],
+            }
+            for ref, (other, limits) in needed.items()
+        ],
+        "dependencies": [{"ref": own, "dependsOn": list(needed)}, *({"ref": r} for r in needed)],
+    }
+
+
+class BuildWheel(bdist_wheel):
+    """Adds the bill of materials (PEP 770), and takes the umask out of what is packed."""
+
+    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
+        super().write_wheelfile(wheelfile_base, *args, **kwargs)
+        file = Path(wheelfile_base) / "sboms" / f"{self.distribution.get_name()}.cdx.json"
+        file.parent.mkdir(exist_ok=True)
+        text = json.dumps(bill_of_materials(self.distribution), indent=2, ensure_ascii=False)
+        file.write_text(text + "\n", "utf-8")
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(mode_of(path.stat().st_mode))
+
+
+class SourceArchive(sdist):
+    """Takes out of the archive who packed it, and when."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, **kwargs):
+        if format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, **kwargs)
+
+        def anonymous(member):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mtime, member.mode = EPOCH, mode_of(os.lstat(member.name).st_mode)
+            return member
+
+        archive = Path(f"{base_name}.tar.gz")
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            archive.open("wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=EPOCH) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            tar.add(base_dir, filter=anonymous)
+        return str(archive)
 
 
 options = {}
@@ -130,6 +246,6 @@ setup(
             py_limited_api=LIMITED_API,
         )
     ],
-    cmdclass={"build_ext": BuildExtension},
+    cmdclass={"build_ext": BuildExtension, "bdist_wheel": BuildWheel, "sdist": SourceArchive},
     options=options,
 )

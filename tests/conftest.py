@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import offline  # noqa: F401  # denies every machine but this one, to all tests
 import pytest
 
 # A child process imports what this one does, not the folder that it starts in.
