@@ -65,6 +65,7 @@ ARITHMETIC = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 NO_PATHS = ["-g0", f"-ffile-prefix-map={ROOT}=."]
 
 HARDENING = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-fstack-protector-strong"]
+RUN_PATH = re.compile("-Wl,(-rpath|-R)")  # Python's own flags may have it
 HARDENING_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
 # Python's own flags carry -fwrapv, which hides signed overflow, and -DNDEBUG.
@@ -119,6 +120,9 @@ class BuildExtension(build_ext):
             ext.extra_compile_args += HARDENING
         if sys.platform == "linux":
             ext.extra_link_args += HARDENING_LINK
+            # where libraries are on this machine is where somebody else may put others
+            linker = [word for word in self.compiler.linker_so if not RUN_PATH.match(word)]
+            self.compiler.linker_so = linker
             ext.libraries.append("dl")
         ext.libraries.append("m")
         if WERROR:
