@@ -562,6 +562,13 @@ MUTATIONS = [
         CODES,
     ),
     M(
+        "a file of n-grams: its words' slots are known to who writes it",
+        "csrc/bind/arpa/arpa_functions.c",
+        "    mb_arpa_set_key(arpa, key);\n",
+        "",
+        "tests/reliability/test_hash_flooding.py -k no_key",
+    ),
+    M(
         "C, ARPA: first words are those of the line before",
         "csrc/core/arpa/read.c",
         "while (same < arpa->known && arpa->last[same] == ids[same])",

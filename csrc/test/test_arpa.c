@@ -1,6 +1,7 @@
 /* Checks of core/arpa: numbers, a small model line by line, what is refused, and short memory. */
 #include "core/arpa/number.h"
 #include "core/arpa/read.h"
+#include "core/arpa/words.h"
 #include "core/arpa/write.h"
 #include "check.h"
 #include "failing_mem.h"
@@ -208,6 +209,34 @@ test_writing(void)
     check(mb_arpa_room(&grams, NULL, &room) == MB_INVALID, "an end", 1, 0, MB_INVALID);
 }
 
+/* SipHash-1-3 as CPython computes it, and words that meet under one key and not under another. */
+static void
+test_hash(void)
+{
+    enum { MANY = 1 << 8, SLOTS = 1 << 10 };
+    static const uint64_t wanted[] = {UINT64_C(0xABAC0158050FC4DC), UINT64_C(0xC9F49BF37D57CA93),
+                                      UINT64_C(0x82CB9B024DC7D44D), UINT64_C(0x8BF80AB8E7DDF7FB)};
+    mb_hash_key key = {{UINT64_C(0x0706050403020100), UINT64_C(0x0F0E0D0C0B0A0908)}};
+    char bytes[16];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char)i;
+    }
+    for (size_t n = 0; n < sizeof wanted / sizeof *wanted; n++) {
+        check(mb_hash(key, n, bytes) == wanted[n], "a hash", (double)n, 0, 0);
+    }
+    unsigned char used[SLOTS] = {0};
+    size_t many = 0, different = 0;
+    for (uint64_t word = 0; many < MANY; word++) {
+        if (mb_hash((mb_hash_key){{0, 0}}, sizeof word, (const char *)&word) % SLOTS == 0) {
+            size_t slot = mb_hash(key, sizeof word, (const char *)&word) % SLOTS;
+            many++;
+            different += !used[slot];
+            used[slot] = 1;
+        }
+    }
+    check(different > MANY * 3 / 4, "words of one slot", 0, (double)different, MANY);
+}
+
 static int
 stop_at_once(void *state)
 {
@@ -233,6 +262,7 @@ int
 main(void)
 {
     test_numbers();
+    test_hash();
     test_reading();
     test_long_lines();
     test_refusals();

@@ -4,6 +4,8 @@
 #include "core/arpa/write.h"
 #include "core/base/mem.h"
 
+#include <string.h>
+
 enum { SHOWN = 60 }; /* bytes of a faulty piece */
 
 /* The exception of a status, with the line and the piece that are at fault; NULL. */
@@ -107,12 +109,34 @@ read_orders(mb_arpa *arpa, const char *text)
     return result;
 }
 
+/* Random bytes; -1 with an exception set. */
+static int
+draw_key(uint64_t key[2])
+{
+    PyObject *os = PyImport_ImportModule("os"), *drawn = NULL;
+    char *bytes;
+    Py_ssize_t n;
+    int result = -1;
+    key[0] = key[1] = 0;
+    if (os != NULL) {
+        drawn = PyObject_CallMethod(os, "urandom", "i", 16);
+    }
+    if (drawn != NULL && PyBytes_AsStringAndSize(drawn, &bytes, &n) == 0) {
+        memcpy(key, bytes, n < 16 ? (size_t)n : 16);
+        result = 0;
+    }
+    Py_XDECREF(drawn);
+    Py_XDECREF(os);
+    return result;
+}
+
 static PyObject *
 read_arpa(PyObject *Py_UNUSED(module), PyObject *bytes)
 {
     char *text;
     Py_ssize_t n;
-    if (PyBytes_AsStringAndSize(bytes, &text, &n) < 0) {
+    uint64_t key[2];
+    if (PyBytes_AsStringAndSize(bytes, &text, &n) < 0 || draw_key(key) < 0) {
         return NULL;
     }
     mb_arpa *arpa = NULL;
@@ -124,6 +148,7 @@ read_arpa(PyObject *Py_UNUSED(module), PyObject *bytes)
     if (status != MB_OK) {
         return raise_fault(status, &fault, text);
     }
+    mb_arpa_set_key(arpa, key);
     PyObject *result = read_orders(arpa, text);
     mb_arpa_free(arpa);
     return result;

@@ -126,6 +126,12 @@ mb_arpa_free(mb_arpa *arpa)
     mb_free(arpa);
 }
 
+void
+mb_arpa_set_key(mb_arpa *arpa, const uint64_t key[2])
+{
+    arpa->words.key = (mb_hash_key){{key[0], key[1]}};
+}
+
 size_t
 mb_arpa_order(const mb_arpa *arpa)
 {
@@ -289,7 +295,7 @@ mb_arpa_read(mb_arpa *arpa, mb_interrupt *interrupt, mb_arpa_fault *fault, uint3
     size_t order = ++arpa->done, size = arpa->sizes[order];
     arpa->known = arpa->n_seen = 0;
     MB_TRY(read_section_head(arpa, order, interrupt, fault));
-    MB_TRY(order == 1 ? MB_OK : mb_grams_begin(arpa->grams + order, size));
+    MB_TRY(order == 1 ? MB_OK : mb_grams_begin(arpa->grams + order, size, arpa->words.key));
     for (size_t i = 0;;) {
         size_t at = arpa->in.at, lines = arpa->in.line;
         mb_piece line, fields[FIELDS] MB_FILLED;

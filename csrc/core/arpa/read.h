@@ -26,6 +26,10 @@ mb_status mb_arpa_new(size_t n, const char *text, mb_interrupt *interrupt, mb_ar
                       mb_arpa **out);
 void mb_arpa_free(mb_arpa *arpa);
 
+/* Gives the tables of words and n-grams a random key, before the first order is read.  Without one a
+ * text can be made that takes a time of the square of its length. */
+void mb_arpa_set_key(mb_arpa *arpa, const uint64_t key[2]);
+
 /* Words of the longest n-grams, and how many n-grams of `order` words there are. */
 size_t mb_arpa_order(const mb_arpa *arpa);
 size_t mb_arpa_size(const mb_arpa *arpa, size_t order);

@@ -5,29 +5,55 @@
 
 #include <string.h>
 
-#define FACTOR UINT64_C(0x9E3779B97F4A7C15) /* 2^64 over the golden ratio: Knuth, TAOCP 6.4 */
-
 static uint64_t
-mixed(uint64_t hash, uint64_t more)
+rotated(uint64_t x, unsigned bits)
 {
-    hash = (hash ^ more) * FACTOR;
-    return hash ^ (hash >> 32);
+    return x << bits | x >> (64 - bits);
 }
 
-static uint64_t
-hash_of(const char *word, uint32_t length)
+static void
+sip_round(uint64_t v[4])
 {
-    uint64_t hash = length;
-    for (; length >= 8; length -= 8, word += 8) {
-        uint64_t eight;
-        memcpy(&eight, word, 8);
-        hash = mixed(hash, eight);
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotated(v[1], 13) ^ v[0];
+    v[3] = rotated(v[3], 16) ^ v[2];
+    v[0] = rotated(v[0], 32) + v[3];
+    v[2] += v[1];
+    v[1] = rotated(v[1], 17) ^ v[2];
+    v[3] = rotated(v[3], 21) ^ v[0];
+    v[2] = rotated(v[2], 32);
+}
+
+static void
+sip_add(uint64_t v[4], uint64_t eight)
+{
+    v[3] ^= eight;
+    sip_round(v);
+    v[0] ^= eight;
+}
+
+uint64_t
+mb_hash(mb_hash_key key, size_t n, const char *bytes)
+{
+    uint64_t v[4] = {
+        key.half[0] ^ UINT64_C(0x736F6D6570736575), key.half[1] ^ UINT64_C(0x646F72616E646F6D),
+        key.half[0] ^ UINT64_C(0x6C7967656E657261), key.half[1] ^ UINT64_C(0x7465646279746573)};
+    size_t whole = n - n % 8;
+    uint64_t eight, last = (uint64_t)n << 56;
+    for (size_t at = 0; at < whole; at += 8) {
+        memcpy(&eight, bytes + at, 8);
+        sip_add(v, eight);
     }
-    uint64_t rest = 0;
-    for (uint32_t i = 0; i < length; i++) {
-        rest = rest << 8 | (unsigned char)word[i];
+    for (size_t i = 0; i < n % 8; i++) {
+        last |= (uint64_t)(unsigned char)bytes[whole + i] << 8 * i;
     }
-    return mixed(hash, rest);
+    sip_add(v, last);
+    v[2] ^= 0xFF;
+    sip_round(v);
+    sip_round(v);
+    sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* The last of a power of two of slots, for that many things; of more than memory holds where no power
@@ -70,7 +96,7 @@ uint32_t
 mb_words_find(mb_words *words, uint64_t start, uint32_t length, uint32_t own)
 {
     const char *word = words->text + start;
-    uint64_t hash = hash_of(word, length);
+    uint64_t hash = mb_hash(words->key, length, word);
     uint32_t tag = (uint32_t)(hash >> 32);
     for (size_t at = (size_t)hash & words->mask;; at = (at + 1) & words->mask) {
         uint64_t slot = words->slots[at];
@@ -91,10 +117,10 @@ mb_words_find(mb_words *words, uint64_t start, uint32_t length, uint32_t own)
 }
 
 mb_status
-mb_grams_begin(mb_grams *grams, size_t room)
+mb_grams_begin(mb_grams *grams, size_t room, mb_hash_key key)
 {
     size_t mask = mask_for(room);
-    *grams = (mb_grams){.mask = mask};
+    *grams = (mb_grams){.key = key, .mask = mask};
     grams->slots = mb_calloc(mask + 1, sizeof *grams->slots);
     if (grams->slots == NULL) {
         return MB_NOMEM;
@@ -113,7 +139,8 @@ mb_grams_end(mb_grams *grams)
 uint32_t
 mb_grams_find(mb_grams *grams, uint32_t before, uint32_t word, uint32_t own)
 {
-    uint64_t hash = mixed((uint64_t)before << 32 | word, 0);
+    const uint32_t both[2] = {before, word};
+    uint64_t hash = mb_hash(grams->key, sizeof both, (const char *)both);
     for (size_t at = (size_t)hash & grams->mask;; at = (at + 1) & grams->mask) {
         mb_gram *slot = grams->slots + at;
         if (slot->number == MB_NO_ENTRY) {

@@ -1,4 +1,7 @@
-/* What is looked up while an ARPA file is read: words by their letters, n-grams by their parts. */
+/* What is looked up while an ARPA file is read: words by their letters, n-grams by their parts.
+ *
+ * Both are tables whose slots a secret key chooses: who writes a file and does not know it cannot have
+ * its words or n-grams meet in few slots. */
 #ifndef MB_ARPA_WORDS_H
 #define MB_ARPA_WORDS_H
 
@@ -7,9 +10,19 @@
 /* Numbers of things; none has this one. */
 #define MB_NO_ENTRY UINT32_MAX
 
+/* 128 secret bits. */
+typedef struct {
+    uint64_t half[2];
+} mb_hash_key;
+
+/* SipHash-1-3 of n bytes (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012),
+ * with words in the machine's order of bytes. */
+uint64_t mb_hash(mb_hash_key key, size_t n, const char *bytes);
+
 /* Words: pieces of a text that stays as it is. */
 typedef struct {
     const char *text;
+    mb_hash_key key; /* the caller's to set while there are no words */
     size_t room, mask;
     uint64_t *start;  /* [room] */
     uint32_t *length; /* [room] */
@@ -30,11 +43,12 @@ typedef struct {
 } mb_gram;
 
 typedef struct {
+    mb_hash_key key;
     size_t mask;
     mb_gram *slots; /* [mask + 1]; free where the number is MB_NO_ENTRY */
 } mb_grams;
 
-mb_status mb_grams_begin(mb_grams *grams, size_t room);
+mb_status mb_grams_begin(mb_grams *grams, size_t room, mb_hash_key key);
 void mb_grams_end(mb_grams *grams);
 uint32_t mb_grams_find(mb_grams *grams, uint32_t before, uint32_t word, uint32_t own);
 
