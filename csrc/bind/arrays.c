@@ -78,13 +78,54 @@ check_held(PyArrayObject *array, int to_whole, const char *name)
     return held ? 0 : -1;
 }
 
+/* What the memory of an object is a part of, borrowed from it; itself where that is its own. */
+static PyObject *
+owner_of(PyObject *object)
+{
+    PyObject *owner = NULL;
+    if (PyArray_Check(object) && !PyArray_CHKFLAGS((PyArrayObject *)object, NPY_ARRAY_OWNDATA)) {
+        owner = PyArray_BASE((PyArrayObject *)object);
+    } else if (PyMemoryView_Check(object)) {
+        owner = PyObject_GetAttrString(object, "obj"); /* which the view has a reference to */
+        Py_XDECREF(owner);
+        PyErr_Clear();
+    }
+    return owner == NULL || owner == Py_None ? object : owner_of(owner);
+}
+
+PyObject *
+mb_hold(PyArrayObject *array)
+{
+    PyObject *owner = owner_of((PyObject *)array);
+    if (PyArray_Check(owner)) {
+        return PyWeakref_NewRef(owner, NULL);
+    }
+    PyObject *held =
+        PyObject_CheckBuffer(owner) ? PyMemoryView_FromObject(owner) : Py_NewRef(owner);
+    if (held == NULL && PyErr_ExceptionMatches(PyExc_BufferError)) { /* it has no such form */
+        PyErr_Clear();
+        held = Py_NewRef(owner);
+    }
+    return held;
+}
+
 PyArrayObject *
 mb_own_array(PyObject *object, const char *name)
 {
     PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *own = NULL;
-    if (any != NULL && check_unmasked(any, name) == 0) {
-        own = (PyArrayObject *)PyArray_View(any, NULL, &PyArray_Type);
+    PyObject *held = NULL, *both = NULL;
+    if (any != NULL && check_unmasked(any, name) == 0 && (held = mb_hold(any)) != NULL &&
+        (both = PyTuple_Pack(2, (PyObject *)any, held)) != NULL) {
+        PyArray_Descr *type = (PyArray_Descr *)Py_NewRef((PyObject *)PyArray_DESCR(any));
+        own = (PyArrayObject *)PyArray_NewFromDescr(
+            &PyArray_Type, type, PyArray_NDIM(any), PyArray_DIMS(any), PyArray_STRIDES(any),
+            PyArray_DATA(any), PyArray_FLAGS(any) & ~NPY_ARRAY_OWNDATA, NULL);
     }
+    if (own != NULL && PyArray_SetBaseObject(own, Py_NewRef(both)) < 0) {
+        Py_CLEAR(own);
+    }
+    Py_XDECREF(both);
+    Py_XDECREF(held);
     mb_release(any);
     return own;
 }

@@ -37,7 +37,13 @@ void mb_find_allocator(void);
 /* Turns a status into an exception and returns NULL; `why` is the sentence for the user. */
 PyObject *mb_raise(mb_status status, const char *why);
 
-/* `object` as an array of NumPy's own type that nobody else holds: what is checked of it stays so,
+/* What keeps the memory of an array where it is while work without the GIL reads it, a new reference:
+ * NumPy resizes no array that has a weak reference, whatever it is told, and a buffer that is
+ * exported (of a bytearray, a map of a file) neither grows nor closes; one that has been closed is
+ * a ValueError. */
+PyObject *mb_hold(PyArrayObject *array);
+
+/* `object` as an array of NumPy's own type that nobody else holds, over memory that is held: what is checked of it stays so,
  * also where code of the caller's (the iterator or __array__ of another argument) gives the
  * array that it passed another shape.  A view where it is an array already; a new reference.  A
  * masked entry is a ValueError that names `name`.

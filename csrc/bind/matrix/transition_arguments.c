@@ -93,13 +93,17 @@ add_text(PyObject *item, const char *name, mb_documents *texts)
 {
     PyArrayObject *tokens = mb_is_plain_text(item) ? (PyArrayObject *)Py_NewRef(item)
                                                    : mb_whole_numbers(item, 1, 0, name);
-    if (tokens == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0) {
-        mb_release(tokens);
-        return -1;
+    PyObject *held = tokens == NULL ? NULL : mb_hold(tokens);
+    int failed = held == NULL || PyList_Append(texts->arrays, (PyObject *)tokens) < 0 ||
+                         PyList_Append(texts->arrays, held) < 0
+                     ? -1
+                     : 0;
+    if (!failed) {
+        texts->documents[texts->n++] = (mb_document){mb_dim(tokens, 0), PyArray_DATA(tokens)};
     }
-    texts->documents[texts->n++] = (mb_document){mb_dim(tokens, 0), PyArray_DATA(tokens)};
+    Py_XDECREF(held);
     mb_release(tokens);
-    return 0;
+    return failed;
 }
 
 int

@@ -203,8 +203,8 @@ from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run)
                            : mb_raise(status, NULL);
 }
 
-/* A tuple of the items; what is an array that is not aligned (pickles that travel in parts have
- * buffers anywhere) is copied, all else is left as it is. */
+/* A tuple of the items: arrays over memory that is held, a copy where it is not aligned (pickles that
+ * travel in parts have buffers anywhere); all else is left as it is. */
 static PyObject *
 aligned_items(PyObject *items)
 {
@@ -214,12 +214,14 @@ aligned_items(PyObject *items)
     }
     for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
         PyObject *item = PyList_GetItem(list, i);
-        if (!PyArray_Check(item) || PyArray_ISALIGNED((PyArrayObject *)item)) {
+        if (!PyArray_Check(item)) {
             continue;
         }
-        PyObject *copy = (PyObject *)PyArray_FromArray((PyArrayObject *)item, NULL,
-                                                       NPY_ARRAY_ALIGNED | NPY_ARRAY_ENSURECOPY);
-        if (copy == NULL || PyList_SetItem(list, i, copy) < 0) {
+        PyArrayObject *own = mb_own_array(item, "arrays");
+        PyObject *aligned =
+            own == NULL ? NULL : (PyObject *)PyArray_FromArray(own, NULL, NPY_ARRAY_ALIGNED);
+        mb_release(own);
+        if (aligned == NULL || PyList_SetItem(list, i, aligned) < 0) {
             goto done;
         }
     }
