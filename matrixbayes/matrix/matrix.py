@@ -23,7 +23,7 @@ from .._base import display, parallel
 from .._base.arguments import real, whole
 from .._base.progress import bar, begin
 from .._base.saving.hub import Hosted
-from .._base.saving.made import note
+from .._base.saving.made import made_with, note
 from .._base.tokens import order_of
 from .._base.typing import Documents, Floats, Ids
 from ..mixture import DirichletMixture
@@ -358,7 +358,8 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         They remember `prior`: a matrix that is given them, ``hierarchical=matrix.concentrations``,
         and no prior of its own has that one too, and so the same evidence.
         """
-        return tuple(each.beside(self.prior) for each in self._rows.concentrations)
+        rows = self._rows
+        return tuple(each.beside(rows.prior.given) for each in rows.concentrations)
 
     @property
     def discounts(self) -> Floats | None:
@@ -397,7 +398,8 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         ImportError
             pandas is not installed.
         """
-        contexts, rows = self.contexts(), self.rows()
+        now = self.copy()  # whatever another thread goes on to do
+        contexts, rows = now.contexts(), now.rows()
         return display.frame(
             {
                 "context": [tuple(map(int, context)) for context in contexts],
@@ -410,29 +412,30 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         """How often contexts were seen."""
         from .plots import context_counts  # needs matplotlib
 
-        return context_counts(self, ax=ax)
+        return context_counts(self.copy(), ax=ax)
 
     def _table(self) -> display.Table:
-        kind = "hierarchical" if self.hierarchical else "one prior for all rows"
-        kind = f"tree of contexts, {kind}" if self.is_tree else kind
-        kind += ", with discounts" if self.discounts is not None else ""
-        kind = f"{kind}, frozen" if self.frozen else kind
+        now = self.copy()
+        kind = "hierarchical" if now.hierarchical else "one prior for all rows"
+        kind = f"tree of contexts, {kind}" if now.is_tree else kind
+        kind += ", with discounts" if now.discounts is not None else ""
+        kind = f"{kind}, frozen" if now.frozen else kind
         title = f"TransitionMatrix, order {self.order}, {self.n_tokens} tokens, {kind}"
         lines: list[list[Any]] = [
-            ["contexts", len(self)],
-            ["(context, token) pairs", self.n_pairs],
-            ["tokens counted", self.n_observed],
-            ["memory, MB", self.nbytes / 1e6],
+            ["contexts", len(now)],
+            ["(context, token) pairs", now.n_pairs],
+            ["tokens counted", now.n_observed],
+            ["memory, MB", now.nbytes / 1e6],
         ]
-        prior = self.prior
+        prior = now.prior
         if isinstance(prior, float):
             what = f"alpha {display.number(prior)}"
         else:
             what = f"{prior.n_components} Dirichlet{'' if prior.n_components == 1 else 's'}"
-        lines.append(["prior of the empty context" if self.hierarchical else "prior", what])
-        if self.concentrations:
-            means = [np.exp(weights @ np.log(values)) for weights, values in self.concentrations]
-            several = max(len(weights) for weights, _ in self.concentrations)
+        lines.append(["prior of the empty context" if now.hierarchical else "prior", what])
+        if now.concentrations:
+            means = [np.exp(weights @ np.log(values)) for weights, values in now.concentrations]
+            several = max(len(weights) for weights, _ in now.concentrations)
             name = "concentrations" + (f", on average ({several})" if several > 1 else "")
             lines.append([name, ", ".join(f"{mean:.3g}" for mean in means)])
         if self.discount < 1.0:
@@ -493,9 +496,11 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         with self._change():
             documents = self._documents(tokens, self._latest if continued else None, bounds)
             if documents:
-                self._rows = self._rows.with_documents(documents)
-                self._earlier = (*self._earlier, self._latest)[-ENDINGS:]
-                self._latest = documents[-1][-self._order :].copy()
+                self._become(
+                    rows=self._rows.with_documents(documents),
+                    earlier=(*self._earlier, self._latest)[-ENDINGS:],
+                    latest=documents[-1][-self._order :].copy(),
+                )
         return self
 
     def update_rows(self, contexts: ArrayLike, counts: Any) -> Self:
@@ -582,10 +587,11 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
             ending = None if before is None else self._ending(before)
             documents = self._documents(tokens, ending, bounds)
             if documents:
-                self._rows = self._rows.without_documents(documents)
-                self._latest, self._earlier = without_ending(
+                rows = self._rows.without_documents(documents)
+                latest, earlier = without_ending(
                     self._latest, self._earlier, documents[-1][-self._order :]
                 )
+                self._become(rows=rows, latest=latest, earlier=earlier)
         return self
 
     def merge(self, other: TransitionMatrix, *, weight: float = 1) -> Self:
@@ -630,14 +636,14 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         order = order_of(
             other.tokens, self.tokens, "the names of the tokens differ: these do not merge"
         )
-        is_real = self._rows.real or other._rows.real
-        counts: Any = multiplied(thawed(other._rows.longest), weight, is_real)
-        if order is not None:
-            number = np.append(np.argsort(order), self.n_tokens)  # of each of theirs; begin stays
-            contexts, tokens, times = pairs(counts)
-            counts = of_pairs(counts, number[contexts], number[tokens], times)
         with self._change():
-            self._rows = self._rows.with_counts(counts)
+            rows, more = self._rows, other._rows
+            counts: Any = multiplied(thawed(more.longest), weight, rows.real or more.real)
+            if order is not None:
+                number = np.append(np.argsort(order), self.n_tokens)  # of theirs; begin stays
+                contexts, tokens, times = pairs(counts)
+                counts = of_pairs(counts, number[contexts], number[tokens], times)
+            self._rows = rows.with_counts(counts)
         return self
 
     def __add__(self, other: TransitionMatrix) -> TransitionMatrix:
@@ -772,21 +778,25 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         if len(self) == 0:
             raise ValueError("no context was counted yet: update the matrix first")
         finish = begin("fit_prior", "%d contexts", len(self))
-        with self._change(), bar(None, progress, name="fit_prior", unit="step") as advance:
-            rows = self._rows
-            if documents is None:
-                self._rows = rows.fitted(n_components, self.tokens, options, advance)
-            elif not isinstance(rows, DiscountedRows):
-                raise ValueError(
-                    "documents are for rows with discounts: TransitionMatrix(discounts=True)"
-                )
-            elif options or n_components != 1:
-                raise TypeError("discounts are fitted to documents alone: there is no other option")
-            else:
-                self._rows = rows.fitted_to(self._documents(documents), advance)
-        finish("%d components", n_components)
         how = {"n_components": n_components, "to_documents": documents is not None, **options}
-        return note(self, fit_prior=how)
+        with self._change():
+            rows = self._rows
+            with bar(None, progress, name="fit_prior", unit="step") as advance:
+                if documents is None:
+                    fitted = rows.fitted(n_components, self.tokens, options, advance)
+                elif not isinstance(rows, DiscountedRows):
+                    raise ValueError(
+                        "documents are for rows with discounts: TransitionMatrix(discounts=True)"
+                    )
+                elif options or n_components != 1:
+                    raise TypeError(
+                        "discounts are fitted to documents alone: there is no other option"
+                    )
+                else:
+                    fitted = rows.fitted_to(self._documents(documents), advance)
+            finish("%d components", n_components)
+            self._become(rows=fitted, made=made_with(self, fit_prior=how))
+        return self
 
     # -- prediction ---------------------------------------------------------------
 
@@ -1055,8 +1065,9 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         """The counts of contexts as sparse rows (n, V); by default of all, as in `contexts`."""
         from scipy.sparse import csr_array
 
-        ids = self.contexts() if contexts is None else self._whole_contexts(contexts)[0]
-        indptr, tokens, times = self._rows.longest.rows(ids)
+        now = self.copy()
+        ids = now.contexts() if contexts is None else now._whole_contexts(contexts)[0]
+        indptr, tokens, times = now._rows.longest.rows(ids)
         return csr_array((times, tokens.astype(np.int64), indptr), shape=(len(ids), self.n_tokens))
 
     # -- inside ---------------------------------------------------------------------
@@ -1106,6 +1117,10 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
             yield
         finally:
             self._writing.release()
+
+    def _become(self, **state: Any) -> None:
+        """Takes on a new state at once: no other thread, and no signal, finds half of it."""
+        vars(self).update({f"_{name}": value for name, value in state.items()})
 
     def _documents(self, tokens: Any, before: Ids | None = None, bounds: Any = None) -> Documents:
         """Documents as the rows count them, checked; `before` stands in front of the first."""
@@ -1157,8 +1172,9 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         >>> model.sizes, model.pruned.before, round(model.pruned.loss, 3)
         ((3, 3, 3), (3, 4, 5), 0.007)
         """
-        table = table_of(self._rows)
-        states = counted_states(table, self._rows.longest)
+        rows = self._rows
+        table = table_of(rows)
+        states = counted_states(table, rows.longest)
         left, pruned = pruned_table(
             table, states, real(threshold, "threshold", float(np.finfo(float).max), least=0.0)
         )
@@ -1293,14 +1309,15 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         return self.open(path, verify=False)
 
     def _write(self, path: str | os.PathLike[str], freeze: bool) -> None:
+        state = self.__getstate__()  # as it is now, whatever another thread goes on to do
         saved = files.Saved(
             self._order,
             self._vocabulary,
             self._discount,
-            self._latest,
-            self._rows,
-            self._reading,
-            vars(self).get("_made"),
+            state["_latest"],
+            state["_rows"],
+            state.get("_reading"),
+            state.get("_made"),
         )
         files.write(path, saved, freeze=freeze)
 
@@ -1338,7 +1355,9 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_writing"}
+        state = vars(self).copy()
+        del state["_writing"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _writing=threading.Lock())

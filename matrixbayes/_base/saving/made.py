@@ -2,6 +2,7 @@
 
 Contents
     note           remembers what a thing was made with
+    made_with      what that is
     inherit        remembers what is remembered of another
     origin         where rows say that they come from
     told, entry    that, as the entry of a header
@@ -31,9 +32,14 @@ Thing = TypeVar("Thing")
 
 def note(thing: Thing, **how: Any) -> Thing:
     """Remember with a thing what it was made with, beside what is remembered; returns it."""
-    before = (getattr(thing, NAME, None) or {}).get("with", {})
-    object.__setattr__(thing, NAME, {"by": BY, "with": before | _plain(how)})
+    object.__setattr__(thing, NAME, made_with(thing, **how))
     return thing
+
+
+def made_with(thing: Any, **how: Any) -> dict[str, Any]:
+    """What `note` would remember."""
+    before = (getattr(thing, NAME, None) or {}).get("with", {})
+    return {"by": BY, "with": before | _plain(how)}
 
 
 def inherit(thing: Thing, other: Any) -> Thing:
