@@ -1,7 +1,6 @@
 """Files: named arrays and a small header in one safetensors file.
 
-A file is written beside its target and moved over it when it is complete and
-on the disk, so a reader never meets half a file and a failed write leaves the
+A file is there whole or not at all (`saving.whole`), and a failed write leaves the
 old one as it was.  Reading trusts nothing: the container, the format and
 version, the type of every array and the header are checked here, and the
 caller checks what the numbers mean.
@@ -12,16 +11,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
-import stat
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .saving.made import said
+from .saving.whole import replace_file
 
 # The one entry of the file's metadata: with several, their order would differ from run to run.
 KEY = "matrixbayes"
@@ -37,6 +34,9 @@ DTYPES = {
     "float64": "F64",
 }
 NAMES = {code: name for name, code in DTYPES.items()} | {"U64": "uint64"}
+ORDER = ("I64", "F64", "F32", "U32", "I32", "U8", "BOOL")  # in which the library writes arrays
+ALIGNMENT = 8  # bytes, of the first array
+MAX_HEADER = 100_000_000  # bytes, of the library
 
 T = TypeVar("T")
 
@@ -62,8 +62,10 @@ def write(
     ------
     TypeError
         An array's type, or something in the header, cannot be stored.
+    ValueError
+        The header is larger than one may be.
     OSError
-        The folder cannot be written.  The old file is as it was.
+        The file cannot be written.  The old one is as it was.
 
     Examples
     --------
@@ -75,43 +77,54 @@ def write(
     >>> arrays["x"], header["version"]
     (array([0, 1, 2]), 1)
     """
-    from safetensors.numpy import save_file
-
-    tensors = {name: _storable(name, array) for name, array in arrays.items()}
-    metadata = _metadata(header)
-    _write(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to `path`, all or nothing; its folder must exist."""
-
-    def save(temporary: str) -> None:
-        with open(temporary, "w", encoding="ascii", newline="\n") as file:
-            file.write(text)
-
-    _write(path, save)
+    found = {name: _storable(name, array) for name, array in arrays.items()}
+    ordered = sorted(found.items(), key=lambda item: (ORDER.index(_code(item[1])), item[0]))
+    head = layout(dict(ordered), _metadata(header), ALIGNMENT, MAX_HEADER)
+    replace_file(path, lambda file: put(file, head, found=dict(ordered)))
 
 
-def _write(path: str | os.PathLike[str], save: Callable[[str], None]) -> None:
-    """Have a file written beside its target and move it there."""
-    target = os.path.realpath(path)  # a link stays a link, and its target is replaced
-    folder, name = os.path.split(target)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"{target} is a folder; give the path of a file in it")
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
-    try:
-        mode = _create(temporary)
-        save(temporary)
-        os.chmod(temporary, mode)  # a library may have put a file of its own in place
-        _sync(temporary)
-        os.replace(temporary, target)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        if type(error).__name__ == "SafetensorError":  # the library's word for a full disk
-            raise OSError(f"cannot write {target}: {error}") from error
-        raise
-    _sync(folder)
+def layout(
+    arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], alignment: int, most: int
+) -> bytes:
+    """The header of a safetensors file of these arrays, in their order; padded, for the first.
+
+    Raises
+    ------
+    ValueError
+        It has more than `most` bytes.
+    """
+    table: dict[str, Any] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name, array in arrays.items():
+        end = start + array.nbytes
+        table[name] = {
+            "dtype": _code(array),
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+        start = end
+    text = json.dumps(table, separators=(",", ":")).encode("ascii")
+    text += b" " * (-(8 + len(text)) % alignment)
+    if len(text) > most:
+        raise ValueError(
+            f"the header would have {len(text):,} bytes, and files are read with up to {most:,}: "
+            "fewer or shorter names or meta data fit"
+        )
+    return text
+
+
+def put(file: IO[bytes], head: bytes, found: Mapping[str, NDArray[Any]]) -> None:
+    """Write header and arrays, in C order, without a copy of them."""
+    file.write(len(head).to_bytes(8, "little"))
+    file.write(head)
+    for array in found.values():
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        file.write(little.reshape(-1).view(np.uint8).data)
+
+
+def _code(array: NDArray[Any]) -> str:
+    """The file's name of an array's type."""
+    return next(code for code, name in NAMES.items() if name == array.dtype.name)
 
 
 def read(
@@ -247,30 +260,6 @@ def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"the header does not fit into JSON: {error}") from error
     return {KEY: text}
-
-
-def _create(path: str) -> int:
-    """Make a new empty file and return its permissions, which the user's umask gives."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: str) -> None:
-    """Wait until a file or folder is on the disk, where the system can say so."""
-    folder = os.path.isdir(path)
-    if folder and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        if not folder:  # some file systems cannot sync a folder; the file itself is safe
-            raise
-    finally:
-        os.close(descriptor)
 
 
 # ---------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import files
+from .saving.whole import replace_file
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -46,23 +47,17 @@ def write_mapped(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
 
     Raises
     ------
+    ValueError
+        The header is larger than one may be.
     OSError
-        The folder cannot be written.  The old file is as it was.
+        The file cannot be written.  The old one is as it was.
     """
     # the widest first, so that each begins at a multiple of its width
     named = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     flat = {name: np.ascontiguousarray(array) for name, array in named}
     told = dict(header) | {"checksums": {name: _checksum(array) for name, array in flat.items()}}
     text = _header_of(flat, json.dumps(told, allow_nan=False))
-
-    def save(temporary: str) -> None:
-        with open(temporary, "wb") as file:
-            file.write(len(text).to_bytes(8, "little"))
-            file.write(text)
-            for array in flat.values():
-                file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
-
-    files._write(path, save)
+    replace_file(path, lambda file: files.put(file, text, flat))
 
 
 def open_mapped(
@@ -154,18 +149,8 @@ def _parts(path: str) -> tuple[bytes, NDArray[np.uint8]]:
 
 def _header_of(arrays: Arrays, told: str) -> bytes:
     """The header of a safetensors file, padded, with its own checksum in it."""
-    table: dict[str, Any] = {"__metadata__": {files.KEY: told, "checksum": NO_CHECKSUM}}
-    start = 0
-    for name, array in arrays.items():
-        end = start + array.nbytes
-        table[name] = {
-            "dtype": DTYPES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [start, end],
-        }
-        start = end
-    text = json.dumps(table, separators=(",", ":")).encode("ascii")
-    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    metadata = {files.KEY: told, "checksum": NO_CHECKSUM}
+    text = files.layout(arrays, metadata, ALIGNMENT, MAX_HEADER)
     checksum = _header_checksum(text, NO_CHECKSUM)
     return text.replace(_entry(NO_CHECKSUM), _entry(checksum))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import files
+from .._base.saving.whole import write_bytes
 from .mixture import DirichletMixture
 
 
@@ -89,7 +89,7 @@ def write_easel(mixture: DirichletMixture, path: str | os.PathLike[str]) -> None
         lines.insert(0, "# " + " ".join(ascii(token)[1:-1] for token in mixture.tokens))
     for weight, alpha in zip(mixture.weights, mixture.alpha, strict=True):
         lines.append(" ".join(repr(float(x)) for x in (weight, *alpha)))
-    files.write_text(path, "\n".join(lines) + "\n")
+    write_bytes(path, "\n".join([*lines, ""]).encode("ascii"))
 
 
 def _words(name: str) -> Iterator[tuple[int, str]]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._base import files
 from .._base.saving.made import NAME, said, told
+from .._base.saving.whole import replace_file
 from .._base.typing import Ids
 from .partial_checks import least
 
@@ -83,8 +84,8 @@ def write_parquet(rows: Any, path: str | os.PathLike[str]) -> None:
         entries = arrow.array(values[ends[0] : ends[-1]], kind.value_type)
         return arrow.ListArray.from_arrays(arrow.array(ends - ends[0], arrow.int32()), entries)
 
-    def save(temporary: str) -> None:
-        with parquet.ParquetWriter(temporary, schema) as file:
+    def save(opened: IO[bytes]) -> None:
+        with parquet.ParquetWriter(opened, schema) as file:
             for start in range(0, max(len(rows), 1), AT_ONCE):
                 cut = slice(start, min(start + AT_ONCE, len(rows)))
                 ends = slice(cut.start, cut.stop + 1)
@@ -98,7 +99,7 @@ def write_parquet(rows: Any, path: str | os.PathLike[str]) -> None:
                     columns[CONTEXT] = lists(rows.input_ids, rows.offsets[ends], fields[-1][1])
                 file.write_table(arrow.table([columns[name] for name, _ in fields], schema=schema))
 
-    files._write(path, save)
+    replace_file(path, save)
 
 
 # -- reading ---------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._base.display import printable
+from .._base.saving.whole import write_bytes
 from .page import page
 from .sections import sections_of
 
@@ -55,7 +56,7 @@ def _made(result: StudyResult) -> str:
 
 
 def save_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:
-    """Write the page, its pictures, the rows and the priors.
+    """Write the page, its pictures, the rows and the priors, each file whole or not at all.
 
     Parameters
     ----------
@@ -74,11 +75,11 @@ def save_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     pictures = render(result)
     for picture in pictures:
-        (folder / f"{picture.name}.png").write_bytes(picture.png)
+        write_bytes(folder / f"{picture.name}.png", picture.png)
     result.rows.save(folder / "rows.safetensors")
     result.prior.save(folder / "prior.safetensors")
     if result.elicited is not None:
         result.elicited.save(folder / "elicited_prior.safetensors")
     report = folder / "report.html"
-    report.write_text(report_html(result, pictures), encoding="utf-8")
+    write_bytes(report, report_html(result, pictures).encode())
     return report

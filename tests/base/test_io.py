@@ -77,6 +77,25 @@ def test_round_trip_of_the_header(path: Path) -> None:
     assert files.read(path, "test") == ({}, header)
 
 
+def test_the_file_is_what_the_library_writes(path: Path) -> None:
+    arrays = {name: np.arange(6).reshape(2, 3).astype(name) for name in files.DTYPES}
+    arrays |= {"a": np.zeros(3), "empty": np.zeros((0, 4), np.float32), "one": np.array(5)}
+    header = {**HEADER, "tokens": ["é", '"', "\\", "\n"]}
+    files.write(path, arrays, header)
+    ours = path.read_bytes()
+    save_file(arrays, path, metadata={files.KEY: json.dumps(header)})
+    assert ours == path.read_bytes()
+
+
+def test_a_header_that_no_reader_takes_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_HEADER", 1000)
+    with pytest.raises(ValueError, match=r"header would have 1,.* shorter names"):
+        files.write(path, {}, {**HEADER, "tokens": ["a" * 1000]})
+    assert not path.exists()
+
+
 def test_name_as_string_or_path(path: Path) -> None:
     files.write(str(path), {"x": np.zeros(2)}, HEADER)
     assert files.read(str(path), "test")[0]["x"].tolist() == [0.0, 0.0]
@@ -91,7 +110,7 @@ def test_only_the_file_is_left(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-@pytest.mark.parametrize("step", ["save_file", "replace", "fsync"])
+@pytest.mark.parametrize("step", ["matrixbayes._base.files.put", "os.replace", "os.fsync"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failed_write_leaves_the_old_file(
     path: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
@@ -102,8 +121,7 @@ def test_a_failed_write_leaves_the_old_file(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    target = "safetensors.numpy.save_file" if step == "save_file" else f"os.{step}"
-    monkeypatch.setattr(target, fail)
+    monkeypatch.setattr(step, fail)
     with pytest.raises(type(error)):
         files.write(path, {"x": np.ones(3)}, HEADER)
     monkeypatch.undo()

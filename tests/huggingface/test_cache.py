@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import os
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,12 +199,12 @@ def test_files_of_other_runs_and_what_was_never_finished(tmp_path: Path) -> None
     with pytest.warns(UserWarning, match="not of this run"):
         rows = collect(model, None, IDS, vocab=[1], cache_dir=tmp_path)
     np.testing.assert_allclose(rows.log_probs[:, 0], plain.log_probs[:, 1])
-    old, new = ours.parent / ".a.tmp", ours.parent / ".b.tmp"
-    for path in (old, new):
-        path.write_bytes(b"torn")
-    os.utime(old, (time.time() - 7200,) * 2)
-    assert_same(collect(model, None, IDS, cache_dir=tmp_path), plain)
-    assert (old.exists(), new.exists()) == (False, True)
+    left, held = (ours.parent / f".a.{digit * 16}.tmp" for digit in "01")
+    left.write_bytes(b"torn")
+    with held.open("wb") as file:  # of a process that lives
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert_same(collect(model, None, IDS, cache_dir=tmp_path), plain)
+        assert (left.exists(), held.exists()) == (False, True)
 
 
 def test_a_model_that_says_other_things_today(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ import numpy as np, torch
 torch.set_num_threads(1)
 from test_cache import IDS
 from toy_models import cached_model
-from matrixbayes._base import files, mapped
+from matrixbayes._base.saving import whole
 from matrixbayes.huggingface import collect
 from matrixbayes.huggingface.runs import cache
 
@@ -299,11 +299,6 @@ def event():
 class Half:  # a file that may be torn in the middle of a write
     def __init__(self, file):
         self.file = file
-    def __enter__(self):
-        self.file.__enter__()
-        return self
-    def __exit__(self, *error):
-        return self.file.__exit__(*error)
     def __getattr__(self, name):
         return getattr(self.file, name)
     def write(self, data):
@@ -313,7 +308,7 @@ class Half:  # a file that may be torn in the middle of a write
         event()
         self.file.write(data[len(data) // 2 :])
 
-mapped.open = lambda path, mode="r": Half(open(path, mode)) if "w" in mode else open(path, mode)
+whole.open = lambda path, mode: Half(open(path, mode))
 cache.BLOCK_BYTES = 1
 
 def around(module, name):
@@ -325,8 +320,8 @@ def around(module, name):
         return result
     setattr(module, name, function)
 
-around(files, "_sync")
-around(files, "_create")
+around(os, "fsync")
+around(whole, "_begin")
 around(os, "replace")
 model = cached_model("llama")
 model.register_forward_pre_hook(lambda *_: event())
@@ -336,18 +331,19 @@ def run(moment):
     left = moment
     return collect(model, None, IDS, batch_size=2, hidden=True, cache_dir=folder)
 
-pids = []
+pids, torn = [], 0
 for k in range(10):  # each goes on where the one before was killed
     child = os.fork()
     if not child:
         run(moment + 3 * k)
         os._exit(0)
     pids.append(os.waitpid(child, 0)[1])
+    torn += len(list(Path(folder).glob("*/.*.tmp")))
 rows = run(1 << 30)
 plain = collect(model, None, IDS, batch_size=2, hidden=True)
 assert np.array_equal(rows.log_probs, plain.log_probs)
 assert np.array_equal(rows.hidden, plain.hidden)
-print(*(os.WTERMSIG(status) for status in pids), len(list(Path(folder).glob("*/*.tmp"))))
+print(*(os.WTERMSIG(status) for status in pids), torn, len(list(Path(folder).glob("*/.*.tmp"))))
 """
 
 
@@ -356,6 +352,7 @@ print(*(os.WTERMSIG(status) for status in pids), len(list(Path(folder).glob("*/*
 def test_killed_at_ten_moments(moment: int, tmp_path: Path, run_python: Callable[..., str]) -> None:
     here = Path(__file__).parent
     arguments = str(tmp_path / "rows"), moment, [str(here), str(here.parent)]
-    *signals, torn = run_python(KILLED.replace("ARGUMENTS", repr(arguments))).split()
+    *signals, torn, left = run_python(KILLED.replace("ARGUMENTS", repr(arguments))).split()
     assert signals == ["9"] * 10
     assert int(torn) >= 3
+    assert left == "0"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..._base.saving.whole import staging
 from ...errors import UsageError
 from ..answers import Answer, components, say
 from ..models import calm_transformers, check_model
@@ -174,22 +173,16 @@ def _data(result: Any, report: Path) -> dict[str, Any]:
 @contextmanager
 def _staged(out: str) -> Iterator[Path]:
     """A temporary folder whose files move into `out` at the end, and only if all went well."""
-    target = Path(out)
+    target = Path(out).resolve()
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        staging = tempfile.TemporaryDirectory(prefix=".study-", dir=target)
-    except OSError as error:
-        _remove_empty(made)
-        raise UsageError(f"cannot write to --out {out}: {error.strerror or error}") from error
-    try:
-        with staging as folder:
-            yield Path(folder)
-            for file in sorted(Path(folder).iterdir()):
-                os.replace(file, target / file.name)
+        with staging(target, "study") as folder:
+            yield folder
     except OSError as error:
         if str(error.filename or "").startswith(str(target)):
-            raise UsageError(f"cannot write to --out {out}: {error.strerror or error}") from error
+            words = (error.strerror or str(error)).removeprefix("cannot write: ")
+            raise UsageError(f"cannot write to --out {out}: {words}") from error
         raise
     finally:
         _remove_empty(made)

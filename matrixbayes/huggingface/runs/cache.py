@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ..._base.mapped import open_mapped, write_mapped
 from ..._base.saving.made import told
+from ..._base.saving.whole import clear
 from ..answers import Columns
 from ..forward import Forward
 from ..kept import Kept, largest_difference, tolerance
@@ -36,7 +37,6 @@ from ..prompts import Prompt
 FORMAT, VERSION = "matrixbayes.cache", 1
 BLOCK_BYTES = 64 << 20  # of rows to a file, and
 BLOCK_SECONDS = 10.0  # of work, whichever comes first
-STALE_SECONDS = 3600.0  # the age at which a file that was never finished is somebody's no more
 SAMPLE = 1 << 16  # numbers of a weight that its fingerprint reads
 NOT_THE_MODEL = ("_name_or_path", "transformers_version", "use_cache")  # of a configuration
 
@@ -75,9 +75,7 @@ class Cache:
         self.run = _hash(json.dumps(what, sort_keys=True).encode())
         self.folder = Path(folder) / self.run
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(".*.tmp"):  # a run was stopped while it wrote
-            if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                left.unlink(missing_ok=True)
+        clear(self.folder)  # a run was stopped while it wrote
 
     def __enter__(self) -> Cache:
         return self

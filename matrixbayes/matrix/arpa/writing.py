@@ -12,11 +12,12 @@ import gzip
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any
 
 import numpy as np
 
-from ..._base import files
+from ..._base.saving.whole import replace_file
 from ..._base.tokens import Vocabulary, column_of, token_names
 from ..._base.typing import Floats
 from ..._core import arpa_lines
@@ -78,20 +79,20 @@ def write_arpa(path: str | os.PathLike[str], orders: list[Order], names: list[st
     probability 0, for programs that want it.
     """
 
-    def save(temporary: str) -> None:
-        with _opened(temporary, os.fspath(path)) as file:
+    def save(opened: IO[bytes]) -> None:
+        with _packed(opened, os.fspath(path)) as file:
             for piece in _pieces(orders, names):
                 file.write(piece)
 
-    files._write(path, save)
+    replace_file(path, save)
 
 
-def _opened(temporary: str, path: str) -> IO[bytes]:
+def _packed(opened: IO[bytes], path: str) -> AbstractContextManager[Any]:
     if path.endswith(".gz"):
-        return cast(IO[bytes], gzip.GzipFile(temporary, "wb", compresslevel=6, mtime=0))
+        return gzip.GzipFile("", "wb", 6, opened, mtime=0)
     if path.endswith(".bz2"):
-        return cast(IO[bytes], bz2.BZ2File(temporary, "wb"))
-    return open(temporary, "wb")
+        return bz2.BZ2File(opened, "wb")
+    return nullcontext(opened)
 
 
 def _pieces(orders: list[Order], names: list[str]) -> Iterator[bytes]:

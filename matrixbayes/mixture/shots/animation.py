@@ -13,9 +13,9 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from ..._base import files
+from ..._base.saving.whole import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,12 +92,12 @@ def save(
     write = _mp4 if mp4 else _gif
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=NO_GLYPH)
-        files._write(path, lambda temporary: write(figure, draw, n, temporary, fps, dpi))
+        replace_file(path, lambda file: write(figure, draw, n, file, fps, dpi))
     return path
 
 
 def _gif(
-    figure: Figure, draw: Callable[[int], Any], n: int, path: str, fps: float, dpi: float
+    figure: Figure, draw: Callable[[int], Any], n: int, opened: IO[bytes], fps: float, dpi: float
 ) -> None:
     from PIL import Image
 
@@ -115,14 +115,13 @@ def _gif(
     palette = every[-1].quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
     reduced = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in every]
     times = [round(1000.0 / fps)] * (n - 1) + [round(HOLD * 1000.0 / fps)]
-    with open(path, "wb") as file:
-        reduced[0].save(
-            file, format="GIF", save_all=True, append_images=reduced[1:], duration=times, loop=0
-        )
+    reduced[0].save(
+        opened, format="GIF", save_all=True, append_images=reduced[1:], duration=times, loop=0
+    )
 
 
 def _mp4(
-    figure: Figure, draw: Callable[[int], Any], n: int, path: str, fps: float, dpi: float
+    figure: Figure, draw: Callable[[int], Any], n: int, opened: IO[bytes], fps: float, dpi: float
 ) -> None:
     from matplotlib.animation import FFMpegWriter
 
@@ -130,7 +129,7 @@ def _mp4(
     rate: Any = fps
     even = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
     writer = FFMpegWriter(fps=rate, extra_args=["-vf", even, "-pix_fmt", "yuv420p", "-f", "mp4"])
-    with writer.saving(figure, path, dpi):
+    with writer.saving(figure, opened.name, dpi):
         for i in [*range(n), *[n - 1] * (HOLD - 1)]:
             draw(i)
             writer.grab_frame()
