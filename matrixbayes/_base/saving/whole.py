@@ -39,8 +39,8 @@ ADVICE = {
     errno.EFBIG: "such files may not be that large here; save elsewhere",
     errno.ENOENT: "make its folder first",
     errno.ENOTDIR: "what should be its folder is a file",
-    errno.EACCES: "save elsewhere, or change the permissions of its folder",
-    errno.EPERM: "save elsewhere, or change the permissions of its folder",
+    errno.EACCES: "save elsewhere, or change the permissions of file or folder",
+    errno.EPERM: "save elsewhere, or change the permissions of file or folder",
     errno.EROFS: "save elsewhere",
     errno.ENAMETOOLONG: "give a shorter name",
 }
@@ -87,8 +87,8 @@ def _regular(path: str, target: str) -> os.stat_result | None:
         raise IsADirectoryError(errno.EISDIR, "it is a folder; give the path of a file in it")
     if found and not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file, and only such are replaced")
-    if found and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "the file there is read-only")
+    if found:
+        os.close(os.open(target, os.O_WRONLY))  # what may not be changed is not replaced
     return found
 
 
