@@ -71,11 +71,8 @@ def modulus(pairs: Pairs, steps: Floats, keep: NDArray[np.bool_] | None = None) 
     """The largest distance between rows of pairs at most each step apart."""
     distance = pairs.row_distance if keep is None else np.where(keep, pairs.row_distance, 0.0)
     ends = np.searchsorted(pairs.embedding_distance, steps, side="right")
-    if len(distance) == 0:
-        return np.zeros(len(steps))
-    starts = np.concatenate([[0], ends[:-1]])
-    largest = np.array([distance[a:b].max(initial=0.0) for a, b in zip(starts, ends, strict=True)])
-    return np.maximum.accumulate(largest)
+    highest: Floats = np.maximum.accumulate(np.append(0.0, distance))
+    return highest[ends]
 
 
 def dimension(distances: Floats, metric: str) -> float:
