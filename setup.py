@@ -4,6 +4,7 @@ The environment can ask for other builds, each in a folder of its own:
 
     MATRIXBAYES_WERROR=1      warnings of the C compiler are errors
     MATRIXBAYES_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    MATRIXBAYES_RACES=1       ThreadSanitizer
     MATRIXBAYES_COVERAGE=1    counts what runs, for gcovr
 
 The same sources and tools make the same bits, of the wheel and of the source archive, wherever and
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent
 
 WERROR = os.environ.get("MATRIXBAYES_WERROR", "0") not in ("", "0")
 SANITIZE = os.environ.get("MATRIXBAYES_SANITIZE", "0") not in ("", "0")
+RACES = os.environ.get("MATRIXBAYES_RACES", "0") not in ("", "0")
 COVERAGE = os.environ.get("MATRIXBAYES_COVERAGE", "0") not in ("", "0")
 
 # Free-threaded builds of Python have no stable ABI before 3.15.
@@ -81,6 +83,9 @@ SANITIZERS = [
     "-g",
 ]
 
+# As it is optimized: what a compiler makes of a loop is what two threads run.
+THREADS = ["-fsanitize=thread", "-fno-omit-frame-pointer", "-DMB_ONE_INSTRUCTION_SET", "-g"]
+
 # Branches as they are written: none joined, doubled or left out by the optimizer, and
 # whatever thread takes them.
 COUNTERS = [
@@ -113,6 +118,9 @@ class BuildExtension(build_ext):
         if SANITIZE:
             ext.extra_compile_args += SANITIZERS
             ext.extra_link_args += ["-fsanitize=address,undefined"]
+        elif RACES:
+            ext.extra_compile_args += THREADS
+            ext.extra_link_args += ["-fsanitize=thread"]
         elif COVERAGE:
             ext.extra_compile_args += COUNTERS
             ext.extra_link_args += ["--coverage"]
@@ -233,6 +241,8 @@ if LIMITED_API:
     options["bdist_wheel"] = {"py_limited_api": "cp311"}
 if SANITIZE:
     options["build"] = {"build_base": "build/sanitize"}
+elif RACES:
+    options["build"] = {"build_base": "build/races"}
 elif COVERAGE:
     options["build"] = {"build_base": "build/coverage"}
 elif WERROR:

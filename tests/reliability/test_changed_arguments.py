@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import array
 import mmap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import starmap
@@ -16,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alarm import alarm, needs_timers
+from alarm import Stopped, alarm, needs_timers
+from core.test_interrupt import CALLS
+from tiers import of_tier
 
 from matrixbayes import _core
 
@@ -148,3 +152,83 @@ def test_counts_hold_the_arrays_that_they_read(verify: bool) -> None:
                 each.resize(each.size + 1000, refcheck=False)
     assert borrowed.counts([[1]], [2]) == 1
     assert frozen.n_observed == 0
+
+
+# --- memory that changes
+
+CHOSEN = list(CALLS)[:: of_tier(9, 1, 1)]
+PARTS = of_tier(1, 4, 4)
+ROUNDS = of_tier(1, 3, 40)
+LONGEST = 0.2  # seconds of a call, which is stopped then
+REFUSALS = (Stopped, ValueError, OverflowError, FloatingPointError, RuntimeError, MemoryError)
+
+
+def arrays_in(arguments: Any) -> Iterator[Any]:
+    for each in arguments:
+        if isinstance(each, np.ndarray) and each.size and each.flags.writeable:
+            yield each
+        elif isinstance(each, (list, tuple)):
+            yield from arrays_in(each)
+
+
+def scramble(values: Any, rng: np.random.Generator) -> None:
+    """Numbers that no argument may have, and others that it may, in all of it or here and there."""
+    part = values if rng.random() < 0.5 else values[rng.integers(len(values)) :: 7]
+    if values.dtype.kind in "iu":
+        wide = np.iinfo(values.dtype)
+        some = (wide.min, -1, wide.max, 1 << 31, 1 << 32, int(rng.integers(1 << 30)), 0)
+        made = [each for each in some if wide.min <= each <= wide.max]
+    else:
+        made = [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, float(rng.random())]
+    which = int(rng.integers(len(made) + 1))
+    if which == len(made):
+        part[...] = part[::-1].copy()
+    else:
+        part[...] = made[which]
+
+
+def is_whole(call: Any) -> bool:
+    """Whether counts that a call changed are counts."""
+    counts = getattr(call, "__self__", None)
+    if not isinstance(counts, (_core.TransitionCounts, _core.FadingCounts)):
+        return True
+    contexts, starts, tokens, times = counts.all()
+    lowest = int(tokens.min(initial=0)) >= 0 and int(contexts.min(initial=0)) >= 0
+    highest = max(int(tokens.max(initial=0)), int(contexts.max(initial=0)))
+    is_exact = isinstance(counts, _core.FadingCounts) or int(times.sum()) == counts.n_observed
+    return lowest and highest < counts.n_tokens and starts[-1] == len(tokens) and is_exact
+
+
+def rewritten(name: str) -> int:
+    """How many calls ran while their arguments were rewritten."""
+    call, *arguments = CALLS[name]()
+    arrays = list(arrays_in(arguments))
+    if not arrays:
+        return 0
+    before = [each.copy() for each in arrays]
+    rng = np.random.default_rng(len(name))
+    for _ in range(ROUNDS):
+        wait = float(rng.random() ** 2 * LONGEST)
+
+        def rewrite(wait: float = wait) -> None:
+            time.sleep(wait)
+            for each in arrays:
+                scramble(each, rng)
+
+        other = threading.Thread(target=rewrite)
+        other.start()
+        with suppress(*REFUSALS), alarm(LONGEST):
+            call(*arguments)
+        other.join()
+        for each, old in zip(arrays, before, strict=True):
+            each[...] = old
+    assert is_whole(call), name
+    return ROUNDS
+
+
+@needs_timers
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_what_is_rewritten_while_it_is_read(part: int, figure: Callable[[str], None]) -> None:
+    n = sum(rewritten(name) for name in CHOSEN[part::PARTS])
+    figure(f"{n} calls whose arguments were rewritten meanwhile, 0 crashes")
