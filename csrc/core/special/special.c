@@ -133,10 +133,10 @@ lgamma_difference_value(double a, double n)
  *     ln(y / z) + series(1/y^2) / y^2 - series(1/z^2) / z^2,
  *
  * after four steps of DLMF 5.5.2 where a < 4, each of which adds
- * 1/a - 1/b = n / (a b).  All of it is n times something positive, so nothing
- * cancels but a little in the series. */
+ * 1/a - 1/b = n / (a b), the first of them given: which of a and b is small says how.  All of
+ * it is n times something positive, so nothing cancels but a little in the series. */
 MB_INLINE double
-digamma_step(double a, double n, double b)
+digamma_step(double a, double n, double b, double first)
 {
     int low = a < 4;
     double shift = low ? 3.5 : -0.5;
@@ -149,7 +149,7 @@ digamma_step(double a, double n, double b)
     double p1 = (a + 1) * (finite_b + 1), p2 = (a + 2) * (finite_b + 2);
     double p3 = (a + 3) * (finite_b + 3);
     double later = finite_n * ((p1 * (p2 + p3) + p2 * p3) / (p1 * p2 * p3));
-    double steps = low ? n / b * (1 / a) + later : 0;
+    double steps = low ? first + later : 0;
     double lost, high = log_parts(1 + change, change, &lost);
 
     return steps + (high + (lost - n * series));
@@ -158,7 +158,7 @@ digamma_step(double a, double n, double b)
 MB_INLINE double
 digamma_difference_value(double a, double n)
 {
-    double step = digamma_step(a, n, a + n);
+    double b = a + n, step = digamma_step(a, n, b, n / b * (1 / a));
 
     return n == 1 ? 1 / a : step;
 }
@@ -168,7 +168,8 @@ MB_INLINE double
 digamma_value(double x)
 {
     double n = (x - DIGAMMA_ROOT_HIGH) - DIGAMMA_ROOT_LOW;
-    double finite = digamma_step(DIGAMMA_ROOT_HIGH, n, x);
+    double first = n * (1 / DIGAMMA_ROOT_HIGH) / x;
+    double finite = digamma_step(DIGAMMA_ROOT_HIGH, n, x, first);
 
     return x < INFINITY ? finite : x;
 }
@@ -215,9 +216,10 @@ inverse_digamma_value(double y)
  *
  *     ln Gamma(x) = (x - 1/2) ln x - x + ln(2 pi) / 2 + sum c_k / (2 k - 1) x^(1 - 2k)
  *     psi(x)      = ln x - 1/(2x) - sum c_k x^(-2k) */
-static const double bernoulli_c[] = {1.0 / 12,  -1.0 / 120,       1.0 / 252, -1.0 / 240,
-                                     1.0 / 132, -691.0 / 32760.0, 1.0 / 12};
-#define FAR_OUT 10.0 /* where these suffice, and the leading terms would cost a digit */
+static const double bernoulli_c[] = {
+    1.0 / 12,         -1.0 / 120, 1.0 / 252,        -1.0 / 240,        1.0 / 132,
+    -691.0 / 32760.0, 1.0 / 12,   -3617.0 / 8160.0, 43867.0 / 14364.0, -174611.0 / 6600.0};
+#define FAR_OUT 7.0 /* where these suffice, and the leading terms would cost a digit */
 
 /* psi(x + 1) - ln x = 1/(2x) - sum c_k x^(-2k) */
 static double
