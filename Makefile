@@ -69,8 +69,8 @@ test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 
 # The promises of docs/reliability.md, by tier.  What is no test is a target with a figure, and the
 # gates (.ci/run) have each of them once, beside the suite with MATRIXBAYES_TIER=ci.
-CHECKS := analyze coverage sanitize pythons
-RELEASE_CHECKS := $(CHECKS)
+CHECKS := lint analyze coverage sanitize pythons
+RELEASE_CHECKS := $(CHECKS) reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
 check: export MATRIXBAYES_TIER := ci
 check-release: export MATRIXBAYES_TIER := release
@@ -155,6 +155,7 @@ lint: $(VENV)/.built $(VENV)/.lint
 	    CC=$$compiler MATRIXBAYES_WERROR=1 $(BIN)/python setup.py --quiet build_ext --force \
 	        --build-lib build/werror/$$compiler --build-temp build/werror/$$compiler/temp || exit 1; \
 	done
+	$(call figure,15,'csrc by gcc and clang -Wconversion -Wshadow -Werror where found: 0 warnings')
 
 # csrc as setup.py compiles it, for programs that read it; .clang-tidy says what is looked for.
 C_FLAGS = -std=c11 -Icsrc -DPy_LIMITED_API=0x030B0000 -DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION \
@@ -212,8 +213,10 @@ wheel: $(VENV)/.created $(VENV)/.audit
 pythons: $(if $(MATRIXBAYES_WHEEL),,wheel)
 	bash tools/pythons.sh "$(or $(MATRIXBAYES_WHEEL),$$(echo build/wheel/*.whl))"
 	$(call figure,20,"the wheel: $$(cat build/pythons.txt)")
+
 reproducible: $(VENV)/.created
 	$(BIN)/python tools/check_reproducible.py
+	$(call figure,23,'wheel and source archive built twice: the same bits')
 
 # The lowest torch for Linux comes with CUDA, 3 GB of it.  PYTHON is best the oldest, 3.11: others
 # have no wheels of versions that old.
@@ -226,8 +229,9 @@ lowest: wheel
 	$(LOW) -m pip install -q -c build/lowest.txt "$$(echo $(CURDIR)/build/wheel/*.whl)[all]"
 	$(LOW) -m pip install -q -c build/lowest.txt --group test
 	$(LOW) -m pip check
-	OMP_NUM_THREADS=1 $(LOW) -m pytest -n logical --maxprocesses 4 --dist worksteal \
+	OMP_NUM_THREADS=1 MATRIXBAYES_FIGURES= $(LOW) -m pytest -n logical --maxprocesses 4 --dist worksteal \
 	    -p no:cacheprovider $(FAST) --ignore tests/house/test_notebooks.py $(PYTEST)
+	$(call figure,23,'the quick suite on the lowest version of everything allowed: green')
 
 # Pages of names and notebooks that went may not stay: what is made is made anew.
 docs: $(VENV)/.built $(VENV)/.docs
