@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import left_behind
 import offline  # noqa: F401  # denies every machine but this one, to all tests
 import pytest
 
@@ -97,6 +98,15 @@ def no_figure_stays_open() -> Iterator[None]:
     yield
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close("all")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_changed() -> Iterator[None]:
+    """Fails a test that leaves the process otherwise than it was: any test may come next."""
+    before = left_behind.state()
+    yield
+    left = left_behind.differences(before, left_behind.state())
+    assert not left, "others find changed what this test left: " + "; ".join(left)
 
 
 @pytest.fixture

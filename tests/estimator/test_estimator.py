@@ -419,9 +419,11 @@ def test_sklearn_checks():
     checks = pytest.importorskip("sklearn.utils.estimator_checks")
     # kind="logits": any real matrix is then a legal input, as the checks need it.
     estimator = DirichletMixtureEstimator(kind="logits", random_state=0)
+    seeded = np.random.get_state()  # noqa: NPY002 - by the checks
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = checks.check_estimator(estimator, on_fail=None)
+    np.random.set_state(seeded)  # noqa: NPY002
     failed = {r["check_name"]: str(r["exception"]) for r in results if r["status"] == "failed"}
     assert failed == {}
 
