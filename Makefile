@@ -138,8 +138,12 @@ $(VENV)/.docs: $(VENV)/.created pyproject.toml
 	$(PIP) install --group docs
 	@touch $@
 
-# What all gates need, so that several may run at once.
-setup: $(VENV)/.built $(VENV)/.test $(VENV)/.lint $(VENV)/.coverage $(VENV)/.audit $(VENV)/.docs
+# What all gates need, at once, so that several may then run beside each other.
+GROUPS := test lint coverage audit docs
+setup: $(VENV)/.torch
+	$(PIP) install -c constraints.txt $(GROUPS:%=--group %)
+	@touch $(GROUPS:%=$(VENV)/.%)
+	$(MAKE) --no-print-directory $(VENV)/.built
 
 # Everything below runs in the same .venv.
 
@@ -186,20 +190,24 @@ $(ANALYZED)/%.clean: csrc/%.c .clang-tidy
 	@touch $@
 -include $(FOUND_CLEAN:.clean=.d)
 
-# The same .venv, with the instrumented build in front of the installed one.  Models and pictures are
-# left out: torch and matplotlib are most of what runs there, uninstrumented, and C gets its rows in
-# tests/rows as well.
+# The same .venv, with an instrumented build in front of the installed one.  Of the gates are what is
+# quick, or slow in C, in rooms that call it: elsewhere torch, SciPy and matplotlib are most of what
+# runs, uninstrumented.  For a release it is the whole suite.
 # libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
 PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
-sanitize: $(VENV)/.built $(VENV)/.test
-	rm -rf build/sanitize
-	CC=gcc MATRIXBAYES_SANITIZE=1 $(PIP) install --no-build-isolation --no-deps \
-	    --target build/sanitize/site .
+HARDLY_IN_C := house huggingface study cli pictures reading records diagnostics icl test_dask.py \
+    test_plot.py
+SANITIZED = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) $(HARDLY_IN_C:%=--ignore tests/%))
+sanitize: $(VENV)/.test build/sanitize/.made
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(RUN) -p no:cacheprovider $(IN_C) --ignore tests/house \
-	    --ignore tests/huggingface --ignore tests/study --ignore tests/cli --ignore tests/pictures \
-	    $(PYTEST)
+	    $(RUN) -p no:cacheprovider $(SANITIZED) $(PYTEST)
+
+build/sanitize/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbayes -type f -name '*.py*')
+	rm -rf build/sanitize
+	CC=gcc MATRIXBAYES_SANITIZE=1 PYTHONWARNINGS=ignore $(BIN)/python setup.py --quiet build \
+	    --build-lib build/sanitize/site --build-temp build/sanitize/temp
+	@touch $@
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
 	CC=gcc MATRIXBAYES_FIGURES= $(BIN)/python tools/measure_coverage.py

@@ -4,8 +4,8 @@
 #     tools/pythons.sh find 12      prints the interpreter of Python 3.12, and fails where none is
 #     tools/pythons.sh WHEEL        tests the wheel on each that is found
 #
-# On the oldest with the oldest of what it needs, all that is quick; on the others, where the binary
-# is the same, what calls C and all examples (all that is quick there too, for a release).
+# On the oldest, with the oldest of what the wheel needs, all that is quick; on the others, where the
+# binary is the same, what calls C and all examples (all that is quick there too, for a release).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 OLDEST=('numpy==1.26.*' 'scipy==1.11.*' 'safetensors==0.4.5' 'threadpoolctl==3.1.*')
@@ -21,37 +21,47 @@ find_python() {
     return 1
 }
 
-# Python 3.$1, which is $2, with the wheel and what stands after it.
-run_suite() {
-    local python=$2 bin=build/venv-3.$1/bin needs=("${@:3}") tests=()
-    printf '\n--- the wheel on %s, with %s only\n' \
-        "$("$python" --version)" "${needs[*]:-what it needs}"
-    if [ ${#needs[@]} = 0 ] && [ "${MATRIXBAYES_TIER:-}" != release ]; then
-        tests=(tests/core tests/house/test_docstrings.py)
-    fi
+# Python 3.$1, which is $2, gets the wheel and what stands after it.
+prepare() {
     rm -rf "build/venv-3.$1"
-    "$python" -m venv "build/venv-3.$1"
-    "$bin/python" -m pip install -q --upgrade 'pip>=25.1'
-    "$bin/python" -m pip install -q --group test-core "${needs[@]}" "$wheel"
-    OMP_NUM_THREADS=1 MATRIXBAYES_WHEEL=$PWD/$wheel MATRIXBAYES_FIGURES='' MATRIXBAYES_TIER=short \
-        "$bin/python" -m pytest -q -n logical --maxprocesses 4 --dist worksteal \
+    "$2" -m venv "build/venv-3.$1"
+    "build/venv-3.$1/bin/python" -m pip install -q --upgrade 'pip>=25.1'
+    "build/venv-3.$1/bin/python" -m pip install -q --group test-core "$wheel" "${@:3}"
+}
+
+# The suite on Python 3.$1, or what stands after it.
+run_suite() {
+    printf '\n--- the wheel on %s\n' "$("build/venv-3.$1/bin/python" --version)"
+    OMP_NUM_THREADS=1 MATRIXBAYES_WHEEL=$wheel MATRIXBAYES_FIGURES='' MATRIXBAYES_TIER=short \
+        "build/venv-3.$1/bin/python" -m pytest -q -n logical --maxprocesses 4 --dist worksteal \
         -p no:cacheprovider -m 'not slow and not exhaustive' \
-        --ignore tests/core/test_c_drivers.py "${tests[@]}"
+        --ignore tests/core/test_c_drivers.py "${@:2}"
 }
 
 if [ "$1" = find ]; then
     find_python "$2"
     exit
 fi
-wheel=$1 ran=() missing=()
+wheel=$(realpath "$1") ran=() missing=() preparing=()
 for minor in 11 12 13 14; do
     if ! python=$(find_python "$minor"); then
         missing+=("3.$minor")
         continue
     fi
-    needs=()
-    [ "$minor" != 11 ] || needs=("${OLDEST[@]}")
-    run_suite "$minor" "$python" "${needs[@]}"
+    oldest=()
+    [ "$minor" != 11 ] || oldest=("${OLDEST[@]}")
+    prepare "$minor" "$python" "${oldest[@]}" &
+    preparing+=($!)
     ran+=("3.$minor")
+done
+for job in "${preparing[@]}"; do
+    wait "$job"
+done
+for version in "${ran[@]}"; do
+    tests=(tests/core tests/house/test_docstrings.py)
+    if [ "$version" = 3.11 ] || [ "${MATRIXBAYES_TIER:-}" = release ]; then
+        tests=()
+    fi
+    run_suite "${version#3.}" "${tests[@]}"
 done
 echo "green on ${ran[*]}; not found: ${missing[*]:-none}" | tee build/pythons.txt
