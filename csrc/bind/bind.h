@@ -117,6 +117,11 @@ typedef struct {
 mb_interrupt *mb_begin_work(mb_work *work);
 void mb_end_work(mb_work *work);
 
+/* A ValueError, "PLACE is VALUE; ADVICE", its place by a format of PyUnicode_FromFormat().  It is a
+ * MemoryError where there is none for the sentence, which PyErr_Format() would say with "<NULL>" in
+ * it. */
+void mb_raise_number(double value, const char *advice, const char *place, ...);
+
 /* What numbers may be. */
 typedef struct {
     double low, high;

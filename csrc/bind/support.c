@@ -4,6 +4,7 @@
 #include "core/base/ranges.h"
 
 #include <float.h>
+#include <stdarg.h>
 
 mb_state *
 mb_module_state(PyObject *module)
@@ -40,6 +41,20 @@ mb_raise(mb_status status, const char *why)
     }
     PyErr_Format(PyExc_SystemError, "core status %d raised", (int)status);
     return NULL;
+}
+
+void
+mb_raise_number(double value, const char *advice, const char *place, ...)
+{
+    va_list parts;
+    va_start(parts, place);
+    PyObject *where = PyUnicode_FromFormatV(place, parts), *number = NULL;
+    va_end(parts);
+    if (where != NULL && (number = PyFloat_FromDouble(value)) != NULL) {
+        PyErr_Format(PyExc_ValueError, "%U is %S; %s", where, number, advice);
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(where);
 }
 
 const mb_range mb_finite_positive = {0.0, DBL_MAX, 1, "finite and above 0"};

@@ -10,6 +10,7 @@ import operator
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -26,12 +27,19 @@ def fails(
     *args: Any,
     **kwargs: Any,
 ) -> None:
-    """Calls what must raise `error`."""
+    """Calls what must raise `error`, and says what with no hole in the sentence."""
     try:
         call(*args, **kwargs)
-    except error:
+    except error as raised:
+        assert "<NULL>" not in str(raised)
         return
     raise AssertionError(f"{call} did not raise {error}")
+
+
+def wrongly(call: Callable[..., Any], /, *args: Any) -> None:
+    """Calls what may raise ValueError, or may not see what is wrong."""
+    with suppress(ValueError):
+        call(*args)
 
 
 VECTOR = np.array([0.5, 1.5, 1e-3, 40.0])
@@ -49,6 +57,18 @@ class Bad:
 
     __float__ = __index__
     __len__ = __index__
+
+
+class OtherArray(np.ndarray[Any, Any]):
+    """An array of a type of its own, which masks nothing."""
+
+
+class BadMask(OtherArray):
+    """One that fails when its mask is looked at."""
+
+    @property
+    def mask(self) -> Any:
+        raise OSError("no mask here")
 
 
 Cases = Iterator[tuple[str, Callable[[], object]]]
@@ -257,14 +277,18 @@ def pair_distances() -> Cases:
 def special(name: str) -> Cases:
     """A function of one array."""
     function, imaginary = getattr(_core, name), 1j * VECTOR
+    unmasked, masked = (np.ma.masked_array(VECTOR, most < VECTOR) for most in (99.0, 0.0))
     yield "vector", lambda: function(VECTOR)
     yield "matrix, float32", lambda: function(np.ones((3, 3), np.float32).T)
     yield "scalar", lambda: function(1.5)
     yield "empty", lambda: function([])
     yield "nan", lambda: fails(ValueError, function, np.nan)
-    yield "masked nowhere", lambda: function(np.ma.masked_array(VECTOR))
-    yield "masked", lambda: fails(ValueError, function, np.ma.masked_array(VECTOR, VECTOR > 0.0))
+    yield "masked nowhere", lambda: function(unmasked)
+    yield "masked", lambda: fails(ValueError, function, masked)
+    yield "of another type", partial(function, VECTOR.view(OtherArray))
+    yield "mask", partial(fails, OSError, function, VECTOR.view(BadMask))
     yield "rounded", lambda: fails(ValueError, function, [2**53 + 1])
+    yield "large", lambda: function([2**60])
     yield "rounded, unsigned", lambda: fails(ValueError, function, np.array([2**64 - 1], "u8"))
     yield "nan in a vector", lambda: fails(ValueError, function, [1.0, np.nan])
     yield "nan in a matrix", lambda: fails(ValueError, function, [[1.0, np.nan]])
@@ -359,6 +383,7 @@ def of_counts(name: str, one: bool = False) -> Cases:
     yield "float64", lambda: method(good)
     yield "integers", lambda: method(good.astype(int).tolist())
     yield "width", lambda: fails(ValueError, method, np.hstack([good, good]))
+    yield "total", partial(fails, ValueError, method, good + 2.0**53)
     yield "axes", lambda: fails(ValueError, method, good[None])
     yield "negative", lambda: fails(ValueError, method, good - 5)
     yield "nan", lambda: fails(ValueError, method, missing)
@@ -390,6 +415,10 @@ def new_statistics() -> Cases:
     yield "axes", lambda: fails(ValueError, new, [1.0], [-1.0], 0.5, 2)
     yield "text", lambda: fails(TypeError, new, "a", [[-1.0]], 0.5, 2)
     yield "raises", lambda: fails(OSError, new, [1.0], Bad(), 0.5, 2)
+    for i, value in ((0, [-1.0]), (0, [np.inf]), (1, [[np.nan]]), (1, [[np.inf]]), (2, np.nan)):
+        wrong = [value if j == i else each for j, each in enumerate([[1.0], [[-1.0]], 0.5, 2])]
+        yield f"{value} in {i}", partial(fails, ValueError, new, *wrong)
+    yield "rows", partial(fails, ValueError, new, [1.0], [[-1.0]], 0.5, -1)
 
 
 def of_statistics(name: str) -> Cases:
@@ -401,6 +430,8 @@ def of_statistics(name: str) -> Cases:
 
 def added() -> Cases:
     object_, other = statistics(), statistics(3)
+    many = _core.SufficientStatistics([1.0], [[-1.0]], 0.5, 2**63 - 1)
+    yield "many rows", lambda: fails(OverflowError, operator.add, many, many)
     yield "sum", lambda: object_ + object_
     yield "shapes", lambda: fails(ValueError, operator.add, object_, other)
     yield "foreign", lambda: fails(TypeError, operator.add, object_, 1)
@@ -444,6 +475,12 @@ def log_probs() -> Cases:
     yield "integers", lambda: fails(TypeError, function, [[1, 0]], kind="probs")
     yield "axes", lambda: fails(ValueError, function, probs[0], kind="probs")
     yield "raises", lambda: fails(OSError, function, Bad(), kind="probs")
+    yield "bits", partial(fails, TypeError, function, probs, kind="logits", bfloat16=True)
+    yield "nowhere", partial(fails, ValueError, function, 0.0 * probs, kind="probs")
+    yield "nowhere, logits", partial(fails, ValueError, function, probs - np.inf, kind="logits")
+    short = (0.9 * probs).astype(np.float16)
+    yield "16 bits", partial(fails, ValueError, function, short, kind="probs")
+    yield "a part", partial(fails, ValueError, function, ROWS[:, :2], kind="log_probs")
 
 
 def check_log_probs() -> Cases:
@@ -498,6 +535,10 @@ def lump() -> Cases:
     yield "negative", lambda: fails(ValueError, function, ROWS, [0, 1, -1], 2)
     yield "length", lambda: fails(ValueError, function, ROWS, [0, 1], 2)
     yield "floats", lambda: fails(TypeError, function, ROWS, [0.5, 1, 0], 2)
+    yield "axes", lambda: fails(ValueError, function, ROWS, [[0, 1, 0]], 2)
+    yield "axes of rows", lambda: fails(ValueError, function, ROWS[0], [0, 1, 0], 2)
+    yield "below none", lambda: fails(ValueError, function, ROWS, [0, 1, 0], -1)
+    yield "nan", partial(fails, ValueError, function, ROWS * np.nan, [0, 1, 0], 2)
     yield "raises", lambda: fails(OSError, function, ROWS, Bad(), 2)
     yield "number", lambda: fails((TypeError, OSError), function, ROWS, [0, 1, 0], Bad())
     yield "no argument", lambda: fails(TypeError, function)
@@ -820,6 +861,10 @@ def join_documents() -> Cases:
     function = _core.join_documents
     yield "arrays", lambda: function([np.arange(3), np.arange(4, dtype=np.uint8)])
     yield "lists", lambda: function(([1, 2], (3,), []))
+    for letter in "bBhHiIlLqQ":
+        yield letter, partial(function, (np.arange(3, dtype=letter),))
+    yield "bytes turned", partial(function, (np.arange(3, dtype=">i8"),))
+    yield "long", partial(function, (np.arange(3_000_000, dtype="i4"),) * 3)
     yield "none", lambda: function([])
     yield "others", lambda: function([[1], [1.5]])
     yield "large", lambda: function([[2**70]])
@@ -870,11 +915,12 @@ def transition_counts() -> Cases:
     arrays = old.arrays()
     wrong = [array.copy() for array in arrays]
     wrong[1][0] = 0
+    copies, other_borrowed = list(map(np.copy, arrays)), new.from_arrays(2, 4, arrays, verify=False)
 
     def borrowed() -> Any:
-        made = new.from_arrays(2, 4, [array.copy() for array in arrays])
+        made = new.from_arrays(2, 4, copies)
         made.update(tokens)
-        made.merge(new.from_arrays(2, 4, arrays, verify=False))
+        made.merge(other_borrowed)
         return made.arrays()
 
     yield "borrowed", borrowed
@@ -883,8 +929,21 @@ def transition_counts() -> Cases:
     yield "__copy__", old.__copy__
     yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, wrong)
     yield "an old pickle's", lambda: new.from_arrays(2, 4, arrays, Bad())
-    yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, arrays[:2])
-    yield "lists", lambda: fails(TypeError, new.from_arrays, 2, 4, [[1]] * 6)
+    few, lists = arrays[:2], [[1]] * 6
+    yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, few)
+    yield "lists", lambda: fails(TypeError, new.from_arrays, 2, 4, lists)
+    for i, array in enumerate(arrays):
+        for what, made in (("types", array.astype(float)), ("axes", array[None])):
+            parts = [*arrays[:i], made, *arrays[i + 1 :]]
+            error = TypeError if what == "types" else ValueError
+            yield f"{what} of {i}", partial(fails, error, new.from_arrays, 2, 4, parts)
+        parts = [*arrays[:i], array[:-1], *arrays[i + 1 :]]
+        yield f"short {i}", partial(wrongly, new.from_arrays, 2, 4, parts)
+        parts = [*arrays[:i], np.repeat(array, 2, axis=0)[::2], *arrays[i + 1 :]]
+        if len(array) > 1:
+            yield f"strides of {i}", partial(fails, TypeError, new.from_arrays, 2, 4, parts)
+    wide = new.from_arrays(4, 2**32, new(4, 2**32).arrays()).arrays()
+    yield "width of keys", partial(wrongly, new.from_arrays, 2, 4, wide)
     yield "no arrays", lambda: fails(TypeError, new.from_arrays, 2, 4, 6)
     yield "of order 17", lambda: fails(ValueError, new.from_arrays, 17, 4, arrays)
     yield "pickled", lambda: pickle.loads(pickle.dumps(old))
@@ -926,6 +985,9 @@ def transition_counts() -> Cases:
     yield "fold into None", lambda: fails(TypeError, inner.fold, None, *leaf)
     yield "fold into itself", lambda: fails(ValueError, inner.fold, inner, *leaf)
     yield "fold, below", lambda: fails(ValueError, inner.fold, base, [1.0], *leaf[1:])
+    for i, value in ((1, []), (2, [[0.5, 0.5]]), (3, 1.5), (3, 0.0)):
+        some = [value if j == i else each for j, each in enumerate(leaf)]
+        yield f"fold, {value} in {i}", partial(fails, ValueError, inner.fold, base, *some)
     yield "fold, prior", lambda: fails(ValueError, inner.fold, base, None, [1.0], [[0.0]], 0.5, 0)
     yield "fold, NaN", lambda: fails(FloatingPointError, inner.fold, base, None, [0.0], *leaf[2:])
     for i in (1, 2, 3):
@@ -1044,10 +1106,11 @@ def fading_counts() -> Cases:
     yield "from all", lambda: new.from_arrays(2, 4, 0.9, old.all())
     yield "wrong", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, wrong)
     yield "few arrays", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, arrays[:2])
-    yield "shapes", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, [*arrays[:6], [1, 2]])
+    shapes, raises = [*arrays[:6], [1, 2]], [*arrays[:6], Bad()]
+    yield "shapes", lambda: fails(ValueError, new.from_arrays, 2, 4, 0.9, shapes)
     yield "width", lambda: fails(ValueError, new.from_arrays, 1, 4, 0.9, arrays)
     yield "no arrays", lambda: fails(TypeError, new.from_arrays, 2, 4, 0.9, 6)
-    yield "raises, arrays", lambda: fails(OSError, new.from_arrays, 2, 4, 0.9, [*arrays[:6], Bad()])
+    yield "raises, arrays", lambda: fails(OSError, new.from_arrays, 2, 4, 0.9, raises)
     yield "of order 17", lambda: fails(ValueError, new.from_arrays, 17, 4, 0.9, arrays)
     yield "pickled", lambda: pickle.loads(pickle.dumps(old))
     yield "copies", lambda: (copy.copy(old), copy.deepcopy(old))
@@ -1110,9 +1173,17 @@ def frozen_counts() -> Cases:
     yield "update rows", lambda: fails(ValueError, old.update_rows, contexts, tokens, tokens)
     yield "merge", lambda: fails(ValueError, old.merge, old)
     yield "damaged", lambda: fails(ValueError, new, 4, wrong)
-    yield "cut", lambda: fails(ValueError, new, 4, [*levels[:2], levels[2][:-1]])
+    cut, six = [*levels[:2], levels[2][:-1]], levels * 6
+    yield "cut", lambda: fails(ValueError, new, 4, cut)
     yield "none", lambda: fails(ValueError, new, 4, [])
-    yield "many", lambda: fails(ValueError, new, 4, levels * 6)
+    yield "many", lambda: fails(ValueError, new, 4, six)
+    high: list[Any] = []
+    for order in range(17):
+        nothing = _core.TransitionCounts(order, 4).all()
+        high.append(encode(4, high, *nothing))
+    yield "highest", lambda: fails(ValueError, encode, 4, high, *nothing)
+    trusted = new(4, wrong, verify=False)
+    yield "trusted", lambda: wrongly(trusted.all)
     yield "tokens", lambda: fails(ValueError, new, 0, levels)
     yield "types", lambda: fails(TypeError, new, 4, [levels[0].astype(float)])
     yield "no arrays", lambda: fails(TypeError, new, 4, [[1, 2]])
@@ -1194,6 +1265,7 @@ def smoothed_tables() -> Cases:
         ("concentrations", [([0.5], [0.0])]),
         ("concentrations", [([0.0], [1.0])]),
         ("concentrations", [([1.0], [1.0, 1.0])]),
+        ("discounts", [[[1.0]]]),
         ("discounts", [[[0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, -1.0]]] * 2),
         ("leaves", (0.0, [[0.5, 0.0]])),
         ("leaves", (1.0, [[0.5]])),
@@ -1237,6 +1309,8 @@ def backoff_table() -> Cases:
         ("contexts", [np.zeros((1, 0), int), [[0], [0]]]),
         ("contexts", [np.zeros((1, 0), int), [[0], [3]]]),
         ("root", [1.0]),
+        ("contexts", [np.zeros((1, 0), int), [[0, 1], [1, 0]]]),
+        ("values", [[0.25, 0.75], [0.5]]),
         ("root", [1.0, -1.0]),
     ):
         yield f"wrong {name}, {wrong}", partial(fails, ValueError, new, **BACKOFF | {name: wrong})

@@ -72,10 +72,8 @@ per_row(PyObject *arg, int ndim, size_t n_rows, const char *name)
         return NULL;
     }
     if (wrong < size) {
-        PyObject *text = PyFloat_FromDouble(mb_data(array)[wrong]);
-        PyErr_Format(PyExc_ValueError, "%s of row %zu is %S; it must be finite and >= 0", name,
-                     n_rows > 0 ? wrong / (size / n_rows) : 0, text);
-        Py_XDECREF(text);
+        mb_raise_number(mb_data(array)[wrong], "it must be finite and >= 0", "%s of row %zu", name,
+                        n_rows > 0 ? wrong / (size / n_rows) : 0);
         mb_release(array);
         return NULL;
     }

@@ -34,10 +34,7 @@ check_numbers(PyArrayObject *weight, PyArrayObject *sums, double log_likelihood,
     for (size_t k = 0; k < n_components; k++) {
         double x = mb_data(weight)[k];
         if (!(x >= 0.0) || isinf(x)) {
-            PyObject *value = PyFloat_FromDouble(x);
-            PyErr_Format(PyExc_ValueError, "weight[%zu] is %S; a weight must be finite and >= 0", k,
-                         value);
-            Py_XDECREF(value);
+            mb_raise_number(x, "a weight must be finite and >= 0", "weight[%zu]", k);
             return -1;
         }
     }

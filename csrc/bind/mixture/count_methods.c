@@ -51,11 +51,8 @@ count_rows(PyObject *self, PyObject *arg, int ndim)
         return NULL;
     }
     if (wrong < size) {
-        PyObject *value = PyFloat_FromDouble(mb_data(counts)[wrong]);
-        PyErr_Format(PyExc_ValueError,
-                     "the count in row %zu, column %zu is %S; a count must be finite and >= 0",
-                     wrong / n_tokens, wrong % n_tokens, value);
-        Py_XDECREF(value);
+        mb_raise_number(mb_data(counts)[wrong], "a count must be finite and >= 0",
+                        "the count in row %zu, column %zu", wrong / n_tokens, wrong % n_tokens);
         mb_release(counts);
         return NULL;
     }

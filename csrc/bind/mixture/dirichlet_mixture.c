@@ -67,10 +67,7 @@ check_parameters(PyArrayObject *weights, PyArrayObject *alpha)
     for (size_t k = 0; k < n_components; k++) {
         double weight = mb_data(weights)[k];
         if (!(weight >= 0.0) || isinf(weight)) {
-            PyObject *value = PyFloat_FromDouble(weight);
-            PyErr_Format(PyExc_ValueError, "weights[%zu] is %S; a weight must be finite and >= 0",
-                         k, value);
-            Py_XDECREF(value);
+            mb_raise_number(weight, "a weight must be finite and >= 0", "weights[%zu]", k);
             return -1;
         }
         sum += weight;
@@ -80,16 +77,16 @@ check_parameters(PyArrayObject *weights, PyArrayObject *alpha)
         return -1;
     }
     if (wrong < size) {
-        PyObject *value = PyFloat_FromDouble(mb_data(alpha)[wrong]);
-        PyErr_Format(PyExc_ValueError,
-                     "alpha[%zu, %zu] is %S; an alpha must be finite and > 0, from 1e-300 on",
-                     wrong / n_tokens, wrong % n_tokens, value);
-        Py_XDECREF(value);
+        mb_raise_number(mb_data(alpha)[wrong], "an alpha must be finite and > 0, from 1e-300 on",
+                        "alpha[%zu, %zu]", wrong / n_tokens, wrong % n_tokens);
         return -1;
     }
     if (!(fabs(sum - 1.0) <= 1e-3)) {
         PyObject *value = PyFloat_FromDouble(sum);
-        PyErr_Format(PyExc_ValueError, "weights sum to %S, not 1; divide them by their sum", value);
+        if (value != NULL) {
+            PyErr_Format(PyExc_ValueError, "weights sum to %S, not 1; divide them by their sum",
+                         value);
+        }
         Py_XDECREF(value);
         return -1;
     }
