@@ -999,7 +999,8 @@ def call_of(name: str) -> Call | None:
         inspect.getattr_static(member.owner, member.name),
         FunctionType | classmethod | staticmethod,
     ):
-        return of(getattr(made, member.name))
+        drawn = {"plot": {"ax": axes}, "plot_figure": {"figure": figure}}.get(member.name, {})
+        return of(getattr(made, member.name), **{key: make() for key, make in drawn.items()})
     return of(getattr, made, member.name)
 
 

@@ -1,0 +1,181 @@
+"""No public callable keeps anything, whether it succeeds or fails.
+
+Each is called again and again after a warm-up, with what it takes and with what it refuses; then
+Python's blocks, bytes of the C library, references to our types, open files, threads, temporary
+files and mappings must be what they were, in one of several rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import inspect
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from reliability import cases
+from reliability.kept import LIBC, Kept
+from tiers import of_tier
+
+pytestmark = [
+    pytest.mark.promise(3),
+    pytest.mark.filterwarnings("ignore"),  # calls of few rows warn, and say so elsewhere
+    pytest.mark.no_sanitizer,  # it replaces the allocators that are read here
+]
+
+SHARE = of_tier(25, 1, 1)  # every so many-th callable
+CALLS = of_tier(20, 20, 200)
+SECONDS = of_tier(0.02, 0.02, 1.0)
+
+
+class Bad:
+    """An argument that fails when it is looked at."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise OSError("no array here")
+
+    def __index__(self) -> int:
+        raise OSError("no number here")
+
+    __float__ = __len__ = __iter__ = __index__
+    __getitem__ = __array__
+
+
+# What stands in the place of each argument in turn.
+WRONG: tuple[Any, ...] = (Bad(), None, "text", -1, float("nan"), [], [["a", None]], {})
+NO = object()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
+    """Leaves what there is out of the many collections to come."""
+    pytest.importorskip("torch")
+    names = cases.public()
+    for name in names:
+        if name.endswith("__new__") or "." not in name:
+            with contextlib.suppress(pytest.skip.Exception):
+                cases.call_of(name)
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def works(name: str) -> Callable[[], None]:
+    """The valid call, all of it made anew."""
+
+    def once() -> None:
+        call = cases.call_of(name)
+        assert call is not None
+        call()
+
+    return once
+
+
+def fails(name: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The call with something wrong in the place of an argument; whatever it answers."""
+    call = cases.call_of(name)
+    assert call is not None
+    try:
+        parameters = inspect.signature(call.function).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # of C
+    places: list[Any] = [*range(len(call.args)), *call.kwargs]
+    places += [
+        key
+        for key, parameter in list(parameters.items())[len(call.args) :]
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and key not in call.kwargs
+    ]
+    for place in places:
+
+        def once(place: Any = place) -> None:
+            for value in WRONG:
+                if place in parameters and parameters[place].default is value:
+                    continue
+                call = cases.call_of(name)
+                assert call is not None
+                args, kwargs = list(call.args), dict(call.kwargs)
+                if isinstance(place, int):
+                    args[place] = value
+                else:
+                    kwargs[place] = value
+                with contextlib.suppress(Exception):
+                    call.function(*args, **kwargs)
+
+        yield str(place), once
+
+    def unknown() -> None:
+        call = cases.call_of(name)
+        assert call is not None
+        with contextlib.suppress(TypeError):
+            call.function(*call.args, **call.kwargs, no_such_argument=1)
+
+    yield "unknown", unknown
+
+
+def chosen() -> list[str]:
+    names = sorted(cases.public().keys() - cases.WITHOUT.keys())
+    if of_tier(True, False, False):
+        names = [name for name in names if name not in cases.SLOW and not cases.draws(name)]
+    return names[::SHARE]
+
+
+def test_gate_sees_a_leak_of_each_sort() -> None:
+    """Each is planted once."""
+    gate, store = Kept(20, 1.0, cases.folder()), []
+    assert gate.by(lambda: None) == {}
+    assert gate.by(lambda: store.append(bytes(100)))["blocks"] >= 20
+    LIBC.malloc.restype = ctypes.c_void_p
+    if hasattr(LIBC, "mallinfo2"):
+        assert gate.by(lambda: LIBC.malloc(ctypes.c_size_t(1000)))["bytes"] >= 20_000
+    kind = type(cases.THINGS["SufficientStatistics"]())
+    address = ctypes.py_object
+    assert gate.by(lambda: ctypes.pythonapi.Py_IncRef(address(kind))) == {kind.__name__: 20}
+    opened: list[int] = []
+    assert gate.by(lambda: opened.append(os.dup(0)))["open files"] == 20
+    for each in opened:
+        os.close(each)
+    files = gate.by(lambda: store.append(tempfile.mkstemp(dir=cases.folder())))
+    assert files["files"] == 20
+    end = threading.Event()
+    assert gate.by(lambda: threading.Thread(target=end.wait).start())["threads"] == 20
+    end.set()
+    file = cases.folder() / "mapped"
+    file.write_bytes(bytes(10_000))
+    mapped = gate.by(lambda: store.append(np.memmap(file, mode="r")))
+    assert mapped["mappings"] >= 10
+
+
+def test_nothing_is_kept_where_calls_work(figure: Callable[[str], None]) -> None:
+    gate, leaks, n = Kept(CALLS, SECONDS, cases.folder()), {}, 0
+    for name in chosen():
+        try:
+            found = gate.by(works(name))
+        except pytest.skip.Exception:
+            continue
+        n += 1
+        if found:
+            leaks[name] = found
+    figure(f"{n} public callables, {gate.n_calls} calls, {len(leaks)} keep something")
+    assert not leaks
+
+
+def test_nothing_is_kept_where_calls_fail(figure: Callable[[str], None]) -> None:
+    gate, leaks, n = Kept(CALLS // 4, SECONDS, cases.folder()), {}, 0
+    for name in chosen():
+        try:
+            for place, once in fails(name):
+                n += 1
+                if found := gate.by(once):
+                    leaks[name, place] = found
+        except pytest.skip.Exception:
+            continue
+    figure(f"{n} arguments of public callables wrong in {len(WRONG)} ways, {len(leaks)} kept")
+    assert not leaks
