@@ -10,6 +10,7 @@
 # make analyze     csrc without a finding of clang-tidy, gcc -fanalyzer and cppcheck
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
+# make races       every pair of methods of the core's types in two threads, under ThreadSanitizer
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
 # make pythons     the wheel on every Python that it is for and that is found here
 # make reproducible wheel and source archive, built twice: the same bits
@@ -46,7 +47,7 @@ figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
     | tee -a '$(MATRIXBAYES_FIGURES)'
 
 .PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
-    lint analyze coverage sanitize wheel pythons reproducible lowest docs mutations bench clean
+    lint analyze coverage sanitize races wheel pythons reproducible lowest docs mutations bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -208,6 +209,19 @@ build/sanitize/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbaye
 	CC=gcc MATRIXBAYES_SANITIZE=1 PYTHONWARNINGS=ignore $(BIN)/python setup.py --quiet build \
 	    --build-lib build/sanitize/site --build-temp build/sanitize/temp
 	@touch $@
+
+# Only the core is instrumented: of Python and NumPy it knows their locks.  (ThreadSanitizer wants
+# memory where it expects it, which setarch sees to.)
+RACES := build/races
+races: $(VENV)/.built $(VENV)/.test
+	rm -rf $(RACES)/site $(RACES)/reports
+	mkdir -p $(RACES)/reports
+	CC=gcc MATRIXBAYES_RACES=1 $(PIP) install --no-build-isolation --no-deps --target $(RACES)/site .
+	LD_PRELOAD='$(shell gcc -print-file-name=libtsan.so)' PYTHONPATH=$(RACES)/site \
+	    TSAN_OPTIONS=log_path=$(CURDIR)/$(RACES)/reports/report:exitcode=0 MATRIXBAYES_TIER=ci \
+	    OMP_NUM_THREADS=1 setarch -R $(BIN)/python -m pytest -q -p no:cacheprovider \
+	    tests/reliability/test_pairs_in_c.py $(PYTEST)
+	@test -z "$$(ls $(RACES)/reports)" || { cat $(RACES)/reports/*; exit 1; }
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
 	CC=gcc MATRIXBAYES_FIGURES= $(BIN)/python tools/measure_coverage.py

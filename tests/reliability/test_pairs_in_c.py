@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import ctypes
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -267,3 +269,27 @@ def test_every_pair_of_methods(kind: type, figure: Callable[[str], None]) -> Non
         f"{n} pairs of methods of {kind.__name__}, 0 torn"
         + (", 0 reports of ThreadSanitizer" if UNDER_TSAN else "")
     )
+
+
+PLANTED = """
+import ctypes, sys, threading
+add = ctypes.CDLL(sys.argv[1]).add
+two = [threading.Thread(target=add, args=(1_000_000,)) for _ in range(2)]
+for each in two: each.start()
+for each in two: each.join()
+"""
+
+
+@pytest.mark.skipif(not UNDER_TSAN, reason="for ThreadSanitizer: make races")
+def test_a_planted_race_is_seen(tmp_path: Path) -> None:
+    source, library = tmp_path / "race.c", tmp_path / "race.so"
+    source.write_text("int x; void add(int n) { for (int i = 0; i < n; i++) x++; }")
+    command = ["gcc", "-fsanitize=thread", "-shared", "-fPIC", "-o", library, source]
+    subprocess.run(command, check=True, env=os.environ | {"LD_PRELOAD": ""})
+    options = f"log_path={tmp_path}/report:exitcode=0"
+    subprocess.run(
+        [sys.executable, "-c", PLANTED, library],
+        check=True,
+        env=os.environ | {"TSAN_OPTIONS": options},
+    )
+    assert "data race" in "".join(path.read_text() for path in tmp_path.glob("report.*"))
