@@ -17,6 +17,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from pictures.cases import AXES, FIGURES, NAMES, OF_TOKENS, VOCABULARIES, mixture, path
 from pictures.readable import assert_readable, faults
+from tiers import of_tier
 
 from matrixbayes import plot
 from matrixbayes._base.drawing import names as printed
@@ -86,8 +87,11 @@ def test_texts_can_be_read(
     check(name, n, names, style, size, dpi, layout)
 
 
+MANY = sample(of_tier(83, 83, 41), 5)
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("name", "n", "names", "style", "size", "dpi", "layout"), sample(41, 5))
+@pytest.mark.parametrize(("name", "n", "names", "style", "size", "dpi", "layout"), MANY)
 def test_texts_can_be_read_in_many_more(
     name: str, n: int, names: str, style: str, size: float, dpi: float, layout: str
 ) -> None:
