@@ -31,9 +31,10 @@ def fails(
     try:
         call(*args, **kwargs)
     except error as raised:
-        assert "<NULL>" not in str(raised)
-        return
-    raise AssertionError(f"{call} did not raise {error}")
+        said = str(raised)
+    else:
+        raise AssertionError(f"{call} did not raise {error}")
+    assert "<NULL>" not in said
 
 
 def wrongly(call: Callable[..., Any], /, *args: Any) -> None:
