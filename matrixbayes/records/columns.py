@@ -20,6 +20,7 @@ from ..huggingface.answers import OTHER, Vocab
 from ..huggingface.spellings import token_names
 
 RAW = re.compile("[\u0120\u010a\u2581]")  # what some servers write for a space or a line's end
+MOST_UNNAMED = 2**18  # ids behind those of a tokenizer: padding of a model
 UNKNOWN = "\ufffd"  # what stands in a text for bytes that are none
 
 
@@ -28,8 +29,8 @@ class Columns(NamedTuple):
 
     tokens: tuple[str, ...]
     token_ids: NDArray[np.int64] | None
-    of_ids: NDArray[np.int64]  # the column of ids first, first + 1, ...
-    first: int
+    ids: NDArray[np.int64]  # that were read, rising
+    of_ids: NDArray[np.int64]  # their columns
     of_texts: NDArray[np.int64]  # the column of each text; -1: which token it is is not known
     lost: tuple[str, ...] = ()  # those texts
 
@@ -37,7 +38,7 @@ class Columns(NamedTuple):
         """The column of each key, -1 for a text that is no one token."""
         columns = np.empty(len(keys), dtype=np.int64)
         texts = keys < 0
-        columns[~texts] = self.of_ids[keys[~texts] - self.first]
+        columns[~texts] = self.of_ids[np.searchsorted(self.ids, keys[~texts])]
         columns[texts] = self.of_texts[-keys[texts] - 1]
         return columns
 
@@ -63,22 +64,18 @@ def make_columns(
         Its ids are the columns; None for those that were seen or that `vocab` asks for, and
         `OTHER`.
     """
-    ids = keys[keys >= 0]
-    first = int(ids.min()) if len(ids) else 0
-    seen = np.zeros(int(ids.max()) + 1 - first if len(ids) else 0, dtype=bool)
-    seen[ids - first] = True
+    ids = np.unique(keys[keys >= 0])  # they may be far apart: nothing is as long as the largest
     if tokenizer is not None:
-        return _of_tokenizer(tokenizer, first, len(seen), texts)
+        return _of_tokenizer(tokenizer, ids, texts)
     if len(ids) and texts:
         raise ValueError(
             "some of the records give ids and others texts alone: read them apart, or give the "
             "tokenizer, by which texts become ids"
         )
     if texts:
-        return Columns((*texts, OTHER), None, ids, 0, np.arange(len(texts)))
-    known = np.flatnonzero(seen) + first
-    new = sorted({*asked(vocab)} - {*known.tolist()})
-    known = np.concatenate([known, np.array(new, dtype=np.int64)])
+        return Columns((*texts, OTHER), None, ids, ids, np.arange(len(texts)))
+    new = sorted({*asked(vocab)} - {*ids.tolist()})
+    known = np.concatenate([ids, np.array(new, dtype=np.int64)])
     called = (names.get(i) for i in known.tolist())
     shown = [name if isinstance(name, str) else None for name in called]
     times = Counter(shown)
@@ -87,24 +84,30 @@ def make_columns(
         for i, name in zip(known.tolist(), shown, strict=True)
     ]
     none = np.empty(0, dtype=np.int64)
-    return Columns((*tokens, OTHER), np.append(known, -1), np.cumsum(seen) - 1, first, none)
+    return Columns((*tokens, OTHER), np.append(known, -1), ids, np.arange(len(ids)), none)
 
 
-def _of_tokenizer(tokenizer: Any, first: int, n_seen: int, texts: Sequence[str]) -> Columns:
+def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) -> Columns:
     """A column for each id that a tokenizer has, or that a record names.
 
     A text is the token whose name it is: where two are written alike, the one that is.
     """
-    width = max(max(tokenizer.get_vocab().values(), default=-1) + 1, first + n_seen)
+    width = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if len(ids) and ids[-1] >= width:
+        if ids[-1] >= width + MOST_UNNAMED:
+            raise ValueError(
+                f"there is an id {ids[-1]}, and the tokenizer has {width} tokens: it is not that "
+                "of the model"
+            )
+        width = int(ids[-1]) + 1
     named = token_names(tokenizer, width)
     tokens = tuple(f"<{i}>" if name is None else name for i, name in enumerate(named))
-    ids = {name: i for i, name in enumerate(named) if name is not None} if texts else {}
+    of_names = {name: i for i, name in enumerate(named) if name is not None} if texts else {}
     pieces = {text: i for text, i in tokenizer.get_vocab().items() if RAW.search(text)}
-    found = [-1 if UNKNOWN in text else ids.get(text, pieces.get(text, -1)) for text in texts]
+    found = [-1 if UNKNOWN in text else of_names.get(text, pieces.get(text, -1)) for text in texts]
     lost = tuple(text for text, i in zip(texts, found, strict=True) if i < 0)
-    of_ids = np.arange(first, first + n_seen)
     of_texts = np.array(found, dtype=np.int64)
-    return Columns(tokens, np.arange(width), of_ids, first, of_texts, lost)
+    return Columns(tokens, np.arange(width), ids, ids, of_texts, lost)
 
 
 def asked(vocab: Vocab | None) -> Iterator[int]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from .._base.pieces import text_of_bytes
 from .gathered import Listed, numbers
-from .reading import Refused, field, shown
+from .reading import Refused, field, refuse_ids, shown
 
 AS_ID = "token_id:"  # how vLLM writes an id where a text stands
 ESCAPES = re.compile(r"(?:bytes:|byte: )((?:\\x[0-9a-fA-F]{1,2})+)")
@@ -90,6 +90,7 @@ def _key(place: Any) -> Any:
     """The id of an entry; else its text, which its bytes have the last word on."""
     known = field(place, "id")
     if isinstance(known, int):
+        refuse_ids([known])
         return known
     return text_of(field(place, "token"), field(place, "bytes"))
 
@@ -99,7 +100,8 @@ def text_of(text: Any, raw: Any = None) -> Any:
     if not isinstance(text, str):
         raise Refused(f"a listed token is {shown(text)}, and not a text")
     if text.startswith(AS_ID) and text[len(AS_ID) :].isdecimal():
-        return int(text[len(AS_ID) :])
+        refuse_ids([known := int(text[len(AS_ID) :])])
+        return known
     if raw:
         return text_of_bytes(bytes(raw))
     if text[:4] == "byte":

@@ -23,7 +23,7 @@ from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from ..rows.partial_checks import rounding_of
 from . import columns
-from .reading import MISTAKES, Refused, Where, explain, in_words, records, refuse, shown
+from .reading import MISTAKES, Refused, Where, explain, in_words, records, refuse, refuse_ids, shown
 
 Positions = str | Sequence[int]
 
@@ -166,9 +166,7 @@ class Gathered:
                 sampled = None if sampled is None else texts[sampled]
             else:
                 sampled = sampled if path.ids is None else path.ids[i]
-                least = min(keys) if sampled is None else min(sampled, *keys)
-                if least < 0:
-                    raise Refused(f"a token has the id {least}")
+                refuse_ids(keys if sampled is None else (sampled, *keys))
             try:
                 self.log_probs.extend(log_probs)
             except TypeError:  # what it took before that is cut off again

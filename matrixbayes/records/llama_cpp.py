@@ -16,7 +16,7 @@ from .entries import entry
 from .gathered import Listed, Path, Positions, rows_of
 from .logits_file import read_logits_file
 from .logits_layout import MAGIC
-from .reading import Refused, field, refuse_error, unwrapped
+from .reading import Refused, field, refuse_error, refuse_ids, unwrapped
 
 AFTER_SAMPLING = (
     "these are probabilities after sampling, which are not the model's: ask with n_probs=20 and "
@@ -135,7 +135,8 @@ def _entry(place: Any, names: dict[int, str]) -> Listed:
         field(place, "top_probs") is not None or field(place, "probs") is not None
     ):
         raise Refused(AFTER_SAMPLING)
-    for each in (place, *field(place, "top_logprobs", ())):
-        if isinstance(field(each, "id"), int):
-            names[field(each, "id")] = field(each, "token")
+    each_listed = (place, *field(place, "top_logprobs", ()))
+    named = [each for each in each_listed if isinstance(field(each, "id"), int)]
+    refuse_ids([field(each, "id") for each in named])
+    names.update((field(each, "id"), field(each, "token")) for each in named)
     return entry(place, exact=True)

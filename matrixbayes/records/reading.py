@@ -8,6 +8,7 @@ Contents
     in_words        where that is, in words
     shown           a value in few characters
     Refused         why a record is not read
+    refuse_ids      refuses numbers that are no ids of tokens
     MISTAKES        what reading a record of another form may raise
     explain         the error for what was raised of a record
     refuse          the error for a record, with where it stands
@@ -23,10 +24,11 @@ import os
 import re
 import reprlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 MOST_NESTED = 8  # lists in lists
+MOST_ID = 2**32  # ids of tokens are below
 BUFFER = 1 << 20  # characters
 BETWEEN = {" ": 0, "\t": 0, "\r": 0, "\n": 0, ",": 0, "[": 1, "]": -1}  # and how deep they lead
 WHAT = re.compile(r"\S")
@@ -254,6 +256,13 @@ def shown(value: Any) -> str:
 
 class Refused(ValueError):
     """Why a record is not read; where it stands is said by who reads."""
+
+
+def refuse_ids(ids: Collection[Any]) -> None:
+    """Refuse numbers that are no ids: a record may hold those that dictionaries are slow with."""
+    wrong = (min(ids), max(ids)) if ids else (0, 0)
+    if wrong[0] < 0 or wrong[1] >= MOST_ID:
+        raise Refused(f"a token has the id {shown(wrong[0] if wrong[0] < 0 else wrong[1])}")
 
 
 def explain(error: Exception, where: Where, reader: str) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, refuse_error, unwrapped
+from .reading import Refused, field, refuse_error, refuse_ids, unwrapped
 
 
 def from_sglang(
@@ -152,13 +152,11 @@ def _place(place: tuple[Any, Any, Any], names: dict[int, str]) -> Listed | None:
     own, top, named = place
     if own[0] is None:
         return None
-    keys, log_probs, n_top = [], [], 0
-    for each in (top or (), named or (), (own,)):
-        for log_prob, key, *text in each:
-            if key not in keys:
-                keys.append(key)
-                log_probs.append(log_prob)
-                if text and text[0] is not None:
-                    names[key] = text[0]
-        n_top = n_top or len(top or ())
-    return Listed(keys, log_probs, n_top, own[1])
+    listed: dict[int, Any] = {}
+    refuse_ids([each[1] for each in (*(top or ()), *(named or ()), own)])
+    for log_prob, key, *text in (*(top or ()), *(named or ()), own):
+        if key not in listed:
+            listed[key] = log_prob
+            if text and text[0] is not None:
+                names[key] = text[0]
+    return Listed([*listed], [*listed.values()], len(top or ()), own[1])

@@ -13,7 +13,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, refuse_error, unwrapped
+from .reading import Refused, field, refuse_error, refuse_ids, unwrapped
 
 # What makes numbers those after sampling, and what it is where it does nothing.
 PROCESSING = {
@@ -156,6 +156,7 @@ def _place(place: tuple[Any, Any], names: dict[int, str]) -> Listed:
     log_probs = [field(each, "logprob") for each in top]
     if not isinstance(sampled, int) or not all(isinstance(key, int) for key in keys):
         raise Refused("a token has no id")
+    refuse_ids((sampled, *keys))
     names.update({field(each, "id"): field(each, "text") for each in (token, *top)})
     n_top = len(keys)
     if sampled not in keys:

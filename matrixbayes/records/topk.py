@@ -180,7 +180,7 @@ def _columns(
     if tokenizer is not None:
         named = tokens_of.make_columns(none, (), {}, tokenizer, None).tokens[:n_tokens]
         names = (*named, *(f"<{i}>" for i in range(len(named), n_tokens)))
-    return tokens_of.Columns(names, every, every, 0, none)
+    return tokens_of.Columns(names, every, every, every, none)
 
 
 def _flat(values: Any, what: str) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
-from .reading import Refused, field, unwrapped
+from .reading import Refused, field, refuse_ids, unwrapped
 
 LOG_PROB_OF_ITEM, LOG_PROB_OF_OBJECT = itemgetter("logprob"), attrgetter("logprob")
 TEXT_OF_ITEM, TEXT_OF_OBJECT = itemgetter("decoded_token"), attrgetter("decoded_token")
@@ -216,6 +216,7 @@ class Reader:
             ranks = getattr(first, "rank", None), getattr(entries[-1], "rank", None)
         else:  # versions of old gave the number alone
             log_probs, text, ranks = entries, None, (None, None)
+        refuse_ids(ids)
         if text and self.wants_names and not self.seen.issuperset(ids):
             self.seen.update(ids)
             self.names.update(zip(ids, map(text, entries), strict=True))
@@ -224,6 +225,7 @@ class Reader:
     def flat(self, place: tuple[Any, Any, Any, Any]) -> Listed | None:
         """A cut of the flat form: ids, numbers, ranks, texts."""
         ids, log_probs, ranks, texts = place
+        refuse_ids(ids)
         if self.wants_names and texts:
             self.names.update(zip(ids, texts, strict=False))
         ends = (ranks[0], ranks[-1]) if ranks else (None, None)

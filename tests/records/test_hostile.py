@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
+import math
+import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,3 +127,91 @@ def test_what_is_wrong_in_a_file_is_named_by_its_line(tmp_path: Path) -> None:
     log["samples"][0]["output"]["choices"][0]["logprobs"] = None
     with pytest.raises(ValueError, match=r"sample \S+, epoch 1: there are no log-probabilities"):
         mb.from_inspect(log)
+
+
+def of_ids(name: str, ids: list[int]) -> str:
+    """A record of one place that lists these ids, the first of which came next."""
+    log_prob = -math.log(2 * len(ids))
+    each = [{"id": i, "token": "t", "text": "t", "logprob": log_prob} for i in ids]
+    if name == "sglang":
+        triples = [[log_prob, i, "t"] for i in ids]
+        about = {"output_token_logprobs": triples[:1], "output_top_logprobs": [triples]}
+        return json.dumps({"text": "t", "output_ids": ids[:1], "meta_info": about})
+    if name == "tgi":
+        details = {"tokens": each[:1], "top_tokens": [each]}
+        return json.dumps({"generated_text": "t", "details": details})
+    if name == "vllm":
+        place = {str(one["id"]): {"logprob": log_prob, "decoded_token": "t"} for one in each}
+        choice = {"prompt_logprobs": [None, place], "prompt_token_ids": [0, ids[0]]}
+        return json.dumps({"choices": [choice]})
+    if name == "openai":
+        tops = [{"token": f"token_id:{i}", "logprob": log_prob} for i in ids]
+        content = [{**tops[0], "top_logprobs": tops}]
+        return json.dumps({"choices": [{"logprobs": {"content": content}}]})
+    return json.dumps({"completion_probabilities": [{**each[0], "top_logprobs": each}]})
+
+
+OF_IDS: dict[str, Read] = {
+    "llama_cpp": mb.from_llama_cpp,
+    "openai": mb.from_openai,
+    "sglang": mb.from_sglang,
+    "tgi": mb.from_tgi,
+    "vllm": of_prompt(mb.from_vllm),
+}
+
+
+@pytest.mark.promise(12)
+@pytest.mark.parametrize("name", OF_IDS)
+def test_an_id_is_no_size(name: str, figure: Callable[[str], None]) -> None:
+    """Rows are over the ids that are there, however far apart, and no more memory is asked for."""
+    ids = [0, 7, 2**32 - 1]
+    text = of_ids(name, ids)
+    OF_IDS[name](text)
+    tracemalloc.start()
+    try:
+        rows = OF_IDS[name](text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows.token_ids.tolist() == [*ids, -1]
+    figure(f"{name}: ids up to 2^32 in {len(text)} bytes, {peak / 1e6:.1f} MB")
+    assert peak < 4_000_000
+    for wrong in (-1, 2**32, 2**40, 2**63, 10**30):
+        if name != "openai" or wrong > 0:  # where it is a text
+            with pytest.raises(ValueError, match=r"a token has the id"):
+                OF_IDS[name](of_ids(name, [3, wrong]))
+
+
+@pytest.mark.promise(14)
+@pytest.mark.no_sanitizer
+@pytest.mark.parametrize("name", OF_IDS)
+def test_ids_of_one_hash_are_refused_at_once(name: str, figure: Callable[[str], None]) -> None:
+    """Python's hash of a whole number is its remainder by 2^61 - 1."""
+    n = 6000
+    plain = of_ids(name, [7 * i for i in range(n)])
+    flood = of_ids(name, [(2**61 - 1) * i for i in range(n)])
+
+    def seconds(text: str) -> float:
+        best = math.inf
+        for _ in range(3):
+            start = time.process_time()
+            with contextlib.suppress(ValueError):
+                OF_IDS[name](text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    usual, hostile = seconds(plain), seconds(flood)
+    figure(f"{name}: {n} ids of one hash {hostile / usual:.2f} of others")
+    assert hostile < 2 * usual
+
+
+def test_the_id_of_no_tokenizer_is_refused() -> None:
+    class Tokenizer:
+        def get_vocab(self) -> dict[str, int]:
+            return {"a": 0, "b": 1}
+
+        def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+            return ["ab"[i] for i in ids]
+
+    with pytest.raises(ValueError, match="the tokenizer has 2 tokens"):
+        mb.from_tgi(of_ids("tgi", [0, 2**30]), tokenizer=Tokenizer())
