@@ -4,7 +4,6 @@
 #include "core/base/ranges.h"
 
 #include <float.h>
-#include <stdarg.h>
 
 mb_state *
 mb_module_state(PyObject *module)

@@ -290,11 +290,19 @@ def in_words() -> tuple[list[str], list[str]]:
     return ["good <b>", "bad", "fine", "poor"] * 2, ["positive", "negative"] * 4
 
 
-def axes() -> Any:
+def axes(ternary: bool = False) -> Any:
     pytest.importorskip("mpltern")
     from matplotlib.figure import Figure
 
-    return Figure().subplots()
+    return Figure().add_subplot(projection="ternary" if ternary else None)
+
+
+def drawn_and_closed(made: Any) -> None:
+    from matplotlib import pyplot
+
+    from matrixbayes import plot
+
+    pyplot.close(plot.layers_figure(made))
 
 
 def figure() -> Any:
@@ -806,8 +814,10 @@ def of_pictures() -> dict[str, Callable[[], Call]]:
         from matrixbayes import plot
 
         whole = name.endswith("_figure")
-        on = {} if name == "layers_figure" else {"figure": figure()} if whole else {"ax": axes()}
+        on = {"figure": figure()} if whole else {"ax": axes(name == "ternary")}
         made = things[name.removesuffix("_figure")]()
+        if name == "layers_figure":
+            return of(drawn_and_closed, *made)
         return of(getattr(plot, name), *made, **options.get(name, {}), **on)
 
     names = [*things, *(f"{name}_figure" for name in figures), "layers_figure"]
@@ -1005,6 +1015,11 @@ def call_of(name: str) -> Call | None:
 
 
 # Those that take seconds: a fit of a kernel mixture, or the whole analysis of a model.
+# What others keep, each time that we call them.
+OF_OTHERS = {
+    name: "AutoModelForCausalLM.from_pretrained keeps some 60 blocks of Python's by itself"
+    for name in ("load_demo", "study.study")
+}
 SLOW = {"KernelMixture.reduce", "study.study", "study.report_html", "study.save_study"}
 
 
