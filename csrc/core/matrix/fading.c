@@ -76,8 +76,11 @@ mb_status
 mb_fading_commit(mb_status status, mb_fading *counts, mb_fading *changed)
 {
     if (status == MB_OK) {
+        /* What was decided when they were made is read by other threads, changing or not. */
+        const size_t decided = offsetof(mb_fading, span);
         drop_fading_runs(counts, 0);
-        *counts = *changed;
+        memcpy((char *)counts + decided, (const char *)changed + decided,
+               sizeof(mb_fading) - decided);
         mb_free(changed);
     } else {
         mb_fading_free(changed);
