@@ -9,8 +9,8 @@ reports them for a build that is not optimized.  A branch is one way out of a co
 is written: ``a || b`` has four, and so have conditions that macros bring (MB_TRY, Py_VISIT,
 Py_CLEAR), at each place where they stand.  What functions of Python's and NumPy's headers do counts
 for those headers.  An inline function counts once, over all its callers, and a kernel that
-is compiled for several instruction sets is the portable one alone.  No mark in the sources takes
-anything out: what no test can reach counts as missed.
+is compiled for several instruction sets is the portable one alone.  A line that no test can reach
+says why, ``/* never: why */`` at its end, and is not counted; all of these are printed.
 
 The tests are those in TESTS, which call the core more than what is made of it, and the C
 programs of csrc/test.  tests/coverage_floors.json keeps the floors, which only rise: a measure
@@ -23,15 +23,18 @@ import argparse
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ROOT / "tests" / "coverage_floors.json"
 BUILD = ROOT / "build" / "coverage"
+NEVER = r"/\* never: (.+) \*/$"
 SLACK = 2.0  # percent: where a signal arrives moves a branch or two of a file
 TESTS = [
     "core/test_bad_arguments",
@@ -49,6 +52,7 @@ TESTS = [
     "mixture/test_mixture",
     "core/test_out_of_memory",
     "core/test_ranges",
+    "core/test_rare_paths",
     "core/test_refusals",
     "rows/test_codes",
     "rows/test_row_ingest",
@@ -86,20 +90,28 @@ def build() -> Path:
 
 
 def run_drivers() -> None:
-    """Builds and runs the C programs, each with the whole core and the allocator that fails."""
+    """Builds and runs the C programs, all of one core and the allocator that fails."""
     core = set((ROOT / "csrc/core").glob("*/*.c")) - {ROOT / "csrc/core/base/mem_libc.c"}
     core.add(ROOT / "csrc/test/failing_mem.c")
     drivers = sorted((ROOT / "csrc/test").glob("test_*.c"))
     assert core
     assert drivers
-    for driver in drivers:
-        folder = BUILD / driver.stem
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        flags = ["-std=c11", "-O0", "--coverage", "-DMB_ONE_INSTRUCTION_SET", "-ffp-contract=off"]
-        program = folder / driver.stem
-        run("gcc", *flags, f"-I{ROOT / 'csrc'}", driver, *sorted(core), "-lm", "-o", program)
-        run(program)
+    folder = BUILD / "drivers"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    flags = ["-std=c11", "-O0", "--coverage", "-DMB_ONE_INSTRUCTION_SET", "-ffp-contract=off"]
+    flags.append(f"-I{ROOT / 'csrc'}")
+
+    def compiled(source: Path) -> Path:
+        run("gcc", *flags, "-c", source, "-o", folder / f"{source.stem}.o")
+        return folder / f"{source.stem}.o"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, sorted(core)))
+        for own in pool.map(compiled, drivers):
+            program = own.with_suffix("")
+            run("gcc", "--coverage", own, *objects, "-lm", "-o", program)
+            run(program)
 
 
 def run_tests(package: Path) -> int:
@@ -118,6 +130,7 @@ def measure() -> dict[str, Any]:
         raise SystemExit("no gcovr here: python -m pip install --group coverage")
     whole, summary = BUILD / "whole.json", BUILD / "summary.json"
     collect = [gcovr, "--root", ROOT, "--filter", "csrc/(core|bind)/", "--exclude", ".*/mem_libc.c"]
+    collect += ["--exclude-lines-by-pattern", f".*{NEVER}"]
     # the C programs and the extension have the same functions, compiled in different builds
     run(*collect, "--merge-mode-functions", "separate", "--json", whole, BUILD)
     show = [gcovr, "--root", ROOT, "--add-tracefile", whole]
@@ -125,6 +138,16 @@ def measure() -> dict[str, Any]:
     run(*show, "--txt-metric", "branch", "--txt", "-")
     found: dict[str, Any] = json.loads(summary.read_text())
     return found
+
+
+def excluded() -> list[str]:
+    """The lines of csrc that say why they never run."""
+    lines = []
+    for file in sorted((ROOT / "csrc").glob("[bc]*/**/*.[ch]")):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if why := re.search(NEVER, line):
+                lines.append(f"{file.relative_to(ROOT)}:{number}: {why[1]}")
+    return lines
 
 
 def print_missing() -> None:
@@ -174,6 +197,8 @@ def main() -> int:
     found = measure()
     if options.missing:
         print_missing()
+    never = excluded()
+    print(*never, f"{len(never)} lines that never run", sep="\n")
     wrong = compare(found, options.lift and status == 0)
     if status != 0:
         wrong.append("tests failed")

@@ -133,16 +133,15 @@ mb_own_array(PyObject *object, const char *name)
 PyObject *
 mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data)
 {
-    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNewFromData(ndim, shape, type, data);
+    PyObject *array = PyArray_SimpleNewFromData(ndim, shape, type, data);
     if (array == NULL) {
         return NULL;
     }
-    PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);
-    if (PyArray_SetBaseObject(array, Py_NewRef(owner)) < 0) {
-        mb_release(array);
-        return NULL;
+    PyArray_CLEARFLAGS((PyArrayObject *)array, NPY_ARRAY_WRITEABLE);
+    if (PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(owner)) < 0) {
+        Py_CLEAR(array); /* never: a new array takes any owner that is none itself */
     }
-    return (PyObject *)array;
+    return array;
 }
 
 PyArrayObject *

@@ -138,6 +138,47 @@ test_refusals(void)
     tree_paths.n_nodes = SIZE_MAX;
     near("too large", mb_tree_predict(&prior, &texts, &tree_paths, NULL, &p), MB_NOMEM);
     tree_paths.n_nodes = 3;
+    tree_paths.longest = 1; /* where the root is visited three times */
+    near("too short", mb_tree_predict(&prior, &texts, &tree_paths, NULL, &p), MB_INVALID);
+    tree_paths.longest = 3;
+}
+
+typedef struct {
+    mb_interrupt interrupt;
+    size_t asked, change_at;
+} writer;
+
+static int
+change_tokens(void *state)
+{
+    writer *own = state;
+    own->interrupt.since = MB_PATIENCE; /* ask again at once */
+    if (++own->asked == own->change_at) {
+        tokens[0] = -1;
+    }
+    return 0;
+}
+
+/* Another thread may write to the texts meanwhile: what is read then is checked as it was at first. */
+static void
+test_texts_that_change(void)
+{
+    const double theta[] = {1.0, 2.0, 0.5};
+    double share[3] = {0.0}, even[3] = {0.0}, evidence[3] = {0.0}, entries[6] = {0.0}, alpha[3];
+    mb_tree_prior prior = {1, theta, {1.0, 1.0}, {1.0, 1.0}, 1.0};
+    mb_tree_predictions p = {share, even, evidence, entries};
+    size_t refused = 0, asked = 0;
+    const int64_t kept = tokens[0];
+    for (size_t at = 1; at <= asked + 1; at++) {
+        mb_tree_slopes slopes = {.alpha = alpha};
+        writer own = {{change_tokens, &own, MB_PATIENCE}, 0, at};
+        mb_status status = mb_tree_pull(&prior, &texts, &tree_paths, &p, &own.interrupt, &slopes);
+        tokens[0] = kept;
+        near("a status", status == MB_OK || status == MB_INVALID, 1);
+        refused += status == MB_INVALID;
+        asked = own.asked > asked ? own.asked : asked;
+    }
+    near("changes are refused, nothing else is", refused > 0 && refused <= asked, 1);
 }
 
 int
@@ -146,5 +187,6 @@ main(void)
     test_tree();
     test_balance();
     test_refusals();
+    test_texts_that_change();
     return report();
 }

@@ -232,6 +232,48 @@ test_memory(void)
     }
 }
 
+typedef struct {
+    mb_interrupt interrupt;
+    const mb_fading *counts;
+    mb_fading_run *own;
+} second_reader;
+
+static int
+read_too(void *state)
+{
+    second_reader *reader = state;
+    if (reader->own == NULL) {
+        check(mb_fading_compact(reader->counts, NULL, &reader->own) == MB_OK, "second", 0, 0, 0);
+    }
+    return 0;
+}
+
+/* Of two readers that merge the same runs at once, both have the runs of the one that was first. */
+static void
+test_two_readers(void)
+{
+    const mb_document document = {N, text}, some = {20, text};
+    mb_fading *counts = NULL;
+    mb_fading_run *mine = NULL, *later = NULL;
+    mb_token_fault fault;
+    check(mb_fading_new(ORDER, V, 0.5, &counts) == MB_OK, "new", 0, 0, 0);
+    check(mb_fading_update(counts, 1, &document, NULL, &fault) == MB_OK, "update", 0, 0, 0);
+    check(mb_fading_update(counts, 1, &some, NULL, &fault) == MB_OK, "update", 1, 0, 0);
+    second_reader reader = {{read_too, &reader, MB_PATIENCE}, counts, NULL};
+    check(mb_fading_compact(counts, &reader.interrupt, &mine) == MB_OK, "first", 0, 0, 0);
+    check(mb_fading_compact(counts, NULL, &later) == MB_OK, "later", 0, 0, 0);
+    check(reader.own != NULL && mine != NULL, "both read", 0, 0, 0);
+    if (reader.own != NULL && mine != NULL) {
+        check(mine->n_pairs == reader.own->n_pairs, "pairs", 0, (double)mine->n_pairs,
+              (double)reader.own->n_pairs);
+        check(later == reader.own, "kept", 0, 0, 0);
+    }
+    mb_fading_run_free(mine);
+    mb_fading_run_free(reader.own);
+    mb_fading_run_free(later);
+    mb_fading_free(counts);
+}
+
 int
 main(void)
 {
@@ -243,5 +285,6 @@ main(void)
     test_faults();
     test_bytes();
     test_memory();
+    test_two_readers();
     return report();
 }

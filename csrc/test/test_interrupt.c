@@ -1586,6 +1586,38 @@ run_backoff(void)
     mb_transitions_free(shorter_counts);
 }
 
+static int
+change_columns(void *state)
+{
+    counter *c = state;
+    c->interrupt.since = MB_PATIENCE;
+    if (++c->asked == c->stop_at) {
+        columns[0] = -1;
+    }
+    return 0;
+}
+
+/* Another thread may write to the columns of entries meanwhile: each is checked where it is read. */
+static void
+run_changed_columns(void)
+{
+    mb_predictives x = {n, n_components, n_tokens, n, alpha, weights, numbers, columns, probs, 1.0};
+    mb_divergence d = {0.0, 0.0, scratch, more, out};
+    size_t refused = 0, most = 0;
+    for (size_t i = 0; i <= n; i++) { /* an entry a row */
+        numbers[i] = (int64_t)i;
+    }
+    for (size_t at = 1; at <= most + 1; at++) {
+        counter c = {{change_columns, &c, MB_PATIENCE}, 0, at};
+        mb_status status = mb_divergences(&x, probs, &c.interrupt, &d);
+        columns[0] = 0;
+        check(status == MB_OK || status == MB_INVALID, "changed columns", at, status, MB_OK);
+        refused += status == MB_INVALID;
+        most = c.asked > most ? c.asked : most;
+    }
+    check(refused > 0 && refused < most, "changed columns are seen", n, (double)refused, 1.0);
+}
+
 int
 main(void)
 {
@@ -1605,6 +1637,9 @@ main(void)
         check(made == MB_OK, "what is worked on", i, made, MB_OK);
         if (made == MB_OK) {
             run_all(i);
+            if (n == 5) {
+                run_changed_columns();
+            }
             mb_counts_free(encoded);
         }
         mb_mixture_free(mixture);

@@ -336,6 +336,40 @@ test_refusals(void)
     mb_transitions_free(NULL);
 }
 
+/* Contexts that somebody chose so that their mixed keys begin with the same word: no bucket but one
+ * has any, and all is counted nevertheless. */
+static void
+test_colliding_contexts(void)
+{
+    enum { MANY = 4096, LONG = 3 };
+    static int64_t all[MANY * LONG], next[MANY], times[MANY];
+    static uint64_t found[MANY];
+    const uint64_t n_tokens = UINT64_C(1) << 32;
+    const mb_key_layout layout = mb_layout(LONG, n_tokens);
+    mb_transitions *counts = NULL;
+    mb_token_fault fault;
+    check(layout.n_words == 2, "words", 0, (double)layout.n_words, 2);
+    for (size_t i = 0; i < MANY; i++) {
+        uint64_t high = (uint64_t)(0x1p32 * uniform()), low = (uint64_t)(0x1p32 * uniform());
+        uint64_t key[MB_MAX_WORDS] = {UINT64_C(0x0123456789abcdef), high << 32 | low};
+        mb_key_unmix(&layout, 2, key);
+        for (size_t place = 0; place < LONG; place++) {
+            all[i * LONG + place] = (int64_t)mb_key_token(&layout, key, place);
+        }
+        next[i] = (int64_t)mb_key_token(&layout, key, LONG);
+        times[i] = (int64_t)(1 + i);
+    }
+    check(mb_transitions_new(LONG, n_tokens, &counts) == MB_OK, "new", 0, 0, 0);
+    check(mb_transitions_update_rows(counts, MANY, all, next, times, NULL, &fault) == MB_OK,
+          "colliding", 0, 0, 0);
+    check(mb_transitions_counts(counts, MANY, all, next, NULL, found, &fault) == MB_OK, "counts", 0,
+          0, 0);
+    for (size_t i = 0; i < MANY; i++) {
+        check(found[i] == 1 + i, "colliding", (double)i, (double)found[i], (double)(1 + i));
+    }
+    mb_transitions_free(counts);
+}
+
 int
 main(void)
 {
@@ -346,6 +380,7 @@ main(void)
     test_differences();
     test_led();
     test_fold();
+    test_colliding_contexts();
     test_refusals();
     return report();
 }

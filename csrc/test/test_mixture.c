@@ -333,6 +333,38 @@ test_refusals(void)
     mb_mixture_free(NULL);
 }
 
+static double
+same_double(void *state)
+{
+    return *(const double *)state;
+}
+
+/* A source of random numbers that says the same for ever ends with a row nevertheless; and the
+ * largest number below 1 draws the last component, whatever rounding leaves of the weights' sum. */
+static void
+test_sources_without_chance(void)
+{
+    enum { MOST_K = 40 };
+    double even[MOST_K], rows[MOST_K][2], found[2], said[] = {0.0, 0.5, 1.0 - 0x1p-53};
+    for (size_t n = 1; n <= MOST_K; n++) {
+        mb_mixture *made = NULL;
+        for (size_t k = 0; k < n; k++) {
+            even[k] = 1.0;
+            rows[k][0] = 1.0;
+            rows[k][1] = k + 1 < n ? 1e9 : 1.0;
+        }
+        check(mb_mixture_new(n, 2, even, rows[0], NULL, &made) == MB_OK, "new", (double)n, 0, 0);
+        for (size_t i = 0; made != NULL && i < sizeof said / sizeof *said; i++) {
+            mb_random random = {said + i, same_double};
+            check(mb_mixture_sample(made, 1, &random, NULL, found) == MB_OK, "sample", (double)n, 0,
+                  0);
+            check_near("a row's sum", (double)n, exp(found[0]) + exp(found[1]), 1.0, 1e-12);
+            check(said[i] < 0.99 || found[0] > -1.0, "the last", (double)n, found[0], log(0.5));
+        }
+        mb_mixture_free(made);
+    }
+}
+
 int
 main(void)
 {
@@ -349,6 +381,7 @@ main(void)
         mb_mixture_free(mixture);
     }
     test_row_kernels();
+    test_sources_without_chance();
     test_refusals();
     return report();
 }

@@ -19,12 +19,10 @@ new_lines(size_t rows, size_t columns)
     char *data = PyArray_DATA(memory);
     data += (LINE - (uintptr_t)data % LINE) % LINE;
     PyArrayObject *lines =
-        (PyArrayObject *)PyArray_SimpleNewFromData(2, shape, NPY_DOUBLE, (void *)data);
-    if (lines == NULL) {
-        mb_release(memory);
-    } else if (PyArray_SetBaseObject(lines, (PyObject *)memory) < 0) {
-        mb_release(lines);
-        lines = NULL;
+        (PyArrayObject *)mb_view((PyObject *)memory, 2, shape, NPY_DOUBLE, (void *)data);
+    mb_release(memory);
+    if (lines != NULL) {
+        PyArray_ENABLEFLAGS(lines, NPY_ARRAY_WRITEABLE);
     }
     return lines;
 }

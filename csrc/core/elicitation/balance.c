@@ -33,21 +33,17 @@ static mb_status
 state_new(const mb_balance_prior *prior, const mb_texts *x, const mb_balance_slots *slots, state *s,
           void **memory)
 {
-    size_t n = slots->n_slots, spots = AT_ONCE * sizeof(spot), numbers;
+    size_t n = slots->n_slots, spots = AT_ONCE * sizeof(spot);
     memset(s, 0, sizeof *s);
     s->prior = prior;
     s->x = x;
     s->slots = slots;
     s->product = 1.0;
-    if (n > SIZE_MAX / 8 - AT_ONCE) {
+    if (n > SIZE_MAX / 64) {
         return MB_NOMEM;
     }
     s->room = n + AT_ONCE;
-    if (!mb_multiply(2 * n + 3 * s->room, sizeof(double), &numbers) ||
-        __builtin_add_overflow(numbers, spots, &numbers)) {
-        return MB_NOMEM;
-    }
-    char *all = *memory = mb_calloc(numbers, 1);
+    char *all = *memory = mb_calloc(spots + (2 * n + 3 * s->room) * sizeof(double), 1);
     if (all == NULL) {
         return MB_NOMEM;
     }

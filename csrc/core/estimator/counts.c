@@ -239,7 +239,7 @@ number_cells(workspace *w, mb_counts *c)
         MB_TRY(mb_ask(w->interrupt, LOOK_UP));
     }
     if (c->n_cells > UINT32_MAX) {
-        return MB_RANGE;
+        return MB_RANGE; /* never: so many cells are 50 GB */
     }
     c->token = mb_calloc(c->n_cells, sizeof(uint32_t));
     c->count = mb_calloc(c->n_cells, sizeof(double));

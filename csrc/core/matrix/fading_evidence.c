@@ -36,12 +36,10 @@ reserve(scored_row *row, const mb_fading_prior *prior, size_t n)
         return MB_OK;
     }
     n += n / 2;
-    if (!mb_multiply(n, each, &doubles)) {
-        return MB_NOMEM;
-    }
     mb_free(row->memory);
     row->room = 0;
-    row->memory = mb_calloc(doubles + prior->n_components, sizeof(double));
+    int fits = mb_multiply(n, each, &doubles);
+    row->memory = fits ? mb_calloc(doubles + prior->n_components, sizeof(double)) : NULL;
     if (row->memory == NULL) {
         return MB_NOMEM;
     }

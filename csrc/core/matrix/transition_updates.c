@@ -37,7 +37,7 @@ count_partition(update *u, uint64_t total, mb_interrupt *interrupt)
 {
     mb_run *run;
     if (__builtin_add_overflow(u->counted.n_observed, total, &u->counted.n_observed)) {
-        return MB_RANGE;
+        return MB_RANGE; /* never: within a partition it was found, and two are 2 GB of rows */
     }
     MB_TRY(mb_partition_count(&u->partition, total, interrupt, &run));
     mb_partition_end(&u->partition);

@@ -57,7 +57,7 @@ NAME(find)(const mb_row_view *rows, size_t row, const REAL *x, REAL low, REAL hi
             }
         }
     }
-    return n;
+    return n; /* never: only what another thread changes between two looks */
 }
 
 /* x less the logarithm of its total, and less what rounding takes from that,

@@ -1,0 +1,185 @@
+"""What happens seldom: a signal that is there when a call begins, or comes while counts change, and
+memory that is short for a copy of what was given in another type."""
+
+from __future__ import annotations
+
+import _thread
+import operator
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from core.test_out_of_memory import each_failure, succeeds
+
+from matrixbayes import _core
+
+N = 2_000_000
+V = 50_000
+
+
+@contextmanager
+def handler(call: Callable[..., object]) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, call)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def with_signal(call: Callable[[], object]) -> list[object]:
+    """The result of a call from C which finds a signal waiting that no bytecode has seen."""
+    results: deque[object] = deque(map(operator.call, [_thread.interrupt_main, call]), maxlen=1)
+    return list(results)
+
+
+@pytest.fixture(scope="module")
+def text() -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.random.default_rng(0).integers(0, V, N)
+
+
+@pytest.fixture(scope="module")
+def transitions(text: np.ndarray[Any, np.dtype[np.int64]]) -> _core.TransitionCounts:
+    counts = _core.TransitionCounts(1, V)
+    counts.update(text)
+    counts.all()  # which leaves one run of all
+    return counts
+
+
+@pytest.fixture(scope="module")
+def fading(text: np.ndarray[Any, np.dtype[np.int64]]) -> _core.FadingCounts:
+    counts = _core.FadingCounts(1, V, 0.9)
+    counts.update(text)
+    counts.sizes()
+    return counts
+
+
+# --- signals
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("transitions", "all"), ("fading", "all"), ("fading", "arrays")]
+)
+def test_a_signal_that_waits_stops_what_lists_all(
+    kind: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    counts = request.getfixturevalue(kind)
+    before = counts.n_observed
+    with handler(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        with_signal(getattr(counts, name))
+    assert counts.n_observed == before
+    assert len(getattr(counts, name)()) >= 4
+
+
+def test_a_signal_that_waits_stops_the_check_of_a_start() -> None:
+    alpha = np.ones((4, 1_000_000))
+    statistics = _core.SufficientStatistics(np.ones(4), np.full(alpha.shape, -2.0), 0.0, 9)
+    call = partial(_core.maximization, statistics, alpha, (1.0, 0.0, 0.0, 1e8))
+    with handler(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        with_signal(call)
+
+
+def test_fading_counts_that_are_being_changed_answer_nothing(
+    text: np.ndarray[Any, np.dtype[np.int64]],
+) -> None:
+    """Asked by the handler of a signal, in the middle of an update."""
+    counts, clashes = _core.FadingCounts(1, V, 0.9), set()
+    counts.update(text[:1000])
+    alpha = np.ones((1, V))
+    asked = {
+        "sizes": counts.sizes,
+        "all": counts.all,
+        "arrays": counts.arrays,
+        "n_observed": lambda: counts.n_observed,
+        "update_rows": lambda: counts.update_rows([[1]], [2], [1.0]),
+        "log_evidence": lambda: counts.log_evidence(text[:9], [1.0], [9.0], alpha),
+    }
+
+    def ask(*_: object) -> None:
+        for name, call in asked.items():
+            with pytest.raises(RuntimeError, match="another thread is changing these counts"):
+                call()
+            clashes.add(name)
+
+    with handler(ask):
+        with_signal(partial(counts.update, text))
+    assert clashes == {*asked}
+    twin = _core.FadingCounts(1, V, 0.9)
+    twin.update(text[:1000])
+    twin.update(text)
+    assert counts.n_observed == twin.n_observed
+
+
+# --- memory
+
+
+def test_memory_that_is_short_for_numbers_of_another_type() -> None:
+    whole = np.arange(1, 4000, dtype=np.int64)[::2]
+    call = partial(_core.log, whole)
+    ended = list(each_failure(call))
+    assert ended[-1]
+    assert not all(ended)
+    assert np.array_equal(call(), _core.log(whole.astype(float)))
+
+
+def test_memory_that_is_short_for_arrays_that_are_not_aligned() -> None:
+    counts = _core.TransitionCounts(1, 9)
+    counts.update([1, 2, 3, 1, 2, 4])
+
+    def moved(array: Any) -> Any:
+        room = np.zeros(array.nbytes + 1, np.uint8)[1:]
+        room[:] = np.frombuffer(array.tobytes(), np.uint8)
+        return room.view(array.dtype).reshape(array.shape)
+
+    arrays = [moved(each) if isinstance(each, np.ndarray) else each for each in counts.arrays()]
+    assert any(isinstance(each, np.ndarray) and not each.flags.aligned for each in arrays)
+    call = partial(_core.TransitionCounts.from_arrays, 1, 9, tuple(arrays))
+    ended = list(each_failure(call))
+    assert ended[-1]
+    assert not all(ended)
+    assert call().n_observed == counts.n_observed
+
+
+def test_memory_that_is_short_for_saying_where() -> None:
+    bad = np.ones((1000, 1000))
+    bad[900, 950] = -1.0
+    with pytest.raises(ValueError, match=r"at position \(900, 950\)"):
+        _core.log(bad)
+    for n in range(100):
+        assert not succeeds(partial(_core.log, bad), n, n + 1, ValueError)
+
+
+# --- sizes
+
+
+def test_whole_numbers_beyond_2_53_that_doubles_hold_are_taken() -> None:
+    for type_, values in {
+        np.int64: [2**60, 3 * 2**55, 2**62],
+        np.uint64: [2**63, 3 * 2**60],
+    }.items():
+        assert np.array_equal(_core.log(np.array(values, type_)), np.log(np.array(values, float)))
+    assert np.array_equal(_core.exp(np.array([-(2**63), -(2**54)], np.int64)), [0, 0])
+    with pytest.raises(ValueError, match="which no double holds exactly"):
+        _core.log(np.array([2**53 + 1], np.int64))
+
+
+def test_draws_that_no_memory_holds() -> None:
+    rows = np.log(np.full((3, 4), 0.25))
+    with pytest.raises(MemoryError):
+        _core.draw_rows(rows, 2, 2**62, 0, 0)
+
+
+def test_a_cap_above_all_that_is_allowed_is_that() -> None:
+    statistics = _core.SufficientStatistics(np.ones(1), np.log([[0.25, 0.75]]), 0.0, 1)
+    prior = (1.0, 0.0, 0.0)
+    found = [
+        _core.maximization(statistics, np.ones((1, 2)), (*prior, cap))[0]
+        for cap in (np.inf, 2.0**61, 2.0**60)
+    ]
+    assert np.isfinite(found).all()
+    assert np.array_equal(found[0], found[2])
+    assert np.array_equal(found[1], found[2])
