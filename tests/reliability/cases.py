@@ -1016,10 +1016,10 @@ def call_of(name: str) -> Call | None:
 
 # Those that take seconds: a fit of a kernel mixture, or the whole analysis of a model.
 # What others keep, each time that we call them.
-OF_OTHERS = {
-    name: "AutoModelForCausalLM.from_pretrained keeps some 60 blocks of Python's by itself"
-    for name in ("load_demo", "study.study")
-}
+OF_OTHERS = dict.fromkeys(
+    ("load_demo", "study.study"),
+    "AutoModelForCausalLM.from_pretrained keeps some 60 blocks of Python's by itself",
+)
 SLOW = {"KernelMixture.reduce", "study.study", "study.report_html", "study.save_study"}
 
 
