@@ -77,7 +77,7 @@ RELEASE_CHECKS := $(CHECKS) reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
 check: export MATRIXBAYES_TIER := ci
 check-release: export MATRIXBAYES_TIER := release
-check-short: promises
+check-short: promises analyze
 	@sort -u '$(MATRIXBAYES_FIGURES)'
 check: promises $(CHECKS)
 	@sort -u '$(MATRIXBAYES_FIGURES)'
@@ -86,7 +86,8 @@ check-release: promises $(RELEASE_CHECKS)
 
 promises: $(VENV)/.built $(VENV)/.test
 	rm -f '$(MATRIXBAYES_FIGURES)'
-	$(RUN) -m promise $(PYTEST)
+	$(RUN) -m 'promise$(if $(filter short,$(MATRIXBAYES_TIER)), and not slow and not exhaustive)' \
+	    $$(grep -rl --include='test_*.py' 'mark\.promise(' tests) $(PYTEST)
 
 # The set-up: each step once, and again when what it depends on has changed.
 
