@@ -238,7 +238,7 @@ coverage-python: $(VENV)/.built $(VENV)/.test $(VENV)/.lint $(VENV)/.coverage
 
 coverage: $(VENV)/.built $(VENV)/.test $(VENV)/.coverage
 	CC=gcc MATRIXBAYES_FIGURES= $(BIN)/python tools/measure_coverage.py
-	$(call figure,17,"csrc, at least, in percent: $$(tr -d '{}\n"' < tests/coverage_floors.json)")
+	$(call figure,17,"csrc in percent: $$(tr -d '{}\n"' < tests/coverage_floors.json)")
 
 wheel: $(VENV)/.created $(VENV)/.audit
 	rm -rf build/wheel
