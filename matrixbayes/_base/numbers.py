@@ -27,6 +27,10 @@ from .typing import Floats, Ids, Place
 PYTHONS = {bool, int, float, str}
 SCALARS = (bool, int, float, complex, str, np.number, np.bool_)
 SHORT = ("bfloat16", "float8")  # floats that others add to NumPy: each is a float32
+MOST_ENTRIES = 1 << 44  # more are a broadcast array, which costs nothing and takes for ever
+DEEPEST = 64  # lists in each other; NumPy has as many axes
+# What a container raises that has the attributes of an array, a tensor or a frame and is none.
+FOREIGN = (AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 EXACT = 2**53  # whole numbers up to here are doubles
 
 
@@ -41,9 +45,18 @@ def plain(given: Any, name: str) -> NDArray[Any]:
     ArgumentError
         An entry is masked, missing, or neither a real number nor a name; `name` says of what.
     """
+    if isinstance(given, np.ndarray) and given.size > MOST_ENTRIES:
+        raise ArgumentError(f"{name} has shape {given.shape}: more entries than can be looked at")
     if type(given) is np.ndarray and given.dtype.kind in "biuf":
         return given
-    array = _unwrapped(given, name)
+    try:
+        array = _unwrapped(given, name)
+    except ArgumentError:
+        raise
+    except FOREIGN as error:  # of a container that is not what it says
+        raise ArgumentError(
+            f"{name} is of type {type(given).__name__} and gives no array of numbers: {error}"
+        ) from error
     kind = array.dtype.kind
     if kind == "V" and array.dtype.name.startswith(SHORT):
         return array.astype(np.float32)
@@ -304,15 +317,17 @@ def _is_small(array: NDArray[Any]) -> bool:
     return float(array.min()) > -EXACT and float(array.max()) < EXACT
 
 
-def _clean(items: Sequence[Any], name: str) -> Sequence[Any]:
+def _clean(items: Sequence[Any], name: str, depth: int = 1) -> Sequence[Any]:
     """The same with what NumPy would misread (tensors, masks, missing values) read by `plain`."""
+    if depth > DEEPEST:
+        raise ArgumentError(f"the lists of {name[: name.find('[')]} are in each other without end")
     kinds = set(map(type, items))
     if kinds <= PYTHONS or all(issubclass(kind, SCALARS) for kind in kinds):
         return items
     return [
         item
         if isinstance(item, SCALARS)
-        else _clean(item, f"{name}[{i}]")
+        else _clean(item, f"{name}[{i}]", depth + 1)
         if isinstance(item, (list, tuple))
         else plain(item, f"{name}[{i}]")
         for i, item in enumerate(items)
@@ -373,7 +388,8 @@ def _why_not(value: Any) -> str:
 def _doubles(array: NDArray[Any], name: str) -> Floats:
     """The same numbers as float64, unless one of them is none."""
     kind, size = array.dtype.kind, array.dtype.itemsize
-    found: Floats = array.astype(np.float64, copy=False)
+    with np.errstate(over="ignore", under="ignore"):  # a long double; it is compared below
+        found: Floats = array.astype(np.float64, copy=False)
     wrong: Any = False
     if kind == "f" and size > 8:
         wrong = (found != array) & ~np.isnan(found)

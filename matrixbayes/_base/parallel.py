@@ -7,6 +7,7 @@ of workers, in threads, in processes or on a cluster.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .arguments import is_whole
+from .arguments import having, is_whole, shown
 
 if TYPE_CHECKING:
     from threadpoolctl import threadpool_limits
@@ -26,6 +27,7 @@ T = TypeVar("T")
 BLOCK_COST = 1 << 23  # multiplications in a block: a millisecond or so
 LEAST_ROWS = 1024  # in a block, so that merging stays cheap against computing
 TILE = 64  # rows that the kernels take at a time
+MOST_JOBS = 1 << 16  # as good as any number
 RETRIES = 3  # on a cluster, of a task whose worker died
 
 
@@ -55,10 +57,11 @@ def job_count(n_jobs: int | None) -> int:
         return available_cores()
     if not is_whole(n_jobs) or n_jobs == 0:
         raise ValueError(
-            f"n_jobs is {n_jobs!r}; it must be a whole number, positive or negative (-1: every "
-            "core), or None"
+            f"n_jobs is {shown(n_jobs)}; it must be a whole number, positive or negative (-1: all "
+            "cores), or None"
         )
-    return n_jobs if n_jobs > 0 else max(1, available_cores() + 1 + n_jobs)
+    n = operator.index(n_jobs)
+    return min(n, MOST_JOBS) if n > 0 else max(1, available_cores() + 1 + n)
 
 
 @contextmanager
@@ -75,6 +78,7 @@ def workers(executor: Executor | None, n_jobs: int | None) -> Iterator[tuple[Exe
     """
     n = job_count(n_jobs)
     if executor is not None:
+        having(executor, "executor", "submit")
         yield executor, max(n, available_cores())
     elif n == 1:
         yield None, 1

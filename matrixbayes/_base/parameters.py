@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from .arguments import shown
+
 CONTAINERS = ("default", "pandas", "polars")
 OUTPUT = "_sklearn_output_config"  # where scikit-learn's own tools look
 
@@ -89,7 +91,7 @@ class Parameters:
         if transform is not None:
             if transform not in CONTAINERS:
                 known = ", ".join(map(repr, CONTAINERS))
-                raise ValueError(f"transform={transform!r} is not one of {known}")
+                raise ValueError(f"transform={shown(transform)} is not one of {known}")
             setattr(self, OUTPUT, {"transform": transform})
         return self
 

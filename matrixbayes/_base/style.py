@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.axes import Axes as AxesOfMatplotlib
+from matplotlib.figure import FigureBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
+from .arguments import instance
 from .drawing.inks import faint, ink
 from .drawing.legends import legend as legend  # for all who draw
 from .drawing.names import label as label
@@ -43,11 +46,20 @@ def new_size(width: float, height: float) -> tuple[float, float]:
 def new_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
     """The axes given, or those of a new figure."""
     if ax is not None:
-        make_room(ax)
+        make_room(instance(ax, AxesOfMatplotlib, "ax"))
         return ax
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=new_size(width, height), layout="constrained")[1]
+
+
+def new_figure(figure: Any, width: float, height: float, **options: Any) -> Any:
+    """The figure given, or part of one, or a new one."""
+    if figure is not None:
+        return instance(figure, FigureBase, "figure")
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=new_size(width, height), **options)
 
 
 def palette(ax: Axes) -> tuple[str, ...]:

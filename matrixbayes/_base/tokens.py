@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, NoSuchTokenError
-from .arguments import is_whole
+from .arguments import is_whole, shown
 from .numbers import exact_rows, is_named, plain, reals, wholes
 from .pieces import readings
 from .typing import Floats, Ids, Place
@@ -47,7 +47,7 @@ def token_names(
     names = tuple(str(name) if isinstance(name, str) else name for name in tokens)
     if not all(isinstance(name, str) for name in names):
         wrong = next(name for name in names if not isinstance(name, str))
-        raise TypeError(f"tokens are strings, one name for each token; found {wrong!r}")
+        raise TypeError(f"tokens are strings, one name for each token; found {shown(wrong)}")
     if width is not None and len(names) != width:
         raise ValueError(f"{len(names)} tokens for {width} columns")
     _all_different(names, "tokens")
@@ -171,12 +171,12 @@ def column_of(token: Any, names: Names | None, n_tokens: int, whose: str) -> int
             return names.index(token)
         except ValueError:
             raise NoSuchTokenError(
-                f"{token!r} is not among the {n_tokens} tokens of {whose}{_hint(token, names)}"
+                f"{shown(token)} is not among the {n_tokens} tokens of {whose}{_hint(token, names)}"
             ) from None
     number = _number(token)
     if number is None or not -n_tokens <= number < n_tokens:
         raise NoSuchTokenError(
-            f"{token!r} is not one of the {n_tokens} columns of {whose}"
+            f"{shown(token)} is not one of the {n_tokens} columns of {whose}"
             + ("" if names is None else ", nor a name")
         )
     return number % n_tokens
@@ -211,7 +211,7 @@ def columns_of(
     for i, item in enumerate(items):
         if not isinstance(item, str) and not is_whole(item):
             raise TypeError(
-                f"{what}[{i}] is {item!r} ({type(item).__name__}); "
+                f"{what}[{i}] is {shown(item)} ({type(item).__name__}); "
                 "give the name of a token or a column number"
             )
         column = number.get(item, -1) if isinstance(item, str) else operator.index(item)
@@ -308,7 +308,7 @@ def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tupl
     if isinstance(counts, Mapping):
         return _by_token(counts.keys(), list(counts.values()), names, n_tokens, whose), True
     if isinstance(counts, (str, bytes)):
-        raise TypeError(f"counts are one string; for a single token write [{counts!r}]")
+        raise TypeError(f"counts are one string; for a single token write [{shown(counts)}]")
     ragged = isinstance(counts, (list, tuple)) and any(
         isinstance(item, (list, tuple)) and item and isinstance(item[0], str) for item in counts
     )

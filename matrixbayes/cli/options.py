@@ -21,6 +21,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
+from .._base.arguments import shown
+
 MOST_SIZES = 1000
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "npu", "mtia", "xla")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
@@ -93,7 +95,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
     def convert(text: str) -> int:
         if not re.fullmatch(r"[+-]?\d+", text.strip()):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number")
         number = int(text)
         if number < least or (most is not None and number > most):
             span = f"at least {least}" if most is None else f"from {least} to {most}"
@@ -112,7 +114,7 @@ def real(
         try:
             number = float(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a number") from None
         if not least <= number <= most or number == float("inf") or (open and number == least):
             above = "above" if open else "at least"
             end = "" if most == float("inf") else f" and at most {most:g}"
@@ -146,7 +148,7 @@ def sizes(text: str) -> list[int]:
         numbers = list(dict.fromkeys(map(int, text.split(","))))
     if not numbers or min(numbers) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: write a range like 1:6, or numbers like 3 or 1,2,4, from 1 on"
+            f"{shown(text)}: write a range like 1:6, or numbers like 3 or 1,2,4, from 1 on"
         )
     return numbers
 
@@ -155,14 +157,14 @@ def words(text: str) -> str | list[str]:
     """One word, or several between commas."""
     found = [word.strip() for word in text.split(",")]
     if not all(found):
-        raise argparse.ArgumentTypeError(f"{text!r}: a word is missing")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: a word is missing")
     return found[0] if len(found) == 1 else found
 
 
 def integers(text: str) -> list[int]:
     """Whole numbers between commas."""
     if not re.fullmatch(r"[+-]?\d{1,18}(,[+-]?\d{1,18})*", text.replace(" ", "")):
-        raise argparse.ArgumentTypeError(f"{text!r}: write whole numbers like 0,3,-1")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: write whole numbers like 0,3,-1")
     return [int(number) for number in text.split(",")]
 
 
@@ -180,7 +182,7 @@ def size(text: str) -> int:
     """A number of bytes: 500000000, 500MB or 2GB."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMGT]?)B?", text.strip())
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r}: write bytes, or 500MB, or 2GB")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: write bytes, or 500MB, or 2GB")
     return int(float(found[1]) * 1000.0 ** " kMGT".index(found[2] or " "))
 
 
@@ -193,7 +195,7 @@ def device(text: str) -> str:
     """The name of a device, as torch has it."""
     if not re.fullmatch(rf"({'|'.join(DEVICES)})(:\d{{1,3}})?", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no device: there are cpu, cuda, cuda:1, mps and others of torch"
+            f"{shown(text)} is no device: there are cpu, cuda, cuda:1, mps and others of torch"
         )
     return text
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import probability, whole
+from .._base.arguments import generator_of, probability, whole
 from .affine import AffineTest, affine_test
 from .band import band, dimension, modulus, steps_of
 from .embedding import EmbeddingMap, Pairs
@@ -114,7 +114,7 @@ def check_continuity(
     n_permutations = whole(n_permutations, "n_permutations", 0)
     if texts is not None and len(texts) != n:
         raise ValueError(f"there are {len(texts)} texts for {n} rows")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     options: dict[str, Any] = {"metric": metric, "embedding_metric": embedding_metric}
     options |= {"executor": executor, "n_jobs": n_jobs, "progress": progress}
     pairs = map.sample(n_pairs, rng=generator, **options)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, parallel
-from .._base.arguments import whole
+from .._base.arguments import generator_of, whole
 from .._base.numbers import floats, wholes
 from .._base.progress import bar
 from .._base.typing import Floats, Ids
@@ -303,11 +303,9 @@ class EmbeddingMap:
         total = n * (n - 1) // 2
         options: dict[str, Any] = {"metric": metric, "embedding_metric": embedding_metric}
         options |= {"executor": executor, "n_jobs": n_jobs, "progress": progress}
-        if n_pairs >= total:
+        if whole(n_pairs, "n_pairs", 0) >= total:
             return self.all_pairs(**options)
-        if n_pairs < 0:
-            raise ValueError(f"n_pairs is {n_pairs}; it must not be negative")
-        chosen = _distinct_below(total, n_pairs, np.random.default_rng(rng))
+        chosen = _distinct_below(total, n_pairs, generator_of(rng))
         # pair number c, in the order (0, 1), (0, 2), (1, 2), (0, 3), ...
         second = ((1.0 + np.sqrt(1.0 + 8.0 * chosen)) / 2.0).astype(np.int64)
         second -= second * (second - 1) // 2 > chosen  # where the root was rounded up

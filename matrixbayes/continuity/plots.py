@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import having
 from .._base.display.pictures import lines, named
 from .._base.drawing.inks import shades
 from .._base.drawing.space import font
@@ -34,6 +35,7 @@ def continuity(report: ContinuityReport, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure without it.
     """
+    having(report, "report", "pairs", "modulus")
     x, y = report.pairs.embedding_distance, report.pairs.row_distance
     finite = np.isfinite(y)
     ax = new_axes(ax, 7.0, 4.2)

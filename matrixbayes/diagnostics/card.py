@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import whole
+from .._base.arguments import generator_of, having, whole
 from .._base.sequences import checked
 from .._base.typing import Floats, Seed
 from ..huggingface import TokenPredictor
@@ -194,13 +194,14 @@ def score_card(
     >>> card.verdict[:35], len(card.tests)
     ('Nothing here speaks against Bayes: ', 5)
     """
+    having(task, "task", "n_tokens", "sample", "log_predictive")
     predictor = _predictor(model, tokenizer, task, tokens, prefix)
     width = checked_predictor(predictor)
     if width != task.n_tokens:
         raise ValueError(f"the model has {width} tokens and the task {task.n_tokens}")
     shots = whole(shots, "shots", 0)
     check_options(n_boot, level, N_TESTS)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     length = _room(predictor, shots) if length is None else length
     check_permutations((16, length), 1, n_permutations, noise)
     history = np.asarray(task.sample(1, shots, rng=generator))[0].tolist()

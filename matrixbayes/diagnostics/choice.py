@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from ..elicitation import ElicitationReport
 from ..mixture import DirichletMixture
 from ..sources.names import parts_of
@@ -30,7 +31,7 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
     """Refuse families that are not known, and a null that is of none or of another."""
     if family != "auto" and family not in FAMILIES:
         names = ", ".join(map(repr, ["auto", *FAMILIES]))
-        raise ValueError(f"family={family!r} is not one of {names}")
+        raise ValueError(f"family={shown(family)} is not one of {names}")
     if null is None:
         return
     if not isinstance(null, DirichletMixture | ElicitationReport | Null):
@@ -49,7 +50,7 @@ def check_family(family: str, null: Any, n_tokens: int) -> None:
     if not isinstance(null, DirichletMixture):
         own = family_of(null)
     if family not in ("auto", own):
-        raise ValueError(f"null is of family {own!r}, and family={family!r}")
+        raise ValueError(f"null is of family {own!r}, and family={shown(family)}")
 
 
 def family_of(null: ElicitationReport | Null) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import whole
+from .._base.arguments import generator_of, real, shown, whole
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids, Seed
 from ..mixture import DirichletMixture
@@ -119,14 +119,14 @@ def exchangeability_test(
     width = checked_predictor(predictor)
     check_family(family, null, width)
     max_components = whole(max_components, "max_components", 1)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     options = (null, family, max_components, generator)
     if of == "continuations":
         start, tokens = drawn(predictor, history, 200 if n is None else n, length, generator)
         paths, found = _nearest(predictor, start, tokens, *options)
         return order_of_continuations(paths, found, n_boot, level, generator)
     if of != "predictions":
-        raise ValueError(f"of={of!r} is not one of 'continuations', 'predictions'")
+        raise ValueError(f"of={shown(of)} is not one of 'continuations', 'predictions'")
     if block > 1:  # that demonstrations may change places is what their size says
         if family not in ("auto", "iid"):
             raise ValueError(f"block is {block}; demonstrations change places under 'iid' alone")
@@ -199,19 +199,22 @@ def order_of_continuations(
     )
 
 
+MOST_NOISE = 100.0  # the standard deviation of a logarithm
+
+
 def check_permutations(
     shape: tuple[int, ...], block: int, n_permutations: int, noise: float
 ) -> None:
     """Refuse histories (n, length) that are not of two whole demonstrations or more."""
     n, length = shape
+    block, n_permutations = whole(block, "block", 0), whole(n_permutations, "n_permutations", 0)
     if n < 1 or length < 1:
         raise ValueError(f"histories have shape {shape}: there is nothing to permute")
     if block < 1 or length % block or length < 2 * block:
         raise ValueError(f"histories of {length} tokens are not two demonstrations of {block}")
     if n_permutations < 2:
         raise ValueError(f"n_permutations is {n_permutations}; a spread needs two or more")
-    if not 0.0 < noise < np.inf:
-        raise ValueError(f"noise is {noise}; it is a positive number: exact models round too")
+    real(noise, "noise", MOST_NOISE)  # above 0: exact models round too
 
 
 def order_of_predictions(
@@ -243,8 +246,8 @@ def order_of_predictions(
     if fixed:
         no_power("every history is its own permutation")
     permuted = parts.reshape(-1, length)
-    whole = np.concatenate([np.tile(start, (len(permuted), 1)), permuted], axis=1)
-    rows = as_rows(predictor.predict(whole.tolist()), (n, n_permutations, width))
+    texts = np.concatenate([np.tile(start, (len(permuted), 1)), permuted], axis=1)
+    rows = as_rows(predictor.predict(texts.tolist()), (n, n_permutations, width))
     mean = rows.mean(axis=1, keepdims=True)
     observed = _apart(rows)
     draws = np.empty((n_boot, 2))

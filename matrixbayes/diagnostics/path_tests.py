@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import whole
+from .._base.arguments import generator_of, whole
 from .._base.numbers import reals
 from .._base.typing import Floats, Ids, Seed
 from ..elicitation import ElicitationReport
@@ -381,7 +381,7 @@ def sampled(
     max_components = whole(max_components, "max_components", 1)
     width = checked_predictor(predictor)
     check_family(family, null, width)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     paths = walk(predictor, history, n, length, generator)
     found = nearest(paths, null, family, max_components, generator)
     if found.still(paths):

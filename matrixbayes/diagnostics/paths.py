@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import whole
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids
 from .predictors import as_rows, at_hand, checked_predictor
@@ -62,6 +63,7 @@ def drawn(
 ) -> tuple[Ids, Ids]:
     """A history, checked, and n of the predictor's continuations of it."""
     width = checked_predictor(predictor)
+    n, length = whole(n, "n", 0), whole(length, "length", 0)
     if n < 2:
         raise ValueError(f"n is {n}; one continuation has no spread: take 20 or more")
     if length < LEAST_LENGTH:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from .._base.arguments import probability, whole
+from .._base.arguments import probability, shown, whole
 from .._base.tokens import difference
 from .._base.typing import Floats, Ids
 from .._base.weights import group_numbers
@@ -51,13 +51,13 @@ class Options(NamedTuple):
 def checked_families(family: str | Sequence[str], tie: str = "shared") -> tuple[str, ...]:
     """The families named, with the tie in the name of every chain that has one."""
     if tie not in TIES:
-        raise ValueError(f"tie={tie!r} is not one of {', '.join(map(repr, TIES))}")
+        raise ValueError(f"tie={shown(tie)} is not one of {', '.join(map(repr, TIES))}")
     if isinstance(family, str):
         families: tuple[str, ...] = (str(family),)
     elif isinstance(family, Iterable):
         families = tuple(str(name) for name in family)
     else:
-        raise TypeError(f"family is {family!r}; it is a name, or several")
+        raise TypeError(f"family is {shown(family)}; it is a name, or several")
     if not families:
         raise ValueError("family is empty; name at least one")
     families = tuple(canonical(name, tie) for name in families)
@@ -167,12 +167,12 @@ def _start_of_fields(part: str, given: Any, fields: tuple[seen.Field, ...]) -> F
     """The vector of the numbers of a part that is no mixture."""
     wanted = [field.name for field in fields]
     if not isinstance(given, Mapping) or {*given} != {*wanted}:
-        raise TypeError(f"start of {part!r} must be a mapping with {', '.join(wanted)}")
+        raise TypeError(f"start of {shown(part)} must be a mapping with {', '.join(wanted)}")
     for field in fields:
         shape = np.shape(given[field.name])
         if shape != field.shape:
             raise ValueError(
-                f"{field.name} of the start of {part!r} has shape {shape}, not {field.shape}"
+                f"{field.name} of the start of {shown(part)} has shape {shape}, not {field.shape}"
             )
     return seen.pack(fields, given)
 

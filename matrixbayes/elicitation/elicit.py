@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import generator_of
 from .._base.parallel import in_order, job_count, one_blas_thread, workers
 from .._base.progress import LOG, begin
 from .._base.saving.made import note, origin
@@ -249,7 +250,7 @@ def elicit_prior(
     alone = len(families) > 1 and family == "all" and cv is None and len(np.unique(members)) < 2
     if alone:  # of one group, none can be held out
         families = families[:1]
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     least = 2 if len(families) > 1 else 0
     n_groups = check_n_groups(members, shares, n_boot, least if cv is None else cv)
     finish = begin("elicit_prior", "%d families, %d histories", len(families), known.n)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import shown
 from .._base.numbers import exact_rows, is_named, plain, reals
 from .._base.tokens import columns_in, labels_of, numbers_of, order_of
 from .._base.typing import Floats, Ids
@@ -111,13 +112,13 @@ def checked_histories(
         counts.sum_duplicates()
         counts.eliminate_zeros()
         return Histories(n_tokens, None, None, counts)
-    raise ValueError(f"history_kind={history_kind!r} is not one of 'tokens', 'counts'")
+    raise ValueError(f"history_kind={shown(history_kind)} is not one of 'tokens', 'counts'")
 
 
 def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -> tuple[Ids, Ids]:
     """Column numbers, one history after another, and where each begins."""
     if not isinstance(histories, Iterable):
-        raise TypeError(f"histories is {histories!r}; it is a sequence of histories")
+        raise TypeError(f"histories is {shown(histories)}; it is a sequence of histories")
     if hasattr(histories, "iloc") and getattr(histories, "ndim", 0) == 2:
         histories = plain(histories, "histories")  # by rows, as an array
     parts = [_column_numbers(history, i, names) for i, history in enumerate(histories)]
@@ -137,7 +138,9 @@ def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
 def _column_numbers(history: Any, i: int, names: tuple[str, ...] | None) -> NDArray[np.int64]:
     """One history as an integer vector."""
     if isinstance(history, (str, bytes)):
-        raise TypeError(f"histories[{i}] is {history!r}; a history is a sequence of column numbers")
+        raise TypeError(
+            f"histories[{i}] is {shown(history)}; a history is a sequence of column numbers"
+        )
     numbers = plain(history, f"histories[{i}]")
     if numbers.ndim != 1:
         raise ValueError(
@@ -199,12 +202,15 @@ def check_kind(histories: Histories, family: str, discount: float | str, order: 
     parts = parts_of(family, order)
     if histories.counts is not None:
         if family != "iid":
-            raise ValueError(f"family {family!r} needs histories of tokens: counts have no order")
+            raise ValueError(
+                f"family {shown(family)} needs histories of tokens: counts have no order"
+            )
         if discount != 1.0:
             raise ValueError("a discount needs histories of tokens: counts have no order")
     if discount != 1.0 and not any(part.reads_rows for part in parts.values()):
         raise ValueError(
-            f"family {family!r} has no rows of counts that a discount could fade: 'balance' has a "
+            f"family {shown(family)} has no rows of counts that a discount could fade: "
+            "'balance' has a "
             "memory of its own, and a tree keeps all; use discount=1"
         )
     fields_of(parts, histories.n_tokens)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import having, shown
 from .._base.display.pictures import lines, named
 from .._base.drawing.names import token_name, token_names, words
 from .._base.drawing.space import cell
@@ -19,7 +20,7 @@ from .._base.style import (
     entry,
     legend,
     new_axes,
-    new_size,
+    new_figure,
     palette,
     tidy,
 )
@@ -62,6 +63,7 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         Points on the diagonal are predictions that the prior explains; of the KL, where the
         family is near the floor it explains all that a history can.
     """
+    having(report, "report", "kl_by_length", "points")
     if by == "kl":
         return _kl_by_length(report, new_axes(ax, 6.4, 4.4))
     points = report.points
@@ -70,7 +72,7 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
     elif by == "last":
         names, group = _by_last(points.last, report.tokens)
     else:
-        raise ValueError(f"by={by!r} is not one of 'length', 'last', 'kl'")
+        raise ValueError(f"by={shown(by)} is not one of 'length', 'last', 'kl'")
     ax = new_axes(ax, 6.4, 4.4)
     x, y = points.observed, points.predicted
     known = (x > 0.0) & (y > 0.0)
@@ -101,11 +103,9 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
 
 def elicitation_figure(report: ElicitationReport, *, figure: Figure | None = None) -> Figure:
     """`elicitation` by length of the history and by last token, side by side, and the KL below."""
+    having(report, "report", "kl_by_length", "points")
     known = report.kl_by_place is not None
-    if figure is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=new_size(11.5, 8.4 if known else 4.4), layout="constrained")
+    figure = new_figure(figure, 11.5, 8.4 if known else 4.4, layout="constrained")
     grid = figure.add_gridspec(1 + known, 2)
     elicitation(report, by="length", ax=figure.add_subplot(grid[0, 0]))
     elicitation(report, by="last", ax=figure.add_subplot(grid[0, 1]))

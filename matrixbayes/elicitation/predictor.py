@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._base.arguments import generator_of, whole
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids, Seed
 from .design import design
@@ -87,7 +88,8 @@ class ElicitedPredictor:
 
     def sample(self, n: int, length: int, *, history: ArrayLike = (), rng: Seed = None) -> Ids:
         """Continuations (n, length) of one history, each token from the prediction for it."""
-        generator = np.random.default_rng(rng)
+        n, length = whole(n, "n", 0), whole(length, "length", 0)
+        generator = generator_of(rng)
         before = checked_history(history, self.n_tokens, "history")
         texts = np.empty((n, len(before) + length), dtype=np.int64)
         texts[:, : len(before)] = before

@@ -10,20 +10,20 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, parallel
-from .._base.arguments import generator_of, real, whole
+from .._base.arguments import generator_of, instance, real, shown, whole
 from .._base.parameters import Parameters
 from .._base.progress import LOG, begin
 from .._base.saving.made import inherit, note, origin
 from .._base.tokens import labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import checked_weights, present, weights_of
-from ..errors import ConvergenceWarning, MisfitWarning, NotFittedError
+from ..errors import ArgumentError, ConvergenceWarning, MisfitWarning, NotFittedError
 from ..mixture import DirichletMixture, FitCheck, check_prior
 from ..mixture.partial.listing import listing_of
 from ..rows import NextTokenRows, PartialRows
@@ -628,6 +628,14 @@ class DirichletMixtureEstimator(Parameters):
         self._check_fitted()
         if isinstance(statistics, Statistics):
             statistics = [statistics]
+        try:
+            statistics = [instance(each, get_args(Statistics), "statistics") for each in statistics]
+        except TypeError:
+            raise ArgumentError(
+                f"statistics are {shown(statistics)}; they must be those of summarize, or several"
+            ) from None
+        if not statistics:
+            raise ValueError("there are no statistics")
         merged = parallel.merge(statistics)
         before, penalty = self.prior_, self._penalty()
         mixture, outcomes = em.maximization(merged, before, penalty)
@@ -655,6 +663,8 @@ class DirichletMixtureEstimator(Parameters):
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log-density of a row, in nats; by weight, if rows have one."""
         log_likelihood, total_weight = self._scored(X, sample_weight)
+        if total_weight == 0.0:
+            raise ValueError("X has no rows, of which there is no mean")
         return log_likelihood / total_weight
 
     def _scored(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._base import parallel
-from .._base.arguments import is_whole
+from .._base.arguments import is_whole, shown
 from .._base.typing import Floats, Ids
 from ..mixture import DirichletMixture
 from ..rows.rows import Checked
@@ -67,7 +67,8 @@ def checked_resolution(resolution: Any, kind: str | None) -> int | str | None:
     is_auto = isinstance(resolution, str) and resolution == "auto"
     if not is_auto and not (is_whole(resolution) and 1 <= resolution <= MOST_TOKENS):
         raise ValueError(
-            f"resolution={resolution!r} is not a number of tokens from 1 to {MOST_TOKENS}, 'auto' "
+            f"resolution={shown(resolution)} is not a number of tokens from 1 to {MOST_TOKENS}, "
+            "'auto' "
             "or None"
         )
     if kind == "counts":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._base import parallel
-from .._base.arguments import generator_of, is_whole
+from .._base.arguments import generator_of, is_whole, shown
 from .._base.numbers import exact_rows, plain
 from .._base.progress import begin
 from .._base.saving.made import note
@@ -90,11 +90,14 @@ def select_prior(
     """
     sizes = _sizes(n_components)
     if criterion not in CRITERIA:
-        raise ValueError(f"criterion={criterion!r} is not one of {', '.join(map(repr, CRITERIA))}")
+        raise ValueError(
+            f"criterion={shown(criterion)} is not one of {', '.join(map(repr, CRITERIA))}"
+        )
     if resolution is not None:
         if criterion not in ("bic", "held_bits"):
             raise ValueError(
-                f"criterion={criterion!r} compares no resolutions, whose likelihoods are of other "
+                f"criterion={shown(criterion)} compares no resolutions, whose likelihoods are "
+                "of other "
                 "draws; sizes at a resolution are compared by held_bits"
             )
         parameters["resolution"] = resolution
@@ -210,7 +213,7 @@ def _sizes(n_components: int | Iterable[int]) -> list[int]:
     several = isinstance(n_components, Iterable) and getattr(n_components, "ndim", 1) != 0
     if isinstance(n_components, (str, bytes)) or not (several or is_whole(n_components)):
         raise TypeError(
-            f"n_components is {n_components!r}; give one number of components, such as 3, or "
+            f"n_components is {shown(n_components)}; give one number of components, such as 3, or "
             "several, such as range(1, 9)"
         )
     sizes: list[Any] = list(n_components) if several else [n_components]  # type: ignore[arg-type]

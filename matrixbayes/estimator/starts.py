@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import parallel
+from .._base.arguments import shown
 from .._base.k_means import Points, groups
 from .._base.numbers import reals
 from .._base.tokens import order_of
@@ -45,7 +46,7 @@ def checked_init(
     if isinstance(init, str):
         if init not in INITS:
             raise ValueError(
-                f"init={init!r} is not one of {', '.join(map(repr, INITS))}, a "
+                f"init={shown(init)} is not one of {', '.join(map(repr, INITS))}, a "
                 "DirichletMixture or an array of responsibilities"
             )
         return init

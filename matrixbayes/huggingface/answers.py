@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import shown
 from .._core import log_probs, lump_log_probs
 from .boundary import Boundary, Context, Pieces, contexts_of
 from .prompts import Positions, Prompt, untouched
@@ -134,7 +135,7 @@ def make_columns(
         none.
     """
     if other not in ("keep", "renormalize"):
-        raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
+        raise ValueError(f"other={shown(other)} is neither 'keep' nor 'renormalize'")
     if vocab is None:
         if other != "keep":
             raise ValueError("other='renormalize' needs vocab: without it no token is dropped")
@@ -233,7 +234,7 @@ def _every_token(names: list[str | None], width: int) -> Columns:
 def _members(vocab: Vocab, chosen: Chosen) -> tuple[dict[str, list[Pieces]], tuple[str, ...]]:
     """The tokens of each spelling of each answer, by name, none in two answers; and notes."""
     if isinstance(vocab, str):
-        raise TypeError(f"vocab is one string; write [{vocab!r}, ...] or {{name: spellings}}")
+        raise TypeError(f"vocab is one string; write [{shown(vocab)}, ...] or {{name: spellings}}")
     answers = vocab if isinstance(vocab, Mapping) else _by_name(vocab, chosen)
     if not answers:
         raise ValueError("vocab is empty; leave it out to keep every token")

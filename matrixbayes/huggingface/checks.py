@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import shown
 from .memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check_model(model: Any) -> None:
     name = type(model).__name__
     if isinstance(model, str):
         raise TypeError(
-            f"load the model first: AutoModelForCausalLM.from_pretrained({model!r}), and "
+            f"load the model first: AutoModelForCausalLM.from_pretrained({shown(model)}), and "
             "AutoTokenizer likewise"
         )
     if name in SHARDED:

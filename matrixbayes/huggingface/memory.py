@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .._base import display
+from .._base.arguments import whole
 
 LARGE = 1 << 30  # bytes of rows from which on their size is told
 # Words for it of CUDA, XPU and MPS, of the CPU on Linux and Windows, and of a library of CUDA.
@@ -41,7 +42,7 @@ def check_memory(
         With the arithmetic and the ways out.
     """
     need = n_rows * n_columns * itemsize + extra
-    free = available_memory() if limit is None else limit
+    free = available_memory() if limit is None else whole(limit, "max_memory", 0)
     sum_text = f"{n_rows:,} rows of {n_columns:,} columns ({itemsize} bytes each)"
     sum_text += f" and {display.amount(extra)} beside them" if extra > need // 100 else ""
     sum_text += f" need {display.amount(need)}"

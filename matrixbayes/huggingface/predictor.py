@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.arguments import whole
+from .._base.arguments import generator_of, whole
 from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
@@ -185,7 +185,7 @@ class TokenPredictor:
         """
         n, length = whole(n, "n", 0), whole(length, "length", 0)
         seen = checked_history(history, self.n_tokens, "history")
-        draws = np.random.default_rng(rng).random((n, length))
+        draws = generator_of(rng).random((n, length))
         if draws.size == 0:
             return np.zeros((n, length), dtype=np.int64)
         start = np.concatenate([self._prefix, self._ids[seen]])

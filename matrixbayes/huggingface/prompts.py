@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import is_whole
+from .._base.arguments import is_whole, shown
 from .._base.numbers import plain
 from ..errors import ArgumentError
 
@@ -128,7 +128,7 @@ def positions_of(prompts: Sequence[Any], positions: Positions) -> list[str | Seq
     if isinstance(positions, str):
         if positions not in WORDS:
             known = ", ".join(repr(word) for word in WORDS)
-            raise ValueError(f"positions={positions!r} is neither one of {known} nor numbers")
+            raise ValueError(f"positions={shown(positions)} is neither one of {known} nor numbers")
         return [positions] * len(prompts)
     given: list[Any] = list(positions)
     if given and all(is_whole(p) for p in given):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from .boundary import Boundary, Context, Pieces
 from .spellings import raw_pieces, token_names
 
@@ -74,9 +75,13 @@ class Chosen:
         ids = spelling if isinstance(spelling, tuple) and spelling else (spelling,)
         for i in ids:
             if isinstance(i, bool) or not isinstance(i, (int, np.integer)):
-                raise TypeError(f"answer {answer!r}: {spelling!r} is neither text nor a token id")
+                raise TypeError(
+                    f"answer {shown(answer)}: {shown(spelling)} is neither text nor a token id"
+                )
             if not 0 <= i < self.width:
-                raise ValueError(f"answer {answer!r}: the model has no token {i} (of {self.width})")
+                raise ValueError(
+                    f"answer {shown(answer)}: the model has no token {i} (of {self.width})"
+                )
         return tuple(int(i) for i in ids)
 
     def check(self, pieces: Pieces, spelling: str, answer: str) -> None:
@@ -84,11 +89,13 @@ class Chosen:
         unknown, name = (getattr(self.tokenizer, f"unk_token{end}", None) for end in ("_id", ""))
         if unknown in pieces and spelling != name:
             raise ValueError(
-                f"answer {answer!r}: {spelling!r} is not in the vocabulary (it becomes {name!r})"
+                f"answer {shown(answer)}: {shown(spelling)} is not in the vocabulary (it "
+                f"becomes {name!r})"
             )
         if max(pieces) >= self.width:
             raise ValueError(
-                f"answer {answer!r}: {spelling!r} is token {max(pieces)}, and the model's logits "
+                f"answer {shown(answer)}: {shown(spelling)} is token {max(pieces)}, and the "
+                "model's logits "
                 f"are {self.width} wide: do tokenizer and model belong together?"
             )
 
@@ -112,7 +119,9 @@ def choose(
         if not isinstance(spelling, str):
             found[spelling] = chosen.given(spelling, answer)
         elif chosen.tokenizer is None:
-            raise TypeError(f"answer {answer!r}: {spelling!r} needs a tokenizer; give its token id")
+            raise TypeError(
+                f"answer {shown(answer)}: {spelling!r} needs a tokenizer; give its token id"
+            )
         elif spelling not in alone:
             alone[spelling] = chosen.boundary.alone(spelling)
             pieces, missed[spelling] = _held(chosen, answer, spelling, alone[spelling])
@@ -134,7 +143,7 @@ def _held(
     """The tokens of a text, and the contexts after which the text does not hold them."""
     boundary = chosen.boundary
     if alone == ():
-        raise ValueError(f"answer {answer!r}: {spelling!r} is no token at all")
+        raise ValueError(f"answer {shown(answer)}: {shown(spelling)} is no token at all")
     after = list(zip(boundary.contexts, boundary.after(spelling), strict=True))
     if not after:
         after = [] if alone is None else [(Context("", (), "alone"), alone)]
@@ -149,15 +158,17 @@ def _held(
     if len(different) > 1:
         (one, first), (two, second) = list(different.items())[:2]
         raise ValueError(
-            f"answer {answer!r}: after {first} the text goes on with {chosen.shown(one)} where "
-            f"{spelling!r} follows, and after {second} with {chosen.shown(two)}: end all prompts "
+            f"answer {shown(answer)}: after {first} the text goes on with {chosen.shown(one)} "
+            "where "
+            f"{shown(spelling)} follows, and after {second} with {chosen.shown(two)}: end all "
+            "prompts "
             f"alike, or give the token ids that count, here {list(one)} and {list(two)}"
         )
     missed = [context for context, pieces in after if not pieces]
     if different:
         return next(iter(different)), missed
     if alone is None:
-        raise ValueError(f"answer {answer!r}: {spelling!r} is not in the vocabulary")
+        raise ValueError(f"answer {shown(answer)}: {shown(spelling)} is not in the vocabulary")
     return (alone if len(alone) == 1 else None), missed
 
 
@@ -183,7 +194,8 @@ def _refuse(chosen: Chosen, answer: str, spelling: str, context: Context) -> Non
             ways.append(f"write {way!r}, which the text does hold there")
     ways.append("give the ids of the tokens that you mean")
     raise ValueError(
-        f"answer {answer!r}: after {context} no row is about {spelling!r}, since the tokens at "
+        f"answer {shown(answer)}: after {context} no row is about {shown(spelling)}, since the "
+        "tokens at "
         f"the seam are others where it follows ({holds}): {', or '.join(ways)}"
     )
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import probability, whole
+from .._base.arguments import generator_of, instance, probability, whole
 from .._base.numbers import reals
 from .._base.tokens import counted
 from .._base.typing import Floats, Seed
@@ -60,6 +60,7 @@ def icl_curve(prior: DirichletMixture, label_counts: ArrayLike) -> Floats:
     >>> mb.icl_curve(prior, [[0, 0], [0, 6], [0, 30]])[:, 1]
     array([0.2, 0.5, 0.8])
     """
+    instance(prior, DirichletMixture, "prior")
     counts, single = counted(label_counts, prior.tokens, prior.n_tokens, "the prior")
     if single:
         raise ValueError(f"label_counts have shape {counts[0].shape}; they need (n, V)")
@@ -319,7 +320,7 @@ def fit_icl_curve(
     n_boot = whole(n_boot, "n_boot", 0)
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     many = points.n_points
 
     def bic(mean_kl: float, parameters: int) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base.arguments import probability
+from .._base.arguments import generator_of, probability
 from .._base.typing import Seed
 from .label_design import LabelDesign
 from .prompts import Sequences, Template, strings, whole_numbers
@@ -105,7 +105,7 @@ def flipped_label_design(
     numbers = whole_numbers(shots, "shots")
     names = made.names
     other = dict(zip(names, [*names[1:], names[0]], strict=True))
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     prompts = []
     for s, query, shown in made.draw(max(numbers), generator):
         for n in numbers:
@@ -179,7 +179,7 @@ def unrelated_label_design(
         )
     ways = [dict(zip(names, [*words[i:], *words[:i]], strict=True)) for i in range(many)]
     prompts = []
-    for s, query, shown in made.draw(max(numbers), np.random.default_rng(rng)):
+    for s, query, shown in made.draw(max(numbers), generator_of(rng)):
         for n in numbers:
             for word in ways:
                 pairs = [(text, word[name]) for text, name in shown[:n]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from .._base.display import show
 from .._base.style import COLOURS, label, token_name
 from .._base.tokens import columns_of
@@ -69,7 +70,7 @@ def _columns(path: LearningPath, tokens: Any, score: Any) -> list[int]:
         order = np.argsort(-(score.mean(axis=0) + score[-1]), kind="stable")
         return [int(j) for j in order[:TOKENS]]
     if isinstance(tokens, (str, bytes)):
-        raise TypeError(f"tokens must be a sequence; for a single token write [{tokens!r}]")
+        raise TypeError(f"tokens must be a sequence; for a single token write [{shown(tokens)}]")
     width = path.predictive.shape[1]
     found = list(columns_of(tokens, path.names, width, "the path", "tokens"))
     if not 1 <= len(found) <= MOST_TOKENS:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import is_whole, whole
+from .._base.arguments import is_whole, shown, whole
 from .._base.numbers import plain
 from .._base.tokens import columns_of
 from .._base.typing import Floats, Ids, Seed
@@ -280,9 +280,9 @@ def learning_path(
 
 def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
     if isinstance(items, (str, bytes)):
-        raise TypeError(f"{what} is one string; for a single token write [{items!r}]")
+        raise TypeError(f"{what} is one string; for a single token write [{shown(items)}]")
     if not np.iterable(items):
-        raise TypeError(f"{what} is {items!r}; give a sequence of tokens")
+        raise TypeError(f"{what} is {shown(items)}; give a sequence of tokens")
     return np.array(
         columns_of(items, prior.tokens, prior.n_tokens, "the prior", what), dtype=np.int64
     )
@@ -292,7 +292,7 @@ def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
     """The tokens given, or as many as are asked for from the model."""
     if not is_whole(tokens):
         if not np.iterable(tokens):
-            raise TypeError(f"tokens is {tokens!r}; give tokens, or how many to sample")
+            raise TypeError(f"tokens is {shown(tokens)}; give tokens, or how many to sample")
         text = _columns(tokens, prior, "tokens")
         if not len(text):
             raise ValueError("there are no tokens to follow")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import having
 from .._base.display.pictures import lines
 from .._base.drawing.inks import ground, ink
 from .._base.drawing.names import token_name
@@ -23,7 +24,7 @@ from .._base.style import (
     every,
     legend,
     new_axes,
-    new_size,
+    new_figure,
     palette,
     tidy,
 )
@@ -60,6 +61,7 @@ def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
         marked, with one standard deviation.  Hollow marks are points that have demonstrations of
         other labels too, one for each number of those: the curves are of points that have none.
     """
+    having(fit, "fit", "dirichlet", "shots")
     ax = new_axes(ax, 7.5, 4.0)
     last = int(np.ceil(fit.shots.max()))
     ax.axhline(0.5, color=GREY, linewidth=0.8)
@@ -134,6 +136,7 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
         Shots are on a logarithmic axis, linear from 0 to 1, where they reach far.  Filled marks
         were fitted, hollow ones were not; the law that is best is drawn heavier.
     """
+    having(fit, "fit", "laws", "n_fitted")
     m = len(fit.probabilities)
     if task is not None:
         task = operator.index(task)
@@ -203,6 +206,7 @@ def learning_path(
         probability of the token that came; KL(model || predictive); total, aleatoric and epistemic
         uncertainty of the posterior.
     """
+    having(path, "path", "predictive", "history")
     if axes is None:
         return _along(path, ax)
     if len(axes) != 3:
@@ -220,7 +224,7 @@ def learning_path(
             {"total": path.total, "aleatoric": path.aleatoric, "epistemic": path.epistemic},
         ),
     ]
-    for ax, (title, ylabel, values) in zip(axes, panels, strict=True):
+    for ax, (title, ylabel, values) in zip(map(new_axes, axes), panels, strict=True):
         for i, (name, value) in enumerate(values.items()):
             look: dict[str, Any] = {"color": COLOURS[i], "linestyle": STYLES[i]}
             look |= {"marker": MARKERS[i], "markersize": 4, "markevery": every(len(path))}
@@ -267,10 +271,8 @@ def learning_path_figure(path: LearningPath, *, figure: Figure | None = None) ->
     figure
         An empty one to draw on; a new one without it.
     """
-    if figure is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=new_size(9.0, 7.5), layout="constrained")
+    having(path, "path", "predictive", "history")
+    figure = new_figure(figure, 9.0, 7.5, layout="constrained")
     learning_path(path, axes=figure.subplots(3, 1, sharex=True))
     return figure
 

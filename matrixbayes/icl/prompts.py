@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base.arguments import whole
+from .._base.arguments import shown, whole
 
 Pair = tuple[str, str]  # a text and its label
 
@@ -49,7 +49,8 @@ class Template:
         once = template.count("{input}") == template.count("{label}") == 1
         if not once or template.index("{input}") > template.index("{label}"):
             raise ValueError(
-                f"template is {template!r}; it must have {{input}} and then {{label}}, once each"
+                f"template is {shown(template)}; it must have {{input}} and then {{label}}, "
+                "once each"
             )
         self._before, _, rest = template.partition("{input}")
         self._between, _, self._after = rest.partition("{label}")
@@ -105,7 +106,7 @@ class Sequences:
         many = whole(n_sequences, "n_sequences", 1)
         asked = None if queries is None else _asked(queries, pools)
         if not isinstance(balanced, (bool, np.bool_)):
-            raise TypeError(f"balanced is {balanced!r}; it must be True or False")
+            raise TypeError(f"balanced is {shown(balanced)}; it must be True or False")
         return cls(pools, asked, many, bool(balanced))
 
     @property
@@ -153,7 +154,7 @@ def strings(values: Any, what: str) -> list[str]:
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{what} is one string; give a sequence of them")
     if not np.iterable(values):
-        raise TypeError(f"{what} is {values!r}; it must be a sequence of strings")
+        raise TypeError(f"{what} is {shown(values)}; it must be a sequence of strings")
     words = list(values)
     for i, word in enumerate(words):
         if not isinstance(word, str):
@@ -166,7 +167,9 @@ def strings(values: Any, what: str) -> list[str]:
 def _asked(queries: Any, pools: dict[str, tuple[str, ...]]) -> tuple[Pair, ...]:
     """Pairs of a text and a known label."""
     if not np.iterable(queries):
-        raise TypeError(f"queries is {queries!r}; it must be a sequence of pairs (input, label)")
+        raise TypeError(
+            f"queries is {shown(queries)}; it must be a sequence of pairs (input, label)"
+        )
     pairs = list(queries)
     if not pairs:
         raise ValueError("queries are empty; leave them out to draw them from the inputs")

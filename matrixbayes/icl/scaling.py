@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import probability, whole
+from .._base.arguments import generator_of, probability, whole
 from .._base.numbers import reals
 from .._base.typing import Floats, Seed
 from .scaling_samples import CLEAR, Curves, Interval, criterion, errors, intervals, trends
@@ -366,7 +366,7 @@ def fit_scaling_laws(
     curves = Curves.checked(p, tasks, groups)
     p = curves.means()
     wanted = _wanted(laws, len(p))
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     fits = {law: _fit(law, n, p, fitted, generator) for law in wanted}
     constant = _constant(p, fitted)
     gain = _gain([fit for fit, _ in fits.values()], constant, p[:, :fitted])

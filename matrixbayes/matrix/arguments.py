@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import probability, whole
+from .._base.arguments import probability, shown, whole
 from .._base.numbers import entries, exact_rows, is_named, plain, reals
 from .._base.tokens import Vocabulary, counted, order_of, token_names
 from .._base.typing import Ids
@@ -28,11 +28,13 @@ def tree_order(order: Any, depth: Any, deeper: Any, most: int) -> tuple[int, flo
     if not isinstance(order, str):
         for name, value in (("depth", depth), ("deeper", deeper)):
             if value is not None:
-                raise ValueError(f'{name} is of order="tree"; here the order is given, {order!r}')
+                raise ValueError(
+                    f'{name} is of order="tree"; here the order is given, {shown(order)}'
+                )
         return whole(order, "order", 1, most), None
     if order != "tree":
         raise ValueError(
-            f'order is {order!r}; it must be a whole number from 1 to {most}, or "tree"'
+            f'order is {shown(order)}; it must be a whole number from 1 to {most}, or "tree"'
         )
     found = probability(0.5 if deeper is None else deeper, "deeper", inside=True)
     return whole(DEPTH if depth is None else depth, "depth", 1, most), found
@@ -61,7 +63,7 @@ def checked_prior(prior: Any, names: tuple[str, ...] | None) -> DirichletMixture
             else DirichletMixture(prior.weights, prior.alpha[:, order], tokens=names)
         )
     if isinstance(prior, (bool, str)) or not isinstance(prior, (int, float, np.number)):
-        raise TypeError(f"prior must be a DirichletMixture or a number, not {prior!r}")
+        raise TypeError(f"prior must be a DirichletMixture or a number, not {shown(prior)}")
     if not (prior > 0.0 and math.isfinite(prior)):
         raise ValueError(f"prior is {prior}; an alpha is positive and finite")
     return float(prior)
@@ -100,7 +102,8 @@ def concentrations(given: Any, order: int) -> tuple[bool, tuple[Concentration, .
     found = [_concentration(one) for one in given] if _several(given) else []
     if len(found) != order or None in found:
         raise ValueError(
-            f"hierarchical is {given!r}; it must be True, False, or {order} positive numbers or "
+            f"hierarchical is {shown(given)}; it must be True, False, or {order} positive "
+            "numbers or "
             "(weights, values), the concentrations of contexts of 1, 2, ... tokens"
         )
     return True, tuple(one for one in found if one is not None)

@@ -15,6 +15,7 @@ from typing import Any, overload
 import numpy as np
 
 from .. import _core
+from .._base.arguments import shown
 from .._base.numbers import plain, wholes
 from .._base.tokens import Vocabulary
 from .._base.typing import Ids
@@ -99,7 +100,7 @@ def documents_of(tokens: Any, vocabulary: Vocabulary, bounds: Any = None) -> Tex
             "a document is a sequence of tokens, not a mapping; update_rows takes counts"
         )
     if not (hasattr(tokens, "ndim") or np.iterable(tokens)):
-        raise TypeError(f"a document is a sequence of tokens, not {tokens!r}")
+        raise TypeError(f"a document is a sequence of tokens, not {shown(tokens)}")
     if hasattr(tokens, "iloc") and hasattr(tokens, "columns") and tokens.shape[1] == 1:
         column = tokens.iloc[:, 0]
         tokens = column if _holds_documents(list(column.iloc[:1])) else tokens

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import shown
 from .._base.files import require
 from .._base.mapped import open_mapped, write_mapped
 from .._base.saving.made import entry, said
@@ -214,7 +215,7 @@ def _folded(arrays: dict[str, NDArray[Any]], header: dict[str, Any], every: Any)
 
 def _integer(value: Any, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{value!r} is not from {least} to {most}")
+        raise ValueError(f"{shown(value)} is not from {least} to {most}")
     return value
 
 

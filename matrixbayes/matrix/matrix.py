@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display, parallel
-from .._base.arguments import real, whole
+from .._base.arguments import generator_of, real, whole
 from .._base.progress import bar, begin
 from .._base.saving.hub import Hosted
 from .._base.saving.made import made_with, note
@@ -1019,7 +1019,7 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         n = whole(n, "n", 0, 1 << 62)
         temperature = real(temperature, "temperature", math.inf, least=0.0)
         rng, is_worded = seeds(context, text_seed, rng, random_seed)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         rows = self._rows
         text = self.begin if context is None else self._context(context, "generate")
         text = text if text_seed is None else self._words_before(text_seed)[-self._order :]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import having
 from .._base.display import number
 from .._base.display.pictures import named, shares
 from .._base.drawing.names import words
@@ -45,6 +46,7 @@ def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure without it.
     """
+    having(comparison, "comparison", "bins", "matrix_bits")
     model, matrix, many = comparison.bins[comparison.bins[:, 2] > 0.0].T
     ax = new_axes(ax, 6.4, 4.4)
     ends = [float(min(model.min(), matrix.min())), 1.0]
@@ -71,6 +73,7 @@ def mixture_weights(interpolation: Interpolation, *, ax: Axes | None = None) -> 
     ax
         Where to draw; a new figure without it.
     """
+    having(interpolation, "interpolation", "models", "weights")
     ax = new_axes(ax, 6.0, 3.4)
     places, weights = np.arange(len(interpolation)), interpolation.weights
     ax.bar(places, weights, width=0.6, color=COLOURS[0], label="weight")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
+from .._base.arguments import generator_of, real, whole
 from .._base.numbers import reals
 from .._base.typing import Floats
 from .extremes import climb, curvature
@@ -142,8 +143,7 @@ def approximation_report(
     bend, why = curvature(density, n_tokens)
     suggested = None
     if tol is not None:
-        if not tol > 0.0:
-            raise ValueError(f"tol={tol!r} must be > 0")
+        tol = real(tol, "tol", np.inf)
         if not why:
             suggested = max(1, int(np.ceil((1.0 - 1e-4) * bend / tol)))  # derivatives are numerical
     error, se = (
@@ -167,7 +167,7 @@ def _predictive_error(
     if counts.shape != (n_tokens,) or not (np.isfinite(counts) & (counts >= 0.0)).all():
         raise ValueError(f"counts must hold {n_tokens} finite numbers >= 0")
     proposal = DirichletMixture([1.0], [counts + 1.0])
-    rows = proposal.sample(n_samples, rng=np.random.default_rng(rng))
+    rows = proposal.sample(whole(n_samples, "n_samples", 1), rng=generator_of(rng))
     weights = evaluated(density, rows)
     if not weights.sum() > 0.0:
         raise ValueError("the density is 0 wherever these counts lead; they contradict it")

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import having
 from .._base.drawing.ticks import log_axis
-from .._base.style import COLOURS, GREY, MARKERS, STYLES, WIDE, legend, new_axes, new_size, tidy
+from .._base.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    STYLES,
+    WIDE,
+    legend,
+    new_axes,
+    new_figure,
+    tidy,
+)
 from .._base.typing import Floats
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ def check(check: FitCheck, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure without it.
     """
+    having(check, "check", "bits", "smoothing")
     ax = new_axes(ax, 7.0, 3.6)
     _bits(check, ax)
     return ax
@@ -52,10 +64,8 @@ def check_figure(check: FitCheck, *, figure: Figure | None = None) -> Figure:
     figure
         Where to draw; a new figure without it.
     """
-    if figure is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=new_size(10.0, 6.4), layout="constrained")
+    having(check, "check", "bits", "smoothing")
+    figure = new_figure(figure, 10.0, 6.4, layout="constrained")
     grid = figure.add_gridspec(2, 3)
     _bits(check, figure.add_subplot(grid[0, :]))
     mean, entropy, largest = (figure.add_subplot(grid[1, i]) for i in range(3))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import instance
 from .._base.saving.whole import write_bytes
 from .mixture import DirichletMixture
 
@@ -84,6 +85,7 @@ def write_easel(mixture: DirichletMixture, path: str | os.PathLike[str]) -> None
     >>> pathlib.Path(path).read_text().splitlines()
     ['# a b', '2 1', '1.0 0.5 2.0']
     """
+    instance(mixture, DirichletMixture, "mixture")
     lines = [f"{mixture.n_tokens} {mixture.n_components}"]
     if mixture.tokens is not None:
         lines.insert(0, "# " + " ".join(ascii(token)[1:-1] for token in mixture.tokens))

@@ -13,6 +13,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import whole
 from .._base.numbers import reals
 from .._base.typing import Floats
 
@@ -29,8 +30,7 @@ def lattice(degree: int, n_tokens: int) -> NDArray[np.int64]:
     ValueError
         There are more than 200,000.
     """
-    if degree < 1 or n_tokens < 2:
-        raise ValueError(f"degree={degree} and n_tokens={n_tokens} must be at least 1 and 2")
+    degree, n_tokens = whole(degree, "degree", 1), whole(n_tokens, "n_tokens", 2)
     size = comb(degree + n_tokens - 1, n_tokens - 1)
     if size > MOST_POINTS:
         shown = (

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display, files
-from .._base.arguments import probability, unit_size, whole
+from .._base.arguments import generator_of, probability, shown, unit_size, whole
 from .._base.mapped import read_mapped
 from .._base.numbers import plain, reals
 from .._base.saving.hub import Hosted
@@ -24,6 +24,7 @@ from .._base.saving.made import note, restore, told
 from .._base.tokens import column_of, columns_in, counted, labels_of, order_of, string_labels
 from .._base.typing import Floats
 from .._base.weights import without_weightless
+from ..errors import ArgumentError
 from ..rows import PartialRows, as_log_probs
 from ..rows.rows import Checked
 from . import interop, lattice
@@ -360,6 +361,8 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
         self, groups: Mapping[str, Token | Iterable[Token]]
     ) -> tuple[list[str], NDArray[np.intp]]:
         """The names of groups, and the number of that of each column."""
+        if not isinstance(groups, Mapping):
+            raise ArgumentError(f"groups are {shown(groups)}; they must be a mapping of names")
         if not groups:
             raise ValueError("there are no groups")
         of_column = np.full(self.n_tokens, -1)
@@ -488,10 +491,10 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
         ndarray of shape (V,), or (*size, V)
         """
         if kind not in ("probs", "log_probs"):
-            raise ValueError(f"kind={kind!r} is not one of 'probs', 'log_probs'")
+            raise ValueError(f"kind={shown(kind)} is not one of 'probs', 'log_probs'")
         sizes: Any = () if size is None else size if np.ndim(size) else (size,)
         shape = tuple(whole(n, "size", 0) for n in sizes)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         count = int(np.prod(shape, dtype=object)) if shape else 1
         rows = self.sample_log_probs(count, generator.bit_generator)
         rows = rows.reshape(*shape, self.n_tokens)
@@ -611,7 +614,7 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
             made = cls(weights / weights.sum(), points + 1.0, tokens=tokens)
             return note(made, call="from_samples", degree=degree, n_rows=len(logs))
         if bandwidth is None or not 0.0 < bandwidth < np.inf:
-            raise ValueError(f"bandwidth={bandwidth!r} must be positive and finite")
+            raise ValueError(f"bandwidth={shown(bandwidth)} must be positive and finite")
         made = cls(shares, np.exp(logs) / bandwidth + 1.0, tokens=tokens)
         return note(made, call="from_samples", bandwidth=bandwidth, n_rows=len(logs))
 

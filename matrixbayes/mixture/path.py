@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
-from .._base.arguments import probability, unit_size
+from .._base.arguments import instance, probability, shown, unit_size
 from .._base.tokens import columns_of
 from .._base.typing import Floats
 from ..rows import as_log_probs
@@ -76,8 +76,9 @@ def posterior_path(
     if isinstance(demonstrations, (str, bytes)):
         raise TypeError(
             f"demonstrations must be a sequence of tokens, not one string; for a single "
-            f"demonstration write [{demonstrations!r}]"
+            f"demonstration write [{shown(demonstrations)}]"
         )
+    instance(prior, DirichletMixture, "prior")
     columns = columns_of(
         demonstrations, prior.tokens, prior.n_tokens, "the prior", "demonstrations"
     )
@@ -171,7 +172,7 @@ class PosteriorPath(display.Shown):
             return self._predictive
         if kind == "log_probs":
             return np.log(self._predictive)
-        raise ValueError(f"kind={kind!r} is not one of 'probs', 'log_probs'")
+        raise ValueError(f"kind={shown(kind)} is not one of 'probs', 'log_probs'")
 
     def mean(self) -> Floats:
         """The posterior mean of each token's probability, shape (S + 1, V).
@@ -209,7 +210,9 @@ class PosteriorPath(display.Shown):
             Lower and upper ends: the (1 - level)/2 and (1 + level)/2 quantiles.
         """
         if isinstance(tokens, (str, bytes)):
-            raise TypeError(f"tokens must be a sequence; for a single token write [{tokens!r}]")
+            raise TypeError(
+                f"tokens must be a sequence; for a single token write [{shown(tokens)}]"
+            )
         level = probability(level, "level", inside=True)
         if tokens is None:
             columns = tuple(range(self.prior.n_tokens))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import having, instance
 from .._base.drawing.inks import ground
 from .._base.drawing.names import token_names, words
 from .._base.drawing.ticks import log_axis
@@ -29,7 +30,7 @@ from .._base.style import (
     every,
     legend,
     new_axes,
-    new_size,
+    new_figure,
     palette,
     shot_axis,
     tidy,
@@ -83,6 +84,7 @@ def concentration(
         Lines are posterior means; of many predictions about 25 are marked.  The row of marks above
         the data shows which of the drawn tokens was demonstrated at each shot.
     """
+    having(path, "path", "prior", "demonstrations")
     mean = np.asarray(path.mean())
     own = None if rows is None else probabilities(rows, kind, mean.shape, path.tokens)
     score = mean.mean(axis=0) + mean[-1]
@@ -156,6 +158,7 @@ def total_concentration(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
     The thin line is the prior's plus one per demonstration: where the two part, the demonstrations
     have moved weight between components.  The axis is logarithmic where it spans decades.
     """
+    having(path, "path", "prior", "demonstrations")
     total = np.asarray(path.concentration())
     shots = np.arange(len(total))
     ax = new_axes(ax, 7.0, 3.0)
@@ -182,6 +185,7 @@ def total_concentration(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
 
 def component_weights(path: PosteriorPath, *, ax: Axes | None = None) -> Axes:
     """The posterior weight of each component against shots; of many, the seven heaviest."""
+    having(path, "path", "prior", "demonstrations")
     weights = np.asarray(path.weights)
     means = np.asarray(path.prior.alpha)
     ax = new_axes(ax, 7.0, 3.0)
@@ -213,10 +217,8 @@ def concentration_figure(
     figure: Figure | None = None,
 ) -> Figure:
     """`concentration`, `total_concentration`, `component_weights`: three panels, one figure."""
-    if figure is None:
-        from matplotlib import pyplot
-
-        figure = pyplot.figure(figsize=new_size(9.0, 9.0))
+    having(path, "path", "prior", "demonstrations")
+    figure = new_figure(figure, 9.0, 9.0)
     figure.set_layout_engine("constrained")
     panels = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
     top, middle, bottom = panels
@@ -242,6 +244,7 @@ def kl(path: PosteriorPath, rows: Any, *, kind: str | None = None, ax: Axes | No
     ax
         Where to draw; a new figure without it.
     """
+    having(path, "path", "prior", "demonstrations")
     return curves({"KL(model || predictive)": path.kl(rows, kind=kind, base=2)}, ax=ax)
 
 
@@ -266,6 +269,7 @@ def curves(
     ax
         Where to draw; a new figure without it.
     """
+    instance(values, Mapping, "values")
     if not 1 <= len(values) <= MOST:
         raise ValueError(
             f"asked to draw {len(values)} curves: between 1 and {MOST} can be told apart"

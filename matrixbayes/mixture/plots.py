@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
+from .._base.arguments import having, instance
 from .._base.drawing.inks import faint, ground, ink, is_dark, on
 from .._base.drawing.names import token_name, token_names, words
 from .._base.drawing.space import LINE, SMALLEST, cell, extent, fit, font, is_alone, make_room
@@ -66,6 +67,7 @@ def components(mixture: DirichletMixture, *, most: int = 12, ax: Axes | None = N
     ax
         Where to draw; a new figure without it.
     """
+    having(mixture, "mixture", "weights", "alpha")
     weights, alpha = np.asarray(mixture.weights), np.asarray(mixture.alpha)
     total = alpha.sum(axis=1)
     mean, rows = alpha / total[:, None], ROWS
@@ -194,6 +196,7 @@ def compare_components(
     ax
         Where to draw; a new figure without it.  Its axis is logarithmic where means span decades.
     """
+    instance(mixtures, Mapping, "mixtures")
     if not 1 <= len(mixtures) <= MOST:
         raise ValueError(
             f"asked to compare {len(mixtures)} mixtures: between 1 and {MOST} can be told apart"
@@ -259,6 +262,7 @@ def ternary(
         They show the part of the triangle where the mixture is.  Where its regions are too small
         to be seen, draws are dots.
     """
+    having(mixture, "mixture", "n_tokens", "mean")
     import mpltern  # noqa: F401  (registers the projection)
 
     mixture = mixture.dense() if hasattr(mixture, "dense") else mixture  # kernels written out

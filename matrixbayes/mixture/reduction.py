@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._base import display
-from .._base.arguments import whole
+from .._base.arguments import generator_of, whole
 from .._base.k_means import seeds
 from .._base.saving.made import note
 from .._base.typing import Floats
@@ -78,7 +78,7 @@ def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: in
     kept = mixture.weights > 0.0
     if n_components >= int(kept.sum()):
         return Reduction(mixture, 0.0, 0.0, 0.0)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     weights, alpha = mixture.weights[kept], mixture.alpha[kept]
     mean_log = _core.digamma(alpha) - _core.digamma(alpha.sum(axis=1))[:, np.newaxis]
     own = _expected_log_density(alpha, alpha, mean_log).diagonal()

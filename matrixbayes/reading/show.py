@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .._base.arguments import shown
 from ..errors import ArgumentError
 from ..rows import NextTokenRows, PartialRows
 from .beliefs import beliefs_of
@@ -90,7 +91,7 @@ def show_tokens(
     """
     if value not in VALUES:
         known = ", ".join(map(repr, VALUES))
-        raise ValueError(f"value={value!r} is not one of {known}")
+        raise ValueError(f"value={shown(value)} is not one of {known}")
     if hasattr(rows, "history") and hasattr(rows, "log_probs"):
         posterior = rows if posterior is None else posterior
         rows, text = _of_path(rows)
@@ -101,7 +102,7 @@ def show_tokens(
             f"rows is {type(rows).__name__}; they are NextTokenRows, PartialRows or a LearningPath"
         )
     if posterior is None and value in ("concentration", "kl"):
-        raise ValueError(f"value={value!r} needs posterior=, a DirichletMixture for instance")
+        raise ValueError(f"value={shown(value)} needs posterior=, a DirichletMixture for instance")
     beliefs = None if posterior is None else beliefs_of(posterior, rows, text)
     found = measured(rows, text.rows, text.columns, beliefs, value)
     return TokenView.of(text, found, rows.tokens, value, posterior is not None)

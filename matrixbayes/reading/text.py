@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from .._base.pieces import SPACE, bytes_of, text_of_bytes
 from .._base.tokens import Names
 from .._base.typing import Ids
@@ -155,7 +156,7 @@ def _of_prompt(rows: Any, prompt: int | None) -> list[int]:
     if prompt is not None:
         kept = [i for i in kept if prompts[i] == prompt]
         if not kept:
-            raise ValueError(f"there is no row of prompt {prompt!r}; {_those(prompts)}")
+            raise ValueError(f"there is no row of prompt {shown(prompt)}; {_those(prompts)}")
     if len({prompts[i] for i in kept}) > 1:
         raise ValueError(f"the rows are not of one text: {_those(prompts)}; say prompt=")
     if isinstance(choices, list) and len({choices[i] for i in kept}) > 1:

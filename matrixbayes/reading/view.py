@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import instance, whole
 from .._base.display import number, percent, show
 from .._base.typing import Floats, Ids
 from .forms import Scale, as_html, as_text, scale_of
@@ -64,6 +65,8 @@ class TokenView:
         with_posterior: bool,
     ) -> TokenView:
         """Of the tokens of a text and their numbers."""
+        instance(text, Text, "text")
+        instance(found, Measured, "found")
         pieces = characters(text.names)
         if text.spaced:  # words, of which none says that a space follows it
             pieces = [p if t == 0 or p == GAP else f" {p}" for t, p in enumerate(pieces)]
@@ -118,6 +121,7 @@ class TokenView:
 
     def hover(self, t: int) -> str:
         """What there is to say of token `t`, in a few lines."""
+        t = whole(t, "t", -len(self), len(self) - 1)
         found = self.measured
         lines = [isolated(_name(self.tokens[t]))]
         if np.isfinite(found.entropy[t, 0]):

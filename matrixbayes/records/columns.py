@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import having
 from ..huggingface.answers import OTHER, Vocab
 from ..huggingface.spellings import token_names
 
@@ -92,6 +93,7 @@ def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) 
 
     A text is the token whose name it is: where two are written alike, the one that is.
     """
+    having(tokenizer, "tokenizer", "get_vocab")
     width = max(tokenizer.get_vocab().values(), default=-1) + 1
     if len(ids) and ids[-1] >= width:
         if ids[-1] >= width + MOST_UNNAMED:

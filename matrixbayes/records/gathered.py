@@ -92,7 +92,9 @@ class Gathered:
     def __init__(self, positions: Positions) -> None:
         if isinstance(positions, str):
             if positions not in ("all", "first", "last"):
-                raise ValueError(f"positions={positions!r} is not one of 'all', 'first', 'last'")
+                raise ValueError(
+                    f"positions={shown(positions)} is not one of 'all', 'first', 'last'"
+                )
         else:
             positions = [operator.index(positions)] if is_whole(positions) else list(positions)  # type: ignore[arg-type]
             if not all(is_whole(p) for p in positions):
@@ -397,7 +399,7 @@ def rows_of(
 def grouped(rows: PartialRows, vocab: Vocab | None, other: Other) -> Any:
     """Rows over the answers that are asked for, if any are."""
     if other not in ("keep", "renormalize"):
-        raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
+        raise ValueError(f"other={shown(other)} is neither 'keep' nor 'renormalize'")
     if vocab is None:
         if other != "keep":
             raise ValueError("other='renormalize' needs vocab: without it no token is dropped")

@@ -76,7 +76,9 @@ def records(source: Any, depth: int = 0) -> Found:
             for record, where in records(item, depth + 1):
                 yield record, where or f"record {i}"
     elif source is None or isinstance(source, (int, float)):
-        raise TypeError(f"{source!r} is no record: give an object, a dictionary, JSON or a path")
+        raise TypeError(
+            f"{shown(source)} is no record: give an object, a dictionary, JSON or a path"
+        )
     else:
         yield source, ""
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
-from .._base.arguments import is_whole
+from .._base.arguments import is_whole, shown
+from .._base.numbers import wholes
 from .._base.tokens import token_names
 from ..huggingface.answers import OTHER
 from . import reading
@@ -66,7 +67,12 @@ class AnswerCounts(display.Shown):
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.counts.setflags(write=False)
+        counts = wholes(self.counts, "counts")
+        if counts.ndim != 2:
+            raise ValueError(f"counts have shape {counts.shape}; they need (N, G)")
+        counts = counts.view()
+        counts.setflags(write=False)
+        object.__setattr__(self, "counts", counts)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,7 +157,7 @@ def from_samples(
     (('yes', 'no', '<other>'), [[2, 1, 0], [0, 2, 1]])
     """
     if other not in ("keep", "drop"):
-        raise ValueError(f"other={other!r} is neither 'keep' nor 'drop'")
+        raise ValueError(f"other={shown(other)} is neither 'keep' nor 'drop'")
     prompts, rows = _prompts(samples)
     if not rows:
         raise ValueError("there are no samples")
@@ -209,7 +215,7 @@ def _samples(given: Any) -> list[Answer]:
     if hasattr(given, "tolist"):
         given = given.tolist()
     if isinstance(given, str):
-        raise TypeError(f"the samples of a prompt are one string; write [{given!r}]")
+        raise TypeError(f"the samples of a prompt are one string; write [{shown(given)}]")
     if isinstance(given, Mapping) and not _is_response(given):
         wrong = next((n for n in given.values() if not is_whole(n) or n < 0), None)
         if wrong is not None:
@@ -274,7 +280,7 @@ def _list(values: Any) -> Sequence[Any]:
 def _answers(vocab: Any, match: Any) -> tuple[Callable[[Any], str | None], Sequence[str] | None]:
     """What gives the answer that a sample is, and the names of the answers in order."""
     if not callable(match) and match not in ("exact", "start"):
-        raise ValueError(f"match={match!r} is not 'exact', 'start' or a function")
+        raise ValueError(f"match={shown(match)} is not 'exact', 'start' or a function")
     if vocab is None:
         if match == "start":
             raise ValueError("match='start' needs vocab: the spellings that texts may begin with")
@@ -282,7 +288,7 @@ def _answers(vocab: Any, match: Any) -> tuple[Callable[[Any], str | None], Seque
             return match, None
         return lambda sample: sample.strip() if isinstance(sample, str) else f"<{sample}>", None
     if isinstance(vocab, str):
-        raise TypeError(f"vocab is one string; write [{vocab!r}]")
+        raise TypeError(f"vocab is one string; write [{shown(vocab)}]")
     given = vocab if isinstance(vocab, Mapping) else {_name(each): each for each in vocab}
     if not given or len(given) < len(vocab):
         raise ValueError("vocab is empty" if not vocab else "vocab holds an answer twice")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import shown
 from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from . import columns as tokens_of
@@ -78,7 +79,7 @@ def from_topk(
     array([0.25 , 0.125])
     """
     if kind not in ("log_probs", "probs"):
-        raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
+        raise ValueError(f"kind={shown(kind)} is not one of 'log_probs', 'probs'")
     if log_probs is None:
         ids, log_probs, rest = _of_table(ids, columns, rest)
     ids, places = _of_sequences(ids)

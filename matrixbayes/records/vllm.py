@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from .._base.arguments import shown
 from ..huggingface.answers import Other, Vocab
 from . import openai
 from .gathered import Listed, Path, Positions, rows_of
@@ -83,7 +84,7 @@ def from_vllm(
     (('A', 'The', '<other>'), array([ 32, 791,  -1]))
     """
     if listed not in ("top", "named"):
-        raise ValueError(f"listed={listed!r} is neither 'top' nor 'named'")
+        raise ValueError(f"listed={shown(listed)} is neither 'top' nor 'named'")
     seen: set[Any] = set()
     reader = Reader(prompt, listed == "named", tokenizer is None)
 

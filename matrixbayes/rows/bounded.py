@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
+from .._base.arguments import shown
 from .._base.tokens import token_names
 from .._base.typing import Floats, Ids
 from . import parts
@@ -155,7 +156,7 @@ class BoundedRows(InPart):
         import pandas as pd
 
         if kind not in ("log_probs", "probs"):
-            raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
+            raise ValueError(f"kind={shown(kind)} is not one of 'log_probs', 'probs'")
         bounds = np.stack([self.lower, self.upper], axis=-1).reshape(len(self), -1)
         columns = pd.MultiIndex.from_product(
             [list(self.tokens), ["lower", "upper"]], names=["token", "bound"]

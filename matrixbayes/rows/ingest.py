@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import shown
 from .._base.numbers import plain, reals, wholes
 from .._base.tokens import string_labels
 from .._core import check_log_probs, log_probs
@@ -88,7 +89,7 @@ def _check_kind(kind: str | None) -> str:
     if kind is None:
         raise ValueError(f"say what the array holds: kind= one of {known}")
     if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is not one of {known}")
+        raise ValueError(f"kind={shown(kind)} is not one of {known}")
     return kind
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, files
+from .._base.arguments import instance, shown
 from .._base.arguments import whole as whole_number
 from .._base.saving.made import restore, told
 from .._base.tokens import Names, token_names
@@ -288,7 +289,7 @@ class PartialRows(InPart):
         array([[0.7, 0.2, 0.1]])
         """
         if other not in ("keep", "renormalize"):
-            raise ValueError(f"other={other!r} is neither 'keep' nor 'renormalize'")
+            raise ValueError(f"other={shown(other)} is neither 'keep' nor 'renormalize'")
         answers = make_answers(vocab, self.tokens, self.token_ids, self.n_tokens, self.is_open)
         keep = other == "keep" or answers.names[-1] != OTHER
         if not keep and len(answers.names) == 2:
@@ -326,7 +327,8 @@ class PartialRows(InPart):
         column, *alike = places.of(token, "token")
         if alike:
             raise ValueError(
-                f"{token!r} is the text of {1 + len(alike)} tokens: give the id of one, or take "
+                f"{shown(token)} is the text of {1 + len(alike)} tokens: give the id of one, or "
+                "take "
                 "them together by group"
             )
         found = np.zeros((len(self), 2))
@@ -425,6 +427,7 @@ class PartialRows(InPart):
         >>> np.exp(mb.PartialRows.from_rows(rows, 2).rest).round(3)
         array([0.2])
         """
+        instance(rows, NextTokenRows, "rows")
         columns, log_probs, starts, rest, cap = top_entries(
             rows.log_probs, whole_number(k, "k", 1), _is_open(rows.tokens)
         )
@@ -574,7 +577,7 @@ class PartialRows(InPart):
         import pandas as pd
 
         if kind not in ("log_probs", "probs"):
-            raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
+            raise ValueError(f"kind={shown(kind)} is not one of 'log_probs', 'probs'")
         row = np.concatenate([self._row(), np.arange(len(self))])
         names: list[Any] = self.columns.tolist()
         if self.tokens is not None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import is_whole
+from .._base.arguments import is_whole, shown
 from .._base.tokens import no_such_token
 from .._base.typing import Floats, Ids
 from ..errors import NoSuchTokenError
@@ -61,7 +61,9 @@ def make_answers(
         A token is not there, belongs to two answers, or there are none.
     """
     if isinstance(vocab, str) or not isinstance(vocab, (Mapping, Sequence, np.ndarray)):
-        raise TypeError(f"vocab is {vocab!r}; it must be {{answer: tokens}}, or a list of tokens")
+        raise TypeError(
+            f"vocab is {shown(vocab)}; it must be {{answer: tokens}}, or a list of tokens"
+        )
     answers = vocab if isinstance(vocab, Mapping) else {_name(t, tokens): t for t in vocab}
     if not len(answers) or len(answers) < len(vocab):
         raise ValueError("vocab is empty" if not len(vocab) else "vocab holds a token twice")
@@ -102,7 +104,7 @@ def _name(token: Any, tokens: tuple[str, ...] | None) -> str:
     if isinstance(token, str):
         return token
     if not is_whole(token):
-        raise TypeError(f"vocab holds {token!r}; a token is a name or a number")
+        raise TypeError(f"vocab holds {shown(token)}; a token is a name or a number")
     return f"<{operator.index(token)}>"
 
 
@@ -138,7 +140,7 @@ class Places:
             names = tuple(self.number) or None
             raise NoSuchTokenError(f"{what}: {no_such_token(token, names, 'these rows')}")
         if not is_whole(token):
-            raise TypeError(f"{what}: {token!r} is neither a name nor a number of a token")
+            raise TypeError(f"{what}: {shown(token)} is neither a name nor a number of a token")
         i = operator.index(token)
         if self.has_ids and i in self.of_id:
             return [self.of_id[i]]

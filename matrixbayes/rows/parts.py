@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.arguments import shown
 from .._base.numbers import floats, wholes
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _plain(value: Any) -> Any:
     """A NumPy number or array as Python's own."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} {value!r}")
+    raise TypeError(f"{type(value).__name__} {shown(value)}")
 
 
 def row_numbers(key: Any, n: int) -> NDArray[np.intp]:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display, files
+from .._base.arguments import shown
 from .._base.mapped import read_mapped
 from .._base.saving.made import restore, told
 from .._base.tokens import columns_in, labels_of, order_of, string_labels, token_names
@@ -77,7 +78,7 @@ def as_log_probs(
     """
     if isinstance(X, NextTokenRows):
         if kind not in (None, "log_probs"):
-            raise ValueError(f"NextTokenRows hold log-probabilities; drop kind={kind!r}")
+            raise ValueError(f"NextTokenRows hold log-probabilities; drop kind={shown(kind)}")
         return X.log_probs, X.tokens
     return log_probs_of(X, kind)[:2]
 
@@ -267,7 +268,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         import pandas as pd
 
         if kind not in ("log_probs", "probs"):
-            raise ValueError(f"kind={kind!r} is not one of 'log_probs', 'probs'")
+            raise ValueError(f"kind={shown(kind)} is not one of 'log_probs', 'probs'")
         data = self.probs() if kind == "probs" else self.log_probs
         names = None if self.tokens is None else list(self.tokens)
         return pd.DataFrame(data, columns=names, index=parts.frame_index(self.meta))
@@ -342,7 +343,7 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
         """
         if hasattr(logits, "sequences"):
             if kind != "logits":
-                raise ValueError(f"the output of generate holds logits, not {kind!r}")
+                raise ValueError(f"the output of generate holds logits, not {shown(kind)}")
             found = rows_of_generate(logits, eos_token_id, attention_mask)
             found["meta"].update(meta or {})
             found["log_probs"] = Checked(found["log_probs"])

@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .._base.arguments import shown
+
 TIES = ("shared", "repeat", "last", "full")
 KNOWN = ("iid", "markov", "iid+markov", "tree+balance")
 PART = re.compile(r"(?:(iid|balance)|(tree|markov)([1-9]\d*)?(?:\((\w+)\))?)")
@@ -66,7 +68,8 @@ def parts_of(family: str, order: int = 1, tie: str = "shared", depth: int = 4) -
         if not match or (match[2] == "tree" and match[4]):
             known = ", ".join(repr(each) for each in KNOWN)
             raise ValueError(
-                f"family={family!r} does not exist; there are {known} and other sums of 'iid', "
+                f"family={shown(family)} does not exist; there are {known} and other sums of "
+                "'iid', "
                 "'markov' (or 'markov2', 'markov(repeat)'), 'tree' (or 'tree5') and 'balance'"
             )
         plain, deep, number, own_tie = match.groups()
@@ -76,7 +79,7 @@ def parts_of(family: str, order: int = 1, tie: str = "shared", depth: int = 4) -
         if deep == "markov":
             part = Part("markov", int(number or order), own_tie or tie)
         if part in found.values():
-            raise ValueError(f"family={family!r} has a part twice")
+            raise ValueError(f"family={shown(family)} has a part twice")
         if deep == "markov" and own_tie is None and tie != "shared":
             name = f"{name}({tie})"
         found[name] = part

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
+from .._base.arguments import shown
 from .._base.typing import Floats, Ids
 from .row_priors import entry_places
 from .rows import Visited, n_keys, row_sums, summed
@@ -44,7 +45,8 @@ def tied_fields(tie: str, order: int, n_tokens: int) -> tuple[Field, ...]:
     keys = n_keys(n_tokens, key_order(tie, order))
     if keys * n_tokens > MOST_NUMBERS:
         raise ValueError(
-            f"tie={tie!r} has an alpha for each of {n_tokens} tokens after each of {keys} keys, "
+            f"tie={shown(tie)} has an alpha for each of {n_tokens} tokens after each of {keys} "
+            "keys, "
             f"{keys * n_tokens} in all; at most {MOST_NUMBERS} are fitted: use tie='repeat' or "
             "'shared', or lump tokens into groups"
         )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from .._base.progress import LOG, begin
 from ..huggingface.demo import BUNDLED
 from ..huggingface.runs.cache import model_fingerprint
@@ -122,7 +123,7 @@ def study(
 
     if not isinstance(resolution, int) and resolution not in RESOLUTIONS:
         words = ", ".join(RESOLUTIONS)
-        raise UsageError(f"resolution {resolution!r} is neither a number nor one of {words}")
+        raise UsageError(f"resolution {shown(resolution)} is neither a number nor one of {words}")
     say("loading the model")
     loaded, tokenizer = load_model(model, download=download, device=device, dtype=dtype)
     truth = true_prior(BUNDLED if model is None else Path(model))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import shown
 from ..huggingface.boundary import MOST, Boundary, Context, Pieces, contexts_of
 from ..huggingface.prompts import Prompt, untouched
 from ..huggingface.resolve import Chosen
@@ -164,7 +165,7 @@ def _refuse(chosen: Chosen, name: str, spelling: str, context: Context, place: _
     """Raise the error for an answer that the text does not hold."""
     alone = chosen.boundary.alone(spelling)
     if not alone or getattr(chosen.tokenizer, "unk_token_id", None) in alone:
-        raise ValueError(f"answer {name!r}: {spelling!r} is not in the vocabulary")
+        raise ValueError(f"answer {name!r}: {shown(spelling)} is not in the vocabulary")
     way = "write what is before it, or the answer, otherwise"
     if context.text.endswith((" ", "\t")):
         way = f"put the space into the answer, {' ' + spelling.strip()!r}, not before it"

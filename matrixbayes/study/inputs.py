@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .._base.arguments import shown
 from ..errors import UsageError as UsageError
 from ..huggingface.demo import BUNDLED
 from .held import readable
@@ -157,7 +158,7 @@ def _vocab_option(option: str) -> Vocab:
     name, equals, spellings = option.partition("=")
     if not equals:
         raise UsageError(
-            f"--vocab {option!r}: no such file, and not a group; write 'yes= yes| Yes' or JSON"
+            f"--vocab {shown(option)}: no such file, and not a group; write 'yes= yes| Yes' or JSON"
         )
     return {name.strip(): [unescape(spelling) for spelling in spellings.split("|")]}
 
@@ -208,7 +209,7 @@ def read_components(text: str) -> list[int]:
         sizes = []
     if not sizes or sizes[0] < 1 or sizes[-1] > MOST_COMPONENTS:
         raise UsageError(
-            f"--components {text!r}: write a range like 1:6, or numbers like 3 or 1,2,4, "
+            f"--components {shown(text)}: write a range like 1:6, or numbers like 3 or 1,2,4, "
             f"between 1 and {MOST_COMPONENTS}"
         )
     return sizes

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base.arguments import instance, shown
 from .._base.display import percent
 from .._base.progress import begin
 from .._base.typing import Floats
@@ -77,7 +78,7 @@ def demonstrations(
     """
     prompts: list[str] = []
     answers: list[str] = []
-    text = prefix
+    text = instance(prefix, str, "prefix")
     for i, (given, answer, spelling) in enumerate(items):
         separator = "\n" if with_inputs else "" if spelling[:1].isspace() else " "
         if i == 0 and (not text or text[-1].isspace()):
@@ -409,4 +410,4 @@ def find_answer(
     if len({name for name, _ in same}) == 1:
         return same[0]
     known = ", ".join(repr(name) for name in list(groups)[:8])
-    raise ValueError(f"{where}: the answer {answer!r} is in no vocab group ({known})")
+    raise ValueError(f"{where}: the answer {shown(answer)} is in no vocab group ({known})")

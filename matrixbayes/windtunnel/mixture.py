@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
+from .._base.arguments import generator_of, having, whole
 from .._base.sequences import checked, chosen, log_sum_exp
 from .._base.typing import Floats, Ids, Seed
 from .tasks import Task
@@ -55,6 +56,8 @@ class Mixture:
         object.__setattr__(self, "tasks", tuple(self.tasks))
         if not self.tasks:
             raise ValueError("a mixture needs at least one task")
+        for i, task in enumerate(self.tasks):
+            having(task, f"tasks[{i}]", "n_tokens", "sample", "log_predictive")
         sizes = [task.n_tokens for task in self.tasks]
         if len(set(sizes)) > 1:
             raise ValueError(f"the tasks have {sizes} tokens; they must be over the same")
@@ -76,7 +79,7 @@ class Mixture:
 
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each of a task of its own."""
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         drawn = chosen(np.tile(np.cumsum(np.asarray(self.weights)), (n, 1)), generator.random(n))
         tokens = np.empty((n, length), dtype=np.int64)
         for k, task in enumerate(self.tasks):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.arguments import having
 from .._base.drawing.ticks import log_axis, whole_numbers
 from .._base.style import COLOURS, MARKERS, STYLES, WIDE, every, legend, new_axes, tidy
 
@@ -32,6 +33,7 @@ def wind_tunnel(score: WindTunnelScore, *, ax: Axes | None = None) -> Axes:
         All are bits; the axis is logarithmic where the KL would vanish beside the entropies.  A KL
         that is infinite is marked at the upper edge.
     """
+    having(score, "score", "bayes_entropy", "positions")
     at, endless = score.positions, np.isposinf(score.kl[score.positions])
     ax = new_axes(ax, 7.5, 4.0)
     kl = np.where(endless, np.nan, score.kl[at])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
+from .._base.arguments import having
 from .._base.numbers import plain
 from .._base.sequences import BLOCK_NUMBERS, checked
 from .._base.typing import Floats, Ids, Seed
@@ -167,6 +168,7 @@ def score(
         raise ValueError(
             "prefix is for a language model with token_ids; a callable sees tokens alone"
         )
+    having(task, "task", "n_tokens", "sample", "log_predictive")
     if sequences is None:
         sequences = task.sample(n, length, rng=rng)
     tokens = checked(sequences, task.n_tokens)

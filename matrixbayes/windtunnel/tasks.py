@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import probability, whole
+from .._base.arguments import generator_of, probability, whole
 from .._base.sequences import (
     BLOCK_NUMBERS,
     checked,
@@ -67,7 +67,7 @@ class Urns:
 
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each from an urn of its own."""
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         if self.n_tokens <= length:
             return draws(self.prior.sample(n, rng=generator), length, generator)
         tokens = np.zeros((n, length), dtype=np.int64)  # too few for a row each to be worth it
@@ -115,7 +115,7 @@ class MarkovChains:
 
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each of a chain of its own."""
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         tokens = np.zeros((n, length), dtype=np.int64)
         walk, held = self._by_urns, length
         if self.n_tokens <= length:
@@ -197,7 +197,7 @@ class Bijection:
         """Sequences (n, length), each of a bijection of its own."""
         if length > 2 * self.size:
             raise ValueError(f"length is {length}; {self.size} pairs have {2 * self.size} tokens")
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         pairs = np.empty((n, self.size, 2), dtype=np.int64)
         pairs[:, :, 0] = generator.permuted(np.tile(np.arange(self.size), (n, 1)), axis=1)
         pairs[:, :, 1] = self.size + generator.permuted(
@@ -212,6 +212,7 @@ class Bijection:
 
     def lenient(self, tokens: Ids) -> Floats:
         """The same; after a token that cannot be, rows that mean nothing."""
+        tokens = checked(tokens, self.n_tokens, "tokens")
         n, length = tokens.shape
         rows = np.full((n, length, self.n_tokens), -np.inf)
         own, free = np.arange(n), np.ones((n, self.n_tokens), dtype=bool)
@@ -276,7 +277,7 @@ class HMM:
 
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length)."""
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         initial, transition, emission = (np.cumsum(a, axis=-1) for a in self._arrays)
         tokens = np.empty((n, length), dtype=np.int64)
         state = chosen(np.tile(initial, (n, 1)), generator.random(n))
@@ -292,6 +293,7 @@ class HMM:
 
     def lenient(self, tokens: Ids) -> Floats:
         """The same; after a token that cannot be, rows that mean nothing."""
+        tokens = checked(tokens, self.n_tokens, "tokens")
         n, length = tokens.shape
         initial, transition, emission = self._arrays
         with np.errstate(divide="ignore"):
@@ -345,7 +347,7 @@ class Switch:
 
     def sample(self, n: int, length: int, *, rng: Seed = None) -> Ids:
         """Sequences (n, length), each under a rule of its own."""
-        generator = np.random.default_rng(rng)
+        n, length, generator = whole(n, "n", 0), whole(length, "length", 0), generator_of(rng)
         many = -(-length // 2)
         inputs = generator.integers(0, self.n_inputs, (n, many))
         rule = generator.random((n, 1)) < self.flipped
@@ -360,6 +362,7 @@ class Switch:
 
     def lenient(self, tokens: Ids) -> Floats:
         """The same; after a token that cannot be, rows that mean nothing."""
+        tokens = checked(tokens, self.n_tokens, "tokens")
         n, length = tokens.shape
         rows = np.full((n, length, self.n_tokens), -np.inf)
         rows[:, 0::2, : self.n_inputs] = -np.log(self.n_inputs)

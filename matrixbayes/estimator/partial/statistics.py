@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ... import _core
 from ..._base import display
+from ..._base.arguments import instance
+from ..._base.numbers import wholes
 from ..._base.typing import Floats
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class PartialStatistics(display.Shown):
     @classmethod
     def of_complete(cls, statistics: _core.SufficientStatistics) -> PartialStatistics:
         """Those of complete rows, each of which lists all tokens."""
+        instance(statistics, _core.SufficientStatistics, "statistics")
         log_sums = np.ascontiguousarray(statistics.log_sums.T)
         listed = np.repeat(statistics.weight[np.newaxis], len(log_sums), axis=0)
         return cls(
@@ -102,6 +105,10 @@ class PartialStatistics(display.Shown):
 
     def permuted(self, order: NDArray[np.intp]) -> PartialStatistics:
         """Statistics with their components in another order."""
+        order = wholes(order, "order")
+        if not np.array_equal(np.sort(order, axis=None), np.arange(len(self.weight))):
+            raise ValueError(f"order must have each of 0 to {len(self.weight) - 1} once")
+        order = order.ravel()
         return PartialStatistics(
             self.weight[order],
             self.listed[:, order],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._base.arguments import having
 from ..._base.drawing.names import words
 from ..._base.drawing.space import cell
 from ..._base.drawing.ticks import log_axis, name_axis, whole_numbers
@@ -40,6 +41,7 @@ def concentration_regression(
         The fit with its 95% band, and the concentrations that rows with like covariates have by
         themselves, moved to where the other covariates are held, with one standard error each way.
     """
+    having(regression, "regression", "coefficients", "names")
     terms = {term.name: term for term in regression.design.terms}
     if not terms:
         raise ValueError("there is no covariate to draw the concentration against")

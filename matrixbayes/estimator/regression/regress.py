@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..._base import parallel
-from ..._base.arguments import whole
+from ..._base.arguments import shown, whole
 from ..._base.tokens import column_of
 from ..._base.typing import Floats, Ids
 from ..._base.weights import group_numbers
@@ -154,7 +154,7 @@ def _data(
     """Rows or counts in memory, their tokens, and which rows are used."""
     whole_rows(rows)
     if zeros not in ("error", "floor", "drop"):
-        raise ValueError(f"zeros={zeros!r}; it must be 'error', 'floor' or 'drop'")
+        raise ValueError(f"zeros={shown(zeros)}; it must be 'error', 'floor' or 'drop'")
     if isinstance(rows, np.memmap):
         rows = np.asarray(rows)
     data, tokens, kept, _ = data_of(rows, sample_weight, pool, kind=kind, zeros=zeros)
@@ -196,7 +196,7 @@ class _Case:
         if isinstance(mean, str):
             if mean not in ("constant", "same"):
                 raise ValueError(
-                    f"mean={mean!r}; it must be 'constant', 'same', or covariates of the mean"
+                    f"mean={shown(mean)}; it must be 'constant', 'same', or covariates of the mean"
                 )
             mean = None if mean == "constant" else covariates
         mean_design, mean_matrix = Design.of(mean, kept, weights, "covariate of the mean")
@@ -258,7 +258,7 @@ class _Case:
             return int(log_mean.argmax())
         column = column_of(reference, self.tokens, len(seen), "the rows")
         if not seen[column]:
-            raise ValueError(f"the reference {reference!r} occurs in no row")
+            raise ValueError(f"the reference {shown(reference)} occurs in no row")
         return int(seen[:column].sum())
 
     # -- results --------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from ..._base.arguments import instance, whole
 from ..._base.numbers import reals, wholes
 from ..._base.typing import Floats
 from .probe import agree, options_of
@@ -58,10 +59,10 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
     """
     import torch
 
-    ids = wholes(input_ids, "input_ids")
+    ids, position = wholes(input_ids, "input_ids"), whole(position, "position", -(1 << 62))
     if ids.ndim != 1 or not -len(ids) <= position < len(ids):
         raise ValueError(f"input_ids have shape {ids.shape}: there is no position {position}")
-    model = unwrapped(model)
+    model = unwrapped(instance(model, torch.nn.Module, "model"))
     name, module = type(model).__name__, model.get_input_embeddings()
     weight = getattr(module, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.device.type == "meta":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._base import display
-from ..._base.arguments import is_whole
+from ..._base.arguments import instance, is_whole, shown
 from ..._base.typing import Floats
 from ...rows import NextTokenRows, divergences
 from ...rows.kl import entropy_nats
@@ -60,7 +60,7 @@ class LayerRows(display.Shown, Mapping[int, NextTokenRows]):
     """
 
     def __init__(self, rows: Mapping[int, NextTokenRows]) -> None:
-        self._rows = dict(sorted(rows.items()))
+        self._rows = dict(sorted(instance(rows, Mapping, "rows").items()))
         if not self._rows:
             raise ValueError("there are no rows of any layer")
         self.layers = tuple(self._rows)
@@ -77,8 +77,9 @@ class LayerRows(display.Shown, Mapping[int, NextTokenRows]):
             layer += 1 + int(self.final.meta.get("n_layers", self.layers[-1]))
         if layer not in self._rows:
             known = ", ".join(map(str, self.layers))
-            raise KeyError(f"no rows of layer {layer!r}; there are those of {known}")
-        return self._rows[layer]
+            raise KeyError(f"no rows of layer {shown(layer)}; there are those of {known}")
+        found: NextTokenRows = self._rows[layer]
+        return found
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._rows)

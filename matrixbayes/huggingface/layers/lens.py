@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._base.arguments import is_whole, whole
+from ..._base.arguments import is_whole, shown, whole
 from ..forward import Batch, Forward
 from ..inside.probe import agree
 from ..inside.taps import first_tensor, tapped
@@ -166,10 +166,10 @@ def layer_numbers(layers: Layers, n_layers: int) -> tuple[int, ...]:
     """
     if isinstance(layers, str):
         if layers != "all":
-            raise ValueError(f"layers={layers!r} is neither 'all' nor numbers of layers")
+            raise ValueError(f"layers={shown(layers)} is neither 'all' nor numbers of layers")
         return tuple(range(n_layers + 1))
     if not is_whole(layers) and not isinstance(layers, (Sequence, np.ndarray)):
-        raise TypeError(f"layers={layers!r} is neither 'all' nor numbers of layers")
+        raise TypeError(f"layers={shown(layers)} is neither 'all' nor numbers of layers")
     given: list[Any] = [layers] if is_whole(layers) else list(layers)  # type: ignore[arg-type]
     if not given:
         raise ValueError("layers names no layer; leave it out for the model's own rows")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._base.arguments import probability
+from ..._base.arguments import having, probability
 from ..._base.drawing.names import token_names
 from ..._base.drawing.ticks import whole_numbers
 from ..._base.style import (
@@ -78,6 +78,7 @@ def layers(
     ValueError
         There are no rows, or no such token.
     """
+    having(rows, "rows", "layers", "final")
     if what not in TITLES:
         raise ValueError(f"what={what!r} is not one of {', '.join(map(repr, TITLES))}")
     level = probability(level, "level", inside=True)
@@ -124,6 +125,7 @@ def layers_figure(
     -------
     matplotlib.figure.Figure
     """
+    having(rows, "rows", "layers", "final")
     from matplotlib import pyplot
 
     size = new_size(7.0, 8.4)

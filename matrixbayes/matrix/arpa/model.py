@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..._base import display
-from ..._base.arguments import real, whole
+from ..._base.arguments import generator_of, real, whole
 from ..._base.files import require
 from ..._base.mapped import open_mapped, write_mapped
 from ..._base.saving.hub import Hosted
@@ -261,7 +261,7 @@ class BackoffModel(Worded, Hosted, display.Shown):
         n = whole(n, "n", 0, 1 << 62)
         temperature = real(temperature, "temperature", math.inf, least=0.0)
         rng, is_worded = seeds(context, text_seed, rng, random_seed)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         text = self.begin
         if context is not None:
             ids, single = self._contexts(context)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..._base import display
-from ..._base.arguments import whole
+from ..._base.arguments import instance, whole
 from ..._base.typing import Documents, Floats, Ids
 from ..documents import documents_of
 from ..mixing.members import Members
@@ -116,7 +116,7 @@ class BitsPerByte(display.Shown):
         ValueError
             The texts are others.
         """
-        if len(self) != len(other):
+        if len(self) != len(instance(other, BitsPerByte, "other")):
             raise ValueError(f"here are {len(self)} texts, there {len(other)}")
         for i, (mine, theirs) in enumerate(zip(self.texts, other.texts, strict=True)):
             if mine != theirs:

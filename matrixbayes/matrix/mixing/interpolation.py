@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._base import display
-from ..._base.arguments import real, whole
+from ..._base.arguments import generator_of, real, whole
 from ..._base.numbers import reals
 from ..._base.tokens import Vocabulary
 from ..._base.typing import Floats, Ids, Seed
@@ -256,7 +256,7 @@ class Interpolation(display.Shown):
         """
         n = whole(n, "n", 0, 1 << 62)
         temperature = real(temperature, "temperature", math.inf, least=0.0)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         text = self.begin
         if context is not None:
             ids, single = contexts_of(context, self._of.vocabulary, self.order, self.n_tokens)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base.arguments import whole
+from ..._base.arguments import shown, whole
 from ..._base.tokens import token_names
 from ..._base.typing import Ids
 from ...errors import NoSuchTokenError
@@ -67,7 +67,7 @@ def counted(
         if word == BEGIN:
             raise ValueError(f"{what} is {BEGIN!r}, which stands for the beginning of a document")
     if unknown is not None and unknown == end:
-        raise ValueError(f"unknown and end are both {end!r}")
+        raise ValueError(f"unknown and end are both {shown(end)}")
     reading = Reading(tokenizer)
     number: defaultdict[str, int] = defaultdict()
     number.default_factory = number.__len__  # the number of a word that is new

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base.arguments import is_whole
+from ..._base.arguments import is_whole, shown
 from ..._base.typing import Ids
 from ...huggingface.spellings import token_names
 
@@ -28,7 +28,7 @@ def lines_of(text: Any) -> Iterator[Any]:
     if isinstance(text, str):
         text = text.removesuffix("\n").split("\n") if text else []
     if isinstance(text, os.PathLike):
-        raise TypeError(f"the text is a path, {text!r}: open it, and give the open file")
+        raise TypeError(f"the text is a path, {shown(text)}: open it, and give the open file")
     for i, line in enumerate(text, start=1):
         if not isinstance(line, str) and not np.iterable(line):
             raise TypeError(f"line {i} is {line!r}; a line is a string, or words")
@@ -47,7 +47,8 @@ class Tokenizer:
         known = given is None or callable(given) or hasattr(given, "encode")
         if not known or isinstance(given, str):
             raise TypeError(
-                f"tokenizer is {given!r}; it must be a callable that takes a line and gives its "
+                f"tokenizer is {shown(given)}; it must be a callable that takes a line and "
+                "gives its "
                 "tokens, or have a method encode"
             )
         self.given = given

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base.arguments import whole
+from ..._base.arguments import shown, whole
 from ..._base.tokens import Vocabulary
 from ..._base.typing import Documents, Ids
 from .reading import BEGIN, Reading, unknown_of
@@ -165,7 +165,7 @@ class Worded:
         if context is None:
             return np.zeros(0, dtype=np.int64)
         if isinstance(context, str):
-            raise TypeError(f"context is one string, {context!r}; give a list of words")
+            raise TypeError(f"context is one string, {shown(context)}; give a list of words")
         words = list(context)
         begins = [i for i, word in enumerate(words) if isinstance(word, str) and word == BEGIN]
         if not begins or self._vocabulary.number(BEGIN) is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._base.arguments import whole
+from ..._base.arguments import generator_of, whole
 from ..._base.numbers import reals
 from ..._base.saving.made import note, origin
 from ..._base.tokens import columns_in, order_of, token_names
@@ -56,7 +56,7 @@ def from_rows(
     rng: Seed = 0,
 ) -> KernelMixture:
     """See `DirichletMixture.from_rows`."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     if isinstance(rows, PartialRows):
         raise TypeError(
             "a kernel stands around a complete row: fit rows known in part "

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from ... import _core
 from ..._base import display, files
+from ..._base.arguments import generator_of, instance, whole
 from ..._base.mapped import read_mapped
+from ..._base.numbers import reals, wholes
 from ..._base.saving.hub import Hosted
 from ..._base.saving.made import restore, told
 from ..._base.tokens import counted
@@ -197,15 +199,35 @@ class KernelMixture(Hosted, display.Shown):
     def log_evidence_of(self, starts: Ids, tokens: Ids, counts: Floats) -> Floats:
         """The same of R count vectors that are given sparse: vector r has `counts` > 0 of
         ``tokens[starts[r]:starts[r + 1]]``; shape (R,)."""
+        starts, tokens, counts = self._checked_vectors(starts, tokens, counts)
         found = np.empty(len(starts) - 1)
         for at, joint, beside in self._joint(starts, tokens, counts):
             found[at] = _log_sum(joint, beside)
         return found
 
+    def _checked_vectors(self, starts: Any, tokens: Any, counts: Any) -> tuple[Ids, Ids, Floats]:
+        """Count vectors that are given sparse, as arrays."""
+        starts, tokens = wholes(starts, "starts"), wholes(tokens, "tokens")
+        counts = reals(counts, "counts", tokens.shape)
+        if starts.ndim != 1 or tokens.ndim != 1 or not len(starts) or starts[0] != 0:
+            raise ValueError("starts and tokens need one axis each, and starts begin with 0")
+        if (np.diff(starts) < 0).any() or starts[-1] != len(tokens):
+            raise ValueError(f"starts must rise to {len(tokens)}, the number of tokens")
+        if ((tokens < 0) | (tokens >= self.n_tokens)).any():
+            raise ValueError(f"tokens must be from 0 to {self.n_tokens - 1}")
+        if not ((counts > 0.0) & (counts < np.inf)).all():
+            raise ValueError("counts must be finite and above 0")
+        return starts, tokens, counts
+
     def group_evidence(self, groups: Ids, starts: Ids, tokens: Ids, counts: Floats) -> Floats:
         """The same of the kernels by pair and by group g of rows, given the number of each row's:
         ln sum_{i in g} w_ij L_ij, shape (R, J, G)."""
+        n = self._log_weights.shape[1]
+        groups = wholes(groups, "groups")
+        if groups.shape != (n,) or (groups < 0).any() or (groups >= n).any():
+            raise ValueError(f"groups need a number from 0 to {n - 1} for each of {n} rows")
         n_groups = int(groups.max()) + 1
+        starts, tokens, counts = self._checked_vectors(starts, tokens, counts)
         found = np.empty((len(starts) - 1, len(self.pairs), n_groups))
         for at, joint, _ in self._joint(starts, tokens, counts):
             top = joint.max(axis=(1, 2), keepdims=True)
@@ -527,6 +549,8 @@ class KernelMixture(Hosted, display.Shown):
 
     def sample_log_probs(self, n: int, bit_generator: Any) -> Floats:
         """Logarithms of n random rows; shape (n, V)."""
+        n = whole(n, "n", 0)
+        instance(bit_generator, np.random.BitGenerator, "bit_generator")
         j, i = self._chosen(n, np.random.Generator(bit_generator))
         result = np.empty((n, self.n_tokens))
         for r in range(n):
@@ -542,13 +566,13 @@ class KernelMixture(Hosted, display.Shown):
 
     def component_alphas(self, n: int, rng: np.random.Generator) -> Floats:
         """The alphas of n random components, shape (n, V)."""
-        chosen = zip(*self._chosen(n, rng), strict=True)
+        chosen = zip(*self._chosen(whole(n, "n", 0), generator_of(rng)), strict=True)
         return np.array(
             [
                 self._alpha(int(j), int(i)) if j >= 0 else self._beside_alpha(int(i))
                 for j, i in chosen
             ]
-        )
+        ).reshape(-1, self.n_tokens)
 
     def _chosen(self, n: int, rng: np.random.Generator) -> tuple[Ids, Ids]:
         """Pairs and rows of n random components; -1 and its number for one of the fits."""
@@ -573,7 +597,7 @@ class KernelMixture(Hosted, display.Shown):
         ndarray of int of shape (size, n)
             Tokens of a sequence are exchangeable: the first m of it are a sequence of m.
         """
-        rng = np.random.default_rng(rng)
+        size, n, rng = whole(size, "size", 0), whole(n, "n", 0), generator_of(rng)
         j, i = self._chosen(size, rng)
         around = np.flatnonzero(j >= 0)
         concentration = np.empty(size)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ... import _core
 from ..._base import display
-from ..._base.arguments import whole
+from ..._base.arguments import generator_of, whole
 from ..._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def reduce_kernels(
     if n_components >= mixture.n_components:
         zeros = np.zeros(len(HORIZONS))
         return KernelReduction(mixture, HORIZONS, zeros, zeros, 0.0, 0.0)
-    rng = np.random.default_rng(rng)
+    rng = generator_of(rng)
     weights, alpha = _fitted(mixture, n_components, rng, n_draws, n_iter)
     order = np.argsort(-weights, kind="stable")
     small = dense(weights[order], alpha[order], tokens=mixture.tokens)

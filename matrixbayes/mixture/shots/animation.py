@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..._base.arguments import shown
 from ..._base.saving.whole import replace_file
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def save(
         Pixels to an inch.
     """
     if not 0.0 < fps <= 50.0:
-        raise ValueError(f"fps is {fps!r}; it is above 0 and at most 50")
+        raise ValueError(f"fps is {shown(fps)}; it is above 0 and at most 50")
     mp4 = path.suffix.lower() == ".mp4"
     write = _mp4 if mp4 else _gif
     with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._base.arguments import whole
+from ..._base.arguments import shown, whole
 from ..._base.display import show
 from ..._base.tokens import columns_of
 from ..._base.typing import Floats
@@ -102,7 +102,9 @@ def frames_of(
         columns = [int(j) for j in np.argsort(score, kind="stable")[:TOKENS]]
     else:
         if isinstance(tokens, (str, bytes)):
-            raise TypeError(f"tokens must be a sequence; for a single token write [{tokens!r}]")
+            raise TypeError(
+                f"tokens must be a sequence; for a single token write [{shown(tokens)}]"
+            )
         columns = list(columns_of(tokens, path.tokens, mean.shape[1], "the prior", "tokens"))
         if not 1 <= len(columns) <= MOST_TOKENS:
             raise ValueError(f"tokens names {len(columns)}; between 1 and {MOST_TOKENS} are shown")
