@@ -73,8 +73,9 @@ def of_all_rows(fitted, rows, weights=None):
     assert fitted.n_rows_ == len(rows)
 
 
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_a_cluster_gives_the_same_bits(client, many_blocks, with_weights):
+def test_a_cluster_gives_the_same_bits(client, many_blocks, with_weights, figure):
     """Chunks hold one block, or several, the last one less than a whole one."""
     rows = np.ascontiguousarray(ROWS[:1100, :30])
     rows -= logsumexp(rows, axis=1, keepdims=True)
@@ -91,6 +92,7 @@ def test_a_cluster_gives_the_same_bits(client, many_blocks, with_weights):
                 assert many_blocks.tasks["merge"] == 18  # blocks of 64 rows
                 assert found.prior_ == expected.prior_
                 assert found.lower_bounds_ == expected.lower_bounds_
+    figure("a Dask cluster, a fit of rows: the bits of one process")
 
 
 def test_large_blocks_on_a_cluster_are_those_in_memory(client):

@@ -171,7 +171,8 @@ def test_real_counts_and_huge_ones():
     assert_allclose(posterior, mixture.responsibilities(counts, kind="counts"), rtol=1e-4)
 
 
-def test_any_number_of_workers_gives_the_same_bits(many_blocks):
+@pytest.mark.promise(18)
+def test_any_number_of_workers_gives_the_same_bits(many_blocks, figure):
     mixture, counts, weight = make(2000, 12, 4)
     alone = CountData.of(counts, weight)
     statistics, posterior = alone.expectation(mixture), alone.posterior(mixture)
@@ -198,6 +199,7 @@ def test_any_number_of_workers_gives_the_same_bits(many_blocks):
     np.add.at(draws, statistics.tokens[seen], cells)
     assert_allclose(draws, counts.T @ (weight[:, np.newaxis] * shares), rtol=1e-9)
     assert statistics.n_rows == 2000
+    figure("workers, a fit of counts: equal bits")
 
 
 def test_statistics_of_parts_merge():

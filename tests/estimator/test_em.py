@@ -138,7 +138,8 @@ def same_bits(results):
         assert other.log_likelihood == results[0].log_likelihood
 
 
-def test_same_bits_for_any_number_of_workers(many_blocks):
+@pytest.mark.promise(18)
+def test_same_bits_for_any_number_of_workers(many_blocks, figure):
     mixture, rows, weight = make(1100, 37, 5, np.float32)
     share = np.random.default_rng(1).uniform(size=(1100, 5))
     passes, sums = [], []
@@ -159,10 +160,12 @@ def test_same_bits_for_any_number_of_workers(many_blocks):
     assert_allclose(sums[0].weight, weight @ share, rtol=1e-12)
     assert_allclose(sums[0].log_sums, (weight[:, np.newaxis] * share).T @ rows, rtol=1e-9)
     assert passes[0].n_rows == sums[0].n_rows == 1100
+    figure("1, 2 and 5 workers, a pass of EM and its statistics: equal bits")
 
 
+@pytest.mark.promise(18)
 @pytest.mark.no_sanitizer
-def test_same_bits_in_processes(many_blocks):
+def test_same_bits_in_processes(many_blocks, figure):
     mixture, rows, weight = make(1200, 9, 3)
     alone = RowData(rows, weight, (None, 1)).expectation(mixture)
     with ProcessPoolExecutor(2) as executor:
@@ -173,6 +176,7 @@ def test_same_bits_in_processes(many_blocks):
     assert_allclose(apart.log_sums, whole.log_sums, rtol=1e-11)
     assert_allclose(apart.log_likelihood, whole.log_likelihood, rtol=1e-12)
     assert apart.n_rows == 1200
+    figure("threads and processes, a pass of EM: equal bits")
 
 
 @given(st.integers(0, 5000), st.integers(1, 10**9))

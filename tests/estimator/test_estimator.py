@@ -173,7 +173,8 @@ def test_permuting_rows_and_tokens_permutes_the_fit():
     assert_allclose(two.alpha_, one.alpha_[:, tokens], rtol=1e-6)
 
 
-def test_same_bits_for_any_number_of_workers(many_blocks):
+@pytest.mark.promise(18)
+def test_same_bits_for_any_number_of_workers(many_blocks, figure):
     rows = DirichletMixture([0.5, 0.5], np.ones((2, 40))).sample(1000, rng=0, kind="log_probs")
     weight = np.random.default_rng(2).uniform(0.0, 2.0, 1000)
     fits = [
@@ -195,6 +196,7 @@ def test_same_bits_for_any_number_of_workers(many_blocks):
     slow = reference.expectation(fitted.weights_, fitted.alpha_, rows, weight)
     assert_allclose(found.log_sums, slow[1], rtol=1e-9)
     assert_allclose([found.log_likelihood, fitted.log_likelihood_], slow[2], rtol=1e-11)
+    figure("1, 2 and 5 workers, a fit of rows: equal bits")
 
 
 def test_statistics_made_elsewhere_give_the_same_pass(many_blocks):

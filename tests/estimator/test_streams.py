@@ -88,8 +88,9 @@ def test_a_fit_from_disk_is_the_same_bits(dtype, tmp_path, many_blocks):
         many_blocks.ran("_expectation", "_posterior", "accumulate")
 
 
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", ["log_probs", "counts"])
-def test_any_number_of_workers_gives_the_same_bits(kind, tmp_path, many_blocks):
+def test_any_number_of_workers_gives_the_same_bits(kind, tmp_path, many_blocks, figure):
     rows = ROWS if kind == "log_probs" else np.random.default_rng(0).multinomial(9, np.exp(ROWS))
     source = memory_mapped(rows, tmp_path)
     one = DirichletMixtureEstimator(2, kind=kind, random_state=0, n_jobs=1).fit(source)
@@ -101,6 +102,7 @@ def test_any_number_of_workers_gives_the_same_bits(kind, tmp_path, many_blocks):
     assert one.prior_ == five.prior_ == lent.prior_
     assert_array_equal(one.predict_proba(source), five.predict_proba(source))
     is_a_fit_to_all(one, rows, kind)
+    figure("1 and 5 workers, a fit from disk: equal bits")
 
 
 @pytest.mark.parametrize("kind", ["log_probs", "counts"])
