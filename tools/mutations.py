@@ -562,6 +562,13 @@ MUTATIONS = [
         CODES,
     ),
     M(
+        "the sum of a row: what is left over goes to one chain",
+        "csrc/core/rows/row_loops.h",
+        "    for (size_t l = 0; i < n; i++, l++) {\n        lanes[l]",
+        "    for (size_t l = 0; i < n; i++) {\n        lanes[l]",
+        "tests/rows/test_row_ingest.py -k equal_terms",
+    ),
+    M(
         "a file of n-grams: its words' slots are known to who writes it",
         "csrc/bind/arpa/arpa_functions.c",
         "    mb_arpa_set_key(arpa, key);\n",

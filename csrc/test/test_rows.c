@@ -386,10 +386,31 @@ test_groups(void)
     mb_groups_free(NULL);
 }
 
+/* Equal terms behind a large one, each of which is rounded the same way: e^0 and n e^-11. */
+static void
+test_equal_terms(void)
+{
+    enum { MOST = 200 };
+    double x[MOST], out[MOST];
+    for (size_t n = 1; n < MOST; n++) {
+        mb_row_view view = {x, MB_FLOAT64, 1, n, sizeof x, sizeof *x};
+        mb_row_zeros zeros = {0};
+        mb_row_fault fault;
+        for (size_t v = 0; v < n; v++) {
+            x[v] = v == 0 ? -3.9735255970092318 : -15.0;
+        }
+        check(mb_log_probs(&view, MB_LOGITS, NULL, out, &zeros, &fault) == MB_OK, "equal terms",
+              (double)n, 0, 0);
+        double wanted = (double)-log1pl((long double)(n - 1) * expl(-15.0L - (long double)x[0]));
+        check_near("equal terms", (double)n, out[0], wanted, 2e-15);
+    }
+}
+
 int
 main(void)
 {
     test_half();
+    test_equal_terms();
     test_all_logits();
     for (int type = MB_FLOAT16; type <= MB_FLOAT64; type++) {
         test_kinds((mb_float_type)type);

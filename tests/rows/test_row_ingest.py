@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -582,3 +583,12 @@ def test_many_columns_may_miss_what_sums_of_floats_do() -> None:
     width = 1 << 17
     row = np.full((1, width), (1.0 - 5e-4) / width)
     as_log_probs(row, "probs")
+
+
+def test_equal_terms_behind_a_large_one() -> None:
+    """Each is rounded the same way when it is added to 1: few of them may be added to one sum."""
+    for n in (2, 31, 100, 127, 1000):
+        row = np.full((1, n), -15.0)
+        row[0, 0] = first = -3.9735255970092318
+        wanted = -math.log1p((n - 1) * math.exp(-15.0 - first))
+        assert ingest(row)[0, 0] == pytest.approx(wanted, rel=0, abs=2e-15)

@@ -34,7 +34,8 @@ LOOP(stretch)(size_t n, const REAL *x, REAL *low, REAL *high)
     *high = highs[0];
 }
 
-/* Four at a time in REAL, the rest in double. */
+/* Four at a time in REAL, the rest in double, and all in chains: many equal terms behind a large one
+ * would be rounded the same way each. */
 static double
 LOOP(sum)(size_t n, const REAL *x)
 {
@@ -47,8 +48,13 @@ LOOP(sum)(size_t n, const REAL *x)
             lanes[l] += (double)((y[l] + y[l + CHAINS]) + (z[l] + z[l + CHAINS]));
         }
     }
-    for (; i < n; i++) {
-        lanes[0] += (double)x[i];
+    for (; n - i >= CHAINS; i += CHAINS) {
+        for (size_t l = 0; l < CHAINS; l++) {
+            lanes[l] += (double)x[i + l];
+        }
+    }
+    for (size_t l = 0; i < n; i++, l++) {
+        lanes[l] += (double)x[i];
     }
     for (size_t half = CHAINS / 2; half > 0; half /= 2) {
         for (size_t l = 0; l < half; l++) {
