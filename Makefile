@@ -19,6 +19,7 @@
 # make docs        the documentation, a site that asks for nothing from elsewhere
 # make mutations   changes to the code that the suite must notice, one after another
 # make bench       measured ratios, as one table
+# make fuzz        libFuzzer and atheris, SECONDS (60) for each target: what crashes, and how much ran
 # make clean
 #
 # All of it happens in .venv, which $(PYTHON) makes: make demo PYTHON=python3.12
@@ -49,7 +50,7 @@ figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
 
 .PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
     lint analyze coverage coverage-python sanitize races wheel pythons reproducible lowest docs mutations \
-    bench clean
+    bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -132,6 +133,11 @@ $(VENV)/.lint: $(VENV)/.created pyproject.toml
 
 $(VENV)/.coverage: $(VENV)/.created pyproject.toml
 	$(PIP) install --group coverage
+	@touch $@
+
+# There are wheels of atheris for some platforms only; without it targets of Python are left out.
+$(VENV)/.fuzz: $(VENV)/.created pyproject.toml
+	$(PIP) install --group fuzz || echo 'no atheris can be had here'
 	@touch $@
 
 $(VENV)/.audit: $(VENV)/.created pyproject.toml
@@ -278,6 +284,10 @@ docs: $(VENV)/.built $(VENV)/.docs
 
 mutations: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python tools/mutations.py
+
+SECONDS ?= 60
+fuzz: $(VENV)/.built $(VENV)/.fuzz
+	PYTHONPATH= $(BIN)/python tools/fuzz.py --seconds $(SECONDS) $(FUZZ)
 
 bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
