@@ -73,7 +73,7 @@ test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 
 # The promises of docs/reliability.md, by tier.  What is no test is a target with a figure, and the
 # gates (.ci/run) have each of them once, beside the suite with MATRIXBAYES_TIER=ci.
-CHECKS := lint analyze coverage sanitize races pythons
+CHECKS := lint analyze coverage fuzz sanitize races pythons
 RELEASE_CHECKS := $(CHECKS) coverage-python reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
 check: export MATRIXBAYES_TIER := ci
@@ -285,9 +285,10 @@ docs: $(VENV)/.built $(VENV)/.docs
 mutations: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python tools/mutations.py
 
-SECONDS ?= 60
+SECONDS ?= $(if $(filter release,$(MATRIXBAYES_TIER)),900,60)
 fuzz: $(VENV)/.built $(VENV)/.fuzz
 	PYTHONPATH= $(BIN)/python tools/fuzz.py --seconds $(SECONDS) $(FUZZ)
+	$(call figure,5,'$(SECONDS) s a target of libFuzzer and atheris: 0 findings')
 
 bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
