@@ -1014,12 +1014,10 @@ def call_of(name: str) -> Call | None:
     return of(getattr, made, member.name)
 
 
-# Those that take seconds: a fit of a kernel mixture, or the whole analysis of a model.
 # What others keep, each time that we call them.
-OF_OTHERS = dict.fromkeys(
-    ("load_demo", "study.study"),
-    "AutoModelForCausalLM.from_pretrained keeps some 60 blocks of Python's by itself",
-)
+FROM_PRETRAINED = "AutoModelForCausalLM.from_pretrained keeps some 60 blocks of Python's by itself"
+OF_OTHERS = dict.fromkeys(("load_demo", "study.study"), FROM_PRETRAINED)
+# Those that take seconds: a fit of a kernel mixture, or the whole analysis of a model.
 SLOW = {"KernelMixture.reduce", "study.study", "study.report_html", "study.save_study"}
 
 
