@@ -11,6 +11,7 @@
 # make coverage-python  test-all, and the lines of matrixbayes that it does not reach
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
 # make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
+# make leaks       the tests that call C under LeakSanitizer: what csrc loses, by stack
 # make races       every pair of methods of the core's types in two threads, under ThreadSanitizer
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
 # make pythons     the wheel on every Python that it is for and that is found here
@@ -49,8 +50,8 @@ figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
     | tee -a '$(MATRIXBAYES_FIGURES)'
 
 .PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
-    lint analyze coverage coverage-python sanitize races wheel pythons reproducible lowest docs mutations \
-    bench fuzz clean
+    lint analyze coverage coverage-python sanitize leaks races wheel pythons reproducible lowest docs \
+    mutations bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -74,7 +75,7 @@ test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 # The promises of docs/reliability.md, by tier.  What is no test is a target with a figure, and the
 # gates (.ci/run) have each of them once, beside the suite with MATRIXBAYES_TIER=ci.
 CHECKS := lint analyze coverage fuzz sanitize races pythons
-RELEASE_CHECKS := $(CHECKS) coverage-python reproducible lowest
+RELEASE_CHECKS := $(CHECKS) leaks coverage-python reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
 check: export MATRIXBAYES_TIER := ci
 check-release: export MATRIXBAYES_TIER := release
@@ -219,6 +220,11 @@ build/sanitize/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbaye
 	CC=gcc MATRIXBAYES_SANITIZE=1 PYTHONWARNINGS=ignore $(BIN)/python setup.py --quiet build \
 	    --build-lib build/sanitize/site --build-temp build/sanitize/temp
 	@touch $@
+
+# Minutes a file: each allocation's stack is walked.  TESTS are some alone: make leaks TESTS=matrix/test_fold
+leaks: $(VENV)/.test build/sanitize/.made
+	$(BIN)/python tools/count_leaks.py build/sanitize/site $(TESTS)
+	$(call figure,2,'tests that call C under LeakSanitizer: 0 stacks of csrc lost memory$(comma) a planted one is seen')
 
 # Only the core is instrumented: of Python and NumPy it knows their locks.  (ThreadSanitizer wants
 # memory where it expects it, which setarch sees to.)
