@@ -78,7 +78,7 @@ def _keys(listed: Sequence[Any], first: dict[str, Any]) -> list[Any]:
     if isinstance(first.get("id"), int):
         return list(map(itemgetter("id"), listed))
     try:  # most have bytes that are text
-        keys = [bytes(each["bytes"]).decode() for each in listed]
+        keys = [bytes([*each["bytes"]]).decode() for each in listed]  # of a number: so many zeros
     except (KeyError, TypeError, ValueError, OverflowError):
         return [_key(each) for each in listed]
     if "" in keys or keys[0].startswith(AS_ID):
@@ -103,7 +103,7 @@ def text_of(text: Any, raw: Any = None) -> Any:
         refuse_ids([known := int(text[len(AS_ID) :])])
         return known
     if raw:
-        return text_of_bytes(bytes(raw))
+        return text_of_bytes(bytes([*raw]))
     if text[:4] == "byte":
         match = ESCAPES.fullmatch(text)
         if match:

@@ -23,7 +23,19 @@ from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from ..rows.partial_checks import rounding_of
 from . import columns
-from .reading import MISTAKES, Refused, Where, explain, in_words, records, refuse, refuse_ids, shown
+from .reading import (
+    MISTAKES,
+    Refused,
+    Where,
+    as_kept,
+    explain,
+    in_words,
+    naming,
+    records,
+    refuse,
+    refuse_ids,
+    shown,
+)
 
 Positions = str | Sequence[int]
 
@@ -82,6 +94,8 @@ class Numbered(dict[Any, int]):
     """Texts by number: -1, -2, ... in the order they are asked for."""
 
     def __missing__(self, text: Any) -> int:
+        if not isinstance(text, str):
+            raise Refused(f"a listed token is {shown(text)}, and others are texts")
         number = self[text] = -len(self) - 1
         return number
 
@@ -155,7 +169,8 @@ class Gathered:
         """The wanted places of a path."""
         places, read = path.places, path.read
         if path.model is not None:
-            self.models[path.model] = None
+            self.models[as_kept(path.model)] = None
+        as_kept(path.target)
         for i in self._chosen(len(places)):
             listed = None if places[i] is None else read(places[i])
             if listed is None or not listed.keys:
@@ -386,7 +401,8 @@ def rows_of(
     except MISTAKES as error:
         explain(error, place, name)
     part = "prompt" if prompt else "generated"
-    rows = gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab)
+    with naming(source):
+        rows = gathered.rows(f"matrixbayes.{name}", part, tokenizer, vocab)
     asked = None if rows.token_ids is not None else next(columns.asked(vocab), None)
     if asked is not None:
         raise ValueError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,21 @@ from typing import Any
 from ..huggingface.answers import Other, Vocab
 from .entries import entry
 from .gathered import Path, Positions, rows_of
-from .reading import Refused, Where, field, in_words, shown
+from .reading import Placed, Refused, Where, field, in_words, naming, shown
+
+FREE, MOST_PACKED = 1 << 26, 200  # bytes that a sample may always have, and of each packed one
+ZSTANDARD = 93  # how zip numbers it
+DAMAGED = (  # what zipfile and what it unpacks with raise of files that are not as they should be
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def from_inspect(
@@ -67,17 +83,18 @@ def from_inspect(
     def paths(record: Any, names: dict[int, str]) -> Iterator[Path]:
         return _of_sample(record, prompt)
 
-    return rows_of(
-        _opened(records),
-        paths,
-        "from_inspect",
-        tokenizer=tokenizer,
-        vocab=vocab,
-        other=other,
-        positions=positions,
-        prompt=prompt,
-        split=_samples,
-    )
+    with naming(records):
+        return rows_of(
+            _opened(records),
+            paths,
+            "from_inspect",
+            tokenizer=tokenizer,
+            vocab=vocab,
+            other=other,
+            positions=positions,
+            prompt=prompt,
+            split=_samples,
+        )
 
 
 def _opened(source: Any) -> Any:
@@ -91,25 +108,37 @@ def _opened(source: Any) -> Any:
 
 def _of_zip(path: str) -> Iterator[Any]:
     """The samples of an ``.eval`` file, which is a zip of JSON."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is not a regular file")
+    with open(path, "rb"):  # the system's own error where it cannot be read
+        pass
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no complete log: {error}") from None
+    except DAMAGED as error:
+        raise ValueError(f"{path} is no complete log: {str(error)[:200]}") from None
     with archive:
         for member in archive.infolist():
             if not member.filename.startswith("samples/"):
                 continue
+            where = f"{path}, {member.filename[:100]}"
             try:
-                raw = archive.read(member)
-            except NotImplementedError:
-                raw = _of_zstandard(path, member)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise ValueError(f"{path}, {member.filename} is damaged: {error}") from None
+                raw = _member(path, archive, member)
+            except DAMAGED as error:
+                raise ValueError(f"{where} is damaged: {str(error)[:200]}") from None
             try:
-                yield json.loads(raw)
+                record = json.loads(raw)
             except (ValueError, RecursionError) as error:
-                name = member.filename
-                raise ValueError(f"{path}, {name} is not complete JSON: {error}") from error
+                raise ValueError(f"{where} is not complete JSON: {error}") from error
+            yield Placed(record, where)
+
+
+def _member(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What a member holds, if that is no more than a log can be packed to."""
+    if member.file_size > max(FREE, MOST_PACKED * member.compress_size):
+        raise zipfile.BadZipFile(f"it unpacks to {member.file_size:,} bytes: unpack it by hand")
+    if member.compress_type == ZSTANDARD and not hasattr(zipfile, "ZIP_ZSTANDARD"):
+        return _of_zstandard(path, member)
+    return archive.read(member)
 
 
 def _of_zstandard(path: str, member: zipfile.ZipInfo) -> bytes:
@@ -125,11 +154,12 @@ def _of_zstandard(path: str, member: zipfile.ZipInfo) -> bytes:
         file.seek(member.header_offset + 26)  # the lengths of its name and of what is said more
         lengths = file.read(4)
         file.seek(sum(int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2)), os.SEEK_CUR)
+        most = max(FREE, MOST_PACKED * member.compress_size)
         reader = zstandard.ZstdDecompressor().stream_reader(
             io.BytesIO(file.read(member.compress_size)), read_across_frames=True
         )
         try:
-            found: bytes = reader.read()
+            found: bytes = reader.read(most)
         except zstandard.ZstdError as error:
             raise ValueError(f"{path}, {member.filename} is damaged: {error}") from error
     return found

@@ -20,7 +20,18 @@ from ..huggingface.answers import OTHER, Other, Vocab
 from ..rows import PartialRows
 from ..rows.partial_checks import rounding_of
 from .gathered import LEAST_REST, TOLERANCE, grouped
-from .reading import MISTAKES, Refused, Where, explain, field, in_words, refuse, shown
+from .reading import (
+    MISTAKES,
+    Refused,
+    Where,
+    as_kept,
+    explain,
+    field,
+    in_words,
+    naming,
+    refuse,
+    shown,
+)
 from .reading import records as each_of
 
 IDENTITY = "doc_id", "doc_hash", "prompt_hash", "target_hash"
@@ -93,54 +104,55 @@ def from_lm_eval(
             documents.append(_document(record, in_words(where)))
         except MISTAKES as error:
             explain(error, where, "from_lm_eval")
-    if not documents:
-        raise ValueError("the records hold no document")
-    _warn_of_overlaps(documents)
-    same = all(d.choices == documents[0].choices for d in documents)
-    most = max(len(d.choices) for d in documents)
-    if same and len({*documents[0].choices}) == most:
-        names = documents[0].choices
-    else:
-        names = tuple(LETTERS[i] if most <= 26 else str(i) for i in range(most))
-    _check_choices(vocab, names)
-    sizes = [len(d.choices) for d in documents]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    log_probs = np.minimum(np.concatenate([d.log_probs for d in documents]), 0.0)
-    row = np.repeat(np.arange(len(documents)), sizes)
-    top = np.maximum.reduceat(log_probs, starts[:-1])
-    mass = np.bincount(row, weights=np.exp(log_probs - top[row])) * np.exp(top)
-    for i in () if normalize else np.flatnonzero(mass > 1.0 + TOLERANCE):
-        if mass[i] > 1.0 + rounding_of(log_probs[starts[i] : starts[i + 1]]):
-            refuse(
-                documents[i].where,
-                f"the choices have the mass {mass[i]:.6g} together: they do not exclude each "
-                "other; their shares are read with normalize=True",
-            )
-    if normalize:
-        total = np.log(np.bincount(row, weights=np.exp(log_probs - top[row]))) + top
-        log_probs, rest = log_probs - total[row], np.full(len(sizes), -np.inf)
-    else:
-        rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
-    columns = np.arange(len(row)) - starts[row]
-    listed = log_probs >= -1000.0  # what is less is left to the rest
-    rows = PartialRows(
-        columns[listed],
-        log_probs[listed],
-        np.concatenate([[0], np.cumsum(np.bincount(row[listed], minlength=len(sizes)))]),
-        n_tokens=most + (not normalize),
-        rest=rest,
-        cap=np.minimum(rest, 0.0),
-        tokens=names if normalize else (*names, OTHER),
-        meta={
-            "source": "matrixbayes.from_lm_eval",
-            "model": None,
-            "part": "choices",
-            "prompt": [d.number for d in documents],
-            "position": [0] * len(documents),
-            "target": [d.target for d in documents],
-        },
-    )
-    return grouped(rows, vocab, other)
+    with naming(records):
+        if not documents:
+            raise ValueError("the records hold no document")
+        _warn_of_overlaps(documents)
+        same = all(d.choices == documents[0].choices for d in documents)
+        most = max(len(d.choices) for d in documents)
+        if same and len({*documents[0].choices}) == most:
+            names = documents[0].choices
+        else:
+            names = tuple(LETTERS[i] if most <= 26 else str(i) for i in range(most))
+        _check_choices(vocab, names)
+        sizes = [len(d.choices) for d in documents]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        log_probs = np.minimum(np.concatenate([d.log_probs for d in documents]), 0.0)
+        row = np.repeat(np.arange(len(documents)), sizes)
+        top = np.maximum.reduceat(log_probs, starts[:-1])
+        mass = np.bincount(row, weights=np.exp(log_probs - top[row])) * np.exp(top)
+        for i in () if normalize else np.flatnonzero(mass > 1.0 + TOLERANCE):
+            if mass[i] > 1.0 + rounding_of(log_probs[starts[i] : starts[i + 1]]):
+                refuse(
+                    documents[i].where,
+                    f"the choices have the mass {mass[i]:.6g} together: they do not exclude each "
+                    "other; their shares are read with normalize=True",
+                )
+        if normalize:
+            total = np.log(np.bincount(row, weights=np.exp(log_probs - top[row]))) + top
+            log_probs, rest = log_probs - total[row], np.full(len(sizes), -np.inf)
+        else:
+            rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
+        columns = np.arange(len(row)) - starts[row]
+        listed = log_probs >= -1000.0  # what is less is left to the rest
+        rows = PartialRows(
+            columns[listed],
+            log_probs[listed],
+            np.concatenate([[0], np.cumsum(np.bincount(row[listed], minlength=len(sizes)))]),
+            n_tokens=most + (not normalize),
+            rest=rest,
+            cap=np.minimum(rest, 0.0),
+            tokens=names if normalize else (*names, OTHER),
+            meta={
+                "source": "matrixbayes.from_lm_eval",
+                "model": None,
+                "part": "choices",
+                "prompt": [d.number for d in documents],
+                "position": [0] * len(documents),
+                "target": [d.target for d in documents],
+            },
+        )
+        return grouped(rows, vocab, other)
 
 
 def of_first_filter(found: Iterable[tuple[Any, Where]]) -> Iterator[tuple[Any, Where]]:
@@ -195,8 +207,8 @@ def _document(record: Any, where: str) -> Document:
             )
     if len(choices) < 2:
         raise Refused("the document has one continuation and no choices")
-    number = field(record, "doc_id")
-    return Document(tuple(choices), log_probs, field(record, "target"), number, where)
+    number, target = as_kept(field(record, "doc_id")), as_kept(field(record, "target"))
+    return Document(tuple(choices), log_probs, target, number, where)
 
 
 def _in_order(arguments: Any) -> Sequence[Any]:

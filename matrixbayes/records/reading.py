@@ -12,6 +12,9 @@ Contents
     MISTAKES        what reading a record of another form may raise
     explain         the error for what was raised of a record
     refuse          the error for a record, with where it stands
+    naming          names the file in what is wrong with all of its records
+    as_kept         a value that rows keep, which JSON has to hold
+    Placed          a record that was read already, with where it stands
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ import re
 import reprlib
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
 
 MOST_NESTED = 8  # lists in lists
 MOST_ID = 2**32  # ids of tokens are below
@@ -63,7 +67,9 @@ def records(source: Any, depth: int = 0) -> Found:
     """
     if depth > MOST_NESTED:
         raise ValueError(f"the records are in lists of lists, {MOST_NESTED} deep")
-    if isinstance(source, os.PathLike):
+    if isinstance(source, Placed):
+        yield from _each(*source, depth)
+    elif isinstance(source, os.PathLike):
         yield from _of_file(os.fspath(source))
     elif isinstance(source, (str, bytes, bytearray)):
         text = source if isinstance(source, str) else _decoded(bytes(source))
@@ -106,6 +112,8 @@ def _of_file(path: str) -> Found:
     if not os.path.exists(path):
         shown = path if len(path) < 200 else path[:200] + "..."
         raise FileNotFoundError(f"{shown!r} is neither JSON nor the path of a file")
+    if not os.path.isfile(path):  # a pipe without a writer would be waited for
+        raise ValueError(f"{path} is not a regular file: give its text, or its lines")
     opener: Any = gzip.open if path.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8-sig") as file:
         try:
@@ -168,10 +176,12 @@ def _of_documents(text: str, place: str, line: int, depth: int) -> Found:
 
 
 def _each(record: Any, where: Where, depth: int) -> Found:
-    """A record of a file, or those of a list there."""
-    if isinstance(record, list):
-        for inner, _ in records(record, depth + 1):
-            yield inner, where
+    """A record of a file, or those of a list there; a text in a file is never a path."""
+    if isinstance(record, list) and depth < MOST_NESTED:
+        for inner in record:
+            yield from _each(inner, where, depth + 1)
+    elif isinstance(record, list):
+        refuse(where, "lists in lists, too deep to be read")
     elif isinstance(record, dict):
         yield record, where
     else:
@@ -254,6 +264,37 @@ def in_words(where: Where) -> str:
 def shown(value: Any) -> str:
     """A value in few characters, however long or deep it is."""
     return reprlib.repr(value)
+
+
+class Placed(NamedTuple):
+    """A record of a file that somebody else opened, and where it stands."""
+
+    record: Any
+    where: Where
+
+
+def as_kept(value: Any) -> Any:
+    """A value of a record, if JSON can hold it, as it must what rows say of themselves."""
+    if value is not None and not isinstance(value, str):
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Refused(f"{shown(value)} is nothing that JSON can hold: {error}") from None
+    return value
+
+
+@contextmanager
+def naming(source: Any) -> Iterator[None]:
+    """Name the file, if there is one, in what is wrong with all of its records together."""
+    try:
+        yield
+    except ValueError as error:
+        is_path = isinstance(source, os.PathLike) or (
+            isinstance(source, str) and len(source) < 5000 and os.path.exists(source)
+        )
+        if not is_path or os.fspath(source) in str(error):
+            raise
+        raise ValueError(f"{os.fspath(source)}: {error}") from error
 
 
 class Refused(ValueError):
