@@ -134,7 +134,8 @@ def stepped(
             lines.run(partial(_attempt, shared.calls[first], owner))
             allowed = set(shared.allowed(first, second))
             for at in range(0, lines.n, -(-lines.n // most)):
-                owner, found = shared.make(), []
+                owner = shared.make()
+                found: list[Any] = []
 
                 def other(owner: Any = owner, found: Any = found, name: str = second) -> None:
                     found.append(pool.submit(_attempt, shared.calls[name], owner).result())
