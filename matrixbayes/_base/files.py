@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -36,6 +38,7 @@ DTYPES = {
 NAMES = {code: name for name, code in DTYPES.items()} | {"U64": "uint64"}
 ORDER = ("I64", "F64", "F32", "U32", "I32", "U8", "BOOL")  # in which the library writes arrays
 ALIGNMENT = 8  # bytes, of the first array
+LONGEST = 800  # characters of a reason
 MAX_HEADER = 100_000_000  # bytes, of the library
 
 T = TypeVar("T")
@@ -155,7 +158,7 @@ def read(
         There is no such file, or it cannot be read.
     """
     path = os.fspath(path)
-    _check_regular(path)
+    check_regular(path)
     metadata, arrays = _load(path, _array)
     return arrays, _header(path, metadata, format)
 
@@ -196,7 +199,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     ('prior', {'alpha': (1, 2), 'weights': (1,)}, ('no', 'yes'))
     """
     path = os.fspath(path)
-    _check_regular(path)
+    check_regular(path)
     metadata, table = _load(path, _shape)
     header = _header(path, metadata, None)
     made = said(header)
@@ -209,7 +212,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         and isinstance(value, (str, int, float))
     }
     if isinstance(meta, dict):  # but what is one for each row
-        n_rows = table.get("rest", table.get("log_probs", ((-1,), "")))[0][0]
+        shape = table.get("rest", table.get("log_probs", ((), "")))[0]
+        n_rows = shape[0] if shape else -1
         settings |= {
             name: value
             for name, value in meta.items()
@@ -226,6 +230,19 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "dtypes": {name: dtype for name, (_, dtype) in sorted(table.items())},
         "bytes": os.path.getsize(path),
     }
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str], says: str = "") -> Iterator[None]:
+    """What is wrong with what a file holds is a ValueError that names the file, in few words."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        name = os.fspath(path)
+        words = str(error) if isinstance(error, (TypeError, ValueError)) else repr(error)
+        if len(words) > LONGEST:
+            words = f"{words[:LONGEST]}..."
+        raise ValueError(words if name in words else f"{name}{says}: {words}") from error
 
 
 def require(path: str | os.PathLike[str], header: Mapping[str, Any], version: int) -> None:
@@ -267,7 +284,7 @@ def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
 # ---------------------------------------------------------------------------
 
 
-def _check_regular(path: str) -> None:
+def check_regular(path: str) -> None:
     """Refuse what is no file, by the system's own error where it is missing or unreadable."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{path} is not a regular file")
@@ -284,7 +301,8 @@ def _load(path: str, part: Callable[[str, Any, str], T]) -> tuple[dict[str, str]
             metadata = file.metadata() or {}
             parts = {name: part(path, file, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+        words = str(error)[:LONGEST]
+        raise ValueError(f"{path} is not a complete safetensors file: {words}") from error
     return metadata, parts
 
 
@@ -324,13 +342,13 @@ def _header(path: str, metadata: Mapping[str, str], format: str | None) -> dict[
         raise ValueError(f"{path}: the header is damaged: it is not an object")
     if header.get("format") != format and format is not None:
         raise ValueError(
-            f"{path} is not a {format!r} file (its format is {header.get('format')!r})"
+            f"{path} is not a {format!r} file (its format is {reprlib.repr(header.get('format'))})"
         )
     if not isinstance(header.get("format"), str):
         raise ValueError(f"{path}: the header is damaged: it names no format")
     version = header.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"{path}: the header is damaged: version is {version!r}")
+        raise ValueError(f"{path}: the header is damaged: version is {reprlib.repr(version)}")
     return header
 
 

@@ -30,6 +30,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 ALIGNMENT = 64  # bytes, of the first array
 MAX_HEADER = 1 << 28
+MAX_AXES = 8
 NO_CHECKSUM = "0" * 8  # stands in the header while its checksum is made
 PIECE = 1 << 24  # bytes to a step of a checksum, so that it stops on Ctrl-C
 DTYPES = {name: code for name, code in files.DTYPES.items() if name != "bool"} | {"uint64": "U64"}
@@ -136,8 +137,7 @@ def _parts(path: str) -> tuple[bytes, NDArray[np.uint8]]:
     """The header of a file as it is written, and all of its bytes, mapped."""
     if sys.byteorder != "little":
         raise ValueError("mapped files need a little-endian machine")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path} is not a regular file")
+    files.check_regular(path)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
@@ -200,7 +200,8 @@ def _views(
         begin, end = _offsets(path, name, entry)
         dtype = next((kind for kind, code in DTYPES.items() if code == entry.get("dtype")), None)
         shape = entry.get("shape")
-        if dtype is None or not isinstance(shape, list) or not all(map(_is_size, shape)):
+        good = isinstance(shape, list) and len(shape) <= MAX_AXES and all(map(_is_size, shape))
+        if dtype is None or not good:
             raise ValueError(f"{path}: array {name!r} has no known type or shape")
         n_bytes = np.dtype(dtype).itemsize
         for n in shape:
@@ -213,7 +214,8 @@ def _views(
                 raise ValueError(f"{path}: array {name!r} is not aligned")
             data = data.copy()
             data.flags.writeable = False
-        arrays[name] = data.view(dtype).reshape(shape)
+        with files.naming(path):  # axes of no entries, and too many of others
+            arrays[name] = data.view(dtype).reshape(shape)
         next_offset = end
     if start + next_offset != size:
         raise ValueError(f"{path} has {size} bytes, and its arrays end at {start + next_offset}")

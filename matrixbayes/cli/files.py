@@ -40,6 +40,9 @@ def check_out(path: str, overwrite: bool, option: str = "--out") -> None:
 
 def check_in(path: str, what: str) -> None:
     """Refuse a file that is not there, or cannot be read."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "Is a directory" if os.path.isdir(path) else "Not a regular file"
+        raise UsageError(f"cannot read {what} {path}: {kind}")
     try:
         with open(path, "rb"):
             pass

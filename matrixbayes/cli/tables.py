@@ -8,7 +8,13 @@ Contents
 from __future__ import annotations
 
 import csv
+import math
+import reprlib
+import struct
 import sys
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +26,23 @@ from ..errors import UsageError
 from .answers import mendable
 from .files import PARTIAL, ROWS, check_in, format_of
 
+FREE, MOST_PACKED = 1 << 26, 1000  # bytes that an array may always have, and of each packed one
+UNREADABLE = (  # what is raised of files that are not as they should be
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+)
 SUFFIXES = (".safetensors", ".npy", ".npz", ".csv", ".tsv")
 
 
@@ -99,8 +122,10 @@ def read_numbers(path: str, what: str) -> Any:
     check_in(path, what)
     try:
         found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UsageError(f"{what} {path} is no array that can be read: {error}") from error
+    except UNREADABLE as error:
+        raise UsageError(
+            f"{what} {path} is no array that can be read: {str(error)[:200]}"
+        ) from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iufb":
         kind = getattr(found, "dtype", "several arrays")
         raise UsageError(f"{what} {path} holds no numbers: {kind}")
@@ -109,25 +134,49 @@ def read_numbers(path: str, what: str) -> Any:
 
 def _sparse(path: str, what: str) -> Any:
     """A sparse matrix of SciPy, or the one array of an archive."""
-    from zipfile import BadZipFile
-
     from scipy import sparse
 
     check_in(path, what)
     try:
         with np.load(path, allow_pickle=False) as archive:
+            _check_sizes(path, archive)
             names = list(archive.files)
             if "format" in names:
                 found: Any = sparse.load_npz(path)
+                if hasattr(found, "check_format"):  # SciPy reads where indices say, unless asked
+                    found.check_format(full_check=True)
+                found = found.tocsr()
             elif len(names) == 1:
                 found = archive[names[0]]
             else:
-                raise UsageError(f"{what} {path} holds {names}: neither sparse nor one array")
-    except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{what} {path} is no archive that can be read: {error}") from error
+                shown = reprlib.repr(names)
+                raise UsageError(f"{what} {path} holds {shown}: neither sparse nor one array")
+    except UsageError:
+        raise
+    except UNREADABLE as error:
+        raise UsageError(
+            f"{what} {path} is no archive that can be read: {str(error)[:200]}"
+        ) from error
+    if not isinstance(getattr(found, "dtype", None), np.dtype) or found.dtype.kind not in "iufb":
+        raise UsageError(f"{what} {path} holds no numbers: {getattr(found, 'dtype', found)}")
     return found
+
+
+def _check_sizes(path: str, archive: Any) -> None:
+    """Refuse arrays that say that they have more bytes than there are."""
+    for member in archive.zip.infolist():
+        with archive.zip.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read(file)
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{member.filename!r} has not the {shape} numbers that it says")
+        if member.file_size > max(FREE, MOST_PACKED * member.compress_size):
+            raise ValueError(f"{member.filename!r} unpacks to {member.file_size:,} bytes")
 
 
 def _separated(path: str, separator: str, kind: str | None, what: str) -> Table:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.arguments import shown
-from .._base.files import require
+from .._base.files import naming, require
 from .._base.mapped import open_mapped, write_mapped
 from .._base.saving.made import entry, said
 from .._base.tokens import Vocabulary
@@ -124,10 +124,8 @@ def read(path: str | os.PathLike[str], verify: bool) -> Saved:
     """
     arrays, header = open_mapped(path, FORMAT, verify=verify)
     require(path, header, VERSION)
-    try:
+    with naming(path, " is damaged"):
         return _assembled(arrays, header, verify)._replace(made=said(header))
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise ValueError(f"{os.fspath(path)} is damaged: {error!r}") from error
 
 
 def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: bool) -> Saved:

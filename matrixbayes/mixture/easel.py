@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._base.arguments import instance
+from .._base.files import check_regular
 from .._base.saving.whole import write_bytes
 from .mixture import DirichletMixture
 
@@ -62,7 +63,7 @@ def read_easel(path: str | os.PathLike[str], *, tokens: Any = None) -> Dirichlet
     table = np.array(numbers).reshape(n_components, n_tokens + 1)
     try:
         return DirichletMixture(table[:, 0], table[:, 1:], tokens=tokens)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
@@ -96,6 +97,7 @@ def write_easel(mixture: DirichletMixture, path: str | os.PathLike[str]) -> None
 
 def _words(name: str) -> Iterator[tuple[int, str]]:
     """Words of a text file with their line numbers, without comments."""
+    check_regular(name)
     with open(name, "rb") as file:
         content = file.read()
     if not content.isascii():

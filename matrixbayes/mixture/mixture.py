@@ -521,10 +521,8 @@ class DirichletMixture(Hosted, display.Shown, _core.DirichletMixture):
         files.require(path, header, VERSION)
         if set(arrays) != {"weights", "alpha"}:
             raise ValueError(f"{os.fspath(path)} does not hold a mixture")
-        try:
+        with files.naming(path):
             new = cls(arrays["weights"], arrays["alpha"], tokens=header.get("tokens"))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
         return restore(new, header)
 
     # -- from and to other things -----------------------------------------------------

@@ -554,10 +554,8 @@ class PartialRows(InPart):
         rows = object.__new__(cls)
         absent: dict[str, Any] = dict.fromkeys(("rest", "cap", "tokens", *ARRAYS[5:]))
         rows._set(**{**absent, "meta": {}, **found})
-        try:
+        with files.naming(path):
             rows._check(tolerance)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
         return rows
 
     def to_pandas(self, kind: str = "log_probs") -> pd.DataFrame:

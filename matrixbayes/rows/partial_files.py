@@ -115,15 +115,23 @@ def read_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     arrow, parquet = _parquet()
     path = os.fspath(path)
-    with open(path, "rb"):  # the system's own error for a missing or unreadable file
-        pass
+    files.check_regular(path)
     try:
         file = parquet.ParquetFile(path)
         names = file.schema_arrow.names
         wanted = [name for name in (IDS, LOGS, REST, CAP, CONTEXT) if name in names]
         table = file.read(columns=wanted)
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        if getattr(error, "errno", None):  # the system's own
+            raise
         raise ValueError(f"{path} is not a complete parquet file: {error}") from error
+    with files.naming(path):
+        return _parts(arrow, path, file, table)
+
+
+def _parts(arrow: Any, path: str, file: Any, table: Any) -> dict[str, Any]:
+    """The arguments that the columns of a table are, and what is said beside them."""
+    names = file.schema_arrow.names
     for name in (IDS, LOGS):
         if name not in names:
             raise ValueError(

@@ -392,10 +392,8 @@ class NextTokenRows(display.Shown, Sequence[NDArray[np.floating]]):
             raise ValueError(f"{os.fspath(path)} does not hold what a file of rows holds")
         if tokens is not None and not isinstance(tokens, list):
             raise ValueError(f"{os.fspath(path)}: the tokens are not a list")
-        try:
+        with files.naming(path):
             new = cls(**arrays, tokens=None if tokens is None else tuple(tokens), meta=meta)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
         return restore(new, header)
 
 

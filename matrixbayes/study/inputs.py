@@ -167,7 +167,7 @@ def _vocab_json(text: str, where: str) -> Vocab:
     """The groups of a JSON object."""
     try:
         groups = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON: {error}") from error
     if not isinstance(groups, dict):
         raise UsageError(f'{where} must be an object like {{"yes": [" yes", " Yes"]}}')

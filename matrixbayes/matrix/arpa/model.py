@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._base import display
 from ..._base.arguments import generator_of, real, whole
-from ..._base.files import require
+from ..._base.files import naming, require
 from ..._base.mapped import open_mapped, write_mapped
 from ..._base.saving.hub import Hosted
 from ..._base.saving.made import restore, told
@@ -362,7 +362,7 @@ class BackoffModel(Worded, Hosted, display.Shown):
         """
         arrays, header = open_mapped(path, FORMAT)
         require(path, header, VERSION)
-        try:
+        with naming(path, " is damaged"):
             n_levels = whole(header["order"], "order", 0, 16) + 1
             parts = [[arrays[f"{name}{k}"] for k in range(n_levels)] for name in PARTS[:5]]
             base = [arrays[f"base{k}"] for k in range(n_levels)] if "base0" in arrays else None
@@ -374,8 +374,6 @@ class BackoffModel(Worded, Hosted, display.Shown):
             reading = Reading.saved(header.get("reading"), new.n_tokens)
             new._read_as(Vocabulary(new.n_tokens, None, unknown), reading)
             return restore(new, header)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{os.fspath(path)} is damaged: {error!r}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_grams": (self.n_tokens, self._grams.arrays())}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._base.files import check_regular
 from ..._base.saving.made import note
 from ..._base.typing import Ids
 from ..._core import BackoffTable
@@ -78,6 +80,7 @@ def read_arpa(path: str | os.PathLike[str]) -> BackoffModel:
 
 def _content(path: str | os.PathLike[str]) -> bytes:
     """The text of a file, whatever it is compressed by."""
+    check_regular(os.fspath(path))
     with open(path, "rb") as file:
         start = file.read(3)
         file.seek(0)
@@ -88,7 +91,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
             if start == b"BZh":
                 with bz2.open(file) as unpacked:
                     return unpacked.read()
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{os.fspath(path)} is compressed, and damaged: {error}") from error
         return file.read()
 

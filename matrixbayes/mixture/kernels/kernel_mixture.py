@@ -21,7 +21,7 @@ from ..._base.mapped import read_mapped
 from ..._base.numbers import reals, wholes
 from ..._base.saving.hub import Hosted
 from ..._base.saving.made import restore, told
-from ..._base.tokens import counted
+from ..._base.tokens import counted, token_names
 from ..._base.typing import Floats, Ids
 from ..mixture import DirichletMixture, Token, Uncertainty
 from .reduction import KernelReduction, reduce_kernels
@@ -724,10 +724,8 @@ class KernelMixture(Hosted, display.Shown):
         """
         arrays, header = (read_mapped if mapped else files.read)(path, FORMAT)
         files.require(path, header, VERSION)
-        try:
+        with files.naming(path, " does not hold a mixture"):
             return restore(cls._of_arrays(arrays, header), header)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(f"{os.fspath(path)} does not hold a mixture: {error}") from error
 
     @classmethod
     def _of_arrays(cls, arrays: dict[str, Any], header: Mapping[str, Any]) -> KernelMixture:
@@ -762,7 +760,7 @@ class KernelMixture(Hosted, display.Shown):
         check_pairs(pairs, mean, local)
         fits, share = None, 0.0
         tokens = header.get("tokens")
-        names = None if tokens is None else tuple(tokens)
+        names = token_names(tokens, v)
         if "fits_alpha" in arrays:
             (share,) = map(float, arrays["fits_weight"])
             fits = DirichletMixture(arrays["fits_weights"], arrays["fits_alpha"])
@@ -771,8 +769,6 @@ class KernelMixture(Hosted, display.Shown):
             seen is not None and not (seen.shape == (v,) and (seen >= 0.0).all())
         ):
             raise ValueError("its weights do not sum to 1, or its counts are none")
-        if names is not None and (len(names) != v or len(set(names)) != v):
-            raise ValueError("its names are not those of its columns")
         rows = KernelRows(logs, arrays["log_sums"], near, near_shares, mean, local)
         return cls(rows, kept, pairs, log_weights, fits, share, seen, names)
 
