@@ -84,7 +84,7 @@ def matrix(form: str, version: int) -> mb.TransitionMatrix:
         "discounts": {"order": 2, "discounts": True},
         "tree": {"order": "tree", "depth": 3},
         "fading": {"order": 1, "discount": 0.9},
-        "prior": {"order": 1, "prior": mb.DirichletMixture([1.0], [np.arange(1.0, 10.0)])},
+        "rooted": {"order": 1, "prior": mb.DirichletMixture([1.0], [np.arange(1.0, 10.0)])},
     }[form]
     ids = np.random.default_rng(version).integers(0, 9, size=400) ** 2 // 9
     names = [f"w{v}" for v in range(9)]
@@ -193,7 +193,7 @@ KINDS = {
             "PartialRows.from_parquet",
             "pyarrow",
         ),
-        *map(of_matrix, ("whole", "hierarchical", "discounts", "tree", "fading", "prior")),
+        *map(of_matrix, ("whole", "hierarchical", "discounts", "tree", "fading", "rooted")),
         *map(frozen, ("whole", "hierarchical", "tree")),
         Kind(
             "backoff.safetensors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,13 +106,15 @@ print(n, torn, most)
 
 @pytest.mark.promise(11)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_while_saving(run_python: Callable[..., str], figure: Callable[[str], None]) -> None:
+def test_killed_while_saving(tmp_path: Path, figure: Callable[[str], None]) -> None:
     names = [name for name, kind in KINDS.items() if kind.is_here()]
     paths = [str(Path(__file__).parents[1])]
-    assert sys.path
-    n, torn, most = map(
-        int, run_python(CODE.replace("ARGUMENTS", repr((KILLS, names, paths)))).split()
+    code = CODE.replace("ARGUMENTS", repr((KILLS, names, paths)))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
+    n, torn, most = map(int, done.stdout.split())
     assert n == KILLS * len(names)
     assert torn == 0
     assert most <= 1
