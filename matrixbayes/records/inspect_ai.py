@@ -16,12 +16,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._base.saving.unpacked import most_of
 from ..huggingface.answers import Other, Vocab
 from .entries import entry
 from .gathered import Path, Positions, rows_of
 from .reading import Placed, Refused, Where, field, in_words, naming, shown
 
-FREE, MOST_PACKED = 1 << 26, 200  # bytes that a sample may always have, and of each packed one
 ZSTANDARD = 93  # how zip numbers it
 DAMAGED = (  # what zipfile and what it unpacks with raise of files that are not as they should be
     zipfile.BadZipFile,
@@ -134,7 +134,7 @@ def _of_zip(path: str) -> Iterator[Any]:
 
 def _member(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """What a member holds, if that is no more than a log can be packed to."""
-    if member.file_size > max(FREE, MOST_PACKED * member.compress_size):
+    if member.file_size > most_of(member.compress_size):
         raise zipfile.BadZipFile(f"it unpacks to {member.file_size:,} bytes: unpack it by hand")
     if member.compress_type == ZSTANDARD and not hasattr(zipfile, "ZIP_ZSTANDARD"):
         return _of_zstandard(path, member)
@@ -154,12 +154,11 @@ def _of_zstandard(path: str, member: zipfile.ZipInfo) -> bytes:
         file.seek(member.header_offset + 26)  # the lengths of its name and of what is said more
         lengths = file.read(4)
         file.seek(sum(int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2)), os.SEEK_CUR)
-        most = max(FREE, MOST_PACKED * member.compress_size)
         reader = zstandard.ZstdDecompressor().stream_reader(
             io.BytesIO(file.read(member.compress_size)), read_across_frames=True
         )
         try:
-            found: bytes = reader.read(most)
+            found: bytes = reader.read(most_of(member.compress_size))
         except zstandard.ZstdError as error:
             raise ValueError(f"{path}, {member.filename} is damaged: {error}") from error
     return found

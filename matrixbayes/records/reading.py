@@ -29,7 +29,9 @@ import reprlib
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
+
+from .._base.saving.unpacked import Unpacked
 
 MOST_NESTED = 8  # lists in lists
 MOST_ID = 2**32  # ids of tokens are below
@@ -114,12 +116,18 @@ def _of_file(path: str) -> Found:
         raise FileNotFoundError(f"{shown!r} is neither JSON nor the path of a file")
     if not os.path.isfile(path):  # a pipe without a writer would be waited for
         raise ValueError(f"{path} is not a regular file: give its text, or its lines")
-    opener: Any = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         try:
             yield from _of_stream(file, path, 0)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is no complete gzip file: {error}") from None
+
+
+def _opened(path: str) -> IO[str]:
+    if not path.endswith(".gz"):
+        return open(path, encoding="utf-8-sig")
+    packed = Unpacked(gzip.open(path), os.path.getsize(path), path)  # noqa: SIM115
+    return io.TextIOWrapper(io.BufferedReader(packed, BUFFER), encoding="utf-8-sig")
 
 
 def _of_stream(file: Any, name: str, depth: int) -> Found:

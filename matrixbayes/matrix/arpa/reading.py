@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import os
 import zlib
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..._base.files import check_regular
 from ..._base.saving.made import note
+from ..._base.saving.unpacked import Unpacked
 from ..._base.typing import Ids
 from ..._core import BackoffTable
 from ..._core import read_arpa as read_text
@@ -80,20 +82,24 @@ def read_arpa(path: str | os.PathLike[str]) -> BackoffModel:
 
 def _content(path: str | os.PathLike[str]) -> bytes:
     """The text of a file, whatever it is compressed by."""
-    check_regular(os.fspath(path))
-    with open(path, "rb") as file:
+    name = os.fspath(path)
+    check_regular(name)
+    with open(name, "rb") as file:
         start = file.read(3)
         file.seek(0)
         try:
             if start[:2] == b"\x1f\x8b":
-                with gzip.open(file) as unpacked:
-                    return unpacked.read()
+                return _unpacked(gzip.open(file), name)
             if start == b"BZh":
-                with bz2.open(file) as unpacked:
-                    return unpacked.read()
+                return _unpacked(bz2.open(file), name)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{os.fspath(path)} is compressed, and damaged: {error}") from error
+            raise ValueError(f"{name} is compressed, and damaged: {error}") from error
         return file.read()
+
+
+def _unpacked(file: Any, name: str) -> bytes:
+    with io.BufferedReader(Unpacked(file, os.path.getsize(name), name)) as unpacked:
+        return unpacked.read()
 
 
 def _names(data: bytes, places: NDArray[np.int64]) -> list[str]:
