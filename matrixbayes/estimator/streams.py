@@ -101,9 +101,7 @@ class StreamData:
             if len(X.shape) != 2:
                 raise ValueError(f"rows have shape {tuple(X.shape)}; they need (N, V)")
             if any(n != n for n in X.shape):  # NaN, of a Dask array that was selected from
-                raise ValueError(
-                    "rows have an unknown number; use rows.compute_chunk_sizes() first"
-                )
+                raise ValueError("their number is unknown; use rows.compute_chunk_sizes() first")
             n_rows, n_tokens = map(int, X.shape)
             read, names = _slices(X), string_labels(X)
         else:

@@ -60,7 +60,7 @@ def test_dask_arrays_that_are_no_rows_are_refused(wrong: str) -> None:
 def test_a_dask_array_of_unknown_size_is_refused_with_the_remedy() -> None:
     array = pytest.importorskip("dask.array")
     rows = array.from_array(ROWS, chunks=(100, 3))
-    with pytest.raises(ValueError, match=r"unknown number; use rows\.compute_chunk_sizes"):
+    with pytest.raises(ValueError, match=r"number is unknown; use rows\.compute_chunk_sizes"):
         estimator().fit(rows[rows[:, 0] > 0.5])
 
 

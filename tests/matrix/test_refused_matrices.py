@@ -1,0 +1,66 @@
+"""What matrices and their files refuse; what they answer where nothing was counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import matrixbayes as mb
+from matrixbayes._base.mapped import open_mapped, write_mapped
+from matrixbayes.matrix.files import FORMAT
+
+NAMES = ("a", "b", "c")
+
+
+def matrix(order: int | str = 2, **options: Any) -> Any:
+    made = mb.TransitionMatrix(order, tokens=NAMES, **options)
+    return made.update([0, 1, 2, 0, 1, 1, 2, 0])
+
+
+def damaged(path: Path, change: dict[str, Any]) -> None:
+    """Writes a file of a matrix again with another header, and the checksums of that."""
+    found, header = open_mapped(path, FORMAT)
+    arrays = {name: np.array(array) for name, array in found.items()}
+    write_mapped(path, arrays, header | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"tokens": ["a", "b", 3]}, "a name is no text"),
+        ({"tokens": ["a", "b"]}, "the names are not one for each token"),
+        ({"tokens": ["a", "b", "b"]}, "the names are not one for each token"),
+        ({"order": True}, "True is not from 1 to 16"),
+        ({"order": 17}, "17 is not from 1 to 16"),
+        ({"n_tokens": "3"}, "'3' is not from 1 to"),
+        ({"prior": -1.0}, "the prior is no positive number"),
+        ({"prior": "much"}, "the prior is no positive number"),
+        ({"discount": 1.5}, "discount or latest are out of range"),
+        ({"deeper": 1.0}, "deeper is no probability"),
+        ({"deeper": "half"}, "deeper is no probability"),
+        ({"reading": {"end": 9, "is_lost": False}}, "how texts were read"),
+        ({"reading": {"end": None, "is_lost": 1}}, "how texts were read"),
+    ],
+)
+def test_headers_that_lie_are_refused(change: dict[str, Any], wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / "counts.safetensors"
+    matrix("tree" if "deeper" in change else 2).save(path)
+    damaged(path, change)
+    with pytest.raises(ValueError, match=f"is damaged: .*{wanted}"):
+        mb.TransitionMatrix.open(path)
+
+
+def test_contexts_and_counts_of_too_many_axes_are_refused() -> None:
+    made = matrix()
+    with pytest.raises(ValueError, match=r"contexts have shape \(1, 1, 2\)"):
+        made.predict(np.zeros((1, 1, 2), int))
+
+
+def test_nothing_counted_costs_nothing() -> None:
+    made = mb.TransitionMatrix(2, tokens=NAMES)
+    assert made.n_observed == 0
+    assert np.allclose(made.predict([0, 1]), 1 / 3)
+    assert made != 3
