@@ -156,7 +156,7 @@ def print_missing() -> None:
         text = (ROOT / file["file"]).read_text().splitlines()
         for line in sorted(file["lines"], key=lambda line: line["line_number"]):
             taken = [branch["count"] for branch in line["branches"]]
-            if line["count"] == 0 or 0 in taken:
+            if (line["count"] == 0 or 0 in taken) and not line.get("gcovr/excluded"):
                 number = line["line_number"]
                 print(f"{file['file']}:{number}: {taken or 'never'} {text[number - 1].strip()}")
 
