@@ -11,7 +11,7 @@ import operator
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -139,6 +139,12 @@ def in_order(
             under_way.append(executor.submit(task, *each))
         while under_way:
             yield under_way.popleft().result()
+    except BrokenExecutor as error:
+        error.add_note(
+            "a worker of the executor died before its task was done, often for want of memory; the "
+            "call has changed nothing: make it again with a new executor"
+        )
+        raise
     finally:
         for future in under_way:
             future.cancel()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -274,7 +275,7 @@ class DirichletMixtureEstimator(Parameters):
         The mixture is put beside the data unless `check` is false.
         """
         self._check_parameters()
-        with parallel.workers(self.executor, self.n_jobs) as pool:
+        with parallel.workers(self.executor, self.n_jobs) as pool, self._as_it_was_if_it_fails():
             rng = generator_of(self.random_state)
             at = self._where_to_look(X, sample_weight, pool, rng)
             data, tokens, kept, n_dropped = data_of(
@@ -287,7 +288,6 @@ class DirichletMixtureEstimator(Parameters):
                 init = best_split(data, smaller, self._penalty(), rng) or init
             shape = (data.n_rows, data.n_tokens)
             finish = begin("fit", "%d components, %d rows of %d", self.n_components, *shape)
-            # Everything has been checked: a refused call changes nothing.
             self._at, self.resolution_ = at, None if at is None else at.resolution
             self._remember_columns(X, data.n_tokens)
             self.n_rows_, self.total_weight_ = data.n_rows, data.total_weight
@@ -298,6 +298,23 @@ class DirichletMixtureEstimator(Parameters):
             finish("%.10g nats a row after %d passes", self.lower_bound_, self.n_iter_)
             self._note("fit", rows=origin(X), resolution=self.resolution_)
         return self._reasons(best, data)
+
+    @contextmanager
+    def _as_it_was_if_it_fails(self) -> Iterator[None]:
+        """What raises changes nothing: rows that cannot be read any more, workers that die.
+
+        What was learned before somebody pressed Ctrl-C stays.
+        """
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException as error:
+            learned = vars(self).get("prior_") is not before.get("prior_")
+            if not (learned and isinstance(error, KeyboardInterrupt)):
+                for name in vars(self).keys() - before.keys():
+                    delattr(self, name)
+                vars(self).update(before)
+            raise
 
     def _where_to_look(
         self,

@@ -106,7 +106,7 @@ class StreamData:
             read, names = _slices(X), string_labels(X)
         else:
             n_rows, n_tokens, names = _measure(X, wanted)
-            read = _chunks(X, names)
+            read = _chunks(X, names, n_tokens)
             names = names if names and _are_strings(names) else None
         there, weights = there_of(n_rows, weights)
         if not there.all():
@@ -302,11 +302,11 @@ def _measure(
     the first chunk that has names, or else of the first frame."""
     n_rows, widths = 0, set()
     names = wanted
-    for chunk in X:
+    for i, chunk in enumerate(X):
         if names is None or not _are_strings(names):
             names = string_labels(chunk) or names or getattr(chunk, "columns", None)
             names = None if names is None else tuple(names)
-        chunk = _two_axes(chunk, names)
+        chunk = _two_axes(chunk, names, i)
         if names is None:  # columns of an array are told by their numbers
             names = tuple(range(chunk.shape[1]))
         n_rows += chunk.shape[0]
@@ -322,27 +322,36 @@ def _are_strings(names: tuple[Any, ...]) -> bool:
     return isinstance(names[0], str)
 
 
-def _two_axes(chunk: Any, names: tuple[Any, ...] | None) -> Any:
+def _two_axes(chunk: Any, names: tuple[Any, ...] | None, i: int) -> Any:
     """A chunk of rows, its columns in the order of names; a single row is a chunk of one."""
     wanted, given = both_labels(chunk, names, labels_of(chunk))
     order = order_of(given, wanted, "the columns of a chunk and those of the others")
     if hasattr(chunk, "log_probs"):
         chunk = chunk.log_probs
-    chunk = exact_rows(chunk, "counts") if hasattr(chunk, "tocsr") else plain(chunk, "a chunk")
+    chunk = exact_rows(chunk, "counts") if hasattr(chunk, "tocsr") else plain(chunk, f"chunk {i}")
     if chunk.ndim == 1:
         chunk = chunk[np.newaxis]
     if chunk.ndim != 2:
-        raise ValueError(f"a chunk has shape {chunk.shape}; it needs (n, V), or (V,)")
+        raise ValueError(f"chunk {i} has shape {chunk.shape}; it needs (n, V), or (V,)")
     return columns_in(chunk, order)
 
 
-def _chunks(X: Iterable[Any], names: tuple[Any, ...] | None) -> Callable[[int], Iterator[Any]]:
+def _chunks(
+    X: Iterable[Any], names: tuple[Any, ...] | None, n_tokens: int
+) -> Callable[[int], Iterator[Any]]:
     """Blocks from the chunks of an iterable."""
 
-    def read(size: int) -> Iterator[Any]:
-        return _of_size((_two_axes(chunk, names) for chunk in X), size)
+    def chunks() -> Iterator[Any]:
+        for i, chunk in enumerate(X):
+            chunk = _two_axes(chunk, names, i)
+            if chunk.shape[1] != n_tokens:
+                raise ValueError(
+                    f"the rows changed between two passes: chunk {i} has {chunk.shape[1]} columns, "
+                    f"and there were {n_tokens}"
+                )
+            yield chunk
 
-    return read
+    return lambda size: _of_size(chunks(), size)
 
 
 def _present(
