@@ -27,7 +27,7 @@ from .prompts import (
 )
 from .runs.batches import run_batches
 from .runs.found import Finding, PreflightReport
-from .spellings import token_names
+from .spellings import pieces_of, token_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -244,7 +244,7 @@ def _widths(model: Any, tokenizer: Any, forward: Forward) -> Iterator[Finding]:
             f"{unnamed} of the {forward.width} columns of the logits have no name in the "
             "tokenizer; they are summed into '<unused>' ('<other>' with vocab)",
         )
-    beyond = sum(i >= forward.width for i in tokenizer.get_vocab().values())
+    beyond = sum(i >= forward.width for i in pieces_of(tokenizer).values())
     if beyond:
         yield Finding(
             "warning", f"the tokenizer has {beyond} tokens that the logits have no column for"

@@ -3,6 +3,8 @@
 Contents
     token_names    the name of each id, as text
     raw_pieces     as the vocabulary writes them
+    pieces_of      the vocabulary of a tokenizer, checked
+    size_of        how many ids it has
 
 What a piece of a vocabulary stands for is what its decoder makes of it, but for one thing: a piece
 keeps the space that it begins with, which decoders drop at the beginning of a text.
@@ -11,20 +13,54 @@ keeps the space that it begins with, which decoders drop at the beginning of a t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .._base.arguments import is_whole
+from .._base.asked import asked
 from .._base.pieces import SPACE, byte_of, bytes_of, text_of_bytes
 
+MOST_IDS = 1 << 31
 SHARE = 0.05  # of the pieces begin with a space, where no decoder says how one is written
+
+
+def pieces_of(tokenizer: Any) -> Mapping[str | bytes, int]:
+    """The vocabulary of a tokenizer: the id of each of its pieces.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It has none, or something in it is no piece or no id.
+    """
+    if not hasattr(tokenizer, "get_vocab"):
+        raise TypeError(
+            f"tokenizer is a {type(tokenizer).__name__} without get_vocab(), which says what its "
+            "ids are: give a tokenizer of transformers or tokenizers"
+        )
+    found = asked("the vocabulary", tokenizer.get_vocab)
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"the tokenizer's get_vocab() gave {type(found).__name__}, not a dictionary"
+        )
+    for piece, i in found.items():
+        if not isinstance(piece, (str, bytes)) or not is_whole(i):
+            raise TypeError(f"the tokenizer's vocabulary has {piece!r} with the id {i!r}")
+        if not 0 <= i < MOST_IDS:
+            raise ValueError(f"the tokenizer's vocabulary has {piece!r} with the id {i}")
+    return found
+
+
+def size_of(tokenizer: Any) -> int:
+    """How many ids a tokenizer has: one more than its highest."""
+    return 1 + max(pieces_of(tokenizer).values(), default=-1)
 
 
 def raw_pieces(tokenizer: Any, width: int) -> list[str | None]:
     """The vocabulary's own name of each id below `width`; None for an id that it does not name."""
     pieces: list[str | None] = [None] * width
     if tokenizer is not None:
-        for piece, i in tokenizer.get_vocab().items():
-            if 0 <= i < width:
+        for piece, i in pieces_of(tokenizer).items():
+            if i < width:
                 pieces[i] = text_of_bytes(piece) if isinstance(piece, bytes) else piece
     return pieces
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .._base.arguments import having
 from ..huggingface.answers import OTHER, Vocab
-from ..huggingface.spellings import token_names
+from ..huggingface.spellings import pieces_of, size_of, token_names
 
 RAW = re.compile("[\u0120\u010a\u2581]")  # what some servers write for a space or a line's end
 MOST_UNNAMED = 2**18  # ids behind those of a tokenizer: padding of a model
@@ -94,7 +94,7 @@ def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) 
     A text is the token whose name it is: where two are written alike, the one that is.
     """
     having(tokenizer, "tokenizer", "get_vocab")
-    width = max(tokenizer.get_vocab().values(), default=-1) + 1
+    width = size_of(tokenizer)
     if len(ids) and ids[-1] >= width:
         if ids[-1] >= width + MOST_UNNAMED:
             raise ValueError(
@@ -105,7 +105,11 @@ def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) 
     named = token_names(tokenizer, width)
     tokens = tuple(f"<{i}>" if name is None else name for i, name in enumerate(named))
     of_names = {name: i for i, name in enumerate(named) if name is not None} if texts else {}
-    pieces = {text: i for text, i in tokenizer.get_vocab().items() if RAW.search(text)}
+    pieces = {
+        text: i
+        for text, i in pieces_of(tokenizer).items()
+        if isinstance(text, str) and RAW.search(text)
+    }
     found = [-1 if UNKNOWN in text else of_names.get(text, pieces.get(text, -1)) for text in texts]
     lost = tuple(text for text, i in zip(texts, found, strict=True) if i < 0)
     of_texts = np.array(found, dtype=np.int64)

@@ -21,6 +21,7 @@ from .._base.arguments import whole
 from .._base.typing import Floats, Ids
 from .._core import decode_rows
 from ..huggingface.answers import Columns, Other, Vocab, make_columns
+from ..huggingface.spellings import size_of
 from ..rows import NextTokenRows, PartialRows
 from ..rows.parts import row_numbers
 from ..rows.rows import Checked
@@ -83,7 +84,7 @@ def read_logits_file(
     """
     file = LogitsFile(path)
     width = file.layout.n_vocab
-    named = 0 if tokenizer is None else 1 + max(tokenizer.get_vocab().values(), default=-1)
+    named = 0 if tokenizer is None else size_of(tokenizer)
     if named > width:
         raise ValueError(
             f"the tokenizer has {named} tokens, and the rows of {file.path} are over {width}: it "

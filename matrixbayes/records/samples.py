@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .._base import display
 from .._base.arguments import is_whole, shown
+from .._base.asked import asked
 from .._base.numbers import wholes
 from .._base.tokens import token_names
 from ..huggingface.answers import OTHER
@@ -169,7 +170,7 @@ def from_samples(
                 raise TypeError(
                     f"prompt {number}: {reading.shown(sample)} is neither a text nor a token id"
                 )
-        found.append(Counter(answer(sample) for sample in row))
+        found.append(Counter(_called(answer, sample, number) for sample in row))
     if names is None:
         total = sum(found, Counter())
         names = sorted((name for name in total if name is not None), key=lambda n: (-total[n], n))
@@ -275,6 +276,17 @@ def _list(values: Any) -> Sequence[Any]:
     if values is not None and not isinstance(values, (list, tuple)):
         raise TypeError(f"a response has {reading.shown(values)} where a list is")
     return values or ()
+
+
+def _called(answer: Callable[[Any], Any], sample: Any, number: int) -> str | None:
+    """What a sample of a prompt is called."""
+    name = asked(f"prompt {number}, {reading.shown(sample)}", answer, sample)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(
+            f"prompt {number}: match gave {reading.shown(name)} for {reading.shown(sample)}; it "
+            "must give the name of an answer, or None"
+        )
+    return name
 
 
 def _answers(vocab: Any, match: Any) -> tuple[Callable[[Any], str | None], Sequence[str] | None]:

@@ -8,16 +8,18 @@ Contents
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
 from ..._base.arguments import is_whole, shown
+from ..._base.asked import asked
 from ..._base.typing import Ids
-from ...huggingface.spellings import token_names
+from ...huggingface.spellings import size_of, token_names
 
 AT_A_TIME = 1024  # lines
+MOST = 2**63 - 1
 
 
 def lines_of(text: Any) -> Iterator[Any]:
@@ -69,23 +71,42 @@ class Tokenizer:
         if self.given is None and all(isinstance(line, str) for line in lines):
             yield from (line.split() for line in lines)
             return
-        strings = [line for line in lines if isinstance(line, str)]
-        tokens = iter(self._of(strings) if strings else ())
+        numbers = [i for i, line in enumerate(lines, before + 1) if isinstance(line, str)]
+        tokens = self._of([lines[i - before - 1] for i in numbers], numbers)
         for i, line in enumerate(lines, start=before + 1):
             yield _tokens(next(tokens) if isinstance(line, str) else line, f"line {i}")
 
-    def _of(self, lines: list[str]) -> Iterable[Any]:
+    def _of(self, lines: list[str], numbers: list[int]) -> Iterator[Any]:
+        """What the tokenizer gives for each of some lines, which have these numbers."""
+        if not lines:
+            return
+        at_once = self._at_once()
+        if at_once is None:
+            one: Any = self.given if callable(self.given) else self.given.encode
+            for line, number in zip(lines, numbers, strict=True):
+                yield asked(f"line {number}", one, line)
+            return
+        where = f"lines {numbers[0]} to {numbers[-1]}"
+        found = asked(where, at_once, lines)
+        if not isinstance(found, Sequence) or len(found) != len(lines):
+            n = len(found) if isinstance(found, Sized) else repr(found)
+            raise TypeError(
+                f"{where}: the tokenizer gave {n} lists of tokens for {len(lines)} lines"
+            )
+        yield from found
+
+    def _at_once(self) -> Callable[[list[str]], Any] | None:
+        """How it is asked for several lines; None where it takes one."""
         given = self.given
         if given is None:
-            return [line.split() for line in lines]
+            return lambda lines: [line.split() for line in lines]
         if hasattr(given, "convert_ids_to_tokens") and callable(given):
-            found: Any = given(lines, add_special_tokens=False)["input_ids"]
-            return list(found)
+            return lambda lines: _input_ids(given(lines, add_special_tokens=False))
         if hasattr(given, "encode_ordinary_batch"):
-            return list(given.encode_ordinary_batch(lines))
+            return lambda lines: given.encode_ordinary_batch(lines)
         if hasattr(given, "encode_batch") and hasattr(given, "id_to_token"):
-            return list(given.encode_batch(lines, add_special_tokens=False))
-        return map(given if callable(given) else given.encode, lines)
+            return lambda lines: given.encode_batch(lines, add_special_tokens=False)
+        return None
 
     # -- of tokenizers whose tokens are numbers -----------------------------------
 
@@ -101,7 +122,7 @@ class Tokenizer:
         """How many tokens it has, where it says so."""
         given = self.given
         if hasattr(given, "get_vocab"):
-            return 1 + max(given.get_vocab().values(), default=-1)
+            return size_of(given)
         return given.n_vocab if is_whole(getattr(given, "n_vocab", None)) else None
 
     def number(self, which: str) -> int | None:
@@ -110,28 +131,46 @@ class Tokenizer:
         return int(found) if is_whole(found) else None
 
 
+def _input_ids(found: Any) -> Any:
+    """Of what a tokenizer of transformers gives."""
+    if not isinstance(found, Mapping) or "input_ids" not in found:
+        raise TypeError(f"the tokenizer gave {found!r}, which has no input_ids")
+    return found["input_ids"]
+
+
 def _tokens(found: Any, where: str) -> list[str] | Ids:
     """The tokens of one line, whatever holds them."""
-    if isinstance(found, Mapping) or hasattr(found, "input_ids"):
-        found = found["input_ids"]
+    if isinstance(found, Mapping):
+        found = found.get("input_ids", found)
+    elif hasattr(found, "input_ids"):
+        found = found.input_ids
     elif hasattr(found, "ids"):
         found = found.ids
-    if isinstance(found, (str, bytes)) or not np.iterable(found):
+    if isinstance(found, (str, bytes, Mapping)) or not np.iterable(found):
         what = f"one string, {found[:40]!r}" if isinstance(found, (str, bytes)) else repr(found)
         raise TypeError(f"{where}: the tokenizer gave {what}; it must give a sequence of tokens")
-    items = found if isinstance(found, (Sequence, np.ndarray)) else list(found)
+    items = found if isinstance(found, (Sequence, np.ndarray)) else asked(where, list, found)
     if len(items) == 0:
         return []
     first = items[0]
     if isinstance(first, str):
         return _words(items, where)
     if is_whole(first):
-        ids = np.asarray(items)
-        if ids.dtype.kind in "iu" and ids.ndim == 1:
-            return ids.astype(np.int64)
-    elif hasattr(first, "text"):
+        return _ids(items, where)
+    if hasattr(first, "text"):
         return _words([item.text for item in items], where)
     raise TypeError(f"{where}: a token is {first!r}; tokens are words or whole numbers")
+
+
+def _ids(items: Any, where: str) -> Ids:
+    try:
+        ids = np.asarray(items)
+    except ValueError:  # of lists among numbers
+        ids = np.zeros(0)
+    if ids.dtype.kind not in "iu" or ids.ndim != 1 or ids.max() > MOST:
+        wrong = next((x for x in items if not is_whole(x) or not -MOST <= x <= MOST), items)
+        raise TypeError(f"{where}: a token is {wrong!r}; tokens are words or whole numbers")
+    return ids.astype(np.int64)
 
 
 def _words(items: Any, where: str) -> list[str]:
