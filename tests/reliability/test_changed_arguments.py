@@ -93,7 +93,7 @@ def refusals(call: Callable[..., Any], arguments: tuple[Any, ...], go: Callable[
                 raise AssertionError("the memory went")
             refused += 1
 
-    with alarm(0.002, every=0.002, handler=attempt):
+    with alarm(0.002, handler=attempt):  # once: a handler on a slow machine is not begun again
         kept.extend(starmap(call, whole()))  # in C, where no handler runs but at its own questions
     return refused
 
