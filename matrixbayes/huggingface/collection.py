@@ -254,6 +254,10 @@ def collect(
         advance(sum(count[i] for i in done))
         for numbers, batch in run_batches(forward, read, once, batch_size, done):
             if batch.width != kept.columns.width:  # the logits have the last word
+                if done:
+                    raise ValueError(
+                        f"cache_dir: its rows are of {kept.columns.width} ids, not {batch.width}"
+                    )
                 kept.columns = again(batch.width)
             kept.add(numbers, batch)
             cache.add(numbers)

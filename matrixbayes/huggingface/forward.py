@@ -3,6 +3,7 @@
 Contents
     Batch           what one batch gave
     Forward         runs batches; knows the model's sizes and the cheapest right way
+    in_words        which prompts those of a batch are, in words
     batches_of      prompts of like length together
     takes           whether a model's forward pass has an argument
 
@@ -23,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base.asked import asked
 from .._core import log_probs
 from ..rows.ingest import as_floats
 from .checks import check_model, is_plain, learned_prompt, try_out
 from .heads import Head
 from .inside.faults import fault_of
+from .inside.outputs import logits_of
 from .inside.probe import agree
 from .inside.taps import Call, run_of, tapped, unwrapped
 from .memory import is_out_of_memory
@@ -136,12 +139,17 @@ class Forward:
         rows = np.repeat(np.arange(len(prompts)), [len(p.positions) for p in prompts])
         columns = np.concatenate([prompt.positions for prompt in prompts])
         with self.running(len(prompts), length):
-            logits, hidden = self._run(*map(self.tensor, (ids, mask, rows, columns)))
+            logits, hidden = asked(
+                in_words(numbers), self._run, *map(self.tensor, (ids, mask, rows, columns))
+            )
         where = [(numbers[int(r)], int(c)) for r, c in zip(rows, columns, strict=True)]
         read = dict(zip(numbers, prompts, strict=True))
 
         def why(number: int) -> str:
-            return fault_of(self.model, lambda: self._all(read[number].ids[None]))
+            try:
+                return fault_of(self.model, lambda: self._all(read[number].ids[None]))
+            except Exception as error:
+                return f"run by itself it raises {type(error).__name__}: {error}"
 
         return Batch(logits, hidden, where, why)
 
@@ -208,6 +216,11 @@ class Forward:
             keep = {"logits_to_keep": kept}
         with self._tapped() if self.hidden else nullcontext([]) as calls:
             found = self._full(ids, mask, **keep)
+        if found.ndim != 3 or len(found) != len(ids):
+            raise ValueError(
+                f"{type(self.model).__name__} gives logits of shape {tuple(found.shape)} for "
+                f"{len(ids)} texts: it has no row for each token"
+            )
         if keep and found.shape[1] != len(kept):
             raise RuntimeError(
                 f"{type(self.model).__name__} gave logits of {found.shape[1]} positions "
@@ -234,8 +247,7 @@ class Forward:
         output = run_of(self.model)(
             input_ids=ids, attention_mask=mask, return_dict=True, **self.options, **options
         )
-        logits: torch.Tensor = output.logits
-        return logits
+        return logits_of(self.model, output)
 
     def _tapped(self, enter: Any = None) -> AbstractContextManager[list[Call]]:
         return tapped(self.model.get_output_embeddings(), enter=enter)
@@ -245,7 +257,13 @@ class Forward:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The same, where the output embeddings are given the states at these places only."""
         with self._tapped(lambda states: _at(states, rows, columns)[None]) as calls:
-            logits = self._full(ids, mask)[0]
+            found = self._full(ids, mask)
+        if found.ndim != 3 or found.shape[1] != len(rows):
+            raise ValueError(
+                f"{type(self.model).__name__} gives logits of shape {tuple(found.shape)} for "
+                f"{len(rows)} states: it has no row for each token"
+            )
+        logits = found[0]
         states = calls[-1].entered
         assert states is not None
         return logits, states[0]
@@ -272,9 +290,21 @@ class Forward:
             with torch.no_grad():
                 whole = self._full(ids, mask)[0]
                 cut, _ = self._at_head(ids, mask, 0 * places, places.flip(0))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError):
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):
             return "full"
         return "head" if agree(cut.flip(0), whole) else "full"
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    """The prompts of a batch, in words."""
+    return f"prompt {numbers[0]}" if len(numbers) == 1 else f"prompts {list(numbers)}"
 
 
 def _at(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:

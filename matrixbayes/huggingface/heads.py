@@ -313,6 +313,8 @@ class Head(display.Shown):
 
         with torch.no_grad():
             found = self._of_state(states)
+        if found.shape != logits.shape:
+            return float("inf")
         return float((found.cpu().double() - logits.cpu().double()).abs().max())
 
     # -- matrix and bias ------------------------------------------------------------

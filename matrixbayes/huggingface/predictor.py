@@ -242,6 +242,11 @@ class TokenPredictor:
         """The logits of the V tokens, where the model has them."""
         import torch
 
+        if self._ids.max() >= batch.width:
+            raise ValueError(
+                f"the model's logits are over {batch.width} tokens, and token_ids has "
+                f"{self._ids.max()}"
+            )
         ids = torch.as_tensor(self._ids, device=batch.logits.device)
         return replace(batch, logits=batch.logits[:, ids])
 

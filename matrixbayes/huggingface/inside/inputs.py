@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ..._base.arguments import instance, whole
 from ..._base.numbers import reals, wholes
 from ..._base.typing import Floats
+from .outputs import logits_of
 from .probe import agree, options_of
 from .taps import evaluating, run_of, tapped, unwrapped
 
@@ -76,8 +77,7 @@ def embed_of(model: Any, input_ids: ArrayLike, position: int = -1) -> Callable[[
         with torch.no_grad(), evaluating(model):
             mask = torch.ones_like(many)
             output = run_of(model)(input_ids=many, attention_mask=mask, return_dict=True, **options)
-        found: torch.Tensor = output.logits[:, -1]
-        return found
+        return logits_of(model, output)[:, -1]
 
     def replaced(states: torch.Tensor) -> torch.Tensor:
         many = text.repeat(len(states), 1)

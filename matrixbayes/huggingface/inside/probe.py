@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .outputs import logits_of
 from .taps import Call, evaluating, first_tensor, tapped, watched
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def _logits(model: Any, ids: torch.Tensor, options: dict[str, Any]) -> torch.Ten
                 f"{type(model).__name__} does not run on {ids.shape[1]} tokens, so what its logits "
                 f"are made of is not known: {error}"
             ) from error
-    found: torch.Tensor = output.logits
-    return found
+    return logits_of(model, output)
 
 
 # ---------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..forward import Batch, Forward, batches_of
+from ..forward import Batch, Forward, batches_of, in_words
 from ..prompts import Prompt
 
 
@@ -32,7 +32,7 @@ def run_batches(
 ) -> Iterator[tuple[list[int], Batch]]:
     """Run prompts, each once; what each batch gave, on the host, with the numbers of its prompts.
 
-    Where memory runs out the batch is halved, and with it all that follow, which are no longer;
+    Where memory runs out the batch is halved, and with it all that follow, called are no longer;
     one warning says so.
 
     Parameters
@@ -71,6 +71,7 @@ def _halving(
 ) -> Iterator[tuple[list[int], Batch]]:
     """Batches in their order, cut to what was found to fit."""
     limit, told = max(map(len, todo), default=1), False
+    width = None
     todo = todo[::-1]  # the next one is the last
     while todo:
         places = todo.pop()
@@ -93,9 +94,15 @@ def _halving(
             told = True
             todo.append(places)
         if batch is None:
-            _give_back(forward.device)  # behind the error, which holds what the model computed
-        else:
-            yield called, batch
+            _give_back(forward.device)  # behind the error, called holds what the model computed
+            continue
+        if batch.width != (width or batch.width):
+            raise ValueError(
+                f"the model's logits for {in_words(called)} are over {batch.width} tokens, and "
+                f"those before are over {width}"
+            )
+        width = batch.width
+        yield called, batch
 
 
 def _on_host(

@@ -38,6 +38,11 @@ def text_scores(model: Any, texts: Sequence[Ids], prefix: int, batch_size: int) 
         for window in numbers:
             number, places = targets[window]
             own = np.arange(first, first + len(places))
+            if (most := texts[number][places].max()) >= batch.width:
+                raise ValueError(
+                    f"text {number} has token {most}, and the model's logits are over "
+                    f"{batch.width} tokens"
+                )
             found[number][places] = rows[own, texts[number][places]]
             first += len(places)
     return found
