@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._base import display
 from .._base.arguments import whole
+from .._base.asked import asked
 from .._base.numbers import plain, reals
 from .._base.typing import Floats
 from ..huggingface.heads import Head, head_of
@@ -154,6 +155,8 @@ def probe_segment(
     position = np.linspace(0.0, 1.0, n)
     states = (1.0 - position)[:, np.newaxis] * first + position[:, np.newaxis] * second
     log_probs = as_log_probs(_called(head, states), kind)[0].astype(np.float64)
+    if len(log_probs) != n:
+        raise ValueError(f"the head gave {len(log_probs)} rows for {n} states")
     rows = np.exp(log_probs)
     a = position[:, np.newaxis]
     mixed = (1.0 - a) * rows[0] + a * rows[-1]
@@ -178,11 +181,11 @@ def _called(head: Any, states: Floats) -> Any:
         return states @ reals(head, "head").T
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(head, torch.nn.Module):
-        return head(states)
+        return asked(f"{len(states)} states", head, states)
     parameter = next(head.parameters(), None)
     like = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
     with torch.no_grad():
-        found = head(torch.as_tensor(states, **like))
+        found = asked(f"{len(states)} states", head, torch.as_tensor(states, **like))
     return found.cpu().double().numpy()
 
 

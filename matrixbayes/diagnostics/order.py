@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base.arguments import generator_of, real, shown, whole
+from .._base.asked import asked
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids, Seed
 from ..mixture import DirichletMixture
@@ -247,7 +248,8 @@ def order_of_predictions(
         no_power("every history is its own permutation")
     permuted = parts.reshape(-1, length)
     texts = np.concatenate([np.tile(start, (len(permuted), 1)), permuted], axis=1)
-    rows = as_rows(predictor.predict(texts.tolist()), (n, n_permutations, width))
+    found = asked(f"{len(texts)} histories", predictor.predict, texts.tolist())
+    rows = as_rows(found, (n, n_permutations, width))
     mean = rows.mean(axis=1, keepdims=True)
     observed = _apart(rows)
     draws = np.empty((n_boot, 2))

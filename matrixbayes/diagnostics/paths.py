@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._base.arguments import whole
+from .._base.asked import asked
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids
 from .predictors import as_rows, at_hand, checked_predictor
@@ -78,7 +79,8 @@ def continuations(
     predictor: Any, history: Ids, n: int, length: int, rng: np.random.Generator
 ) -> Ids:
     """What a predictor samples, checked."""
-    found = at_hand(predictor.sample(n, length, history=history.tolist(), rng=rng))
+    given = asked(f"{n} samples", predictor.sample, n, length, history=history.tolist(), rng=rng)
+    found = at_hand(given, "the predictor's samples")
     tokens = checked(found, int(predictor.n_tokens), "the predictor's samples")
     if tokens.shape != (n, length):
         raise ValueError(
@@ -100,9 +102,15 @@ def along(predictor: Any, start: Ids, tokens: Ids) -> Paths:
     if callable(predictor):
         # a last token, whatever it is, so that there is a row after the one before
         longer = np.concatenate([whole, np.zeros((n, 1), dtype=np.int64)], axis=1)
-        found = at_hand(predictor(longer))[:, len(start) :]
+        where = f"{n} sequences of {longer.shape[1]} tokens"
+        found = at_hand(asked(where, predictor, longer), "what the predictor gave")
+        wanted = *longer.shape, int(predictor.n_tokens)
+        if tuple(found.shape) != wanted:
+            raise ValueError(f"the predictor gave shape {tuple(found.shape)}; it must be {wanted}")
+        found = found[:, len(start) :]
     else:
         places = range(len(start), len(start) + length + 1)
-        found = predictor.predict([row[:t].tolist() for row in whole for t in places])
-    rows = as_rows(found, (n, length + 1, int(predictor.n_tokens)))
+        histories = [row[:t].tolist() for row in whole for t in places]
+        found = asked(f"{len(histories)} histories", predictor.predict, histories)
+    rows = as_rows(found, (n, length + 1, int(predictor.n_tokens)), len(start))
     return Paths(tokens, rows, tuple(start.tolist()))

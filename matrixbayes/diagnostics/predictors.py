@@ -7,17 +7,17 @@ Contents
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from ..mixture import DirichletMixture
-from ..rows import as_log_probs
+from ..rows.ingest import rows_asked_for
 from ..windtunnel import Urns
 
 
@@ -105,15 +105,12 @@ def checked_predictor(predictor: Any) -> int:
     return width
 
 
-def at_hand(found: Any) -> Any:
+def at_hand(found: Any, what: str) -> Any:
     """What a predictor gave, as an array; or a torch tensor, which may be of bfloat16."""
-    return found.detach().cpu() if hasattr(found, "detach") else np.asarray(found)
+    return found.detach().cpu() if hasattr(found, "detach") else plain(found, what)
 
 
-def as_rows(found: Any, shape: tuple[int, ...]) -> Floats:
-    """Log-probabilities of a predictor as probabilities of a shape."""
-    found = at_hand(found)
-    if math.prod(found.shape) != math.prod(shape):
-        raise ValueError(f"the predictor gave shape {tuple(found.shape)}; {shape} is needed")
-    rows = as_log_probs(found.reshape(-1, shape[-1]), "log_probs")[0]
-    return np.exp(rows.astype(np.float64)).reshape(shape)
+def as_rows(found: Any, shape: tuple[int, int, int], start: int = 0) -> Floats:
+    """Log-probabilities (n, length, V) of a predictor as probabilities; the first position is
+    called `start`."""
+    return np.exp(rows_asked_for(found, shape, "log_probs", "the predictor", (0, start)))

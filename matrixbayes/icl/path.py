@@ -21,12 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
 from .._base.arguments import is_whole, shown, whole
+from .._base.asked import asked
 from .._base.numbers import plain
 from .._base.tokens import columns_of
 from .._base.typing import Floats, Ids, Seed
 from .._core import posterior_learning
 from ..mixture import DirichletMixture
-from ..rows import as_log_probs
+from ..rows.ingest import rows_asked_for
 from ..rows.kl import divergences
 
 if TYPE_CHECKING:
@@ -304,7 +305,8 @@ def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
             f"tokens is {tokens}, but the model has no method sample(n, length, history=, rng=); "
             "give the tokens themselves"
         )
-    sampled = plain(model.sample(1, int(tokens), history=history, rng=rng), "model.sample()")
+    given = asked("model.sample()", model.sample, 1, int(tokens), history=history, rng=rng)
+    sampled = plain(given, "model.sample()")
     if sampled.shape != (1, tokens):
         raise ValueError(f"model.sample gave shape {sampled.shape}; it must be (1, {tokens})")
     return _columns(sampled[0], prior, "model.sample()[0]")
@@ -312,12 +314,14 @@ def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
 
 def _rows_of(model: Any, sequence: Ids, start: int, width: int, kind: str) -> Floats:
     """The model's log-probabilities of the tokens from `start` on."""
-    rows = plain(model(sequence[np.newaxis]), "what the model gave")
-    if rows.shape != (1, len(sequence), width):
-        raise ValueError(
-            f"the model gave shape {rows.shape}; it must be (1, {len(sequence)}, {width})"
-        )
-    return as_log_probs(rows[0, start:], kind)[0].astype(np.float64)
+    found = asked(f"a text of {len(sequence)} tokens", model, sequence[np.newaxis])
+    shape = 1, len(sequence), width
+    found = found if hasattr(found, "shape") else plain(found, "what the model gave")
+    if tuple(found.shape) != shape:
+        raise ValueError(f"the model gave shape {tuple(found.shape)}; it must be {shape}")
+    own = 1, len(sequence) - start, width
+    rows: Floats = rows_asked_for(found[:, start:], own, kind, "the model", (0, start))[0]
+    return rows
 
 
 def _posterior(found: Any, sequence: Ids, start: int, width: int) -> tuple[Floats, Floats]:

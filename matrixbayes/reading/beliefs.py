@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .._base.asked import asked
 from .._base.numbers import plain
 from .._base.tokens import columns_in, order_of
 from .._base.typing import Floats, Ids
 from ..errors import ArgumentError
 from ..mixture import PosteriorPath
 from ..rows import NextTokenRows
+from ..rows.ingest import rows_asked_for
 from .text import Text
 
 KNOWN = (
@@ -188,14 +190,14 @@ def _of_predictor(model: Any, order: Any, before: Ids, evidence: Ids, width: int
     """Anything that says what comes next, by log-probabilities (n, length, V)."""
     end = int(before.max(initial=0)) + 1
     sequence = np.append(evidence, 0)[:end]  # the last is not looked at
-    found = plain(model(sequence[np.newaxis]), "what the posterior gave")
+    given = asked(f"a text of {end} tokens", model, sequence[np.newaxis])
+    found = plain(given, "what the posterior gave")
     if found.shape != (1, end, width):
         raise ValueError(
             f"the posterior gave shape {found.shape}; of a sequence of {end} over {width} tokens "
             f"it must be {(1, end, width)}"
         )
-    if (found > 1e-3).any() or np.isnan(found).any():
-        raise ValueError("the posterior gave no log-probabilities: a number is above 0, or NaN")
+    found = rows_asked_for(found, (1, end, width), "log_probs", "the posterior")
 
     def means(cut: slice) -> Floats:
         return np.asarray(columns_in(np.exp(found[0, before[cut]], dtype=np.float64), order))

@@ -3,12 +3,14 @@
 Contents
     as_floats           any array of floats, on any device, as NumPy's
     log_probs_of        a bare array of a stated kind, checked
+    rows_asked_for      what a model of a caller's gave, of a shape that was asked for
     flat_logits         an array of logits, or an error that says why it is not one
     rows_of_generate    the output of transformers' `generate`
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -81,6 +83,48 @@ def log_probs_of(
             stacklevel=4,
         )
     return found, tokens, zeros[0]
+
+
+def rows_asked_for(
+    found: Any, shape: tuple[int, int, int], kind: str, who: str, first: tuple[int, int] = (0, 0)
+) -> NDArray[np.float64]:
+    """Log-probabilities (n, length, V) that a model of the caller's gave for n sequences.
+
+    Parameters
+    ----------
+    found
+        What it gave, as arrays of any library; also as (n * length, V).
+    shape
+        What it had to give.
+    kind
+        What the numbers are.
+    who
+        What errors call it.
+    first
+        What the first sequence, and the first position of each, are called.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is something else, or no distribution; sequence and position are named.
+    """
+    if not hasattr(found, "shape"):
+        found = plain(found, f"what {who} gave")
+    n, length, width = shape
+    if tuple(found.shape) not in (shape, (n * length, width)):
+        raise ValueError(f"{who} gave shape {tuple(found.shape)}; it must be {shape}")
+    try:
+        rows = log_probs_of(found.reshape(-1, width), kind)[0]
+    except (TypeError, ValueError) as error:
+        place = re.match(r"row (\d+),? ", str(error))
+        if place is None:
+            raise type(error)(f"{who} gave no rows: {error}") from error
+        i, t = divmod(int(place[1]), length)
+        raise ValueError(
+            f"{who} gave no distribution for sequence {first[0] + i}, position {first[1] + t}: "
+            f"{str(error)[place.end() :]}"
+        ) from error
+    return rows.astype(np.float64).reshape(shape)
 
 
 def _check_kind(kind: str | None) -> str:

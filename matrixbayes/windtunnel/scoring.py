@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
 from .._base.arguments import having
+from .._base.asked import asked
 from .._base.numbers import plain
 from .._base.sequences import BLOCK_NUMBERS, checked
 from .._base.typing import Floats, Ids, Seed
 from ..huggingface import TokenPredictor
-from ..rows import as_log_probs
+from ..rows.ingest import rows_asked_for
 from ..rows.kl import entropy_nats, kl_nats
 from .tasks import Task
 
@@ -177,7 +178,7 @@ def score(
     chosen = _positions(positions, tokens.shape[1])
     step = max(1, BLOCK_NUMBERS // (tokens.shape[1] * task.n_tokens))
     blocks = (tokens[first : first + step] for first in range(0, len(tokens), step))
-    measured = [_measured(task, model, kind, block) for block in blocks]
+    measured = [_measured(task, model, kind, block, step * i) for i, block in enumerate(blocks)]
     bayes, own, kl = (np.concatenate(parts) for parts in zip(*measured, strict=True))
     spread = np.full(kl.shape[1], np.nan)
     if len(kl) > 1:
@@ -212,17 +213,13 @@ def _positions(given: ArrayLike | None, length: int) -> NDArray[np.intp]:
 
 
 def _measured(
-    task: Task, model: Callable[[Ids], Any], kind: str, tokens: Ids
+    task: Task, model: Callable[[Ids], Any], kind: str, tokens: Ids, first: int
 ) -> tuple[Floats, Floats, Floats]:
     """Entropies of both and the divergence, (n, length) each, in bits."""
     truth = task.log_predictive(tokens)
-    found = model(tokens)
-    if not hasattr(found, "reshape"):
-        found = np.asarray(found)
-    if tuple(found.shape) != truth.shape:
-        raise ValueError(f"the model gave shape {tuple(found.shape)}; it must be {truth.shape}")
-    rows = as_log_probs(found.reshape(-1, task.n_tokens), kind)[0]
-    log_q = rows.astype(np.float64).reshape(truth.shape)
+    found = asked(f"sequences {first} to {first + len(tokens) - 1}", model, tokens)
+    shape = *tokens.shape, task.n_tokens
+    log_q = rows_asked_for(found, shape, kind, "the model", (first, 0))
     p, q = np.exp(truth), np.exp(log_q)
     nats = entropy_nats(p, truth), entropy_nats(q, log_q), kl_nats(p, truth, q, log_q)
     bayes, own, apart = (each / np.log(2.0) for each in nats)

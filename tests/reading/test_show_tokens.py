@@ -376,7 +376,7 @@ def test_what_is_refused() -> None:
         mb.show_tokens(mb.NextTokenRows(np.log(TABLE[:1]), input_ids=[0, 1], offsets=[0, 2]))
     with pytest.raises(ValueError, match="gave shape"):
         mb.show_tokens(rows, lambda sequences: np.zeros((1, 1, 3)))
-    with pytest.raises(ValueError, match="no log-probabilities"):
+    with pytest.raises(ValueError, match="no log-probability is above 0"):
         mb.show_tokens(rows, lambda sequences: np.full((*sequences.shape, 3), 1 / 3))
     with pytest.raises(ValueError, match="no row of prompt 3"):
         mb.show_tokens(along(meta={"prompt": [0, 0, 1, 1]}), prompt=3)
