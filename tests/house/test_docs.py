@@ -73,7 +73,8 @@ def test_other_digits_are_the_same_and_other_words_are_not() -> None:
         examples.rerun(text.format("(0.5, 'a')", "1"))
 
 
-def test_the_reference_has_every_public_name() -> None:
+def test_the_reference_has_every_public_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")  # which the site sets
     pytest.importorskip("torch")
     pytest.importorskip("mpltern")
     pytest.importorskip("dask.array")
