@@ -176,6 +176,34 @@ def test_files_cut_at_every_byte_of_their_headers(
     figure(f"{n:,} files of {name} cut within their headers")
 
 
+# --- what is no file
+
+
+@pytest.mark.promise(12)
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {"tables"}))
+def test_what_is_no_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    format = FORMATS[name]
+    if format.needs:
+        pytest.importorskip(format.needs)
+    each = next(iter(format.files(tmp_path)))
+    path = tmp_path / each
+    path.unlink(missing_ok=True)
+    with pytest.raises((FileNotFoundError, ValueError), match=each):
+        format.read(path)
+    path.write_bytes(b"")
+    refused(format.read, path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises((IsADirectoryError, ValueError), match=each):
+        format.read(path)
+    path.rmdir()
+    os.mkfifo(path)
+    refused(format.read, path, "[Nn]ot a regular file")
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    refused(format.read, path, "[Nn]ot a regular file")
+
+
 # --- memory
 
 
