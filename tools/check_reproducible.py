@@ -25,8 +25,9 @@ NOT_SOURCES = shutil.ignore_patterns(
 BUILD = """
 import sys
 from setuptools import build_meta
-for kind in sys.argv[2:]:
-    getattr(build_meta, f"build_{kind}")(sys.argv[1])
+target, *kinds = sys.argv[1:]  # setuptools writes into that list
+for kind in kinds:
+    getattr(build_meta, f"build_{kind}")(target)
 """
 # folder, days ago, umask, and what is in the environment
 BUILDS = [
@@ -68,8 +69,8 @@ def copied(folder: Path, days_ago: float, umask: int) -> Path:
 def built(place: Path, kinds: list[str]) -> dict[str, str]:
     """SHA-256 of what each build made, by name; the builds have to agree about the names."""
     found: list[dict[str, str]] = []
-    for name, days_ago, umask, environment in BUILDS:
-        folder = copied(place / name / "source", days_ago, umask)
+    folders = [copied(place / name / "source", ago, umask) for name, ago, umask, _ in BUILDS]
+    for folder, (_, _, umask, environment) in zip(folders, BUILDS, strict=True):
         made = place / f"made-{len(found)}"
         kept = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
         done = subprocess.run(
@@ -84,6 +85,7 @@ def built(place: Path, kinds: list[str]) -> dict[str, str]:
         if done.returncode:
             raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
         found.append({x.name: hashlib.sha256(x.read_bytes()).hexdigest() for x in made.iterdir()})
+    assert len(found[0]) == len(kinds), found
     differ = [name for name in {**found[0], **found[1]} if found[0].get(name) != found[1].get(name)]
     if differ:
         kept_at = Path(tempfile.mkdtemp(prefix="not-reproducible-"))

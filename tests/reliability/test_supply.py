@@ -254,10 +254,10 @@ def test_every_lower_bound_is_one_that_can_be_installed() -> None:
         pytest.skip("no tools beside the tests")
     finally:
         sys.path.pop(0)
-    found = lowest.lowest(PROJECT)
+    bounds = lowest.lowest(PROJECT)
     needs = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
     named = {re.split(r"[\[><=]", need)[0] for need in needs} - {PROJECT["name"]}
-    assert found.keys() == named
+    assert bounds.keys() == named
     with pytest.raises(ValueError, match="no lowest version"):
         lowest.lowest({**PROJECT, "dependencies": ["numpy"]})
     with pytest.raises(ValueError, match="lower bounds"):
