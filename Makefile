@@ -275,7 +275,7 @@ lowest: wheel
 	$(LOW) -m pip install -q --upgrade 'pip>=25.1'
 	$(LOW) tools/lowest.py > build/lowest.txt
 	$(LOW) -m pip install -q -c build/lowest.txt "$$(echo $(CURDIR)/build/wheel/*.whl)[all]"
-	$(LOW) -m pip install -q -c build/lowest.txt --group test
+	$(LOW) -m pip install -q -c build/lowest.txt --group test-core pandas psutil scikit-learn
 	$(LOW) -m pip check
 	OMP_NUM_THREADS=1 MATRIXBAYES_FIGURES= $(LOW) -m pytest -n logical --maxprocesses 4 --dist worksteal \
 	    -p no:cacheprovider $(FAST) --ignore tests/house/test_notebooks.py $(PYTEST)
