@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import generator_of, instance, probability, whole
+from .._base.arguments import generator_of, having, probability, whole
 from .._base.numbers import reals
 from .._base.tokens import counted
 from .._base.typing import Floats, Seed
@@ -60,7 +60,7 @@ def icl_curve(prior: DirichletMixture, label_counts: ArrayLike) -> Floats:
     >>> mb.icl_curve(prior, [[0, 0], [0, 6], [0, 30]])[:, 1]
     array([0.2, 0.5, 0.8])
     """
-    instance(prior, DirichletMixture, "prior")
+    having(prior, "prior", "n_tokens", "predictive")
     counts, single = counted(label_counts, prior.tokens, prior.n_tokens, "the prior")
     if single:
         raise ValueError(f"label_counts have shape {counts[0].shape}; they need (n, V)")

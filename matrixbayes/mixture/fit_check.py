@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import generator_of, shown, whole
+from .._base.arguments import generator_of, having, whole
 from .._base.numbers import plain, reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
-from ..errors import ArgumentError
 from ..rows import PartialRows, as_log_probs
 from .drawn import BITS, LEAST_LOG, WORK, Counts, Lines, Prior, Seen, curves_at, logarithms, seen_of
 from .partial.seen import RowsInPart
@@ -387,8 +386,7 @@ def check_prior(
         raise ValueError(f"rows have shape {tuple(rows.shape)}; they need (N, V)")
     if kind == "logits" and rows.shape[0]:
         as_log_probs(rows[:1], kind)  # warns of probabilities
-    if not hasattr(prior, "sample_log_probs"):
-        raise ArgumentError(f"prior is {shown(prior)}; it must be a DirichletMixture or the like")
+    having(prior, "prior", "n_tokens", "mean")
     generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
     seen: Seen | RowsInPart

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
-from .._base.arguments import instance, probability, shown, unit_size
+from .._base.arguments import having, probability, shown, unit_size
 from .._base.tokens import columns_of
 from .._base.typing import Floats
 from ..rows import as_log_probs
@@ -78,7 +78,7 @@ def posterior_path(
             f"demonstrations must be a sequence of tokens, not one string; for a single "
             f"demonstration write [{shown(demonstrations)}]"
         )
-    instance(prior, DirichletMixture, "prior")
+    having(prior, "prior", "n_tokens", "update")
     columns = columns_of(
         demonstrations, prior.tokens, prior.n_tokens, "the prior", "demonstrations"
     )

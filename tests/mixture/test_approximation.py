@@ -236,7 +236,7 @@ def test_kernels_around_samples():
         ({}, "give degree"),
         ({"degree": 3, "bandwidth": 0.1}, "give degree"),
         ({"bandwidth": 0.0}, "bandwidth=0.0"),
-        ({"degree": 0}, "degree=0"),
+        ({"degree": 0}, "degree is 0; it must be 1 at least"),
         ({"degree": 2, "sample_weight": [1.0]}, "2 finite numbers"),
         ({"degree": 2, "sample_weight": [0.0, 0.0]}, "all sample weights are zero"),
     ],

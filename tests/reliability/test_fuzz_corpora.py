@@ -16,12 +16,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from house.graph import found
 from tiers import of_tier
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "tests" / "data" / "fuzz"
 CSRC = ROOT / "csrc"
-TARGETS = sorted(file.stem for file in (CSRC / "test" / "fuzz").glob("fuzz_*.c"))
+TARGETS = [file.stem for file in found(CSRC / "test" / "fuzz", "fuzz_*.c")]
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 Figure = Callable[[str], None]
 
