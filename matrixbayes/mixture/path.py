@@ -78,7 +78,7 @@ def posterior_path(
             f"demonstrations must be a sequence of tokens, not one string; for a single "
             f"demonstration write [{shown(demonstrations)}]"
         )
-    having(prior, "prior", "n_tokens", "update")
+    having(prior, "prior", "n_tokens", "posterior")
     columns = columns_of(
         demonstrations, prior.tokens, prior.n_tokens, "the prior", "demonstrations"
     )
