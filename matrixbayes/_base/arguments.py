@@ -114,7 +114,7 @@ def unit_size(base: Any) -> float:
 
 def having(value: T, name: str, *attributes: str) -> T:
     """The same, which has to have these attributes: of no one type, but of one shape."""
-    lacks = [each for each in attributes if getattr(value, each, None) is None]
+    lacks = [each for each in attributes if not hasattr(value, each)]
     if lacks or isinstance(value, type):
         raise ArgumentError(f"{name} is {shown(value)}; it must have {', '.join(attributes)}")
     return value

@@ -194,7 +194,7 @@ def score_card(
     >>> card.verdict[:35], len(card.tests)
     ('Nothing here speaks against Bayes: ', 5)
     """
-    having(task, "task", "n_tokens", "sample", "log_predictive")
+    having(task, "task", "n_tokens", "sample")
     predictor = _predictor(model, tokenizer, task, tokens, prefix)
     width = checked_predictor(predictor)
     if width != task.n_tokens:

@@ -63,7 +63,7 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
         Points on the diagonal are predictions that the prior explains; of the KL, where the
         family is near the floor it explains all that a history can.
     """
-    having(report, "report", "kl_by_length", "points")
+    having(report, "report", "kl_by_place" if by == "kl" else "points")
     if by == "kl":
         return _kl_by_length(report, new_axes(ax, 6.4, 4.4))
     points = report.points
@@ -103,7 +103,7 @@ def elicitation(report: ElicitationReport, *, by: str = "length", ax: Axes | Non
 
 def elicitation_figure(report: ElicitationReport, *, figure: Figure | None = None) -> Figure:
     """`elicitation` by length of the history and by last token, side by side, and the KL below."""
-    having(report, "report", "kl_by_length", "points")
+    having(report, "report", "points", "kl_by_place")
     known = report.kl_by_place is not None
     figure = new_figure(figure, 11.5, 8.4 if known else 4.4, layout="constrained")
     grid = figure.add_gridspec(1 + known, 2)

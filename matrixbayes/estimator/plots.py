@@ -39,7 +39,7 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     standard error.  A size whose fit did not converge is crossed out.  Of a size that was fitted at
     several resolutions, the best is drawn.
     """
-    having(selection, "selection", "table", "criterion")
+    having(selection, "selection", "table")
     name = str(getattr(selection, "criterion", "bic"))
     sign = 1.0 if _CRITERIA[name][1] == "lower" else -1.0
     known = [entry for entry in selection.table if entry[name] is not None]

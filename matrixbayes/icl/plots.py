@@ -61,7 +61,7 @@ def icl_curve(fit: IclFit, *, ax: Axes | None = None) -> Axes:
         marked, with one standard deviation.  Hollow marks are points that have demonstrations of
         other labels too, one for each number of those: the curves are of points that have none.
     """
-    having(fit, "fit", "dirichlet", "shots")
+    having(fit, "fit", "shots")
     ax = new_axes(ax, 7.5, 4.0)
     last = int(np.ceil(fit.shots.max()))
     ax.axhline(0.5, color=GREY, linewidth=0.8)
@@ -136,7 +136,7 @@ def scaling_laws(fit: ScalingFit, *, task: int | None = None, ax: Axes | None = 
         Shots are on a logarithmic axis, linear from 0 to 1, where they reach far.  Filled marks
         were fitted, hollow ones were not; the law that is best is drawn heavier.
     """
-    having(fit, "fit", "laws", "n_fitted")
+    having(fit, "fit", "laws")
     m = len(fit.probabilities)
     if task is not None:
         task = operator.index(task)
@@ -206,7 +206,7 @@ def learning_path(
         probability of the token that came; KL(model || predictive); total, aleatoric and epistemic
         uncertainty of the posterior.
     """
-    having(path, "path", "predictive", "history")
+    having(path, "path", "kl", "model_probability")
     if axes is None:
         return _along(path, ax)
     if len(axes) != 3:
@@ -271,7 +271,7 @@ def learning_path_figure(path: LearningPath, *, figure: Figure | None = None) ->
     figure
         An empty one to draw on; a new one without it.
     """
-    having(path, "path", "predictive", "history")
+    having(path, "path", "kl", "model_probability")
     figure = new_figure(figure, 9.0, 7.5, layout="constrained")
     learning_path(path, axes=figure.subplots(3, 1, sharex=True))
     return figure

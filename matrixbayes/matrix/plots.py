@@ -46,7 +46,7 @@ def calibration(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure without it.
     """
-    having(comparison, "comparison", "bins", "matrix_bits")
+    having(comparison, "comparison", "bins")
     model, matrix, many = comparison.bins[comparison.bins[:, 2] > 0.0].T
     ax = new_axes(ax, 6.4, 4.4)
     ends = [float(min(model.min(), matrix.min())), 1.0]
@@ -73,7 +73,7 @@ def mixture_weights(interpolation: Interpolation, *, ax: Axes | None = None) -> 
     ax
         Where to draw; a new figure without it.
     """
-    having(interpolation, "interpolation", "models", "weights")
+    having(interpolation, "interpolation", "weights")
     ax = new_axes(ax, 6.0, 3.4)
     places, weights = np.arange(len(interpolation)), interpolation.weights
     ax.bar(places, weights, width=0.6, color=COLOURS[0], label="weight")

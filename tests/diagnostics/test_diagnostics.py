@@ -476,7 +476,7 @@ def test_wrong_options_are_named(options, says):
     ("options", "says"),
     [
         ({"of": "tokens"}, "of='tokens' is not one of"),
-        ({"of": "predictions", "noise": 0.0}, "noise is 0.0"),
+        ({"of": "predictions", "noise": 0.0}, "noise is 0"),
         ({"of": "predictions", "n_permutations": 1}, "n_permutations is 1"),
         ({"of": "predictions", "block": 5}, "not two demonstrations of 5"),
         ({"of": "predictions", "histories": [[0]]}, "not two demonstrations of 1"),

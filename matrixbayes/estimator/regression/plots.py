@@ -41,7 +41,7 @@ def concentration_regression(
         The fit with its 95% band, and the concentrations that rows with like covariates have by
         themselves, moved to where the other covariates are held, with one standard error each way.
     """
-    having(regression, "regression", "coefficients", "names")
+    having(regression, "regression", "names")
     terms = {term.name: term for term in regression.design.terms}
     if not terms:
         raise ValueError("there is no covariate to draw the concentration against")
