@@ -177,12 +177,13 @@ C_FLAGS = -std=c11 -Icsrc -DPy_LIMITED_API=0x030B0000 -DNPY_NO_DEPRECATED_API=NP
     -DNPY_TARGET_VERSION=NPY_1_25_API_VERSION $(C_SYSTEM)
 C_SYSTEM = $(eval C_SYSTEM := $(shell $(BIN)/python -c 'import numpy, sysconfig; \
     print("-isystem", numpy.get_include(), "-isystem", sysconfig.get_path("include"))'))$(C_SYSTEM)
-# Each file by each analyser that is here, and again when it or a header of it has changed.
+# Each file by each analyser that is here, and again when it or a header of it has changed; but for
+# the targets of fuzzing, where they take abort() for a leak and run under the sanitizers anyway.
 ANALYSERS := $(shell gcc -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo gcc) \
     $(foreach tool,clang-tidy cppcheck,$(if $(shell command -v $(tool)),$(tool)))
 comma := ,
 ANALYZED := build/analyzed/$(subst $() ,+,$(strip $(ANALYSERS)))
-FOUND_CLEAN := $(patsubst csrc/%.c,$(ANALYZED)/%.clean,$(filter %.c,$(C_FILES)))
+FOUND_CLEAN := $(patsubst csrc/%.c,$(ANALYZED)/%.clean,$(filter-out csrc/test/fuzz/%,$(filter %.c,$(C_FILES))))
 analyze: $(VENV)/.created
 	@echo 'csrc by: $(or $(strip $(ANALYSERS)),no analyser that is here)'
 	@$(MAKE) --silent --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j 2) \

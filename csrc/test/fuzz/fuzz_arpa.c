@@ -13,11 +13,14 @@ typedef struct {
     double *probs, *backs;
 } order_read;
 
-static order_read
-begin_order(size_t n)
+static void
+begin_order(order_read *order, size_t n)
 {
-    return (order_read){n, exactly(n, sizeof(uint32_t)), exactly(n, sizeof(uint32_t)),
-                        exactly(n, sizeof(double)), exactly(n, sizeof(double))};
+    order->n = n;
+    order->before = exactly(n, sizeof *order->before);
+    order->words = exactly(n, sizeof *order->words);
+    order->probs = exactly(n, sizeof *order->probs);
+    order->backs = exactly(n, sizeof *order->backs);
 }
 
 static void
@@ -135,7 +138,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t k = 1; status == MB_OK && k <= mb_arpa_order(arpa); k++) {
         HOLDS(mb_arpa_size(arpa, k) <= size);
-        orders[k] = begin_order(mb_arpa_size(arpa, k));
+        begin_order(&orders[k], mb_arpa_size(arpa, k));
         n_read = k;
         status = mb_arpa_read(arpa, NULL, &fault, orders[k].before, orders[k].words,
                               orders[k].probs, orders[k].backs);

@@ -5,12 +5,14 @@ static int
 run_file(const char *name)
 {
     FILE *file = fopen(name, "rb");
-    long size = -1;
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0) {
-        size = ftell(file);
+    if (file == NULL) {
+        (void)fprintf(stderr, "%s cannot be opened\n", name);
+        return 1;
     }
+    long size = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
     if (size < 0 || fseek(file, 0, SEEK_SET) != 0) {
         (void)fprintf(stderr, "%s cannot be read\n", name);
+        (void)fclose(file);
         return 1;
     }
     uint8_t *data = exactly((size_t)size, 1);
