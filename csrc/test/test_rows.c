@@ -390,9 +390,9 @@ test_groups(void)
 static void
 test_equal_terms(void)
 {
-    enum { MOST = 200 };
-    double x[MOST], out[MOST];
-    for (size_t n = 1; n < MOST; n++) {
+    enum { LENGTHS = 200 };
+    double x[LENGTHS], out[LENGTHS];
+    for (size_t n = 1; n < LENGTHS; n++) {
         mb_row_view view = {x, MB_FLOAT64, 1, n, sizeof x, sizeof *x};
         mb_row_zeros zeros = {0};
         mb_row_fault fault;

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
+from .._base.arguments import instance
 from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
@@ -300,7 +301,10 @@ class Head(display.Shown):
     def refusal(self, states: torch.Tensor, logits: torch.Tensor) -> str | None:
         """Hold the head against the model's own logits (n, V) of states (n, d) that entered it:
         None where they are the same up to rounding, else a sentence."""
-        away = self._away(states, logits)
+        import torch
+
+        instance(states, torch.Tensor, "states")
+        away = self._away(states, instance(logits, torch.Tensor, "logits"))
         if away <= 16.0 * self._eps * max(1.0, float(logits.abs().max())):
             return None
         return (

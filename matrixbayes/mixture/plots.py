@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from .._base.arguments import having, instance
+from .._base.arguments import having, instance, shown, whole
 from .._base.drawing.inks import faint, ground, ink, is_dark, on
 from .._base.drawing.names import token_name, token_names, words
 from .._base.drawing.space import LINE, SMALLEST, cell, extent, fit, font, is_alone, make_room
@@ -202,6 +202,10 @@ def compare_components(
             f"asked to compare {len(mixtures)} mixtures: between 1 and {MOST} can be told apart"
         )
     first = next(iter(mixtures.values()))
+    for name, mixture in mixtures.items():
+        having(mixture, f"mixtures[{shown(name)}]", "weights", "alpha")
+    fewest = min(len(mixture.weights) for mixture in mixtures.values())
+    component = whole(component, "component", -fewest, fewest - 1)
     alphas = []
     for name, mixture in mixtures.items():
         order = order_of(mixture.tokens, first.tokens, f"the tokens of {name!r} and the first")

@@ -184,7 +184,8 @@ def scramble(values: Any, rng: np.random.Generator) -> None:
     if which == len(made):
         part[...] = part[::-1].copy()
     else:
-        part[...] = made[which]
+        with np.errstate(over="ignore"):  # infinite, in a type that is narrow
+            part[...] = made[which]
 
 
 def is_whole(call: Any) -> bool:
