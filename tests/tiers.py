@@ -3,12 +3,15 @@
 Contents
     TIER     "short" (each run of the suite), "ci" (the gates), or "release" (by hand)
     of_tier  what a check does in this tier: how many kills, mutations, seconds
+    alone    marks what reads the clock or the memory of the process: not beside the whole suite
 """
 
 from __future__ import annotations
 
 import os
 from typing import TypeVar
+
+import pytest
 
 Size = TypeVar("Size")
 
@@ -20,3 +23,6 @@ assert TIER in TIERS, f"MATRIXBAYES_TIER is {TIER!r}, and has to be one of {', '
 def of_tier(short: Size, ci: Size, release: Size) -> Size:
     """The one of this tier."""
     return (short, ci, release)[TIERS.index(TIER)]
+
+
+alone = pytest.mark.skipif(TIER == "short", reason="by itself, as make check has it")

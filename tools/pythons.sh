@@ -35,7 +35,7 @@ run_suite() {
     OMP_NUM_THREADS=1 MATRIXBAYES_WHEEL=$wheel MATRIXBAYES_FIGURES='' MATRIXBAYES_TIER=short \
         "build/venv-3.$1/bin/python" -m pytest -q -n logical --maxprocesses 4 --dist worksteal \
         -p no:cacheprovider -m 'not slow and not exhaustive' \
-        --ignore tests/core/test_c_drivers.py "${@:2}"
+        --ignore tests/core/test_c_drivers.py --ignore tests/reliability "${@:2}"
 }
 
 if [ "$1" = find ]; then

@@ -38,6 +38,7 @@ DTYPES = {
 NAMES = {code: name for name, code in DTYPES.items()} | {"U64": "uint64"}
 ORDER = ("I64", "F64", "F32", "U32", "I32", "U8", "BOOL")  # in which the library writes arrays
 ALIGNMENT = 8  # bytes, of the first array
+MOST_AXES = 8
 LONGEST = 800  # characters of a reason
 MAX_HEADER = 100_000_000  # bytes, of the library
 
@@ -314,7 +315,10 @@ def _shape(path: str, file: Any, name: str) -> tuple[tuple[int, ...], str]:
 
 def _array(path: str, file: Any, name: str) -> NDArray[Any]:
     """One array of an open file, of a type we write and without NaN."""
-    dtype = file.get_slice(name).get_dtype()
+    known = file.get_slice(name)
+    dtype = known.get_dtype()
+    if len(known.get_shape()) > MOST_AXES:
+        raise ValueError(f"{path}: array {name!r} has more axes than any that these files hold")
     if dtype not in DTYPES.values():
         raise ValueError(f"{path}: array {name!r} has type {dtype}, which these files never hold")
     array: NDArray[Any] = file.get_tensor(name)

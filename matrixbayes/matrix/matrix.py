@@ -496,11 +496,11 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         with self._change():
             documents = self._documents(tokens, self._latest if continued else None, bounds)
             if documents:
-                self._become(
-                    rows=self._rows.with_documents(documents),
-                    earlier=(*self._earlier, self._latest)[-ENDINGS:],
-                    latest=documents[-1][-self._order :].copy(),
-                )
+                earlier = (*self._earlier, self._latest)[-ENDINGS:]
+                latest = documents[-1][-self._order :].copy()
+                # Counts that fade change in place: what may fail for memory stands before.
+                rows = self._rows.with_documents(documents)
+                self._become(rows=rows, earlier=earlier, latest=latest)
         return self
 
     def update_rows(self, contexts: ArrayLike, counts: Any) -> Self:

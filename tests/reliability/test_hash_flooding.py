@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiers import of_tier
+from tiers import alone, of_tier
 
 from matrixbayes import _core
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(32)
 N = of_tier(12_000, 20_000, 60_000)
+pytestmark = alone
 Figure = Callable[[str], None]
 
 

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from reliability import cases
 from reliability.pairs import as_bits
-from tiers import of_tier
+from tiers import alone, of_tier
 
 pytestmark = [
+    alone,
     pytest.mark.skipif(not hasattr(signal, "ITIMER_PROF"), reason="needs timers"),
     pytest.mark.filterwarnings("ignore"),
 ]

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from core.test_out_of_memory import FAILED, result_of
-from tiers import of_tier
+from tiers import alone, of_tier
 
 import matrixbayes as mb
 
-pytestmark = pytest.mark.promise(4)
+pytestmark = [alone, pytest.mark.promise(4)]
 
 POINTS = of_tier(6, 40, 2000)  # allocations that fail, of each call, spread over all there are
 TOKENS = [0, 1, 2, 0, 1, 1, 2, 0]
