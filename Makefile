@@ -207,7 +207,7 @@ $(ANALYZED)/%.clean: csrc/%.c .clang-tidy
 # runs, uninstrumented.  For a release it is the whole suite.
 # libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
 PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
-HARDLY_IN_C := house huggingface study cli pictures reading records diagnostics icl test_dask.py \
+HARDLY_IN_C := reliability house huggingface study cli pictures reading records diagnostics icl test_dask.py \
     test_plot.py
 SANITIZED = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) $(HARDLY_IN_C:%=--ignore tests/%))
 sanitize: $(VENV)/.test build/sanitize/.made
