@@ -80,7 +80,8 @@ def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -
         raise ArgumentError(f"{name} is {shown(value)}; it must be a real number") from None
     if not (number > 0.0 if least is None else number >= least) or not number <= most:
         start = "above 0" if least is None else f"from {least:g}"
-        raise ValueError(f"{name} is {number:g}; it must be {start} and at most {most:g}")
+        end = f" and at most {most:g}" if most < np.inf else ""
+        raise ValueError(f"{name} is {number:g}; it must be {start}{end}")
     return number
 
 
@@ -133,11 +134,12 @@ def generator_of(random_state: Any, name: str = "rng") -> np.random.Generator:
     elif is_whole(random_state):
         random_state = whole(random_state, name, 0)
     elif random_state is not None and not isinstance(random_state, GENERATORS):
-        seeds = wholes(random_state, name)
-        if seeds.ndim != 1 or (seeds < 0).any():
+        is_list = isinstance(random_state, (list, tuple))
+        seeds = list(random_state) if is_list else wholes(random_state, name).tolist()
+        if not isinstance(seeds, list) or not all(is_whole(s) and s >= 0 for s in seeds):
             raise ArgumentError(
                 f"{name} is {shown(random_state)}; it must be a numpy.random.Generator, a seed (a "
                 "whole number that is not negative, or several), or None"
             )
-        random_state = seeds.tolist()
+        random_state = seeds
     return np.random.default_rng(random_state)

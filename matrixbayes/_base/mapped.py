@@ -30,7 +30,6 @@ Arrays = Mapping[str, NDArray[Any]]
 
 ALIGNMENT = 64  # bytes, of the first array
 MAX_HEADER = 1 << 28
-MAX_AXES = 8
 NO_CHECKSUM = "0" * 8  # stands in the header while its checksum is made
 PIECE = 1 << 24  # bytes to a step of a checksum, so that it stops on Ctrl-C
 DTYPES = {name: code for name, code in files.DTYPES.items() if name != "bool"} | {"uint64": "U64"}
@@ -200,7 +199,9 @@ def _views(
         begin, end = _offsets(path, name, entry)
         dtype = next((kind for kind, code in DTYPES.items() if code == entry.get("dtype")), None)
         shape = entry.get("shape")
-        good = isinstance(shape, list) and len(shape) <= MAX_AXES and all(map(_is_size, shape))
+        good = (
+            isinstance(shape, list) and len(shape) <= files.MOST_AXES and all(map(_is_size, shape))
+        )
         if dtype is None or not good:
             raise ValueError(f"{path}: array {name!r} has no known type or shape")
         n_bytes = np.dtype(dtype).itemsize

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from .._base.saving.unpacked import most_of
 from ..errors import UsageError
 from .answers import mendable
 from .files import PARTIAL, ROWS, check_in, format_of
 
-FREE, MOST_PACKED = 1 << 26, 1000  # bytes that an array may always have, and of each packed one
+MOST_PACKED = 1000  # bytes that each packed one may become: arrays of zeros pack well
 UNREADABLE = (  # what is raised of files that are not as they should be
     ValueError,
     TypeError,
@@ -175,7 +176,7 @@ def _check_sizes(path: str, archive: Any) -> None:
             shape, _, dtype = read(file)
         if math.prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError(f"{member.filename!r} has not the {shape} numbers that it says")
-        if member.file_size > max(FREE, MOST_PACKED * member.compress_size):
+        if member.file_size > most_of(member.compress_size, MOST_PACKED):
             raise ValueError(f"{member.filename!r} unpacks to {member.file_size:,} bytes")
 
 

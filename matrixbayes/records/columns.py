@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import having
 from ..huggingface.answers import OTHER, Vocab
-from ..huggingface.spellings import pieces_of, size_of, token_names
+from ..huggingface.spellings import pieces_of, token_names
 
 RAW = re.compile("[\u0120\u010a\u2581]")  # what some servers write for a space or a line's end
 MOST_UNNAMED = 2**18  # ids behind those of a tokenizer: padding of a model
@@ -93,8 +92,8 @@ def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) 
 
     A text is the token whose name it is: where two are written alike, the one that is.
     """
-    having(tokenizer, "tokenizer", "get_vocab")
-    width = size_of(tokenizer)
+    vocabulary = pieces_of(tokenizer)
+    width = 1 + max(vocabulary.values(), default=-1)
     if len(ids) and ids[-1] >= width:
         if ids[-1] >= width + MOST_UNNAMED:
             raise ValueError(
@@ -106,9 +105,7 @@ def _of_tokenizer(tokenizer: Any, ids: NDArray[np.int64], texts: Sequence[str]) 
     tokens = tuple(f"<{i}>" if name is None else name for i, name in enumerate(named))
     of_names = {name: i for i, name in enumerate(named) if name is not None} if texts else {}
     pieces = {
-        text: i
-        for text, i in pieces_of(tokenizer).items()
-        if isinstance(text, str) and RAW.search(text)
+        text: i for text, i in vocabulary.items() if isinstance(text, str) and RAW.search(text)
     }
     found = [-1 if UNKNOWN in text else of_names.get(text, pieces.get(text, -1)) for text in texts]
     lost = tuple(text for text, i in zip(texts, found, strict=True) if i < 0)

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._base.files import check_regular
 from .._base.saving.unpacked import most_of
 from ..huggingface.answers import Other, Vocab
 from .entries import entry
@@ -108,10 +109,7 @@ def _opened(source: Any) -> Any:
 
 def _of_zip(path: str) -> Iterator[Any]:
     """The samples of an ``.eval`` file, which is a zip of JSON."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path} is not a regular file")
-    with open(path, "rb"):  # the system's own error where it cannot be read
-        pass
+    check_regular(path)
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGED as error:

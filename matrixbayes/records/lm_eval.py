@@ -105,54 +105,61 @@ def from_lm_eval(
         except MISTAKES as error:
             explain(error, where, "from_lm_eval")
     with naming(records):
-        if not documents:
-            raise ValueError("the records hold no document")
-        _warn_of_overlaps(documents)
-        same = all(d.choices == documents[0].choices for d in documents)
-        most = max(len(d.choices) for d in documents)
-        if same and len({*documents[0].choices}) == most:
-            names = documents[0].choices
-        else:
-            names = tuple(LETTERS[i] if most <= 26 else str(i) for i in range(most))
-        _check_choices(vocab, names)
-        sizes = [len(d.choices) for d in documents]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        log_probs = np.minimum(np.concatenate([d.log_probs for d in documents]), 0.0)
-        row = np.repeat(np.arange(len(documents)), sizes)
-        top = np.maximum.reduceat(log_probs, starts[:-1])
-        mass = np.bincount(row, weights=np.exp(log_probs - top[row])) * np.exp(top)
-        for i in () if normalize else np.flatnonzero(mass > 1.0 + TOLERANCE):
-            if mass[i] > 1.0 + rounding_of(log_probs[starts[i] : starts[i + 1]]):
-                refuse(
-                    documents[i].where,
-                    f"the choices have the mass {mass[i]:.6g} together: they do not exclude each "
-                    "other; their shares are read with normalize=True",
-                )
-        if normalize:
-            total = np.log(np.bincount(row, weights=np.exp(log_probs - top[row]))) + top
-            log_probs, rest = log_probs - total[row], np.full(len(sizes), -np.inf)
-        else:
-            rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
-        columns = np.arange(len(row)) - starts[row]
-        listed = log_probs >= -1000.0  # what is less is left to the rest
-        rows = PartialRows(
-            columns[listed],
-            log_probs[listed],
-            np.concatenate([[0], np.cumsum(np.bincount(row[listed], minlength=len(sizes)))]),
-            n_tokens=most + (not normalize),
-            rest=rest,
-            cap=np.minimum(rest, 0.0),
-            tokens=names if normalize else (*names, OTHER),
-            meta={
-                "source": "matrixbayes.from_lm_eval",
-                "model": None,
-                "part": "choices",
-                "prompt": [d.number for d in documents],
-                "position": [0] * len(documents),
-                "target": [d.target for d in documents],
-            },
-        )
-        return grouped(rows, vocab, other)
+        return _grouped(documents, vocab, other, normalize)
+
+
+def _grouped(
+    documents: Sequence[Document], vocab: Vocab | None, other: Other, normalize: bool
+) -> Any:
+    """A row for each document, its choices as columns."""
+    if not documents:
+        raise ValueError("the records hold no document")
+    _warn_of_overlaps(documents)
+    same = all(d.choices == documents[0].choices for d in documents)
+    most = max(len(d.choices) for d in documents)
+    if same and len({*documents[0].choices}) == most:
+        names = documents[0].choices
+    else:
+        names = tuple(LETTERS[i] if most <= 26 else str(i) for i in range(most))
+    _check_choices(vocab, names)
+    sizes = [len(d.choices) for d in documents]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    log_probs = np.minimum(np.concatenate([d.log_probs for d in documents]), 0.0)
+    row = np.repeat(np.arange(len(documents)), sizes)
+    top = np.maximum.reduceat(log_probs, starts[:-1])
+    mass = np.bincount(row, weights=np.exp(log_probs - top[row])) * np.exp(top)
+    for i in () if normalize else np.flatnonzero(mass > 1.0 + TOLERANCE):
+        if mass[i] > 1.0 + rounding_of(log_probs[starts[i] : starts[i + 1]]):
+            refuse(
+                documents[int(i)].where,
+                f"the choices have the mass {mass[i]:.6g} together: they do not exclude each "
+                "other; their shares are read with normalize=True",
+            )
+    if normalize:
+        total = np.log(np.bincount(row, weights=np.exp(log_probs - top[row]))) + top
+        log_probs, rest = log_probs - total[row], np.full(len(sizes), -np.inf)
+    else:
+        rest = np.log(np.maximum(1.0 - mass, LEAST_REST))
+    columns = np.arange(len(row)) - starts[row]
+    listed = log_probs >= -1000.0  # what is less is left to the rest
+    rows = PartialRows(
+        columns[listed],
+        log_probs[listed],
+        np.concatenate([[0], np.cumsum(np.bincount(row[listed], minlength=len(sizes)))]),
+        n_tokens=most + (not normalize),
+        rest=rest,
+        cap=np.minimum(rest, 0.0),
+        tokens=names if normalize else (*names, OTHER),
+        meta={
+            "source": "matrixbayes.from_lm_eval",
+            "model": None,
+            "part": "choices",
+            "prompt": [d.number for d in documents],
+            "position": [0] * len(documents),
+            "target": [d.target for d in documents],
+        },
+    )
+    return grouped(rows, vocab, other)
 
 
 def of_first_filter(found: Iterable[tuple[Any, Where]]) -> Iterator[tuple[Any, Where]]:

@@ -16,23 +16,12 @@ import numpy as np
 import pytest
 from core import leak_cases
 from core.leak_cases import CASES
+from reliability.kept import LIBC, TYPES
 
 from matrixbayes import _core
 
 CALLS = 200
 ROUNDS = 8  # a leak shows in each; what a neighbour in this process caches shows in one
-TYPES = [value for value in vars(_core).values() if isinstance(value, type)]
-
-
-class MallInfo(ctypes.Structure):
-    """struct mallinfo2 of <malloc.h>."""
-
-    _fields_ = [("numbers", ctypes.c_size_t * 10)]
-
-
-LIBC = ctypes.CDLL(None)
-if hasattr(LIBC, "mallinfo2"):
-    LIBC.mallinfo2.restype = MallInfo
 
 
 def watched(call: Callable[[], object]) -> list[object]:

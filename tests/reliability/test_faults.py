@@ -307,7 +307,7 @@ def of_tokenizers() -> Iterator[Case]:
     for name, record in RECORDS.items():
         options = {"prompt": True} if name == "from_vllm" else {}
         call = lambda n=name, x=record, o=options: getattr(mb, n)(x, tokenizer=object(), **o)  # noqa: E731
-        yield Case(name, "no tokenizer", call, TypeError, "get_vocab")
+        yield Case(name, "no tokenizer", call, TypeError, "without get_vocab")
 
 
 # --- models that are called

@@ -14,9 +14,9 @@ FREE = 1 << 26  # bytes that any file may become
 TIMES = 200  # and so many for each: texts of numbers become about 10
 
 
-def most_of(packed: int) -> int:
+def most_of(packed: int, times: int = TIMES) -> int:
     """How many bytes so many may become, or they are a trap."""
-    return max(FREE, TIMES * packed)
+    return max(FREE, times * packed)
 
 
 class Unpacked(io.RawIOBase):
