@@ -4,7 +4,7 @@
 # make test-fast   the suite without what is marked slow or exhaustive either, in minutes
 # make test-all    everything: the notebooks that train models, and long statistics too
 # make check-short   what docs/reliability.md promises, in a minute
-# make check         the same in the sizes of the gates, with what is no test: minutes
+# make check         the same at larger sizes, with what is no test: minutes
 # make check-release the same at full size, by hand: hours
 # make lint        style, types, and csrc without a warning on gcc and clang
 # make analyze     csrc without a finding of clang-tidy, gcc -fanalyzer and cppcheck
@@ -72,8 +72,8 @@ test-fast: $(VENV)/.built $(VENV)/.test
 test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 	$(RUN) $(PYTEST)
 
-# The promises of docs/reliability.md, by tier.  What is no test is a target with a figure, and the
-# gates (.ci/run) have each of them once, beside the suite with MATRIXBAYES_TIER=ci.
+# The promises of docs/reliability.md, by tier.  What is no test is a target with a figure.  The gates
+# (.ci/run) have the short tier, in the suite, and of the targets all but fuzzing and races.
 CHECKS := lint analyze coverage fuzz sanitize races pythons
 RELEASE_CHECKS := $(CHECKS) leaks coverage-python reproducible lowest
 check-short: export MATRIXBAYES_TIER := short

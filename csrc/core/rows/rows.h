@@ -53,9 +53,10 @@ typedef struct {
  * of MB_FLOAT64 and floats of every other type;
  * what they hold is added to *zeros.  Logits get a log-softmax, whose sum
  * is accumulated in double: floats are at most 1 ulp + 5e-7 off, doubles 1 ulp +
- * 2e-15, and both 2e-16 more for each 1024 columns.  Probabilities get a logarithm, at most 1 ulp off, and exact zeros
- * -inf; log-probabilities are copied, or only checked where out is NULL, as it
- * may be for them alone.  Nothing is renormalised.
+ * 2e-15, and both 2e-16 more for each 1024 columns.  Probabilities get a
+ * logarithm, at most 1 ulp off, and exact zeros -inf; log-probabilities are
+ * copied, or only checked where out is NULL, as it may be for them alone.
+ * Nothing is renormalised.
  * MB_INVALID: *fault says why; the rows of out are then partly written. */
 mb_status mb_log_probs(const mb_row_view *rows, mb_row_kind kind, mb_interrupt *interrupt,
                        void *out, mb_row_zeros *zeros, mb_row_fault *fault);
