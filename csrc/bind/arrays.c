@@ -78,7 +78,7 @@ check_held(PyArrayObject *array, int to_whole, const char *name)
     return held ? 0 : -1;
 }
 
-/* What the memory of an object is a part of, borrowed from it; itself where that is its own. */
+/* What the memory of an object is a part of, borrowed from it; NULL where that is its own. */
 static PyObject *
 owner_of(PyObject *object)
 {
@@ -90,13 +90,16 @@ owner_of(PyObject *object)
         Py_XDECREF(owner);
         PyErr_Clear();
     }
-    return owner == NULL || owner == Py_None ? object : owner_of(owner);
+    return owner == Py_None ? NULL : owner;
 }
 
 PyObject *
 mb_hold(PyArrayObject *array)
 {
-    PyObject *owner = owner_of((PyObject *)array);
+    PyObject *owner = (PyObject *)array, *next;
+    while ((next = owner_of(owner)) != NULL) {
+        owner = next;
+    }
     if (PyArray_Check(owner)) {
         return PyWeakref_NewRef(owner, NULL);
     }

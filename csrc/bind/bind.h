@@ -43,10 +43,10 @@ PyObject *mb_raise(mb_status status, const char *why);
  * a ValueError. */
 PyObject *mb_hold(PyArrayObject *array);
 
-/* `object` as an array of NumPy's own type that nobody else holds, over memory that is held: what is checked of it stays so,
- * also where code of the caller's (the iterator or __array__ of another argument) gives the
- * array that it passed another shape.  A view where it is an array already; a new reference.  A
- * masked entry is a ValueError that names `name`.
+/* `object` as an array of NumPy's own type that nobody else holds, over memory that is held: what is
+ * checked of it stays so, also where code of the caller's (the iterator or __array__ of another
+ * argument) gives the array that it passed another shape.  A view where it is an array already; a new
+ * reference.  A masked entry is a ValueError that names `name`.
  * Every converter below answers with such an array, and a function converts all of its
  * arguments before it checks how they go together. */
 PyArrayObject *mb_own_array(PyObject *object, const char *name);
