@@ -33,7 +33,9 @@ def kl_nats(
 ) -> Floats:
     """`divergences` of probabilities and their logarithms."""
     with np.errstate(invalid="ignore"):
-        terms = np.where(p > 0.0, p * (log_p - log_q), 0.0)
+        # in double precision: float32 would leave 1e-7 of it
+        gaps = np.subtract(log_p, log_q, dtype=np.float64)
+        terms = np.where(p > 0.0, p * gaps, 0.0)
     found: Floats = np.maximum(np.sum(terms - p + q, axis=-1), 0.0)
     return found
 

@@ -395,3 +395,13 @@ def test_zeros_are_where_they_are() -> None:
             mb.DirichletMixtureEstimator().fit(rows)
     assert mb.DirichletMixtureEstimator(zeros="drop").fit(whole).n_dropped_ == 1
     mb.DirichletMixtureEstimator().fit(whole[:2])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_divergences_of_float32_are_those_of_float64(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    log_p, log_q = (
+        log_softmax(rng.normal(0.0, 3.0, (5, 40)), axis=1).astype(np.float32) for _ in range(2)
+    )
+    exact = mb.rows.divergences(log_p.astype(np.float64), log_q.astype(np.float64))
+    np.testing.assert_allclose(mb.rows.divergences(log_p, log_q), exact, rtol=1e-12)
