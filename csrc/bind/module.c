@@ -105,8 +105,6 @@ PyMODINIT_FUNC
 PyInit__core(void)
 {
     mb_find_allocator();
-    if (Py_Version >= 0x030D0000) {
-        module_slots[1] = (PyModuleDef_Slot){MOD_GIL, MOD_GIL_USED};
-    }
+    module_slots[1] = (PyModuleDef_Slot){Py_Version >= 0x030D0000 ? MOD_GIL : 0, MOD_GIL_USED};
     return PyModuleDef_Init(&module_def);
 }

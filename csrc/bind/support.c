@@ -34,11 +34,9 @@ mb_raise(mb_status status, const char *why)
         PyErr_SetString(PyExc_FloatingPointError, why);
         return NULL;
     case MB_STOPPED: /* by a signal handler, which has raised */
-        return NULL;
     case MB_OK:
         break;
     }
-    PyErr_Format(PyExc_SystemError, "core status %d raised", (int)status);
     return NULL;
 }
 

@@ -207,6 +207,14 @@ test_writing(void)
     check(mb_arpa_room(&grams, NULL, &room) == MB_INVALID, "an end", 0, 0, MB_INVALID);
     grams.ends = far;
     check(mb_arpa_room(&grams, NULL, &room) == MB_INVALID, "an end", 1, 0, MB_INVALID);
+    enum { MANY = 5, LONG = 100 };
+    static const int64_t same[MANY] = {0}, longest[] = {INT64_MAX};
+    static const char name[LONG];
+    const int64_t end = LONG;
+    const mb_arpa_grams named = {1, 1, 1, same, probs, NULL, &end, name, LONG};
+    check(mb_arpa_write(&named, NULL, LONG, text, &n) == MB_RANGE, "a name", 0, 0, MB_RANGE);
+    const mb_arpa_grams long_ones = {MANY, 1, 1, same, probs, NULL, longest, NULL, INT64_MAX};
+    check(mb_arpa_room(&long_ones, NULL, &room) == MB_NOMEM, "no number", 0, 0, MB_NOMEM);
 }
 
 /* SipHash-1-3 as CPython computes it, and words that meet under one key and not under another. */

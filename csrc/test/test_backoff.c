@@ -14,7 +14,7 @@ static int64_t text[M + N], tested[M + TESTED];
 static mb_transitions *counts[LEVELS];
 static const double weights[2] = {0.25, 0.75}, values[2] = {0.5, 8.0};
 static const double discounts[MB_DISCOUNTS] = {0.6, 1.1, 1.5, 1.7, 2.0, 2.5, 3.0, 0.5};
-static const double mean[V] = {0.1, 0.2, 0.3, 0.3, 0.1};
+static double mean[V] = {0.1, 0.2, 0.3, 0.3, 0.1};
 
 /* ---- the definition ------------------------------------------------------------------------ */
 
@@ -236,6 +236,63 @@ test_no_memory(void)
     }
 }
 
+/* Sizes and numbers that are none of a table's. */
+static void
+test_refused(void)
+{
+    mb_backoff *table = NULL;
+    mb_backoff_fault fault;
+    check(smooth(MB_DISCOUNTED_ROWS, &table) == MB_OK, "table", 0, 0, 0);
+    take_apart(table);
+    mb_backoff_free(table);
+    check(mb_backoff_from_counts(0, NULL, NULL, NULL, NULL, &table, &fault) == MB_RANGE &&
+              mb_backoff_new(V, 0, levels, mean, 0, NULL, &table, &fault) == MB_RANGE,
+          "no level", 0, 0, 0);
+    check(mb_backoff_new(V, MB_MAX_ORDER + 2, levels, mean, 0, NULL, &table, &fault) == MB_RANGE &&
+              mb_backoff_new(0, LEVELS, levels, mean, 0, NULL, &table, &fault) == MB_RANGE &&
+              mb_backoff_new(UINT32_MAX, LEVELS, levels, mean, 0, NULL, &table, &fault) == MB_RANGE,
+          "levels and tokens", 0, 0, 0);
+    levels[0].n = 0;
+    check(put_together(&table) == MB_INVALID, "no empty context", 0, 0, 0);
+    levels[0].n = 1;
+    for (size_t i = 0; i < 2; i++) {
+        size_t *size = i == 0 ? &levels[1].n : &levels[1].n_pairs, own = *size;
+        *size = SIZE_MAX;
+        check(put_together(&table) == MB_RANGE, "sizes", (double)i, 0, 0);
+        *size = UINT32_MAX;
+        check(put_together(&table) == MB_RANGE, "large sizes", (double)i, 0, 0);
+        *size = own;
+    }
+    check(put_together(&table) == MB_OK, "as it was", 0, 0, 0);
+    mb_backoff_free(table);
+    static const double wrong[] = {-0.1, INFINITY, NAN};
+    const double own = mean[1];
+    for (size_t i = 0; i < 3; i++) {
+        mean[1] = wrong[i];
+        check(smooth(MB_CONCENTRATIONS, &table) == MB_NUMERIC, "mean", (double)i, 0, 0);
+        mean[1] = own;
+    }
+}
+
+/* A context of counts that are mapped has tokens that are none. */
+static void
+test_contexts_that_change(void)
+{
+    enum { AFTER = 2 }; /* tokens that take no more bits */
+    mb_transitions *kept = counts[M];
+    mb_backoff *table = NULL;
+    mb_token_fault fault;
+    static const int64_t contexts_of[] = {0, 1, V + AFTER}, token[] = {1}, once[] = {1};
+    check(mb_transitions_new(M, V + 1 + AFTER, counts + M) == MB_OK &&
+              mb_transitions_update_rows(counts[M], 1, contexts_of, token, once, NULL, &fault) ==
+                  MB_OK,
+          "a context", 0, 0, 0);
+    counts[M]->n_tokens = V + 1;
+    check(smooth(MB_CONCENTRATIONS, &table) == MB_INVALID, "a changed context", 0, 0, 0);
+    mb_transitions_free(counts[M]);
+    counts[M] = kept;
+}
+
 int
 main(void)
 {
@@ -252,6 +309,8 @@ main(void)
         mb_backoff_free(table);
     }
     test_no_memory();
+    test_refused();
+    test_contexts_that_change();
     for (size_t level = 0; level < LEVELS; level++) {
         mb_transitions_free(counts[level]);
     }

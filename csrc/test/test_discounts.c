@@ -157,6 +157,24 @@ test_slopes(void)
     }
 }
 
+/* Another's, who changes an index at the last of some questions, each of which is asked. */
+typedef struct {
+    mb_interrupt interrupt;
+    int64_t *index;
+    size_t left;
+} other_user;
+
+static int
+change_index(void *state)
+{
+    other_user *user = state;
+    user->interrupt.since = MB_PATIENCE;
+    if (user->left-- == 0) {
+        *user->index = N;
+    }
+    return 0;
+}
+
 static void
 test_refused(void)
 {
@@ -180,6 +198,15 @@ test_refused(void)
         check(mb_discounted_fit(LEVELS, levels, q, times, NULL, &log_prob, slopes) == MB_INVALID,
               "index", (double)i, 0, 0);
         *wrong[i] = kept;
+    }
+    int64_t *indices[] = {row[0] + 1, shorter[0] + 1};
+    for (size_t i = 0; i < 4; i++) { /* before it is looked at, and between that and its use */
+        int64_t *index = indices[i % 2], kept = *index;
+        other_user user = {{change_index, &user, MB_PATIENCE}, index, i / 2};
+        check(mb_discounted_fit(1, levels, q, times, &user.interrupt, &log_prob, slopes) ==
+                  MB_INVALID,
+              "a changed index", (double)i, 0, 0);
+        *index = kept;
     }
     levels[1].n_shorter = N - 1;
     check(mb_discounted_fit(LEVELS, levels, q, times, NULL, &log_prob, slopes) == MB_INVALID,

@@ -152,6 +152,20 @@ check_all_numbers(void)
     fail_request(0);
     check(mb_numbers_encode(2, large, NULL, &words, &n_words) == MB_NOMEM, "no memory", 0, 0, 0);
     fail_request(-1);
+    mb_numbers opened;
+    uint64_t sum;
+    static const uint64_t endless[] = {UINT64_MAX, UINT64_MAX, 0, 0};
+    check(mb_numbers_open(4, endless, &opened) == MB_INVALID, "endless", 0, 0, 0);
+    /* two numbers in no planes: sums and exceptions before them, then sums of three exceptions */
+    uint64_t huge[MB_NUMBERS_HEAD + 2 + 5] = {2, 2, 0, MB_MAX_WIDTH};
+    uint64_t *exceptions = huge + MB_NUMBERS_HEAD + 2;
+    mb_packed_write(exceptions, MB_MAX_WIDTH, 1, (uint64_t)1 << 62);
+    mb_packed_write(exceptions, MB_MAX_WIDTH, 2, ((uint64_t)1 << 62) + 1);
+    size_t n_packed = 0;
+    check(mb_packed_size(3, MB_MAX_WIDTH, &n_packed) &&
+              mb_numbers_open(MB_NUMBERS_HEAD + 2 + n_packed, huge, &opened) == MB_OK &&
+              mb_numbers_check(&opened, NULL, &sum) == MB_INVALID,
+          "above 2^62", 0, 0, 0);
 }
 
 /* ---- links ---------------------------------------------------------------------------------- */
@@ -303,6 +317,20 @@ check_links_that_change(void)
     mb_free(words);
 }
 
+/* Questions that are answered by no, so many of them, whatever was done since the last one. */
+typedef struct {
+    size_t left;
+    mb_interrupt interrupt;
+} questions;
+
+static int
+stop_at_last(void *state)
+{
+    questions *ask = state;
+    ask->interrupt.since = MB_PATIENCE;
+    return ask->left-- == 0;
+}
+
 static void
 check_refused_links(void)
 {
@@ -320,6 +348,16 @@ check_refused_links(void)
               "no memory", (double)request, 0, 0);
     }
     fail_request(-1);
+    mb_status status = MB_STOPPED;
+    for (size_t left = 0; status == MB_STOPPED && left < 10; left++) {
+        questions ask = {left, {stop_at_last, &ask, MB_PATIENCE}};
+        status = mb_links_encode(4, 3, mixed, &ask.interrupt, &words, &n_words);
+        check((words != NULL) == (status == MB_OK) && (left > 2) >= (status == MB_OK), "stopped",
+              (double)left, status, MB_STOPPED);
+    }
+    check(status == MB_OK, "not stopped", 0, status, MB_OK);
+    mb_free(words);
+    words = NULL;
     static const uint64_t both[] = {0, 1};
     mb_links links;
     if (mb_links_encode(1, 2, both, NULL, &words, &n_words) == MB_OK) {
@@ -615,6 +653,47 @@ check_levels(void)
     }
 }
 
+/* Another's, who takes all from the first row. */
+static int
+empty_row(void *state)
+{
+    *(int64_t *)state = 0;
+    return 0;
+}
+
+/* Contexts that links say the last tokens of have tokens of their own, of more tokens than there are. */
+static void
+check_unknown_tokens(void)
+{
+    enum { MANY = 8, FEWER = 5 /* which take as many bits */ };
+    /* as many contexts of one token as let links of two lead from the token itself */
+    static const uint32_t last[] = {1, 3, 5, 7}, both[] = {0, 7}, tokens[] = {0, 0, 0, 0};
+    static const int64_t starts[] = {0, 1, 2, 3, 4};
+    static const uint64_t times[] = {1, 1, 1, 1};
+    const mb_frozen_rows rows[] = {{1, NULL, starts, tokens, times},
+                                   {4, last, starts, tokens, times},
+                                   {1, both, starts, tokens, times}};
+    mb_frozen right = mb_frozen_begin(MANY), wrong = mb_frozen_begin(FEWER);
+    uint64_t *words[3] = {NULL}, found[1];
+    uint32_t contexts[2], after[1];
+    int64_t begins[2];
+    size_t n_words;
+    for (size_t level = 0; level < 3; level++) {
+        check(mb_frozen_encode(&right, rows + level, NULL, words + level, &n_words) == MB_OK &&
+                  mb_frozen_open(&right, n_words, words[level]) == MB_OK &&
+                  mb_frozen_open(&wrong, n_words, words[level]) == MB_OK,
+              "opened", (double)level, 0, 0);
+    }
+    check(mb_frozen_all(&right, 2, NULL, contexts, begins, after, found) == MB_OK &&
+              memcmp(contexts, both, sizeof both) == 0,
+          "tokens", 0, 0, 0);
+    check(mb_frozen_all(&wrong, 2, NULL, contexts, begins, after, found) == MB_INVALID,
+          "unknown tokens", 0, 0, 0);
+    for (size_t level = 0; level < 3; level++) {
+        mb_free(words[level]);
+    }
+}
+
 /* Rows that are none: which are refused. */
 static void
 check_wrong_rows(void)
@@ -642,6 +721,24 @@ check_wrong_rows(void)
         check(mb_frozen_encode(&frozen, wrong + i, NULL, &words, &n_words) == MB_INVALID, "rows",
               (double)i, 0, 0);
     }
+    int64_t changed[] = {0, 2, 3};
+    const mb_frozen_rows changing = {2, contexts, changed, tokens, times};
+    mb_interrupt interrupt = {empty_row, changed + 1, MB_PATIENCE};
+    check(mb_frozen_encode(&frozen, &changing, &interrupt, &words, &n_words) == MB_INVALID,
+          "rows that change", 0, 0, 0);
+    mb_frozen deep = frozen;
+    deep.n_levels = MB_MAX_ORDER + 1;
+    check(mb_frozen_encode(&deep, &good, NULL, &words, &n_words) == MB_RANGE, "deep", 0, 0, 0);
+    const mb_frozen_rows one = {1, contexts, all, tokens, times};
+    const mb_frozen_rows longer = {1, contexts, all, tokens, times}; /* after 0, 1 */
+    uint64_t *second = NULL, *third = NULL;
+    size_t n_second = 0;
+    check(mb_frozen_encode(&frozen, &one, NULL, &second, &n_second) == MB_OK &&
+              mb_frozen_open(&frozen, n_second, second) == MB_OK &&
+              mb_frozen_encode(&frozen, &longer, NULL, &third, &n_words) == MB_INVALID,
+          "a context that ends in none", 0, 0, 0);
+    mb_free(second);
+    frozen.n_levels = 1;
     check(mb_frozen_encode(&frozen, &good, NULL, &words, &n_words) == MB_OK, "good rows", 0, 0, 0);
     mb_free(first);
     mb_free(words);
@@ -672,5 +769,6 @@ main(void)
     check_refused_links();
     check_levels();
     check_wrong_rows();
+    check_unknown_tokens();
     return report();
 }

@@ -234,6 +234,10 @@ test_fold(void)
     check_close("evidence", 0, evidence, wanted, 1e-12);
     check(mb_contexts_fold(counts, none, &prior, NULL, NULL, odds, above, &first) == MB_INVALID,
           "no shorter contexts", 0, 0, 0);
+    const int64_t last = V - 1, once = 1;
+    check(mb_transitions_update_rows(none, 1, &last, &last, &once, NULL, &fault) == MB_OK &&
+              mb_contexts_fold(counts, none, &prior, NULL, NULL, odds, above, &first) == MB_INVALID,
+          "other shorter contexts", 0, 0, 0);
     mb_transitions_free(counts);
     mb_transitions_free(shorter);
     mb_transitions_free(none);
@@ -283,6 +287,33 @@ test_differences(void)
     mb_transitions_free(counts);
     mb_transitions_free(less);
     mb_transitions_free(made);
+}
+
+/* As much with keys of two words and of more. */
+static void
+test_differences_of_long_keys(void)
+{
+    static const size_t orders[] = {1, 2, 5};
+    for (size_t i = 0; i < 3; i++) {
+        mb_transitions *counts = NULL, *less = NULL;
+        mb_pair_fault fault;
+        mb_token_fault wrong;
+        const mb_document all = {LENGTH, text}, some = {1500, text};
+        check(mb_transitions_new(orders[i], (uint64_t)1 << 30, &counts) == MB_OK &&
+                  mb_transitions_new(orders[i], (uint64_t)1 << 30, &less) == MB_OK &&
+                  mb_transitions_update(counts, 1, &all, NULL, &wrong) == MB_OK &&
+                  mb_transitions_update(less, 1, &some, NULL, &wrong) == MB_OK &&
+                  counts->layout.n_words == i + 1,
+              "long keys", (double)i, 0, 0);
+        uint64_t left = counts->n_observed - less->n_observed;
+        check(mb_transitions_subtract(less, counts, NULL, &fault) == MB_INVALID, "more", (double)i,
+              0, 0);
+        check(mb_transitions_subtract(counts, less, NULL, &fault) == MB_OK &&
+                  counts->n_observed == left,
+              "less", (double)i, (double)counts->n_observed, (double)left);
+        mb_transitions_free(counts);
+        mb_transitions_free(less);
+    }
 }
 
 /* Each document behind what leads it, none too. */
@@ -378,6 +409,7 @@ main(void)
     test_all_rows();
     test_merges();
     test_differences();
+    test_differences_of_long_keys();
     test_led();
     test_fold();
     test_colliding_contexts();

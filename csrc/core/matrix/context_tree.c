@@ -92,16 +92,13 @@ shorten(const mb_key_layout *layout, uint64_t n_tokens, const uint64_t *key,
     return mb_key_token(layout, own, 0) == n_tokens - 1;
 }
 
-/* Adds what some rows gave to the places of their shorter contexts. */
+/* Adds what some rows, one at least, gave to the places of their shorter contexts. */
 static mb_status
 give(const mb_transitions *shorter, size_t many, const uint64_t *keys, const double *given,
      double *above)
 {
     const mb_key_layout *layout = &shorter->layout;
     size_t places[SEARCHES];
-    if (many == 0) {
-        return MB_OK;
-    }
     if (shorter->n_runs == 0) {
         return MB_INVALID;
     }
