@@ -83,6 +83,70 @@ def test_a_signal_that_waits_stops_the_check_of_a_start() -> None:
         with_signal(call)
 
 
+MANY = 2_200_000  # numbers that are worth a question
+
+
+def large_table() -> Any:
+    """A table of as many tokens, and contexts of none and of one."""
+    return _core.BackoffTable(
+        MANY,
+        [[0, 0], [0, 0]],
+        [[], []],
+        [[], []],
+        [[1.0], [0.5]],
+        [np.zeros((1, 0), np.int64), np.zeros((1, 1), np.int64)],
+        root=np.full(MANY, 1 / MANY),
+    )
+
+
+def two_levels() -> list[Any]:
+    counts = [_core.TransitionCounts(order, 3) for order in range(2)]
+    for order, each in enumerate(counts):
+        each.update([2] * order + [0, 1, 1, 0])
+    return counts
+
+
+# What looks through large arguments, or through all that it has.
+LONG: dict[str, Callable[[], Callable[[], object]]] = {
+    "lines": lambda: partial(
+        _core.arpa_lines, np.zeros((MANY, 0), np.int64), np.full(MANY, -1.0), None, b"", []
+    ),
+    "leads": lambda: large_table().leads,
+    "concentrations": lambda: partial(
+        _core.BackoffTable.from_counts,
+        two_levels(),
+        [0.5, 0.5],
+        concentrations=[(np.ones(MANY), np.ones(MANY))],
+    ),
+    "sum": lambda: partial(operator.add, *[statistics_of(MANY)] * 2),
+}
+
+
+def statistics_of(n_tokens: int) -> Any:
+    return _core.SufficientStatistics(np.ones(1), np.full((1, n_tokens), -2.0), 0.0, 9)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_signal_that_waits_stops_what_is_long(name: str) -> None:
+    call = LONG[name]()
+    with handler(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        with_signal(call)
+
+
+@pytest.mark.parametrize("change", [lambda tokens: tokens.append(1), lambda tokens: tokens.pop()])
+def test_documents_that_change_while_they_are_joined_are_not_joined(
+    change: Callable[[list[int]], object],
+) -> None:
+    """By the handler of a signal, behind a document that is long."""
+    last = [0, 1, 2]
+    joined = partial(_core.join_documents, [np.zeros(N, np.int64), last])
+    with handler(lambda *_: change(last)):
+        assert with_signal(joined) == [None]
+    tokens, bounds = joined()
+    assert bounds.tolist() == [0, N, N + len(last)]
+    assert tokens[N:].tolist() == last
+
+
 def test_fading_counts_that_are_being_changed_answer_nothing(
     text: np.ndarray[Any, np.dtype[np.int64]],
 ) -> None:
@@ -144,6 +208,35 @@ def test_memory_that_is_short_for_arrays_that_are_not_aligned() -> None:
     assert call().n_observed == counts.n_observed
 
 
+def test_memory_that_is_short_for_what_fading_counts_hold(
+    text: np.ndarray[Any, np.dtype[np.int64]],
+) -> None:
+    """Counted in several runs, of which one of all is made."""
+    counts = _core.FadingCounts(1, V, 0.5)
+    for n in (4000, 100, 5):
+        counts.update(text[:n])
+    ended = [result is not FAILED for result in each_failure(counts.sizes)]
+    assert ended[-1]
+    assert not all(ended)
+    assert counts.sizes() == counts.copy().sizes()
+
+
+def test_memory_that_is_short_for_a_name() -> None:
+    statistics = statistics_of(2)
+    ended = [result is not FAILED for result in each_failure(partial(repr, statistics))]
+    assert ended[-1]
+    assert not all(ended)
+
+
+def test_memory_that_is_short_for_saying_which_token() -> None:
+    counts = _core.TransitionCounts(1, 10_000)
+    call = partial(counts.counts, np.array([[10_000]]), np.array([0]))
+    with pytest.raises(ValueError, match="tokens are 0 to 9999"):
+        call()
+    failed = [result_of(call, n, n + 1, ValueError) for n in range(30)]
+    assert all(result is FAILED for result in failed)
+
+
 def test_memory_that_is_short_for_saying_where() -> None:
     bad = np.ones((300, 300))
     bad[290, 280] = -1.0
@@ -151,6 +244,29 @@ def test_memory_that_is_short_for_saying_where() -> None:
         _core.log(bad)
     for n in range(30):
         assert result_of(partial(_core.log, bad), n, n + 1, ValueError) is FAILED
+
+
+# --- memory of others
+
+
+def test_an_owner_that_refuses_its_memory_by_now_is_kept() -> None:
+    """It gave it to NumPy, and gives it to nobody else."""
+    testbuffer = pytest.importorskip("_testbuffer")
+    numbers = {"shape": [3], "format": "d"}
+    owner = testbuffer.ndarray([1.0, 2.0, 1.0], flags=testbuffer.ND_VAREXPORT, **numbers)
+    values = np.frombuffer(owner)
+    owner.push([5.0, 5.0, 5.0], flags=testbuffer.ND_GETBUF_FAIL, **numbers)
+    with pytest.raises(BufferError):
+        memoryview(owner)
+    assert _core.lgamma(values).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_mask_that_is_none_is_an_error() -> None:
+    class Odd(np.ndarray[Any, Any]):
+        mask = ((0, 1), (1,))
+
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        _core.lgamma(np.ones(3).view(Odd))
 
 
 # --- sizes

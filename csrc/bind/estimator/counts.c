@@ -188,22 +188,25 @@ counts_sparse(PyObject *self, PyObject *Py_UNUSED(ignored))
     mb_interrupt *interrupt = mb_begin_work(&work);
     mb_status status = count_entries(c, interrupt, &n);
     mb_end_work(&work);
-    if (status != MB_OK) {
-        return mb_raise(status, NULL);
-    }
-    npy_intp n_starts[] = {(npy_intp)c->n_rows + 1}, n_entries[] = {(npy_intp)n};
-    PyArrayObject *starts = (PyArrayObject *)PyArray_SimpleNew(1, n_starts, NPY_INT64);
-    PyArrayObject *columns = (PyArrayObject *)PyArray_SimpleNew(1, n_entries, NPY_INT64);
-    PyArrayObject *values = mb_new_doubles(1, n_entries);
+    PyArrayObject *starts = NULL, *columns = NULL, *values = NULL;
     PyObject *result = NULL;
+    if (status == MB_OK) {
+        npy_intp n_starts[] = {(npy_intp)c->n_rows + 1}, n_entries[] = {(npy_intp)n};
+        starts = (PyArrayObject *)PyArray_SimpleNew(1, n_starts, NPY_INT64);
+        columns = (PyArrayObject *)PyArray_SimpleNew(1, n_entries, NPY_INT64);
+        values = mb_new_doubles(1, n_entries);
+    }
     if (starts != NULL && columns != NULL && values != NULL) {
         interrupt = mb_begin_work(&work);
         status = write_sparse(c, interrupt, PyArray_DATA(starts), PyArray_DATA(columns),
                               mb_data(values));
         mb_end_work(&work);
-        result = status != MB_OK
-                     ? mb_raise(status, NULL)
-                     : PyTuple_Pack(3, (PyObject *)starts, (PyObject *)columns, (PyObject *)values);
+        result = status == MB_OK
+                     ? PyTuple_Pack(3, (PyObject *)starts, (PyObject *)columns, (PyObject *)values)
+                     : NULL;
+    }
+    if (status != MB_OK) {
+        mb_raise(status, NULL);
     }
     mb_release(starts);
     mb_release(columns);

@@ -231,21 +231,27 @@ mb_method_totals(PyObject *self, PyObject *contexts_arg)
     return answer_contexts(self, contexts_arg, NULL);
 }
 
-/* Where rows begin; and their tokens and counts unless those are NULL.  -1 with an exception set. */
+/* Where rows begin; and their tokens and counts unless those are NULL. */
+static mb_status
+read_rows(PyObject *self, PyArrayObject *contexts, int64_t *starts, uint32_t *tokens, void *counts,
+          mb_job *job)
+{
+    size_t n = mb_dim(contexts, 0);
+    return mb_fading_of(self) != NULL
+               ? mb_fading_read(mb_fading_of(self), n, PyArray_DATA(contexts), job->interrupt,
+                                starts, tokens, counts, &job->fault)
+               : mb_transitions_rows(mb_transitions_of(self), n, PyArray_DATA(contexts),
+                                     job->interrupt, starts, tokens, counts, &job->fault);
+}
+
+/* The same, -1 with an exception set. */
 static int
 fill_rows(PyObject *self, PyArrayObject *contexts, int64_t *starts, uint32_t *tokens, void *counts)
 {
     mb_job job;
-    size_t n = mb_dim(contexts, 0);
-    if (mb_begin_job(&job, self, 0) < 0) {
-        return -1;
-    }
-    mb_status status = mb_fading_of(self) != NULL
-                           ? mb_fading_read(mb_fading_of(self), n, PyArray_DATA(contexts),
-                                            job.interrupt, starts, tokens, counts, &job.fault)
-                           : mb_transitions_rows(mb_transitions_of(self), n, PyArray_DATA(contexts),
-                                                 job.interrupt, starts, tokens, counts, &job.fault);
-    return mb_end_job(&job, status, 0);
+    return mb_begin_job(&job, self, 0) < 0
+               ? -1
+               : mb_end_job(&job, read_rows(self, contexts, starts, tokens, counts, &job), 0);
 }
 
 /* The first of two passes tells the sizes of the arrays. */
