@@ -112,6 +112,16 @@ mb_hold(PyArrayObject *array)
     return held;
 }
 
+/* A new array that keeps its owner. */
+static PyArrayObject *
+owned_by(PyArrayObject *array, PyObject *owner)
+{
+    if (PyArray_SetBaseObject(array, Py_NewRef(owner)) < 0) {
+        Py_CLEAR(array); /* never: a new array takes any owner that is none itself */
+    }
+    return array;
+}
+
 PyArrayObject *
 mb_own_array(PyObject *object, const char *name)
 {
@@ -124,9 +134,7 @@ mb_own_array(PyObject *object, const char *name)
             &PyArray_Type, type, PyArray_NDIM(any), PyArray_DIMS(any), PyArray_STRIDES(any),
             PyArray_DATA(any), PyArray_FLAGS(any) & ~NPY_ARRAY_OWNDATA, NULL);
     }
-    if (own != NULL && PyArray_SetBaseObject(own, Py_NewRef(both)) < 0) {
-        Py_CLEAR(own);
-    }
+    own = own == NULL ? NULL : owned_by(own, both);
     Py_XDECREF(both);
     Py_XDECREF(held);
     mb_release(any);
@@ -141,10 +149,7 @@ mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data)
         return NULL;
     }
     PyArray_CLEARFLAGS((PyArrayObject *)array, NPY_ARRAY_WRITEABLE);
-    if (PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(owner)) < 0) {
-        Py_CLEAR(array); /* never: a new array takes any owner that is none itself */
-    }
-    return array;
+    return (PyObject *)owned_by((PyArrayObject *)array, owner);
 }
 
 PyArrayObject *

@@ -2,6 +2,8 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include "core/base/status.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +32,32 @@ static inline void
 check_close(const char *what, double at, double got, double wanted, double tolerance)
 {
     check_near(what, at, got, wanted, tolerance * fabs(wanted));
+}
+
+/* Questions that are answered by no, so many of them, however little was done since the last one. */
+typedef struct {
+    size_t left;
+    mb_interrupt interrupt;
+} questions;
+
+static inline int
+stop_at_last(void *state)
+{
+    questions *ask = state;
+    ask->interrupt.since = MB_PATIENCE;
+    return ask->left-- == 0;
+}
+
+/* Whether a call stops at each of its questions, and ends well where it has no more. */
+static inline int
+stops_at_each(mb_status (*call)(mb_interrupt *interrupt), size_t most)
+{
+    mb_status status = MB_STOPPED;
+    for (size_t left = 0; status == MB_STOPPED && left < most; left++) {
+        questions ask = {left, {stop_at_last, &ask, MB_PATIENCE}};
+        status = call(&ask.interrupt);
+    }
+    return status == MB_OK;
 }
 
 /* Numbers in [0, 1), the same in each run. */

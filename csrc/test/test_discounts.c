@@ -247,6 +247,46 @@ slow_count(size_t n, int64_t a, int64_t b, int64_t c)
     return found;
 }
 
+/* Few pairs, those of them that are a token shorter, and none. */
+static mb_transitions *few, *few_shorter, *nothing;
+
+static mb_status
+ask_few(mb_interrupt *interrupt)
+{
+    static double found[LENGTH], of_rows[LENGTH][MB_ROW_SIZES];
+    static int64_t of[LENGTH], places[LENGTH];
+    uint64_t many[2];
+    size_t n_rows;
+    MB_TRY(mb_transitions_n_contexts(few, interrupt, &n_rows));
+    MB_TRY(mb_discounted_rows(few, few, n_rows, interrupt, found, of, of_rows[0]));
+    MB_TRY(mb_shorter_pairs(few, few_shorter, interrupt, places));
+    return mb_counts_of_counts(few, 2, interrupt, many);
+}
+
+static mb_status
+shorten_few(mb_interrupt *interrupt)
+{
+    mb_transitions *made = NULL;
+    mb_status status = mb_transitions_shorten(few, nothing, interrupt, &made);
+    check((made != NULL) == (status == MB_OK), "what is stopped", 0, status, 0);
+    mb_transitions_free(made);
+    return status;
+}
+
+static void
+test_stops(void)
+{
+    few = counted(ORDER, 50);
+    check(mb_transitions_new(ORDER, V, &nothing) == MB_OK &&
+              mb_transitions_shorten(few, nothing, NULL, &few_shorter) == MB_OK,
+          "few", 0, 0, 0);
+    check(stops_at_each(ask_few, 500), "questions about few", 0, 0, 1);
+    check(stops_at_each(shorten_few, 500), "questions of what is shorter", 0, 0, 1);
+    mb_transitions_free(few);
+    mb_transitions_free(few_shorter);
+    mb_transitions_free(nothing);
+}
+
 static void
 test_rows(void)
 {
@@ -325,5 +365,6 @@ main(void)
     test_slopes();
     test_refused();
     test_rows();
+    test_stops();
     return report();
 }

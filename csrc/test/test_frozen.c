@@ -317,18 +317,16 @@ check_links_that_change(void)
     mb_free(words);
 }
 
-/* Questions that are answered by no, so many of them, whatever was done since the last one. */
-typedef struct {
-    size_t left;
-    mb_interrupt interrupt;
-} questions;
-
-static int
-stop_at_last(void *state)
+static mb_status
+encode_three_links(mb_interrupt *interrupt)
 {
-    questions *ask = state;
-    ask->interrupt.since = MB_PATIENCE;
-    return ask->left-- == 0;
+    static const uint64_t mixed[] = {1, 2, 3};
+    uint64_t *words = NULL;
+    size_t n_words;
+    mb_status status = mb_links_encode(4, 3, mixed, interrupt, &words, &n_words);
+    check((words != NULL) == (status == MB_OK), "stopped", 0, status, 0);
+    mb_free(words);
+    return status;
 }
 
 static void
@@ -348,16 +346,7 @@ check_refused_links(void)
               "no memory", (double)request, 0, 0);
     }
     fail_request(-1);
-    mb_status status = MB_STOPPED;
-    for (size_t left = 0; status == MB_STOPPED && left < 10; left++) {
-        questions ask = {left, {stop_at_last, &ask, MB_PATIENCE}};
-        status = mb_links_encode(4, 3, mixed, &ask.interrupt, &words, &n_words);
-        check((words != NULL) == (status == MB_OK) && (left > 2) >= (status == MB_OK), "stopped",
-              (double)left, status, MB_STOPPED);
-    }
-    check(status == MB_OK, "not stopped", 0, status, MB_OK);
-    mb_free(words);
-    words = NULL;
+    check(stops_at_each(encode_three_links, 10), "stopped at each question", 0, 0, 0);
     static const uint64_t both[] = {0, 1};
     mb_links links;
     if (mb_links_encode(1, 2, both, NULL, &words, &n_words) == MB_OK) {

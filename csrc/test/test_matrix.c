@@ -293,9 +293,9 @@ test_differences(void)
 static void
 test_differences_of_long_keys(void)
 {
-    static const size_t orders[] = {1, 2, 5};
-    for (size_t i = 0; i < 3; i++) {
-        mb_transitions *counts = NULL, *less = NULL;
+    static const size_t orders[] = {1, 2, 3, 5}, n_words[] = {1, 2, 2, 3};
+    for (size_t i = 0; i < 4; i++) {
+        mb_transitions *counts = NULL, *less = NULL, *made = NULL;
         mb_pair_fault fault;
         mb_token_fault wrong;
         const mb_document all = {LENGTH, text}, some = {1500, text};
@@ -303,7 +303,7 @@ test_differences_of_long_keys(void)
                   mb_transitions_new(orders[i], (uint64_t)1 << 30, &less) == MB_OK &&
                   mb_transitions_update(counts, 1, &all, NULL, &wrong) == MB_OK &&
                   mb_transitions_update(less, 1, &some, NULL, &wrong) == MB_OK &&
-                  counts->layout.n_words == i + 1,
+                  counts->layout.n_words == n_words[i],
               "long keys", (double)i, 0, 0);
         uint64_t left = counts->n_observed - less->n_observed;
         check(mb_transitions_subtract(less, counts, NULL, &fault) == MB_INVALID, "more", (double)i,
@@ -311,6 +311,12 @@ test_differences_of_long_keys(void)
         check(mb_transitions_subtract(counts, less, NULL, &fault) == MB_OK &&
                   counts->n_observed == left,
               "less", (double)i, (double)counts->n_observed, (double)left);
+        check(mb_transitions_compact(less, NULL) == MB_OK &&
+                  mb_transitions_shorten(less, counts, NULL, &made) == MB_OK &&
+                  made->n_observed <= less->runs[0]->n &&
+                  made->n_observed + counts->n_observed >= less->runs[0]->n,
+              "shorter", (double)i, 0, 0);
+        mb_transitions_free(made);
         mb_transitions_free(counts);
         mb_transitions_free(less);
     }

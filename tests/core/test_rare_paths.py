@@ -142,9 +142,10 @@ def test_documents_that_change_while_they_are_joined_are_not_joined(
     joined = partial(_core.join_documents, [np.zeros(N, np.int64), last])
     with handler(lambda *_: change(last)):
         assert with_signal(joined) == [None]
-    tokens, bounds = joined()
-    assert bounds.tolist() == [0, N, N + len(last)]
-    assert tokens[N:].tolist() == last
+    found = joined()
+    assert found is not None
+    assert found[1].tolist() == [0, N, N + len(last)]
+    assert found[0][N:].tolist() == last
 
 
 def test_fading_counts_that_are_being_changed_answer_nothing(
@@ -154,7 +155,7 @@ def test_fading_counts_that_are_being_changed_answer_nothing(
     counts, clashes = _core.FadingCounts(1, V, 0.9), set()
     counts.update(text[:1000])
     alpha = np.ones((1, V))
-    asked = {
+    asked: dict[str, Callable[[], object]] = {
         "sizes": counts.sizes,
         "all": counts.all,
         "arrays": counts.arrays,
@@ -233,8 +234,18 @@ def test_memory_that_is_short_for_saying_which_token() -> None:
     call = partial(counts.counts, np.array([[10_000]]), np.array([0]))
     with pytest.raises(ValueError, match="tokens are 0 to 9999"):
         call()
-    failed = [result_of(call, n, n + 1, ValueError) for n in range(30)]
-    assert all(result is FAILED for result in failed)
+    for n in range(30):
+        assert result_of(call, n, n + 1, ValueError) is FAILED
+
+
+def test_memory_that_is_short_for_saying_what_was_not_counted() -> None:
+    counts, others = (_core.TransitionCounts(1, 10_000) for _ in range(2))
+    others.update([9000, 8000])
+    call = partial(counts.subtract, others)
+    with pytest.raises(ValueError, match=r"\[9000\]"):
+        call()
+    for n in range(30):
+        assert result_of(call, n, n + 1, ValueError) is FAILED
 
 
 def test_memory_that_is_short_for_saying_where() -> None:
@@ -259,6 +270,11 @@ def test_an_owner_that_refuses_its_memory_by_now_is_kept() -> None:
     with pytest.raises(BufferError):
         memoryview(owner)
     assert _core.lgamma(values).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_level_of_two_axes_is_refused() -> None:
+    with pytest.raises(TypeError, match="one axis, not uint64 of 2"):
+        _core.FrozenCounts(4, [np.zeros((2, 8), np.uint64)])
 
 
 def test_a_mask_that_is_none_is_an_error() -> None:

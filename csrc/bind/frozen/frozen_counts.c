@@ -45,15 +45,18 @@ mb_open_levels(long long n_tokens, PyObject *levels, mb_frozen *frozen)
     } else {
         arrays = PyTuple_New(n);
     }
-    for (Py_ssize_t i = 0; i < n && arrays != NULL; i++) {
+    int good = arrays != NULL;
+    for (Py_ssize_t i = 0; i < n && good; i++) {
         PyArrayObject *words = words_of(PyTuple_GetItem(items, i));
-        if (words == NULL || PyTuple_SetItem(arrays, i, (PyObject *)words) < 0) {
-            Py_CLEAR(arrays);
-        } else if (mb_frozen_open(frozen, mb_dim(words, 0), PyArray_DATA(words)) != MB_OK) {
+        good = words != NULL && PyTuple_SetItem(arrays, i, (PyObject *)words) == 0;
+        if (good && mb_frozen_open(frozen, mb_dim(words, 0), PyArray_DATA(words)) != MB_OK) {
             PyErr_Format(PyExc_ValueError, "level %zd is damaged: its sizes are not what it says",
                          i);
-            Py_CLEAR(arrays);
+            good = 0;
         }
+    }
+    if (!good) {
+        Py_CLEAR(arrays);
     }
     Py_DECREF(items);
     return arrays;
