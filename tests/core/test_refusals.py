@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections.abc import Callable
 from functools import partial
@@ -132,6 +133,34 @@ def test_numbers_out_of_range_are_refused_by_name(name: str) -> None:
             call(x)
     with np.errstate(all="ignore"):
         call(0.75)  # 0.25 + 0.75, and whatever else is asked of it
+
+
+# --- as many arguments as there are
+
+FADING = _core.FadingCounts(1, 4, 0.5)
+LEVEL = _core.FrozenCounts.encode(4, [], *_core.TransitionCounts(0, 4).all())
+BACKOFF = _core.BackoffTable(2, [[0, 0]], [[]], [[]], [[1.0]], [np.empty((1, 0), int)], root=[0, 1])
+THINGS = (MIXTURE, STATISTICS, COUNTS, TRANSITIONS, FADING, _core.FrozenCounts(4, [LEVEL]), BACKOFF)
+CALLS = {name: call for name, call in vars(_core).items() if callable(call)}
+CALLS |= {
+    f"{type(thing).__name__}.{name}": getattr(thing, name)
+    for thing in THINGS
+    for name, member in vars(type(thing)).items()
+    if not name.startswith("__") and (callable(member) or isinstance(member, classmethod))
+}
+
+
+def test_all_that_can_be_called_is_here() -> None:
+    types = {each for each in vars(_core).values() if isinstance(each, type)}
+    assert {type(thing) for thing in THINGS} == types
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_too_many_arguments_are_refused(name: str) -> None:
+    frozen = name.startswith("FrozenCounts")  # what changes counts is refused before it is read
+    errors = (TypeError, ValueError) if frozen else TypeError
+    with pytest.raises(errors, match=r"argument|these counts are frozen"):
+        CALLS[name](*[None] * 30)
 
 
 # --- arrays that do not go together
@@ -329,6 +358,19 @@ def test_an_error_of_names_that_are_compared_comes_out() -> None:
         _ = one == two
     with pytest.raises(OSError, match="no comparison here"):
         _core.DirichletMixture([1.0], [[1.0, 2.0]], tokens=(Name("a"), Name("a")))
+
+
+# --- copies
+
+
+@pytest.mark.parametrize("counts", [TRANSITIONS, FADING], ids=["counts", "fading counts"])
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+def test_counts_that_are_copied_are_others(how: Callable[[Any], Any], counts: Any) -> None:
+    copied, before = how(counts), counts.n_observed
+    assert type(copied) is type(counts)
+    assert [each.tolist() for each in copied.all()] == [each.tolist() for each in counts.all()]
+    copied.update([0, 1, 2])
+    assert counts.n_observed == before != copied.n_observed
 
 
 # --- counts in use

@@ -7,10 +7,14 @@ the settings of coverage in pyproject.toml leave out for type checkers.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from house.graph import found
@@ -67,6 +71,52 @@ def test_a_mark_without_a_reason_is_seen(folder: str, line: str) -> None:
     mark = re.search(MARKS[folder], line)
     assert mark is not None
     assert re.search(REASONS[folder], line[mark.start() :]) is None
+
+
+def gate() -> ModuleType:
+    path = ROOT / "tools" / "measure_coverage.py"
+    spec = importlib.util.spec_from_file_location("measure_coverage", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_line_of_c_that_no_test_reaches_any_more_fails_the_gate() -> None:
+    """gcovr says 100 % where it is all of them, and 99.9 % where it is all but one."""
+    measure = gate()
+    floors = json.loads(measure.FLOORS.read_text())
+    assert floors["lines"] == 100.0
+    found: dict[str, Any] = {"line_percent": 100.0, "branch_percent": floors["branches"] + 0.1}
+    found["files"] = [
+        {"filename": "csrc/bind/a.c", "branch_percent": floors["branches of each file"] + 0.1},
+        {"filename": "csrc/core/of_no_branch.h", "branch_percent": None},
+    ]
+    assert measure.compare(found, dict(floors), lift=False) == []
+    less = measure.compare({**found, "line_percent": 99.9}, dict(floors), lift=True)
+    assert less == ["lines are covered to 99.9 %, below the floor of 100.0 %"]
+    less = measure.compare({**found, "branch_percent": floors["branches"] - 0.1}, floors, lift=True)
+    assert [line.partition(" ")[0] for line in less] == ["branches"]
+    found["files"][0]["branch_percent"] -= 0.2
+    less = measure.compare(found, dict(floors), lift=False)
+    assert [line.partition(" are")[0] for line in less] == ["branches of each file"]
+
+
+def test_the_line_that_was_lost_is_told() -> None:
+    lines = [
+        {"line_number": 1, "count": 3, "branches": []},
+        {"line_number": 2, "count": 0, "branches": [{"count": 0}, {"count": 0}]},
+        {"line_number": 3, "count": 0, "branches": [], "gcovr/excluded": True},
+        {"line_number": 4, "count": 1, "branches": [{"count": 1}, {"count": 0}]},
+    ]
+    whole = {"files": [{"file": "csrc/bind/bind.h", "lines": lines}]}
+    (lost,) = gate().missing(whole, branches=False)
+    assert lost.startswith("csrc/bind/bind.h:2: never ")
+    assert [line.split()[0] for line in gate().missing(whole, branches=True)] == [
+        "csrc/bind/bind.h:2:",
+        "csrc/bind/bind.h:4:",
+    ]
 
 
 def test_nothing_else_is_left_out() -> None:
