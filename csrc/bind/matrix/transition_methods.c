@@ -233,8 +233,8 @@ mb_method_totals(PyObject *self, PyObject *contexts_arg)
 
 /* Where rows begin; and their tokens and counts unless those are NULL. */
 static mb_status
-read_rows(PyObject *self, PyArrayObject *contexts, int64_t *starts, uint32_t *tokens, void *counts,
-          mb_job *job)
+read_counted_rows(PyObject *self, PyArrayObject *contexts, int64_t *starts, uint32_t *tokens,
+                  void *counts, mb_job *job)
 {
     size_t n = mb_dim(contexts, 0);
     return mb_fading_of(self) != NULL
@@ -251,7 +251,8 @@ fill_rows(PyObject *self, PyArrayObject *contexts, int64_t *starts, uint32_t *to
     mb_job job;
     return mb_begin_job(&job, self, 0) < 0
                ? -1
-               : mb_end_job(&job, read_rows(self, contexts, starts, tokens, counts, &job), 0);
+               : mb_end_job(&job, read_counted_rows(self, contexts, starts, tokens, counts, &job),
+                            0);
 }
 
 /* The first of two passes tells the sizes of the arrays. */
