@@ -283,6 +283,51 @@ def test_the_pointer_tells_top_five_rank_and_posterior_mean() -> None:
     ]  # fmt: skip
 
 
+def recorded(sampled, table=TABLE, kind=mb.NextTokenRows, **about):
+    """Rows that say what came next."""
+    rows = mb.NextTokenRows(
+        np.log(table[: len(sampled)]), tokens=WORDS, meta={"sampled": sampled, **about}
+    )
+    return rows if kind is mb.NextTokenRows else kind.from_rows(rows, 2)
+
+
+@pytest.mark.parametrize("kind", [mb.NextTokenRows, mb.PartialRows])
+def test_a_token_without_a_column_has_a_name_alone(kind) -> None:
+    view = mb.show_tokens(recorded(["blue", "violet", "green"], kind=kind), value="entropy")
+    assert view.tokens == ("blue", "violet", "green")
+    assert "it has no column in the rows" in Reader(view.html()).titles[1]
+    assert list(np.isnan(view.measured.probability[:, 0])) == [False, True, False]
+    assert np.isfinite(view.values).all()
+
+
+def test_what_is_between_two_rows_is_a_gap() -> None:
+    view = mb.show_tokens(recorded(["blue", "green"], position=[0, 3]))
+    assert len(view) == 3
+    assert list(np.isnan(view.values)) == [False, True, False]
+    assert list(view.positions) == [0, 2, 3]
+
+
+def test_a_view_of_one_token_by_its_number() -> None:
+    view = mb.show_tokens(along())
+    assert view[-1].tokens == ("green",)
+    assert view[1].values == view.values[1]
+    with pytest.raises(IndexError):
+        view[4]
+
+
+def test_a_name_from_right_to_left_keeps_its_direction() -> None:
+    names = ("שלום", "blue", "green")
+    title = Reader(mb.show_tokens(along(tokens=names)).html()).titles[0]
+    assert "\u2068" in title
+    assert "\u2069" in title
+
+
+def test_plain_text_says_what_is_a_bound() -> None:
+    part = mb.PartialRows.from_rows(along(), 1)
+    assert ", at least" in mb.show_tokens(part, value="entropy").text()
+    assert ", at least" not in mb.show_tokens(along(), value="entropy").text()
+
+
 def test_plain_text_has_a_bar_below_every_token() -> None:
     view = mb.show_tokens(along())
     lines = view.text().split("\n")
@@ -340,6 +385,13 @@ def test_bars_along_the_text() -> None:
     names = [t.get_text().strip("'") for t in ax.get_xticklabels()]
     assert names == ["red", "blue", "blue", "green"]
     pyplot.close(ax.figure)
+    n = 200  # too many to be named: one line, over their numbers
+    ax = mb.show_tokens(recorded(["blue"] * n, np.full((n, 3), 1 / 3))).plot()
+    assert len(ax.patches) == 0
+    assert len(ax.collections) >= 1
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+    assert ax.get_xlabel() == "token of the text"
+    pyplot.close(ax.figure)
 
 
 # ---------------------------------------------------------------------------
@@ -380,6 +432,22 @@ def test_what_is_refused() -> None:
         mb.show_tokens(rows, lambda sequences: np.full((*sequences.shape, 3), 1 / 3))
     with pytest.raises(ValueError, match="no row of prompt 3"):
         mb.show_tokens(along(meta={"prompt": [0, 0, 1, 1]}), prompt=3)
+    with pytest.raises(ValueError, match="they are of prompts 0 to 3; say prompt="):
+        mb.show_tokens(along(meta={"prompt": [0, 1, 2, 3]}))
+    with pytest.raises(ValueError, match="do not say which prompt they are of"):
+        mb.show_tokens(rows, prompt=0)
+    with pytest.raises(ValueError, match="there are no rows"):
+        mb.show_tokens(rows[:0])
+    with pytest.raises(ValueError, match="after row 0 comes another token"):
+        mb.show_tokens(along(meta={"sampled": [2, 1, 2, None]}))
+    with pytest.raises(ValueError, match="rows 0 and 1 are at the same place"):
+        mb.show_tokens(recorded(["red", "blue"], position=[1, 1]))
+    with pytest.raises(ValueError, match="no token of the text is a column"):
+        mb.show_tokens(recorded(["violet", "black"]))
+    with pytest.raises(
+        ValueError, match=r"posterior has the shape \(2, 3\), and the rows \(4, 3\)"
+    ):
+        mb.show_tokens(rows, rows[:2])
 
 
 def test_what_a_sanitiser_leaves_can_be_read() -> None:
