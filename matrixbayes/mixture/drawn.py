@@ -178,12 +178,6 @@ class Counts:
         found: Floats = summed(self._row, self.data, len(self))
         return found
 
-    def mean(self, weights: Floats) -> Floats:
-        """The mean of the rows' proportions."""
-        values = weights[self._row] * self._shares
-        found: Floats = summed(self.indices, values, self.n_tokens) / weights.sum()
-        return found
-
     @cached_property
     def _shares(self) -> Floats:
         found: Floats = self.data / self.totals[self._row]
@@ -279,8 +273,6 @@ def _counts(
         width = rows.shape[1]
     else:
         dense = plain(given, "counts")
-        if dense.ndim != 2:
-            raise ValueError(f"counts have shape {dense.shape}; they need (N, V)")
         dense, width = columns_in(dense[numbers], columns), dense.shape[1]
         there = dense != 0
         indices, data = np.nonzero(there)[1], reals(dense[there], "counts")

@@ -393,6 +393,8 @@ def test_what_it_shows() -> None:
         ({"rows": -np.ones((3, 4)), "kind": "counts"}, ValueError, ">= 0"),
         ({"rows": np.ones((3, 4))}, ValueError, "sum"),
         ({"sample_weight": [1.0]}, ValueError, "sample_weight"),
+        ({"reference": [0.5, 0.5, 0.5, -0.5]}, ValueError, "not negative"),
+        ({"reference": np.zeros(4)}, ValueError, "a sum above 0"),
         ({"rows": mb.NextTokenRows(np.log(ROWS), tokens=tuple("wxyz"))}, ValueError, "columns"),
     ],
 )
@@ -404,6 +406,24 @@ def test_what_cannot_be_checked_is_said(
         given["kind"] = None
     with pytest.raises(error, match=message):
         mb.check_prior(TRUTH, given.pop("rows"), **given)
+
+
+def test_a_row_of_a_later_block_is_told_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "BLOCK", 28)  # seven rows
+    rows = ROWS.copy()
+    rows[9, 1] = -1.0
+    with pytest.raises(ValueError, match=r"in the rows from 7 on: .*row 2"):
+        mb.check_prior(TRUTH, rows, kind="probs")
+
+
+def test_checks_are_equal_where_all_numbers_are() -> None:
+    found, again, other = (
+        mb.check_prior(TRUTH, ROWS, kind="probs", draws=(1, 5), rng=rng) for rng in (0, 0, 1)
+    )
+    assert np.isnan(found.smoothing_concentration[0])
+    assert found == again
+    assert found != other
+    assert found != 3
 
 
 def test_probabilities_that_are_called_logits_are_noticed_once() -> None:
@@ -427,3 +447,15 @@ def test_pictures() -> None:
     assert f"{found.mean_variation:.2g}" in whole.axes[1].get_title(loc="left")
     steps = whole.axes[2].lines[0]
     assert_allclose(np.sort(steps.get_xdata())[1:], np.sort(found.row_entropies))
+
+
+def test_means_close_to_each_other_are_drawn_on_even_axes() -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    plot = pytest.importorskip("matrixbayes.plot", exc_type=ImportError)
+    even = mb.DirichletMixture([1.0], [[9.0, 8.0, 7.0, 6.0]])
+    found = mb.check_prior(even, even.sample(50, rng=0), kind="probs")
+    means = plot.check_figure(found, figure=figure.Figure()).axes[1]
+    assert means.get_xscale() == means.get_yscale() == "linear"
+    assert means.get_xlim() == means.get_ylim()
+    largest = max(found.mean_row.max(), found.prior_mean.max())
+    assert_allclose(means.get_xlim(), (0.0, 1.1 * largest))

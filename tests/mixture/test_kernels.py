@@ -15,7 +15,7 @@ from scipy.special import gammaln
 
 import matrixbayes as mb
 from matrixbayes import _core
-from matrixbayes.mixture.kernels.rows import KernelRows
+from matrixbayes.mixture.kernels.rows import LOOKED_AT, KernelRows, roots
 
 NAMES = tuple("abcdefg")
 PAIRS = [[2.0, 0.1], [30.0, 0.4], [500.0, 1.0]]
@@ -435,6 +435,72 @@ def test_what_cannot_be_is_refused() -> None:
         prior.log_prob(zeros[0], kind="probs")
 
 
+@pytest.mark.parametrize(
+    ("starts", "tokens", "counts", "says"),
+    [
+        ([1, 2], [0, 1], [1.0, 1.0], "starts begin with 0"),
+        ([], [0], [1.0], "starts begin with 0"),
+        ([[0, 1]], [0], [1.0], "one axis each"),
+        ([0, 2, 1], [0], [1.0], "starts must rise to 1"),
+        ([0, 2], [0], [1.0], "starts must rise to 1"),
+        ([0, 1], [7], [1.0], "tokens must be from 0 to 6"),
+        ([0, 1], [-1], [1.0], "tokens must be from 0 to 6"),
+        ([0, 1], [0], [0.0], "finite and above 0"),
+        ([0, 1], [0], [np.inf], "finite and above 0"),
+    ],
+)
+def test_vectors_that_are_none_are_refused(
+    starts: Any, tokens: Any, counts: Any, says: str
+) -> None:
+    prior = kernels()
+    with pytest.raises(ValueError, match=says):
+        prior.log_evidence_of(starts, tokens, counts)
+    with pytest.raises(ValueError, match=says):
+        prior.group_evidence(np.zeros(40, int), starts, tokens, counts)
+
+
+@pytest.mark.parametrize("groups", [np.zeros(39, int), np.full(40, -1), np.full(40, 40)])
+def test_groups_are_a_number_for_each_row(groups: Any) -> None:
+    with pytest.raises(ValueError, match="from 0 to 39 for each of 40 rows"):
+        kernels().group_evidence(groups, [0, 1], [0], [1.0])
+
+
+def test_the_only_token_has_no_marginal() -> None:
+    alone = mb.DirichletMixture.from_rows(np.ones((2, 1)), kind="probs", pairs=[[3.0, 0.5]])
+    with pytest.raises(ValueError, match="the only token has probability 1"):
+        alone.marginal(0)
+
+
+def test_equality_with_something_else_is_left_to_that() -> None:
+    assert kernels() == kernels()
+    assert kernels() != 3
+
+
+def test_what_only_the_fits_explain_leaves_them_alone() -> None:
+    rows = np.full((40, 7), 1.0 / 7)
+    prior = kernels(
+        rows=rows, pairs=[[1e4, 0.5]], pair_weights=[0.5, 0.5], fits=[beside()], neighbours=2
+    )
+    counts = [0.0, 900.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    found, wanted = prior.posterior(counts), beside().posterior(counts)
+    assert found.pair_weights.sum() == 0.0
+    np.testing.assert_allclose(found.mean(), wanted.mean(), rtol=1e-12)
+    more = [1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(found.log_evidence(more), wanted.log_evidence(more), rtol=1e-12)
+
+
+def test_rows_over_many_tokens_are_near_by_the_probable_ones_and_the_rest() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet(np.full(LOOKED_AT + 50, 0.05), size=5)
+    mean = rows.mean(axis=0)
+    with np.errstate(divide="ignore"):
+        found = roots(np.log(rows), mean, np.array([0, 2, 4]))
+    rare = np.argsort(mean)[:50]
+    lumped = np.column_stack([np.delete(rows, rare, axis=1), rows[:, rare].sum(axis=1)])[::2]
+    assert found.shape == (3, LOOKED_AT + 1)
+    np.testing.assert_allclose(found @ found.T, np.sqrt(lumped) @ np.sqrt(lumped).T, atol=1e-5)
+
+
 def test_a_zero_of_one_row_is_no_impossibility() -> None:
     rows = some_rows()
     rows[0, 3] = 0.0
@@ -452,10 +518,10 @@ def test_what_is_too_many_numbers_is_said(monkeypatch: pytest.MonkeyPatch) -> No
         kernels().dense()
 
 
-@pytest.mark.parametrize("fits", [0, 1])
-def test_pieces_of_any_size_say_the_same(fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["plain", "alone", "fits"])
+def test_pieces_of_any_size_say_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few columns at a time, and nothing kept besides the rows' logarithms."""
-    whole = with_fits() if fits else kernels()
+    whole = MADE[name]()
     counts, rows = some_counts(9), some_rows(3, seed=2)
 
     def ask(prior: mb.KernelMixture) -> list[Any]:
@@ -474,7 +540,7 @@ def test_pieces_of_any_size_say_the_same(fits: int, monkeypatch: pytest.MonkeyPa
     for size in (1, 100, 300):
         monkeypatch.setattr("matrixbayes.mixture.kernels.rows.BLOCK", size)
         monkeypatch.setattr("matrixbayes.mixture.kernels.kernel_mixture.BLOCK", size)
-        for one, other in zip(ask(with_fits() if fits else kernels()), wanted, strict=True):
+        for one, other in zip(ask(MADE[name]()), wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10)
 
 

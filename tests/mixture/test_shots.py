@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,10 +92,53 @@ def test_the_slider_stands_without_a_widget(path: mb.PosteriorPath) -> None:
     assert repr(slider).count("\n") < 10
 
 
+class Trait:
+    """A trait that has its first value until a widget is told another."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def tag(self, *, sync: bool) -> Trait:
+        assert sync
+        return self
+
+
+class Widget:
+    """What a widget of anywidget's does here, where that is not installed."""
+
+    def __init__(self, **traits: object) -> None:
+        vars(self).update(traits)
+
+    def _repr_mimebundle_(self) -> tuple[dict[str, object], dict[str, object]]:
+        return {"application/vnd.jupyter.widget-view+json": {}}, {}
+
+
+STAND_INS: dict[str, Any] = {
+    "anywidget": SimpleNamespace(AnyWidget=Widget),
+    "traitlets": SimpleNamespace(Dict=Trait, Int=Trait),
+}
+
+
+def test_without_anywidget_a_kernel_shows_what_stands(
+    path: mb.PosteriorPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    monkeypatch.setitem(
+        sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1))
+    )
+    slider = path.slider()
+    assert set(slider._repr_mimebundle_()) == {"text/plain", "text/html"}
+    with pytest.raises(ImportError, match=r"pip install 'matrixbayes\[notebook\]'"):
+        slider.widget  # noqa: B018
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    assert set(slider._repr_mimebundle_()) == {"text/plain", "text/html"}
+
+
 def test_the_widget_has_the_numbers_and_its_own_code(
     path: mb.PosteriorPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("anywidget")
+    if importlib.util.find_spec("anywidget") is None:
+        for name, module in STAND_INS.items():
+            monkeypatch.setitem(sys.modules, name, module)
     slider = path.slider()
     data = slider.widget.data
     expected = np.sort(path.mean(), axis=1)
@@ -219,6 +266,30 @@ def test_endings_are_looked_at_before_anything_is_drawn(
     monkeypatch.setattr("matplotlib.animation.FFMpegWriter.isAvailable", lambda: False)
     with pytest.raises(ValueError, match="needs ffmpeg"):
         path.animate(tmp_path / "x.mp4")
+
+
+def test_films_are_even_pictures_whose_last_one_stays(
+    path: mb.PosteriorPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ffmpeg that writes down how it is called, and keeps the pictures as they come."""
+    matplotlib = pytest.importorskip("matplotlib")
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text(f"""#!/bin/sh
+echo "$@" > {tmp_path / "called"}
+for file; do :; done
+cat > "$file"
+""")
+    ffmpeg.chmod(0o700)
+    monkeypatch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", str(ffmpeg))
+    film = path.animate(tmp_path / "x.mp4", fps=3, dpi=20)
+    called = (tmp_path / "called").read_text().split()
+    width, height = map(int, called[called.index("-s") + 1].split("x"))
+    assert called[called.index("-vf") + 1] == "scale=trunc(iw/2)*2:trunc(ih/2)*2"
+    assert float(called[called.index("-framerate") + 1]) == 3.0
+    shown = np.frombuffer(film.read_bytes(), np.uint8).reshape(-1, height * width * 4)
+    assert len(shown) == 5 + animation.HOLD - 1
+    assert len({one.tobytes() for one in shown}) == 5
+    assert (shown[-animation.HOLD :] == shown[-1]).all()
 
 
 def test_a_failed_file_leaves_the_old_one(
