@@ -18,7 +18,7 @@ from ..mixture import DirichletMixture
 from ..sources.names import parts_of
 from . import sums, trees
 from .chains import nearest_chain, of_prior, row_for_row
-from .nulls import BETTER, EXACT, MOST_TOKENS, Null, faded_kl, mean_kl
+from .nulls import BETTER, EXACT, MOST_TOKENS, Null, faded_kl
 from .paths import Paths
 from .trees import nearest_tree
 from .urns import UrnNull, nearest_urn, one_dirichlet
@@ -117,5 +117,4 @@ def _given(paths: Paths, given: Any, family: str) -> Null:
         given = given.prior.posterior(seen)
     elif family == "markov":
         return of_prior(paths, given)
-    found = UrnNull(np.nan, given)
-    return UrnNull(mean_kl(paths.rows, found.rows(paths.tokens)), given)
+    return UrnNull(np.nan, given).after(paths)

@@ -27,7 +27,7 @@ from matrixbayes.diagnostics.figures import (
 from matrixbayes.diagnostics.nulls import solved
 from matrixbayes.diagnostics.paths import Paths, walk
 from matrixbayes.diagnostics.result import monte_carlo
-from matrixbayes.diagnostics.urns import own_counts
+from matrixbayes.diagnostics.urns import UrnNull, own_counts
 
 PRIOR = mb.DirichletMixture([1.0], [[1.0, 2.0]])
 URN = mb.UrnPredictor(PRIOR)
@@ -361,6 +361,15 @@ def test_own_counts_are_those_of_all_tokens():
         assert_allclose(own_counts(last_places(tokens), gamma), expected, rtol=1e-13)
 
 
+def test_sequences_of_a_mixture_are_as_likely_as_their_evidence() -> None:
+    prior = mb.DirichletMixture([0.3, 0.7], [[1.0, 2.0, 0.5], [5.0, 1.0, 1.0]])
+    tokens = np.random.default_rng(0).integers(0, 3, (4, 9))
+    counts = (tokens[:, :, np.newaxis] == np.arange(3)).sum(axis=1)
+    null = UrnNull(np.nan, prior)
+    assert_allclose(null.log_likelihood(tokens, 1.0), prior.log_evidence(counts), rtol=1e-12)
+    assert (null.log_likelihood(tokens, 0.5) != null.log_likelihood(tokens, 1.0)).all()
+
+
 def test_one_dirichlet_over_many_tokens_needs_no_square_of_them():
     width = 20_000  # whose normal equations would fill 3 GB
     alpha = np.random.default_rng(0).uniform(0.01, 1.0, width)
@@ -481,6 +490,7 @@ def test_wrong_options_are_named(options, says):
         ({"of": "predictions", "block": 5}, "not two demonstrations of 5"),
         ({"of": "predictions", "histories": [[0]]}, "not two demonstrations of 1"),
         ({"of": "predictions", "histories": [0, 1]}, "histories have shape"),
+        ({"of": "predictions", "histories": np.zeros((0, 4), int)}, "nothing to permute"),
         (
             {"of": "predictions", "histories": [[0, 2]]},
             r"histories\[0, 1\] is 2; tokens are 0",

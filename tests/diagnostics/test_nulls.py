@@ -19,10 +19,11 @@ from matrixbayes import windtunnel
 from matrixbayes._base.sequences import followers
 from matrixbayes.diagnostics.chains import nearest_chain, of_prior, row_for_row
 from matrixbayes.diagnostics.choice import nearest
-from matrixbayes.diagnostics.contexts import codes, row_counts, shuffled
+from matrixbayes.diagnostics.contexts import check_codes, codes, row_counts, shuffled
 from matrixbayes.diagnostics.figures import learning_figures, martingale_figures, order_figures
 from matrixbayes.diagnostics.paths import Paths, walk
 from matrixbayes.diagnostics.trees import TreeNull
+from matrixbayes.diagnostics.urns import nearest_urn
 
 TESTS = {
     "martingale": mb.martingale_test,
@@ -522,6 +523,8 @@ def test_what_is_given_decides_the_family():
             assert_allclose(found, np.exp(expected), rtol=1e-6)
             continue
         assert kl <= test.null_mean_kl < kl + 0.1 * (kl > 0.0) + 1e-7
+    with pytest.raises(ValueError, match="null has a discount or a temperature"):
+        mb.martingale_test(CHAIN, null=replace(report, discount=0.9))
     with pytest.raises(ValueError, match="null is of family 'tree', and family='iid'"):
         mb.martingale_test(CHAIN, null=report, family="iid")
     with pytest.raises(ValueError, match="family='urn' is not one of 'auto', 'iid', 'markov'"):
@@ -530,6 +533,24 @@ def test_what_is_given_decides_the_family():
         mb.exchangeability_test(CHAIN, null=[1.0])
     with pytest.raises(ValueError, match="demonstrations change places under 'iid' alone"):
         mb.exchangeability_test(CHAIN, of="predictions", block=2, family="markov")
+
+
+def test_what_one_dirichlet_explains_is_not_searched_for() -> None:
+    rng = np.random.default_rng(0)
+    chain = nearest_chain(paths_of(CHAIN), 3, rng)
+    assert chain.mean_kl < 1e-12
+    assert_allclose(chain.alpha, 1.0, rtol=1e-6)
+    assert repr(chain).startswith("ChainNull: Markov chains (order 1), rows after each token ")
+    urn = nearest_urn(paths_of(mb.UrnPredictor(PRIOR)), 3, rng)
+    assert urn.mean_kl < 1e-12
+    assert_allclose(urn.prior.alpha, PRIOR.alpha, rtol=1e-6)
+    assert rng.random() == np.random.default_rng(0).random()  # no draw was needed
+
+
+def test_contexts_without_a_number_are_refused() -> None:
+    check_codes(62, 1)
+    with pytest.raises(ValueError, match="contexts of 63 of 1 tokens are too many"):
+        check_codes(63, 1)
 
 
 def test_many_tokens_have_no_rows_of_their_own():
@@ -613,6 +634,10 @@ def test_a_null_of_any_family_predicts_as_its_report(family: str, history: list[
     assert null.family == report.family
     assert_allclose(null.rows(tokens), said, rtol=0.0, atol=1e-12)
     assert null.mean_kl < 1e-12
+    assert repr(null) == f"SumNull: {null.words}"
+    assert ("variable-order chains (depth 3)" in null.words) == ("tree" in family)
+    assert null.few(10**6) == null.order  # of two tokens too, where each pair comes often
+    assert null.few(1) == min(1, null.order)
     faded = null.rows(tokens, 0.5)
     assert_allclose(faded[:, 0], said[:, 0], rtol=1e-12 if not history else 1.0)
     assert abs(faded - said).max() > 1e-6
