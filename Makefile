@@ -10,7 +10,8 @@
 # make analyze     csrc without a finding of clang-tidy, gcc -fanalyzer and cppcheck
 # make coverage-python  test-all, and the lines of matrixbayes that it does not reach
 # make coverage    how much of csrc the tests run, by file, against floors that only rise
-# make sanitize    test-fast, and what is slow in C, on a build with AddressSanitizer and UBSan
+# make sanitize    test-fast, and what is slow in C, under AddressSanitizer and UBSan of gcc, or of
+#                  clang: make sanitize SANITIZER=clang
 # make leaks       the tests that call C under LeakSanitizer: what csrc loses, by stack
 # make races       every pair of methods of the core's types in two threads, under ThreadSanitizer
 # make wheel       the wheel, and whether it keeps to the stable ABI that its name promises
@@ -38,7 +39,8 @@ FAST := -m "not slow and not exhaustive"
 IN_C := -m "(not slow or in_c) and not exhaustive"
 # As many processes as cores, each with one thread for BLAS and torch: two libraries that both want
 # every core wait for each other.
-RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+IN_PARALLEL := -m pytest -n logical --maxprocesses 4 --dist worksteal
+RUN := OMP_NUM_THREADS=1 $(BIN)/python $(IN_PARALLEL)
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What is imported is what is installed, never the folder that make runs in.
@@ -50,8 +52,8 @@ figure = @mkdir -p build && printf '%3s  passed  %s  (make %s)\n' $(1) $(2) $@ \
     | tee -a '$(MATRIXBAYES_FIGURES)'
 
 .PHONY: setup demo notebook notebooks test test-fast test-all check-short check check-release promises \
-    lint analyze coverage coverage-python sanitize leaks races wheel pythons reproducible lowest docs \
-    mutations bench fuzz clean
+    lint analyze coverage coverage-python sanitize sanitize-clang leaks races wheel pythons reproducible \
+    lowest docs mutations bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.built
@@ -75,7 +77,7 @@ test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 # The promises of docs/reliability.md, by tier.  What is no test is a target with a figure.  The gates
 # (.ci/run) have the short tier, in the suite, and of the targets all but fuzzing and races.
 CHECKS := lint analyze coverage fuzz sanitize races pythons
-RELEASE_CHECKS := $(CHECKS) leaks coverage-python reproducible lowest
+RELEASE_CHECKS := $(CHECKS) sanitize-clang leaks coverage-python reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
 check: export MATRIXBAYES_TIER := ci
 check-release: export MATRIXBAYES_TIER := release
@@ -204,27 +206,30 @@ $(ANALYZED)/%.clean: csrc/%.c .clang-tidy
 
 # The same .venv, with an instrumented build in front of the installed one.  Of the gates are what is
 # quick, or slow in C, in rooms that call it: elsewhere torch, SciPy and matplotlib are most of what
-# runs, uninstrumented.  For a release it is the whole suite.
-# libstdc++ has to be there before AddressSanitizer looks for __cxa_throw.
-PRELOAD = $(foreach name,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(name).so))
+# runs, uninstrumented.  For a release it is the whole suite, and under clang too.
+SANITIZER ?= gcc
+SANITIZED := build/sanitize/$(SANITIZER)
 HARDLY_IN_C := reliability house huggingface study cli pictures reading records diagnostics icl test_dask.py \
     test_plot.py
-SANITIZED = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) $(HARDLY_IN_C:%=--ignore tests/%))
-sanitize: $(VENV)/.test build/sanitize/.made
-	LD_PRELOAD='$(PRELOAD)' PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site \
-	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(RUN) -p no:cacheprovider $(SANITIZED) $(PYTEST)
-	$(call figure,1,'$(if $(SANITIZED),what calls C,the whole suite) under both sanitizers: 0 reports')
+CALLS_C = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) $(HARDLY_IN_C:%=--ignore tests/%))
+sanitize: $(VENV)/.test $(SANITIZED)/.made
+	$(BIN)/python tools/run_sanitized.py $(SANITIZER) $(SANITIZED)/site \
+	    $(IN_PARALLEL) --capture=sys -p no:cacheprovider $(CALLS_C) $(PYTEST)
+	$(call figure,1,'$(if $(CALLS_C),what calls C,the whole suite) under both sanitizers of $(SANITIZER): 0 reports')
 
-build/sanitize/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbayes -type f -name '*.py*')
-	rm -rf build/sanitize
-	CC=gcc MATRIXBAYES_SANITIZE=1 PYTHONWARNINGS=ignore $(BIN)/python setup.py --quiet build \
-	    --build-lib build/sanitize/site --build-temp build/sanitize/temp
+sanitize-clang:
+	$(MAKE) --no-print-directory sanitize SANITIZER=clang
+
+build/sanitize/%/.made: $(VENV)/.built setup.py $(C_FILES) $(shell find matrixbayes -type f -name '*.py*')
+	rm -rf $(@D)
+	CC=$* MATRIXBAYES_SANITIZE=1 PYTHONWARNINGS=ignore $(BIN)/python setup.py --quiet build \
+	    --build-lib $(@D)/site --build-temp $(@D)/temp
 	@touch $@
 
-# Minutes a file: each allocation's stack is walked.  TESTS are some alone: make leaks TESTS=matrix/test_fold
-leaks: $(VENV)/.test build/sanitize/.made
-	$(BIN)/python tools/count_leaks.py build/sanitize/site $(TESTS)
+# Minutes a file: each allocation's stack is walked.  TESTS are some alone, and QUICK=--quick leaves out
+# Python's small objects: make leaks TESTS=matrix/test_fold
+leaks: $(VENV)/.test $(SANITIZED)/.made
+	$(BIN)/python tools/count_leaks.py $(QUICK) $(SANITIZER) $(SANITIZED)/site $(TESTS)
 	$(call figure,2,'tests that call C under LeakSanitizer: 0 stacks of csrc lost memory$(comma) a planted one is seen')
 
 # Only the core is instrumented: of Python and NumPy it knows their locks.  (ThreadSanitizer wants

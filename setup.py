@@ -3,7 +3,7 @@
 The environment can ask for other builds, each in a folder of its own:
 
     MATRIXBAYES_WERROR=1      warnings of the C compiler are errors
-    MATRIXBAYES_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    MATRIXBAYES_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer, of $CC
     MATRIXBAYES_RACES=1       ThreadSanitizer
     MATRIXBAYES_COVERAGE=1    counts what runs, for gcovr
 
@@ -70,9 +70,11 @@ HARDENING = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-fstack-protector-stro
 RUN_PATH = re.compile("-Wl,(-rpath|-R)")  # Python's own flags may have it
 HARDENING_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
+# Divisions by zero are meant.  clang also sees NULL + 8, and numbers that change in a conversion.
+CHECKS = "-fsanitize=address,undefined,float-cast-overflow"
+CHECKS_OF_CLANG = f"{CHECKS},implicit-conversion,local-bounds"
 # Python's own flags carry -fwrapv, which hides signed overflow, and -DNDEBUG.
 SANITIZERS = [
-    "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
     "-fno-wrapv",
@@ -116,8 +118,11 @@ class BuildExtension(build_ext):
         ext.extra_compile_args = ["-std=c11", "-O3", "-fvisibility=hidden", *ARITHMETIC]
         ext.extra_compile_args += WARNINGS + NO_PATHS + system_includes()
         if SANITIZE:
-            ext.extra_compile_args += SANITIZERS
-            ext.extra_link_args += ["-fsanitize=address,undefined"]
+            # gcc's runtime is a library as it is; clang's would be part of each program
+            of_clang = "clang" in Path(self.compiler.compiler_so[0]).name
+            checks = [CHECKS_OF_CLANG, "-shared-libasan"] if of_clang else [CHECKS]
+            ext.extra_compile_args += checks + SANITIZERS
+            ext.extra_link_args += checks
         elif RACES:
             ext.extra_compile_args += THREADS
             ext.extra_link_args += ["-fsanitize=thread"]
