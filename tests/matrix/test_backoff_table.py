@@ -68,7 +68,10 @@ def arrays_of(slow: Slow, rng: np.random.Generator) -> tuple[Any, ...]:
     return slow.n_tokens, starts, tokens, values, backs, contexts
 
 
-def model(seed: int, n_tokens: int, order: int, n_grams: int) -> Slow:
+SMALL = 1 / 64  # of which products and sums of these models stay below 1
+
+
+def model(seed: int, n_tokens: int, order: int, n_grams: int, most: float = SMALL) -> Slow:
     """n-grams anywhere: contexts without suffixes or prefixes, begin tokens at the beginning."""
     rng = np.random.default_rng(seed)
     value: dict[Any, float] = {}
@@ -78,8 +81,8 @@ def model(seed: int, n_tokens: int, order: int, n_grams: int) -> Slow:
         begins = int(rng.integers(length + 1)) if rng.random() < 0.3 else 0
         text = (n_tokens,) * begins + tuple(rng.integers(n_tokens, size=length - begins).tolist())
         back[text] = rng.random() * 2
-        value[(*text, int(rng.integers(n_tokens)))] = rng.random()
-    return Slow(n_tokens, value, back, rng.random(n_tokens))
+        value[(*text, int(rng.integers(n_tokens)))] = most * rng.random()
+    return Slow(n_tokens, value, back, most * rng.random(n_tokens))
 
 
 def table_of(slow: Slow, seed: int = 0) -> _core.BackoffTable:
@@ -242,18 +245,73 @@ PARTS: dict[str, Any] = {
         ({"values": [[np.inf, 0.75], [0.5]]}, r"values\[0\]: a value of row 0"),
         ({"backs": [[1.0], [2.0, np.nan]]}, r"backs\[1\]\[1\]"),
         ({"backs": [[-1.0], [2.0, 0.5]]}, r"backs\[0\]\[0\]"),
+        ({"backs": [[1.0], [2.0, 1e300]]}, r"backs\[1\]\[1\] must be from 0 to 2\^60"),
+        ({"values": [[0.25, 1.75], [0.5]]}, "level 0: a probability after context 0 is above 1"),
+        ({"values": [[0.25, 0.75], [1.5]]}, "level 1: a probability after context 0 is above 1"),
+        ({"backs": [[1.0], [5.0, 0.5]]}, "level 1: a probability after context 0 is above 1"),
+        ({"root": [1.0, 1.0], "base": [[0.3], [0.1, 0.1]]}, "level 0: a probability"),
+        ({"root": [1.0, 1.0], "base": [[0.1], [0.6, 0.1]]}, "level 1: a probability"),
         ({"backs": [[1.0], [2.0]]}, "level 1"),
         ({"backs": [[1.0]]}, "1 levels"),
         ({"base": [[1.0], [2.0, -0.5]]}, r"base\[1\]\[1\]"),
         ({"base": [[1.0], [2.0]]}, "level 1"),
         ({"root": [1.0]}, "root has length 1; it needs 2"),
         ({"root": [1.0, -1.0]}, "probability 1 must be"),
+        ({"root": [1.0, 2.0]}, "probability 1 must be from 0 to 1"),
     ],
 )
 def test_what_is_no_table_is_refused(change: dict[str, Any], sentence: str) -> None:
     assert _core.BackoffTable(2, **PARTS).rows([[0]]).sum() == 1.0
     with pytest.raises(ValueError, match=sentence):
         _core.BackoffTable(2, **PARTS | change)
+
+
+@pytest.mark.parametrize("most", [0.3, 0.6, 1.0])
+def test_a_table_is_refused_where_a_probability_is_above_1(most: float) -> None:
+    found = set()
+    for seed in range(60):
+        slow = model(seed, 3, 3, 12, most)
+        of_model = arrays_of(slow, np.random.default_rng(seed))
+        contexts = [tuple(c.tolist()) for level in of_model[5] for c in level]
+        largest = max(slow.prob(context, w) for context in contexts for w in range(3))
+        found.add(largest > 1.001)
+        if largest > 1.001:
+            with pytest.raises(ValueError, match=r"a probability after context .* is above 1"):
+                table_of(slow)
+        else:
+            table_of(slow)
+    assert found == {False, True}
+
+
+def test_rows_that_are_rounded_are_none_above_1() -> None:
+    """All but one token is listed, and what is left is less than the digits of a text say."""
+    rest, n = 1e-9, 1000
+    values = [
+        [*np.full(n - 1, (1.0 - rest) / (n - 1)).round(9), rest],
+        np.full(n - 1, 0.5 / (n - 1)),
+    ]
+    every = np.arange(n)
+    parts = [[0, n], [0, n - 1]], [every, every[:-1]], values, [[1.0], [0.5 / rest]]
+    contexts = [np.zeros((1, 0), int), [[0]]]
+    assert_allclose(_core.BackoffTable(n, *parts, contexts).rows([[0]])[0, -1], 0.5)
+    values[0][-1] = 3e-9
+    with pytest.raises(ValueError, match="above 1"):
+        _core.BackoffTable(n, *parts, contexts)
+
+
+@pytest.mark.parametrize("many", [100, 2000])
+def test_few_rows_are_made_to_see_whether_they_keep_to_1(many: int) -> None:
+    """Or a file of many contexts that all ask for one would take their product with V."""
+    n = 2000
+    contexts = [np.zeros((1, 0), int), np.arange(many)[:, np.newaxis]]
+    starts, tokens = [[0, n], np.arange(many + 1)], [np.arange(n), np.zeros(many, int)]
+    values = [[0.9, *np.full(n - 1, 0.001)], np.full(many, 0.5)]
+    parts = (starts, tokens, values, [[1.0], np.full(many, 1.2)], contexts)
+    if many == 100:
+        assert _core.BackoffTable(n, *parts).rows([[7]]).max() == 0.5
+    else:
+        with pytest.raises(ValueError, match="level 1: a probability after context 192 is above 1"):
+            _core.BackoffTable(n, *parts)
 
 
 def test_a_context_that_nothing_leads_to_is_refused() -> None:

@@ -12,10 +12,10 @@ mb_raise_backoff(mb_status status, const mb_backoff_fault *fault)
                              "a value",
         [MB_BACKOFF_ORDER] = "tokens[%zu]: the tokens of row %zu do not rise",
         [MB_BACKOFF_VALUE] = "values[%zu]: a value of row %zu is negative or infinite",
-        [MB_BACKOFF_BACK] = "backs[%zu][%zu] must be finite and 0 or above",
+        [MB_BACKOFF_BACK] = "backs[%zu][%zu] must be from 0 to 2^60",
         [MB_BACKOFF_BASE] = "base[%zu][%zu] must be finite and 0 or above",
-        [MB_BACKOFF_MEAN] = "root (below level %zu): its probability %zu must be finite and 0 or "
-                            "above",
+        [MB_BACKOFF_MEAN] = "root (below level %zu): its probability %zu must be from 0 to 1",
+        [MB_BACKOFF_ABOVE] = "level %zu: a probability after context %zu is above 1",
         [MB_BACKOFF_CONTEXT] = "contexts[%zu]: row %zu has a token that is not one",
         [MB_BACKOFF_TWICE] = "contexts[%zu]: row %zu is there twice",
         [MB_BACKOFF_OPEN] = "contexts[%zu]: row %zu without its newest token is no context that "

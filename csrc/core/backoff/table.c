@@ -1,6 +1,7 @@
 /* A table of a back-off model from arrays: every level is copied as it is checked, its contexts are
  * sorted as the keys of transition counts, whose counts are their numbers, and linked; values are made
  * of those of the shorter contexts then. */
+#include "core/backoff/bound.h"
 #include "core/backoff/link.h"
 
 #include "core/base/mem.h"
@@ -23,6 +24,13 @@ static int
 is_not_negative(double x)
 {
     return x >= 0.0 && isfinite(x);
+}
+
+/* So that products of as many as a context has tokens do not overflow. */
+static int
+is_back(double x)
+{
+    return x >= 0.0 && x <= 0x1p60;
 }
 
 /* ---- levels that are copied ------------------------------------------------------------------ */
@@ -67,9 +75,9 @@ copy_level(mb_backoff *table, const mb_backoff_level *given, size_t level, size_
         if (end < start || (uint64_t)end > given->n_pairs) {
             return backoff_fault(MB_BACKOFF_STARTS, level, i, fault);
         }
-        if (!is_not_negative(back) || !is_not_negative(base)) {
-            return backoff_fault(is_not_negative(back) ? MB_BACKOFF_BASE : MB_BACKOFF_BACK, level,
-                                 i, fault);
+        if (!is_back(back) || !is_not_negative(base)) {
+            return backoff_fault(is_back(back) ? MB_BACKOFF_BASE : MB_BACKOFF_BACK, level, i,
+                                 fault);
         }
         table->contexts[first + i] =
             (mb_backoff_context){back, (uint32_t)(first_pair + (size_t)start), 0};
@@ -166,7 +174,7 @@ fill_root(mb_backoff *table, const double *root, int own, mb_interrupt *interrup
 {
     for (size_t w = 0; w < table->n_tokens; w++) {
         double mean = root == NULL ? 0.0 : root[w];
-        if (!is_not_negative(mean)) {
+        if (!(mean >= 0.0 && mean <= MB_BACKOFF_MOST)) {
             return backoff_fault(MB_BACKOFF_MEAN, 0, w, fault);
         }
         *(table->mean == NULL ? table->row + w : table->mean + w) =
@@ -184,7 +192,8 @@ fill_root(mb_backoff *table, const double *root, int own, mb_interrupt *interrup
 
 /* The values of a level > 0, whose contexts are linked; means are for its pairs. */
 static mb_status
-fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt, double *means)
+fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt, double *means,
+           mb_backoff_bounds *bounds, mb_backoff_fault *fault)
 {
     const size_t first = table->contexts[table->firsts[level]].first;
     MB_TRY(mb_backoff_shorter(table, level, interrupt, means));
@@ -194,6 +203,8 @@ fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt, do
             mb_backoff_pair *pair = table->pairs + i;
             pair->value = listed_value(pair->value, own, context->back * means[i - first]);
         }
+        MB_TRY(mb_backoff_bound_row(table, level, (uint32_t)c, means + (context->first - first),
+                                    bounds, interrupt, fault));
         MB_TRY(mb_ask(interrupt, COST * (1 + (size_t)(context[1].first - context->first))));
     }
     return MB_OK;
@@ -205,7 +216,7 @@ fill_level(mb_backoff *table, size_t level, int own, mb_interrupt *interrupt, do
 static mb_status
 fill_levels(mb_backoff *table, const mb_backoff_level *levels, const double *root, int own,
             int64_t *numbers, const int64_t *zeros, double *means, mb_backoff_finder *finders,
-            mb_interrupt *interrupt, mb_backoff_fault *fault)
+            mb_backoff_bounds *bounds, mb_interrupt *interrupt, mb_backoff_fault *fault)
 {
     size_t first_pair = 0;
     for (size_t level = 0; level < table->n_levels; level++) {
@@ -213,12 +224,13 @@ fill_levels(mb_backoff *table, const mb_backoff_level *levels, const double *roo
         first_pair += levels[level].n_pairs;
         if (level == 0) {
             MB_TRY(fill_root(table, root, own, interrupt, fault));
+            MB_TRY(mb_backoff_bound_root(table, bounds, interrupt, fault));
             continue;
         }
         MB_TRY(sort_contexts(table, levels + level, level, numbers, zeros, interrupt,
                              finders + level, fault));
         MB_TRY(mb_backoff_link(table, level, finders, interrupt, fault));
-        MB_TRY(fill_level(table, level, own, interrupt, means));
+        MB_TRY(fill_level(table, level, own, interrupt, means, bounds, fault));
     }
     return MB_OK;
 }
@@ -257,13 +269,18 @@ mb_backoff_new(uint64_t n_tokens, size_t n_levels, const mb_backoff_level *level
     MB_TRY(mb_backoff_begin(n_tokens, firsts[n_levels], n_pairs, levels[0].base != NULL, &table));
     table->n_levels = n_levels;
     memcpy(table->firsts, firsts, sizeof firsts);
-    mb_status status = MB_NOMEM;
+    mb_backoff_bounds bounds = {0};
+    mb_status status = mb_backoff_begin_bounds(table, &bounds);
     int64_t *numbers = mb_calloc(most, sizeof(int64_t)), *zeros = mb_calloc(most, sizeof(int64_t));
     double *means = mb_calloc(most_pairs, sizeof(double));
-    if (numbers != NULL && zeros != NULL && means != NULL) {
-        status =
-            fill_levels(table, levels, root, own, numbers, zeros, means, finders, interrupt, fault);
+    if (numbers == NULL || zeros == NULL || means == NULL) {
+        status = MB_NOMEM;
     }
+    if (status == MB_OK) {
+        status = fill_levels(table, levels, root, own, numbers, zeros, means, finders, &bounds,
+                             interrupt, fault);
+    }
+    mb_backoff_end_bounds(&bounds);
     mb_free(numbers);
     mb_free(zeros);
     mb_free(means);

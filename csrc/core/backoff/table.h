@@ -62,9 +62,10 @@ typedef enum {
     MB_BACKOFF_TOKEN,   /* a token of a row is not V - 1 at most, or V without a value */
     MB_BACKOFF_ORDER,   /* tokens of a row do not rise */
     MB_BACKOFF_VALUE,   /* a value is negative or infinite */
-    MB_BACKOFF_BACK,    /* a back is negative or not finite */
-    MB_BACKOFF_BASE,    /* so is a base */
-    MB_BACKOFF_MEAN,    /* so is a probability of the root */
+    MB_BACKOFF_BACK,    /* a back is negative or above 2^60 */
+    MB_BACKOFF_BASE,    /* a base is negative or not finite */
+    MB_BACKOFF_MEAN,    /* a probability of the root is not from 0 to 1 */
+    MB_BACKOFF_ABOVE,   /* a probability after a context is above 1 */
     MB_BACKOFF_CONTEXT, /* a token of a context is no token */
     MB_BACKOFF_TWICE,   /* a context is there twice */
     MB_BACKOFF_OPEN     /* the context less its newest token does not list that */
