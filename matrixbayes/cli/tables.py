@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import reprlib
 import struct
 import sys
@@ -27,6 +28,7 @@ from ..errors import UsageError
 from .answers import mendable
 from .files import PARTIAL, ROWS, check_in, format_of
 
+MOST_ROWS, MOST_COLUMNS = 2**31 - 1, 2**63 - 1  # of a sparse matrix
 MOST_PACKED = 1000  # bytes that each packed one may become: arrays of zeros pack well
 UNREADABLE = (  # what is raised of files that are not as they should be
     ValueError,
@@ -143,6 +145,7 @@ def _sparse(path: str, what: str) -> Any:
             _check_sizes(path, archive)
             names = list(archive.files)
             if "format" in names:
+                _check_sparse(path, archive)
                 found: Any = sparse.load_npz(path)
                 if hasattr(found, "check_format"):  # SciPy reads where indices say, unless asked
                     found.check_format(full_check=True)
@@ -180,6 +183,23 @@ def _check_sizes(path: str, archive: Any) -> None:
             raise ValueError(f"{member.filename!r} unpacks to {member.file_size:,} bytes")
 
 
+def _check_sparse(path: str, archive: Any) -> None:
+    """Refuse what SciPy takes from a file unseen, and crashes of or asks for all memory.
+
+    That is a shape of more rows than a file of this size has, for each takes memory, and pointers
+    that fall, which it does not look at where the last one is 0.
+    """
+    shape, size = archive["shape"], os.path.getsize(path)
+    if shape.shape != (2,) or shape.dtype.kind not in "iu":
+        raise ValueError(f"its shape is {reprlib.repr(shape.tolist())}, and not two numbers")
+    rows, columns = map(int, shape)
+    if not 0 <= rows < min(MOST_ROWS, MOST_PACKED * size) or not 0 <= columns < MOST_COLUMNS:
+        raise ValueError(f"its shape is {rows:,} x {columns:,}, and it has {size:,} bytes")
+    pointers = archive.get("indptr", np.zeros(1, dtype=np.int64))
+    if pointers.dtype.kind not in "iu" or (np.diff(pointers.astype(np.int64)) < 0).any():
+        raise ValueError("its rows do not begin one behind the other")
+
+
 def _separated(path: str, separator: str, kind: str | None, what: str) -> Table:
     """A table of text with a header; a first column without a name holds labels."""
     from ..study.inputs import lines
@@ -207,7 +227,7 @@ def _separated(path: str, separator: str, kind: str | None, what: str) -> Table:
         )
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UsageError(f"{what} {path}, line 1: the column {twice!r} is there twice")
+        raise UsageError(f"{what} {path}, line 1: the column {twice!r:.60} is there twice")
     found = np.array(rows)
     return Table(found, _kind(kind, _are_whole(found), path, what), names)
 
@@ -244,5 +264,5 @@ def _numbers(cells: list[str], header: list[str], where: str) -> Any:
         except ValueError:
             good = False
         if not good:
-            raise UsageError(f"{where}, column {name!r}: {cell!r:.60} is no finite number")
+            raise UsageError(f"{where}, column {name!r:.60}: {cell!r:.60} is no finite number")
     return np.array([float(cell) for cell in cells[first:]])

@@ -100,6 +100,37 @@ def test_indices_of_a_sparse_matrix_are_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(12)
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        *((kind, {"shape": [rows, 3]}) for rows in (2**31, 2**33, 2**62, -1, 10**7)
+          for kind in ("csc", "coo", "dia", "bsr")),
+        ("coo", {"shape": [2, 2**63 - 1]}),
+        ("coo", {"shape": [2.0, 3.0]}),
+        ("coo", {"shape": [6]}),
+        ("csc", {"indptr": [0, 2**30, 2**30, 0]}),  # nothing there, says the last
+        ("csr", {"indptr": [0, 2**30, 0]}),
+        ("csc", {"indptr": [0.0, 1.0, 2.0, 2.0]}),
+    ],
+)  # fmt: skip
+def test_sparse_matrices_are_not_left_to_others(
+    kind: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    from scipy import sparse
+
+    from matrixbayes.cli.tables import read_table
+
+    path = tmp_path / "bad.npz"
+    sparse.save_npz(path, sparse.coo_matrix([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]]).asformat(kind))
+    assert read_table(str(path), None).shape == (2, 3)
+    with np.load(path) as archive:
+        arrays = {**archive}
+    np.savez(path, **arrays | {name: np.array(x) for name, x in change.items()})
+    with pytest.raises(ValueError, match=r"bad\.npz is no archive that can be read"):
+        read_table(str(path), None)
+
+
+@pytest.mark.promise(12)
 def test_numbers_that_json_does_not_know_are_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     arguments = {f"gen_args_{i}": {"arg_0": "q", "arg_1": text} for i, text in enumerate("ab")}
@@ -116,6 +147,18 @@ def test_what_overflows_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(12)
+def test_long_names_of_columns_are_not_said_whole(tmp_path: Path) -> None:
+    from matrixbayes.cli.tables import read_table
+
+    path = tmp_path / "rows.csv"
+    for text in ("b" * 5000 + ",a\nx,1\n", "b," * 2 + "a\n1,1,1\n", ("b" * 5000 + ",") * 2 + "a\n"):
+        path.write_text(text + "1,1,1\n")
+        with pytest.raises(ValueError, match=r"rows\.csv, line") as caught:
+            read_table(str(path), "probs")
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.promise(12)
 def test_names_of_kernels_are_texts(tmp_path: Path) -> None:
     from matrixbayes._base import files
 
@@ -124,6 +167,24 @@ def test_names_of_kernels_are_texts(tmp_path: Path) -> None:
     arrays, header = files.read(path, "matrixbayes.kernels")
     files.write(path, arrays, header | {"tokens": [*range(7)]})
     refused(mb.KernelMixture.load, path, "tokens are strings")
+
+
+@pytest.mark.promise(12)
+@pytest.mark.parametrize(
+    ("array", "number"), [("root", 2.0), ("root", 1e300), ("values0", 1.5), ("backs1", 1e300)]
+)
+def test_numbers_of_a_back_off_model_are_probabilities(
+    array: str, number: float, tmp_path: Path
+) -> None:
+    from matrixbayes._base.mapped import open_mapped, write_mapped
+
+    path = tmp_path / "backoff"
+    KINDS["backoff.safetensors"].save(0)(path)
+    arrays, header = open_mapped(path, "matrixbayes.backoff")
+    arrays = {name: np.array(each) for name, each in arrays.items()}
+    arrays[array][0] = number
+    write_mapped(path, arrays, header)
+    refused(mb.BackoffModel.open, path, r"above 1|from 0 to (1|2\^60)")
 
 
 # --- bombs
