@@ -7,8 +7,9 @@
 Targets of C are csrc/test/fuzz/fuzz_*.c, for libFuzzer with AddressSanitizer and UBSan; those of
 Python are in tests/reliability/fuzz_readers.py, for atheris.  Each begins with what is kept of its
 inputs in tests/data/fuzz/<target>, which tests/reliability/test_fuzz_corpora.py runs without any
-engine.  What crashes is in build/fuzz/found: mend it, and keep the input as
-tests/data/fuzz/<target>/crash-<what it was>.
+engine.  What crashes, leaks, or takes 20 seconds or 2 GB is in build/fuzz/found, as small as it
+could be made: mend it, and keep the input as tests/data/fuzz/<target>/crash-<what it was>.  The
+next run begins with it, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ KEPT = ROOT / "tests" / "data" / "fuzz"
 READERS = ROOT / "tests" / "reliability" / "fuzz_readers.py"
 OF_PYTHON = ("arpa_files", "easel", "logits", "records")
 LONGEST = 4096  # bytes of an input
+SMALLER = 20  # seconds to make what crashes smaller
 MOST_KEPT = 48  # inputs of a target, none longer than a few kB
 CHECKS = "address,undefined,pointer-overflow,implicit-conversion,local-bounds"
 C_FLAGS = "-O1 -g -DMB_ONE_INSTRUCTION_SET -fno-omit-frame-pointer -fno-sanitize-recover=all"
@@ -58,7 +60,11 @@ def built() -> dict[str, list[str]]:
 
 
 def seeds(name: str) -> list[str]:
-    return [str(KEPT / name)] if (KEPT / name).is_dir() else []
+    """What is kept of a target's inputs."""
+    folder = KEPT / name
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise SystemExit(f"{folder} has no inputs: a target begins with what others reached")
+    return [str(folder)]
 
 
 def environment() -> dict[str, str]:
@@ -73,20 +79,36 @@ def fuzz(name: str, command: list[str], seconds: int) -> tuple[str, int]:
     grown, found = BUILD / "grown" / name, BUILD / "found" / name
     for folder in (grown, found):
         folder.mkdir(parents=True, exist_ok=True)
+    for old in found.iterdir():
+        old.rename(grown / old.name)
     flags = [f"-max_total_time={seconds}", "-print_final_stats=1", f"-max_len={LONGEST}"]
     flags += ["-len_control=0", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={found}/"]
     log = BUILD / f"{name}.log"
     with open(log, "wb") as file:
-        line = ["nice", *command, *flags, str(grown), *seeds(name)]
+        line = [*command, *flags, str(grown), *seeds(name)]
         done = subprocess.run(line, stdout=file, stderr=file, env=environment(), check=False)
     said = log.read_text("utf-8", "replace")
     runs = re.findall(r"number_of_executed_units:\s*(\d+)|Done (\d+) runs", said)
     ran = max((int(a or b) for a, b in runs), default=0)
     edges = re.findall(r"\bcov: (\d+)", said) or ["0"]
     inputs = sorted(found.iterdir())
+    for each in inputs:
+        minimise(command, each)
     crashes = len(inputs) or int(done.returncode != 0)
     line = f"{name:<12} {ran:>9} runs {ran // max(1, seconds):>6} /s {edges[-1]:>5} edges"
     return f"{line} {crashes:>3} findings" + (f"  {log}" if crashes else ""), crashes
+
+
+def minimise(command: list[str], found: Path) -> None:
+    """Puts a smaller input that crashes in the place of one, if there is one."""
+    small = BUILD / f"smaller-{found.name}"
+    small.unlink(missing_ok=True)
+    flags = ["-minimize_crash=1", f"-max_total_time={SMALLER}", f"-exact_artifact_path={small}"]
+    quiet = subprocess.DEVNULL
+    line = [*command, *flags, str(found)]
+    subprocess.run(line, stdout=quiet, stderr=quiet, env=environment(), check=False)
+    if small.exists() and 0 < small.stat().st_size < found.stat().st_size:
+        small.replace(found)
 
 
 def keep(name: str, command: list[str]) -> None:
