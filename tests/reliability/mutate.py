@@ -18,6 +18,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 Mutate = Callable[[bytes, random.Random], bytes]
@@ -117,14 +118,21 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(inner, (*path, i))
 
 
-def changed(value: Any, rng: random.Random) -> Any:
-    """A copy, in which something is another, twice or not there."""
+@lru_cache(64)
+def parsed(text: bytes | str) -> tuple[Any, list[list[tuple[Any, ...]]]]:
+    """What a text says, which is not to be changed, and the places in it up to each depth."""
+    value = json.loads(text)
     paths = [*places(value)]
-    depth = rng.choice([1, 2, 3, 4, 5, 20])
-    path = rng.choice([p for p in paths if len(p) <= depth])
+    return value, [[path for path in paths if len(path) <= depth] for depth in range(21)]
+
+
+def changed(text: bytes | str, rng: random.Random) -> Any:
+    """What it says, in which something is another, twice or not there."""
+    value, paths = parsed(text)
+    path = rng.choice(paths[rng.choice([1, 2, 3, 4, 5, 20])])
     new = rng.choice(VALUES)
     if rng.random() < 0.2:
-        new = at(value, rng.choice(paths))
+        new = at(value, rng.choice(paths[20]))
     elif rng.random() < 0.3 and isinstance(old := at(value, path), int):
         new = old + rng.choice([-1, 1, 8, -8, 2**32])
     return put(value, path, new)
@@ -156,12 +164,12 @@ def of_json(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         return of_text(data, rng)
     try:
-        return dumped(changed(json.loads(data), rng))
+        return dumped(changed(data, rng))
     except ValueError:
         lines = data.split(b"\n")
     i = rng.choice([i for i, line in enumerate(lines) if b"{" in line])
     start = lines[i].index(b"{")
-    lines[i] = lines[i][:start] + dumped(changed(json.loads(lines[i][start:]), rng))
+    lines[i] = lines[i][:start] + dumped(changed(lines[i][start:], rng))
     return b"\n".join(lines)
 
 
@@ -182,8 +190,7 @@ def of_safetensors(data: bytes, rng: random.Random) -> bytes:
         return checked(json.loads(text), body, fits=rng.random() < 0.7)
     head = json.loads(text)
     if how == 5:
-        head = changed(head, rng)
-        return checked(head, body, fits=False)
+        return checked(changed(text, rng), body, fits=False)
     if how == 6:  # arrays that are others, or moved
         names = [name for name in head if name != "__metadata__"]
         one, two = rng.choice(names), rng.choice(names)
@@ -217,7 +224,7 @@ def of_safetensors(data: bytes, rng: random.Random) -> bytes:
             kept["data_offsets"] = [begin, end - row]
             head[name] = kept
         return checked(head, body, fits=False)
-    told = json.loads(head["__metadata__"]["matrixbayes"])
+    told = head["__metadata__"]["matrixbayes"]
     head["__metadata__"]["matrixbayes"] = json.dumps(changed(told, rng))
     return checked(head, body, fits=False)
 
@@ -239,7 +246,8 @@ def checked(head: Any, body: bytes, fits: bool) -> bytes:
                 for name, entry in head.items()
                 if name != "__metadata__"
             }
-            head["__metadata__"] |= {"matrixbayes": json.dumps(told), "checksum": "0" * 8}
+            meta = {"matrixbayes": json.dumps(told), "checksum": "0" * 8}
+            head = head | {"__metadata__": head["__metadata__"] | meta}
     except (TypeError, KeyError, ValueError, AttributeError):
         pass
     text = json.dumps(head, separators=(",", ":")).encode()
