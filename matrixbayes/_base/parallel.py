@@ -123,6 +123,24 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 
+class OneAtATime:
+    """A context that one thread may be in; another is refused with the words that it is made with.
+
+    Leaving it takes no memory, so that a change that was made inside is never followed by an error:
+    what a generator is made a context of needs some to say that it has ended.
+    """
+
+    def __init__(self, refusal: str) -> None:
+        self._lock, self._refusal = Lock(), refusal
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(self._refusal)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._lock.release()
+
+
 def in_order(
     pool: tuple[Executor | None, int], task: Callable[..., T], arguments: Iterable[tuple[Any, ...]]
 ) -> Iterator[T]:

@@ -36,8 +36,13 @@ class Parameters:
                     f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: "
                     f"{known}."
                 )
-        for name, value in parameters.items():
-            setattr(self, name, value)
+        vars(self).update(parameters)  # each has its place: all are set, or none for want of memory
+        return self
+
+    def _become(self, other: Self) -> Self:
+        """Take on what another holds: all of it, or where memory fails none.  Returns itself."""
+        state = dict(vars(other))
+        self.__dict__ = state  # takes no memory
         return self
 
     # An executor holds threads and locks, which neither copy nor pickle.

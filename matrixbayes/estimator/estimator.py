@@ -6,12 +6,12 @@ learned ends in an underscore.
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -232,8 +232,7 @@ class DirichletMixtureEstimator(Parameters):
             Stopped from outside: ``prior_`` then holds the best mixture so far, and a fit with
             ``warm_start=True`` resumes from it.
         """
-        self._tell(self._fit(X, sample_weight))
-        return self
+        return self._become(self._fitted(X, sample_weight))
 
     def fit_predict(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
@@ -252,15 +251,34 @@ class DirichletMixtureEstimator(Parameters):
         >>> mb.DirichletMixtureEstimator(2, kind="probs", random_state=0).fit_predict(rows)
         array([0, 1, 0, 0, 1, 0])
         """
-        self._tell(self._fit(X, sample_weight))
-        return self.predict(X)
+        fitted = self._fitted(X, sample_weight)
+        labels = fitted.predict(X)
+        self._become(fitted)
+        return labels
 
-    def _tell(self, reasons: list[str]) -> None:
-        """Warn of what is wrong with a fit."""
-        for reason in reasons:
-            warnings.warn(reason, ConvergenceWarning, stacklevel=3)
-        for reason in clear_misfit(self.check_):
-            warnings.warn(reason, MisfitWarning, stacklevel=3)
+    def _fitted(self, X: Any, sample_weight: ArrayLike | None) -> Self:
+        """Another that has learned from rows, which this one becomes when nothing else can fail.
+
+        What raises changes nothing: rows that cannot be read any more, workers that die, memory
+        that is short.  What was learned before somebody pressed Ctrl-C stays, and what a warning
+        is about that is raised.
+        """
+        fitted = copy.copy(self)
+        try:
+            reasons = fitted._fit(X, sample_weight)
+        except KeyboardInterrupt:
+            if vars(fitted).get("prior_") is not vars(self).get("prior_"):
+                self._become(fitted)
+            raise
+        try:
+            for reason in reasons:
+                warnings.warn(reason, ConvergenceWarning, stacklevel=3)
+            for reason in clear_misfit(fitted.check_):
+                warnings.warn(reason, MisfitWarning, stacklevel=3)
+        except Warning:
+            self._become(fitted)
+            raise
+        return fitted
 
     def _fit(
         self,
@@ -269,13 +287,13 @@ class DirichletMixtureEstimator(Parameters):
         smaller: DirichletMixture | None = None,
         check: bool = True,
     ) -> list[str]:
-        """Fit, and return what is to be warned of.
+        """Fit this one, and return what is to be warned of; what raises leaves it half fitted.
 
         With `smaller`, from a split of that mixture where one of its components can be split.
         The mixture is put beside the data unless `check` is false.
         """
         self._check_parameters()
-        with parallel.workers(self.executor, self.n_jobs) as pool, self._as_it_was_if_it_fails():
+        with parallel.workers(self.executor, self.n_jobs) as pool:
             rng = generator_of(self.random_state)
             at = self._where_to_look(X, sample_weight, pool, rng)
             data, tokens, kept, n_dropped = data_of(
@@ -298,23 +316,6 @@ class DirichletMixtureEstimator(Parameters):
             finish("%.10g nats a row after %d passes", self.lower_bound_, self.n_iter_)
             self._note("fit", rows=origin(X), resolution=self.resolution_)
         return self._reasons(best, data)
-
-    @contextmanager
-    def _as_it_was_if_it_fails(self) -> Iterator[None]:
-        """What raises changes nothing: rows that cannot be read any more, workers that die.
-
-        What was learned before somebody pressed Ctrl-C stays.
-        """
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException as error:
-            learned = vars(self).get("prior_") is not before.get("prior_")
-            if not (learned and isinstance(error, KeyboardInterrupt)):
-                for name in vars(self).keys() - before.keys():
-                    delattr(self, name)
-                vars(self).update(before)
-            raise
 
     def _where_to_look(
         self,
@@ -425,7 +426,7 @@ class DirichletMixtureEstimator(Parameters):
             f"stopped after {len(best.bounds)} passes; prior_ holds the best mixture so far, and "
             "fit with warm_start=True resumes from it",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def _check_parameters(self) -> None:
@@ -597,9 +598,9 @@ class DirichletMixtureEstimator(Parameters):
             ``converged_`` is False: a stream has no end.
         """
         if not hasattr(self, "prior_") or self._running is None:
-            self.fit(X, sample_weight=sample_weight)
-            self.converged_ = False
-            return self
+            first = self._fitted(X, sample_weight)
+            first.converged_ = False
+            return self._become(first)
         self._check_parameters()
         batch = self._summarized(X, sample_weight, first=self.n_rows_)
         before, n, bounds = self.prior_, self._n_batches, self.lower_bounds_
@@ -611,7 +612,8 @@ class DirichletMixtureEstimator(Parameters):
         mixture, outcomes = em.maximization(statistics, before, penalty)
         of_prior = penalty.log_density(before, row_sum_of(statistics))
         bound = (batch.log_likelihood + of_prior * weight / seen) / weight
-        self._learn(
+        after = copy.copy(self)
+        after._learn(
             em.Fit(
                 mixture,
                 [*bounds, bound],
@@ -621,10 +623,10 @@ class DirichletMixtureEstimator(Parameters):
                 statistics=statistics,
             )
         )
-        self._n_batches, self.n_rows_ = n + 1, self.n_rows_ + batch.n_rows
-        self.total_weight_ += weight
-        self._note("partial_fit", n_batches=n + 1)
-        return self
+        after._n_batches, after.n_rows_ = n + 1, self.n_rows_ + batch.n_rows
+        after.total_weight_ += weight
+        after._note("partial_fit", n_batches=n + 1)
+        return self._become(after)
 
     def from_summaries(
         self, statistics: Statistics | Iterable[Statistics]
@@ -662,10 +664,11 @@ class DirichletMixtureEstimator(Parameters):
         bounds = [*self.lower_bounds_, bound]
         settled = 0.0 <= rise < self._tol
         state = em.Fit(mixture, bounds, merged.log_likelihood, outcomes, settled, len(bounds))
-        self._learn(state)
-        self.n_rows_, self.total_weight_ = merged.n_rows, float(merged.weight.sum())
-        self._note("from_summaries")
-        return self
+        after = copy.copy(self)
+        after._learn(state)
+        after.n_rows_, after.total_weight_ = merged.n_rows, float(merged.weight.sum())
+        after._note("from_summaries")
+        return self._become(after)
 
     # -- what the mixture says of rows ---------------------------------------------------
 
@@ -726,8 +729,10 @@ class DirichletMixtureEstimator(Parameters):
         X, y, sample_weight
             As for `fit`.
         """
-        self._tell(self._fit(X, sample_weight))
-        return self.transform(X)
+        fitted = self._fitted(X, sample_weight)
+        shares = fitted.transform(X)
+        self._become(fitted)
+        return shares
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The names of the columns of `transform`: of the class, with the component's number.

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,6 +64,10 @@ if TYPE_CHECKING:
 
 
 MAX_ORDER = 16
+CHANGING = (
+    "another thread is changing this matrix; wait until it is done, or give each thread a matrix "
+    "of its own and merge them"
+)
 
 
 class TransitionMatrix(Worded, Hosted, display.Shown):
@@ -173,7 +175,8 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
     """
 
     _file = "matrix.safetensors"
-    _earlier: tuple[Ids, ...] = ()  # endings of earlier updates, of which pickles may have none
+    _earlier: tuple[Ids, ...]  # endings of earlier updates
+    _made: dict[str, Any] | None  # how it was made: see _base/saving/made.py
     _reading: Reading | None = None  # of strings; none in old pickles
 
     def __init__(
@@ -221,8 +224,9 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
                 RealCounts(*sizes, self._discount) if fades else _core.TransitionCounts(*sizes),
                 shared,
             )
-        self._latest = np.zeros(0, dtype=np.int64)
-        self._writing = threading.Lock()
+        self._latest, self._earlier = np.zeros(0, dtype=np.int64), ()
+        self._made = None
+        self._writing = parallel.OneAtATime(CHANGING)
 
     @classmethod
     def from_text(
@@ -498,7 +502,6 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
             if documents:
                 earlier = (*self._earlier, self._latest)[-ENDINGS:]
                 latest = documents[-1][-self._order :].copy()
-                # Counts that fade change in place: what may fail for memory stands before.
                 rows = self._rows.with_documents(documents)
                 self._become(rows=rows, earlier=earlier, latest=latest)
         return self
@@ -1104,22 +1107,15 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         ending: Ids = led[max(0, len(led) - self._order) :].copy()
         return ending
 
-    @contextmanager
-    def _change(self) -> Iterator[None]:
+    def _change(self) -> parallel.OneAtATime:
+        """The context of a change: in it, what can fail stands before what the matrix becomes."""
         if self.frozen:
             raise ValueError(REFUSED)
-        if not self._writing.acquire(blocking=False):
-            raise RuntimeError(
-                "another thread is changing this matrix; wait until it is done, or give each "
-                "thread a matrix of its own and merge them"
-            )
-        try:
-            yield
-        finally:
-            self._writing.release()
+        return self._writing
 
     def _become(self, **state: Any) -> None:
-        """Takes on a new state at once: no other thread, and no signal, finds half of it."""
+        """Takes on a new state at once: no other thread, and no signal, finds half of it.  All of
+        it has a place by now, so that memory does not end in the middle."""
         vars(self).update({f"_{name}": value for name, value in state.items()})
 
     def _documents(self, tokens: Any, before: Ids | None = None, bounds: Any = None) -> Documents:
@@ -1360,4 +1356,5 @@ class TransitionMatrix(Worded, Hosted, display.Shown):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _writing=threading.Lock())
+        state = {"_earlier": (), "_made": None, **state}  # of an older version without these
+        vars(self).update(state, _writing=parallel.OneAtATime(CHANGING))
