@@ -4,11 +4,13 @@ Contents
     TIER     "short" (each run of the suite), "ci" (the gates), or "release" (by hand)
     of_tier  what a check does in this tier: how many kills, mutations, seconds
     alone    marks what reads the clock or the memory of the process: not beside the whole suite
+    untraced marks what reads its memory to the byte: not while a tracer keeps lines
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import TypeVar
 
 import pytest
@@ -26,3 +28,7 @@ def of_tier(short: Size, ci: Size, release: Size) -> Size:
 
 
 alone = pytest.mark.skipif(TIER == "short", reason="by itself, as make check has it")
+untraced = pytest.mark.skipif(
+    sys.gettrace() is not None,
+    reason="a tracer, of coverage or a debugger, takes memory for each new line that it sees",
+)

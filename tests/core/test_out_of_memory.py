@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from core.leak_cases import CASES
 from reliability.kept import TYPES, Kept
-from tiers import of_tier
+from tiers import of_tier, untraced
 
 from matrixbayes import _core
 
@@ -123,6 +123,7 @@ def test_each_allocation_may_fail(figure: Callable[[str], None]) -> None:
     figure(f"{n_cases} calls of the core, too little memory {n_failures} times, nothing changed")
 
 
+@untraced
 @pytest.mark.no_sanitizer  # it stands below the allocators that are read here
 def test_what_failed_keeps_nothing(figure: Callable[[str], None]) -> None:
     """Not of lists that a case makes: CPython 3.11 loses items of its own."""

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from reliability.kept import LIBC
-from tiers import alone, of_tier
+from tiers import alone, of_tier, untraced
 
 import matrixbayes as mb
 
 pytestmark = [
     alone,
+    untraced,
     pytest.mark.promise(21),
     pytest.mark.no_sanitizer,  # it keeps what is freed for a while
     pytest.mark.filterwarnings("ignore"),  # fits of a few steps say that they are

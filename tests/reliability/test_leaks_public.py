@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 from reliability import cases
 from reliability.kept import LIBC, Kept
-from tiers import alone, of_tier
+from tiers import alone, of_tier, untraced
 
 pytestmark = [
     alone,
+    untraced,
     pytest.mark.promise(3),
     pytest.mark.filterwarnings("ignore"),  # calls of few rows warn, and say so elsewhere
     pytest.mark.no_sanitizer,  # it replaces the allocators that are read here
