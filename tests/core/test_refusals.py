@@ -158,7 +158,7 @@ def test_all_that_can_be_called_is_here() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_too_many_arguments_are_refused(name: str) -> None:
     frozen = name.startswith("FrozenCounts")  # what changes counts is refused before it is read
-    errors = (TypeError, ValueError) if frozen else TypeError
+    errors: tuple[type[Exception], ...] = (TypeError, ValueError) if frozen else (TypeError,)
     with pytest.raises(errors, match=r"argument|these counts are frozen"):
         CALLS[name](*[None] * 30)
 
