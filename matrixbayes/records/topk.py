@@ -242,8 +242,6 @@ def _arrow(column: Any) -> Any:
     import pyarrow
 
     column = column.combine_chunks()
-    if isinstance(column, pyarrow.ChunkedArray):
-        column = pyarrow.concat_arrays(column.chunks)
     if not (pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type)):
         return column.to_numpy(zero_copy_only=False)
     if pyarrow.types.is_nested(column.type.value_type):  # places of sequences

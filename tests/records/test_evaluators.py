@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from records.shown import DATA, listed, load
 
 import matrixbayes as mb
+from matrixbayes.records import inspect_ai
 
 LOG = DATA / "inspect_log.json"
 (SAMPLES,) = DATA.glob("samples_toy_*.jsonl")
@@ -100,6 +102,50 @@ def test_logs_that_are_compressed_with_zstandard(tmp_path: Path) -> None:
         path.write_bytes(raw)
         with pytest.raises(ValueError, match="damaged"):
             mb.from_inspect(path)
+
+
+class Stored:
+    """What zstandard has, of members that are stored as they are."""
+
+    ZstdError = ValueError
+
+    class ZstdDecompressor:
+        def stream_reader(self, source: Any, read_across_frames: bool) -> Any:
+            assert read_across_frames  # a log may be of several
+            if source.getvalue()[:1] != b"{":
+                raise Stored.ZstdError("no frame")
+            return source
+
+
+def test_a_member_is_found_where_its_name_and_extra_field_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zstandard's own part by a stand-in, which needs no package."""
+    log, path = load(LOG.name), tmp_path / "a.eval"
+    member = zipfile.ZipInfo("samples/1_epoch_1.json")
+    member.extra = b"\x01\x99\x04\x00more"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, json.dumps(log["samples"][0]))
+    raw = path.read_bytes()
+    monkeypatch.setitem(sys.modules, "zstandard", Stored)
+    monkeypatch.delattr(zipfile, "ZIP_ZSTANDARD", raising=False)
+    monkeypatch.setattr(inspect_ai, "ZSTANDARD", zipfile.ZIP_STORED)
+    assert listed(mb.from_inspect(path), 0) == {"yes": -0.5, "no": -1.5}
+    path.write_bytes(raw.replace(b'more{"', b'more["'))
+    with pytest.raises(ValueError, match=r"1_epoch_1\.json is damaged: no frame"):
+        mb.from_inspect(path)
+
+
+def test_members_that_unpack_to_more_than_a_log_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1_epoch_1.json", b"{}")
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b"PK\x01\x02") + 24  # the size that it says it has
+    raw[place : place + 4] = (2**32 - 2).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="unpacks to 4,294,967,294 bytes: unpack it by hand"):
+        mb.from_inspect(path)
 
 
 # --- lm-evaluation-harness

@@ -294,6 +294,14 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_logits_file(tmp_path / "none")
 
 
+def test_a_machine_of_the_other_byte_order_is_refused(
+    made: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "byteorder", "big")
+    with pytest.raises(ValueError, match="need a little-endian machine"):
+        LogitsFile(made[0])
+
+
 def test_rows_that_are_there_of_a_file_that_is_not_complete(tmp_path: Path) -> None:
     path = write(tmp_path / "file", GOOD[:-30])
     rows = read_logits_file(path, rows=slice(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,6 +205,8 @@ def test_what_was_not_asked_for_is_named() -> None:
         mb.from_openai({"choices": 5})
     with pytest.raises(ValueError, match="has no 'logprob'"):
         mb.from_openai(chat({"token": "a"}))
+    with pytest.raises(ValueError, match="these are probabilities after sampling"):
+        mb.from_openai(chat({"token": "a", "prob": 0.5}))
     with pytest.raises(ValueError, match="and not a text"):
         mb.from_openai(chat({"token": None, "logprob": -1.0}))
     with pytest.raises(ValueError, match="no generated log-probabilities"):
@@ -216,6 +219,17 @@ def test_what_was_not_asked_for_is_named() -> None:
         mb.from_openai(chat(entry("a", -0.5)), other="renormalize")
     with pytest.raises(ValueError, match="neither"):
         mb.from_openai(chat(entry("a", -0.5)), other="some")  # type: ignore[arg-type]
+
+
+def test_log_probabilities_by_themselves() -> None:
+    assert listed(mb.from_openai({"content": [entry("a", -0.5)]}), 0) == {"a": -0.5}
+
+
+def test_what_is_wrong_with_all_records_of_a_file_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(chat()))
+    with pytest.raises(ValueError, match=r"r\.json: .*no generated log-probabilities"):
+        mb.from_openai(path)
 
 
 def test_calls_of_tools_and_refusals() -> None:
@@ -262,6 +276,8 @@ def test_responses() -> None:
     empty["output"][1]["content"][0]["logprobs"] = []
     with pytest.raises(ValueError, match="include="):
         mb.from_openai(empty)
+    with pytest.raises(ValueError, match="Responses API has no log-probabilities of the prompt"):
+        mb.from_openai(empty, prompt=True)
 
 
 def test_a_stream_of_responses_counts_nothing_twice() -> None:
@@ -282,11 +298,14 @@ def test_a_stream_of_responses_counts_nothing_twice() -> None:
         {"type": "response.output_text.done", "item_id": "msg_1", "logprobs": content},
         {"type": "response.completed", "response": whole},
     ]
-    rows = mb.from_openai(events)
-    assert [listed(rows, i) for i in range(len(rows))] == [
-        {"Yes": -0.5, "No": -1.5},
-        {".": -0.125, "!": -3.0},
-    ]
+    for each in (events, as_object(events)):
+        rows = mb.from_openai(each)
+        assert [listed(rows, i) for i in range(len(rows))] == [
+            {"Yes": -0.5, "No": -1.5},
+            {".": -0.125, "!": -3.0},
+        ]
+    only_the_end = as_object([events[0], events[-1]])
+    assert len(mb.from_openai(only_the_end)) == 2
 
 
 # --- Completions
@@ -385,6 +404,14 @@ def test_completions_without_lists_and_of_unequal_length() -> None:
     assert listed(rows, 1) == {"b": -1.5}
     with pytest.raises(ValueError, match="2 tokens have 1 log-probabilities"):
         mb.from_openai(texts(["a", "b"], [-0.5], None))
+
+
+def test_completions_without_a_number_of_their_own_token() -> None:
+    """A list may leave out the token that came; nothing at all is no row."""
+    rows = mb.from_openai(texts(["a", "b"], [-0.5, None], [{"a": -0.5}, {"c": -0.25}]))
+    assert listed(rows, 1) == {"c": -0.25}
+    assert rows.meta["sampled"] == ["a", None]
+    assert len(mb.from_openai(texts(["a", "b"], [-0.5, None], None))) == 1
 
 
 def test_pieces_of_a_stream_of_completions() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,12 @@ def test_documents_over_several_lines_one_behind_the_other() -> None:
         read("\n\n" + '{"a": ')
 
 
+def test_lists_on_a_line_are_opened() -> None:
+    text = json.dumps(ONE) + "\n" + json.dumps([[TWO], ONE])
+    assert read(text) == [ONE, TWO, ONE]
+    assert places(text)[1:] == ["the text, line 2"] * 2
+
+
 def test_mixed_lists_and_generators(tmp_path: Path) -> None:
     path, thing = written(tmp_path / "r.jsonl", TEXTS[2]), SimpleNamespace(a=3)
     mixed = [ONE, path, json.dumps(TWO), [thing]]
@@ -99,6 +106,7 @@ BROKEN: list[tuple[str, str]] = [
     ("[1, 2]", "1 is no record"),
     (json.dumps(ONE) + "\n\n{", "line 3 is not complete JSON"),
     (json.dumps(ONE) + "\n3", "line 2: 3 is no record"),
+    (json.dumps(ONE) + "\n" + "[" * 9 + "{}" + "]" * 9, "line 2: lists in lists, too deep"),
 ]
 
 
@@ -115,6 +123,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read("no such file.jsonl")
     with pytest.raises(IsADirectoryError, match="a folder"):
         read(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is not a regular file: give its text"):
+        read(tmp_path / "pipe")
     cut = written(tmp_path / "r.jsonl.gz", TEXTS[2] * 100)
     cut.write_bytes(cut.read_bytes()[:-20])
     with pytest.raises(ValueError, match="no complete gzip"):

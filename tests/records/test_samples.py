@@ -96,6 +96,9 @@ def test_responses() -> None:
     counts = mb.from_samples([chat, [parts, legacy, whole], ollama, vllm], YES_NO)
     assert counts[:].tolist() == [[1, 0, 1], [1, 2, 0], [1, 0, 0], [0, 2, 0]]
     assert mb.from_samples(chat, YES_NO)[:].tolist() == [[1, 0, 1]]
+    named = mb.from_samples({"p": chat, "q": ["no"]}, YES_NO)
+    assert named[:].tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert named.meta["prompt"] == ["p", "q"]
 
     class Pydantic(SimpleNamespace):
         def __iter__(self) -> Any:
@@ -137,6 +140,8 @@ def test_wrong_types_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(TypeError, match=why):
             mb.from_samples(wrong)
+    with pytest.raises(TypeError, match="prompt 0: match gave 5 for 'a'; it must give the name"):
+        mb.from_samples([["a"]], match=lambda sample: 5)  # type: ignore[arg-type,return-value]
     with pytest.raises(TypeError, match="vocab is one string"):
         mb.from_samples([["a"]], "a")
     for options, why in (
@@ -146,6 +151,23 @@ def test_wrong_types_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=why):
             mb.from_samples([["a"]], **options)  # type: ignore[arg-type]
+
+
+def test_counts_are_a_table_with_a_line_for_each_prompt() -> None:
+    counts = mb.from_samples([["yes", "no", "no"], ["no"]], YES_NO)
+    assert len(counts) == 2
+    with pytest.raises(ValueError, match=r"counts have shape \(2,\); they need"):
+        type(counts)(np.array([1, 2]), ("yes", "no"))
+
+
+def test_shares_of_answers_are_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib import pyplot
+
+    ax = mb.from_samples([["yes", "no", "no"], ["no"]], YES_NO, other="drop").plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["'no'", "'yes'"]
+    assert ax.get_title(loc="left") == "Most probable tokens of 2 rows"
+    pyplot.close(ax.figure)
 
 
 def test_counts_are_data_for_everything_that_takes_counts() -> None:

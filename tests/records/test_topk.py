@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ class DataSet:
         return self._columns[name]
 
 
+class Two:
+    """A tokenizer of two words."""
+
+    def get_vocab(self) -> dict[str, int]:
+        return {"no": 0, "yes": 1}
+
+    def __len__(self) -> int:
+        return 2
+
+    def decode(self, ids: Any) -> str:
+        return " ".join(("no", "yes")[i] for i in ids)
+
+
 def test_tables(tmp_path: Path) -> None:
     rows = mb.from_topk(IDS, NUMBERS, REST)
     table = {"topk_ids": IDS, "topk_logprobs": NUMBERS, "other_logprob": REST}
@@ -110,6 +124,8 @@ def test_sequences(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow, tmp_path / "t.parquet")
     sources += [(arrow,), (tmp_path / "t.parquet",), (arrow.to_pandas(),)]
+    table["other_logprob"] = [list(part) for part in np.split(whole.rest, [2])]
+    sources.append((pytest.importorskip("pyarrow").table(table),))
     for source in sources:
         rows = mb.from_topk(*source)
         assert rows.meta["prompt"] == [0, 0, 1]
@@ -122,6 +138,23 @@ def test_sequences(tmp_path: Path) -> None:
     good = np.log([[[0.5, 0.25]]])
     assert mb.from_topk([[[1, 2]]], good, np.log([[0.25]])).rest.tolist() == [np.log(0.25)]
     assert mb.from_topk([[[1, 2]]], good, np.log([0.25])).rest.tolist() == [np.log(0.25)]
+
+
+def test_numbers_of_any_kind_are_read() -> None:
+    """Scalars of arrays, and numbers that NumPy holds as objects."""
+    whole = mb.from_topk([[7, 3]], [[-0.5, -1.5]])
+    numbers = [[Fraction(-1, 2), Fraction(-3, 2)]]
+    for ids, logs in (
+        ([[np.array(7), np.array(3)]], [[np.array(-0.5), np.array(-1.5)]]),
+        ([[7, 3]], numbers),
+    ):
+        assert mb.from_topk(ids, logs)[0].log_probs.tolist() == whole[0].log_probs.tolist()
+
+
+def test_a_tokenizer_names_the_columns_of_a_size() -> None:
+    rows = mb.from_topk([[1, 0]], [[-0.5, -1.5]], n_tokens=4, tokenizer=Two())
+    assert rows.tokens == ("no", "yes", "<2>", "<3>")
+    assert mb.from_topk([[0]], [[0.0]], n_tokens=1, tokenizer=Two()).tokens == ("no",)
 
 
 def test_tensors() -> None:

@@ -383,6 +383,23 @@ def test_what_needs_whole_rows_says_what_to_do(name: str) -> None:
         WHOLE[name](rows.group(["a"]))
 
 
+def test_what_is_listed_and_what_bounds_are_is_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib import pyplot
+
+    def names(ax: Any) -> list[str]:
+        return [label.get_text() for label in ax.get_yticklabels()]
+
+    ax = some().plot()  # p(c) is 0.7 in one of three rows, p(a) 0.5, p(e) 0.2, p(b) 0.1
+    assert names(ax)[:4] == ["'c'", "'a'", "'e'", "'b'"]
+    assert ax.get_title(loc="left") == "Most probable tokens of 3 rows"
+    pyplot.close(ax.figure)
+    ax = some().group(["a"]).plot()
+    assert names(ax) == ["'<other>'", "'a'"]
+    assert ax.get_xlabel() == "probability, at least and at most"
+    pyplot.close(ax.figure)
+
+
 def test_they_are_no_arrays() -> None:
     rows = some()
     for each in (rows, rows.group(["a"])):
@@ -391,4 +408,6 @@ def test_they_are_no_arrays() -> None:
     assert "PartialRows: 3 rows, 0 to 2 listed of 5 tokens" in repr(rows)
     assert len(repr(rows).splitlines()) <= 10
     assert "<table" in rows._repr_html_()
+    assert "PartialRows: 1 row, 2 listed of 5 tokens" in repr(rows[:1])
+    assert rows.group(["a"]).n_tokens == 2
     assert mb.PartialRows is PartialRows

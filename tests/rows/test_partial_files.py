@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_what_is_wrong_with_a_file_is_named(
         PartialRows.from_parquet(path, n_tokens=10)
 
 
-def test_files_that_are_none(arrow: Any, tmp_path: Path) -> None:
+def test_files_that_are_none(arrow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.parquet"
     with pytest.raises(FileNotFoundError):
         PartialRows.from_parquet(path)
@@ -166,10 +167,23 @@ def test_files_that_are_none(arrow: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no column topk_ids; such files have"):
         PartialRows.from_parquet(path)
     some().to_parquet(path)
+
+    def broken(*_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrow.parquet, "ParquetFile", broken)
+        with pytest.raises(OSError, match="output error") as raised:
+            PartialRows.from_parquet(path)
+    assert raised.value.errno == errno.EIO  # the disk's, and nothing wrong with the file
     schema = arrow.parquet.read_schema(path)
     about = json.loads(schema.metadata[b"matrixbayes"])
-    for change, why in (({"version": 2}, "install a newer"), ({"format": "x"}, "not that of rows")):
-        metadata = {b"matrixbayes": json.dumps(about | change)}
+    for text, why in (
+        (json.dumps(about | {"version": 2}), "install a newer"),
+        (json.dumps(about | {"format": "x"}), "not that of rows"),
+        ("{", "the metadata is damaged"),
+    ):
+        metadata = {b"matrixbayes": text}
         table = arrow.parquet.read_table(path).replace_schema_metadata(metadata)
         arrow.parquet.write_table(table, tmp_path / "changed.parquet")
         with pytest.raises(ValueError, match=why):
@@ -194,3 +208,6 @@ def test_a_data_frame_has_a_row_for_each_token() -> None:
     np.testing.assert_allclose(frame["probs"], [0.5, 0.2, 0.3, 0.1, 0.7, 0.2, 1.0], rtol=1e-6)
     found = some().group(["a"]).to_pandas("probs")
     assert found.shape == (3, 4)
+    for rows in (some(), some().group(["a"])):
+        with pytest.raises(ValueError, match="kind='counts' is not one of 'log_probs', 'probs'"):
+            rows.to_pandas("counts")

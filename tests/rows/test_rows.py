@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,24 @@ def test_the_kind_is_never_guessed() -> None:
         as_log_probs(P)
     with pytest.raises(ValueError, match="kind='prob' is not one of"):
         as_log_probs(P, "prob")
+
+
+def test_probabilities_called_logits_are_warned_of() -> None:
+    torch = pytest.importorskip("torch")
+    many = np.full((40_000, 3), 1 / 3)  # of several blocks
+    for rows in (P, many, torch.tensor(P).bfloat16()):
+        with pytest.warns(UserWarning, match="if these are probabilities, say kind='probs'"):
+            as_log_probs(rows, "logits")
+    many[-1] = -1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_log_probs(many, "logits")
+
+
+def test_wider_floats_are_read_as_doubles() -> None:
+    found = as_log_probs(LOG_P.astype(np.longdouble), "log_probs")[0]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, LOG_P, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
