@@ -65,8 +65,8 @@ class Rows(NamedTuple):
 
     def faded(self, rate: float) -> tuple[Floats, Floats]:
         """Counts of visits that weigh exp(-rate age), and their derivatives by the rate."""
-        if self.entry is None or self.age is None:
-            return self.counts, np.zeros_like(self.counts)
+        assert self.entry is not None  # of a design whose visits are in order
+        assert self.age is not None
         weight: Floats = np.exp(-rate * self.age)
         n = len(self.columns)
         return summed(self.entry, weight, n), summed(self.entry, -self.age * weight, n)

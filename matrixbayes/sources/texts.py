@@ -47,12 +47,6 @@ class Texts(NamedTuple):
         first = np.flatnonzero(np.diff(self.text, prepend=-1))
         return np.arange(len(self.text)) - first[self.text]
 
-    @property
-    def last(self) -> Ids:
-        """The last token of each history; -1 where it is empty."""
-        before = np.concatenate([[-1], self.tokens[:-1]])
-        return np.asarray(before[self.queries], dtype=np.int64)
-
     def seen(self) -> tuple[Ids, Ids]:
         """Each distinct token of each history: the history, and the token."""
         known = self.slots >= 0

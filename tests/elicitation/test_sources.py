@@ -467,6 +467,7 @@ def test_a_start_of_numbers(both: tuple) -> None:
         ({"family": "tree", "depth": 65}, "depth must be at most 64"),
         ({"family": "tree+balance", "discount": "fit"}, "no rows of counts that a discount"),
         ({"family": "markov12(full)"}, "at most 262144 are fitted"),
+        ({"family": "markov64(full)"}, f"{3 * 2**40} in all"),  # and no more is counted
     ],
 )
 def test_what_is_refused(options: dict[str, Any], says: str) -> None:
