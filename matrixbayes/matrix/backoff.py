@@ -106,21 +106,17 @@ class BackoffRows:
 
     def table(self, asked: int) -> BackoffTable | None:
         """The table of these rows, where it pays for a question about so many tokens."""
-        way = self._smoothing()
-        if way is None:
-            return None
         if self._kept is None:
             self._kept = KeptTable(self.levels.counts, self.levels.n_tokens)
-        return self._kept.after(asked, lambda: self._table(way))
+        return self._kept.after(asked, self._table)
 
-    def _table(self, way: dict[str, Any]) -> BackoffTable:
+    def _table(self) -> BackoffTable:
         row = self.dense_of_counts(np.zeros((1, 0), dtype=np.int64))[0]
-        return BackoffTable.from_counts(self.levels.counts, row, **way)
+        return BackoffTable.from_counts(self.levels.counts, row, **self._smoothing())
 
-    def _smoothing(self) -> dict[str, Any] | None:
-        """How a table is told of it; None while some orders have no concentrations."""
-        known = len(self.concentrations) == self.levels.order
-        return {"concentrations": self.concentrations} if known else None
+    def _smoothing(self) -> dict[str, Any]:
+        """How a table is told of it."""
+        return {"concentrations": self.concentrations}
 
     @property
     def cells(self) -> int:

@@ -149,10 +149,6 @@ class DiscountedRows(BackoffRows):
 
     # -- inside -------------------------------------------------------------------
 
-    def weights(self, contexts: Ids) -> Floats:
-        """One concentration: there is nothing to weigh."""
-        return np.ones((len(contexts), 1))
-
     def back_weights(self, contexts: Ids) -> Floats:
         """What the shorter context's probability of a token that was not seen is multiplied by."""
         return self._excess(contexts)[0]

@@ -581,7 +581,7 @@ def test_rows_go_on_without_a_table_that_memory_is_short_for(
     matrix, documents = smoothed(3, 7, hierarchical=True)
     rows: Any = matrix._rows
 
-    def fail(way: Any) -> Any:
+    def fail() -> Any:
         raise MemoryError
 
     expected = matrix.scores(documents)

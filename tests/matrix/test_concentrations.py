@@ -149,13 +149,15 @@ def two_kinds(n: int = 400, n_tokens: int = 12) -> NDArray[np.int64]:
     return np.array([rng.multinomial(60, row) for row in rows])
 
 
-def test_kinds_of_rows_have_concentrations_of_their_own() -> None:
-    counts = two_kinds()
+def matrix_of_two_kinds() -> mb.TransitionMatrix:
     matrix = mb.TransitionMatrix(1, n_tokens=400, hierarchical=True)
     wide = np.zeros((400, 400), dtype=np.int64)
-    wide[:, :12] = counts
-    matrix.update_rows(np.arange(400)[:, np.newaxis], wide)
-    ((weights, values),) = matrix.fit_prior(2).concentrations
+    wide[:, :12] = two_kinds()
+    return matrix.update_rows(np.arange(400)[:, np.newaxis], wide)
+
+
+def test_kinds_of_rows_have_concentrations_of_their_own() -> None:
+    ((weights, values),) = matrix_of_two_kinds().fit_prior(2).concentrations
     assert values[0] < 2.0
     assert values[1] > 50.0
     assert_allclose(weights, 0.5, atol=0.1)
@@ -197,6 +199,12 @@ def test_what_does_not_pay_stands_where_another_does() -> None:
     weights, values = _split(found, 4)
     assert_array_equal(values, [1.0, 5.0, 5.0, 5.0])
     assert_allclose(weights, [0.3, *[0.7 / 3] * 3])
+
+
+def test_weights_of_too_few_steps_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MAX_ITER", 1)
+    with pytest.warns(mb.ConvergenceWarning, match="concentrations of order 1 may be .* nats"):
+        matrix_of_two_kinds().fit_prior(2)
 
 
 def test_some_rows_stand_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +269,32 @@ def test_more_components_are_no_worse_of_few_rows(order: int | str, n_tokens: in
     assert isinstance(several.prior, mb.DirichletMixture)
     assert several.prior.n_components == 3
     assert several.perplexity(text[500:]) <= one * 1.003
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what is not identified
+def test_components_of_hardly_a_row_are_one() -> None:
+    """There is nothing to leave out of rows that are as few as they are."""
+    matrix = mb.TransitionMatrix(1, n_tokens=3).update([0, 1, 0, 1, 0, 2])
+    prior = matrix.fit_prior(3).prior
+    assert isinstance(prior, mb.DirichletMixture)
+    assert_array_equal(prior.alpha, prior.alpha[[0, 0, 0]])
+
+
+def test_components_of_real_counts_are_those_of_the_estimator() -> None:
+    """There are no tokens to leave out of halves, by which they might be judged."""
+    shapes = np.kron([[0.2, 2.0], [2.0, 0.2]], np.ones((20, 5)))
+    rows = np.random.default_rng(0).gamma(shapes)
+    matrix = mb.TransitionMatrix(1, n_tokens=40, discount=0.9)
+    wide = np.zeros((40, 40))
+    wide[:, :10] = rows
+    matrix.update_rows(np.arange(40)[:, np.newaxis], wide)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tokens that never came
+        prior = matrix.fit_prior(2, random_state=0).prior
+        fit = mb.DirichletMixtureEstimator(2, kind="counts", random_state=0).fit(wide)
+    assert isinstance(prior, mb.DirichletMixture)
+    assert_allclose(prior.alpha, fit.prior_.alpha, rtol=1e-6)
+    assert (prior.alpha[0] != prior.alpha[1]).any()
 
 
 def test_components_that_predict_better_are_several() -> None:

@@ -147,6 +147,7 @@ def test_evidence_is_the_chain_rule(n_before: int) -> None:
             slow += np.log(each.predict(context)[token])
             each.update(document[i : i + 1], continued=i > 0)
     assert_allclose(start.log_evidence(new), slow, rtol=1e-12)
+    assert start.log_evidence([]) == start.log_evidence([[], []]) == 0.0
 
 
 # --- what is left out
@@ -220,6 +221,12 @@ def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
     assert made.discounts.shape == (M + 1, 90, 8)
     assert (made.discounts[..., :-1] <= LEAST).all()
     made.fit_prior(documents=texts[0])
+
+
+def test_a_fit_of_too_few_steps_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left_out, "MAX_ITER", 1)
+    with pytest.warns(mb.ConvergenceWarning, match="the discounts may not be the best ones: "):
+        matrix(documents()).fit_prior(documents=documents())
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ def matrix(order: int | str = 2, **options: Any) -> Any:
     return made.update([0, 1, 2, 0, 1, 1, 2, 0])
 
 
-def damaged(path: Path, change: dict[str, Any]) -> None:
-    """Writes a file of a matrix again with another header, and the checksums of that."""
+def damaged(path: Path, change: dict[str, Any], **other: Any) -> None:
+    """Writes a file of a matrix again with another header, or other arrays, and the checksums."""
     found, header = open_mapped(path, FORMAT)
     arrays = {name: np.array(array) for name, array in found.items()}
-    write_mapped(path, arrays, header | change)
+    write_mapped(path, arrays | other, header | change)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,18 @@ def test_headers_that_lie_are_refused(change: dict[str, Any], wanted: str, tmp_p
     matrix("tree" if "deeper" in change else 2).save(path)
     damaged(path, change)
     with pytest.raises(ValueError, match=f"is damaged: .*{wanted}"):
+        mb.TransitionMatrix.open(path)
+
+
+def test_numbers_of_priors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "counts.safetensors"
+    matrix(prior=mb.DirichletMixture([1.0], [[1.0, 2.0, 3.0]])).save(path)
+    damaged(path, {"tokens": None}, **{"prior.alpha": np.ones((1, 4))})
+    with pytest.raises(ValueError, match="is damaged: the prior is not over these tokens"):
+        mb.TransitionMatrix.open(path)
+    matrix(hierarchical=True).save(path)
+    damaged(path, {}, **{"concentration2.values": np.ones(2)})
+    with pytest.raises(ValueError, match="is damaged: the concentrations of order 2 have no shape"):
         mb.TransitionMatrix.open(path)
 
 

@@ -508,6 +508,22 @@ def test_top_tokens_of_a_vocabulary_without_end():
     assert_allclose(probs[1], 2.0**-32)
     assert matrix.generate(3, [1, 2], rng=0).shape == (3,)
     assert_allclose(matrix.log_prob([1, 2, 3]), -3 * 32 * np.log(2.0))
+    short = matrix.predict(np.zeros((1, 0), int), top=3)  # no row of this matrix
+    assert short[0].tolist() == [[0, 1, 2]]
+    assert_allclose(short[1], 2.0**-32)
+
+
+@pytest.mark.parametrize("options", [{"hierarchical": True}, {"discounts": True}, {}])
+def test_top_tokens_after_contexts_of_any_length_in_a_vocabulary_without_end(options):
+    """Tokens that were seen after any context come before all others."""
+    order, last = "tree" if not options else 2, 2**31 - 1
+    matrix = mb.TransitionMatrix(order, prior=0.01, n_tokens=2**31, **options)
+    matrix.update([last, 7, 5, last, 7, 5, last, 7, 9])
+    tokens, probs = matrix.predict([[last, 7], [1, 1]], top=6)
+    for context, own, p in zip([[last, 7], [1, 1]], tokens, probs, strict=True):
+        assert sorted(own.tolist()) == [0, 1, 5, 7, 9, last]
+        assert_allclose(p, [matrix.score(v, context) for v in own.tolist()], rtol=1e-12)
+        assert (np.diff(p) <= 0.0).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -764,6 +780,7 @@ def test_parameters_are_checked(arguments, error, says):
         (lambda m: m.update(np.array([-1], np.int8)), ValueError, "is -1; tokens are 0 to 4"),
         (lambda m: m.update(np.array([2**63], np.uint64)), ValueError, "9223372036854775808"),
         (lambda m: m.update("text"), TypeError, "tokenise it first"),
+        (lambda m: m.update({0: 1}), TypeError, "not a mapping; update_rows takes counts"),
         (lambda m: m.update(np.zeros((2, 2, 2), int)), ValueError, "has shape"),
         (lambda m: m.update([0.5]), TypeError, "of type float64"),
         (lambda m: m.predict([[0, 1], [2, 9]]), ValueError, r"contexts\[1, 1\] is 9"),
@@ -774,9 +791,12 @@ def test_parameters_are_checked(arguments, error, says):
         (lambda m: m.generate(1, temperature=-1.0), ValueError, "temperature is -1"),
         (lambda m: m.perplexity([]), ValueError, "no tokens to score"),
         (lambda m: m.update_rows([0, 1], [1, 2]), ValueError, "counts have shape"),
+        (lambda m: m.update_rows([0, 1], np.zeros((1, 1, V))), ValueError, r"shape \(1, 1, 5\)"),
         (lambda m: m.update_rows([0, 1], [0.5] * V), TypeError, "must be whole numbers"),
         (lambda m: m.update_rows([0, 1], [0, 0, -3, 0, 0]), ValueError, "row 0, column 2 is -3"),
         (lambda m: m.merge(3), TypeError, "not int"),
+        (lambda m: m + 3, TypeError, "unsupported operand"),
+        (lambda m: 3 + m, TypeError, "unsupported operand"),
         (lambda m: m + mb.TransitionMatrix(2, n_tokens=6), ValueError, "n_tokens is 5 here and 6"),
         (lambda m: m.forget(2.0), ValueError, "factor is 2"),
         (lambda m: m.fit_prior(0), ValueError, "n_components is 0"),

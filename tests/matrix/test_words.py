@@ -16,6 +16,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matrixbayes as mb
+from matrixbayes.errors import NoSuchTokenError
 
 LINES = [
     "the cat sat on the mat",
@@ -98,6 +99,11 @@ def test_a_given_vocabulary() -> None:
         ({"unknown": "x", "end": "x"}, ValueError, "both 'x'"),
         ({"end": 3}, TypeError, "are words"),
         ({"tokens": ["a", "b"]}, ValueError, "give them as vocabulary"),
+        (
+            {"tokenizer": lambda line: [1, 2], "end": "no", "vocabulary": ["a", "b", "c"]},
+            NoSuchTokenError,
+            "end is 'no', which is not a token of the tokenizer",
+        ),
         ({"tokenizer": lambda line: [1, 2]}, ValueError, "how many tokens"),
         ({"tokenizer": lambda line: [1, 2], "min_count": 2}, ValueError, "choose among words"),
     ],
@@ -118,6 +124,7 @@ def test_callables_of_any_sort() -> None:
         lambda line: np.array([ord(c) % 50 for c in line], dtype=np.uint16),
         lambda line: {"input_ids": [ord(c) % 50 for c in line], "mask": []},
         lambda line: SimpleNamespace(ids=[ord(c) % 50 for c in line]),
+        lambda line: SimpleNamespace(input_ids=[ord(c) % 50 for c in line]),
         SimpleNamespace(encode=lambda line: [ord(c) % 50 for c in line]),
         SimpleNamespace(
             n_vocab=50,
@@ -140,6 +147,24 @@ def test_callables_of_any_sort() -> None:
         LINES, order=1, tokenizer=makers[0], end=7, vocabulary=[f"t{i}" for i in range(50)]
     )
     assert [document[-1] for document in ended.encode("a\nb")] == [7, 7]
+
+
+def test_tokenizers_are_asked_for_many_lines_at_once_and_for_words_never() -> None:
+    asked: list[int] = []
+
+    def batch(lines: list[str]) -> list[list[str]]:
+        asked.append(len(lines))
+        return [["?"] if line == "x" else [line[::-1]] for line in lines]
+
+    tokenizer = SimpleNamespace(encode=None, encode_ordinary_batch=batch)
+    lines = [*["ab"] * 2000, ["as", "it", "is"], "x"]
+    matrix = mb.TransitionMatrix.from_text(lines, order=1, tokenizer=tokenizer)
+    assert asked == [1024, 977]
+    assert_array_equal(matrix.tokens, ["<unk>", "</s>", "ba", "as", "it", "is", "?"])
+    matrix.encode([["ba", "?"]])
+    assert len(asked) == 2
+    split = mb.TransitionMatrix.from_text(["a b", ["c d"]], order=1)  # by white space, and not
+    assert_array_equal(split.tokens, ["<unk>", "</s>", "a", "b", "c d"])
 
 
 def word_level() -> Any:
@@ -214,6 +239,7 @@ def test_scores_are_those_of_rows(options: dict[str, Any]) -> None:
     second = matrix.predict([*matrix.begin[1:], names.index("the")])
     assert_allclose([matrix.score(v, ["<s>", "the"]) for v in range(len(names))], second)
     assert matrix.score("zebra", ["the"]) == matrix.score("<unk>", ["the"])
+    assert matrix.score("cat") == matrix.score("cat", [])
     assert matrix.score("cat", ["zebra"]) == matrix.score("cat", ["<unk>"])
     line = "the cat ran"
     words = [*line.split(), "</s>"]
@@ -319,7 +345,9 @@ def test_lines_are_not_taken_for_unknown_words() -> None:
     assert matrix.scores(["the", "bird"]).shape == (2,)  # an unknown word is none
 
 
-@pytest.mark.parametrize("nonsense", [None, 3, "ab", [2.5], [None], ["a", 1], [[1, 2]]])
+@pytest.mark.parametrize(
+    "nonsense", [None, 3, "ab", [2.5], [None], ["a", 1], [[1, 2]], [1, [2]], [1, 2.5]]
+)
 def test_nonsense_of_a_tokenizer_is_told_with_its_line(nonsense: Any) -> None:
     given = {"fine": ["a"], "not": nonsense}
     with pytest.raises(TypeError, match=r"line 2: (the tokenizer gave|a token is)"):

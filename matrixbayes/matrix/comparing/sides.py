@@ -36,9 +36,6 @@ class MatrixSide:
         self.own_contexts: list[Ids] | None = None
         self._ids: list[Ids] = []
 
-    def __len__(self) -> int:
-        return -1  # as many as are asked for
-
     def take(self, contexts: Sequence[Ids]) -> None:
         """The contexts of all rows, of which the last `order` tokens count."""
         order = self.matrix.order

@@ -78,14 +78,13 @@ class Tokenizer:
 
     def _of(self, lines: list[str], numbers: list[int]) -> Iterator[Any]:
         """What the tokenizer gives for each of some lines, which have these numbers."""
-        if not lines:
-            return
         at_once = self._at_once()
         if at_once is None:
             one: Any = self.given if callable(self.given) else self.given.encode
-            for line, number in zip(lines, numbers, strict=True):
-                yield asked(f"line {number}", one, line)
-            return
+            each = zip(numbers, lines, strict=True)
+            return (asked(f"line {number}", one, line) for number, line in each)
+        if not lines:
+            return iter(())
         where = f"lines {numbers[0]} to {numbers[-1]}"
         found = asked(where, at_once, lines)
         if not isinstance(found, Sequence) or len(found) != len(lines):
@@ -93,7 +92,7 @@ class Tokenizer:
             raise TypeError(
                 f"{where}: the tokenizer gave {n} lists of tokens for {len(lines)} lines"
             )
-        yield from found
+        return iter(found)
 
     def _at_once(self) -> Callable[[list[str]], Any] | None:
         """How it is asked for several lines; None where it takes one."""
