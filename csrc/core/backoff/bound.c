@@ -18,6 +18,12 @@ enum {
     PIECE = 1 << 10
 };
 
+static double
+larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static mb_status
 above(size_t level, size_t row, mb_backoff_fault *fault)
 {
@@ -49,8 +55,8 @@ mb_backoff_bound_root(const mb_backoff *table, mb_backoff_bounds *bounds, mb_int
     for (size_t w = 0; w < table->n_tokens; w++) {
         double mean = table->mean == NULL ? 0.0 : table->mean[w];
         own.sum += table->row[w];
-        own.most = fmax(own.most, table->row[w]);
-        bounds->mean = fmax(bounds->mean, mean);
+        own.most = larger(own.most, table->row[w]);
+        bounds->mean = larger(bounds->mean, mean);
         MB_TRY(w % PIECE == 0 ? mb_ask(interrupt, (size_t)COST * PIECE) : MB_OK);
     }
     bounds->bounds[0] = own;
@@ -71,7 +77,7 @@ most_unlisted(const mb_backoff *table, uint32_t context, double *row)
         }
     }
     for (size_t w = 0; w < table->n_tokens; w++) {
-        most = fmax(most, row[w]);
+        most = larger(most, row[w]);
     }
     return most;
 }
@@ -86,17 +92,18 @@ mb_backoff_bound_row(const mb_backoff *table, size_t level, uint32_t context, co
     for (size_t i = own->first; i < own[1].first; i++) {
         double value = fabs(table->pairs[i].value);
         listed += value;
-        most = fmax(most, value);
+        most = larger(most, value);
         left -= *means++;
     }
-    left = fmax(left, 0.0);
-    double unlisted = own->back * fmin(shorter.most, left + ROUNDED * shorter.sum);
+    left = larger(left, 0.0);
+    double within = left + ROUNDED * shorter.sum;
+    double unlisted = own->back * (shorter.most < within ? shorter.most : within);
     if (unlisted > MB_BACKOFF_MOST && table->base == NULL && bounds->left >= table->n_tokens) {
         bounds->left -= table->n_tokens;
         unlisted = own->back * most_unlisted(table, context, bounds->row);
         MB_TRY(mb_ask(interrupt, COST * table->n_tokens));
     }
-    most = fmax(most, unlisted);
+    most = larger(most, unlisted);
     bounds->bounds[context] = (mb_backoff_bound){listed + own->back * left, most};
     double base = table->base == NULL ? 0.0 : table->base[context] * bounds->mean;
     return most + base <= MB_BACKOFF_MOST ? MB_OK
