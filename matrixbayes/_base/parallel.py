@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .arguments import having, is_whole, shown
 
 if TYPE_CHECKING:
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
 
 T = TypeVar("T")
@@ -98,19 +99,24 @@ class _OneBlasThread:
     """A context in which BLAS has one thread, in the whole process; the last to leave ends it.
 
     Many short products, in workers that are threads already, wait for the threads of BLAS: a search
-    takes up to 1.4 times as long on two idle cores, and several times as long on busy ones.
+    takes up to 1.4 times as long on two idle cores, and several times as long on busy ones.  To look
+    for libraries takes as long as a small fit: it is done again where modules were imported since.
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
-        self._limits: threadpool_limits | None = None
+        self._lock, self._inside, self._n_modules = Lock(), 0, 0
+        self._libraries: ThreadpoolController | None = None
+        self._limits: Any = None
 
     def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
 
         with self._lock:
             if self._inside == 0:
-                self._limits = threadpool_limits(1, "blas")
+                if self._libraries is None or self._n_modules != len(sys.modules):
+                    self._libraries = ThreadpoolController()
+                    self._n_modules = len(sys.modules)
+                self._limits = self._libraries.limit(limits=1, user_api="blas")
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
