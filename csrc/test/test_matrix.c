@@ -289,6 +289,30 @@ test_differences(void)
     mb_transitions_free(made);
 }
 
+/* Keys of a row that went since its size was told leave nothing in its place. */
+static void
+test_rows_that_shrink(void)
+{
+    mb_transitions *counts = counted(LENGTH, text);
+    mb_token_fault fault;
+    int64_t starts[2];
+    uint32_t tokens[V + 2];
+    uint64_t times[V + 2];
+    check(mb_transitions_rows(counts, 1, text, NULL, starts, NULL, NULL, &fault) == MB_OK, "size",
+          0, 0, 0);
+    size_t many = (size_t)starts[1];
+    starts[1] += 2;
+    memset(tokens, 1, sizeof tokens);
+    memset(times, 1, sizeof times);
+    check(mb_transitions_rows(counts, 1, text, NULL, starts, tokens, times, &fault) == MB_OK,
+          "rows", 0, 0, 0);
+    for (size_t k = 0; k < 2; k++) {
+        check(tokens[many + k] == 0 && times[many + k] == 0, "what went", (double)k,
+              (double)times[many + k], 0);
+    }
+    mb_transitions_free(counts);
+}
+
 /* As much with keys of two words and of more. */
 static void
 test_differences_of_long_keys(void)
@@ -416,6 +440,7 @@ main(void)
     test_merges();
     test_differences();
     test_differences_of_long_keys();
+    test_rows_that_shrink();
     test_led();
     test_fold();
     test_colliding_contexts();

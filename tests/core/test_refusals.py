@@ -165,6 +165,12 @@ def test_too_many_arguments_are_refused(name: str) -> None:
 
 # --- arrays that do not go together
 
+# Of two places of three rows and one pair: p, b, seen, own, shared, concentration, starts, places
+# and counts.
+KERNELS: list[Any] = [np.full((2, 3), 0.3), np.full((2, 3), 0.5), [0.5, 0.5], [0.5], [0.5], [2.0]]
+KERNELS += [[0, 1], [0], [1.0]]
+
+
 SHAPES: dict[str, tuple[Callable[[], object], str]] = {
     "no component": (lambda: _core.DirichletMixture([], np.ones((0, 3))), r"K, V >= 1"),
     "no token": (lambda: _core.DirichletMixture([1.0], np.ones((1, 0))), r"K, V >= 1"),
@@ -242,6 +248,26 @@ SHAPES: dict[str, tuple[Callable[[], object], str]] = {
             r"pair 0 is of rows that are not there; there are 3",
         )
         for pair in [(-1, 0), (3, 0), (0, -1), (0, 3), (2**62, 0)]
+    },
+    **{
+        f"kernels, argument {place} as {value}": (
+            lambda place=place, value=value: _core.kernel_evidence(
+                *KERNELS[:place], value, *KERNELS[place + 1 :]
+            ),
+            says,
+        )
+        for says, changes in {
+            r"need \(U, N\)": [
+                (1, np.ones((1, 3))),
+                (1, np.ones((2, 2))),
+                (2, [0.5]),
+                (4, [1.0, 1.0]),
+                (5, [1.0, 1.0]),
+            ],
+            r"starts must rise": [(6, []), (6, [1, 1]), (6, [0, 2]), (6, [0, 2, 1]), (8, [])],
+            r"entry 0": [(7, [2]), (7, [-1]), (8, [0.0]), (8, [1e300])],
+        }.items()
+        for place, value in changes
     },
     "a pair among others": (
         lambda: _core.pair_distances("kl", ROWS, [0, 1, 2], [1, 2, 3]),
