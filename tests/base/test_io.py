@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import importlib.util
 import inspect
+import io
 import json
 import os
 import re
 import stat
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
@@ -21,6 +26,7 @@ from hypothesis import given
 from safetensors.numpy import save_file
 
 from matrixbayes._base import files
+from matrixbayes._base.saving import unpacked, whole
 
 HEADER = {"format": "test", "version": 1}
 
@@ -305,3 +311,111 @@ def test_a_disk_without_room_is_an_oserror(run_python: Callable[..., str], tmp_p
         assert os.listdir() == ["file"], os.listdir()
     """
     assert "cannot write" in run_python(inspect.cleandoc(code))
+
+
+# --- what systems lack
+
+
+def copy_without_locks(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module as it is where there is no fcntl."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    about = importlib.util.spec_from_file_location("without_locks", whole.__file__)
+    assert about is not None
+    assert about.loader is not None
+    module = importlib.util.module_from_spec(about)
+    about.loader.exec_module(module)
+    return module
+
+
+def test_files_and_folders_are_written_where_there_are_no_locks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = copy_without_locks(monkeypatch)
+    assert module.locks is None
+    left = tmp_path / f".a.{'0' * 16}.tmp"
+    left.write_bytes(b"of one that may still write")
+    module.write_bytes(tmp_path / "a", b"new")
+    with module.staging(tmp_path, "a") as folder:
+        (folder / "b").write_bytes(b"two")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "b").read_bytes() == b"two"
+    assert sorted(os.listdir(tmp_path)) == [left.name, "a", "b"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_what_another_process_clears_is_begun_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may hold what was just made before the one that made it does."""
+    answers = iter([False, True, False, True])
+    monkeypatch.setattr(whole, "_is_ours", lambda *_: next(answers))
+    whole.write_bytes(tmp_path / "a", b"new")
+    with whole.staging(tmp_path, "b") as folder:
+        (folder / "b").write_bytes(b"two")
+    assert next(answers, None) is None
+    assert (tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes() == b"newtwo"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_a_file_is_ours_unless_another_holds_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "a"
+    with open(path, "wb") as first, open(path, "rb") as second:
+        assert whole._is_ours(first.fileno(), str(path))
+        assert not whole._is_ours(second.fileno(), str(path))
+
+        def no_locks(*_: Any) -> None:
+            raise OSError(errno.ENOLCK, "no locks")
+
+        monkeypatch.setattr(whole, "locks", SimpleNamespace(flock=no_locks, LOCK_EX=2, LOCK_NB=4))
+        assert whole._is_ours(second.fileno(), str(path))
+
+
+def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("pipes with names")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file, and only such are replaced"):
+        whole.write_bytes(tmp_path / "pipe", b"")
+
+
+def test_folders_are_not_synced_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "os", SimpleNamespace(name="nt"))  # it opens nothing
+    whole.sync_folder("no such folder")
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="owners")
+def test_the_owner_of_what_is_replaced_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, seen = tmp_path / "a", []
+    path.write_bytes(b"old")
+    before = os.stat(path)
+    monkeypatch.setattr(os, "fchown", lambda _, *owner: seen.append(owner))
+    fields = list(before)
+    fields[stat.ST_UID] += 1
+    with open(path, "rb") as file:
+        whole._hand_on(os.stat_result(fields), file.fileno())
+    assert seen == [(before.st_uid + 1, before.st_gid)]
+
+
+# --- what is too much
+
+
+def test_what_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacked, "FREE", 1000)
+    bomb = unpacked.Unpacked(io.BytesIO(bytes(2000)), 5, "r.gz")
+    with pytest.raises(ValueError, match=r"r\.gz unpacks to more than 200 times what it is"):
+        bomb.readinto(bytearray(2000))
+
+
+def test_an_array_of_many_axes_is_none_of_ours(path: Path) -> None:
+    save_file({"a": np.zeros((1,) * 9)}, path, metadata={files.KEY: json.dumps(HEADER)})
+    with pytest.raises(ValueError, match="array 'a' has more axes than any that these files hold"):
+        files.read(path, "test")
+
+
+def test_a_long_reason_is_cut(path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.b: x{800}\.\.\.$"), files.naming("a.b"):
+        raise ValueError("x" * 10_000)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import matrixbayes as mb
+from matrixbayes._base import numbers as numbers_of
 from matrixbayes._base import parallel
-from matrixbayes._base.arguments import generator_of
+from matrixbayes._base.arguments import generator_of, shown
+from matrixbayes._base.numbers import exact_rows, plain
 from matrixbayes._base.weights import taken
 from matrixbayes.errors import ArgumentError
 
@@ -48,3 +50,77 @@ def test_rows_of_anything_sparse_are_taken() -> None:
     )
     found = taken(like, np.array([2, 0]))
     assert np.array_equal(found.toarray(), whole.toarray()[[2, 0]])
+
+
+class Without:
+    """Something that says it is an array, and has no repr."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> object:
+        raise RuntimeError("it is gone")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("it is gone")
+
+
+def test_what_has_no_repr_is_named_by_its_type() -> None:
+    assert shown(Without()) == "an object of type Without"
+
+
+def test_what_only_looks_like_an_array_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="X is of type Without and gives no array of numbers"):
+        plain(Without(), "X")
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(ArgumentError, match="the lists of X are in each other without end"):
+        plain(endless, "X")
+    with pytest.raises(ArgumentError, match="more entries than can be looked at"):
+        plain(np.broadcast_to(np.float64(0.0), (1 << 45,)), "X")
+
+
+def test_objects_are_read_as_what_they_are() -> None:
+    assert plain(np.array([True, False], dtype=object), "X").dtype == bool
+    assert plain(np.ma.array(["a", "b"]), "X").tolist() == ["a", "b"]
+    assert plain(np.ma.array(["a", "b"]), "X").dtype == object
+
+
+def test_short_floats_of_other_packages_are_read_as_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As ml_dtypes adds them to NumPy, which calls their kind void."""
+    short = SimpleNamespace(
+        dtype=SimpleNamespace(kind="V", name="bfloat16"), astype=np.array([1.5]).astype
+    )
+    monkeypatch.setattr(numbers_of, "_unwrapped", lambda given, name: short)
+    assert plain("of another package", "X").dtype == np.float32
+
+
+def test_frames_of_several_integers_and_of_no_column() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": np.array([1, 2]), "b": np.array([3, 4], dtype=np.int8)})
+    assert plain(frame, "X").tolist() == [[1, 3], [2, 4]]
+    assert plain(frame, "X").dtype == np.int64
+    assert plain(frame[[]], "X").shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"indptr": [0, 2]}, "indptr has 2 entries for 2 rows"),
+        ({"indptr": [0, 5, 2]}, "leaves the entries at row 0"),
+        ({"indptr": [0, 2, 1]}, "indptr falls or leaves the entries at row 1"),
+        ({"indptr": [1, 2, 3]}, "leaves the entries at row 0"),
+        ({"indices": [0, 1, 3]}, "row 1 has an entry in column 3, of 3 columns"),
+        ({"indices": [0, -1, 2]}, "row 0 has an entry in column -1"),
+    ],
+)
+def test_sparse_rows_that_do_not_hold_together(change: dict[str, list[int]], why: str) -> None:
+    pytest.importorskip("scipy")
+    parts = {"data": [1.0, 2.0, 3.0], "indices": [0, 1, 2], "indptr": [0, 2, 3]} | change
+    with pytest.raises(ValueError, match=why):
+        exact_rows(SimpleNamespace(shape=(2, 3), **parts), "counts")
+
+
+def test_sparse_rows_of_no_real_numbers_are_refused() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(ArgumentError, match="must be an array of real numbers, not of complex128"):
+        exact_rows(sparse.csr_array(np.array([[1j, 0.0]])), "counts")
