@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import struct
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from safetensors.numpy import save_file
 
 import matrixbayes as mb
 from matrixbayes._base import files
-from matrixbayes._base.mapped import read_mapped
+from matrixbayes._base.mapped import _views, open_mapped, read_mapped, write_mapped
 from matrixbayes.rows import NextTokenRows
 
 RNG = np.random.default_rng(5)
@@ -259,3 +260,66 @@ def test_a_mixture_is_read_without_another_beside_it(path: Path) -> None:
     assert loaded == mixture
     assert peak - end < alpha.nbytes / 4
     assert not is_mapped(loaded.alpha)
+
+
+# --- files that are mapped or refused
+
+
+def changed(path: Path, old: bytes, new: bytes) -> None:
+    """The file with other bytes in its header, which are as many."""
+    raw = path.read_bytes()
+    assert len(old) == len(new)
+    assert raw.count(old) == 1
+    path.write_bytes(raw.replace(old, new))
+
+
+@pytest.fixture
+def ours(path: Path) -> Path:
+    header = {"format": "test", "version": 1, "note": "of old"}
+    write_mapped(path, {"a": np.arange(4.0), "b": np.arange(3)}, header)
+    return path
+
+
+def test_a_changed_header_or_array_is_seen_by_its_checksum(ours: Path) -> None:
+    assert open_mapped(ours, "test", verify=True)[0]["b"].tolist() == [0, 1, 2]
+    raw = ours.read_bytes()
+    ours.write_bytes(raw[:-1] + b"\x01")
+    open_mapped(ours, "test", verify=False)
+    with pytest.raises(ValueError, match="array 'b' is damaged: its checksum is wrong"):
+        open_mapped(ours, "test", verify=True)
+    ours.write_bytes(raw)
+    changed(ours, b"of old", b"of new")
+    with pytest.raises(ValueError, match="the header is damaged: its checksum is wrong"):
+        open_mapped(ours, "test")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"[]", "it is not an object"),
+        (b'{"__metadata__": {"a": 1}}', "its metadata are no texts"),
+        (b'{"__metadata__": []}', "its metadata are no texts"),
+    ],
+)
+def test_headers_that_are_no_table(path: Path, text: bytes, why: str) -> None:
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(ValueError, match=f"the header is damaged: {why}"):
+        read_mapped(path, "test")
+
+
+def test_what_is_not_aligned_cannot_be_mapped(path: Path) -> None:
+    whole = np.zeros(17, np.uint8)
+    table = {"a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}
+    with pytest.raises(ValueError, match="array 'a' is not aligned"):
+        _views("x", table, whole, 9, aligned=True)
+    assert _views("x", table, whole, 9, aligned=False)["a"].tolist() == [0.0]
+
+
+def test_machines_of_the_other_byte_order_read_and_do_not_map(
+    ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "byteorder", "big")
+    found = read_mapped(ours, "test")[0]["b"]  # which the library swaps for such a machine
+    assert found.byteswap().tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="mapped files need a little-endian machine"):
+        open_mapped(ours, "test")
