@@ -144,11 +144,6 @@ def kept_sizes(
     return n, len(columns), 8 if forward.dtype == "float64" else 4, extra
 
 
-def _next(prompt: Prompt, position: Any) -> int | None:
-    """The token after this position of a prompt, where there is one."""
-    return int(prompt.ids[position + 1]) if position + 1 < len(prompt) else None
-
-
 def _part(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch."""
     found: dict[str, Any] = {each.name: getattr(batch, each.name) for each in fields(batch)}
