@@ -123,13 +123,11 @@ class Points:
         both = np.column_stack([self.places, self.probabilities])[self.weights > 0.0]
         return len(np.unique(both, axis=0)) > parameters
 
-    def sample(self, rng: np.random.Generator) -> Points | None:
-        """As many groups, drawn with replacement; None where nothing drawn weighs anything."""
+    def sample(self, rng: np.random.Generator) -> Points:
+        """As many groups, drawn with replacement: each has a point, and each point a weight."""
         drawn = rng.integers(0, self.groups.max() + 1, self.groups.max() + 1)
         often = np.bincount(drawn, minlength=self.groups.max() + 1)[self.groups]
         w = self.weights * often
-        if w.sum() == 0.0:
-            return None
         kept = w > 0.0
         return Points(
             self.shown[kept],
@@ -280,7 +278,7 @@ def percentiles(
     possible = points.groups.max() > 0 and points.exceed(len(theta))
     for _ in range(n_boot if possible else 0):
         drawn = points.sample(rng)
-        if drawn is None or drawn.n_different() < 2:
+        if drawn.n_different() < 2:
             continue
         own = mixture(search(drawn, k, [theta], unit)[0], k)
         values["crossover"].append(crossing(own))

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import matrixbayes as mb
-from matrixbayes.icl import fit_icl_curve, icl_curve
+from matrixbayes.errors import ConvergenceWarning
+from matrixbayes.icl import fit_icl_curve, icl_curve, search
 from matrixbayes.icl.search import Points, curve, kl
 
 SHOTS = np.arange(0, 60, 3)
@@ -43,6 +44,12 @@ def test_a_switch_is_found_and_told_from_slow_learning():
     assert curve_of(SWITCH, np.array([low]))[0] < 0.5 < curve_of(SWITCH, np.array([high]))[0]
     assert "one Dirichlet" in repr(found)
     assert "<table" in found._repr_html_()
+
+
+def test_a_search_that_ends_on_a_slope_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FLAT", -1.0)
+    with pytest.warns(ConvergenceWarning, match=r"a curve of [12] components ended at a slope of"):
+        fit_icl_curve(SHOTS, curve_of(SWITCH), n_boot=0)
 
 
 @pytest.mark.parametrize("k", [1, 2])

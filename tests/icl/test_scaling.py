@@ -433,6 +433,13 @@ def test_samples_of_groups_spread_as_students_t_does(n):
     assert {often.sum() for often in drawn} == {drawn_of(n, 0.9)}
 
 
+def test_the_only_group_of_a_task_is_in_every_sample():
+    curves = Curves.checked(np.ones((3, 1)), [0, 0, 1], None)
+    drawn = curves.samples(50, 0.9, np.random.default_rng(0))
+    assert all(often[2] == 1.0 for often in drawn)
+    assert {tuple(often[:2]) for often in drawn} == {(1.0, 0.0), (0.0, 1.0)}
+
+
 def test_every_sample_has_every_task():
     tasks, groups = [0, 0, 0, 1, 1, 2, 2, 2], [0, 0, 1, 2, 3, 4, 5, 6]
     curves = Curves.checked(np.ones((8, 1)), tasks, groups)
