@@ -178,6 +178,12 @@ class Counts:
         found: Floats = summed(self._row, self.data, len(self))
         return found
 
+    def mean(self, weights: Floats) -> Floats:
+        """The mean of the rows' proportions."""
+        values = weights[self._row] * self._shares
+        found: Floats = summed(self.indices, values, self.n_tokens) / weights.sum()
+        return found
+
     @cached_property
     def _shares(self) -> Floats:
         found: Floats = self.data / self.totals[self._row]
