@@ -148,7 +148,8 @@ class ChunkData(StreamData):
 
 
 def _nothing(size: int) -> Iterator[Any]:
-    raise NotImplementedError("chunks are not read here")
+    """Chunks are not read here."""
+    raise NotImplementedError
 
 
 def _of_chunk(

@@ -229,13 +229,14 @@ def _judged(
     rows: Any, weights: Floats | None, parameters: dict[str, Any]
 ) -> tuple[Any, Floats | None]:
     """The rows that criteria are about: all that are fitted."""
-    if parameters.get("zeros") == "drop" and isinstance(rows, PartialRows):
-        kept = in_part(rows, None, "drop")[1]
-        return rows[kept], weights_of(weights, kept)
-    if parameters.get("zeros") != "drop" or not isinstance(rows, NextTokenRows):
+    if parameters.get("zeros") != "drop" or not isinstance(rows, (NextTokenRows, PartialRows)):
         return rows, weights
-    found = Checked.of(rows, None)
-    kept = without_zeros(found.log_probs, found.n_zeros, "drop")[1]
+    found: Any = rows
+    if isinstance(rows, PartialRows):
+        found, kept = in_part(rows, None, "drop")
+    if isinstance(found, NextTokenRows):  # or rows known in part that list all
+        checked = Checked.of(found, None)
+        kept = without_zeros(checked.log_probs, checked.n_zeros, "drop")[1]
     return rows[kept], weights_of(weights, kept)
 
 

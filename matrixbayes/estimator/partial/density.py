@@ -124,9 +124,7 @@ class PartialData:
         """Probability of each component given each row (N, K), and its log-density (N,)."""
         tables = Tables.of(mixture)
         arguments = ((tables, self.rows.cut(cut)) for cut in self.rows.blocks(mixture.n_components))
-        parts = list(parallel.in_order(self.pool, _posterior, arguments))
-        if not parts:
-            return np.zeros((0, mixture.n_components)), np.zeros(0)
+        parts = list(parallel.in_order(self.pool, _posterior, arguments))  # one at least
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def some(self, rows: NDArray[np.intp]) -> PartialData:

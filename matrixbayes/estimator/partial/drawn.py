@@ -309,4 +309,5 @@ class PartialResolutionData(ResolutionData):
 
 
 def _no_look(numbers: NDArray[np.intp]) -> Any:
-    raise NotImplementedError("rows known in part are looked at by their entries")
+    """Rows known in part are looked at by their entries."""
+    raise NotImplementedError
