@@ -375,11 +375,17 @@ class TransitionCounts:
         latest: object = (),
         *,
         verify: bool = True,
+        begins: bool = False,
     ) -> Self: ...
 
 class FrozenCounts:
     def __new__(
-        cls, n_tokens: int, levels: Sequence[NDArray[np.uint64]], *, verify: bool = True
+        cls,
+        n_tokens: int,
+        levels: Sequence[NDArray[np.uint64]],
+        *,
+        verify: bool = True,
+        begins: bool = False,
     ) -> Self: ...
     @property
     def order(self) -> int: ...

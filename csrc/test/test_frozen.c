@@ -525,7 +525,7 @@ check_bare_levels(const mb_transitions *counts, const mb_frozen *whole)
         }
         check(mb_frozen_encode(&frozen, &rows, NULL, words + level, &n_words) == MB_OK &&
                   mb_frozen_open(&frozen, n_words, words[level]) == MB_OK &&
-                  mb_frozen_check(&frozen, level, NULL, &total) == MB_OK,
+                  mb_frozen_check(&frozen, level, frozen.n_tokens, NULL, &total) == MB_OK,
               "bare", (double)level, 0, 0);
         if (level < DEPTH) {
             int64_t asked[DEPTH] = {0}, row[2];
@@ -586,7 +586,7 @@ check_changed_level(const mb_frozen *shorter, const mb_transitions *counts, size
         if (mb_frozen_open(&changed, n_words, words) != MB_OK) {
             refused++;
         } else {
-            int passes = mb_frozen_check(&changed, level, NULL, &total) == MB_OK;
+            int passes = mb_frozen_check(&changed, level, changed.n_tokens, NULL, &total) == MB_OK;
             int same = answers_are_right(&changed, level, counts);
             same &= c % 8 > 0 || all_is_right(&changed, level, counts);
             refused += !(passes && same);
@@ -621,7 +621,8 @@ check_levels(void)
             break;
         }
         check(mb_frozen_open(&frozen, n_words[level], words[level]) == MB_OK &&
-                  mb_frozen_check(&frozen, level, NULL, &total) == MB_OK && total == TEXT - DEPTH,
+                  mb_frozen_check(&frozen, level, frozen.n_tokens, NULL, &total) == MB_OK &&
+                  total == TEXT - DEPTH,
               "open", (double)level, 0, 0);
         check(answers_are_right(&frozen, level, counts), "answers", (double)level, 0, 1);
         check(all_is_right(&frozen, level, counts), "all", (double)level, 0, 1);

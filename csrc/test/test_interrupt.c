@@ -848,7 +848,7 @@ static mb_status
 check_run(mb_interrupt *interrupt)
 {
     mb_run_fault fault;
-    return mb_run_check(&transitions->layout, MOST, transitions->runs[0], interrupt, &fault);
+    return mb_run_check(&transitions->layout, MOST, MOST, transitions->runs[0], interrupt, &fault);
 }
 
 /* ---- counts that fade ---------------------------------------------------------------- */
@@ -1092,7 +1092,9 @@ freeze(mb_interrupt *interrupt)
     for (size_t level = 0; level < 2 && status == MB_OK; level++) {
         status = mb_frozen_encode(&frozen, rows + level, interrupt, words + level, n_words + level);
         status = status == MB_OK ? mb_frozen_open(&frozen, n_words[level], words[level]) : status;
-        status = status == MB_OK ? mb_frozen_check(&frozen, level, interrupt, &total) : status;
+        status = status == MB_OK
+                     ? mb_frozen_check(&frozen, level, frozen.n_tokens, interrupt, &total)
+                     : status;
     }
     if (status == MB_OK) {
         status = mb_frozen_counts(&frozen, 1, MOST, zeros, zeros, interrupt, times, &fault);

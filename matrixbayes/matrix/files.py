@@ -165,6 +165,8 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         rows = TreeRows(every, shared, deeper)
         if "frozen" in header:
             rows.fold_as(_folded(arrays, header, every))
+        elif verify:
+            _ = rows.folded  # which needs shorter contexts to be there
     elif hierarchical is True:
         levels = Levels(order, n_tokens, every)
         if "discounts" in arrays:
@@ -189,12 +191,17 @@ def _counts(
     several = "deeper" in header or header["hierarchical"] is True
     width = n_tokens + several  # the beginning of a document
     if header.get("frozen", False) is True:
-        return opened(width, [arrays[f"frozen{level}"] for level in range(order + 1)], verify)
+        words = [arrays[f"frozen{level}"] for level in range(order + 1)]
+        return opened(width, words, verify, several)
     if header["real"] is True:
         return ()
     return tuple(
         TransitionCounts.from_arrays(
-            level, width, [arrays[f"order{level}.{name}"] for name in PARTS], verify=verify
+            level,
+            width,
+            [arrays[f"order{level}.{name}"] for name in PARTS],
+            verify=verify,
+            begins=several,
         )
         for level in range(0 if several else order, order + 1)
     )

@@ -64,10 +64,13 @@ def _shorter(contexts: NDArray[np.uint32], n_tokens: int) -> list[NDArray[np.uin
     return found
 
 
-def opened(n_tokens: int, words: Sequence[Words], verify: bool) -> tuple[FrozenCounts, ...]:
-    """Counts of each order over words."""
+def opened(
+    n_tokens: int, words: Sequence[Words], verify: bool, begins: bool = False
+) -> tuple[FrozenCounts, ...]:
+    """Counts of each order over words; `begins`: the last token follows no context."""
     return tuple(
-        FrozenCounts(n_tokens, words[: level + 1], verify=verify) for level in range(len(words))
+        FrozenCounts(n_tokens, words[: level + 1], verify=verify, begins=begins)
+        for level in range(len(words))
     )
 
 

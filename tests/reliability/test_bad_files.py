@@ -187,6 +187,38 @@ def test_numbers_of_a_back_off_model_are_probabilities(
     refused(mb.BackoffModel.open, path, r"above 1|from 0 to (1|2\^60)")
 
 
+@pytest.mark.promise(12)
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "options", [{"hierarchical": True}, {"discounts": True}, {"order": "tree", "depth": 2}]
+)
+def test_the_beginning_of_a_text_follows_nothing(
+    options: dict[str, Any], frozen: bool, tmp_path: Path
+) -> None:
+    from matrixbayes.matrix.frozen import levels_of
+
+    path = tmp_path / "matrix"
+    made = mb.TransitionMatrix(n_tokens=3, **{"order": 2} | options).update([0, 1, 2, 0, 1, 1])
+    save = made.freeze if frozen else made.save
+    save(path)
+    mb.TransitionMatrix.open(path)
+    levels_of(made._rows)[-1].update_rows([[0, 1]], [3], [1])
+    save(path)
+    refused(mb.TransitionMatrix.open, path, "begins texts|level 2 is damaged")
+
+
+@pytest.mark.promise(12)
+def test_a_tree_has_all_shorter_contexts(tmp_path: Path) -> None:
+    from matrixbayes.matrix.frozen import levels_of
+
+    path = tmp_path / "tree"
+    made = mb.TransitionMatrix(n_tokens=9, order="tree", depth=2).update([0, 1, 2, 0, 1, 1])
+    levels_of(made._rows)[-1].update_rows([[8, 8]], [0], [1])
+    made.save(path)
+    refused(mb.TransitionMatrix.open, path, "a shorter context is not in the shorter counts")
+    mb.TransitionMatrix.open(path, verify=False)
+
+
 # --- bombs
 
 

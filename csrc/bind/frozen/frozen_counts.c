@@ -64,13 +64,14 @@ mb_open_levels(long long n_tokens, PyObject *levels, mb_frozen *frozen)
 
 /* -1 with an exception set unless the words of the last level are in order. */
 static int
-check_last_level(const mb_frozen *frozen)
+check_last_level(const mb_frozen *frozen, int begins)
 {
     const size_t last = frozen->n_levels - 1;
     uint64_t total;
     mb_work work;
     mb_interrupt *interrupt = mb_begin_work(&work);
-    mb_status status = mb_frozen_check(frozen, last, interrupt, &total);
+    mb_status status =
+        mb_frozen_check(frozen, last, frozen->n_tokens - (uint64_t)begins, interrupt, &total);
     mb_end_work(&work);
     if (status == MB_INVALID) {
         PyErr_Format(PyExc_ValueError, "level %zu is damaged: no counts are written like this",
@@ -84,19 +85,19 @@ check_last_level(const mb_frozen *frozen)
 static PyObject *
 frozen_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"n_tokens", "levels", "verify", NULL};
+    static char *names[] = {"n_tokens", "levels", "verify", "begins", NULL};
     long long n_tokens;
     PyObject *levels, *self = NULL;
-    int verify = 1;
+    int verify = 1, begins = 0;
     mb_frozen frozen;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LO|$p:FrozenCounts", names, &n_tokens, &levels,
-                                     &verify)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LO|$pp:FrozenCounts", names, &n_tokens, &levels,
+                                     &verify, &begins)) {
         return NULL;
     }
     PyObject *arrays = mb_open_levels(n_tokens, levels, &frozen);
     if (arrays != NULL && frozen.n_levels == 0) {
         PyErr_SetString(PyExc_ValueError, "there are no levels; counts have one or more");
-    } else if (arrays != NULL && (!verify || check_last_level(&frozen) == 0)) {
+    } else if (arrays != NULL && (!verify || check_last_level(&frozen, begins) == 0)) {
         allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
         self = alloc(type, 0);
     }
@@ -255,7 +256,7 @@ static PyMethodDef frozen_methods[] = {
 
 PyDoc_STRVAR(
     frozen_doc,
-    "FrozenCounts(n_tokens, levels, *, verify=True)\n--\n\n"
+    "FrozenCounts(n_tokens, levels, *, verify=True, begins=False)\n--\n\n"
     "Counts of tokens after contexts, in a compact code that is read where it lies.\n\n"
     "They answer what `TransitionCounts` do, and never change.  No number in them can make\n"
     "a crash, but a wrong one makes wrong answers.\n\n"
@@ -264,7 +265,8 @@ PyDoc_STRVAR(
     "levels : sequence of ndarray of uint64\n"
     "    What `encode` gave for contexts of 0, 1, ..., order tokens.\n"
     "verify : bool\n"
-    "    Whether to make sure, in one pass, that the last of them is in order.\n\n"
+    "    Whether to make sure, in one pass, that the last of them is in order.\n"
+    "begins : bool\n    Whether the last token begins texts, and so follows no context.\n\n"
     "Examples\n--------\n"
     ">>> from matrixbayes import _core\n"
     ">>> counts = _core.TransitionCounts(0, 3)\n"

@@ -149,7 +149,8 @@ raise_run_fault(mb_status status, const mb_run_fault *fault)
 {
     static const char *const sentences[] = {
         [MB_FAULT_ORDER] = "keys[%zu] does not stand behind the one before it",
-        [MB_FAULT_TOKEN] = "keys[%zu] has a token that is not below n_tokens",
+        [MB_FAULT_TOKEN] = "keys[%zu] has a token that is not below n_tokens, or after a "
+                           "context the one that begins texts",
         [MB_FAULT_PADDING] = "keys[%zu] does not end with zeros",
         [MB_FAULT_COUNTS] = "counts[%zu] is 0",
         [MB_FAULT_LARGE_AT] = "large_at[%zu] is not the place of a large count",
@@ -167,7 +168,8 @@ raise_run_fault(mb_status status, const mb_run_fault *fault)
 
 /* A run over a tuple of arrays, or NULL with an exception set. */
 static mb_run *
-borrow_arrays(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, int verify)
+borrow_arrays(const mb_key_layout *layout, uint64_t n_tokens, uint64_t n_after, PyObject *arrays,
+              int verify)
 {
     mb_run fields, *run;
     if (parse_run(layout, arrays, &fields) < 0) {
@@ -183,7 +185,7 @@ borrow_arrays(const mb_key_layout *layout, uint64_t n_tokens, PyObject *arrays, 
         mb_run_fault fault = {0};
         mb_work work;
         mb_interrupt *interrupt = mb_begin_work(&work);
-        status = mb_run_check(layout, n_tokens, run, interrupt, &fault);
+        status = mb_run_check(layout, n_tokens, n_after, run, interrupt, &fault);
         mb_end_work(&work);
         if (status != MB_OK) {
             raise_run_fault(status, &fault);
@@ -234,12 +236,12 @@ done:
 PyObject *
 mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"order", "n_tokens", "arrays", "latest", "verify", NULL};
+    static char *keywords[] = {"order", "n_tokens", "arrays", "latest", "verify", "begins", NULL};
     long long order, n_tokens;
     PyObject *arrays_arg, *ignored = NULL, *result = NULL;
-    int verify = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLO|O$p:from_arrays", keywords, &order,
-                                     &n_tokens, &arrays_arg, &ignored, &verify) ||
+    int verify = 1, begins = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLO|O$pp:from_arrays", keywords, &order,
+                                     &n_tokens, &arrays_arg, &ignored, &verify, &begins) ||
         mb_check_order(0, order, n_tokens) < 0) {
         return NULL;
     }
@@ -247,7 +249,8 @@ mb_transition_counts_from_arrays(PyObject *type, PyObject *args, PyObject *kwarg
     mb_key_layout layout = mb_layout((size_t)order, (uint64_t)n_tokens);
     mb_run *run = NULL;
     if (arrays != NULL) {
-        run = borrow_arrays(&layout, (uint64_t)n_tokens, arrays, verify);
+        run = borrow_arrays(&layout, (uint64_t)n_tokens, (uint64_t)(n_tokens - begins), arrays,
+                            verify);
     }
     if (run != NULL) {
         result = from_run(type, (size_t)order, (uint64_t)n_tokens, run);

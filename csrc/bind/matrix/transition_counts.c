@@ -64,19 +64,22 @@ static PyGetSetDef transitions_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyDoc_STRVAR(transitions_from_arrays_doc,
-             "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True)\n--\n\n"
-             "Counts over what `arrays` of others were, perhaps mapped from a file.\n\n"
-             "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
-             "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
-             "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
-             "Parameters\n----------\n"
-             "order, n_tokens : int\n    As the counts had them.\n"
-             "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
-             "latest : object\n    Not looked at: older pickles have something here.\n"
-             "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n\n"
-             "Raises\n------\n"
-             "ValueError\n    Where something is wrong: names the array and the place.");
+PyDoc_STRVAR(
+    transitions_from_arrays_doc,
+    "from_arrays($type, order, n_tokens, arrays, latest=(), *, verify=True,\n"
+    "            begins=False)\n--\n\n"
+    "Counts over what `arrays` of others were, perhaps mapped from a file.\n\n"
+    "The arrays are kept and read in place.  No number in them can make a crash, but a\n"
+    "wrong one makes wrong answers: `verify` looks at all of them first.  (A file that\n"
+    "becomes shorter while it is mapped ends the process: that is the system's doing.)\n\n"
+    "Parameters\n----------\n"
+    "order, n_tokens : int\n    As the counts had them.\n"
+    "arrays : sequence of ndarray\n    What `arrays` gave: of these types and shapes.\n"
+    "latest : object\n    Not looked at: older pickles have something here.\n"
+    "verify : bool\n    Whether to make sure, in one pass, that arrays are in order.\n"
+    "begins : bool\n    Whether the last token begins texts, and so follows no context.\n\n"
+    "Raises\n------\n"
+    "ValueError\n    Where something is wrong: names the array and the place.");
 
 PyDoc_STRVAR(
     transitions_fold_doc,

@@ -57,7 +57,7 @@ mb_frozen_open(mb_frozen *frozen, size_t n_words, const uint64_t *words)
 
 /* Whether the tokens of each row are rising ones, and the rows all pairs. */
 static mb_status
-check_rows_of(const mb_frozen_level *at, uint64_t n_tokens, unsigned width, mb_interrupt *interrupt)
+check_rows_of(const mb_frozen_level *at, uint64_t n_after, unsigned width, mb_interrupt *interrupt)
 {
     size_t place = 0;
     for (size_t i = 0; i < at->n_contexts; i++) {
@@ -68,7 +68,7 @@ check_rows_of(const mb_frozen_level *at, uint64_t n_tokens, unsigned width, mb_i
         }
         for (size_t k = 0; k <= less; k++) {
             uint64_t token = mb_packed_read(at->tokens, width, place++);
-            if (token >= n_tokens || (k > 0 && token <= before)) {
+            if (token >= n_after || (k > 0 && token <= before)) {
                 return MB_INVALID;
             }
             before = token;
@@ -79,7 +79,8 @@ check_rows_of(const mb_frozen_level *at, uint64_t n_tokens, unsigned width, mb_i
 }
 
 mb_status
-mb_frozen_check(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, uint64_t *total)
+mb_frozen_check(const mb_frozen *frozen, size_t level, uint64_t n_after, mb_interrupt *interrupt,
+                uint64_t *total)
 {
     const mb_frozen_level *at = frozen->levels + level;
     uint64_t sum;
@@ -94,5 +95,5 @@ mb_frozen_check(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt, 
     MB_TRY(mb_numbers_check(&at->lengths, interrupt, &sum));
     MB_TRY(mb_numbers_check(&at->counts, interrupt, total));
     *total += at->n_pairs;
-    return check_rows_of(at, frozen->n_tokens, frozen->token_bits, interrupt);
+    return check_rows_of(at, n_after, frozen->token_bits, interrupt);
 }

@@ -46,10 +46,10 @@ mb_frozen_begin(uint64_t n_tokens)
  * or MB_MAX_ORDER is reached. */
 mb_status mb_frozen_open(mb_frozen *frozen, size_t n_words, const uint64_t *words);
 
-/* MB_INVALID unless the words of a level are what mb_frozen_encode() makes; *total is the sum of its
- * counts.  One pass. */
-mb_status mb_frozen_check(const mb_frozen *frozen, size_t level, mb_interrupt *interrupt,
-                          uint64_t *total);
+/* MB_INVALID unless the words of a level are what mb_frozen_encode() makes, with n_after of the tokens after
+ * contexts; *total is the sum of its counts.  One pass. */
+mb_status mb_frozen_check(const mb_frozen *frozen, size_t level, uint64_t n_after,
+                          mb_interrupt *interrupt, uint64_t *total);
 
 /* Rows of the next level, in any order: contexts [n_contexts][n_levels], all different; starts
  * [n_contexts + 1] from 0 on, no row empty; tokens, rising in a row, and times > 0 of each pair.  Of a bare

@@ -29,7 +29,7 @@ mb_run_borrow(const mb_key_layout *layout, const mb_run *arrays, void (*release)
 typedef struct {
     const mb_key_layout *layout;
     const mb_run *run;
-    uint64_t n_tokens;
+    uint64_t n_tokens, n_after;
     uint64_t last[MB_MAX_WORDS]; /* the key before */
     size_t n_large, n_index;
     uint64_t total;
@@ -64,7 +64,8 @@ check_key(check *c, size_t i)
         mb_key_unmix(layout, n_words, plain);
     }
     for (size_t place = first; place <= layout->order; place++) {
-        if (mb_key_token(layout, plain, place) >= c->n_tokens) {
+        uint64_t many = place < layout->order ? c->n_tokens : c->n_after;
+        if (mb_key_token(layout, plain, place) >= many) {
             return fail(c, MB_FAULT_TOKEN, i);
         }
     }
@@ -121,10 +122,11 @@ check_sum(check *c, size_t i)
 }
 
 mb_status
-mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, const mb_run *run,
+mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, uint64_t n_after, const mb_run *run,
              mb_interrupt *interrupt, mb_run_fault *fault)
 {
-    check c = {.layout = layout, .run = run, .n_tokens = n_tokens, .fault = fault};
+    check c = {
+        .layout = layout, .run = run, .n_tokens = n_tokens, .n_after = n_after, .fault = fault};
     for (size_t i = 0; i < run->n; i++) {
         MB_TRY(check_key(&c, i));
         MB_TRY(check_index(

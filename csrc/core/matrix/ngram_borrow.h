@@ -28,9 +28,9 @@ typedef struct {
     size_t place;
 } mb_run_fault;
 
-/* MB_INVALID with *fault unless a run is what the core would have made of its keys and counts.
- * One pass. */
-mb_status mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, const mb_run *run,
-                       mb_interrupt *interrupt, mb_run_fault *fault);
+/* MB_INVALID with *fault unless a run is what the core would have made of its keys and counts, of
+ * n_tokens in contexts and n_after of them after one.  One pass. */
+mb_status mb_run_check(const mb_key_layout *layout, uint64_t n_tokens, uint64_t n_after,
+                       const mb_run *run, mb_interrupt *interrupt, mb_run_fault *fault);
 
 #endif

@@ -167,7 +167,7 @@ check_run(provider *from)
     tamper(from, index, arrays.index);
     tamper(from, sums, arrays.sums);
     HOLDS(mb_run_borrow(layout, &arrays, end_loan, &ended, &run) == MB_OK);
-    int is_sound = mb_run_check(layout, n_tokens, run, NULL, &fault) == MB_OK;
+    int is_sound = mb_run_check(layout, n_tokens, n_tokens, run, NULL, &fault) == MB_OK;
     int is_same = n == made->n && large == made->n_large &&
                   memcmp(arrays.keys, made->keys, 8 * n * n_words) == 0 &&
                   memcmp(arrays.counts, made->counts, 4 * n) == 0 &&

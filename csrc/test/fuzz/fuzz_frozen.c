@@ -205,7 +205,8 @@ check_lies(provider *from, const frozen_taken *f)
     }
     for (size_t level = 0; level < f->n_levels && !refused; level++) {
         uint64_t total;
-        checked &= mb_frozen_check(&lying.frozen, level, NULL, &total) == MB_OK;
+        checked &=
+            mb_frozen_check(&lying.frozen, level, lying.frozen.n_tokens, NULL, &total) == MB_OK;
         ask_all(&lying, level);
         (void)asks(&lying, level);
     }
@@ -232,7 +233,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < f.levels[level].n_contexts * f.V; i++) {
             wanted += f.levels[level].table[i];
         }
-        HOLDS(mb_frozen_check(&f.frozen, level, NULL, &total) == MB_OK && total == wanted);
+        HOLDS(mb_frozen_check(&f.frozen, level, f.frozen.n_tokens, NULL, &total) == MB_OK &&
+              total == wanted);
         HOLDS(asks(&f, level));
         ask_all(&f, level);
     }
