@@ -99,8 +99,9 @@ class _OneBlasThread:
     """A context in which BLAS has one thread, in the whole process; the last to leave ends it.
 
     Many short products, in workers that are threads already, wait for the threads of BLAS: a search
-    takes up to 1.4 times as long on two idle cores, and several times as long on busy ones.  To look
-    for libraries takes as long as a small fit: it is done again where modules were imported since.
+    takes up to 1.4 times as long on two idle cores, and several times as long on busy ones.
+    To look for libraries takes as long as a small fit: it is done again where modules were imported
+    since.
     """
 
     def __init__(self) -> None:

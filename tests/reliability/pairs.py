@@ -133,7 +133,7 @@ def stepped(
             lines, owner = Steps(file), shared.make()
             lines.run(partial(_attempt, shared.calls[first], owner))
             allowed = set(shared.allowed(first, second))
-            for at in range(0, lines.n, -(-lines.n // most)):
+            for at in range(0, lines.n, max(-(-lines.n // most), 1)):
                 owner = shared.make()
                 found: list[Any] = []
 
