@@ -915,8 +915,8 @@ MUTATIONS = [
     M(
         "frozen words are opened unread",
         "matrixbayes/matrix/files.py",
-        "for level in range(order + 1)], verify)",
-        "for level in range(order + 1)], False)",
+        "opened(width, words, verify, several)",
+        "opened(width, words, False, several)",
         "tests/matrix/test_frozen.py -k written_otherwise",
     ),
     M(
