@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -44,6 +46,14 @@ def test_a_switch_is_found_and_told_from_slow_learning():
     assert curve_of(SWITCH, np.array([low]))[0] < 0.5 < curve_of(SWITCH, np.array([high]))[0]
     assert "one Dirichlet" in repr(found)
     assert "<table" in found._repr_html_()
+
+
+def test_a_little_gain_is_no_learning() -> None:
+    found = fit_icl_curve(SHOTS, curve_of(SWITCH), n_boot=0)
+    best = found.best.bic
+    little = replace(found, constant_bic=best + 5.9, falling_bic=best + 9.0)
+    assert little.verdict().startswith("The data do not tell learning from a constant")
+    assert replace(little, constant_bic=best + 6.1).verdict().startswith("A switch")
 
 
 def test_a_search_that_ends_on_a_slope_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

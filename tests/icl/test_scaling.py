@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -320,6 +321,14 @@ def test_a_rising_curve_learns_at_any_scale_of_shots(unit):
     step = np.where(np.arange(30) > 0, 0.7, 0.3)  # in the first example alone
     found = fit_scaling_laws(np.arange(30) * unit, step, laws=["bounded"], rng=0)
     assert found.best.law == "bounded"
+
+
+def test_a_little_gain_is_no_learning() -> None:
+    found = fit_scaling_laws(np.arange(30), FLAT["constant"], laws=["power"], rng=0)
+    little = replace(found, gain=5.9)
+    assert little.verdict().startswith("The data do not tell learning from a constant")
+    assert little.best is little.constant
+    assert replace(found, gain=6.1).verdict().startswith("Learning: power fits best")
 
 
 def test_too_few_points_are_told():
