@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrixbayes import plot, windtunnel
-from matrixbayes._base.style import label
+from matrixbayes._base.style import MOST, label
 from matrixbayes.continuity import check_continuity
 from matrixbayes.elicitation import elicit_prior
 from matrixbayes.icl import fit_icl_curve, fit_scaling_laws, learning_path
@@ -273,6 +273,38 @@ def test_components_pools_what_it_does_not_show() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()][-1] == "(all others)"
 
 
+def test_components_that_have_no_row_are_one_together() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(300))
+    many = DirichletMixture(weights, rng.uniform(0.1, 3.0, (300, 3)))
+    ax = plot.components(many, ax=new_axes(""))
+    shown = np.asarray(ax.get_images()[0].get_array())
+    assert 2 < len(shown) < 300
+    heavy = np.sort(np.argsort(-weights)[: len(shown) - 1])
+    means = many.alpha / many.alpha.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shown[:-1], means[heavy])
+    others = np.delete(np.arange(300), heavy)
+    np.testing.assert_allclose(
+        shown[-1], np.average(means[others], axis=0, weights=weights[others])
+    )
+
+
+def test_a_triangle_counts_the_means_that_it_does_not_mark() -> None:
+    rng = np.random.default_rng(0)
+    many = DirichletMixture(np.full(9, 1 / 9), rng.uniform(1.0, 9.0, (9, 3)))
+    ax = plot.ternary(many, resolution=20, ax=new_axes("ternary"))
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sum(word.startswith("mean of component") for word in words) == MOST
+    assert f"and {9 - MOST} others" in words
+
+
+def test_a_curve_has_a_band_of_its_standard_error() -> None:
+    values, errors = {"a": [1.0, 0.5], "b": [0.2, 0.1]}, {"a": [0.125, 0.25]}
+    (band,) = plot.curves(values, errors=errors, ax=new_axes("")).collections
+    ends = {tuple(point) for point in band.get_paths()[0].vertices.tolist()}
+    assert ends == {(0.0, 0.875), (0.0, 1.125), (1.0, 0.25), (1.0, 0.75)}
+
+
 @pytest.mark.parametrize("tokens", [None, [" yes", "blue"], [0, 3, 4]])
 def test_a_triangle_is_of_a_mixture_that_is_exact(tokens) -> None:
     weights, alpha, names = plots._triangle(PRIOR, tokens)
@@ -383,6 +415,11 @@ def test_a_text_has_three_panels() -> None:
     figure = Figure((9.0, 7.5), layout="constrained")
     axes = tuple(figure.subplots(3, 1, sharex=True))
     assert TEXT.plot(axes=axes) == axes
+    whole = Figure()
+    assert TEXT.plot_figure(figure=whole) is whole
+    assert [ax.get_title(loc="left") for ax in whole.axes] == [
+        ax.get_title(loc="left") for ax in axes
+    ]
     assert pyplot.get_fignums() == []
     steps = list(range(5))
     shown = [
@@ -419,6 +456,12 @@ def test_scaling_laws_are_curves_between_sparse_shots() -> None:
 
 
 @pytest.mark.slow
+def test_laws_over_decades_are_on_a_logarithmic_axis() -> None:
+    assert plot.scaling_laws(LAWS, ax=new_axes("")).get_yscale() == "linear"
+    rising = fit_scaling_laws(SHOTS, 0.9 - 0.89 / (SHOTS + 1.0), laws=["power"], rng=0)
+    assert plot.scaling_laws(rising, ax=new_axes("")).get_yscale() == "log"
+
+
 def test_scaling_laws_tell_what_was_held_out() -> None:
     ax = LAWS.plot(task=1, ax=new_axes(""))
     p = LAWS.probabilities[1].tolist()
@@ -484,6 +527,12 @@ def test_a_wind_tunnel_marks_an_infinite_kl() -> None:
             r"the path needs \(7, 5\)",
         ),
         (lambda: plot.concentration(PATH, rows=OWN.log_probs), "kind="),
+        (
+            lambda: plot.concentration(
+                PATH, rows=NextTokenRows(OWN.log_probs, tokens=TOKENS[::-1])
+            ),
+            "bring them into the same order",
+        ),
         (lambda: plot.ternary(PRIOR, tokens=[0, 0]), "two or three different tokens"),
         (lambda: plot.ternary(DirichletMixture([1.0], [[1.0, 2.0]])), "needs three tokens"),
         (lambda: plot.curves({}), "0 curves"),
