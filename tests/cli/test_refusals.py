@@ -77,6 +77,13 @@ def _files() -> None:
     mb.TransitionMatrix(1, n_tokens=3).update([0, 1, 2]).save("m.st")
     mb.TransitionMatrix(2, n_tokens=3).update([0, 1, 2, 1]).save("m2.st")
     Path("h.txt").write_text("h t\nx\n")
+    Path("json.txt").write_text("[0, 1]\n[0, \n")
+    Path("tabs.txt").write_text("Sky:\tred\nFire: blue\nSun:\n")
+    Path("alone.txt").write_text("Sky:\tred\n")
+    np.save("words.npy", np.array([["a", "b"]]))
+    np.savez("words.npz", np.array([["a", "b"]]))
+    Path("model").mkdir()
+    Path("model", "config.json").write_text("{}")
 
 
 COLLECT = ("collect", "--prompts=good.txt")
@@ -107,6 +114,7 @@ CASES = [
     (("study", "--prompts=nowhere.txt"), "cannot read prompts file nowhere.txt"),
     (("study", "./nowhere"), "no model folder ./nowhere"),
     (("study", "--out=good.txt"), "cannot write to --out good.txt"),
+    (("study", "--seed=-1"), "--seed must not be negative"),
     (("fit", "nowhere.csv"), "cannot read rows nowhere.csv: No such file"),
     (("fit", "nowhere.npy"), "cannot read rows nowhere.npy"),
     (("fit", "nowhere.safetensors"), "cannot read rows nowhere.safetensors"),
@@ -127,6 +135,8 @@ CASES = [
     (("fit", "short.npy"), "is no array that can be read"),
     (("fit", "objects.npy"), "is no array that can be read"),
     (("fit", "two.npz"), "neither sparse nor one array"),
+    (("fit", "words.npy"), "rows words.npy holds no numbers: <U1"),
+    (("fit", "words.npz"), "rows words.npz holds no numbers: <U1"),
     (("fit", "junk.safetensors"), "it has no header of this package"),
     (("fit", "kept.safetensors", "--kind=probs"), "leave --kind out"),
     (("fit", "kept.safetensors", "--n-components=5"), "5"),
@@ -145,9 +155,13 @@ CASES = [
         "shots file good.txt, line 2: the answer 'blue' is in no vocab group",
     ),
     (("elicit", "--shots=empty.txt"), "shots file empty.txt is empty"),
+    (("elicit", "--shots=tabs.txt"), "tabs.txt, line 2: no tab between input and answer"),
+    (("elicit", "--shots=alone.txt"), "alone.txt, line 1: no demonstration"),
     (("elicit", "--sequences=good.txt", "--histories=h.txt"), "go with --predictions"),
     (PREDICTED, "--predictions need --histories"),
     ((*PREDICTED, "--histories=h.txt"), "h.txt, line 2: 'x' is neither the number nor the name"),
+    ((*PREDICTED, "--histories=json.txt"), "histories json.txt, line 2 is not JSON"),
+    ((*PREDICTED, "--histories=float.npy"), "float64 of shape (3, 2), not tokens"),
     ((*PREDICTED, "--histories=good.txt", "--vocab=a=x"), "no MODEL and no --vocab"),
     (("elicit", "--predictions=float.npy", "--histories=h.txt"), "--kind probs"),
     (("elicit", "--sequences=good.txt", "--out=there.st"), "there.st exists"),
@@ -157,6 +171,7 @@ CASES = [
     (("test", "--prior=named.st", "--tokens=a,b,c"), "--tokens has 3 names and the prior 2"),
     (("test", "--prior=named.st", "--null=good.txt"), "good.txt"),
     (("test", "./nowhere"), "no model folder ./nowhere"),
+    (("test", "model"), "a model of your own needs --prior FILE"),
     (("matrix", "build", "nowhere.txt", "--order=1"), "cannot read text nowhere.txt"),
     (("matrix", "build", "latin1.txt", "--order=1"), "text latin1.txt, line 2: not UTF-8"),
     (("matrix", "build", "binary.txt", "--order=1"), "text binary.txt, line 2: a NUL byte"),
@@ -170,6 +185,7 @@ CASES = [
     (("matrix", "build", "good.txt", "--order=tree", "--hierarchical"), "is no hierarchy"),
     (("matrix", "build", "good.txt", "--order=1", "--depth=3"), "are of --order tree"),
     (("matrix", "build", "good.txt", "--order=1", "--n-tokens=3"), "of token ids"),
+    (("matrix", "build", "line.npy", "--order=1", "--max-tokens=3"), "of texts, not token ids"),
     (("matrix", "build", "good.txt", "--order=1", "--documents"), "goes with --discounts"),
     (("matrix", "build", "good.txt", "--order=1", "--n-components=2"), "goes with --fit-prior"),
     (("matrix", "build", "good.txt", "--order=1", "--out=there.st"), "there.st exists"),

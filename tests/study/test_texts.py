@@ -105,6 +105,7 @@ def test_a_tokenizer_with_spaces_in_its_tokens_needs_no_groups() -> None:
         (["red", ["red", 3]], None, TypeError, "sequence 1 is"),
         ([["red", ("a", "blue")]], None, ValueError, "sequence 0 mixes"),
         ([[("a", "b", "c"), ("d", "e")]], None, TypeError, "sequence 0 is"),
+        ([[("Sky:", None), ("Sea:", None)]], None, TypeError, "an answer is None; it is a text"),
         (["red red"], None, ValueError, r"the answers are \['red'\]"),
         (["red pink"], ["red", "blue"], ValueError, "sequence 0: the answer 'pink' is in no"),
         (["red pink"], None, ValueError, "not in the vocabulary"),
