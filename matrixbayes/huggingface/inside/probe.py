@@ -226,7 +226,7 @@ def _fitted(
 
     offset = found[0]
     there = y != 0.0
-    ratio = float(((found - offset)[there] / y[there]).mean())
+    ratio = float(((found - offset) * y).sum() / (y * y).sum())  # beside an offset large ones tell
     scale = _snapped(ratio, numbers, eps)
     away = (found - (scale * y + offset)).abs()
     if bool((away <= 4.0 * eps * (found.abs() + offset.abs())).all()):
