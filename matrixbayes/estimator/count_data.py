@@ -48,8 +48,7 @@ def encode(X: Any) -> _core.Counts:
     try:
         values = reals(dense[where], "counts")
     except ArgumentError:
-        reals(dense, "counts")  # says where it is
-        raise
+        values = reals(dense, "counts")[where]  # says where it is
     indptr = np.concatenate([[0], np.cumsum(where.sum(axis=1))])
     return _core.Counts(indptr, np.nonzero(where)[1], values, dense.shape[1])
 

@@ -418,6 +418,21 @@ def test_value_slopes_and_curvature_are_those_of_the_posterior(kind, k):
     assert_allclose(posterior.curvature(posterior.mixture(theta)), curvature, atol=1e-3)
 
 
+@pytest.mark.parametrize("start", [-20.0, -6.0, 0.0, 6.0, 15.0])
+def test_the_mode_is_found_by_newtons_method_from_anywhere(start, monkeypatch):
+    """Where the posterior bends upwards, and where whole steps lead too far."""
+    counts = planted_counts([1.0], [[2.0, 3.0]], 30, 10, 0)
+    data, like = CountData.of(counts), DirichletMixture([1.0], [[2.0, 3.0]])
+    posterior = evidence._Posterior(data, like, lambda at: information.derivatives(at, data))
+    wanted = posterior.climb(np.log([2.0, 3.0]))
+    monkeypatch.setattr(
+        optimize, "minimize", lambda loss, at, **_: optimize.OptimizeResult(x=np.array(at))
+    )
+    found = posterior.climb(np.array([start, 0.5 * start]))
+    assert found.settled
+    assert_allclose(found.theta, wanted.theta, atol=1e-3)
+
+
 def test_standard_errors_of_weights_are_those_of_another_parametrisation():
     """In the weights themselves, the last of which is what the others leave."""
     truth = DirichletMixture([0.5, 0.3, 0.2], 1.0 + 12.0 * np.eye(3))

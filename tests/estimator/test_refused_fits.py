@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 import matrixbayes as mb
 from matrixbayes.estimator import estimator as module
 from matrixbayes.estimator import starts
+from matrixbayes.estimator.count_data import CountData, encode
+from matrixbayes.estimator.data import At, data_of
+from matrixbayes.estimator.shortcomings import _single_tokens
 
 ROWS = np.random.default_rng(0).dirichlet([1.0, 2.0, 3.0], 200)
 
@@ -263,3 +267,37 @@ def test_sizes_of_counts_keep_the_names_of_columns() -> None:
     frame = pandas.DataFrame(counts, columns=["a", "b", "c"])
     found = mb.select_prior(frame, [1], kind="counts", criterion="bic", random_state=0)
     assert found.best_.prior_.tokens == ("a", "b", "c")
+
+
+def test_what_a_pool_refuses_is_told_at_a_resolution() -> None:
+    class Closed(Executor):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            raise ValueError("this pool is closed")
+
+    with pytest.raises(ValueError, match="this pool is closed"):
+        estimator(resolution=10, executor=Closed()).fit(ROWS)
+
+
+def test_reasons_name_the_size_at_a_resolution() -> None:
+    options: dict[str, Any] = {"kind": "probs", "resolution": 20, "random_state": 0}
+    with pytest.warns(mb.ConvergenceWarning, match="n_components=2: the bound still rose"):
+        mb.select_prior(ROWS, [2], criterion="held_bits", max_iter=1, tol=0.0, **options)
+
+
+def test_rows_of_a_single_token_say_nothing_of_concentrations() -> None:
+    """However they are held: as counts, at a resolution, or known in part."""
+    single, several = np.eye(3, dtype=int)[[0, 1, 2, 2]], np.full((4, 3), 2)
+    pool = (None, 1)
+    assert _single_tokens(CountData(encode(single), None, pool))
+    assert not _single_tokens(CountData(encode(several), None, pool))
+    for rows in (ROWS, partial(k=1)):
+        for resolution in (1, 20):
+            at, kind = At(resolution, 0), "probs" if rows is ROWS else None
+            data = data_of(rows, None, pool, kind=kind, zeros="error", at=at)[0]
+            assert _single_tokens(data) == (resolution == 1)
+
+
+@pytest.mark.filterwarnings("ignore::matrixbayes.errors.ConvergenceWarning")
+def test_sizes_of_counts_of_nothing_have_no_check() -> None:
+    found = mb.select_prior(np.zeros((20, 3), int), [1], kind="counts", criterion="bic")
+    assert (found.table[0]["bits"], found.table[0]["check"]) == (None, None)

@@ -120,6 +120,7 @@ def test_gradient_and_hessian_are_differences(mean: str) -> None:
         at = np.random.default_rng(0).normal(size=3 + 2 * z.shape[1]) * 0.3
         here = model.evaluate(at)
         assert here is not None
+        assert model.evaluate(1e6 * at) is None  # where exp(eta) is no number
         for j in range(len(at)):
             step = 1e-5 * np.eye(len(at))[j]
             up, down = model.evaluate(at + step), model.evaluate(at - step)

@@ -311,6 +311,16 @@ def test_data_sets_of_other_libraries(kind, library, tmp_path, many_blocks):
     many_blocks.ran("_expectation")
 
 
+def test_chunks_with_labels_by_default_are_as_the_others() -> None:
+    pandas = pytest.importorskip("pandas")
+    rows = np.random.default_rng(0).dirichlet([5.0, 1.0, 1.0], 60)
+    chunks = [pandas.DataFrame(rows[:30], columns=list("abc")), pandas.DataFrame(rows[30:])]
+    found = DirichletMixtureEstimator(1, kind="probs").fit(chunks).prior_
+    whole = DirichletMixtureEstimator(1, kind="probs").fit(rows).prior_
+    assert found.tokens == ("a", "b", "c")
+    assert_allclose(found.alpha, whole.alpha, rtol=1e-12)
+
+
 @pytest.mark.parametrize("first", ["array", "frame", "permuted"])
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [10, 20, 30, 40], list("abcd")])
 def test_chunks_of_frames_are_put_in_order(first: str, labels: list[Any]) -> None:

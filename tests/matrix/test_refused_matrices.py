@@ -76,3 +76,19 @@ def test_nothing_counted_costs_nothing() -> None:
     assert made.n_observed == 0
     assert np.allclose(made.predict([0, 1]), 1 / 3)
     assert made != 3
+
+
+def test_a_mixture_of_kernels_is_no_prior() -> None:
+    rows = np.random.default_rng(0).dirichlet([1.0, 2.0, 3.0], 20)
+    kernels = mb.DirichletMixture.from_rows(rows, kind="probs", pairs=[[2.0, 0.1]])
+    with pytest.raises(TypeError, match=r"few, all of them in memory: give prior\.reduce"):
+        mb.TransitionMatrix(1, prior=kernels)
+
+
+def test_a_matrix_that_has_seen_nothing_fades_as_the_other_does() -> None:
+    made = matrix(discount=0.5)
+    empty = made.empty()
+    assert empty.n_observed == 0.0
+    text = [0, 1, 0, 1, 0, 2, 0]
+    again = mb.TransitionMatrix(2, tokens=NAMES, discount=0.5).update(text)
+    assert (empty.update(text).rows() != again.rows()).nnz == 0

@@ -331,6 +331,7 @@ OUTSIDE = r"sequences\[0, 1\] is 3; tokens are 0 to 2"
         (lambda: Bijection(2).log_predictive([[0, 1]]), "token 1 of sequence 0 is 1, which"),
         (lambda: Bijection(2).log_predictive([[0, 2, 0]]), "token 2 of sequence 0 is 0, which"),
         (lambda: HMM([1.0], [[1.0]], [[0.5, 0.4]]), "emission does not sum to 1"),
+        (lambda: HMM([1.0], [1.0], [[1.0]]), "transition must be 2-dimensional"),
         (lambda: HMM([1.0, 0.0], [[1.0]], [[1.0]]), "do not go together"),
         (lambda: HMM([1.0], [[1.0]], [[1.0, 0.0]]).log_predictive([[1]]), "cannot come there"),
         (lambda: Switch(2, flipped=2.0), "flipped is 2.0"),
@@ -375,3 +376,4 @@ def test_wrong_arguments_are_named(call, says):
 
 def test_the_module_is_public():
     assert mb.windtunnel is windtunnel
+    assert dir(windtunnel) == sorted(windtunnel.__all__)
