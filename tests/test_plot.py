@@ -582,3 +582,7 @@ def test_elicitation_of_points_that_are_all_zero() -> None:
     zero = ELICITED.points._replace(observed=np.zeros_like(ELICITED.points.observed))
     ax = plot.elicitation(replace(ELICITED, points=zero))
     assert ax.get_xscale() == "linear"
+
+
+def test_completion_offers_pictures_alone() -> None:
+    assert dir(plot) == sorted(plot.__all__)
