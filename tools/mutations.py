@@ -915,8 +915,8 @@ MUTATIONS = [
     M(
         "frozen words are opened unread",
         "matrixbayes/matrix/files.py",
-        "opened(width, words, verify, several)",
-        "opened(width, words, False, several)",
+        "return opened(width, words, verify, several)",
+        "return opened(width, words, False, several)",
         "tests/matrix/test_frozen.py -k written_otherwise",
     ),
     M(
