@@ -208,6 +208,20 @@ test_counts(const mb_counts *cells, double *table, double *sums)
     }
 }
 
+/* The rows (1, 2, 0) and (3, 0, 1). */
+static mb_status
+maximize_few(mb_interrupt *interrupt)
+{
+    static const uint32_t token[] = {0, 0, 1, 2, 3, 3};
+    static const double count[] = {1.0, 3.0, 2.0, 1.0, 3.0, 4.0};
+    static const double weight[] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+    const mb_cells cells = {6, 1, token, count, weight};
+    const mb_prior_on_alpha prior = {0.5, 0.0, 0.1, 1e8, 1e-15};
+    double found[] = {1.0, 1.0, 1.0};
+    int capped;
+    return mb_maximize_counts(3, &cells, &prior, interrupt, found, scratch, &capped);
+}
+
 /* The slope of l by each alpha, sum of weight [psi(alpha + n) - psi(alpha)] less that of A, is 0. */
 static void
 test_count_maxima(const mb_counts *cells, const double *sums)
@@ -419,5 +433,6 @@ main(void)
         mb_mixture_free(mixture);
     }
     test_refusals();
+    check(stops_at_each(maximize_few, 10000), "questions of an M-step", 0, 0, 1);
     return report();
 }
