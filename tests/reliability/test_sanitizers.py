@@ -87,7 +87,7 @@ def assert_reported(function: str, built: Path, *arguments: str) -> None:
 @pytest.fixture(scope="module", params=["gcc", "clang"])
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the extension; its name is that of the compiler."""
-    compiler = request.param
+    compiler: str = request.param
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler} here")
     folder = tmp_path_factory.mktemp("planted")
