@@ -122,12 +122,21 @@ class _OneBlasThread:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._inside -= 1
+            self._inside = max(self._inside - 1, 0)  # none in a child that was forked inside
             if self._inside == 0 and self._limits is not None:
                 self._limits.restore_original_limits()
 
+    def in_child(self) -> None:
+        """Nobody is in it: of the threads that were, or held the lock, a forked child has none."""
+        self._lock = Lock()
+        if self._inside > 0 and self._limits is not None:
+            self._limits.restore_original_limits()
+        self._inside = 0
+
 
 one_blas_thread = _OneBlasThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=one_blas_thread.in_child)
 
 
 class OneAtATime:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 from tiers import of_tier
+
+from matrixbayes._base.parallel import one_blas_thread
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -87,3 +91,31 @@ def test_children_work_as_their_parent_does(
     assert done.returncode == 0, done.stderr
     assert done.stdout == "as before\n"
     figure(f"2 children by {way}, {busy} threads at work meanwhile: they fit and find the same")
+
+
+@pytest.mark.promise(10)
+def test_a_child_waits_for_no_thread_that_it_does_not_have() -> None:
+    """Forked while another thread sets how many threads BLAS has, or is between one and two."""
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        with one_blas_thread, one_blas_thread._lock:
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(20)  # ends one that waits
+                    anew = threads() == before
+                    with one_blas_thread:
+                        alone = threads() <= {1}
+                    os._exit(0 if anew and alone and threads() == before else 3)
+                finally:
+                    os._exit(4)
+        assert os.waitpid(child, 0)[1] == 0
+        assert threads() == before
+        with one_blas_thread:
+            one_blas_thread.in_child()  # of a thread that forks inside, and goes on
+            assert threads() == before
+        assert threads() == before
