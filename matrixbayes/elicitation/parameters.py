@@ -159,12 +159,8 @@ class Layout(NamedTuple):
 
     def prior(self, part: str) -> slice:
         """Where the prior of a part is."""
-        start = 0
-        for other in self.parts:
-            if other == part:
-                return slice(start, start + self.block_size(part))
-            start += self.block_size(other)
-        raise KeyError(part)
+        start = sum(map(self.block_size, self.parts[: self.parts.index(part)]))
+        return slice(start, start + self.block_size(part))
 
     @property
     def mixtures(self) -> tuple[str, ...]:

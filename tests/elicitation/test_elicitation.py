@@ -21,7 +21,7 @@ from matrixbayes.elicitation.design import design
 from matrixbayes.elicitation.histories import checked_histories
 from matrixbayes.elicitation.identification import identify
 from matrixbayes.elicitation.objective import Objective, Predictor
-from matrixbayes.elicitation.parameters import Layout, pack_prior, unpack_prior
+from matrixbayes.elicitation.parameters import Layout, Parameters, pack_prior, unpack_prior
 from matrixbayes.elicitation.search import search, starting_points
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
@@ -624,6 +624,24 @@ def test_histories_in_any_form_say_the_same() -> None:
     assert seen(csr_array(np.array(expected)), "counts", 3) == expected
     square = np.array([[0, 1], [1, 1]])  # never taken for counts unless said
     assert seen(square, "tokens", 2) == [[1, 1], [0, 2]]
+    frame = pytest.importorskip("pandas").DataFrame(square, columns=["first", "second"])
+    assert seen(frame, "tokens", 2) == [[1, 1], [0, 2]]
+
+
+def test_histories_may_name_their_tokens() -> None:
+    histories, names = [[], ["c", "a", "c"], ["b"]], ("a", "b", "c")
+    found = checked_histories(histories, "tokens", 3, names)
+    assert found.tokens.tolist() == [2, 0, 2, 1]
+    assert found.offsets.tolist() == [0, 0, 3, 4]
+    with pytest.raises(ValueError, match="'d'"):
+        checked_histories([["d"]], "tokens", 3, names)
+
+
+def test_weights_of_several_parts_are_numbers_by_name() -> None:
+    several = Parameters({"iid": None, "markov": None, "tree": None}, np.array([0.5, 0.3, 0.2]))
+    assert several.scalar("weight of markov") == 0.3
+    assert several.scalar("weight of tree") == 0.2
+    assert several.scalar("discount") == 1.0
 
 
 def test_an_interrupt_ends_the_searches_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -369,6 +370,18 @@ def test_the_report_says_it(both: tuple) -> None:
     assert found.identification.priors == {}
     with pytest.raises(AttributeError, match="has no Dirichlet prior of rows"):
         found.prior  # noqa: B018
+    bare = repr(replace(found, intervals={}))
+    assert "balance, memory: 0." in bare
+    assert "90%: " not in bare
+
+
+def test_a_report_without_mixtures_is_a_table_of_numbers(both: tuple) -> None:
+    found = both[2]
+    frame = found.to_pandas()
+    assert [*frame.columns] == ["part", "parameter", "place", "value"]
+    for (part, name), own in frame.groupby(["part", "parameter"]):
+        assert own.value.tolist() == np.ravel(found.numbers[part][name]).tolist()
+        assert own.place.tolist() == list(range(len(own)))
 
 
 def test_posterior_has_the_predictions_for_its_mean(both: tuple) -> None:
