@@ -536,6 +536,7 @@ def test_a_wind_tunnel_marks_an_infinite_kl() -> None:
         (lambda: plot.ternary(PRIOR, tokens=[0, 0]), "two or three different tokens"),
         (lambda: plot.ternary(DirichletMixture([1.0], [[1.0, 2.0]])), "needs three tokens"),
         (lambda: plot.curves({}), "0 curves"),
+        (lambda: plot.elicitation(ELICITED, by="age"), "by='age' is not one of"),
         (lambda: plot.scaling_laws(LAWS, task=2), "curves 0 to 1"),
         (lambda: plot.learning_path(TEXT, axes=[new_axes("")]), "1 axes; three are needed"),
     ],
@@ -569,6 +570,11 @@ def test_the_kl_by_length_is_that_of_the_report() -> None:
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names[:2] == ["family 'iid'", "a constant"]
     assert any(name.startswith("ending in ") for name in names)
+    apart = own._replace(repeated=np.zeros_like(own.repeated))  # no history comes twice
+    other = replace(ELICITED, kl_by_place={**ELICITED.kl_by_place, "length": apart})
+    ax = plot.elicitation(other, by="kl", ax=new_axes(""))
+    assert "floor" in names
+    assert "floor" not in [text.get_text() for text in ax.get_legend().get_texts()]
     old = replace(ELICITED, kl_by_place=None)
     with pytest.raises(ValueError, match="earlier version has no KL by place"):
         plot.elicitation(old, by="kl", ax=new_axes(""))
