@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import matrixbayes as mb
+from matrixbayes.rows.ingest import rows_asked_for
 from matrixbayes.rows.partial_groups import Places
 
 LOGS = np.log(np.array([[0.25, 0.75], [0.5, 0.5]]))
@@ -45,3 +46,14 @@ def test_tokens_of_one_text_are_found_together() -> None:
     assert places.of(3, "token") == [2]
     with pytest.raises(TypeError, match="neither a name nor a number"):
         places.of(1.5, "token")
+
+
+def test_rows_that_were_asked_for_are_read_from_lists_or_refused() -> None:
+    found = rows_asked_for([[0.25, 0.75], [0.5, 0.5]], (1, 2, 2), "probs", "the model")
+    np.testing.assert_allclose(found, [LOGS])
+    with pytest.raises(ValueError, match=r"the model gave shape \(1, 1\); it must be \(1, 2, 2\)"):
+        rows_asked_for([[0.0]], (1, 2, 2), "probs", "the model")
+    with pytest.raises(TypeError, match="the model gave no rows: rows are int64"):
+        rows_asked_for(np.ones((1, 2, 2), int), (1, 2, 2), "probs", "the model")
+    with pytest.raises(ValueError, match="no distribution for sequence 3, position 5"):
+        rows_asked_for(np.full((1, 2, 2), [[0.5], [1.0]]), (1, 2, 2), "probs", "the model", (3, 4))
