@@ -13,8 +13,9 @@ import pytest
 from scipy import sparse
 
 import matrixbayes as mb
-from matrixbayes.cli import main
+from matrixbayes.cli import answers, main
 from matrixbayes.cli.options import DTYPES
+from matrixbayes.errors import UsageError
 from matrixbayes.study import inputs
 
 Refused = Callable[..., str]
@@ -82,6 +83,10 @@ def _files() -> None:
     Path("alone.txt").write_text("Sky:\tred\n")
     np.save("words.npy", np.array([["a", "b"]]))
     np.savez("words.npz", np.array([["a", "b"]]))
+    Path("one.txt").write_text("h\n")
+    Path("brace.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{notjso}")
+    Path("short.npz").write_bytes(b"PK")
+    Path("folder.npy").mkdir()
     Path("model").mkdir()
     Path("model", "config.json").write_text("{}")
 
@@ -97,6 +102,7 @@ CASES = [
     (("collect", "--prompts=binary.txt"), "binary.txt, line 2: a NUL byte"),
     (("preflight", "--prompts=nowhere.txt"), "cannot read prompts file nowhere.txt"),
     ((*COLLECT, "--positions=continuation"), "line 1: write context<TAB>continuation"),
+    (("collect", "--prompts=empty.txt", "--positions=continuation"), "it needs one pair a line"),
     ((*COLLECT, "--vocab=broken.json"), "vocab file broken.json is not JSON"),
     ((*COLLECT, '--vocab={"a": ["x"}'), "--vocab is not JSON"),
     ((*COLLECT, "--vocab=nowhere.json"), "no such file, and not a group"),
@@ -135,6 +141,9 @@ CASES = [
     (("fit", "short.npy"), "is no array that can be read"),
     (("fit", "objects.npy"), "is no array that can be read"),
     (("fit", "two.npz"), "neither sparse nor one array"),
+    (("fit", "short.npz"), "short.npz is no archive that can be read"),
+    (("fit", "folder.npy"), "cannot read rows folder.npy: Is a directory"),
+    (("fit", "brace.safetensors"), "it has no header of this package"),
     (("fit", "words.npy"), "rows words.npy holds no numbers: <U1"),
     (("fit", "words.npz"), "rows words.npz holds no numbers: <U1"),
     (("fit", "junk.safetensors"), "it has no header of this package"),
@@ -160,6 +169,10 @@ CASES = [
     (("elicit", "--sequences=good.txt", "--histories=h.txt"), "go with --predictions"),
     (PREDICTED, "--predictions need --histories"),
     ((*PREDICTED, "--histories=h.txt"), "h.txt, line 2: 'x' is neither the number nor the name"),
+    (
+        (*PREDICTED, "--histories=one.txt", "--groups=good.txt"),
+        "groups file good.txt has 2 lines for 1 histories",
+    ),
     ((*PREDICTED, "--histories=json.txt"), "histories json.txt, line 2 is not JSON"),
     ((*PREDICTED, "--histories=float.npy"), "float64 of shape (3, 2), not tokens"),
     ((*PREDICTED, "--histories=good.txt", "--vocab=a=x"), "no MODEL and no --vocab"),
@@ -214,6 +227,30 @@ def test_what_is_wrong_is_one_line(
 ) -> None:
     _files()
     assert message in refused(*arguments)
+
+
+def test_json_holds_paths_and_nothing_unknown() -> None:
+    assert answers.plain({"file": Path("a", "b"), 3: [float("inf")]}) == {
+        "file": "a/b",
+        "3": [None],
+    }
+    with pytest.raises(TypeError, match="object is nothing that JSON holds"):
+        answers.plain(object())
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (MemoryError("8 TB"), "8 TB"),
+        (OSError(28, "No space left on device", "x.st"), "No space left on device: x.st"),
+        (OSError("the disk is gone"), "the disk is gone"),
+    ],
+)
+def test_what_the_system_says_is_the_users_to_mend(error: Exception, says: str) -> None:
+    with pytest.raises(UsageError) as caught, answers.mendable():
+        raise error
+    assert str(caught.value) == says
 
 
 def test_a_folder_that_is_not_writable(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
