@@ -311,6 +311,7 @@ def test_a_view_of_one_token_by_its_number() -> None:
     view = mb.show_tokens(along())
     assert view[-1].tokens == ("green",)
     assert view[1].values == view.values[1]
+    assert view._repr_html_() == view.html()
     with pytest.raises(IndexError):
         view[4]
 

@@ -153,6 +153,11 @@ def test_wrong_types_are_refused(tmp_path: Path) -> None:
             mb.from_samples([["a"]], **options)  # type: ignore[arg-type]
 
 
+def test_ids_begin_with_themselves() -> None:
+    counts = mb.from_samples([["yes, it is", 7, 8]], {"yes": ["yes", 7]}, match="start")
+    assert counts[:].tolist() == [[2, 1]]
+
+
 def test_counts_are_a_table_with_a_line_for_each_prompt() -> None:
     counts = mb.from_samples([["yes", "no", "no"], ["no"]], YES_NO)
     assert len(counts) == 2
