@@ -122,9 +122,10 @@ def fails(name: str) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "unknown", unknown
 
 
-def chosen() -> list[str]:
+def chosen(quick: bool) -> list[str]:
+    """The public callables of this tier; of `quick` ones none that draws or takes seconds."""
     names = sorted(cases.public().keys() - cases.WITHOUT.keys() - cases.OF_OTHERS.keys())
-    if of_tier(True, False, False):
+    if quick:
         names = [name for name in names if name not in cases.SLOW and not cases.draws(name)]
     return names[::SHARE]
 
@@ -158,7 +159,7 @@ def test_gate_sees_a_leak_of_each_sort() -> None:
 
 def test_nothing_is_kept_where_calls_work(figure: Callable[[str], None]) -> None:
     gate, leaks, n = Kept(CALLS, SECONDS, cases.folder()), {}, 0
-    for name in chosen():
+    for name in chosen(of_tier(True, False, False)):
         try:
             found = gate.by(works(name))
         except pytest.skip.Exception:
@@ -175,7 +176,8 @@ def test_nothing_is_kept_where_calls_fail(
 ) -> None:
     monkeypatch.chdir(cases.folder())  # a path may be "text"
     gate, leaks, n = Kept(CALLS // 4, SECONDS, cases.folder()), {}, 0
-    for name in chosen():
+    # A picture is drawn some twenty times for each of its arguments: minutes, for a release.
+    for name in chosen(of_tier(True, True, False)):
         try:
             for place, once in fails(name):
                 n += 1
