@@ -122,13 +122,34 @@ owned_by(PyArrayObject *array, PyObject *owner)
     return array;
 }
 
+/* 0 unless an array repeats few entries so often that nothing comes to their end: -1 then, with an
+ * exception set.  NumPy itself makes none of 2^63 bytes or more. */
+static int
+check_there(PyArrayObject *array, const char *name)
+{
+    const npy_intp most = (npy_intp)1 << 30, *shape = PyArray_DIMS(array);
+    if (PyArray_SIZE(array) <= most) {
+        return 0;
+    }
+    double held = (double)PyArray_ITEMSIZE(array);
+    for (int d = 0; d < PyArray_NDIM(array); d++) {
+        held += (double)(shape[d] - 1) * fabs((double)PyArray_STRIDES(array)[d]);
+    }
+    if ((double)PyArray_NBYTES(array) <= held) {
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "%s repeats its entries: %zd are more than can be looked at",
+                 name, (Py_ssize_t)PyArray_SIZE(array));
+    return -1;
+}
+
 PyArrayObject *
 mb_own_array(PyObject *object, const char *name)
 {
     PyArrayObject *any = (PyArrayObject *)PyArray_FROM_O(object), *own = NULL;
     PyObject *held = NULL, *both = NULL;
-    if (any != NULL && check_unmasked(any, name) == 0 && (held = mb_hold(any)) != NULL &&
-        (both = PyTuple_Pack(2, (PyObject *)any, held)) != NULL) {
+    if (any != NULL && check_there(any, name) == 0 && check_unmasked(any, name) == 0 &&
+        (held = mb_hold(any)) != NULL && (both = PyTuple_Pack(2, (PyObject *)any, held)) != NULL) {
         PyArray_Descr *type = (PyArray_Descr *)Py_NewRef((PyObject *)PyArray_DESCR(any));
         own = (PyArrayObject *)PyArray_NewFromDescr(
             &PyArray_Type, type, PyArray_NDIM(any), PyArray_DIMS(any), PyArray_STRIDES(any),
@@ -139,6 +160,18 @@ mb_own_array(PyObject *object, const char *name)
     Py_XDECREF(held);
     mb_release(any);
     return own;
+}
+
+PyObject *
+mb_items(PyObject *given, const char *name)
+{
+    if (!PyList_Check(given) && !PyTuple_Check(given) && !PyUnicode_Check(given) &&
+        !PyIter_Check(given)) {
+        PyErr_Format(PyExc_TypeError, "%s must be in a list or a tuple, not in %R", name,
+                     (PyObject *)Py_TYPE(given));
+        return NULL;
+    }
+    return PySequence_Tuple(given);
 }
 
 PyObject *

@@ -46,10 +46,16 @@ PyObject *mb_hold(PyArrayObject *array);
 /* `object` as an array of NumPy's own type that nobody else holds, over memory that is held: what is
  * checked of it stays so, also where code of the caller's (the iterator or __array__ of another
  * argument) gives the array that it passed another shape.  A view where it is an array already; a new
- * reference.  A masked entry is a ValueError that names `name`.
+ * reference.  A masked entry is a ValueError that names `name`,
+ * and so is an array that repeats few entries more often than anything can look at.
  * Every converter below answers with such an array, and a function converts all of its
  * arguments before it checks how they go together. */
 PyArrayObject *mb_own_array(PyObject *object, const char *name);
+
+/* What is in a list, a tuple, a text or an iterator, as a tuple of its own: others may change the
+ * caller's list.  Other containers (a sparse matrix, a tensor) make rows that have no end.  A new
+ * reference. */
+PyObject *mb_items(PyObject *given, const char *name);
 
 /* A read-only array of `type` over memory that lives as long as `owner`: what getters give. */
 PyObject *mb_view(PyObject *owner, int ndim, const npy_intp *shape, int type, void *data);

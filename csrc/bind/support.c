@@ -25,13 +25,11 @@ mb_raise(mb_status status, const char *why)
     case MB_NOMEM:
         return PyErr_NoMemory();
     case MB_INVALID:
+    case MB_NUMERIC:
         PyErr_SetString(PyExc_ValueError, why);
         return NULL;
     case MB_RANGE:
         PyErr_SetString(PyExc_OverflowError, why);
-        return NULL;
-    case MB_NUMERIC:
-        PyErr_SetString(PyExc_FloatingPointError, why);
         return NULL;
     case MB_STOPPED: /* by a signal handler, which has raised */
     case MB_OK:

@@ -2,6 +2,7 @@
 
 Contents
     whole          a whole number of a range: a size, a place
+    times          how often something random is done again
     is_whole       whether something is a whole number
     real           a real number of a range
     probability    a number from 0 to 1, or between them
@@ -23,6 +24,7 @@ from ..errors import ArgumentError
 from .numbers import wholes
 
 T = TypeVar("T")
+MOST_TIMES = 1 << 24  # of what is drawn or searched again: more would neither end nor tell more
 LONGEST = 200  # letters of an argument in a message
 
 
@@ -68,6 +70,11 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
     if most is None and least == 0:
         span = "not negative"
     raise ValueError(f"{name} is {shown(number)}; it must be {span}")
+
+
+def times(value: Any, name: str, least: int) -> int:
+    """How often something is done again: samples, permutations, starts, rounds."""
+    return whole(value, name, least, MOST_TIMES)
 
 
 def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -> float:

@@ -289,8 +289,11 @@ def check_regular(path: str) -> None:
     """Refuse what is no file, by the system's own error where it is missing or unreadable."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{path} is not a regular file")
-    with open(path, "rb"):
-        pass
+    try:
+        with open(path, "rb"):
+            pass
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{path!a} is no name that a file can have: {error}") from error
 
 
 def _load(path: str, part: Callable[[str, Any, str], T]) -> tuple[dict[str, str], dict[str, T]]:

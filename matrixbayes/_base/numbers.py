@@ -2,6 +2,8 @@
 
 Contents
     plain       any container, as a plain array of numbers or of names
+    listed      any container, as a list of what is in it
+    has_items   whether something is a container
     reals       real numbers, as float64
     floats      real numbers, in float32 where they come so
     wholes      whole numbers, as int64
@@ -15,6 +17,7 @@ size.  A whole number may be written as a float (682.0) in an array, and not whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,7 +30,7 @@ from .typing import Floats, Ids, Place
 PYTHONS = {bool, int, float, str}
 SCALARS = (bool, int, float, complex, str, np.number, np.bool_)
 SHORT = ("bfloat16", "float8")  # floats that others add to NumPy: each is a float32
-MOST_ENTRIES = 1 << 44  # more are a broadcast array, which costs nothing and takes for ever
+MOST_REPEATED = 1 << 30  # entries of a broadcast array: more cost nothing, and take for ever
 DEEPEST = 64  # lists in each other; NumPy has as many axes
 # What a container raises that has the attributes of an array, a tensor or a frame and is none.
 FOREIGN = (AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -45,10 +48,8 @@ def plain(given: Any, name: str) -> NDArray[Any]:
     ArgumentError
         An entry is masked, missing, or neither a real number nor a name; `name` says of what.
     """
-    if isinstance(given, np.ndarray) and given.size > MOST_ENTRIES:
-        raise ArgumentError(f"{name} has shape {given.shape}: more entries than can be looked at")
     if type(given) is np.ndarray and given.dtype.kind in "biuf":
-        return given
+        return _there(given, name)
     try:
         array = _unwrapped(given, name)
     except ArgumentError:
@@ -72,6 +73,23 @@ def plain(given: Any, name: str) -> NDArray[Any]:
             "real numbers are needed"
         )
     return array
+
+
+def listed(given: Any, name: str) -> list[Any]:
+    """What is in a container, one after another: of an array or a tensor, its rows."""
+    if hasattr(given, "detach") or hasattr(given, "tocsr"):
+        given = plain(given, name)
+    if isinstance(given, np.ndarray):
+        _there(given, name)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ArgumentError(f"{name} is of type {type(given).__name__}; it must be a sequence")
+    return list(given)
+
+
+def has_items(given: Any) -> bool:
+    """Whether something is made of items, by its type: a tensor, if asked, makes all its rows."""
+    is_text = isinstance(given, (str, bytes))
+    return isinstance(given, Iterable) and not is_text and getattr(given, "ndim", 1) != 0
 
 
 def is_named(array: NDArray[Any]) -> bool:
@@ -219,11 +237,27 @@ def where(name: str, shape: Sequence[int], i: int, columns: Sequence[Any] | None
     return f"{name}[{', '.join(map(str, at))}]"
 
 
+def _there(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """The array itself, unless it repeats few entries so often that nothing comes to their end."""
+    many = math.prod(max(n, 1) for n in array.shape)  # rows of nothing are many too
+    if many > MOST_REPEATED:
+        steps = zip(array.shape, array.strides, strict=True)
+        held = array.itemsize + sum((n - 1) * abs(step) for n, step in steps) if array.size else 0
+        if many * array.itemsize > held:
+            raise ArgumentError(
+                f"{name} has shape {array.shape} and repeats what is in {held} bytes: more entries "
+                "than can be looked at"
+            )
+    return array
+
+
 # -- containers ------------------------------
 
 
 def _unwrapped(given: Any, name: str) -> NDArray[Any]:
     """The array that a container holds, of whatever type."""
+    if isinstance(given, np.ndarray):
+        _there(given, name)
     if isinstance(given, np.ma.MaskedArray):
         return np.asarray(unmasked(given, name).data)
     if hasattr(given, "detach"):
@@ -253,7 +287,7 @@ def _of_tensor(tensor: Any, name: str) -> NDArray[Any]:
         tensor = tensor.float()
     if hasattr(tensor, "resolve_neg"):
         tensor = tensor.resolve_conj().resolve_neg()
-    return np.asarray(tensor.numpy())
+    return _there(np.asarray(tensor.numpy()), name)
 
 
 def _of_frame(frame: Any, name: str) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, NoSuchTokenError
 from .arguments import is_whole, shown
-from .numbers import exact_rows, is_named, plain, reals, wholes
+from .numbers import exact_rows, is_named, listed, plain, reals, wholes
 from .pieces import readings
 from .typing import Floats, Ids, Place
 
@@ -208,7 +208,7 @@ def columns_of(
     """Names and column numbers from 0 to V - 1 as column numbers, checked."""
     number = _numbers_by(names)
     columns = []
-    for i, item in enumerate(items):
+    for i, item in enumerate(listed(items, what)):
         if not isinstance(item, str) and not is_whole(item):
             raise TypeError(
                 f"{what}[{i}] is {shown(item)} ({type(item).__name__}); "
@@ -302,6 +302,7 @@ def counted(counts: Any, names: Names | None, n_tokens: int, whose: str) -> tupl
     themselves are counted; the columns of a frame are put in the order of `names`.
     """
     if type(counts) is np.ndarray and counts.dtype == np.float64 and counts.ndim in (1, 2):
+        counts = plain(counts, "counts")
         return (counts[np.newaxis], True) if counts.ndim == 1 else (counts, False)
     if hasattr(counts, "tocsr"):
         return exact_rows(counts, "counts").toarray(), False

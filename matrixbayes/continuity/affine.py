@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import generator_of
+from .._base.arguments import generator_of, times
 from .._base.typing import Floats
 from .embedding import EmbeddingMap
 
@@ -165,7 +165,7 @@ def affine_test(
         moved = basis[order]
         return 1.0 - float(np.sum(moved * (gram @ moved))) / total
 
-    generator = generator_of(rng)
+    generator, n_permutations = generator_of(rng), times(n_permutations, "n_permutations", 0)
     own = max(_residual(map.log_probs, basis) / total, 0.0)
     others = [unexplained(generator.permutation(n)) for _ in range(n_permutations)]
     as_small = sum(other <= own + 1e-12 for other in others)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import generator_of, probability, whole
+from .._base.arguments import generator_of, probability, times
 from .affine import AffineTest, affine_test
 from .band import band, dimension, modulus, steps_of
 from .embedding import EmbeddingMap, Pairs
@@ -110,8 +110,8 @@ def check_continuity(
     if n < 3:
         raise ValueError(f"there are {n} rows; continuity needs at least 3")
     level = probability(level, "level", inside=True)
-    n_boot = whole(n_boot, "n_boot", 0)
-    n_permutations = whole(n_permutations, "n_permutations", 0)
+    n_boot = times(n_boot, "n_boot", 0)
+    n_permutations = times(n_permutations, "n_permutations", 0)
     if texts is not None and len(texts) != n:
         raise ValueError(f"there are {len(texts)} texts for {n} rows")
     generator = generator_of(rng)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._base import display
-from .._base.arguments import whole
+from .._base.arguments import times
 from .._base.asked import asked
 from .._base.numbers import plain, reals
 from .._base.typing import Floats
@@ -149,7 +149,7 @@ def probe_segment(
     first, second = reals(e1, "e1"), reals(e2, "e2")
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(f"e1 and e2 have shapes {first.shape} and {second.shape}; they need (d,)")
-    n = whole(n, "n", 0)
+    n = times(n, "n", 0)
     if n < 2:
         raise ValueError(f"n is {n}; both ends are counted, so it must be 2 or more")
     position = np.linspace(0.0, 1.0, n)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base import display
+from .._base.numbers import reals
 from .._base.typing import Floats
 from .affine import AffineTest
 from .embedding import Pairs
@@ -79,9 +80,10 @@ class ContinuityReport:
 
     def lipschitz_quantiles(self, shares: Any = QUANTILES) -> Floats:
         """Quantiles of the ratios of distances."""
+        asked = reals(shares, "shares")
         if len(self._finite_ratios) == 0:
-            return np.full(len(shares), np.nan)
-        found: Floats = np.quantile(self._finite_ratios, shares)
+            return np.full(asked.shape, np.nan)
+        found: Floats = np.quantile(self._finite_ratios, asked)
         return found
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base.arguments import generator_of, real, shown, whole
+from .._base.arguments import generator_of, real, shown, times, whole
 from .._base.asked import asked
 from .._base.sequences import checked, checked_history
 from .._base.typing import Floats, Ids, Seed
@@ -208,7 +208,7 @@ def check_permutations(
 ) -> None:
     """Refuse histories (n, length) that are not of two whole demonstrations or more."""
     n, length = shape
-    block, n_permutations = whole(block, "block", 0), whole(n_permutations, "n_permutations", 0)
+    block, n_permutations = whole(block, "block", 0), times(n_permutations, "n_permutations", 0)
     if n < 1 or length < 1:
         raise ValueError(f"histories have shape {shape}: there is nothing to permute")
     if block < 1 or length % block or length < 2 * block:

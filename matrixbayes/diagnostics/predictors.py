@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.numbers import plain
+from .._base.numbers import listed, plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from ..mixture import DirichletMixture
@@ -71,7 +71,7 @@ class UrnPredictor:
 
     def predict(self, histories: Sequence[Sequence[int]] | ArrayLike) -> Floats:
         """Log-probabilities (N, V) of the token after each history."""
-        given = list(histories)  # type: ignore[arg-type]
+        given = listed(histories, "histories")
         counts = np.zeros((len(given), self.n_tokens))
         for i, history in enumerate(given):
             counts[i] = self._counts(history, f"history {i}")

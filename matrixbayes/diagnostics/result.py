@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base import display
-from .._base.arguments import probability, whole
+from .._base.arguments import probability, times
 from .._base.typing import Floats
 from .nulls import Null
 
@@ -224,7 +224,7 @@ def check_options(n_boot: int, level: float, n_tests: int = 1) -> None:
     """Of every test, and of a card of several whose smallest p-value counts `n_tests` times."""
     probability(level, "level", inside=True)
     least = int(np.ceil(n_tests / level - 1e-9)) - 1
-    if whole(n_boot, "n_boot", 0) < least:
+    if times(n_boot, "n_boot", 0) < least:
         of_tests = f" after Holm's correction for {n_tests} tests" if n_tests > 1 else ""
         raise ValueError(
             f"n_boot is {n_boot}; with fewer than {least} no p-value can be as low as "

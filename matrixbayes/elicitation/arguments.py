@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from .._base.arguments import probability, shown, whole
+from .._base.arguments import probability, shown, times, whole
 from .._base.tokens import difference
 from .._base.typing import Floats, Ids
 from .._base.weights import group_numbers
@@ -109,7 +109,7 @@ def check_options(options: Options, n_boot: int, cv: int | None, level: float) -
         value = values[name]
         if name == "n_starts" and value is None:
             continue
-        whole(value, name, low)
+        (times if name in ("n_boot", "n_starts") else whole)(value, name, low)
     if options.depth > MOST_DEPTH:
         raise ValueError(f"depth must be at most {MOST_DEPTH}, not {options.depth}")
     if not (_is_number(options.tol) and 0.0 < options.tol < np.inf):

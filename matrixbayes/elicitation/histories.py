@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.arguments import shown
-from .._base.numbers import exact_rows, is_named, plain, reals
+from .._base.numbers import exact_rows, is_named, listed, plain, reals
 from .._base.tokens import columns_in, labels_of, numbers_of, order_of
 from .._base.typing import Floats, Ids
 from ..sources.names import parts_of
@@ -121,7 +121,8 @@ def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
         raise TypeError(f"histories is {shown(histories)}; it is a sequence of histories")
     if hasattr(histories, "iloc") and getattr(histories, "ndim", 0) == 2:
         histories = plain(histories, "histories")  # by rows, as an array
-    parts = [_column_numbers(history, i, names) for i, history in enumerate(histories)]
+    given = listed(histories, "histories")
+    parts = [_column_numbers(history, i, names) for i, history in enumerate(given)]
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     columns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
     outside = np.flatnonzero((columns < 0) | (columns >= n_tokens))

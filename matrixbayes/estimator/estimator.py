@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, parallel
 from .._base.arguments import generator_of, instance, real, shown, whole
+from .._base.numbers import listed
 from .._base.parameters import Parameters
 from .._base.progress import LOG, begin
 from .._base.saving.made import inherit, note, origin
@@ -851,7 +852,7 @@ class DirichletMixtureEstimator(Parameters):
         listing = listing_of(rows, order)
         if rows.n_tokens != self.n_features_in_:
             raise ValueError(f"rows have {rows.n_tokens} columns, the fit {self.n_features_in_}")
-        sizes = tuple(whole(n, "draws", 1) for n in draws)
+        sizes = tuple(whole(n, "draws", 1) for n in listed(draws, "draws"))
         with parallel.workers(self.executor, self.n_jobs) as pool:
             for n in sizes:
                 plan = Plan.of(n, listing.n_rows, 0)

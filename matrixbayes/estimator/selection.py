@@ -11,7 +11,7 @@ import numpy as np
 
 from .._base import parallel
 from .._base.arguments import generator_of, is_whole, shown
-from .._base.numbers import exact_rows, plain
+from .._base.numbers import exact_rows, listed, plain
 from .._base.progress import begin
 from .._base.saving.made import note
 from .._base.typing import Floats
@@ -216,7 +216,7 @@ def _sizes(n_components: int | Iterable[int]) -> list[int]:
             f"n_components is {shown(n_components)}; give one number of components, such as 3, or "
             "several, such as range(1, 9)"
         )
-    sizes: list[Any] = list(n_components) if several else [n_components]  # type: ignore[arg-type]
+    sizes = listed(n_components, "n_components") if several else [n_components]
     if not sizes:
         raise ValueError("n_components is empty; give at least one number of components")
     for size in sizes:

@@ -19,8 +19,10 @@ from .._base.arguments import instance
 from .._base.display import number
 from .._base.numbers import reals
 from .._base.typing import Floats
+from ..errors import ArgumentError
 from .inside.probe import Chain, Tail, agree, chain_of, is_norm, probe, rounding, tail_of, through
 from .inside.taps import unwrapped
+from .memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,10 +286,17 @@ class Head(display.Shown):
         """A function of tensors in the model's type and place, of arrays too."""
         import torch
 
-        if isinstance(states, torch.Tensor):
-            return function(states)
-        with torch.no_grad():
-            return function(torch.from_numpy(reals(states, "states"))).cpu().double().numpy()
+        is_tensor = isinstance(states, torch.Tensor)
+        given = states if is_tensor else torch.from_numpy(reals(states, "states"))
+        try:
+            with torch.set_grad_enabled(is_tensor and torch.is_grad_enabled()):
+                found = function(given)
+        except (IndexError, NotImplementedError, RuntimeError) as error:  # torch's, of any argument
+            said = f"states of shape {(*given.shape,)} and type {given.dtype}"
+            if is_out_of_memory(error):
+                raise MemoryError(f"{said}: {error}") from error
+            raise ArgumentError(f"{said} do not go through this head: {error}") from error
+        return found if is_tensor else found.cpu().double().numpy()
 
     def _of_state(self, states: torch.Tensor) -> torch.Tensor:
         dtype, device = self._like
@@ -305,7 +314,9 @@ class Head(display.Shown):
 
         instance(states, torch.Tensor, "states")
         away = self._away(states, instance(logits, torch.Tensor, "logits"))
-        if away <= 16.0 * self._eps * max(1.0, float(logits.abs().max())):
+        if away == 0.0 or (
+            away < float("inf") and away <= 16.0 * self._eps * max(1.0, float(logits.abs().max()))
+        ):
             return None
         return (
             f"the logits of {self._name} are not those of its output embeddings for the states "
@@ -316,10 +327,11 @@ class Head(display.Shown):
         import torch
 
         with torch.no_grad():
-            found = self._of_state(states)
-        if found.shape != logits.shape:
+            found = self._called(self._of_state, states)
+        if found.shape != logits.shape or logits.is_complex():
             return float("inf")
-        return float((found.cpu().double() - logits.cpu().double()).abs().max())
+        off = (found.cpu().double() - logits.cpu().double()).abs()
+        return float(off.max()) if off.numel() else 0.0
 
     # -- matrix and bias ------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base.arguments import generator_of, whole
-from .._base.numbers import plain
+from .._base.numbers import listed, plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from .forward import Batch, Forward
@@ -151,7 +151,7 @@ class TokenPredictor:
             Log-probabilities.
         """
         prompts = []
-        for i, given in enumerate(histories):  # type: ignore[arg-type]
+        for i, given in enumerate(listed(histories, "histories")):
             history = checked_history(given, self.n_tokens, f"history {i}")
             last = len(self._prefix) + len(history) - 1
             self._need_prefix(last + 1)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import generator_of, having, probability, whole
+from .._base.arguments import generator_of, having, probability, times
 from .._base.numbers import reals
 from .._base.tokens import counted
 from .._base.typing import Floats, Seed
@@ -317,7 +317,7 @@ def fit_icl_curve(
     """
     points = Points.checked(shots, probabilities, others, weights, groups)
     level = probability(level, "level", inside=True)
-    n_boot = whole(n_boot, "n_boot", 0)
+    n_boot = times(n_boot, "n_boot", 0)
     if points.n_different() < 2:
         raise ValueError("all points have the same number of shots; a curve needs two")
     generator = generator_of(rng)

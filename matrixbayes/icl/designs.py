@@ -12,11 +12,11 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from .._base.arguments import generator_of, probability
+from .._base.numbers import has_items, listed
 from .._base.typing import Seed
 from .label_design import LabelDesign
 from .prompts import Sequences, Template, strings, whole_numbers
@@ -188,7 +188,8 @@ def unrelated_label_design(
 
 
 def _fractions(fraction: float | Iterable[float]) -> list[float]:
-    given: list[Any] = list(fraction) if np.iterable(fraction) else [np.asarray(fraction).item()]
+    several = has_items(fraction)
+    given = listed(fraction, "fraction") if several else [np.asarray(fraction).item()]
     if not given:
         raise ValueError("fraction is empty")
     for f in given:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._base import display
 from .._base.arguments import is_whole, shown, whole
 from .._base.asked import asked
-from .._base.numbers import plain
+from .._base.numbers import has_items, plain
 from .._base.tokens import columns_of
 from .._base.typing import Floats, Ids, Seed
 from .._core import posterior_learning
@@ -282,7 +282,7 @@ def learning_path(
 def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
     if isinstance(items, (str, bytes)):
         raise TypeError(f"{what} is one string; for a single token write [{shown(items)}]")
-    if not np.iterable(items):
+    if not has_items(items):
         raise TypeError(f"{what} is {shown(items)}; give a sequence of tokens")
     return np.array(
         columns_of(items, prior.tokens, prior.n_tokens, "the prior", what), dtype=np.int64
@@ -292,7 +292,7 @@ def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
 def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
     """The tokens given, or as many as are asked for from the model."""
     if not is_whole(tokens):
-        if not np.iterable(tokens):
+        if not has_items(tokens):
             raise TypeError(f"tokens is {shown(tokens)}; give tokens, or how many to sample")
         text = _columns(tokens, prior, "tokens")
         if not len(text):

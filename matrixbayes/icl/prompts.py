@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._base.arguments import shown, whole
+from .._base.arguments import shown, times, whole
+from .._base.numbers import has_items, listed
 
 Pair = tuple[str, str]  # a text and its label
 
@@ -103,7 +104,7 @@ class Sequences:
         }
         if len(pools) < 2:
             raise ValueError(f"labels are {list(pools)}; two different ones are needed")
-        many = whole(n_sequences, "n_sequences", 1)
+        many = times(n_sequences, "n_sequences", 1)
         asked = None if queries is None else _asked(queries, pools)
         if not isinstance(balanced, (bool, np.bool_)):
             raise TypeError(f"balanced is {shown(balanced)}; it must be True or False")
@@ -186,7 +187,7 @@ def _asked(queries: Any, pools: dict[str, tuple[str, ...]]) -> tuple[Pair, ...]:
 def whole_numbers(values: int | Iterable[int], what: str) -> list[int]:
     """Different whole numbers from 0 on, rising."""
     numbers = set()
-    for value in values if np.iterable(values) else [np.asarray(values).item()]:
+    for value in listed(values, what) if has_items(values) else [np.asarray(values).item()]:
         numbers.add(whole(value, what, 0))
     if not numbers:
         raise ValueError(f"{what} is empty")

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base import display
-from .._base.arguments import generator_of, probability, whole
+from .._base.arguments import generator_of, probability, times, whole
 from .._base.numbers import reals
 from .._base.typing import Floats, Seed
 from .scaling_samples import CLEAR, Curves, Interval, criterion, errors, intervals, trends
@@ -361,7 +361,7 @@ def fit_scaling_laws(
         i, j = np.argwhere(~((p > 0.0) & (p <= 1.0)))[0]
         raise ValueError(f"probabilities[{i}, {j}] is {p[i, j]}; it must be above 0 and at most 1")
     fitted = len(n) if n_fitted is None else whole(n_fitted, "n_fitted", 3, len(n))
-    n_boot = whole(n_boot, "n_boot", 0)
+    n_boot = times(n_boot, "n_boot", 0)
     level = probability(level, "level", inside=True)
     curves = Curves.checked(p, tasks, groups)
     p = curves.means()

@@ -130,6 +130,7 @@ def approximation_report(
     >>> round(report.sup_error, 6), round(report.bound, 4)
     (0.15, 0.15)
     """
+    n_tokens = whole(n_tokens, "n_tokens", 2)
     points, raw = bernstein(density, degree, n_tokens)
     mass = float(raw.sum())
     mixture = DirichletMixture.from_density(density, degree=degree, n_tokens=n_tokens)

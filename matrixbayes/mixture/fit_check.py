@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import generator_of, having, whole
-from .._base.numbers import plain, reals
+from .._base.arguments import generator_of, having, times, whole
+from .._base.numbers import listed, plain, reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
 from ..rows import PartialRows, as_log_probs
@@ -377,7 +377,7 @@ def check_prior(
     >>> mb.check_prior(wrong, rows, kind="probs").fails
     ('frequencies', 'smoothing', 'entropies')
     """
-    sizes = tuple(sorted({whole(n, "draws", 1) for n in draws}))
+    sizes = tuple(sorted({whole(n, "draws", 1) for n in listed(draws, "draws")}))
     if not sizes:
         raise ValueError("draws is empty; give at least one number of draws, such as 20")
     if not hasattr(rows, "shape"):
@@ -387,7 +387,7 @@ def check_prior(
     if kind == "logits" and rows.shape[0]:
         as_log_probs(rows[:1], kind)  # warns of probabilities
     having(prior, "prior", "n_tokens", "mean")
-    generator, n_samples = generator_of(rng), whole(n_samples, "n_samples", 1)
+    generator, n_samples = generator_of(rng), times(n_samples, "n_samples", 1)
     numbers, weights = _chosen(rows, sample_weight, whole(max_rows, "max_rows", 1), generator)
     seen: Seen | RowsInPart
     if isinstance(rows, PartialRows):

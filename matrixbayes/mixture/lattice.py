@@ -20,6 +20,7 @@ from .._base.typing import Floats
 Density = Callable[[Floats], ArrayLike]
 
 MOST_POINTS = 200_000
+FAR_MORE = 10**300  # points, which a double can still be
 
 
 def lattice(degree: int, n_tokens: int) -> NDArray[np.int64]:
@@ -31,11 +32,11 @@ def lattice(degree: int, n_tokens: int) -> NDArray[np.int64]:
         There are more than 200,000.
     """
     degree, n_tokens = whole(degree, "degree", 1), whole(n_tokens, "n_tokens", 2)
-    size = comb(degree + n_tokens - 1, n_tokens - 1)
+    is_large = max(degree, n_tokens) > MOST_POINTS  # and so is the number of points
+    size = FAR_MORE if is_large else comb(degree + n_tokens - 1, n_tokens - 1)
     if size > MOST_POINTS:
-        shown = (
-            f"{size:,}" if size < 10**15 else f"{float(size):.1e}" if size < 10**300 else "far more"
-        )
+        shown = f"{size:,}" if size < 10**15 else f"{float(size):.1e}"
+        shown = shown if size < FAR_MORE else "far more"
         raise ValueError(
             f"the lattice of degree {degree} over {n_tokens} tokens has {shown} points, more than "
             f"{MOST_POINTS:,}.  Two ways out: lump the tokens into a few groups, or draw rows "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._base import display
-from .._base.arguments import generator_of, whole
+from .._base.arguments import generator_of, times, whole
 from .._base.k_means import seeds
 from .._base.saving.made import note
 from .._base.typing import Floats
@@ -74,7 +74,7 @@ class Reduction(NamedTuple):
 def reduce(mixture: Any, n_components: int, rng: Any, n_init: int, n_samples: int) -> Reduction:
     """See `DirichletMixture.reduce`."""
     n_components = whole(n_components, "n_components", 1)
-    n_init, n_samples = whole(n_init, "n_init", 1), whole(n_samples, "n_samples", 2)
+    n_init, n_samples = times(n_init, "n_init", 1), whole(n_samples, "n_samples", 2)
     kept = mixture.weights > 0.0
     if n_components >= int(kept.sum()):
         return Reduction(mixture, 0.0, 0.0, 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base.arguments import instance, whole
+from .._base.arguments import instance, shown, whole
 from .._base.display import number, percent, show
 from .._base.typing import Floats, Ids
 from .forms import Scale, as_html, as_text, scale_of
@@ -67,6 +67,8 @@ class TokenView:
         """Of the tokens of a text and their numbers."""
         instance(text, Text, "text")
         instance(found, Measured, "found")
+        if value not in VALUES:
+            raise ValueError(f"value={shown(value)} is not one of {', '.join(map(repr, VALUES))}")
         pieces = characters(text.names)
         if text.spaced:  # words, of which none says that a space follows it
             pieces = [p if t == 0 or p == GAP else f" {p}" for t, p in enumerate(pieces)]

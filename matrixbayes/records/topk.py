@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.arguments import shown
+from .._base.arguments import shown, whole
+from .._base.numbers import listed
 from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from . import columns as tokens_of
@@ -21,6 +22,7 @@ from .gathered import CENSORED, LEAST_REST, grouped
 from .reading import field, records
 
 JSON = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+MOST_TOKENS = 1 << 32
 NAMES = ("topk_ids", "topk_logprobs", "other_logprob")
 
 
@@ -98,10 +100,10 @@ def from_topk(
             f"{of_numbers[i + 1] - of_numbers[i]} log-probabilities"
         )
     if keys.dtype.kind not in "iu":
-        whole = keys.astype(np.int64)
-        if not (whole == keys).all():
+        rounded = keys.astype(np.int64)
+        if not (rounded == keys).all():
             raise ValueError("ids are whole numbers")
-        keys = whole
+        keys = rounded
     n = len(of_keys) - 1
     row = np.repeat(np.arange(n), np.diff(of_keys))
     numbers, left = numbers.astype(np.float64), None
@@ -149,14 +151,15 @@ def _of_sequences(values: Any) -> tuple[Any, NDArray[np.int64] | None]:
         return values.reshape(-1, values.shape[2]), np.repeat(values.shape[1], len(values))
     if isinstance(values, Lists) or getattr(values, "ndim", 1) != 1:
         return values, None
-    values = values if hasattr(values, "__len__") else [*values]
-    some: Any = next((row for row in values if hasattr(row, "__len__") and len(row)), ())
+    given = listed(values, "a column")
+    values = values if hasattr(values, "__len__") else given
+    some: Any = next((row for row in given if hasattr(row, "__len__") and len(row)), ())
     if not len(some) or isinstance(some, str) or not hasattr(some[0], "__len__"):
         return values, None
     if isinstance(some[0], str) or getattr(some[0], "ndim", 1) == 0:
         return values, None
-    sizes = np.array([len(row) for row in values], dtype=np.int64)
-    return [place for row in values for place in row], sizes
+    sizes = np.array([len(row) for row in given], dtype=np.int64)
+    return [place for row in given for place in row], sizes
 
 
 def _where(n: int, places: NDArray[np.int64] | None) -> dict[str, list[int]]:
@@ -174,6 +177,7 @@ def _columns(
     """The columns: all ids below a number of them, a tokenizer's, or those seen."""
     if n_tokens is None:
         return tokens_of.make_columns(keys, (), {}, tokenizer, vocab)
+    n_tokens = whole(n_tokens, "n_tokens", 1, MOST_TOKENS)
     if len(keys) and int(keys.max()) >= n_tokens:
         raise ValueError(f"there is an id {int(keys.max())} among {n_tokens} tokens")
     every, none = np.arange(n_tokens), np.empty(0, dtype=np.int64)
@@ -197,7 +201,7 @@ def _flat(values: Any, what: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
         values = array
     if isinstance(values, Lists):
         return values.values, values.starts.astype(np.int64)
-    rows = [np.asarray(row) for row in values]
+    rows = [np.asarray(row) for row in listed(values, what)]
     wrong = next((i for i, row in enumerate(rows) if row.ndim != 1), None)
     if wrong is not None:
         raise ValueError(f"row {wrong} of {what} is no list")

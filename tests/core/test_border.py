@@ -363,7 +363,7 @@ def test_nothing_in_the_place_of_an_argument(name: str, nothing: str) -> None:
     for i in range(len(given)):
         arguments = [copy.deepcopy(value) for value in given]
         arguments[i] = NOTHINGS[nothing]
-        with contextlib.suppress(TypeError, ValueError, OverflowError, FloatingPointError):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
             call(*arguments)
 
 

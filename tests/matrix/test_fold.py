@@ -88,11 +88,11 @@ def test_wrong_arguments_of_a_fold() -> None:
         (0, _core.TransitionCounts(1, 6), ValueError),
         (0, _core.TransitionCounts(1, 5), ValueError),  # it does not hold these contexts
         (1, np.zeros(n + 1), ValueError),
-        (1, np.full(n, np.nan), FloatingPointError),
+        (1, np.full(n, np.nan), ValueError),
         (1, "x", TypeError),
         (2, [], ValueError),
         (2, [np.nan], ValueError),
-        (2, [0.0], FloatingPointError),
+        (2, [0.0], ValueError),
         (3, [[0.5, 0.5]], ValueError),
         (3, [[0.0]], ValueError),
         (4, 0.0, ValueError),

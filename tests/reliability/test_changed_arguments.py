@@ -160,7 +160,7 @@ CHOSEN = list(CALLS)[:: of_tier(9, 1, 1)]
 PARTS = of_tier(1, 4, 4)
 ROUNDS = of_tier(1, 3, 40)
 LONGEST = 0.2  # seconds of a call, which is stopped then
-REFUSALS = (Stopped, ValueError, OverflowError, FloatingPointError, RuntimeError, MemoryError)
+REFUSALS = (Stopped, ValueError, OverflowError, RuntimeError, MemoryError)
 
 
 def arrays_in(arguments: Any) -> Iterator[Any]:

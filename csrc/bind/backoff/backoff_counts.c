@@ -52,7 +52,7 @@ static int
 parse_counts(PyObject *type, PyObject *arg, smoothed_levels *levels)
 {
     mb_state *state = PyType_GetModuleState((PyTypeObject *)type);
-    PyObject *items = PySequence_Tuple(arg);
+    PyObject *items = mb_items(arg, "counts");
     Py_ssize_t n = items == NULL ? 0 : PyTuple_Size(items);
     int failed = items == NULL ? -1 : 0;
     if (!failed && (n < 1 || n > MB_MAX_ORDER + 1)) {
@@ -89,7 +89,7 @@ parse_counts(PyObject *type, PyObject *arg, smoothed_levels *levels)
 static PyObject *
 keep_items(smoothed_levels *levels, PyObject *arg, size_t n, const char *name)
 {
-    PyObject *items = PySequence_Tuple(arg);
+    PyObject *items = mb_items(arg, name);
     if (items == NULL || PyList_Append(levels->kept, items) < 0) {
         Py_XDECREF(items);
         return NULL;

@@ -58,7 +58,7 @@ parse_part(PyObject *item, int part, some_levels *to)
 static int
 parse_parts(PyObject *arg, int part, some_levels *to)
 {
-    PyObject *items = PySequence_Tuple(arg);
+    PyObject *items = mb_items(arg, level_names[part]);
     Py_ssize_t n = items == NULL ? 0 : PyTuple_Size(items);
     int failed = items == NULL;
     if (!failed && (n < 1 || n > MB_MAX_ORDER + 1 || (part != STARTS && (size_t)n != to->n))) {

@@ -33,7 +33,7 @@ mb_open_levels(long long n_tokens, PyObject *levels, mb_frozen *frozen)
     if (mb_check_order(0, 0, n_tokens) < 0) {
         return NULL;
     }
-    PyObject *items = PySequence_Tuple(levels), *arrays = NULL;
+    PyObject *items = mb_items(levels, "levels"), *arrays = NULL;
     if (items == NULL) {
         return NULL;
     }

@@ -153,7 +153,7 @@ typedef struct {
 static int
 parse_level_arrays(PyObject *list, fit_levels *fit)
 {
-    PyObject *levels = PySequence_Tuple(list);
+    PyObject *levels = mb_items(list, "levels");
     int failed = levels == NULL ? -1 : 0;
     size_t n = failed ? 0 : (size_t)PyTuple_Size(levels);
     if (!failed && (n < 1 || n > MB_MAX_ORDER + 1)) {
@@ -162,7 +162,7 @@ parse_level_arrays(PyObject *list, fit_levels *fit)
         failed = -1;
     }
     for (size_t i = 0; i < n && !failed; i++) {
-        PyObject *each = PySequence_Tuple(PyTuple_GetItem(levels, (Py_ssize_t)i));
+        PyObject *each = mb_items(PyTuple_GetItem(levels, (Py_ssize_t)i), "levels");
         failed = each == NULL ? -1 : 0;
         if (!failed && PyTuple_Size(each) != N_ARRAYS) {
             PyErr_Format(PyExc_ValueError, "level %zu has %zd arrays; it needs %d", i,

@@ -167,7 +167,7 @@ mb_fading_counts_from_arrays(PyObject *type, PyObject *args)
         mb_check_order(1, order, n_tokens) < 0 || mb_check_discount(discount) < 0) {
         return NULL;
     }
-    PyObject *items = PySequence_Tuple(given);
+    PyObject *items = mb_items(given, "arrays");
     Py_ssize_t n = items == NULL ? 0 : PyTuple_Size(items);
     if (items != NULL && n != N_OF_ALL && n != N_ARRAYS) {
         PyErr_Format(PyExc_ValueError, "there are %zd arrays; they must be the %d of arrays()", n,

@@ -114,6 +114,12 @@ check_prior(const mb_fading *counts, PyArrayObject *weights, PyArrayObject *conc
                      k, mb_dim(concentration, 0), mb_dim(alpha, 0), columns);
         return -1;
     }
+    for (size_t i = 0; i < k; i++) {
+        if (!isfinite(((const double *)mb_data(concentration))[i])) {
+            PyErr_SetString(PyExc_ValueError, "concentration must be finite");
+            return -1;
+        }
+    }
     *prior =
         (mb_fading_prior){k, columns, mb_data(weights), mb_data(concentration), mb_data(alpha)};
     return 0;

@@ -210,7 +210,9 @@ from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run)
 static PyObject *
 aligned_items(PyObject *items)
 {
-    PyObject *list = PySequence_List(items), *result = NULL;
+    PyObject *given = mb_items(items, "arrays"), *result = NULL;
+    PyObject *list = given == NULL ? NULL : PySequence_List(given);
+    Py_XDECREF(given);
     if (list == NULL) {
         return NULL;
     }

@@ -139,7 +139,7 @@ mixture_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (weights == NULL || (alpha = mb_doubles(alpha_arg, 2, "alpha")) == NULL) {
         goto done;
     }
-    tokens = tokens_arg == Py_None ? Py_NewRef(Py_None) : PySequence_Tuple(tokens_arg);
+    tokens = tokens_arg == Py_None ? Py_NewRef(Py_None) : mb_items(tokens_arg, "tokens");
     if (tokens != NULL && check_parameters(weights, alpha) == 0 &&
         check_tokens(tokens, mb_dim(alpha, 1)) == 0) {
         result = mb_new_mixture(type, mb_dim(alpha, 0), mb_dim(alpha, 1), mb_data(weights),

@@ -21,6 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine, PlaceHolderLayoutEngine
 from matplotlib.textpath import text_to_path
 
+from ..arguments import instance
 from ..display import printable
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def fit(
     text: str, room: float, size: float, weight: Any = "normal", lines: int = 2
 ) -> tuple[str, float]:
     """A text and its size, so that it is no wider than the room."""
+    instance(text, str, "a title or label")
     for scale in SIZES:
         now = max(size * scale, min(size, SMALLEST))
         for wrapped in _wrapped(text, room, now, weight, lines if scale < 1.0 else 2):

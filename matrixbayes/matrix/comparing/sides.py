@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._base.numbers import is_named, plain, wholes
+from ..._base.numbers import is_named, listed, plain, wholes
 from ..._base.tokens import Vocabulary, columns_in, order_of
 from ..._base.typing import Floats, Ids
 from ...rows import NextTokenRows, PartialRows, as_log_probs
@@ -233,7 +233,7 @@ def checked_sides(
                 + (", in the tokens of the matrix" if own is not None else "")
             )
         whose = own
-    whose = () if whose is None else whose
+    whose = [] if whose is None else listed(whose, "contexts")
     n = len(rows[0]) if rows else len(whose)
     whole = tuple(_context(each, i, reader) for i, each in enumerate(whose))
     if len(whole) not in (0, n) or (n and not whole and len(rows) < 2):

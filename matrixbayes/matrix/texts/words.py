@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._base.arguments import shown, whole
+from ..._base.numbers import listed
 from ..._base.tokens import Vocabulary
 from ..._base.typing import Documents, Ids
 from .reading import BEGIN, Reading, unknown_of
@@ -166,7 +167,7 @@ class Worded:
             return np.zeros(0, dtype=np.int64)
         if isinstance(context, str):
             raise TypeError(f"context is one string, {shown(context)}; give a list of words")
-        words = list(context)
+        words = listed(context, "context")
         begins = [i for i, word in enumerate(words) if isinstance(word, str) and word == BEGIN]
         if not begins or self._vocabulary.number(BEGIN) is not None:
             return self._numbers(words, "context", self._vocabulary.n_tokens)

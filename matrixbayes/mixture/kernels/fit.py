@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._base.arguments import generator_of, whole
-from ..._base.numbers import reals
+from ..._base.numbers import listed, reals
 from ..._base.saving.made import note, origin
 from ..._base.tokens import columns_in, order_of, token_names
 from ..._base.typing import Floats, Ids, Seed
@@ -205,7 +205,7 @@ def _best(tables: list[Floats], worth: Floats, shape: tuple[int, int]) -> tuple[
 
 
 def _several(fits: DirichletMixture | Iterable[DirichletMixture]) -> list[DirichletMixture]:
-    return [fits] if isinstance(fits, DirichletMixture) else list(fits)
+    return [fits] if isinstance(fits, DirichletMixture) else listed(fits, "fits")
 
 
 def _matched(fit: DirichletMixture, names: Any, n_tokens: int) -> DirichletMixture:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ... import _core
 from ..._base import display
-from ..._base.arguments import generator_of, whole
+from ..._base.arguments import generator_of, times, whole
 from ..._base.typing import Floats, Ids
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def reduce_kernels(
 ) -> KernelReduction:
     """See `KernelMixture.reduce`; `dense` is the type of the result."""
     n_components = whole(n_components, "n_components", 1)
-    n_draws, n_iter = whole(n_draws, "n_draws", 2), whole(n_iter, "n_iter", 1)
+    n_draws, n_iter = whole(n_draws, "n_draws", 2), times(n_iter, "n_iter", 1)
     if n_components >= mixture.n_components:
         zeros = np.zeros(len(HORIZONS))
         return KernelReduction(mixture, HORIZONS, zeros, zeros, 0.0, 0.0)
