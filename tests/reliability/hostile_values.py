@@ -290,7 +290,7 @@ def variations(given: Any) -> Iterator[tuple[str, Make]]:
         for change in (-1, 1, 2):
             yield f"{change:+}", lambda c=change: given + c
         for kind in (np.float32, np.float64, np.int64, np.uint8, np.array):
-            yield kind.__name__, lambda k=kind: k(given)
+            yield kind.__name__, lambda k=kind: _of_kind(k, given)
         yield "negative", lambda: -given
         yield "text", lambda: str(given)
         yield "in a list", lambda: [given]
@@ -344,6 +344,14 @@ def variations(given: Any) -> Iterator[tuple[str, Make]]:
         for number in (np.nan, np.inf, -np.inf, -1.0, 1e308, 2.0**63):
             yield f"one is {number}", lambda n=number: _with(array, n)
         yield "masked", lambda: np.ma.masked_array(array, np.arange(array.size) == 0)
+
+
+def _of_kind(kind: Callable[[Any], Any], given: float) -> Any:
+    """A number as a type of NumPy's has it, or another of that type."""
+    try:
+        return kind(given)
+    except (OverflowError, ValueError):  # a sign or a NaN that the type does not have
+        return kind(0)
 
 
 def _cast(array: Any, dtype: str) -> Any:

@@ -277,6 +277,33 @@ MENDED: tuple[tuple[str, str, Callable[[], Any]], ...] = (
     ("write_easel", "mixture", lambda: 1e308),
     ("plot.components", "mixture", lambda: None),
     ("plot.curves", "values", lambda: 3),
+    ("plot.curves", "title", lambda: memoryview(b"a title")),
+    ("Head.of_layer", "states", lambda: np.zeros(0)),
+    ("Head.of_layer", "states", lambda: 1.0),
+    ("Head.of_layer", "states", lambda: np.zeros((4, 3))),
+    ("Head.refusal", "logits", lambda: __import__("torch").ones(0, 12)),
+    ("TokenView.of", "value", lambda: "nothing"),
+    ("_core.FadingCounts.log_evidence", "concentration", lambda: np.array([np.inf])),
+    ("_core.discounted_fit", "q", lambda: np.zeros(2)),
+    ("approximation_report", "n_tokens", lambda: np.uint8(2)),
+    ("from_topk", "n_tokens", lambda: 2**63 - 1),
+    ("probe_segment", "n", lambda: 2**63 - 1),
+    ("read_easel", "path", lambda: "\ud800"),
+)
+REPEATED = (  # rounds that would never end: refused in a sentence
+    ("DirichletMixture.reduce", "n_init"),
+    ("KernelMixture.reduce", "n_iter"),
+    ("LabelDesign.fit", "n_boot"),
+    ("affine_test", "n_permutations"),
+    ("check_continuity", "n_boot"),
+    ("check_prior", "n_samples"),
+    ("elicit_prior", "n_boot"),
+    ("elicit_prior", "n_starts"),
+    ("fit_icl_curve", "n_boot"),
+    ("fit_scaling_laws", "n_boot"),
+    ("flipped_label_design", "n_sequences"),
+    ("martingale_test", "n_boot"),
+    ("score_card", "n_boot"),
 )
 
 
@@ -284,6 +311,14 @@ MENDED: tuple[tuple[str, str, Callable[[], Any]], ...] = (
 def test_what_came_out_once_stays_in(name: str, parameter: str, make: Callable[[], Any]) -> None:
     with limits():
         assert not trial(name, {parameter: make()})
+
+
+@pytest.mark.parametrize("number", [2**31, 2**64])
+@pytest.mark.parametrize(("name", "parameter"), REPEATED)
+def test_what_would_never_end_is_refused(name: str, parameter: str, number: int) -> None:
+    call = cases.valid_call(name)
+    with pytest.raises(ValueError, match=rf"^{parameter} is {number}; it must be from "):
+        call(**{parameter: number})
 
 
 # -- that the check sees what it looks for ------------------------------
