@@ -7,6 +7,8 @@ Contents
     real           a real number of a range
     probability    a number from 0 to 1, or between them
     unit_size      the nats of a unit of information, by the base of its logarithm
+    listed         any container, as a list of what is in it
+    has_items      whether something is a container
     generator_of   the generator of a seed
     instance       an object of a type, or of one of several
     having         an object with some attributes
@@ -16,12 +18,13 @@ Contents
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import ArgumentError
-from .numbers import wholes
+from .numbers import countable, plain, wholes
 
 T = TypeVar("T")
 MOST_TIMES = 1 << 24  # of what is drawn or searched again: more would neither end nor tell more
@@ -118,6 +121,23 @@ def unit_size(base: Any) -> float:
     if not right:
         raise ArgumentError(f"base must be a number above 1 (2 for bits), not {shown(base)}")
     return float(np.log(base))
+
+
+def listed(given: Any, name: str) -> list[Any]:
+    """What is in a container, one after another: of an array or a tensor, its rows."""
+    if hasattr(given, "detach") or hasattr(given, "tocsr"):
+        given = plain(given, name)
+    if isinstance(given, np.ndarray):
+        countable(given, name)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ArgumentError(f"{name} is of type {type(given).__name__}; it must be a sequence")
+    return list(given)
+
+
+def has_items(given: Any) -> bool:
+    """Whether something is made of items, by its type: a tensor, if asked, makes all its rows."""
+    is_text = isinstance(given, (str, bytes))
+    return isinstance(given, Iterable) and not is_text and getattr(given, "ndim", 1) != 0
 
 
 def having(value: T, name: str, *attributes: str) -> T:

@@ -2,13 +2,12 @@
 
 Contents
     plain       any container, as a plain array of numbers or of names
-    listed      any container, as a list of what is in it
-    has_items   whether something is a container
     reals       real numbers, as float64
     floats      real numbers, in float32 where they come so
     wholes      whole numbers, as int64
     entries     row, column and value of each entry of a sparse matrix
     exact_rows  sparse rows, each entry once
+    countable   refuse an array of more entries than anything can look at
     unmasked    refuse an array with masked entries
 
 A truth value is a number where numbers are added up (counts, weights), and neither a token nor a
@@ -49,7 +48,7 @@ def plain(given: Any, name: str) -> NDArray[Any]:
         An entry is masked, missing, or neither a real number nor a name; `name` says of what.
     """
     if type(given) is np.ndarray and given.dtype.kind in "biuf":
-        return _there(given, name)
+        return countable(given, name)
     try:
         array = _unwrapped(given, name)
     except ArgumentError:
@@ -73,23 +72,6 @@ def plain(given: Any, name: str) -> NDArray[Any]:
             "real numbers are needed"
         )
     return array
-
-
-def listed(given: Any, name: str) -> list[Any]:
-    """What is in a container, one after another: of an array or a tensor, its rows."""
-    if hasattr(given, "detach") or hasattr(given, "tocsr"):
-        given = plain(given, name)
-    if isinstance(given, np.ndarray):
-        _there(given, name)
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ArgumentError(f"{name} is of type {type(given).__name__}; it must be a sequence")
-    return list(given)
-
-
-def has_items(given: Any) -> bool:
-    """Whether something is made of items, by its type: a tensor, if asked, makes all its rows."""
-    is_text = isinstance(given, (str, bytes))
-    return isinstance(given, Iterable) and not is_text and getattr(given, "ndim", 1) != 0
 
 
 def is_named(array: NDArray[Any]) -> bool:
@@ -237,17 +219,14 @@ def where(name: str, shape: Sequence[int], i: int, columns: Sequence[Any] | None
     return f"{name}[{', '.join(map(str, at))}]"
 
 
-def _there(array: NDArray[Any], name: str) -> NDArray[Any]:
+def countable(array: NDArray[Any], name: str) -> NDArray[Any]:
     """The array itself, unless it repeats few entries so often that nothing comes to their end."""
     many = math.prod(max(n, 1) for n in array.shape)  # rows of nothing are many too
     if many > MOST_REPEATED:
         steps = zip(array.shape, array.strides, strict=True)
-        held = array.itemsize + sum((n - 1) * abs(step) for n, step in steps) if array.size else 0
+        held = array.itemsize + sum((n - 1) * abs(s) for n, s in steps) if array.size else 0
         if many * array.itemsize > held:
-            raise ArgumentError(
-                f"{name} has shape {array.shape} and repeats what is in {held} bytes: more entries "
-                "than can be looked at"
-            )
+            raise ArgumentError(f"{name} has shape {array.shape}: too many entries to look at")
     return array
 
 
@@ -257,7 +236,7 @@ def _there(array: NDArray[Any], name: str) -> NDArray[Any]:
 def _unwrapped(given: Any, name: str) -> NDArray[Any]:
     """The array that a container holds, of whatever type."""
     if isinstance(given, np.ndarray):
-        _there(given, name)
+        countable(given, name)
     if isinstance(given, np.ma.MaskedArray):
         return np.asarray(unmasked(given, name).data)
     if hasattr(given, "detach"):
@@ -287,7 +266,7 @@ def _of_tensor(tensor: Any, name: str) -> NDArray[Any]:
         tensor = tensor.float()
     if hasattr(tensor, "resolve_neg"):
         tensor = tensor.resolve_conj().resolve_neg()
-    return _there(np.asarray(tensor.numpy()), name)
+    return countable(np.asarray(tensor.numpy()), name)
 
 
 def _of_frame(frame: Any, name: str) -> NDArray[Any]:

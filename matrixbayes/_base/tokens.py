@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, NoSuchTokenError
-from .arguments import is_whole, shown
-from .numbers import exact_rows, is_named, listed, plain, reals, wholes
+from .arguments import is_whole, listed, shown
+from .numbers import exact_rows, is_named, plain, reals, wholes
 from .pieces import readings
 from .typing import Floats, Ids, Place
 

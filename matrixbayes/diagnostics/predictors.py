@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.numbers import listed, plain
+from .._base.arguments import listed
+from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from ..mixture import DirichletMixture

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base.arguments import shown
-from .._base.numbers import exact_rows, is_named, listed, plain, reals
+from .._base.arguments import listed, shown
+from .._base.numbers import exact_rows, is_named, plain, reals
 from .._base.tokens import columns_in, labels_of, numbers_of, order_of
 from .._base.typing import Floats, Ids
 from ..sources.names import parts_of

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, parallel
-from .._base.arguments import generator_of, instance, real, shown, whole
-from .._base.numbers import listed
+from .._base.arguments import generator_of, instance, listed, real, shown, whole
 from .._base.parameters import Parameters
 from .._base.progress import LOG, begin
 from .._base.saving.made import inherit, note, origin

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .._base import parallel
-from .._base.arguments import generator_of, is_whole, shown
-from .._base.numbers import exact_rows, listed, plain
+from .._base.arguments import generator_of, is_whole, listed, shown
+from .._base.numbers import exact_rows, plain
 from .._base.progress import begin
 from .._base.saving.made import note
 from .._base.typing import Floats

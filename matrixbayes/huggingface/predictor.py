@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.arguments import generator_of, whole
-from .._base.numbers import listed, plain
+from .._base.arguments import generator_of, listed, whole
+from .._base.numbers import plain
 from .._base.sequences import checked_history
 from .._base.typing import Floats, Ids, Seed
 from .forward import Batch, Forward

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .._base.arguments import generator_of, probability
-from .._base.numbers import has_items, listed
+from .._base.arguments import generator_of, has_items, listed, probability
 from .._base.typing import Seed
 from .label_design import LabelDesign
 from .prompts import Sequences, Template, strings, whole_numbers

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import is_whole, shown, whole
+from .._base.arguments import has_items, is_whole, shown, whole
 from .._base.asked import asked
-from .._base.numbers import has_items, plain
+from .._base.numbers import plain
 from .._base.tokens import columns_of
 from .._base.typing import Floats, Ids, Seed
 from .._core import posterior_learning

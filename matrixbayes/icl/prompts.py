@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base.arguments import shown, times, whole
-from .._base.numbers import has_items, listed
+from .._base.arguments import has_items, listed, shown, times, whole
 
 Pair = tuple[str, str]  # a text and its label
 

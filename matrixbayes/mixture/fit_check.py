@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display
-from .._base.arguments import generator_of, having, times, whole
-from .._base.numbers import listed, plain, reals
+from .._base.arguments import generator_of, having, listed, times, whole
+from .._base.numbers import plain, reals
 from .._base.typing import Floats, Ids, Seed
 from .._base.weights import checked_weights, weights_of
 from ..rows import PartialRows, as_log_probs

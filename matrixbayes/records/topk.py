@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base.arguments import shown, whole
-from .._base.numbers import listed
+from .._base.arguments import listed, shown, whole
 from ..huggingface.answers import Other, Vocab
 from ..rows import PartialRows
 from . import columns as tokens_of

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._base.numbers import is_named, listed, plain, wholes
+from ..._base.arguments import listed
+from ..._base.numbers import is_named, plain, wholes
 from ..._base.tokens import Vocabulary, columns_in, order_of
 from ..._base.typing import Floats, Ids
 from ...rows import NextTokenRows, PartialRows, as_log_probs

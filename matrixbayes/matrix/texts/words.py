@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base.arguments import shown, whole
-from ..._base.numbers import listed
+from ..._base.arguments import listed, shown, whole
 from ..._base.tokens import Vocabulary
 from ..._base.typing import Documents, Ids
 from .reading import BEGIN, Reading, unknown_of

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._base.arguments import generator_of, whole
-from ..._base.numbers import listed, reals
+from ..._base.arguments import generator_of, listed, whole
+from ..._base.numbers import reals
 from ..._base.saving.made import note, origin
 from ..._base.tokens import columns_in, order_of, token_names
 from ..._base.typing import Floats, Ids, Seed
