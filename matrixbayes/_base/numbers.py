@@ -222,11 +222,9 @@ def where(name: str, shape: Sequence[int], i: int, columns: Sequence[Any] | None
 def countable(array: NDArray[Any], name: str) -> NDArray[Any]:
     """The array itself, unless it repeats few entries so often that nothing comes to their end."""
     many = math.prod(max(n, 1) for n in array.shape)  # rows of nothing are many too
-    if many > MOST_REPEATED:
-        steps = zip(array.shape, array.strides, strict=True)
-        held = array.itemsize + sum((n - 1) * abs(s) for n, s in steps) if array.size else 0
-        if many * array.itemsize > held:
-            raise ArgumentError(f"{name} has shape {array.shape}: too many entries to look at")
+    held = sum((n - 1) * abs(s) for n, s in zip(array.shape, array.strides, strict=True))
+    if many > MOST_REPEATED and many * array.itemsize > held + array.itemsize:
+        raise ArgumentError(f"{name} has shape {array.shape}: too many entries to look at")
     return array
 
 
