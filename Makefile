@@ -300,7 +300,7 @@ mutations: $(VENV)/.built $(VENV)/.test
 SECONDS ?= $(if $(filter release,$(MATRIXBAYES_TIER)),900,60)
 fuzz: $(VENV)/.built $(VENV)/.fuzz
 	PYTHONPATH= $(BIN)/python tools/fuzz.py --seconds $(SECONDS) $(FUZZ)
-	$(call figure,5,'$(SECONDS) s a target of libFuzzer and atheris: 0 findings')
+	$(call figure,5,"libFuzzer and atheris: $$(cat build/fuzz/total.txt)")
 
 bench: $(VENV)/.built $(VENV)/.test
 	$(BIN)/python benchmarks/run.py

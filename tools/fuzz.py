@@ -3,6 +3,7 @@
     python tools/fuzz.py                        # each target for a minute, two at once
     python tools/fuzz.py --seconds 600 frozen   # those whose name has one of these words in it
     python tools/fuzz.py --keep                 # and keeps what reached something new
+    python tools/fuzz.py --seed 1               # the same inputs in each run, as far as time goes
 
 Targets of C are csrc/test/fuzz/fuzz_*.c, for libFuzzer with AddressSanitizer and UBSan; those of
 Python are in tests/reliability/fuzz_readers.py, for atheris.  Each begins with what is kept of its
@@ -40,7 +41,7 @@ def built() -> dict[str, list[str]]:
     """The command of each target that can be built here."""
     commands: dict[str, list[str]] = {}
     BUILD.mkdir(parents=True, exist_ok=True)
-    if shutil.which("clang"):
+    if has_engine():
         make = ["make", "--quiet", "-j2", "-C", str(ROOT / "csrc"), "fuzz", "CC=clang"]
         make += [f"CFLAGS={C_FLAGS} -fsanitize=fuzzer-no-link,{CHECKS}", f"BUILD={BUILD}"]
         subprocess.run(
@@ -50,13 +51,22 @@ def built() -> dict[str, list[str]]:
             name = source.stem.removeprefix("fuzz_")
             commands[name] = [str(BUILD / "test/fuzz" / source.stem)]
     else:
-        print("no clang here: the targets of C are left out")
+        print("no clang with libFuzzer here: the targets of C are left out")
     if find_spec("atheris"):
         for name in OF_PYTHON:
             commands[name] = [sys.executable, str(READERS), name]
     else:
         print("no atheris here (pip install --group fuzz): the targets of Python are left out")
     return commands
+
+
+def has_engine() -> bool:
+    """Whether clang is here, with the libraries of libFuzzer and its sanitizers."""
+    if not shutil.which("clang"):
+        return False
+    line = ["clang", "-x", "c", "-", "-o", str(BUILD / "probe"), f"-fsanitize=fuzzer,{CHECKS}"]
+    code = b"int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0 * (d && n); }"
+    return subprocess.run(line, input=code, capture_output=True, check=False).returncode == 0
 
 
 def seeds(name: str) -> list[str]:
@@ -74,15 +84,21 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ASAN_OPTIONS": asan, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
 
 
-def fuzz(name: str, command: list[str], seconds: int) -> tuple[str, int]:
+def fuzz(name: str, command: list[str], seconds: int, seed: int) -> tuple[str, int]:
     """One target: its line, and how many inputs it crashed on."""
     grown, found = BUILD / "grown" / name, BUILD / "found" / name
     for folder in (grown, found):
         folder.mkdir(parents=True, exist_ok=True)
     for old in found.iterdir():
         old.rename(grown / old.name)
-    flags = [f"-max_total_time={seconds}", "-print_final_stats=1", f"-max_len={LONGEST}"]
-    flags += ["-len_control=0", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={found}/"]
+    flags = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LONGEST}"]
+    flags += [
+        "-print_final_stats=1",
+        "-len_control=0",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={found}/",
+    ]
     log = BUILD / f"{name}.log"
     with open(log, "wb") as file:
         line = [*command, *flags, str(grown), *seeds(name)]
@@ -135,6 +151,7 @@ def main() -> int:
     )
     parser.add_argument("words", nargs="*", help="parts of names of targets")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (60)")
+    parser.add_argument("--seed", type=int, default=0, help="of inputs (0: another each time)")
     parser.add_argument("--keep", action="store_true", help="keep what reached something new")
     arguments = parser.parse_args()
     commands = {
@@ -144,12 +161,17 @@ def main() -> int:
     }
     crashes = 0
     with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(fuzz, name, each, arguments.seconds) for name, each in commands.items()]
+        jobs = [
+            pool.submit(fuzz, name, each, arguments.seconds, arguments.seed)
+            for name, each in commands.items()
+        ]
         for job in jobs:
             line, some = job.result()
             print(line, flush=True)
             crashes += some
-    print(f"{len(commands)} targets, {arguments.seconds} s each: {crashes} findings")
+    total = f"{len(commands)} targets, {arguments.seconds} s each: {crashes} findings"
+    print(total)
+    (BUILD / "total.txt").write_text(f"{total}\n", "utf-8")
     if arguments.keep:
         for name, command in commands.items():
             keep(name, command)
