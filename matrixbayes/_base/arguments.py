@@ -77,7 +77,7 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
 
 def times(value: Any, name: str, least: int) -> int:
     """How often something is done again: samples, permutations, starts, rounds."""
-    return whole(value, name, least, MOST_TIMES)
+    return whole(whole(value, name, least), name, least, MOST_TIMES)
 
 
 def real(value: Any, name: str, most: float = 1.0, least: float | None = None) -> float:

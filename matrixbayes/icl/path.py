@@ -292,7 +292,7 @@ def _columns(items: Iterable[Any], prior: Any, what: str) -> Ids:
 def _text(tokens: Any, model: Any, history: Ids, prior: Any, rng: Seed) -> Ids:
     """The tokens given, or as many as are asked for from the model."""
     if not is_whole(tokens):
-        if not has_items(tokens):
+        if not isinstance(tokens, (str, bytes)) and not has_items(tokens):
             raise TypeError(f"tokens is {shown(tokens)}; give tokens, or how many to sample")
         text = _columns(tokens, prior, "tokens")
         if not len(text):

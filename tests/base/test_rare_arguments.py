@@ -73,7 +73,7 @@ def test_what_only_looks_like_an_array_is_refused() -> None:
     endless.append(endless)
     with pytest.raises(ArgumentError, match="the lists of X are in each other without end"):
         plain(endless, "X")
-    with pytest.raises(ArgumentError, match="more entries than can be looked at"):
+    with pytest.raises(ArgumentError, match="too many entries to look at"):
         plain(np.broadcast_to(np.float64(0.0), (1 << 45,)), "X")
 
 

@@ -1220,7 +1220,7 @@ BACKOFF: dict[str, Any] = {
     "starts": [[0, 2], [0, 1, 2]],
     "tokens": [[0, 1], [1, 2]],
     "values": [[0.25, 0.75], [0.5, np.nan]],
-    "backs": [[1.0], [2.0, 0.5]],
+    "backs": [[1.0], [0.6, 0.5]],
     "contexts": [np.zeros((1, 0), int), [[0], [1]]],
 }
 

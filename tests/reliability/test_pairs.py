@@ -170,14 +170,18 @@ EIGHT = 8
 
 def at_once(works: list[Callable[[], Any]]) -> list[Any]:
     """What they give, each in a thread of its own, all begun together."""
-    ready = threading.Barrier(len(works))
+    ready = threading.Barrier(len(works) + 1)
 
     def run(work: Callable[[], Any]) -> Any:
-        ready.wait()
+        ready.wait(60.0)
         return work()
 
-    with ThreadPoolExecutor(len(works)) as pool, frequent_turns():
-        return [each.result() for each in [pool.submit(run, work) for work in works]]
+    with ThreadPoolExecutor(len(works)) as pool:
+        begun = [pool.submit(run, work) for work in works]
+        # Turns of microseconds from here on: a tracer's thread that begins in them can be lost.
+        with frequent_turns():
+            ready.wait(60.0)
+            return [each.result() for each in begun]
 
 
 def rows_of(n: int, width: int) -> Any:

@@ -205,33 +205,34 @@ from_run(PyObject *type, size_t order, uint64_t n_tokens, mb_run *run)
                            : mb_raise(status, NULL);
 }
 
-/* A tuple of the items: arrays over memory that is held, a copy where it is not aligned (pickles that
- * travel in parts have buffers anywhere); all else is left as it is. */
+/* An array over memory that is held, a copy where it is not aligned (pickles that travel in parts
+ * have buffers anywhere); all else is left as it is. */
+static PyObject *
+aligned_item(PyObject *item)
+{
+    if (!PyArray_Check(item)) {
+        return Py_NewRef(item);
+    }
+    PyArrayObject *own = mb_own_array(item, "arrays");
+    PyObject *aligned =
+        own == NULL ? NULL : (PyObject *)PyArray_FromArray(own, NULL, NPY_ARRAY_ALIGNED);
+    mb_release(own);
+    return aligned;
+}
+
+/* A tuple of the items, each aligned. */
 static PyObject *
 aligned_items(PyObject *items)
 {
-    PyObject *given = mb_items(items, "arrays"), *result = NULL;
-    PyObject *list = given == NULL ? NULL : PySequence_List(given);
+    PyObject *given = mb_items(items, "arrays");
+    PyObject *result = given == NULL ? NULL : PyTuple_New(PyTuple_Size(given));
+    for (Py_ssize_t i = 0; result != NULL && i < PyTuple_Size(given); i++) {
+        PyObject *aligned = aligned_item(PyTuple_GetItem(given, i));
+        if (aligned == NULL || PyTuple_SetItem(result, i, aligned) < 0) {
+            Py_CLEAR(result);
+        }
+    }
     Py_XDECREF(given);
-    if (list == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
-        PyObject *item = PyList_GetItem(list, i);
-        if (!PyArray_Check(item)) {
-            continue;
-        }
-        PyArrayObject *own = mb_own_array(item, "arrays");
-        PyObject *aligned =
-            own == NULL ? NULL : (PyObject *)PyArray_FromArray(own, NULL, NPY_ARRAY_ALIGNED);
-        mb_release(own);
-        if (aligned == NULL || PyList_SetItem(list, i, aligned) < 0) {
-            goto done;
-        }
-    }
-    result = PyList_AsTuple(list);
-done:
-    Py_DECREF(list);
     return result;
 }
 
