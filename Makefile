@@ -206,12 +206,14 @@ $(ANALYZED)/%.clean: csrc/%.c .clang-tidy
 
 # The same .venv, with an instrumented build in front of the installed one.  Of the gates are what is
 # quick, or slow in C, in rooms that call it: elsewhere torch, SciPy and matplotlib are most of what
-# runs, uninstrumented.  For a release it is the whole suite, and under clang too.
+# runs, uninstrumented; C programs are instrumented by their own tests.  For a release it is the whole suite, and under clang too.
 SANITIZER ?= gcc
 SANITIZED := build/sanitize/$(SANITIZER)
 HARDLY_IN_C := reliability house huggingface study cli pictures reading records diagnostics icl test_dask.py \
     test_plot.py
-CALLS_C = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) $(HARDLY_IN_C:%=--ignore tests/%))
+ON_THEIR_OWN := core/test_c_drivers.py core/test_c_library.py
+CALLS_C = $(if $(filter release,$(MATRIXBAYES_TIER)),,$(IN_C) \
+    $(patsubst %,--ignore tests/%,$(HARDLY_IN_C) $(ON_THEIR_OWN)))
 sanitize: $(VENV)/.test $(SANITIZED)/.made
 	$(BIN)/python tools/run_sanitized.py $(SANITIZER) $(SANITIZED)/site \
 	    $(IN_PARALLEL) --capture=sys -p no:cacheprovider $(CALLS_C) $(PYTEST)
@@ -239,10 +241,10 @@ races: $(VENV)/.built $(VENV)/.test
 	rm -rf $(RACES)/site $(RACES)/reports
 	mkdir -p $(RACES)/reports
 	CC=gcc MATRIXBAYES_RACES=1 $(PIP) install --no-build-isolation --no-deps --target $(RACES)/site .
-	LD_PRELOAD='$(shell gcc -print-file-name=libtsan.so)' PYTHONPATH=$(RACES)/site \
+	LD_PRELOAD='$(shell gcc -print-file-name=libtsan.so)' PYTHONPATH=$(CURDIR)/$(RACES)/site \
 	    TSAN_OPTIONS=log_path=$(CURDIR)/$(RACES)/reports/report:exitcode=0 MATRIXBAYES_TIER=ci \
-	    OMP_NUM_THREADS=1 $(shell setarch -R true 2>/dev/null && echo setarch -R) $(BIN)/python -m pytest -q -p no:cacheprovider \
-	    tests/reliability/test_pairs_in_c.py $(PYTEST)
+	    OMP_NUM_THREADS=1 $(shell setarch -R true 2>/dev/null && echo setarch -R) $(BIN)/python $(IN_PARALLEL) \
+	    -p no:cacheprovider tests/reliability/test_pairs_in_c.py $(PYTEST)
 	@test -z "$$(ls $(RACES)/reports)" || { cat $(RACES)/reports/*; exit 1; }
 	$(call figure,7,'pairs of methods of the core under ThreadSanitizer: 0 reports$(comma) 0 suppressions')
 

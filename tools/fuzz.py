@@ -1,16 +1,17 @@
 """Fuzz the C core and what is read by Python, and say in a line each what came of it.
 
-    python tools/fuzz.py                        # each target for a minute, two at once
+    python tools/fuzz.py                        # each target of C for a minute, two at once
     python tools/fuzz.py --seconds 600 frozen   # those whose name has one of these words in it
     python tools/fuzz.py --keep                 # and keeps what reached something new
     python tools/fuzz.py --seed 1               # the same inputs in each run, as far as time goes
 
 Targets of C are csrc/test/fuzz/fuzz_*.c, for libFuzzer with AddressSanitizer and UBSan; those of
-Python are in tests/reliability/fuzz_readers.py, for atheris.  Each begins with what is kept of its
-inputs in tests/data/fuzz/<target>, which tests/reliability/test_fuzz_corpora.py runs without any
-engine.  What crashes, leaks, or takes 20 seconds or 2 GB is in build/fuzz/found, as small as it
-could be made: mend it, and keep the input as tests/data/fuzz/<target>/crash-<what it was>.  The
-next run begins with it, too.
+Python are in tests/reliability/fuzz_readers.py, for atheris, and get a quarter of the time: their
+corpora and mutated files (test_hostile_files.py) do most of what they would.  Each begins with what
+is kept of its inputs in tests/data/fuzz/<target>, which tests/reliability/test_fuzz_corpora.py runs
+without any engine.  What crashes, leaks, or takes 20 seconds or 2 GB is in build/fuzz/found, as
+small as it could be made: mend it, and keep the input as
+tests/data/fuzz/<target>/crash-<what it was>.  The next run begins with it, too.
 """
 
 from __future__ import annotations
@@ -159,17 +160,17 @@ def main() -> int:
         for name, command in built().items()
         if not arguments.words or any(word in name for word in arguments.words)
     }
-    crashes = 0
+    crashes, seconds = 0, arguments.seconds
     with ThreadPoolExecutor(2) as pool:
         jobs = [
-            pool.submit(fuzz, name, each, arguments.seconds, arguments.seed)
+            pool.submit(fuzz, name, each, seconds // (1 + 3 * (name in OF_PYTHON)), arguments.seed)
             for name, each in commands.items()
         ]
         for job in jobs:
             line, some = job.result()
             print(line, flush=True)
             crashes += some
-    total = f"{len(commands)} targets, {arguments.seconds} s each: {crashes} findings"
+    total = f"{len(commands)} targets, {seconds} s each, of Python a quarter: {crashes} findings"
     print(total)
     (BUILD / "total.txt").write_text(f"{total}\n", "utf-8")
     if arguments.keep:
