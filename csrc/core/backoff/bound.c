@@ -13,8 +13,8 @@
 #define ROUNDED 1e-10 /* of a sum of probabilities */
 
 enum {
-    ROWS = 64, /* times as many numbers of rows as there are in the table */
-    COST = 2,  /* nanoseconds of a number */
+    ROWS = 512, /* times as many numbers of rows as there are in the table: honest ones need few */
+    COST = 2,   /* nanoseconds of a number */
     PIECE = 1 << 10
 };
 
