@@ -216,7 +216,7 @@ def _sizes(n_components: int | Iterable[int]) -> list[int]:
             f"n_components is {shown(n_components)}; give one number of components, such as 3, or "
             "several, such as range(1, 9)"
         )
-    sizes = listed(n_components, "n_components") if several else [n_components]
+    sizes: list[Any] = listed(n_components, "n_components") if several else [n_components]
     if not sizes:
         raise ValueError("n_components is empty; give at least one number of components")
     for size in sizes:

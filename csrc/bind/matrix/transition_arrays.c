@@ -149,8 +149,7 @@ raise_run_fault(mb_status status, const mb_run_fault *fault)
 {
     static const char *const sentences[] = {
         [MB_FAULT_ORDER] = "keys[%zu] does not stand behind the one before it",
-        [MB_FAULT_TOKEN] = "keys[%zu] has a token that is not below n_tokens, or after a "
-                           "context the one that begins texts",
+        [MB_FAULT_TOKEN] = "keys[%zu] has a token that is not below n_tokens, or only begins texts",
         [MB_FAULT_PADDING] = "keys[%zu] does not end with zeros",
         [MB_FAULT_COUNTS] = "counts[%zu] is 0",
         [MB_FAULT_LARGE_AT] = "large_at[%zu] is not the place of a large count",
