@@ -75,7 +75,7 @@ test-all: $(VENV)/.built $(VENV)/.test $(VENV)/.lint
 	$(RUN) $(PYTEST)
 
 # The promises of docs/reliability.md, by tier.  What is no test is a target with a figure.  The gates
-# (.ci/run) have the CI tier, each part of it once.
+# (.ci/run) have the short tier, in the suite, and of the targets all but fuzzing and races.
 CHECKS := lint analyze coverage fuzz sanitize races pythons
 RELEASE_CHECKS := $(CHECKS) sanitize-clang leaks coverage-python reproducible lowest
 check-short: export MATRIXBAYES_TIER := short
