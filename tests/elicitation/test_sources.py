@@ -376,6 +376,7 @@ def test_the_report_says_it(both: tuple) -> None:
 
 
 def test_a_report_without_mixtures_is_a_table_of_numbers(both: tuple) -> None:
+    pytest.importorskip("pandas")
     found = both[2]
     frame = found.to_pandas()
     assert [*frame.columns] == ["part", "parameter", "place", "value"]
