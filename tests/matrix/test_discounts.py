@@ -216,8 +216,9 @@ def test_a_fit_predicts_new_text_better_and_changes_no_count() -> None:
     assert made.log_prob(new) > before
     assert_array_equal(made.counts(made.contexts()), counts)
     again = matrix(texts).fit_prior(documents=texts)
-    assert_array_equal(again.discounts, made.discounts)
     assert made.discounts is not None
+    # BLAS of some machines adds up by where an array lies.
+    assert_allclose(again.discounts, made.discounts, rtol=1e-12)
     assert made.discounts.shape == (M + 1, 90, 8)
     assert (made.discounts[..., :-1] <= LEAST).all()
     made.fit_prior(documents=texts[0])
