@@ -84,8 +84,8 @@ def gate() -> ModuleType:
 
 
 def test_a_line_of_c_that_no_test_reaches_any_more_fails_the_gate() -> None:
-    """gcovr says 100 % where it is all of them, and 99.9 % where it is all but one; the floor leaves
-    place for where a signal arrives."""
+    """gcovr says 100 % for all of them and 99.9 % for all but one; the floor leaves place for where a
+    signal arrives."""
     measure = gate()
     floors = json.loads(measure.FLOORS.read_text())
     assert floors["lines"] >= 99.8
