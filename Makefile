@@ -206,7 +206,8 @@ $(ANALYZED)/%.clean: csrc/%.c .clang-tidy
 
 # The same .venv, with an instrumented build in front of the installed one.  Of the gates are what is
 # quick, or slow in C, in rooms that call it: elsewhere torch, SciPy and matplotlib are most of what
-# runs, uninstrumented; C programs are instrumented by their own tests.  For a release it is the whole suite, and under clang too.
+# runs, uninstrumented; C programs are instrumented by tests of their own.  For a release it is the
+# whole suite, and under clang too.
 SANITIZER ?= gcc
 SANITIZED := build/sanitize/$(SANITIZER)
 HARDLY_IN_C := reliability house huggingface study cli pictures reading records diagnostics icl test_dask.py \

@@ -1,17 +1,16 @@
 """Fuzz the C core and what is read by Python, and say in a line each what came of it.
 
-    python tools/fuzz.py                        # each target of C for a minute, two at once
+    python tools/fuzz.py                        # each target for a minute, two at once
     python tools/fuzz.py --seconds 600 frozen   # those whose name has one of these words in it
     python tools/fuzz.py --keep                 # and keeps what reached something new
     python tools/fuzz.py --seed 1               # the same inputs in each run, as far as time goes
 
 Targets of C are csrc/test/fuzz/fuzz_*.c, for libFuzzer with AddressSanitizer and UBSan; those of
-Python are in tests/reliability/fuzz_readers.py, for atheris, and get a quarter of the time: their
-corpora and mutated files (test_hostile_files.py) do most of what they would.  Each begins with what
-is kept of its inputs in tests/data/fuzz/<target>, which tests/reliability/test_fuzz_corpora.py runs
-without any engine.  What crashes, leaks, or takes 20 seconds or 2 GB is in build/fuzz/found, as
-small as it could be made: mend it, and keep the input as
-tests/data/fuzz/<target>/crash-<what it was>.  The next run begins with it, too.
+Python are in tests/reliability/fuzz_readers.py, for atheris.  Each begins with what is kept of its
+inputs in tests/data/fuzz/<target>, which tests/reliability/test_fuzz_corpora.py runs without any
+engine.  What crashes, leaks, or takes 20 seconds or 2 GB is in build/fuzz/found, as small as it
+could be made: mend it, and keep the input as tests/data/fuzz/<target>/crash-<what it was>.  The
+next run begins with it, too.
 """
 
 from __future__ import annotations
@@ -93,16 +92,10 @@ def fuzz(name: str, command: list[str], seconds: int, seed: int) -> tuple[str, i
     for old in found.iterdir():
         old.rename(grown / old.name)
     flags = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LONGEST}"]
-    flags += [
-        "-print_final_stats=1",
-        "-len_control=0",
-        "-timeout=20",
-        "-rss_limit_mb=2048",
-        f"-artifact_prefix={found}/",
-    ]
+    flags += ["-print_final_stats=1", "-len_control=0", "-timeout=20", "-rss_limit_mb=2048"]
     log = BUILD / f"{name}.log"
     with open(log, "wb") as file:
-        line = [*command, *flags, str(grown), *seeds(name)]
+        line = [*command, *flags, f"-artifact_prefix={found}/", str(grown), *seeds(name)]
         done = subprocess.run(line, stdout=file, stderr=file, env=environment(), check=False)
     said = log.read_text("utf-8", "replace")
     runs = re.findall(r"number_of_executed_units:\s*(\d+)|Done (\d+) runs", said)
@@ -160,17 +153,17 @@ def main() -> int:
         for name, command in built().items()
         if not arguments.words or any(word in name for word in arguments.words)
     }
-    crashes, seconds = 0, arguments.seconds
+    crashes = 0
     with ThreadPoolExecutor(2) as pool:
         jobs = [
-            pool.submit(fuzz, name, each, seconds // (1 + 3 * (name in OF_PYTHON)), arguments.seed)
+            pool.submit(fuzz, name, each, arguments.seconds, arguments.seed)
             for name, each in commands.items()
         ]
         for job in jobs:
             line, some = job.result()
             print(line, flush=True)
             crashes += some
-    total = f"{len(commands)} targets, {seconds} s each, of Python a quarter: {crashes} findings"
+    total = f"{len(commands)} targets, {arguments.seconds} s each: {crashes} findings"
     print(total)
     (BUILD / "total.txt").write_text(f"{total}\n", "utf-8")
     if arguments.keep:
