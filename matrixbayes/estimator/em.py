@@ -202,7 +202,8 @@ def _long_step(trail: list[DirichletMixture], penalty: Penalty) -> DirichletMixt
     stretch = length / turn
     logs = paths[0] + 2.0 * stretch * first + stretch * stretch * bend
     logs = paths[2] + np.clip(logs - paths[2], -2.0, 2.0)
-    alpha, weights = np.exp(logs[:, :-1]), np.exp(logs[:, -1])
+    stretched = np.exp(logs)
+    alpha, weights = stretched[:, :-1], stretched[:, -1]
     if not alpha.sum(axis=1).max() <= penalty.max_concentration:
         return None
     return DirichletMixture(weights / weights.sum(), alpha, tokens=trail[-1].tokens)

@@ -303,7 +303,7 @@ def _chosen(
     highest = evidence.max(axis=1)
     # no row is lost to rounding, whichever columns go
     likelihood = np.maximum(np.exp(evidence - highest[:, np.newaxis]), FLOOR)
-    single = float(np.log(likelihood[:, alone]).sum())
+    single = float(np.log(likelihood[:, alone].copy()).sum())
     weights, gap = _weights(likelihood)
     chosen = np.flatnonzero(weights > GAP)
     weights = weights[chosen] / weights[chosen].sum()

@@ -119,7 +119,8 @@ def fit_discounts(
 def _discounts_of(x: Floats) -> tuple[Floats, Floats]:
     """D = most / (1 + exp(-x)) and theta = exp(x), and their slopes."""
     share = 1.0 / (1.0 + np.exp(-x[..., :-1]))
-    theta = np.exp(x[..., -1:])
+    # NumPy 1 rounds numbers that are not beside each other by where they lie.
+    theta = np.exp(np.ascontiguousarray(x[..., -1:]))
     return (
         np.concatenate([MOST[:-1] * share, theta], axis=-1),
         np.concatenate([MOST[:-1] * share * (1.0 - share), theta], axis=-1),
@@ -129,7 +130,8 @@ def _discounts_of(x: Floats) -> tuple[Floats, Floats]:
 def _x_of(discounts: Floats) -> Floats:
     share = discounts[..., :-1] / MOST[:-1]
     with np.errstate(divide="ignore"):
-        x = [np.log(share) - np.log1p(-share), np.log(discounts[..., -1:])]
+        theta = np.ascontiguousarray(discounts[..., -1:])
+        x = [np.log(share) - np.log1p(-share), np.log(theta)]
     within: Floats = np.clip(np.concatenate(x, axis=-1), -LIMIT / 4.0, LIMIT / 4.0)
     return within
 
