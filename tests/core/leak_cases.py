@@ -1140,6 +1140,10 @@ def fading_counts() -> Cases:
     yield "raises, context", lambda: fails(OSError, old.scale, 0.5, Bad())
     yield "prior", lambda: fails(ValueError, old.log_evidence, tokens, [1.0], [1.0], [[1.0, 2.0]])
     yield "token scored", lambda: fails(ValueError, old.log_evidence, [9], *prior)
+    yield (
+        "endless prior",
+        lambda: fails(ValueError, old.log_evidence, [1], [1.0], [np.inf], [[0.5]]),
+    )
     yield "raises, prior", lambda: fails(OSError, old.log_evidence, tokens, *prior[:2], Bad())
 
 

@@ -474,6 +474,14 @@ def of_arrays(**others: Any) -> Any:
     return _core.TransitionCounts.from_arrays(1, 3, list({**arrays, **changed}.values()))
 
 
+def test_what_repeats_its_entries_is_refused_and_what_is_as_long_is_not() -> None:
+    n = 2**30 + 1
+    with pytest.raises(ValueError, match="arrays repeats its entries: 1073741825 are more than"):
+        _core.TransitionCounts.from_arrays(1, 3, [np.broadcast_to(np.uint8(0), n)] * 6)
+    with pytest.raises(TypeError, match="keys must be uint64"):  # pages that nobody touches
+        _core.TransitionCounts.from_arrays(1, 3, [np.zeros(n, dtype=np.uint8)] * 6)
+
+
 def with_entry(value: int, place: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     def change(array: np.ndarray) -> np.ndarray:
         other = array.copy()
