@@ -8,7 +8,6 @@ it with the best instruction set that this machine has, and with each lesser one
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ import numpy as np
 import pytest
 from core.instruction_sets import HERE, KEPT
 from mpmath import mpf
+from scripts import loaded
 from tiers import of_tier
 
 import matrixbayes as mb
@@ -202,13 +202,7 @@ def said(found: Iterator[tuple[str, float]]) -> str:
 
 
 def make_tables() -> Any:
-    path = ROOT / "tools/make_special_tables.py"
-    spec = importlib.util.spec_from_file_location("make_special_tables", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "tools/make_special_tables.py")
 
 
 def test_the_table_says_where_it_is_from() -> None:

@@ -7,7 +7,6 @@ the settings of coverage in pyproject.toml leave out for type checkers.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import tomllib
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from house.graph import found
+from scripts import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 # What is added has to be taken from another place, or argued for here.
@@ -74,13 +74,7 @@ def test_a_mark_without_a_reason_is_seen(folder: str, line: str) -> None:
 
 
 def gate() -> ModuleType:
-    path = ROOT / "tools" / "measure_coverage.py"
-    spec = importlib.util.spec_from_file_location("measure_coverage", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "tools" / "measure_coverage.py")
 
 
 def test_a_line_of_c_that_no_test_reaches_any_more_fails_the_gate() -> None:

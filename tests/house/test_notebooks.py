@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import importlib.util
 import re
 import struct
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from house.graph import found
+from scripts import loaded
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
@@ -31,12 +31,7 @@ NAMES = [path.stem for path in NOTEBOOKS]
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_notebooks", ROOT / "tools/run_notebooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "tools/run_notebooks.py")
 
 
 def read(path: Path) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import itertools
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripts import loaded
 from toy_models import PROMPTS, WIDTH, cached_model, make_tokenizer
 
 from matrixbayes.huggingface import TokenPredictor, collect, kept
@@ -173,12 +173,7 @@ def test_a_predictor_copies_its_columns_alone(monkeypatch: pytest.MonkeyPatch) -
 def test_the_check_of_accelerators_on_a_cpu(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Path(__file__).parents[2] / "tools" / "check_cuda.py"
-    spec = importlib.util.spec_from_file_location("check_cuda", path)
-    assert spec is not None
-    assert spec.loader is not None
-    check = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(check)
+    check = loaded(Path(__file__).parents[2] / "tools" / "check_cuda.py")
     monkeypatch.setattr(check, "DTYPES", ("bfloat16",))
     assert check.main(["--device", "cpu", "--small", "--prompts", "20"]) == 0
     said = capsys.readouterr().out

@@ -6,7 +6,6 @@ runs them, and those of Python, under libFuzzer and atheris.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from types import ModuleType
 
 import pytest
 from house.graph import found
+from scripts import loaded
 from tiers import of_tier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,13 +35,7 @@ def kept(name: str) -> list[Path]:
 
 
 def readers() -> ModuleType:
-    path = Path(__file__).with_name("fuzz_readers.py")
-    spec = importlib.util.spec_from_file_location("fuzz_readers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(Path(__file__).with_name("fuzz_readers.py"))
 
 
 @pytest.fixture(scope="module")
