@@ -81,15 +81,15 @@ def test_a_line_of_c_that_no_test_reaches_any_more_fails_the_gate() -> None:
     """The floor leaves place for lines that a signal reaches or not."""
     measure = gate()
     floors = json.loads(measure.FLOORS.read_text())
-    assert floors["lines"] >= 99.8
+    assert floors["lines"] >= 99.9
     found: dict[str, Any] = {"line_percent": 100.0, "branch_percent": floors["branches"] + 0.1}
     found["files"] = [
         {"filename": "csrc/bind/a.c", "branch_percent": floors["branches of each file"] + 0.1},
         {"filename": "csrc/core/of_no_branch.h", "branch_percent": None},
     ]
     assert measure.compare(found, dict(floors), lift=False) == []
-    less = measure.compare({**found, "line_percent": 99.7}, dict(floors), lift=True)
-    assert less == ["lines are covered to 99.7 %, below the floor of 99.8 %"]
+    less = measure.compare({**found, "line_percent": 99.8}, dict(floors), lift=True)
+    assert less == ["lines are covered to 99.8 %, below the floor of 99.9 %"]
     less = measure.compare({**found, "branch_percent": floors["branches"] - 0.1}, floors, lift=True)
     assert [line.partition(" ")[0] for line in less] == ["branches"]
     found["files"][0]["branch_percent"] -= 0.2
