@@ -18,6 +18,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +127,8 @@ def what_came(name: str, parameter: str, size: Size) -> str:
     """What is wrong with what came of a call, or nothing."""
     call, argument = cases.valid_call(name), size.make()
     try:
-        call(**{parameter: argument})
+        with little_room():
+            call(**{parameter: argument})
     except ERRORS as error:
         return f"{error}" if isinstance(error, UnicodeError) else ""
     except BaseException as error:
@@ -136,15 +138,24 @@ def what_came(name: str, parameter: str, size: Size) -> str:
     return ""
 
 
+@contextmanager
+def little_room() -> Iterator[None]:
+    """What the process has by now, which grows with what libraries keep, and little more."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (own + ROOM, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def child(said: str, first: str) -> None:
     """Make the calls from the first on, and write of each how it went.
 
     The timer is the system's own: it ends the process, be it in a loop of Python or of C.
     """
     warnings.simplefilter("ignore")
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (own + ROOM, most))
     with open(said, "a", encoding="utf-8") as file:
         for name, parameter, size in itertools.islice(calls(), int(first) * EACH, None, EACH):
             print(f"{name}({parameter}={size.label})", end=" ... ", file=file, flush=True)
