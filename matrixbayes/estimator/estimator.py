@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._base import display, parallel
-from .._base.arguments import generator_of, instance, listed, real, shown, whole
+from .._base.arguments import generator_of, instance, listed, real, shown, times, whole
 from .._base.parameters import Parameters
 from .._base.progress import LOG, begin
 from .._base.saving.made import inherit, note, origin
@@ -430,8 +430,9 @@ class DirichletMixtureEstimator(Parameters):
         )
 
     def _check_parameters(self) -> None:
-        for name in ("n_components", "max_iter", "n_init"):
+        for name in ("n_components", "max_iter"):
             whole(getattr(self, name), name, 1)
+        times(self.n_init, "n_init", 1)
         if not self.tol >= 0.0:
             raise ValueError(f"tol={self.tol!r} must be >= 0")
         if not 0.0 < self.max_concentration <= 2.0**60:

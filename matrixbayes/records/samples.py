@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Answer = str | int
+Samples = Sequence[Answer] | Mapping[Answer, int]  # one after another, or how often each
+MOST = 2**53  # samples: a count in double precision is exact up to here
 
 PIECE = "this is a piece of a stream, and no whole text: put the pieces together"
 
@@ -126,9 +128,9 @@ def from_samples(
     samples
         A list of samples for each prompt: texts, token ids, or responses of an API (each of its
         choices is a sample; of lm-evaluation-harness, the generated texts of a document); or a
-        mapping from prompts to such lists.  A single list of texts is
-        one prompt.  Responses by themselves, or the path of a file of them, are a prompt each, with
-        their choices as samples.
+        mapping from texts or ids to how often each came; or a mapping from prompts to any of
+        these.  A single list of texts is one prompt.  Responses by themselves, or the path of a
+        file of them, are a prompt each, with their choices as samples.
     vocab : mapping, or sequence of str or int, optional
         Answers, each one spelling or several.  By default every different sample is one.
     match : {"exact", "start"} or callable
@@ -165,12 +167,15 @@ def from_samples(
     answer, names = _answers(vocab, match)
     found: list[Counter[str | None]] = []
     for number, row in enumerate(rows):
-        for sample in row:
+        seen: Counter[str | None] = Counter()
+        for sample, n in row.items() if isinstance(row, Mapping) else ((each, 1) for each in row):
             if isinstance(sample, bool) or not isinstance(sample, (str, int, np.integer)):
                 raise TypeError(
                     f"prompt {number}: {reading.shown(sample)} is neither a text nor a token id"
                 )
-        found.append(Counter(_called(answer, sample, number) for sample in row))
+            if n:  # a Counter keeps what it was asked for
+                seen[_called(answer, sample, number)] += n
+        found.append(seen)
     if names is None:
         total = sum(found, Counter())
         names = sorted((name for name in total if name is not None), key=lambda n: (-total[n], n))
@@ -180,6 +185,10 @@ def from_samples(
     column = {name: j for j, name in enumerate(names)}
     for i, seen in enumerate(found):
         for name, n in seen.items():
+            if n > MOST:
+                raise ValueError(
+                    f"prompt {i}: {shown(n)} samples of one answer, and {MOST} are most"
+                )
             if name is not None and name not in column:
                 raise ValueError(f"prompt {i}: {name!r} is not one of the answers {list(names)}")
             if name is not None:
@@ -190,10 +199,12 @@ def from_samples(
     return AnswerCounts(counts, named, meta)
 
 
-def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
+def _prompts(samples: Any) -> tuple[list[Any], list[Samples]]:
     """What stands for each prompt, and its samples."""
     if isinstance(samples, (str, os.PathLike)):
-        rows = [_texts(record) for record, _ in of_first_filter(reading.records(samples))]
+        rows: list[Samples] = [
+            _texts(record) for record, _ in of_first_filter(reading.records(samples))
+        ]
         return [*range(len(rows))], rows
     if hasattr(samples, "tolist"):  # arrays, tensors, columns of tables
         samples = samples.tolist()
@@ -211,7 +222,7 @@ def _prompts(samples: Any) -> tuple[list[Any], list[list[Answer]]]:
     return [*range(len(rows))], rows
 
 
-def _samples(given: Any) -> list[Answer]:
+def _samples(given: Any) -> Samples:
     """The samples of one prompt: texts, ids, texts with counts, or responses."""
     if hasattr(given, "tolist"):
         given = given.tolist()
@@ -221,7 +232,7 @@ def _samples(given: Any) -> list[Answer]:
         wrong = next((n for n in given.values() if not is_whole(n) or n < 0), None)
         if wrong is not None:
             raise TypeError(f"a sample was given {reading.shown(wrong)} times: that is no count")
-        return [text for text, n in given.items() for _ in range(int(n))]
+        return {text: int(n) for text, n in given.items()}
     if _is_response(given):
         return _texts(given)
     if not isinstance(given, Iterable):

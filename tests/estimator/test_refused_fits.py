@@ -234,6 +234,11 @@ def test_stopped_before_its_first_pass_a_fit_has_nothing(monkeypatch: pytest.Mon
     assert not hasattr(made, "prior_")
 
 
+def test_more_starts_than_anyone_waits_for_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"n_init is 1099511627776; it must be from 1 to 16777216"):
+        estimator(2).set_params(n_init=2**40).fit(ROWS)
+
+
 def test_a_generator_gives_one_seed_to_all_sizes() -> None:
     options: dict[str, Any] = {"kind": "probs", "n_init": 1}
     for more in ({}, {"resolution": 10, "criterion": "held_bits"}):

@@ -50,6 +50,17 @@ def test_counters_and_arrays() -> None:
     assert mb.from_samples(np.array([["a", "b"], ["a", "a"]]))[:].tolist() == [[1, 1], [2, 0]]
 
 
+def test_counts_take_the_room_of_their_texts_alone() -> None:
+    many = mb.from_samples({"yes": 2**53, " yes": 0, "no": np.int64(10**12), "well": 0}, YES_NO)
+    assert many[:].tolist() == [[2**53, 10**12, 0]]
+    assert mb.from_samples({"yes": 2, "no": 0}).tokens == ("yes",)
+    for n in (2**53 + 1, 2**80):
+        with pytest.raises(
+            ValueError, match=rf"prompt 1: {n} samples of one answer, and {2**53} are"
+        ):
+            mb.from_samples([["no"], {"yes": n}], YES_NO)
+
+
 def test_generated_texts_of_lm_eval(tmp_path: Path) -> None:
     """What `from_lm_eval` sends here; a document stands there once for each of its filters."""
     made = [
