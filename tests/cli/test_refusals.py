@@ -120,7 +120,6 @@ CASES = [
     (("study", "--prompts=nowhere.txt"), "cannot read prompts file nowhere.txt"),
     (("study", "./nowhere"), "no model folder ./nowhere"),
     (("study", "--out=good.txt"), "cannot write to --out good.txt"),
-    (("study", "--seed=-1"), "--seed must not be negative"),
     (("fit", "nowhere.csv"), "cannot read rows nowhere.csv: No such file"),
     (("fit", "nowhere.npy"), "cannot read rows nowhere.npy"),
     (("fit", "nowhere.safetensors"), "cannot read rows nowhere.safetensors"),

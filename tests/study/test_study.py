@@ -485,7 +485,6 @@ def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str
         (["{tmp}/junk"], "cannot load the model"),
         (["no-such-model-anywhere"], "--download fetches it"),
         (["--components=6:1"], "--components '6:1'"),
-        (["--seed=-1"], "--seed"),
         (["--prompts={tmp}/empty.txt"], "empty.txt is empty"),
         (["--prompts={tmp}/missing.txt"], "cannot read prompts file"),
         (["--prompts={tmp}/latin1.txt"], "not UTF-8 (byte 2)"),

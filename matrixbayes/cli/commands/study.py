@@ -13,7 +13,7 @@ from ..._base.saving.whole import staging
 from ...errors import UsageError
 from ..answers import Answer, components, say
 from ..models import calm_transformers, check_model
-from ..options import DTYPES, OTHER, Commands, Parser, command, device, vocab, whole
+from ..options import DTYPES, OTHER, Commands, Parser, command, device, number_or, vocab, whole
 
 RESOLUTIONS = ("best", "density", "auto", "kernels")
 DESCRIPTION = """\
@@ -63,15 +63,15 @@ def add(commands: Commands) -> None:
     add(
         "--resolution",
         default="best",
-        type=_resolution,
+        type=number_or(whole(1), *RESOLUTIONS),
         metavar="N",
         help="how the prior is fitted to rows: density, a number of draws or auto, kernels (the "
         "rows themselves), or best (default): density where that describes rows left out and they "
         "have few columns, else whichever predicts them best",
     )
     add("--out", default="matrixbayes-study", metavar="DIR", help="folder (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of every random choice (default: 0)")
-    add("--jobs", type=_jobs, metavar="N", help="threads for the fits (default: one)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="of every random choice (default: 0)")
+    add("--jobs", type=whole(1), metavar="N", help="threads for the fits (default: one)")
     _model_options(parser)
 
 
@@ -86,24 +86,6 @@ def _model_options(parser: Parser) -> None:
     )
 
 
-def _resolution(text: str) -> int | str:
-    """A number of draws, or a word."""
-    if text in RESOLUTIONS:
-        return text
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least one")
-    return number
-
-
-def _jobs(text: str) -> int:
-    """A number of threads."""
-    jobs = int(text)
-    if jobs < 1:
-        raise argparse.ArgumentTypeError("at least one")
-    return jobs
-
-
 def run(options: argparse.Namespace) -> Answer:
     """Study a model, and write the report."""
     from ...study.inputs import read_components, read_prompts, read_shots, read_vocab
@@ -111,8 +93,6 @@ def run(options: argparse.Namespace) -> Answer:
     vocab = read_vocab(options.vocab or [])
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     components = None if options.components is None else read_components(options.components)
-    if options.seed < 0:
-        raise UsageError("--seed must not be negative")
     shots = options.shots
     if shots is not None and vocab is not None:
         read_shots(shots, vocab)  # what is wrong with it is said at once, before a model is loaded
