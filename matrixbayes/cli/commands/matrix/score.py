@@ -46,6 +46,8 @@ def run(options: Any) -> Answer:
         matrix.tokenizer = tokenizer
     elif texts is not None and matrix._reads().is_lost:
         raise UsageError(f"{options.matrix} was built by a tokenizer: give --tokenizer PATH")
+    from ....matrix import bits_per_byte
+
     say(options, f"scoring {', '.join(options.text)}")
     with mendable():
         documents = numbered(options.text) if texts is None else matrix.encode(texts)
@@ -55,8 +57,8 @@ def run(options: Any) -> Answer:
         scores = matrix.scores(documents)
         total = float(scores.sum())
         rate = None
-        if texts is not None and any(texts):
-            rate = _rate(matrix, [text for text in texts if text], tokenizer)
+        if texts is not None and n > (0 if matrix._reads().end is None else len(documents)):
+            rate = bits_per_byte(matrix, [text for text in texts if text], tokenizer)
     mean = -total / n
     data = {
         "matrix": options.matrix,
@@ -76,18 +78,6 @@ def run(options: Any) -> Answer:
     data["scores"] = lines
     table = ("\t".join(map(str, line)) for line in _scores(matrix, documents, scores))
     return Answer(table, data)
-
-
-def _rate(matrix: Any, texts: list[str], tokenizer: Any) -> Any:
-    """Bits per byte; None where texts hold no token."""
-    from ....matrix import bits_per_byte
-
-    try:
-        return bits_per_byte(matrix, texts, tokenizer)
-    except ValueError as error:
-        if "made no token" in str(error):
-            return None
-        raise
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
