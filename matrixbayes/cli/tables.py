@@ -251,18 +251,13 @@ def _numbers(cells: list[str], header: list[str], where: str) -> Any:
     """One line of numbers."""
     if len(cells) != len(header):
         raise UsageError(f"{where}: {len(cells)} columns, and the header has {len(header)}")
-    first = _labels(header)
-    try:
-        row = np.array(cells[first:], dtype=np.float64)
-    except ValueError:
-        row = None
-    if row is not None and np.isfinite(row).all():
-        return row
+    first, row = _labels(header), []
     for name, cell in zip(header[first:], cells[first:], strict=True):
         try:
-            good = np.isfinite(float(cell))
+            number = float(cell)
         except ValueError:
-            good = False
-        if not good:
+            number = math.nan
+        if not math.isfinite(number):
             raise UsageError(f"{where}, column {name!r:.60}: {cell!r:.60} is no finite number")
-    return np.array([float(cell) for cell in cells[first:]])
+        row.append(number)
+    return np.array(row)
