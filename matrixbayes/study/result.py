@@ -188,6 +188,12 @@ def component_line(mixture: DirichletMixture, k: int) -> str:
     return f"weight {mixture.weights[k]:.3f}, A = {alpha.sum():.4g}: {top}"
 
 
+def counted(mixture: DirichletMixture) -> str:
+    """How many components there are, in words."""
+    n = mixture.n_components
+    return f"{n} component{'' if n == 1 else 's'}"
+
+
 def bits_line(divergence: Divergence) -> str:
     """A divergence at its first shot, its last, and on average, in words."""
     mean = divergence.mean
@@ -204,7 +210,9 @@ def recovery_line(result: StudyResult) -> str | None:
         return None
     true, found = result.truth, aligned(result.truth, result.elicited)
     if found is None:
-        return f"{result.elicited.n_components} components were found, {true.n_components} are true"
+        n = result.elicited.n_components
+        were = "was" if n == 1 else "were"
+        return f"{counted(result.elicited)} {were} found, {true.n_components} are true"
     weight = float(np.abs(np.asarray(found.weights) - np.asarray(true.weights)).max())
     means = [np.asarray(m.alpha) / np.asarray(m.concentration)[:, None] for m in (found, true)]
     variation = float(0.5 * np.abs(means[0] - means[1]).sum(axis=1).max())

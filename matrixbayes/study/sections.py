@@ -12,7 +12,7 @@ from .._base.display import number, percent, printable, show
 from ..rows.kl import divergences
 from .fitted import mean_row
 from .page import contents, listed, paragraph, picture, section, table
-from .result import bits_line, range_line, recovery_line
+from .result import bits_line, counted, range_line, recovery_line
 from .shots import aligned
 from .verdict import brief
 from .verdict_sections import check_part, context_part, verdict_part
@@ -42,6 +42,7 @@ def sections_of(result: StudyResult, pictures: Sequence[Picture]) -> list[str]:
         parts.append(("Does the prior describe the rows?", check_part(result, figures)))
     if result.shots is not None:
         parts.append(("What demonstrations do", _shots_part(result, figures)))
+    if result.elicitation is not None:
         parts.append(("Does it learn as Bayes would?", context_part(result)))
     if result.truth is not None:
         parts.append(("Beside the truth", _truth_part(result, figures)))
@@ -230,8 +231,8 @@ def _truth_part(result: StudyResult, figures: dict[str, str]) -> str:
         if ordered is not None:
             priors[name] = ordered
         else:
-            n = mixture.n_components
-            caption = f"{name.capitalize()}: {n} components, so not paired with the true ones"
+            n = counted(mixture)
+            caption = f"{name.capitalize()}: {n}, so not paired with the true ones"
             tables.append(table(*_components_table(mixture), caption=caption))
     for k in range(truth.n_components):
         cells = []

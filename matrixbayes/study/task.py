@@ -103,8 +103,8 @@ def usable_truth(task: Task, rows: NextTokenRows) -> tuple[DirichletMixture | No
 def draw(task: Task, n: int, rng: np.random.Generator) -> list[list[str]]:
     """`n` sequences of words: an urn from the true prior, then draws from the urn."""
     truth = task.truth
-    if truth is None or truth.tokens is None:
-        raise UsageError("this model's folder does not record the prior that it was trained on")
+    assert truth is not None
+    assert truth.tokens is not None
     urns = np.asarray(truth.sample(n, rng=rng))
     columns = [rng.choice(len(urn), size=HISTORY, p=urn / urn.sum()) for urn in urns]
     return [[truth.tokens[j] for j in row] for row in columns]

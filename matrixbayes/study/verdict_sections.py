@@ -91,8 +91,7 @@ def check_part(result: StudyResult, figures: Mapping[str, str]) -> str:
 def context_part(result: StudyResult) -> str:
     """The elicited prior, and the score card."""
     found = result.elicitation
-    if found is None:
-        return paragraph("No demonstrations were followed, so nothing is known of this.")
+    assert found is not None
     source = result.settings.get("demonstrations", "given")
     parts = [
         paragraph(

@@ -7,6 +7,7 @@ import pytest
 
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
+from matrixbayes.study import fitted
 from matrixbayes.study.fitted import fit_prior, mean_row
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
@@ -60,3 +61,13 @@ def test_too_few_rows_are_not_checked() -> None:
 def test_the_mean_row_is_of_all_rows() -> None:
     rows = trained(50, 7)
     np.testing.assert_allclose(mean_row(rows), rows.probs().mean(axis=0), rtol=1e-12)
+
+
+def test_a_density_that_predicts_as_well_as_others_is_kept(monkeypatch) -> None:
+    monkeypatch.setattr(fitted, "NARROW", 2)
+    truth = DirichletMixture([1.0], [[3.0, 2.0, 1.0]])
+    found = fit_prior(NextTokenRows(np.log(truth.sample(60, rng=1))), [1])
+    assert list(found.tried) == ["density", "resolution", "kernels"]
+    assert found.tried["density"] <= min(found.tried.values()) + fitted.SAME
+    assert found.method == "density"
+    assert found.words.startswith("by density, as it takes ")

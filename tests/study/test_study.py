@@ -528,7 +528,13 @@ def test_a_model_of_ones_own_needs_prompts(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt, 130), (UsageError("no"), 2), (RuntimeError, None)]
+    ("error", "status"),
+    [
+        (KeyboardInterrupt, 130),
+        (UsageError("no"), 2),
+        (OSError(28, "No space left on device", "elsewhere"), 2),
+        (RuntimeError, None),
+    ],
 )
 def test_a_failure_leaves_the_folder_as_it_was(
     error, status: int | None, own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
