@@ -105,7 +105,7 @@ def test_collect_is_collect(urns, ask: Ask, run: Run) -> None:
 def test_collect_reads_standard_input_pairs_layers_and_a_cache(
     urns, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = b"red red\t blue\nwhite\t black black\n"
+    text = b"red red\t blue\n\nwhite\t black black\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     found = ask("collect", "--prompts", "-", "--positions", "continuation", "--jobs", "1")
     assert found["n_rows"] == 3
@@ -155,6 +155,9 @@ def test_elicit_is_elicit(urns, ask: Ask, run: Run) -> None:
         "--n-starts", "1", "--max-iter", "20",
     )  # fmt: skip
     assert out == f"prior: {Path('s.st').resolve()}\n"
+    Path("one.txt").write_text(shown[0])  # of one sequence there are no families to compare
+    found = ask("elicit", "--sequences", "one.txt", "--rng=0", "--n-starts=1", "--out", "one.st")
+    assert (found["family"], found["comparison"]) == ("iid", None)
 
 
 def test_the_tests_are_those_of_the_score_card(
@@ -290,7 +293,7 @@ def test_warnings_go_to_standard_error_and_into_the_object(capsys) -> None:
     assert err == "".join(f"matrixbayes: warning: {words}\n" for words in found["warnings"])
 
 
-def test_elicit_of_predictions_is_elicit_prior(ask: Ask) -> None:
+def test_elicit_of_predictions_is_elicit_prior(ask: Ask, run: Run) -> None:
     rng = np.random.default_rng(2)
     histories = [rng.integers(0, 2, n).tolist() for n in rng.integers(0, 9, 80)]
     seen = np.array([[h.count(0) + 3.0, h.count(1) + 1.0] for h in histories])
@@ -320,6 +323,9 @@ def test_elicit_of_predictions_is_elicit_prior(ask: Ask) -> None:
     found = ask("elicit", *cases[2], "--family", "iid+markov", "--rng=0", "--out", "two.st")
     assert found["out"] == ["two.iid.st", "two.markov.st"]
     assert all(Path(each).is_file() for each in found["out"])
+    out, _ = run("elicit", *cases[2], "--family=balance", "--rng=0", "--out=none.st")
+    assert out.endswith("family balance has no mixture to write: its numbers are above\n")
+    assert not Path("none.st").exists()
 
 
 # ---------------------------------------------------------------------------
@@ -408,6 +414,11 @@ def test_matrices_of_ids_trees_discounts_and_standard_input(
     score = ask("matrix", "score", "i.st", "ids.npy")
     assert score["perplexity"] == pytest.approx(expected.perplexity(list(ids)))
     assert score["bits_per_byte"] is None
+    found = ask("matrix", "build", "ids.npy", "--order=1", "--fit-prior", "--jobs=1", "--out=p.st")
+    np.testing.assert_allclose(
+        [each["values"] for each in found["concentrations"]],
+        [each.values for each in expected.fit_prior().concentrations],
+    )
     assert ask("matrix", "query", "i.st", "3", "--top=2")["context"] == [3]
     tree = ask("matrix", "build", "ids.npy", "--order=tree", "--depth=2", "--freeze", "--out=t.st")
     assert (tree["kind"], tree["frozen"], tree["order"]) == ("tree", True, 2)
@@ -440,10 +451,23 @@ def test_a_matrix_of_a_tokenizer(urns, corpus: list[str], ask: Ask, run: Run) ->
     assert score["perplexity"] == pytest.approx(matrix.perplexity("\n".join(texts(10))))
     _, err = run("matrix", "score", "matrix.safetensors", "colours.txt", status=2)
     assert "was built by a tokenizer: give --tokenizer PATH" in err
+    file = str(BUNDLED / "tokenizer.json")
+    again = ask("matrix", "build", "colours.txt", "--order=1", "--tokenizer", file, "--out=f.st")
+    assert {**again, "out": "", "n_bytes": 0} == {**found, "out": "", "n_bytes": 0}
     query = ask("matrix", "query", "matrix.safetensors", "red", "--tokenizer", folder, "--top=1")
     assert query["context"] == ["red"]
     drawn = ask("matrix", "generate", "matrix.safetensors", "-n3", "--rng=0", "--tokenizer", folder)
     assert drawn["text"]
+
+
+def test_a_text_of_ends_alone_has_no_bits_per_byte(corpus: list[str], ask: Ask, run: Run) -> None:
+    ask("matrix", "build", "corpus.txt", "--order=1")
+    Path("blank.txt").write_text("\n  \n")
+    found = ask("matrix", "score", "matrix.safetensors", "blank.txt")
+    assert (found["n_documents"], found["n_tokens"], found["bits_per_byte"]) == (2, 2, None)
+    out, _ = run("matrix", "score", "matrix.safetensors", "blank.txt")
+    assert "bits per token" in out
+    assert "bits per byte" not in out
 
 
 def test_a_probability_of_zero_is_null(ask: Ask) -> None:
@@ -488,6 +512,14 @@ def test_show_says_what_files_are(corpus: list[str], ask: Ask, run: Run) -> None
         assert found["made_by"] == (f"matrixbayes {mb.__version__}" if name[-3:] == ".st" else None)
         assert found["n_bytes"] == Path(name).stat().st_size
     assert ask("show", "r.st")["made_with"]["model"] == "m"
+    save_file({"x": np.zeros(1)}, "broken.safetensors", {"matrixbayes": "{", "by": "somebody"})
+    found = ask("show", "broken.safetensors")
+    assert (found["format"], found["made_with"]) == (None, {"by": "somebody"})
+    meta = {"seeds": list(range(9)), "few": [1, 2], "note": "x" * 501}
+    mb.NextTokenRows(np.log([[0.25, 0.75]]), meta=meta).save("long.st")
+    made = ask("show", "long.st")["made_with"]
+    assert (made["seeds"], made["few"]) == ("9 entries", [1, 2])
+    assert made["note"] == "x" * 500 + "..."
     found = ask("show", "prior.st", "--top", "1")
     assert found["components"][0]["tokens"] == [["head", pytest.approx(0.8)]]
     assert found["arrays"]["alpha"] == {"dtype": "F64", "shape": [2, 2]}

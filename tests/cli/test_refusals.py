@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +56,9 @@ def _files() -> None:
     Path("utf16.txt").write_bytes("red\n".encode("utf-16"))
     Path("binary.txt").write_bytes(b"one\ntwo\0\n")
     Path("broken.json").write_text('{"a": ["x"], "b": ')
+    Path("list.json").write_text('["a"]')
     Path("there.st").write_text("old")
+    Path("rows.layer0.st").write_text("old")
     Path("folder").mkdir()
     Path("junk.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0notjson!")
     Path("short.npy").write_bytes(b"\x93NUMPY")
@@ -84,6 +88,8 @@ def _files() -> None:
     np.save("words.npy", np.array([["a", "b"]]))
     np.savez("words.npz", np.array([["a", "b"]]))
     Path("one.txt").write_text("h\n")
+    Path("ht.txt").write_text("h\nt\n")
+    np.save("none.npy", np.zeros(0, dtype=np.int64))
     Path("brace.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{notjso}")
     Path("short.npz").write_bytes(b"PK")
     Path("folder.npy").mkdir()
@@ -115,6 +121,8 @@ CASES = [
     ((*COLLECT, "--out=good.txt/x.st"), "there is no folder good.txt"),
     ((*COLLECT, "--cache-dir=good.txt"), "--cache-dir good.txt is a file"),
     ((*COLLECT, "--cache-dir=k", "--layers=all"), "leave out one of the two"),
+    ((*COLLECT, "--layers=all", "--out=rows.st"), "rows.layer0.st exists: --overwrite"),
+    ((*COLLECT, "--vocab=list.json"), "vocab file list.json must be an object like"),
     ((*COLLECT, "./nowhere"), "no model folder ./nowhere"),
     (("collect", "folder", "--prompts=good.txt"), "holds no config.json"),
     (("study", "--prompts=nowhere.txt"), "cannot read prompts file nowhere.txt"),
@@ -172,6 +180,10 @@ CASES = [
         (*PREDICTED, "--histories=one.txt", "--groups=good.txt"),
         "groups file good.txt has 2 lines for 1 histories",
     ),
+    (
+        (*PREDICTED, "--histories=ht.txt"),
+        "2 histories in ht.txt and 1 predictions in kept.safetensors",
+    ),
     ((*PREDICTED, "--histories=json.txt"), "histories json.txt, line 2 is not JSON"),
     ((*PREDICTED, "--histories=float.npy"), "float64 of shape (3, 2), not tokens"),
     ((*PREDICTED, "--histories=good.txt", "--vocab=a=x"), "no MODEL and no --vocab"),
@@ -202,6 +214,11 @@ CASES = [
     (("matrix", "build", "good.txt", "--order=1", "--n-components=2"), "goes with --fit-prior"),
     (("matrix", "build", "good.txt", "--order=1", "--out=there.st"), "there.st exists"),
     (("matrix", "build", "good.txt", "--order=1", "--prior=nowhere.st"), "cannot read prior"),
+    (
+        ("matrix", "build", "good.txt", "--order=1", "--freeze", "--discount=0.5"),
+        "what fades has real counts, which are not frozen",
+    ),
+    (("matrix", "score", "m.st", "none.npy"), "none.npy: there are no tokens to score"),
     (("matrix", "score", "nowhere.st", "good.txt"), "cannot read matrix nowhere.st"),
     (("matrix", "score", "m.st", "nowhere.txt"), "cannot read text nowhere.txt"),
     (("matrix", "score", "prior.st", "line.npy"), "is not a 'matrixbayes.matrix' file"),
@@ -226,6 +243,49 @@ def test_what_is_wrong_is_one_line(
 ) -> None:
     _files()
     assert message in refused(*arguments)
+
+
+def test_archives_that_would_be_traps(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy takes them unseen, and crashes or asks for all memory."""
+    good: dict[str, Any] = {"format": "csr", "shape": [2, 2], "data": [1, 2]}
+    good |= {"indices": [0, 1], "indptr": [0, 1, 2]}
+    cases = [
+        ({"shape": [2, 2, 2]}, "its shape is [2, 2, 2], and not two numbers"),
+        ({"shape": [2**31, 2]}, "its shape is 2,147,483,648 x 2"),
+        ({"shape": [-1, 2]}, "its shape is -1 x 2"),
+        ({"indptr": [0, 2, 0]}, "its rows do not begin one behind the other"),
+    ]
+    for changes, message in cases:
+        np.savez("trap.npz", **{**good, **changes})
+        assert message in refused("fit", "trap.npz")
+    with zipfile.ZipFile("short.npz", "w") as archive, archive.open("a.npy", "w") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (1000, 1000)}
+        np.lib.format.write_array_header_1_0(file, header)
+    assert "'a.npy' has not the (1000, 1000) numbers that it says" in refused("fit", "short.npz")
+    monkeypatch.setattr("matrixbayes._base.saving.unpacked.FREE", 1 << 16)
+    np.savez_compressed("zeros.npz", a=np.zeros((1 << 15, 32)))
+    assert "'a.npy' unpacks to 8,388,736 bytes" in refused("fit", "zeros.npz")
+
+
+@pytest.mark.parametrize("missing", ["transformers", "tokenizers"])
+def test_without_transformers_it_says_how_to_get_it(
+    missing: str, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _files()
+    for name in (missing, f"{missing}.utils"):
+        monkeypatch.setitem(sys.modules, name, None)
+    build = ("matrix", "build", "good.txt", "--order=1", "--tokenizer=list.json")
+    assert main(list(COLLECT if missing == "transformers" else build)) == 2
+    said = "models need torch" if missing == "transformers" else "tokenizers need transformers"
+    assert capsys.readouterr().err == f"matrixbayes: {said}: pip install 'matrixbayes[hf]'\n"
+
+
+def test_a_broken_tokenizer(refused: Refused) -> None:
+    pytest.importorskip("tokenizers")
+    _files()
+    said = refused("matrix", "build", "good.txt", "--order=1", "--tokenizer=list.json")
+    assert said.startswith("matrixbayes: --tokenizer list.json: ")
 
 
 def test_json_holds_paths_and_nothing_unknown() -> None:
@@ -307,6 +367,17 @@ def test_stopping(refused: Refused, capsys, monkeypatch) -> None:
     assert main(["fit", "counts.csv"]) == 130
     assert capsys.readouterr().err == "matrixbayes: stopped; nothing was written\n"
     assert not Path("prior.safetensors").exists()
+
+
+def test_stopping_while_the_answer_is_printed(refused: Refused, capsys, monkeypatch) -> None:
+    _files()
+
+    def stop(lines: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matrixbayes.cli.program.write", stop)
+    assert main(["fit", "counts.csv", "--n-components=1", "--quiet"]) == 130
+    assert capsys.readouterr().out == ""
 
 
 def test_stopping_keeps_what_is_in_a_cache(refused: Refused, capsys, monkeypatch) -> None:
