@@ -431,7 +431,7 @@ def _diameter(w: Floats) -> tuple[float, bool]:
     centred, radius = centred[order], radius[order]
     best, looked_at = 0.0, 0
     for start in range(0, len(w), BLOCK):
-        if 2.0 * radius[start] <= best:
+        if radius[0] + radius[start] <= best:
             return best, True
         mine = centred[start : start + BLOCK]
         for other in range(0, start + 1, BLOCK):
@@ -448,5 +448,5 @@ def _diameter(w: Floats) -> tuple[float, bool]:
             best = max(best, float(np.linalg.norm(mine[i] - theirs[j])))
             looked_at += squared.size
         if looked_at > MOST_PAIRS and start + BLOCK < len(w):
-            return float(radius[0] + radius[1]), False
+            return max(best, float(radius[0] + radius[start + BLOCK])), False
     return best, True

@@ -305,6 +305,18 @@ def test_logits_of_another_head_are_noticed():
         head_bound(w, h[:, :2])
 
 
+def test_the_diameter_is_found_from_the_few_rows_far_out(monkeypatch):
+    assert head_bound([[2.0]], [[0.0], [1.0]]).diameter == 0.0  # of a single token
+    monkeypatch.setattr("matrixbayes.continuity.heads.BLOCK", 1)
+    found = head_bound([[1.0], [3.0], [-1.0], [-3.0]], [[0.0], [1.0]])
+    assert (found.diameter, found.diameter_is_exact) == (6.0, True)
+    w = np.random.default_rng(0).standard_cauchy(size=(30, 2))
+    exact = max(np.linalg.norm(a - b) for a in w for b in w)
+    for block in (1, 4):
+        monkeypatch.setattr("matrixbayes.continuity.heads.BLOCK", block)
+        assert_allclose(head_bound(w, [[0.0, 0.0]]).diameter, exact, rtol=1e-12)
+
+
 def test_a_diameter_that_takes_too_long_is_bounded(monkeypatch):
     w = RNG.normal(size=(300, 30))
     w /= np.linalg.norm(w - w.mean(axis=0), axis=1, keepdims=True)  # nothing can be left out
