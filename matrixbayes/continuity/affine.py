@@ -153,8 +153,8 @@ def affine_test(
         raise ValueError(
             f"{n} embeddings of rank {rank} have no affine dependency, so that any rows at all are "
             f"an affine map of them: the hypothesis says nothing here.  It needs at least "
-            f"{rank + 2 - n} more row{'' if rank + 2 - n == 1 else 's'} in the same span, or "
-            f"embeddings of at most {n - 2} dimensions"
+            f"{rank + 2 - n} more row{'' if rank + 2 - n == 1 else 's'} in the same span"
+            + (f", or embeddings of at most {n - 2} dimensions" if n > 2 else "")
         )
     gram = _gram(map.log_probs)
     total = float(np.trace(gram))

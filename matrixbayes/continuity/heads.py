@@ -174,7 +174,7 @@ def probe_segment(
 
 
 def _called(head: Any, states: Floats) -> Any:
-    """What a head gives for states, as an array; in the precision of a torch module."""
+    """What a head gives for states; a torch module is given them in its own precision."""
     if hasattr(head, "get_output_embeddings"):
         head = head_of(head, norm=False)
     if not callable(head):
@@ -186,7 +186,7 @@ def _called(head: Any, states: Floats) -> Any:
     like = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
     with torch.no_grad():
         found = asked(f"{len(states)} states", head, torch.as_tensor(states, **like))
-    return found.cpu().double().numpy()
+    return found.double() if isinstance(found, torch.Tensor) else found
 
 
 # ---------------------------------------------------------------------------

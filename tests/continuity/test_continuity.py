@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -92,6 +94,15 @@ def test_roughness_near_by_is_told_from_slope():
     assert "steeper" in " ".join(wild.verdict())
 
 
+def test_steps_are_flatter_near_by():
+    rng = np.random.default_rng(0)
+    e = np.repeat([0.0, 1.0, 2.0], 12)[:, np.newaxis] + 1e-3 * rng.random((36, 1))
+    rows = np.repeat(rng.dirichlet([1.0] * 4, 3), 12, axis=0)
+    report = check_continuity(e, rows, kind="probs", rng=0)
+    assert report.local_over_global < 0.5
+    assert "near by, the map is flatter than far apart" in " ".join(report.verdict())
+
+
 def test_a_sample_looks_at_as_many_pairs_as_asked_for(many_blocks):
     e = RNG.normal(size=(300, 4))
     report = check_continuity(e, e @ RNG.normal(size=(4, 6)), kind="logits", n_pairs=500, rng=0)
@@ -157,6 +168,7 @@ def test_rows_that_are_all_equal_or_all_at_one_point():
     point = check_continuity(np.zeros((9, 2)), RNG.dirichlet([1.0] * 3, 9), kind="probs", rng=0)
     assert len(point.discontinuities) == 36
     assert np.isnan(point.lipschitz)
+    assert np.isnan(point.lipschitz_quantiles([0.1, 0.9])).all()
     assert "nan" not in repr(point).lower()
 
 
@@ -236,6 +248,14 @@ def test_without_degrees_of_freedom_it_refuses(n, d, more):
     assert "was not tested" in " ".join(report.verdict())
 
 
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_of_few_embeddings_none_of_less_than_one_dimension_are_asked_for(n):
+    e = np.arange(2.0 * n).reshape(n, 2)
+    with pytest.raises(ValueError, match="in the same span") as caught:
+        affine_test(e, np.full((n, 3), 1 / 3), kind="probs")
+    assert "dimensions" not in str(caught.value)
+
+
 # -- heads ------------------------------------------------------------------------------------
 
 
@@ -265,6 +285,20 @@ def test_an_affine_head_has_no_convexity_defect():
         probe_segment(lambda h: h, [0.0], [1.0], 1)
 
 
+def test_torch_modules_are_heads():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(2, 3)
+    found = probe_segment(layer, [0.0, 1.0], [1.0, 0.0])
+    w, b = (each.detach().double().numpy() for each in layer.parameters())
+    direct = probe_segment(lambda h: h @ w.T + b, [0.0, 1.0], [1.0, 0.0])
+    assert_allclose(found.convexity, direct.convexity, atol=1e-6)  # which ran in float32
+    without = probe_segment(torch.nn.Identity(), [0.0, 2.0], [2.0, 0.0])  # has no precision
+    direct = probe_segment(np.eye(2), [0.0, 2.0], [2.0, 0.0])
+    assert_array_equal(without.convexity, direct.convexity)
+    with pytest.raises(ValueError, match="one shape is needed"):  # which gives its own states too
+        probe_segment(torch.nn.LSTM(2, 3), [0.0, 1.0], [1.0, 0.0])
+
+
 def test_a_head_that_rules_tokens_out_at_an_end():
     def head(h):
         return np.where(h > 0.5, [[0.0, -np.inf]], [[0.0, 0.0]])
@@ -291,6 +325,24 @@ def test_the_certificate_is_attained_by_two_tokens():
         found = head_bound([[1.0], [-1.0]], h)
         assert_allclose(found.total_variation, found.certificate, atol=1e-8)
         assert_allclose(found.certificate, np.tanh(range_ / 4.0), rtol=1e-12)
+
+
+def test_a_certificate_that_does_not_hold_is_told():
+    found = head_bound([[1.0], [-1.0]], [[0.0], [0.5], [3.0]])
+    wrong = dataclasses.replace(found, certificate=found.total_variation - [0.1, 0.25, -0.1])
+    assert "does not hold: 2 of 3 pairs are further apart" in wrong.verdict()
+    assert "rows 0 and 2 by 0.25" in wrong.verdict()
+
+
+def test_rows_of_no_known_head_have_no_certificate():
+    rng = np.random.default_rng(0)
+    w, h = rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
+    said = {"head": {"kind": None, "refusal": "it adds noise"}}
+    rows = mb.NextTokenRows(np.full((3, 4), np.log(0.25)), hidden=h, meta=said)
+    with pytest.raises(ValueError, match="from no head that is known: it adds noise"):
+        head_bound(w, rows)
+    with pytest.raises(ValueError, match="from no head that is known: it adds noise"):
+        span_of(rows, w)
 
 
 def test_logits_of_another_head_are_noticed():

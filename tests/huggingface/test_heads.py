@@ -190,6 +190,18 @@ def test_the_rounding_of_short_types_is_measured_and_said(name: str, dtype: str)
     assert report.ok
 
 
+def test_rows_that_reach_further_than_a_cap_are_outside_the_span() -> None:
+    model = made("Gemma2ForCausalLM")
+    cap, own = mb.head_of(model, norm=False).cap, rows_of(model).log_probs
+    assert cap is not None
+    beyond = np.zeros((1, own.shape[1]))
+    beyond[0, 0] = 2.5 * cap
+    found = mb.span_of(np.vstack([own, beyond]), model, kind="logits")
+    assert found.outside is not None
+    assert found.outside[-1] == 1.0
+    assert found.outside[:-1].max() < 1e-8
+
+
 def test_a_bare_matrix_is_refused_where_rows_say_that_the_head_is_more() -> None:
     for name, what in (("PhiForCausalLM", "bias"), ("Gemma2ForCausalLM", "softcap")):
         model = made(name)
