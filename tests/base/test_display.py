@@ -241,3 +241,11 @@ def test_what_is_left_out_is_said() -> None:
     text = display.table_text(["a"], [[i] for i in range(100)], title="t")
     assert text.split("\n") == ["t", "a", *map(str, range(7)), "... and 93 more"]
     assert "and 80 more" in display.table_html(["a"], [[i] for i in range(100)])
+
+
+@pytest.mark.parametrize("digits", [(150,), (150, 150), (90, 90), (90, 30), (30, 90)])
+def test_figures_without_room_give_way_too(digits: tuple[int, ...]) -> None:
+    names, figures = ["n" * n for n in digits], [10 ** (n - 1) for n in digits]
+    for columns, row in ((names, [1] * len(digits)), ([""] * len(digits), figures)):
+        lines = display.table_text(columns, [row]).split("\n")
+        assert 80 < max(map(len, lines)) <= 98

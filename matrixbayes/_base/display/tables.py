@@ -92,9 +92,9 @@ def _lines(cells: list[list[str]], right: list[bool]) -> list[str]:
             else:
                 cells, widths = [*cells[: at - 1], *cells[at:]], [*widths[: at - 1], *widths[at:]]
                 right = [*right[: at - 1], *right[at:]]
-        else:
-            widths[-1] = max(1, widths[-1] - over)
-            break
+        else:  # one or two, of which the widest gives way
+            widest, least = int(np.argmax(widths)), (MAX_TEXT_WIDTH + 2) // len(widths) - 2
+            widths[widest] = max(least, widths[widest] - over)
     lines = []
     for i in range(len(cells[0]) if cells else 1):
         line = ""
