@@ -9,6 +9,7 @@ pytest.importorskip("matplotlib")
 
 from matplotlib import pyplot
 
+from matrixbayes._base.display import pictures
 from matrixbayes._base.drawing import legends, names, space, ticks
 from matrixbayes._base.style import token_columns
 
@@ -27,6 +28,26 @@ def test_figures_of_one_tick_and_of_many_powers() -> None:
     minus = "\N{MINUS SIGN}"
     assert ticks.Plain().format_ticks([1e-12, 3e-12]) == [f"1e{minus}12", f"3e{minus}12"]
     assert ticks.NameTicks(3, 10.0).tick_values(0.0, 1.0).tolist() == [0, 1, 2]
+
+
+def test_a_logarithmic_axis_without_extent_has_ticks() -> None:
+    ends = [(0.0, 0.0), (5.0, 5.0), (1.0, np.inf), (-1.0, 0.5)]
+    found = [ticks.LogTicks().tick_values(low, high).tolist() for low, high in ends]
+    assert found == [[0.0, 1.0], [5.0], [1.0], [0.0, 1.0]]
+
+
+def test_axes_that_were_placed_by_hand_have_some_room_around() -> None:
+    figure = pyplot.figure(figsize=(4.0, 2.0), dpi=100)
+    inner, wide = figure.add_axes((0.25, 0.25, 0.5, 0.5)), figure.add_axes((0.0, 0.0, 1.0, 0.5))
+    assert space.cell(inner) == pytest.approx((1.3 * 144.0, 1.4 * 72.0))
+    assert space.cell(wide) == pytest.approx((288.0, 1.4 * 72.0))  # as wide as all there is
+    pyplot.close(figure)
+
+
+def test_what_has_no_finite_figure_has_no_curve() -> None:
+    ax = pictures.shares({"none": [np.nan, np.inf], "two": [1.0, 2.0]}, xlabel="x", title="t")
+    assert [line.get_label() for line in ax.get_lines()] == ["two"]
+    pyplot.close(ax.figure)
 
 
 def test_a_title_with_mathematics_is_not_shortened() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 import matrixbayes as mb
 from matrixbayes._base import numbers as numbers_of
 from matrixbayes._base import parallel
-from matrixbayes._base.arguments import generator_of, shown
+from matrixbayes._base.arguments import generator_of, listed, shown
 from matrixbayes._base.numbers import exact_rows, plain
 from matrixbayes._base.weights import taken
-from matrixbayes.errors import ArgumentError
+from matrixbayes.errors import ArgumentError, NoSuchTokenError
 
 PRIOR = mb.DirichletMixture([1.0], [[1.0, 2.0, 3.0]])
 
@@ -34,6 +35,56 @@ def test_an_old_random_state_is_a_seed() -> None:
     first, second = (generator_of(np.random.RandomState(3)) for _ in range(2))
     assert first.random() == second.random()
     assert first.random() != generator_of(np.random.RandomState(4)).random()
+
+
+def test_several_seeds_are_those_of_numpy() -> None:
+    for seeds in ([3, 4], (3, 4), np.array([3, 4])):
+        assert generator_of(seeds).random() == np.random.default_rng([3, 4]).random()
+
+
+def test_items_of_tensors_and_of_nothing() -> None:
+    torch = pytest.importorskip("torch")
+    rows = listed(torch.tensor([[1, 2], [3, 4]]), "rows")
+    assert [row.tolist() for row in rows] == [[1, 2], [3, 4]]
+    for given in ("ab", 3, None):
+        with pytest.raises(ArgumentError, match=rf"rows is of type {type(given).__name__}"):
+            listed(given, "rows")
+
+
+def test_one_weight_is_that_of_all_rows() -> None:
+    rows = PRIOR.sample(20, rng=0)
+    one, each = (
+        mb.select_prior(rows, [1], kind="probs", sample_weight=weight).best_.prior_.alpha
+        for weight in (2.0, np.full(20, 2.0))
+    )
+    assert np.array_equal(one, each)
+    with pytest.raises(ValueError, match="sample_weight must hold 20 finite numbers"):
+        mb.DirichletMixture.from_samples(rows, kind="probs", degree=3, sample_weight=[0.0, 1.0])
+
+
+def test_counts_by_names_and_numbers_of_tokens() -> None:
+    whole = PRIOR.posterior([0.0, 3.0, 1.0]).alpha
+    assert np.array_equal(PRIOR.posterior({1.0: 3, np.float32(2.0): 1}).alpha, whole)
+    for counts, why in (({"b": 1}, "the tokens of .* have none"), ({1.5: 1}, "1.5 is not one of")):
+        with pytest.raises(NoSuchTokenError, match=why):
+            PRIOR.posterior(counts)
+    for given in (np.full((2, 1, 3), "a"), np.ones((2, 1, 3)), np.array(1)):
+        with pytest.raises(ValueError, match="have shape"):
+            PRIOR.posterior(given)
+
+
+def test_columns_of_counts_in_another_order_or_of_two_kinds() -> None:
+    pandas = pytest.importorskip("pandas")
+    turned = pandas.DataFrame([[1.0, 0.0, 3.0]], columns=[2, 0, 1])
+    assert np.array_equal(PRIOR.predictive(turned), PRIOR.predictive([[0.0, 3.0, 1.0]]))
+    with pytest.raises(ArgumentError, match="named by strings and by other things"):
+        PRIOR.predictive(pandas.DataFrame([[1.0, 0.0, 3.0]], columns=["a", 0, 1]))
+
+
+def test_frames_need_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        mb.probe_segment(np.eye(2), [0.0, 2.0], [2.0, 0.0]).to_pandas()
 
 
 def test_sparse_rows_that_are_wanted_dense_are_refused() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,16 @@ def test_output_in_the_container_that_is_asked_for(container: str) -> None:
     assert isinstance(fitted.set_output(transform="default").transform(ROWS), np.ndarray)
     with pytest.raises(ValueError, match="'arrow' is not one of"):
         fitted.set_output(transform="arrow")
+
+
+def test_frames_of_polars_are_made_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is installed or not."""
+    stand_in = SimpleNamespace(DataFrame=lambda data, **options: (data, options))
+    monkeypatch.setitem(sys.modules, "polars", stand_in)
+    fitted = estimator().fit(ROWS).set_output(transform="polars")
+    found, options = fitted.transform(ROWS)
+    np.testing.assert_array_equal(found, fitted.predict_proba(ROWS))
+    assert options == {"schema": EACH, "orient": "row"}
 
 
 def test_rows_keep_their_index() -> None:
