@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base.arguments import shown
-from .memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -144,8 +143,6 @@ def try_out(
     try:
         logits, cut = run(ids), run(ids[:, : (length + 1) // 2])
     except REFUSALS as error:
-        if is_out_of_memory(error):
-            raise
         raise ValueError(f"{name} does not run on a text of token ids alone: {error}") from error
     eps = max(torch.finfo(each).eps for each in (logits.dtype, weight.dtype))
     n_virtual = int(logits.shape[1]) - length

@@ -95,8 +95,6 @@ class Kept:
 
     def rows(self, meta: dict[str, Any]) -> NextTokenRows:
         """Everything that was kept, with `meta` and what goes with each row."""
-        if "log_probs" not in self.arrays:
-            raise ValueError("no batch was added")
         contexts = [p.ids[: k + 1] for p in self.prompts for k in p.positions]
         places = [(i, int(k)) for i, p in enumerate(self.prompts) for k in p.positions]
         meta = {

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from toy_models import PROMPTS, cached_model, make_tokenizer
 
+from matrixbayes._base.mapped import open_mapped, write_mapped
 from matrixbayes.huggingface import collect
 from matrixbayes.huggingface.runs import cache
 from matrixbayes.huggingface.runs.cache import model_fingerprint
@@ -188,6 +189,16 @@ def test_damaged_files_are_told_and_done_again(
     assert_same(collect(model, None, IDS, batch_size=4, cache_dir=tmp_path), plain)
 
 
+def test_a_file_that_lacks_a_row_is_told_and_done_again(tmp_path: Path) -> None:
+    model = cached_model("llama")
+    plain = collect(model, None, IDS[:4], cache_dir=tmp_path)
+    (file,) = blocks(tmp_path)
+    arrays, header = open_mapped(file, cache.FORMAT)
+    write_mapped(file, {name: array[:-1].copy() for name, array in arrays.items()}, header)
+    with pytest.warns(UserWarning, match="it has not the rows that it says"):
+        assert_same(collect(model, None, IDS[:4], cache_dir=tmp_path), plain)
+
+
 def test_files_of_other_runs_and_what_was_never_finished(tmp_path: Path) -> None:
     model = cached_model("llama")
     plain = collect(model, None, IDS, cache_dir=tmp_path)
@@ -285,6 +296,7 @@ torch.set_num_threads(1)
 from test_cache import IDS
 from toy_models import cached_model
 from matrixbayes._base.saving import whole
+from matrixbayes._base.mapped import open_mapped, write_mapped
 from matrixbayes.huggingface import collect
 from matrixbayes.huggingface.runs import cache
 

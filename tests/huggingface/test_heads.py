@@ -20,6 +20,7 @@ from huggingface.tiny_models import tiny_model  # noqa: E402
 
 import matrixbayes as mb  # noqa: E402
 from matrixbayes.huggingface.forward import Forward  # noqa: E402
+from matrixbayes.huggingface.inside import probe  # noqa: E402
 from matrixbayes.huggingface.prompts import Prompt  # noqa: E402
 
 RNG = np.random.default_rng(3)
@@ -153,6 +154,27 @@ def test_the_network_of_an_embedding_is_that_of_its_token(name: str) -> None:
                 ).logits
             assert_allclose(network(words[[token]])[0], logits[0, -1], **ROUNDING)
     assert network(words[:3]).shape == (3, logits.shape[-1])
+
+
+def test_input_embeddings_that_read_more_than_their_matrix_are_refused() -> None:
+    class Adapted(torch.nn.Module):
+        """As an adapter wraps them: the matrix is that of a part."""
+
+        def __init__(self, base: Any) -> None:
+            super().__init__()
+            self.base = base
+
+        @property
+        def weight(self) -> Any:
+            return self.base.weight
+
+        def forward(self, ids: Any) -> Any:
+            return self.base(ids)
+
+    model = Toy(RNG.normal(size=(12, 3)), None, lambda y: y)
+    model.words = Adapted(model.words)
+    with pytest.raises(ValueError, match="input embeddings of Toy are more than a matrix"):
+        mb.embed_of(model, [1, 2])
 
 
 def test_what_is_no_function_of_embeddings_is_refused() -> None:
@@ -424,6 +446,7 @@ def test_under_a_cap_single_rows_count() -> None:
         (lambda y: y**3, "something else than a scale, a bias and a tanh cap"),
         (lambda y: torch.log_softmax(y, -1), "something else"),
         (lambda y: y.clamp(-1.0, 1.0), "something else"),
+        (lambda y: y + float(y.abs().max() < 1e3), "not those of its output embeddings"),
         (lambda y: torch.cat([y, y[..., :1]], -1), "what lies between is not known"),
         (lambda y: y.sum(), "what lies between is not known"),
     ],
@@ -451,6 +474,47 @@ def test_a_chain_is_tried_on_other_states() -> None:
     head = mb.head_of(Bounded(), norm=False)
     with pytest.raises(ValueError, match="a layer's state has no logits"):
         head.of_layer(np.ones((1, 3)))
+
+
+def test_a_chain_is_of_few_modules_and_of_such_as_add_something() -> None:
+    class Long(Toy):
+        """Linear maps behind a layer, and one beside them that gives nothing yet."""
+
+        def __init__(self, n: int) -> None:
+            super().__init__(RNG.normal(size=(12, 3)), None, lambda y: y)
+            self.layers = torch.nn.ModuleList([torch.nn.Linear(3, 3, dtype=torch.float64)])
+            self.steps = [torch.nn.Linear(3, 3, dtype=torch.float64) for _ in range(n)]
+            for i, step in enumerate(self.steps):
+                self.add_module(f"step{i}", step)
+            self.adapter = torch.nn.Linear(3, 3, bias=False, dtype=torch.float64)
+            torch.nn.init.zeros_(self.adapter.weight)
+
+        def forward(self, input_ids: Any, **_: Any) -> Any:
+            state = self.layers[0](self.words(input_ids))
+            for step in self.steps:
+                state = step(state)
+            state = state + self.adapter(state)
+            return SimpleNamespace(logits=self.lm_head(state))
+
+    few = Long(2)
+    states = torch.ones((1, 3), dtype=torch.float64)
+    wanted = few.lm_head(few.steps[1](few.steps[0](states)))
+    head = mb.head_of(few, norm=False)
+    assert_allclose(head.of_layer(states).detach(), wanted.detach(), atol=1e-12)
+    with pytest.raises(ValueError, match="a layer's state has no logits"):
+        mb.head_of(Long(probe.DEPTH + 1), norm=False).of_layer(states)
+
+
+def test_memory_that_ends_in_a_head_is_said() -> None:
+    model = Toy(RNG.normal(size=(12, 3)), None, lambda y: y)
+    head = mb.head_of(model, norm=False)
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
+
+    model.lm_head.register_forward_pre_hook(full)
+    with pytest.raises(MemoryError, match=r"states of shape \(1, 3\) and type torch.float64: Def"):
+        head(np.ones((1, 3)))
 
 
 def test_what_is_done_in_the_output_embeddings_counts() -> None:

@@ -14,7 +14,9 @@ from toy_models import cached_model, make_tokenizer
 
 import matrixbayes as mb
 from matrixbayes.huggingface.forward import Batch, Forward
+from matrixbayes.huggingface.layers.lens import Lens
 from matrixbayes.huggingface.prompts import Prompt
+from matrixbayes.huggingface.runs.text_scores import text_scores
 
 torch = pytest.importorskip("torch")
 
@@ -96,6 +98,54 @@ def test_a_head_that_does_not_give_the_logits_is_dropped() -> None:
     logits = states @ model.lm_head.weight.detach().T
     assert head.refusal(states, logits) is None
     assert "up to inf apart" in str(head.refusal(states, logits[:, :3]))
+
+
+class Doubling(torch.nn.Module):
+    """A layer, which may give its states in another shape."""
+
+    def __init__(self, shape: Callable[[Any], Any] = lambda states: states) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, states: Any) -> Any:
+        return self.shape(2.0 * states)
+
+
+class Layered(Odd):
+    """The same behind two layers; `shape` is what the first makes of its states."""
+
+    def __init__(self, shape: Callable[[Any], Any] = lambda states: states) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList([Doubling(shape), Doubling()])
+        self.eval()
+
+    def forward(self, input_ids: Any, **_: Any) -> Any:
+        states = self.words(input_ids)
+        inner = self.layers[1](self.layers[0](states).reshape(states.shape))
+        return SimpleNamespace(logits=self.change(self.lm_head(inner)))
+
+
+def test_a_layer_without_a_state_for_each_token_has_no_rows() -> None:
+    rows = mb.collect(Layered(), None, [[1, 2, 3]], layers="all")
+    assert rows.final.shape == (1, 12)
+    with pytest.raises(ValueError, match="layer 1 of Layered gives no state for each token"):
+        mb.collect(Layered(lambda states: states.flatten(0, 1)), None, [[1, 2, 3]], layers="all")
+
+
+def test_layers_of_a_head_that_is_dropped_have_no_rows() -> None:
+    model = Layered()
+    lens = Lens(model, "all")
+    model.change = lambda y: y + 1.0
+    with pytest.raises(ValueError, match="not those of its output embeddings"):
+        lens([TEXT], [0])
+
+
+def test_a_text_of_tokens_that_the_logits_lack_has_no_score() -> None:
+    few = Odd(lambda y: y[..., :5])
+    (found,) = text_scores(few, [np.array([2, 4])], 0, 8)
+    assert (found < 0.0).all()
+    with pytest.raises(ValueError, match=r"text 1 has token 7, and the model's .* over 5 tokens"):
+        text_scores(few, [np.array([2, 4]), np.array([3, 7, 1])], 0, 8)
 
 
 def test_what_is_no_head_is_said_wherever_one_is_wanted() -> None:
