@@ -186,6 +186,15 @@ def test_what_a_cluster_does_not_count(tmp_path):
     assert len(matrix) == 0
 
 
+def test_a_series_is_no_text_until_it_is_said_of_what():
+    frames, pandas = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    series = frames.from_pandas(pandas.Series([0, 1, 1]), npartitions=1)
+    with pytest.raises(ValueError, match=r"dask series.*tokens\.to_dask_array\(\), or"):
+        on_dask.update(TransitionMatrix(1, n_tokens=3), series)
+    matrix = on_dask.update(TransitionMatrix(1, n_tokens=3), series.to_dask_array())
+    np.testing.assert_array_equal(matrix.counts([1]), [0, 1, 0])
+
+
 def test_a_worker_that_dies_changes_nothing(mortal_client):
     client = mortal_client
     expected, found = estimator(accelerate=False), estimator(accelerate=False)

@@ -190,5 +190,7 @@ def test_windtunnel_takes_a_language_model(model):
     assert same.mean_kl == found.mean_kl
     with pytest.raises(TypeError, match="give token_ids"):
         windtunnel.score(task, model)
+    with pytest.raises(TypeError, match="token_ids and a prefix of its own: give it alone"):
+        windtunnel.score(task, mb.TokenPredictor(model, range(8)), token_ids=range(8))
     with pytest.raises(ValueError, match="3 ids and the task 8 tokens"):
         windtunnel.score(task, model, token_ids=IDS, prefix=[BOS])

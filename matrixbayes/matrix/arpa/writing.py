@@ -47,7 +47,6 @@ def written_names(
         if word in names and names.index(word) != v:
             raise ValueError(f"{what} is {token!r}, but another token is called {word!r}")
         names[v] = word
-    place: dict[str, int] = {}
     for v, name in enumerate(names):
         if name == BEGIN:
             raise ValueError(
@@ -63,11 +62,7 @@ def written_names(
             name.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"token {v} is called {name!r}, which is no UTF-8: {error}") from None
-        place[name] = v
-    if len(place) < n:
-        twice = next(name for v, name in enumerate(names) if place[name] != v)
-        raise ValueError(f"two tokens are called {twice!r}")
-    if UNKNOWN[0] in place and UNKNOWN[1] in place:
+    if UNKNOWN[0] in names and UNKNOWN[1] in names:
         raise ValueError("tokens are called '<unk>' and '<UNK>', which in a file are the same word")
     return names
 
