@@ -228,6 +228,9 @@ def test_names_of_words(path: Path) -> None:
             named.to_arpa(path, tokens=tokens)
     with pytest.raises(ValueError, match="end is 0, but another token is called '</s>'"):
         named.to_arpa(path, tokens=["a", "</s>", "c"], end=0)
+    for given, end in ((None, 0), (["</s>", "b", "c"], None)):
+        with pytest.raises(ValueError, match="unknown is 0, which is the end of a document"):
+            named.to_arpa(path, tokens=given, end=end, unknown=0)
     with pytest.raises(KeyError, match="'z'"):
         named.to_arpa(path, end="z")
     named.to_arpa(path, tokens=["a", "b\xa0c", "\x0b"])  # spaces of other sorts do not separate

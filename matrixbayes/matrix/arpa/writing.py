@@ -46,6 +46,8 @@ def written_names(
         v = column_of(token, vocabulary.names, n, "the model")
         if word in names and names.index(word) != v:
             raise ValueError(f"{what} is {token!r}, but another token is called {word!r}")
+        if names[v] == END and word != END:
+            raise ValueError(f"{what} is {token!r}, which is the end of a document")
         names[v] = word
     for v, name in enumerate(names):
         if name == BEGIN:
