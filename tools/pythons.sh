@@ -43,7 +43,7 @@ if [ "$1" = find ]; then
     exit
 fi
 wheel=$(realpath "$1") ran=() missing=() preparing=()
-for minor in 11 12 13 14; do
+for minor in 11 12 13 14 15; do
     if ! python=$(find_python "$minor"); then
         missing+=("3.$minor")
         continue
