@@ -23,10 +23,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from measure_coverage import TESTS as ALL
-from run_sanitized import run
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))  # make sets PYTHONSAFEPATH
+
+from measure_coverage import TESTS as ALL  # noqa: E402
+from run_sanitized import run  # noqa: E402
+
 # Not those that stop calls at chosen moments and those that are long: to walk through the stack of
 # each allocation makes them many times as slow.
 TESTS = [name for name in ALL if name not in ("core/test_interrupt", "estimator/test_counts")]

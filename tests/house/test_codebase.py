@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from house import graph
 from house.graph import found
+from scripts import loaded
 
 from matrixbayes import _core
 from matrixbayes._moved import ELSEWHERE, HOMES
@@ -140,6 +141,21 @@ class NoTexts(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
         return ast.Constant(0)
+
+
+def test_what_make_starts_finds_what_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With PYTHONSAFEPATH, as make has it: a script's own folder is not searched."""
+    text = (ROOT / "Makefile").read_text("utf-8")
+    names = {*re.findall(r"\b((?:tools|benchmarks)/\w+\.py)", text)}
+    assert len(names) > 5
+    elsewhere = [each for each in sys.path if Path(each).name not in ("tools", "benchmarks")]
+    for name in sorted(names):
+        monkeypatch.setattr(sys, "path", [*elsewhere])
+        try:
+            loaded(ROOT / name)
+        except ModuleNotFoundError as error:
+            if (ROOT / name).with_name(f"{error.name}.py").exists():  # and no package of others
+                raise
 
 
 def test_mutations_follow_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
