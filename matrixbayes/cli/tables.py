@@ -15,7 +15,6 @@ import struct
 import sys
 import tokenize
 import zipfile
-import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,18 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from .._base.saving.unpacked import most_of
+from .._base.saving.unpacked import DAMAGED, most_of
 from ..errors import UsageError
 from .answers import mendable
 from .files import PARTIAL, ROWS, check_in, format_of
 
 MOST_ROWS, MOST_COLUMNS = 2**31 - 1, 2**63 - 1  # of a sparse matrix
 MOST_PACKED = 1000  # bytes that each packed one may become: arrays of zeros pack well
-UNREADABLE = (  # what is raised of files that are not as they should be
+# What is raised of files that are not as they should be.
+UNREADABLE: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
-    OSError,
-    EOFError,
     LookupError,
     ArithmeticError,
     AttributeError,
@@ -42,7 +40,7 @@ UNREADABLE = (  # what is raised of files that are not as they should be
     RuntimeError,
     MemoryError,
     zipfile.BadZipFile,
-    zlib.error,
+    *DAMAGED,
     struct.error,
     tokenize.TokenError,
 )

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .._base.files import check_regular
-from .._base.saving.unpacked import most_of
+from .._base.saving.unpacked import DAMAGED, most_of
 from ..huggingface.answers import Other, Vocab
 from .entries import entry
 from .gathered import Path, Positions, rows_of
 from .reading import Placed, Refused, Where, field, in_words, naming, shown
 
 ZSTANDARD = 93  # how zip numbers it
-DAMAGED = (  # what zipfile and what it unpacks with raise of files that are not as they should be
+# What zipfile and what it unpacks with raise of files that are not as they should be.
+NO_ZIP: tuple[type[Exception], ...] = (
+    *DAMAGED,
     zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
     struct.error,
-    EOFError,
-    OSError,
     RuntimeError,
     ValueError,
     OverflowError,
@@ -112,7 +108,7 @@ def _of_zip(path: str) -> Iterator[Any]:
     check_regular(path)
     try:
         archive = zipfile.ZipFile(path)
-    except DAMAGED as error:
+    except NO_ZIP as error:
         raise ValueError(f"{path} is no complete log: {str(error)[:200]}") from None
     with archive:
         for member in archive.infolist():
@@ -121,7 +117,7 @@ def _of_zip(path: str) -> Iterator[Any]:
             where = f"{path}, {member.filename[:100]}"
             try:
                 raw = _member(path, archive, member)
-            except DAMAGED as error:
+            except NO_ZIP as error:
                 raise ValueError(f"{where} is damaged: {str(error)[:200]}") from None
             try:
                 record = json.loads(raw)

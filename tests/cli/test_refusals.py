@@ -245,6 +245,21 @@ def test_what_is_wrong_is_one_line(
     assert message in refused(*arguments)
 
 
+PACKERS = ("ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA", "ZIP_ZSTANDARD")
+
+
+@pytest.mark.parametrize("packer", [name for name in PACKERS if hasattr(zipfile, name)])
+def test_archives_whose_packed_bytes_are_wrong(packer: str, refused: Refused) -> None:
+    """Each packer has an error of its own."""
+    packed = zipfile.ZipFile("packed.npz", "w", getattr(zipfile, packer))
+    with packed, packed.open("a.npy", "w") as file:
+        np.save(file, np.random.default_rng(0).random((9, 9)))
+    found = bytearray(Path("packed.npz").read_bytes())
+    found[50:150] = b"\xff" * 100
+    Path("packed.npz").write_bytes(found)
+    assert "packed.npz is no archive that can be read" in refused("fit", "packed.npz")
+
+
 def test_archives_that_would_be_traps(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     """SciPy takes them unseen, and crashes or asks for all memory."""
     good: dict[str, Any] = {"format": "csr", "shape": [2, 2], "data": [1, 2]}

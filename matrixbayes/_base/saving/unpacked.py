@@ -1,6 +1,7 @@
 """What compressed files may unpack to.
 
 Contents
+    DAMAGED       what is raised of packed bytes that are not as they should be
     most_of       the bytes that so many packed ones may become
     Unpacked      a file that is unpacked as it is read, and no further
 """
@@ -8,7 +9,18 @@ Contents
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
+
+DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError)
+for _module, _error in (
+    ("zlib", "error"),
+    ("lzma", "LZMAError"),
+    ("compression.zstd", "ZstdError"),  # from Python 3.14 on
+):
+    with suppress(ImportError):  # a Python may be built without
+        DAMAGED += (getattr(import_module(_module), _error),)
 
 FREE = 1 << 26  # bytes that any file may become
 TIMES = 200  # and so many for each: texts of numbers become about 10

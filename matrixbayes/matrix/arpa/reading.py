@@ -10,7 +10,6 @@ import bz2
 import gzip
 import io
 import os
-import zlib
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..._base.files import check_regular
 from ..._base.saving.made import note
-from ..._base.saving.unpacked import Unpacked
+from ..._base.saving.unpacked import DAMAGED, Unpacked
 from ..._base.typing import Ids
 from ..._core import BackoffTable
 from ..._core import read_arpa as read_text
@@ -92,7 +91,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
                 return _unpacked(gzip.open(file), name)
             if start == b"BZh":
                 return _unpacked(bz2.open(file), name)
-        except (EOFError, OSError, zlib.error) as error:
+        except DAMAGED as error:
             raise ValueError(f"{name} is compressed, and damaged: {error}") from error
         return file.read()
 
