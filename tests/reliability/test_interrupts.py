@@ -28,6 +28,7 @@ pytestmark = [
 
 LONG = 0.02  # seconds of a call that is worth a signal
 MOST = 0.1  # seconds from the signal to its exception
+TRIES = 3
 MOMENTS = of_tier(3, 10, 10)
 PARTS = of_tier(1, 8, 8)
 
@@ -73,23 +74,37 @@ def arrays_in(given: Any) -> Iterator[Any]:
 
 
 def stopped(name: str, moment: float, took: float) -> bool:
-    """Whether a signal came out of a call, in time, and left the arguments as they were."""
+    """Whether a signal came out of a call, in time, and left the arguments as they were.
+
+    Late is what is late each time: a machine with much else to do takes a while now and then.
+    """
+    for _ in range(TRIES):
+        late = lateness(name, moment, took)
+        if late is None:
+            return False
+        if late < MOST:
+            return True
+    raise AssertionError(f"{name} goes on for {late:.3f} s")
+
+
+def lateness(name: str, moment: float, took: float) -> float | None:
+    """Seconds from a signal to its exception; None where the call was over, or Python lost it."""
     call, watch = cases.call_of(name), Watch()
     assert call is not None
     given = list(arrays_in([*call.args, *call.kwargs.values()]))
     before, began, is_out = as_bits(given), time.process_time(), False
     try:
-        with interrupted_after(max(moment * took, 1e-3), watch):
+        # What comes as an errstate of NumPy's ends leaves the settings of within: the page says so.
+        with np.errstate(), interrupted_after(max(moment * took, 1e-3), watch):
             call()
     except KeyboardInterrupt:
         is_out = True
     late = time.process_time() - began - moment * took
     if watch.at is None or watch.is_lost:
-        return False  # it was over before, or Python lost it
+        return None
     assert is_out, f"{name} swallows what ends it"
-    assert late < MOST, f"{name} goes on for {late:.3f} s"
     assert as_bits(given) == before, f"{name} changes its arguments"
-    return True
+    return late
 
 
 def alive() -> set[threading.Thread]:
