@@ -8,6 +8,7 @@ files and mappings must be what they were, in one of several rounds.
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import gc
 import inspect
@@ -101,6 +102,7 @@ def fails(name: str) -> Iterator[tuple[str, Callable[[], None]]]:
             for value in WRONG:
                 if place in parameters and parameters[place].default is value:
                     continue
+                value = copy.copy(value)  # a memo of copies is filled
                 call = cases.call_of(name)
                 assert call is not None
                 args, kwargs = list(call.args), dict(call.kwargs)
@@ -187,3 +189,13 @@ def test_nothing_is_kept_where_calls_fail(
             continue
     figure(f"{n} arguments of public callables wrong in {len(WRONG)} ways, {len(leaks)} kept")
     assert not leaks
+
+
+def test_nothing_is_kept_where_a_piece_of_work_fails() -> None:
+    it = copy.copy(cases.estimator()).set_params(n_jobs=1)
+
+    def once() -> None:
+        with contextlib.suppress(ValueError):
+            it.bits_bounds(cases.partial(), [1 << 40])
+
+    assert Kept(CALLS, 1.0, cases.folder()).by(once) == {}

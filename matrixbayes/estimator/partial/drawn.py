@@ -183,7 +183,9 @@ class PartialResolutionData(ResolutionData):
         cuts = rows.blocks(plan.n_each)
         arguments = ((plan, rows.cut(cut), first + cut.start) for cut in cuts)
         pieces: Iterable[list[DrawnInPart]] = parallel.in_order(pool, draw_listed, arguments)
-        starts, indices, counts, others = zip(*(p for some in pieces for p in some), strict=True)
+        # A list: where an iterator fails as it is made arguments, CPython 3.11 loses the keywords.
+        every = [piece for some in pieces for piece in some]
+        starts, indices, counts, others = zip(*every, strict=True)
         lengths = np.concatenate([np.diff(part) for part in starts])
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         cells = np.concatenate(indices), np.concatenate(counts)
