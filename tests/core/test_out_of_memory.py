@@ -32,7 +32,7 @@ NAMES = {make: name for name, make in reversed(CASES.items())}.values()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
+def quick_collections() -> Iterator[None]:
     """Leaves what there is out of the many collections to come."""
     gc.collect()
     gc.freeze()

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.test_out_of_memory import FAILED, each_failure, result_of
+from core.test_out_of_memory import (  # noqa: F401  # quick_collections, for all that is here
+    FAILED,
+    each_failure,
+    quick_collections,
+    result_of,
+)
 
 from matrixbayes import _core
 
