@@ -256,7 +256,8 @@ def elicit_prior(
     finish = begin("elicit_prior", "%d families, %d histories", len(families), known.n)
     n_folds = cv if cv is not None else min(FOLDS, n_groups) if least else 0
     folds = fold_numbers(members, n_folds, shares, generator) if n_folds else None
-    held = baselines(log_probs, shares, known.equal(), members, folds)
+    equal = members if groups is None else known.equal()
+    held = baselines(log_probs, shares, equal, members, folds)
     places = places_of(known, last_tokens(known), members, groups is not None)
     data = _Data(log_probs, Rows(known, shares, members, inner, held, places), tokens)
     jobs = 1 if data.cost * n_components < ALONE else n_jobs

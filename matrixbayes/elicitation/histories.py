@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,13 +73,15 @@ class Histories(NamedTuple):
         """(N,): the same number for equal histories, from 0 in the order of the first."""
         if self.counts is not None:
             starts = self.counts.indptr
-            parts = [self.counts.indices, self.counts.data]
+            arrays = [self.counts.indices, self.counts.data]
         else:
             assert self.tokens is not None
             assert self.offsets is not None
-            starts, parts = self.offsets, [self.tokens]
+            starts, arrays = self.offsets, [self.tokens]
         seen: dict[bytes, int] = {}
-        keys = (b"".join(part[a:b].tobytes() for part in parts) for a, b in pairwise(starts))
+        parts = [(array.tobytes(), array.itemsize) for array in arrays]
+        ends = pairwise(starts.tolist())
+        keys = (b"".join([part[a * size : b * size] for part, size in parts]) for a, b in ends)
         return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
 
 
@@ -122,9 +124,11 @@ def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
     if hasattr(histories, "iloc") and getattr(histories, "ndim", 0) == 2:
         histories = plain(histories, "histories")  # by rows, as an array
     given = listed(histories, "histories")
-    parts = [_column_numbers(history, i, names) for i, history in enumerate(given)]
-    offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-    columns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    columns = _of_lists(given)
+    if columns is None:
+        parts = [_column_numbers(history, i, names) for i, history in enumerate(given)]
+        columns, given = np.concatenate([np.empty(0, dtype=np.int64), *parts]), parts
+    offsets = np.cumsum([0, *map(len, given)], dtype=np.int64)
     outside = np.flatnonzero((columns < 0) | (columns >= n_tokens))
     if len(outside):
         at = int(outside[0])
@@ -134,6 +138,18 @@ def _from_tokens(histories: Any, n_tokens: int, names: tuple[str, ...] | None) -
             f"columns 0 to {n_tokens - 1}"
         )
     return columns, offsets
+
+
+def _of_lists(histories: Sequence[Any]) -> Ids | None:
+    """The column numbers of lists of int and nothing else, which need no closer look."""
+    if not all(type(history) is list for history in histories):
+        return None
+    if not set(map(type, chain.from_iterable(histories))) <= {int}:
+        return None
+    try:
+        return np.fromiter(chain.from_iterable(histories), dtype=np.int64)
+    except OverflowError:  # to be said where
+        return None
 
 
 def _column_numbers(history: Any, i: int, names: tuple[str, ...] | None) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from .. import _core
 from .._base.typing import Floats, Ids
 from ..rows.kl import kl_nats
 from ..sources.factored import FactoredDivergence
-from ..sources.rows import BLOCK_ENTRIES, row_sums, spread, summed
+from ..sources.rows import BLOCK_ENTRIES, row_sums, summed
 from ..sources.seen import Seen
 from .design import Design
 from .parameters import Layout, Parameters
@@ -60,6 +60,7 @@ class Predictor:
         self.design = design
         self.sources = design.sources(discount)
         self.starts, self.columns = design.entries
+        self._history = design.entries.history  # of each entry
         names = design.names.values()
         with_bases = any(part.is_mixture or part.has_base for part in names)
         self.has_even = any(part.is_even for part in names) or not with_bases
@@ -94,7 +95,7 @@ class Predictor:
             share.append(np.asarray(even)[np.newaxis])
         entries = np.zeros(len(self.columns))
         for own, weight in zip(parts, shares, strict=True):
-            entries += own.entries * spread(self.starts, weight)
+            entries += own.entries * weight[self._history]
         np.maximum(entries, LEAST, out=entries)
         evidence = top + np.log(total)
         return Forward(
@@ -163,7 +164,7 @@ class Predictor:
                 by_bases[kernel],
                 by_share[kernel] * weight,
                 by_even * weight,
-                by_entries * spread(self.starts, weight),
+                by_entries * weight[self._history],
                 by_logits[i],
             )
             gradient, own_rate = source.backward(own, by)

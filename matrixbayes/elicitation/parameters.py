@@ -10,6 +10,9 @@ Contents
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -122,7 +125,8 @@ class Parameters(NamedTuple):
         return float(getattr(self, name))
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """Where each parameter of a family is in the vector.
 
     For each part that is a mixture, K V logarithms of alpha and K logits of weights; of others
@@ -149,7 +153,7 @@ class Layout(NamedTuple):
     discount: float | None
     temperature: float | None
     span: float
-    fields: Mapping[str, Fields] = {}
+    fields: Mapping[str, Fields] = field(default_factory=dict)
 
     def block_size(self, part: str) -> int:
         """Numbers of one part."""
@@ -159,25 +163,29 @@ class Layout(NamedTuple):
 
     def prior(self, part: str) -> slice:
         """Where the prior of a part is."""
-        start = sum(map(self.block_size, self.parts[: self.parts.index(part)]))
-        return slice(start, start + self.block_size(part))
+        return self._blocks[part]
+
+    @cached_property
+    def _blocks(self) -> dict[str, slice]:
+        ends = accumulate(map(self.block_size, self.parts), initial=0)
+        return dict(zip(self.parts, (slice(a, b) for a, b in pairwise(ends)), strict=True))
 
     @property
     def mixtures(self) -> tuple[str, ...]:
         """The parts whose rows come from one Dirichlet mixture."""
         return tuple(part for part in self.parts if part not in self.fields)
 
-    @property
+    @cached_property
     def scalars(self) -> dict[str, int]:
         """The places of the parameters that are single numbers of the whole family."""
         names = [f"weight of {part}" for part in self.parts[1:]]
         names = ["weight"] if len(names) == 1 else names
         names += ["discount"] * (self.discount is None)
         names += ["temperature"] * (self.temperature is None)
-        first = sum(map(self.block_size, self.parts))
+        first = self._blocks[self.parts[-1]].stop
         return {name: first + i for i, name in enumerate(names)}
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Numbers in all."""
         return sum(map(self.block_size, self.parts)) + len(self.scalars)
@@ -223,7 +231,7 @@ class Layout(NamedTuple):
             theta[place] = values[name]
         return np.clip(theta, *self.limits())
 
-    @property
+    @cached_property
     def weight_names(self) -> list[str]:
         """What of `scalars` are log-odds of parts to the first."""
         return [name for name in self.scalars if name.startswith("weight")]

@@ -103,16 +103,18 @@ def summed(place: Ids, values: Floats, n: int) -> Floats:
 
 def row_sums(starts: Ids, values: Floats) -> Floats:
     """Sums of values[starts[i]:starts[i + 1]], which are all of them."""
-    totals = np.zeros(len(starts) - 1)
-    filled = np.flatnonzero(np.diff(starts))
-    if len(filled):  # reduceat takes an empty row for the value at its start
-        totals[filled] = np.add.reduceat(values, starts[filled])
+    first, filled = starts[:-1], starts[:-1] < starts[1:]
+    if len(first) and filled.all():
+        return np.asarray(np.add.reduceat(values, first))
+    totals = np.zeros(len(first))
+    if filled.any():  # reduceat takes an empty row for the value at its start
+        totals[filled] = np.add.reduceat(values, first[filled])
     return totals
 
 
 def spread(starts: Ids, values: NDArray[Any]) -> NDArray[Any]:
     """values[i] at starts[i] to starts[i + 1], for all i."""
-    return np.repeat(values, np.diff(starts))
+    return np.repeat(values, starts[1:] - starts[:-1])
 
 
 def visited(
