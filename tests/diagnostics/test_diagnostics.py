@@ -213,16 +213,18 @@ def test_a_cycle_is_not_a_martingale():
 )
 @pytest.mark.slow
 def test_what_is_not_bayesian_fails_its_test(name, model):
-    found = [TESTS[name](model, n=100, length=32, n_boot=99, rng=seed) for seed in range(20)]
-    assert sum(test.rejected for test in found) >= 19
+    """Ten of ten: one of a power below 0.74 would do so less than once in 20 times."""
+    found = [TESTS[name](model, n=100, length=32, n_boot=99, rng=seed) for seed in range(10)]
+    assert all(test.rejected for test in found)
     assert all(("Says nothing" not in test.verdict) for test in found)
 
 
 @pytest.mark.slow
 def test_a_martingale_that_is_sure_too_early_passes_as_a_martingale():
     """The tests are not all the same test: what is not at fault does not fail."""
-    found = [mb.martingale_test(EarlyUrn(), n=100, length=16, rng=seed) for seed in range(20)]
-    assert sum(test.rejected for test in found) <= 4
+    found = [mb.martingale_test(EarlyUrn(), n=100, length=16, rng=seed) for seed in range(10)]
+    # were it rejected in 0.4 of all cases, so few would be once in 20 times
+    assert sum(test.rejected for test in found) <= 1
 
 
 @pytest.mark.parametrize("model", [OrderUrn(), ForgettingUrn(), EarlyUrn()])
