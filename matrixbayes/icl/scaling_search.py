@@ -65,14 +65,21 @@ def _descent(law: Law, p: Floats) -> Callable[[Floats, int], Any]:
     from scipy.optimize import least_squares
 
     scale = p.mean()
+    asked: list[tuple[Floats, tuple[Floats, Floats]]] = []  # the last one
+
+    def curve(theta: Floats) -> tuple[Floats, Floats]:
+        """Slopes are wanted where the residuals were, so both are found at once."""
+        if not asked or not np.array_equal(asked[0][0], theta):
+            asked[:] = [(theta.copy(), law.curve(theta))]
+        return asked[0][1]
 
     def residuals(theta: Floats) -> Floats:
         idle = max(len(theta) - p.size, 0)  # the method wants as many residuals as parameters
-        return np.append((law.curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
+        return np.append((curve(theta)[0] - p).ravel() / scale, np.zeros(idle))
 
     def slopes(theta: Floats) -> Floats:
         idle = max(len(theta) - p.size, 0)
-        found = law.curve(theta)[1].reshape(-1, len(theta)) / scale
+        found = curve(theta)[1].reshape(-1, len(theta)) / scale
         return np.vstack([found, np.zeros((idle, len(theta)))])
 
     def descend(start: Floats, steps: int) -> Any:
