@@ -429,7 +429,8 @@ def is_nominal(p):
 @pytest.mark.slow
 def test_an_exact_learner_passes_at_the_nominal_rate(model):
     null = getattr(model, "null", None)  # of a tree; benchmarks/nulls.py elicits it
-    options = {"shots": 0, "n": 32, "length": 12, "n_boot": 99, "null": null}
+    # of few continuations: the level is the same of any number, and each costs time
+    options = {"shots": 0, "n": 16, "length": 12, "n_boot": 99, "null": null}
     p, cards = [], []
     for seed in range(100):
         with warnings.catch_warnings():
