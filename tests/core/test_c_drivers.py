@@ -19,15 +19,16 @@ WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes
 WARNINGS += ["-Wmissing-prototypes"]
 BUILDS = {
     "plain": ["gcc", "-O2", *KEPT],  # which can have each instruction set in turn
+    # -g1, lines alone, is what a report shows, and compiles in two thirds of the time of -g
     "sanitized": [
         "gcc",
-        *("-O1", "-g", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
+        *("-O1", "-g1", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
         *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     ],
     # clang's also sees NULL + 8, which gcc's calls well
     "clang": [
         "clang",
-        *("-O1", "-g", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
+        *("-O1", "-g1", "-DMB_ONE_INSTRUCTION_SET", "-fno-omit-frame-pointer"),
         *("-fsanitize=address,undefined,pointer-overflow,implicit-conversion,local-bounds",),
         "-fno-sanitize-recover=all",
     ],
