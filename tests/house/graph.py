@@ -25,6 +25,7 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "matrixbayes"
@@ -92,13 +93,18 @@ def imported(file: Path, module: str, known: set[str], types: bool = False) -> I
 
 
 def called(node: ast.Call) -> str:
-    return ast.unparse(node.func).split(".")[-1]
+    """The name of a function, or of a method."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return "TYPE_CHECKING" in (getattr(node, "id", ""), getattr(node, "attr", ""))
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
     """Every node below, but for what only type checkers see."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+        if isinstance(child, ast.If) and any(map(is_for_types, ast.walk(child.test))):
             for other in child.orelse:
                 yield other
                 yield from at_run_time(other)
@@ -107,6 +113,7 @@ def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
             yield from at_run_time(child)
 
 
+@cache
 def arrows(root: Path, types: bool = False) -> Graph:
     """Which module imports which, `types` for type checkers too; the extension imports nothing."""
     files = modules(root)
