@@ -81,15 +81,25 @@ def predictions(
     histories: list[list[int]], parameters: Parameters, order: int = 1, n_tokens: int = 3
 ) -> np.ndarray:
     """The predictions of a family, the fast way, which is held against the slow one below."""
+    return rows_of(predictor_of(histories, parameters, order, n_tokens), parameters)
+
+
+def predictor_of(
+    histories: list[list[int]], parameters: Parameters, order: int = 1, n_tokens: int = 3
+) -> Predictor:
+    """What makes them of any parameters of the same parts and discount."""
     seen = design(
         checked_histories(histories, "tokens", n_tokens),
         "+".join(parameters.priors),
         order,
         parameters.discount < 1.0,
     )
-    predictor = Predictor(seen, parameters.discount)
+    return Predictor(seen, parameters.discount)
+
+
+def rows_of(predictor: Predictor, parameters: Parameters) -> np.ndarray:
     found = predictor.forward(parameters)
-    return predictor.rows(found, parameters.temperature, seen.group)
+    return predictor.rows(found, parameters.temperature, predictor.design.group)
 
 
 def noisy(p: np.ndarray, rng: np.random.Generator, precision: float = 200.0) -> np.ndarray:
@@ -369,7 +379,8 @@ def test_optimum_is_not_worse_than_slow_searches(family: str) -> None:
     histories = some_histories(60, 12, n_tokens=2, seed=8)
     priors = {p: (np.ones(1), np.array([[1.5, 0.7]])) for p in FAMILIES[family]}
     weight = 0.5 if family == "iid+markov" else 1.0
-    model = noisy(predictions(histories, Parameters(priors, weight), n_tokens=2), rng, 20.0)
+    predictor = predictor_of(histories, Parameters(priors, weight), n_tokens=2)
+    model = noisy(rows_of(predictor, Parameters(priors, weight)), rng, 20.0)
     found = elicit_prior(histories, model, kind="probs", family=family, rng=0)
     entropy = np.mean(np.sum(model * np.log(model), axis=1))
 
@@ -377,7 +388,7 @@ def test_optimum_is_not_worse_than_slow_searches(family: str) -> None:
         alphas = np.exp(np.clip(x[: 2 * len(priors)], -15.0, 15.0)).reshape(-1, 1, 2)
         own = {p: (np.ones(1), a) for p, a in zip(priors, alphas, strict=True)}
         share = 1.0 / (1.0 + np.exp(-np.clip(x[-1], -30.0, 30.0))) if len(priors) > 1 else 1.0
-        p = predictions(histories, Parameters(own, share), n_tokens=2)
+        p = rows_of(predictor, Parameters(own, share))
         return float(entropy - np.mean(np.sum(model * np.log(p), axis=1)))
 
     best = np.inf
