@@ -222,7 +222,9 @@ mb_whole_numbers(PyObject *object, int ndim, int requirements, const char *name)
     if (any == NULL) {
         return NULL;
     }
-    if (!PyTypeNum_ISINTEGER(PyArray_TYPE(any)) && PyArray_SIZE(any) > 0) {
+    int type = PyArray_TYPE(any);
+    /* What is empty may be of another type, as an empty list is; of complex ones a cast warns. */
+    if (!PyTypeNum_ISINTEGER(type) && (PyArray_SIZE(any) > 0 || PyTypeNum_ISCOMPLEX(type))) {
         PyErr_Format(PyExc_TypeError, "%s must be whole numbers, not %S", name,
                      (PyObject *)PyArray_DESCR(any));
     } else if (PyArray_NDIM(any) != ndim) {
