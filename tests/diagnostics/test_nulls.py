@@ -48,7 +48,12 @@ class Learner:
         return np.log(rows / rows.sum(axis=2, keepdims=True))
 
     def predict(self, histories):
-        return np.concatenate([self(np.array([[*each, 0]]))[:, -1] for each in histories])
+        rows = np.empty((len(histories), self.n_tokens))
+        lengths = np.array([len(history) for history in histories])
+        for length in np.unique(lengths):  # all of a length at once
+            own = np.flatnonzero(lengths == length)
+            rows[own] = self(np.array([[*histories[i], 0] for i in own]))[:, -1]
+        return rows
 
     def sample(self, n, length, *, history=(), rng=None):
         generator = np.random.default_rng(rng)
