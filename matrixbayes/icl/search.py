@@ -168,9 +168,9 @@ def curve(theta: Floats, k: int, shown: Floats, others: Floats) -> tuple[Floats,
     if k == 1:
         return each[0], np.stack([a[0, 0] * of_other[0], a[0, 1] * of_shown[0]])
     seen = ((a[:, :1], others), (a[:, 1:], shown))
-    evidence = sum(_core.lgamma_difference(x, m) for x, m in seen)
-    evidence = evidence - _core.lgamma_difference(total, n)
-    odds = np.clip(theta[-1] + evidence[1] - evidence[0], -700.0, 700.0)
+    first, second = (_core.lgamma_difference(x, m) for x, m in seen)
+    evidence = first + second - _core.lgamma_difference(total, n)
+    odds = np.minimum(np.maximum(theta[-1] + evidence[1] - evidence[0], -700.0), 700.0)
     share = 1.0 / (1.0 + np.exp(-odds))
     by_odds = share * (1.0 - share) * (each[1] - each[0])
     of_total = _core.digamma_difference(total, n)  # of the evidence
@@ -191,12 +191,17 @@ def search(points: Points, k: int, starts: list[Floats], unit: float = 1.0) -> t
 
     places, apart = points.merged()
     p, w = places.probabilities, places.weights
+    not_p = 1.0 - p
+    # of 0 log 0 make 0 log 1
+    over, not_over = np.where(p > 0.0, p, 1.0), np.where(p < 1.0, not_p, 1.0)
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         q, slopes = curve(theta, k, places.shown, places.others)
-        q = np.clip(q, 1e-300, 1.0 - 1e-16)
-        by_q = w * ((1.0 - p) / (1.0 - q) - p / q) / unit
-        return float(w @ kl(p, q)) / unit, slopes @ by_q
+        q = np.minimum(np.maximum(q, 1e-300), 1.0 - 1e-16)
+        not_q = 1.0 - q
+        apart = p * np.log(over / q) + not_p * np.log(not_over / not_q)  # as `kl` has it
+        by_q = w * (not_p / not_q - p / q) / unit
+        return float(w @ apart) / unit, slopes @ by_q
 
     bounds = [LOG_RANGE] * (2 * k) + [(-30.0, 30.0)] * (k - 1)
     # from the optimum of all points, to that of a sample of them, less will do
