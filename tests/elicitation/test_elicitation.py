@@ -524,6 +524,7 @@ MODEL = np.full((2, 3), 1 / 3)
         ([[0], [1]], {"family": None}, TypeError, "family is None; it is a name, or several"),
         (None, {}, TypeError, "histories is None"),
         ([[0], np.array([2**63], np.uint64)], {}, ValueError, "holds 9223372036854775808, which"),
+        ([[0], [2**63]], {}, ValueError, "holds 9223372036854775808, which"),
         ([[0], [1]], {"n_components": 0}, ValueError, "n_components is 0; it must be 1 at least"),
         ([[0], [1]], {"n_starts": 1.5}, ValueError, "n_starts is 1.5; it must be a whole number"),
         ([[0], [1]], {"max_iter": True}, ValueError, "max_iter is True; it must be a whole number"),
