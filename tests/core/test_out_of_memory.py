@@ -7,6 +7,7 @@ import collections
 import gc
 import importlib.util
 import pickle
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -33,7 +34,11 @@ NAMES = {make: name for name, make in reversed(CASES.items())}.values()
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """Leaves what there is out of the many collections to come."""
+    """Leaves what there is out of the many collections to come, and ends the thread in which tqdm
+    looks after bars of tests before: memory ends in all threads."""
+    monitor = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "monitor", None)
+    if monitor is not None:
+        monitor.exit()  # the next bar makes another
     gc.collect()
     gc.freeze()
     yield
