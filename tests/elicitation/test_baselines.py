@@ -155,6 +155,7 @@ def test_coverage_of_the_errors(effect: float) -> None:
     assert (hits["rows"] / 400 < 0.85) == (effect > 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_coverage_of_the_error_of_a_mean_kl() -> None:
     """60 samples of 80 texts whose histories share a deviation: the mean KL of many more texts."""

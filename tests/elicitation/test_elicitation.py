@@ -100,6 +100,7 @@ def test_recovery_from_float32_rows_with_names() -> None:
     assert found.prior.tokens == ("a", "b", "c", "d")
 
 
+@pytest.mark.slow
 def test_recovery_in_a_larger_vocabulary() -> None:
     rng = np.random.default_rng(4)
     alpha = [rng.gamma(0.5, size=60) + 0.02, rng.gamma(0.5, size=60) + 0.02]

@@ -269,6 +269,7 @@ def test_divergence_kernel_refuses(position: int, value: object, message: str) -
         _core.divergence(*arguments)
 
 
+@pytest.mark.slow
 def test_intervals_of_like_components_are_of_one_component_each() -> None:
     """Of equal weight, they would change places from sample to sample."""
     prior = DirichletMixture([0.5, 0.5], [[20.0, 2.0], [2.0, 20.0]])

@@ -63,6 +63,7 @@ def deviating(seed: int) -> tuple[list[list[int]], np.ndarray, list[list[int]], 
     return many, rows(np.repeat(z, 25) + noise), fresh, rows(fresh_z)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_held_out_is_what_fresh_histories_show() -> None:
     """With each history by itself, what is left out has been seen 24 times."""

@@ -254,6 +254,7 @@ def quadrature_of_two(rows, kind, mode):
     return logsumexp(parts) + float(often @ top)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["counts", "probs"])
 def test_the_evidence_of_two_components_against_quadrature(kind):
     """Both orders of the components are in the integral: without K! it is ln 2 off."""
@@ -304,6 +305,7 @@ def importance_sampling(rows, kind, mode, n, seed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "v", "kind"), [(1, 2, "counts"), (3, 3, "counts"), (2, 4, "probs")])
 def test_the_evidence_against_importance_sampling(k, v, kind):
     alpha = 1.0 + 14.0 * np.eye(k, v)

@@ -299,6 +299,7 @@ def test_one_row_and_equal_rows():
     assert equal.prior_.concentration[0] > 100.0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STORIES.exists(), reason="rows of stories260K are not here")
 def test_a_real_model_is_predicted_as_the_table_says():
     """128 components on 2,000 rows, by the draws in the file from rows that are held out."""

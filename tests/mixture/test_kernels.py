@@ -558,6 +558,7 @@ def planted() -> mb.DirichletMixture:
     return mb.DirichletMixture([0.5, 0.3, 0.2], np.array([[5.0], [20.0], [100.0]]) * means)
 
 
+@pytest.mark.slow
 def test_planted_priors_are_nearly_found() -> None:
     truth = planted()
     rows = truth.sample(600, rng=0)
@@ -610,6 +611,7 @@ def test_some_rows_and_the_mean_of_all() -> None:
 # -- fewer components ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reduction_loses_what_it_says() -> None:
     prior = mb.DirichletMixture.from_rows(planted().sample(300, rng=0), kind="probs")
     small = prior.reduce(6, rng=0, n_draws=4000)
