@@ -82,7 +82,7 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # What takes a minute comes first: several processes then end at one time.
-    items.sort(key=lambda item: item.get_closest_marker("exhaustive") is None)
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("exhaustive", "first"))))
     if not under_address_sanitizer():
         return
     for item in items:

@@ -188,6 +188,7 @@ def test_a_leak_is_there_in_a_process_of_its_own() -> None:
     assert alone_too("planted")["blocks"] > 0
 
 
+@pytest.mark.first
 def test_nothing_is_kept_where_calls_work(figure: Callable[[str], None]) -> None:
     gate, leaks, n = Kept(CALLS, SECONDS, cases.folder()), {}, 0
     for name in chosen(of_tier(True, False, False)):
@@ -202,6 +203,7 @@ def test_nothing_is_kept_where_calls_work(figure: Callable[[str], None]) -> None
     assert not leaks
 
 
+@pytest.mark.first
 def test_nothing_is_kept_where_calls_fail(
     figure: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

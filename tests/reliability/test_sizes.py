@@ -182,6 +182,7 @@ def outcomes(said: Path) -> list[str]:
 
 
 @needs_timers
+@pytest.mark.first
 @pytest.mark.promise(13)
 @pytest.mark.no_sanitizer  # which has terabytes of addresses, and is ended by what asks for more
 def test_sizes_beyond_memory_are_errors(figure: Callable[[str], None], tmp_path: Path) -> None:
