@@ -55,6 +55,8 @@ def lost(compiler: str, site: Path, *arguments: str, quick: bool = False) -> Los
     status, said = run(compiler, site, *arguments, malloc=malloc, **OPTIONS)
     stacks = re.split(r"\n\s*\n", "\n\n".join(said))
     stacks = [each for each in stacks if re.search(r"\bcsrc/\w+/", each)]
+    # what tracemalloc notes of an allocation is CPython's own; the allocation has another stack
+    stacks = [each for each in stacks if " in traceback_new " not in each]
     if quick:  # what the module was made with is held from an arena
         stacks = [each for each in stacks if " module_exec " not in each]
     return status, stacks
