@@ -186,7 +186,8 @@ def _called(head: Any, states: Floats) -> Any:
     like = {} if parameter is None else {"dtype": parameter.dtype, "device": parameter.device}
     with torch.no_grad():
         found = asked(f"{len(states)} states", head, torch.as_tensor(states, **like))
-    return found.double() if isinstance(found, torch.Tensor) else found
+    # on the CPU: not every device has double precision
+    return found.cpu().double() if isinstance(found, torch.Tensor) else found
 
 
 # ---------------------------------------------------------------------------
