@@ -271,10 +271,28 @@ def test_every_pair_of_methods(kind: type, figure: Callable[[str], None]) -> Non
     )
 
 
+# Both are there from the first sum to the last, or the GIL, which ctypes gives up and takes again,
+# would order one before the other: there were no race then.
+RACING = """
+int x, there;
+void meet(int n)
+{
+    __atomic_fetch_add(&there, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&there, __ATOMIC_RELAXED) < n)
+        ;
+}
+void add(void)
+{
+    meet(2);
+    for (int i = 0; i < 1000; i++)
+        x++;
+    meet(4);
+}
+"""
 PLANTED = """
 import ctypes, sys, threading
 add = ctypes.CDLL(sys.argv[1]).add
-two = [threading.Thread(target=add, args=(1_000_000,)) for _ in range(2)]
+two = [threading.Thread(target=add) for _ in range(2)]
 for each in two: each.start()
 for each in two: each.join()
 """
@@ -283,7 +301,7 @@ for each in two: each.join()
 @pytest.mark.skipif(not UNDER_TSAN, reason="for ThreadSanitizer: make races")
 def test_a_planted_race_is_seen(tmp_path: Path) -> None:
     source, library = tmp_path / "race.c", tmp_path / "race.so"
-    source.write_text("int x; void add(int n) { for (int i = 0; i < n; i++) x++; }")
+    source.write_text(RACING)
     command = ["gcc", "-fsanitize=thread", "-shared", "-fPIC", "-o", library, source]
     subprocess.run(command, check=True, env=os.environ | {"LD_PRELOAD": ""})
     options = f"log_path={tmp_path}/report:exitcode=0"
@@ -291,5 +309,6 @@ def test_a_planted_race_is_seen(tmp_path: Path) -> None:
         [sys.executable, "-c", PLANTED, library],
         check=True,
         env=os.environ | {"TSAN_OPTIONS": options},
+        timeout=60,
     )
     assert "data race" in "".join(path.read_text() for path in tmp_path.glob("report.*"))
