@@ -3,6 +3,7 @@
 Contents
     figure         what a check of a promise came to, for the table at the end
     run_python     code in a fresh interpreter
+    no_monitors    no thread of tqdm's, while memory is short
     many_blocks    data and pieces of work of a few rows: small tests run many tasks, and say so
 """
 
@@ -14,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +122,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         with open(file, "a", encoding="utf-8") as figures:
             figures.writelines(f"{line}\n" for line in table)
+
+
+@pytest.fixture
+def no_monitors() -> None:
+    """Ends the threads in which tqdm looks after bars of tests before, one for each class of bars.
+
+    Where memory ends it ends in all threads, and CPython 3.11 may then raise in them for ever.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "tqdm_monitor":
+            thread.exit()  # type: ignore[attr-defined]  # the next bar makes another
 
 
 @pytest.fixture(autouse=True)

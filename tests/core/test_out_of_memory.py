@@ -7,7 +7,6 @@ import collections
 import gc
 import importlib.util
 import pickle
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,7 +21,7 @@ from tiers import of_tier, untraced
 from matrixbayes import _core
 
 testcapi = pytest.importorskip("_testcapi")
-pytestmark = pytest.mark.promise(4)
+pytestmark = [pytest.mark.promise(4), pytest.mark.usefixtures("no_monitors")]
 
 MOST = 1000  # allocations of a call
 # What has others convert or copy, who then lose errors, or read what is not there: pickle and
@@ -34,11 +33,7 @@ NAMES = {make: name for name, make in reversed(CASES.items())}.values()
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """Leaves what there is out of the many collections to come, and ends the thread in which tqdm
-    looks after bars of tests before: memory ends in all threads."""
-    monitor = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "monitor", None)
-    if monitor is not None:
-        monitor.exit()  # the next bar makes another
+    """Leaves what there is out of the many collections to come."""
     gc.collect()
     gc.freeze()
     yield
