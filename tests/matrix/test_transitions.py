@@ -229,7 +229,7 @@ def test_copies_go_their_own_ways(first, second, third, order):
 @pytest.mark.slow
 @pytest.mark.in_c
 def test_a_copy_continues_the_same_stream_and_costs_nothing():
-    tokens = np.random.default_rng(0).integers(0, 300, 200_000)
+    tokens = np.random.default_rng(0).integers(0, 300, 60_000)
     counts = counted(3, 300, tokens)
     before = tracemalloc_peak(lambda: None)
     copies = []
