@@ -201,6 +201,12 @@ test_kinds(mb_float_type type)
           0);
     check(zeros.n_rows == 4 && zeros.row == 0 && zeros.column == 1, "more zeros", type,
           (double)zeros.row, 0);
+    view.data = memory + (ptrdiff_t)(2 * V - 1) * size;
+    view.column_stride = -size; /* its last column first */
+    check(mb_log_probs(&view, MB_LOG_PROBS, NULL, NULL, &zeros, &fault) == MB_OK, "check", type, 0,
+          0);
+    check(zeros.n_rows == 5 && zeros.row == 0 && zeros.column == 1, "more zeros", type,
+          (double)zeros.row, 0);
 }
 
 /* ---- Faults ----------------------------------------------------------------- */

@@ -31,7 +31,7 @@ static const REAL *
 NAME(numbers)(const mb_row_view *rows, size_t row, size_t from, size_t n, REAL *loaded)
 {
     const void *data = place(rows, row, from);
-    if (rows->type == REAL_TYPE && rows->column_stride == sizeof(REAL) &&
+    if (rows->type == REAL_TYPE && rows->column_stride == (ptrdiff_t)sizeof(REAL) &&
         (uintptr_t)data % sizeof(REAL) == 0) {
         return data;
     }
