@@ -24,7 +24,7 @@ transformers = pytest.importorskip("transformers")
 
 sys.path.append(str(Path(__file__).parents[1]))  # where this file is run by itself
 
-from huggingface.tiny_models import BOS, CLASSES, EXCEPTIONS, tiny_model  # noqa: E402
+from huggingface.tiny_models import BOS, CLASSES, EXCEPTIONS, since_5, tiny_model  # noqa: E402
 
 TEXTS = [[3, 4, 5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15, 16, 17]]
 TOKENS = np.arange(3, 60)
@@ -184,6 +184,7 @@ def test_every_class(name: str) -> None:
     held(name)
 
 
+@since_5
 def test_the_lists_are_of_classes_that_are_there() -> None:
     assert set(QUICK) | set(REFUSED) | set(EXCEPTIONS) <= set(CLASSES)
 
@@ -197,7 +198,7 @@ PROMPTS = ["Once upon a time", "Lily and Tom went to the park.", "The", "One day
 
 
 @pytest.mark.skipif(not STORIES.is_dir(), reason="stories260K is not beside the project")
-@pytest.mark.parametrize("folder", ["", "tokenizer_sentencepiece"])
+@pytest.mark.parametrize("folder", [pytest.param("", marks=since_5), "tokenizer_sentencepiece"])
 def test_a_trained_model_with_either_tokenizer(folder: str) -> None:
     if folder:
         pytest.importorskip("sentencepiece")

@@ -22,6 +22,8 @@ from matrixbayes.huggingface.prompts import encode_prompts
 tokenizers = pytest.importorskip("tokenizers")
 transformers = pytest.importorskip("transformers")
 
+from huggingface.tiny_models import since_5  # noqa: E402
+
 TEXT = ["Is it so? yes no yes no (yes) (no) Answer: yes Answer:no is it a red yes? The soyes"] * 5
 WORDS = ["yes", "no", "is", "it", "so", "?", "(", ")", ":", "Answer", "red", "the", "\n", "maybe"]
 STORIES = Path(__file__).resolve().parents[3] / "shared" / "models" / "stories260K"
@@ -359,6 +361,7 @@ def test_answers_of_ids_in_a_row_and_what_follows_every_token() -> None:
         collect(model, None, [[1] * 63], vocab={"a": [(1, 2, 3)]})
 
 
+@since_5  # which wrote it
 def test_a_real_tokenizer() -> None:
     if not STORIES.is_dir():
         pytest.skip("no stories260K beside the checkout")

@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from huggingface.tiny_models import since_5  # noqa: E402
 from toy_models import CONFIGS, GATED, SMALL, WIDTH, cached_model, make_tokenizer  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
@@ -273,6 +274,7 @@ def test_what_enters_the_first_layer_may_not_be_known() -> None:
 # --- a trained model
 
 
+@since_5  # which wrote its tokenizer
 @pytest.mark.skipif(not STORIES.is_dir(), reason="stories260K is not here")
 def test_the_stories_model_makes_up_its_mind_from_layer_to_layer() -> None:
     model = AutoModelForCausalLM.from_pretrained(STORIES).eval()

@@ -14,7 +14,7 @@ import matrixbayes as mb
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from huggingface.tiny_models import tiny_model  # noqa: E402
+from huggingface.tiny_models import since_5, tiny_model  # noqa: E402
 
 N, LENGTH = 3, 25
 
@@ -145,6 +145,7 @@ def test_sampling_is_predicting(name: str) -> None:
     assert_array_equal(predictor.sample(2, 12, rng=3), by_hand(predictor, 2, 12))
 
 
+@since_5  # before, it is not kept
 def test_the_cache_of_mamba_is_right_without_a_mask() -> None:
     model = tiny_model("MambaForCausalLM")
     predictor = mb.TokenPredictor(model, range(3, 60), prefix=[1])
