@@ -220,6 +220,10 @@ def fresh_module() -> Any:
 
 
 def test_a_module_that_memory_was_short_for_is_no_module_and_goes() -> None:
+    # NumPy 1.26.0 has none, which is looked for each time: an import of CPython 3.11 that gets no
+    # memory may wait for its own lock for ever
+    pytest.importorskip("numpy._core")
+
     def loads(first: int) -> bool:
         module = fresh_module()
         gone = weakref.ref(module)

@@ -32,6 +32,7 @@ HOMES = table("homes")  # the module of each public name
 
 @pytest.mark.parametrize("name", PICKLES)
 def test_a_pickle_from_before_says_the_same(name: str) -> None:
+    pytest.importorskip("numpy._core")  # NumPy 2 wrote them, whose arrays 1.26.0 does not know
     thing = pickle.loads(base64.b64decode(PICKLES[name]["pickle"]))
     assert not differences(facts(thing), PICKLES[name]["says"])
     again = pickle.loads(pickle.dumps(thing))
@@ -40,6 +41,7 @@ def test_a_pickle_from_before_says_the_same(name: str) -> None:
 
 def test_pickles_are_written_under_the_names_of_today() -> None:
     """Old names of modules are for reading only."""
+    pytest.importorskip("numpy._core")
 
     class Reader(pickle._Unpickler):  # type: ignore[name-defined]
         def find_class(self, module: str, name: str) -> Any:
