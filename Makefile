@@ -283,7 +283,7 @@ LOW := build/lowest/bin/python
 lowest: wheel
 	rm -rf build/lowest
 	$(PYTHON) -m venv build/lowest
-	$(LOW) -m pip install -q --upgrade 'pip>=25.1'
+	$(LOW) -m pip install -q --upgrade 'pip>=25.1' 'setuptools>=77'
 	$(LOW) tools/lowest.py > build/lowest.txt
 	$(LOW) -m pip install -q -c build/lowest.txt "$$(echo $(CURDIR)/build/wheel/*.whl)[all]"
 	$(LOW) -m pip install -q -c build/lowest.txt --group test-core pandas psutil scikit-learn

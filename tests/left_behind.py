@@ -22,7 +22,7 @@ import numpy as np
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
 # Of the environment: what pytest says to each test, and what libraries say to themselves when they
 # are loaded (OpenMP, torch, polars); of matplotlib: how its backend came to be what it is.
-OF_OTHERS = ("PYTEST_", "KMP_", "OMP_", "TORCH", "__KMP", "_RJEM_", "backend_fallback")
+OF_OTHERS = ("PYTEST_", "KMP_", "OMP_", "TORCH", "CUDA_", "__KMP", "_RJEM_", "backend_fallback")
 # What grows as modules are loaded; only what is gone from it is missed.
 GROWING = {"sys.meta_path", "sys.modules"}
 

@@ -601,6 +601,12 @@ def test_columns_are_matched_by_name(name: str) -> None:
                 call(frame.iloc[:, :2].div(1.0))
 
 
+def in_numpys_strings(words: list[str]) -> Any:
+    """In the strings that NumPy 2 has, or as they are."""
+    kind = getattr(np.dtypes, "StringDType", None)
+    return words if kind is None else np.array(words, dtype=kind())
+
+
 def test_one_column_is_matched_by_its_index() -> None:
     seen = pd.Series(["yes", "no", "yes", "<other>", "yes"])
     expected = NAMED.posterior([1, 3, 1]).alpha
@@ -616,7 +622,7 @@ def test_one_column_is_matched_by_its_index() -> None:
         tuple(seen),
         seen.to_numpy(),
         np.array(seen.tolist()),
-        np.array(seen.tolist(), dtype=np.dtypes.StringDType()) if hasattr(np, "dtypes") else seen,
+        in_numpys_strings(seen.tolist()),
         seen.astype("category"),
         seen.astype("string"),
         seen.astype(object),
@@ -734,7 +740,7 @@ def test_words_in_any_type_of_text() -> None:
         pd.Series(words),
         pd.Series(words, dtype="string"),
         pd.Series(words, dtype="category"),
-        np.array(words, dtype=np.dtypes.StringDType()) if hasattr(np, "dtypes") else words,
+        in_numpys_strings(words),
         tuple(words),
     ):
         found = mb.TransitionMatrix(1, tokens=("a", "b")).update(given).rows().toarray()

@@ -678,6 +678,7 @@ def test_files_and_pickles(kind, tmp_path):
 
 @pytest.mark.parametrize("name", ["plain", "hierarchical", "discount", "forgotten"])
 def test_files_and_pickles_of_older_versions(name, tmp_path):
+    pytest.importorskip("numpy._core")  # NumPy 2 wrote the pickles, which 1.26.0 does not read
     kept = reference.load("matrices_of_old")
     text, path = kept["text"], tmp_path / "matrix.safetensors"
     path.write_bytes(base64.b64decode(kept[name]["file"]))

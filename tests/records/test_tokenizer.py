@@ -115,6 +115,8 @@ def test_rows_of_records_and_of_collect_have_the_same_columns(byte_level: Any) -
 
 @pytest.mark.skipif(not STORIES.is_dir(), reason=f"there is no {STORIES}")
 def test_sentencepiece() -> None:
+    if int(transformers.__version__.partition(".")[0]) < 5:
+        pytest.skip("transformers 5 wrote this tokenizer")
     tokenizer = transformers.AutoTokenizer.from_pretrained(STORIES)
     ids = tokenizer.get_vocab()
     content = chat(

@@ -36,6 +36,7 @@ def test_a_new_method_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("room", ["quick", pytest.param("slow", marks=pytest.mark.slow)])
 def test_each_case_is_a_valid_call(room: str) -> None:
+    pytest.importorskip("arviz_base")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in sorted(cases.public()):

@@ -30,6 +30,7 @@ from tiers import of_tier
 pytest.importorskip("torch")  # a model is among the valid arguments
 pytest.importorskip("transformers")
 pytest.importorskip("mpltern")
+pytest.importorskip("arviz_base")
 
 from reliability import argument_cases as cases
 from reliability import test_arguments
