@@ -12,6 +12,7 @@ import copy
 import ctypes
 import gc
 import inspect
+import itertools
 import json
 import os
 import subprocess
@@ -180,6 +181,29 @@ def test_gate_sees_a_leak_of_each_sort() -> None:
     file.write_bytes(bytes(10_000))
     mapped = gate.by(lambda: store.append(np.memmap(file, mode="r")))
     assert mapped["mappings"] >= 10
+
+
+class Spending(Kept):
+    """Whose every other reading frees an object that calls have made."""
+
+    def __init__(self, store: list[bytes]) -> None:
+        super().__init__(1, 0.0)
+        self.store, self.frees = store, itertools.cycle([True, False])
+
+    def _read(self, out: np.ndarray) -> None:
+        if next(self.frees):
+            del self.store[-1:]
+        super()._read(out)
+
+
+def test_gate_keeps_apart_what_its_readings_free() -> None:
+    store: list[bytes] = []
+
+    def fill() -> None:  # as a cache
+        store.extend(bytes(100) for _ in range(50 - len(store)))
+
+    assert Spending(store).by(fill) == {}
+    assert Spending(store).by(lambda: store.extend(map(bytes, [100] * 9)))["blocks"] > 0
 
 
 def test_a_leak_is_there_in_a_process_of_its_own() -> None:
