@@ -5,6 +5,7 @@ The arrays of each order's counts are those of the C core, which reads them in p
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Any, NamedTuple
 
@@ -168,6 +169,8 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         elif verify:
             _ = rows.folded  # which needs shorter contexts to be there
     elif hierarchical is True:
+        if verify:
+            _check_types(every)
         levels = Levels(order, n_tokens, every)
         if "discounts" in arrays:
             numbers = checked_discounts(arrays["discounts"], order)
@@ -205,6 +208,17 @@ def _counts(
         )
         for level in range(0 if several else order, order + 1)
     )
+
+
+def _check_types(every: tuple[Any, ...]) -> None:
+    """Shorter contexts count types: as many as the longer ones have n-grams."""
+    for shorter, longer in itertools.pairwise(every):
+        _, n_types = longer.sizes()
+        if shorter.n_observed != n_types:
+            raise ValueError(
+                f"order {shorter.order} counts {shorter.n_observed} types of the {n_types} n-grams "
+                f"of order {longer.order}"
+            )
 
 
 def _folded(arrays: dict[str, NDArray[Any]], header: dict[str, Any], every: Any) -> Folded:

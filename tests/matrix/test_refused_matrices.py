@@ -65,6 +65,26 @@ def test_numbers_of_priors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         mb.TransitionMatrix.open(path)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_levels_of_other_matrices_are_refused(order: int, frozen: bool, tmp_path: Path) -> None:
+    """Each is valid; a shorter one has to count what the longer one has."""
+    path, other = tmp_path / "counts.safetensors", tmp_path / "other.safetensors"
+    made = [matrix(hierarchical=True), matrix(hierarchical=True).update([0, 0, 2, 2, 1, 0])]
+    for each, file in zip(made, (path, other), strict=True):
+        (each.freeze if frozen else each.save)(file)
+    name = f"frozen{order}" if frozen else f"order{order}."
+    theirs = {
+        key: np.array(array)
+        for key, array in open_mapped(other, FORMAT)[0].items()
+        if key.startswith(name)
+    }
+    damaged(path, {}, **theirs)
+    wanted = r"is damaged: order [01] counts \d+ types of the \d+ n-grams of order [12]"
+    with pytest.raises(ValueError, match=wanted):
+        mb.TransitionMatrix.open(path)
+
+
 def test_contexts_and_counts_of_too_many_axes_are_refused() -> None:
     made = matrix()
     with pytest.raises(ValueError, match=r"contexts have shape \(1, 1, 2\)"):
