@@ -21,7 +21,7 @@ from tiers import of_tier, untraced
 from matrixbayes import _core
 
 testcapi = pytest.importorskip("_testcapi")
-pytestmark = [pytest.mark.promise(4), pytest.mark.usefixtures("no_monitors")]
+pytestmark = [pytest.mark.promise(4), pytest.mark.usefixtures("short_memory")]
 
 MOST = 1000  # allocations of a call
 # What has others convert or copy, who then lose errors, or read what is not there: pickle and

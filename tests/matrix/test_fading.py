@@ -453,7 +453,7 @@ def test_sums_that_have_faded_make_room():
     assert np.isfinite(counts.n_observed)
 
 
-@pytest.mark.usefixtures("no_monitors")
+@pytest.mark.usefixtures("short_memory")
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize(
     "what", ["update", "update_rows", "merge", "scale", "scale some", "all", "rows", "log_evidence"]

@@ -600,7 +600,7 @@ def test_wrong_arguments_are_named_and_change_nothing(call, error, message):
     assert counts.counts([[0, 1]], [2]) == 2
 
 
-@pytest.mark.usefixtures("no_monitors")
+@pytest.mark.usefixtures("short_memory")
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize(
     "what", ["update", "update_rows", "merge", "all", "rows", "counts", "totals", "copy"]

@@ -27,6 +27,7 @@ import matrixbayes as mb
 pytestmark = [
     alone,
     pytest.mark.promise(4),
+    pytest.mark.usefixtures("short_memory"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
     pytest.mark.filterwarnings("ignore:the concentration of order"),  # of so short a text
 ]
