@@ -214,6 +214,19 @@ def test_the_least_alpha() -> None:
     assert_allclose(mixture.interval(0), [0.0, 1.0], atol=1e-300)
 
 
+@pytest.mark.parametrize("least", [-300, -200, -155, -100, -20])
+@pytest.mark.parametrize("ratio", [1e-3, 0.5, 1.0, 40.0])
+def test_intervals_of_next_to_nothing(least: int, ratio: float) -> None:
+    """A Beta of small shapes is 0 or 1; with probability b / (a + b) it is 0."""
+    a, b = max(10.0**least, 10.0**least * ratio), max(10.0**least, 10.0**least / ratio)
+    for weights, alphas in (([1.0], [[a, b]]), ([0.5, 0.5], [[a, b], [a, b * 2.0]])):
+        mixture = DirichletMixture(weights, alphas)
+        none = sum(w * y / (x + y) for w, (x, y) in zip(weights, alphas, strict=True))
+        for level in (0.05, 0.5, 0.9, 0.999):
+            expected = [(1.0 - level) / 2.0 > none, (1.0 + level) / 2.0 > none]
+            assert_allclose(mixture.interval(0, level), expected, atol=1e-300)
+
+
 # --- refused outside
 
 
