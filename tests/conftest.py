@@ -3,7 +3,6 @@
 Contents
     figure         what a check of a promise came to, for the table at the end
     run_python     code in a fresh interpreter
-    short_memory   what a test needs that makes memory short
     many_blocks    data and pieces of work of a few rows: small tests run many tasks, and say so
 """
 
@@ -15,8 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,19 +120,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         with open(file, "a", encoding="utf-8") as figures:
             figures.writelines(f"{line}\n" for line in table)
-
-
-@pytest.fixture
-def short_memory() -> None:
-    """Ends the threads in which tqdm looks after bars of tests before, one for each class of bars.
-
-    Where memory ends it ends in all threads, and CPython 3.11 may then raise in them for ever.
-    """
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        pytest.skip("PyList_New() of 3.13 frees an array twice where it gets no memory for another")
-    for thread in threading.enumerate():
-        if thread.name == "tqdm_monitor":
-            thread.exit()  # type: ignore[attr-defined]  # the next bar makes another
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import short_memory
 from core.leak_cases import CASES
 from reliability.kept import TYPES, Kept
 from tiers import of_tier, untraced
@@ -21,7 +22,7 @@ from tiers import of_tier, untraced
 from matrixbayes import _core
 
 testcapi = pytest.importorskip("_testcapi")
-pytestmark = [pytest.mark.promise(4), pytest.mark.usefixtures("short_memory")]
+pytestmark = pytest.mark.promise(4)
 
 MOST = 1000  # allocations of a call
 # What has others convert or copy, who then lose errors, or read what is not there: pickle and
@@ -47,6 +48,7 @@ def result_of(call: Callable[[], Any], first: int, last: int, *others: type[Exce
     """What a call gives where its allocations from `first` up to `last` fail (0: all the rest),
     or FAILED."""
     errors = (MemoryError, *others)
+    short_memory.prepare()
     gc.collect()  # no floats and tuples kept for reuse: each one has to be asked for
     testcapi.set_nomemory(first, last)
     try:

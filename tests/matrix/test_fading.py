@@ -15,6 +15,7 @@ import mpmath
 import numpy as np
 import pytest
 import reference
+import short_memory
 from alarm import Stopped, alarm, needs_timers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -453,13 +454,13 @@ def test_sums_that_have_faded_make_room():
     assert np.isfinite(counts.n_observed)
 
 
-@pytest.mark.usefixtures("short_memory")
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize(
     "what", ["update", "update_rows", "merge", "scale", "scale some", "all", "rows", "log_evidence"]
 )
 def test_every_allocation_may_fail(what):
     _testcapi = pytest.importorskip("_testcapi")
+    short_memory.prepare()
     more = FadingCounts(2, 5, 0.5)
     more.update([4, 3, 2, 1, 0] * 20)
     part = np.arange(60) % 5

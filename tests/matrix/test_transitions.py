@@ -16,6 +16,7 @@ from itertools import starmap
 import numpy as np
 import pytest
 import reference
+import short_memory
 from alarm import Stopped, alarm, needs_timers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -600,13 +601,13 @@ def test_wrong_arguments_are_named_and_change_nothing(call, error, message):
     assert counts.counts([[0, 1]], [2]) == 2
 
 
-@pytest.mark.usefixtures("short_memory")
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize(
     "what", ["update", "update_rows", "merge", "all", "rows", "counts", "totals", "copy"]
 )
 def test_every_allocation_may_fail(what):
     _testcapi = pytest.importorskip("_testcapi")
+    short_memory.prepare()
     more = counted(2, 5, [4, 3, 2, 1, 0] * 20)
     arrays = more.arrays()
     part = np.arange(60) % 5

@@ -17,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import short_memory
 from core.test_out_of_memory import FAILED, result_of
 from reliability.children import Trial, outcomes
 from reliability.kinds import KINDS
@@ -27,8 +28,8 @@ import matrixbayes as mb
 pytestmark = [
     alone,
     pytest.mark.promise(4),
-    pytest.mark.usefixtures("short_memory"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.skipif(short_memory.CRASHES, reason="a free-threaded CPython crashes"),
     pytest.mark.filterwarnings("ignore:the concentration of order"),  # of so short a text
 ]
 
