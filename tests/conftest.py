@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ import pytest
 
 # A child process imports what this one does, not the folder that it starts in.
 os.environ["PYTHONSAFEPATH"] = "1"
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    os.environ.setdefault("PYTHON_GIL", "1")  # loading the core switches it on, with a warning
 os.environ.setdefault("MPLBACKEND", "agg")
 # Nothing here needs a network: the bundled model is a folder.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from graphlib import TopologicalSorter
@@ -510,10 +511,8 @@ def test_extension_needs_little_of_the_c_library(extension: Path) -> None:
 
 
 def test_wheel_tag_of_the_extension() -> None:
-    assert (
-        Path(_core.__file__).suffixes in ([".abi3", ".so"], [".pyd"])
-        or not getattr(sys, "_is_gil_enabled", lambda: True)()
-    )
+    is_stable = Path(_core.__file__).suffixes in ([".abi3", ".so"], [".pyd"])
+    assert is_stable != bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 # --- the type stub against the module
