@@ -6,9 +6,11 @@
 #
 # On the oldest, with the oldest of what the wheel needs, all that is quick; on the others, where the
 # binary is the same, what calls C and all examples (all that is quick there too, for a release).
+# 3.12 gets NumPy and SciPy of between: SciPy 1.12 to 1.16 answer otherwise than older and newer ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 OLDEST=('numpy==1.26.*' 'scipy==1.11.*' 'safetensors==0.4.5' 'threadpoolctl==3.1.*')
+MIDDLE=('numpy==2.1.*' 'scipy==1.14.*')
 
 # One on the path that runs, or one of pyenv's.
 find_python() {
@@ -48,9 +50,10 @@ for minor in 11 12 13 14 15; do
         missing+=("3.$minor")
         continue
     fi
-    oldest=()
-    [ "$minor" != 11 ] || oldest=("${OLDEST[@]}")
-    prepare "$minor" "$python" "${oldest[@]}" &
+    pinned=()
+    [ "$minor" != 11 ] || pinned=("${OLDEST[@]}")
+    [ "$minor" != 12 ] || pinned=("${MIDDLE[@]}")
+    prepare "$minor" "$python" "${pinned[@]}" &
     preparing+=($!)
     ran+=("3.$minor")
 done
