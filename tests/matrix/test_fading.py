@@ -8,7 +8,6 @@ import pickle
 import threading
 import time
 from collections import defaultdict
-from contextlib import suppress
 from itertools import pairwise
 
 import mpmath
@@ -19,6 +18,7 @@ import short_memory
 from alarm import Stopped, alarm, needs_timers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from insist import insist
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 
@@ -535,11 +535,7 @@ def test_a_clash_of_threads_is_an_error_and_readers_agree():
 
     def change():
         begun.set()
-        through = False
-        while not through:  # the other one may be first
-            with suppress(RuntimeError):
-                other.update(text)
-                through = True
+        insist(lambda: other.update(text))
 
     thread = threading.Thread(target=change)
     thread.start()

@@ -20,6 +20,7 @@ import short_memory
 from alarm import Stopped, alarm, needs_timers
 from hypothesis import given
 from hypothesis import strategies as st
+from insist import insist
 from numpy.testing import assert_array_equal
 
 from matrixbayes._core import TransitionCounts
@@ -705,16 +706,8 @@ def test_signals_are_left_to_the_main_thread():
 def test_a_clash_of_threads_is_an_error():
     tokens = np.random.default_rng(0).integers(0, 50_000, 3_000_000)
     counts = TransitionCounts(3, 50_000)
+    writer = threading.Thread(target=insist, args=(lambda: counts.update(tokens),))
     clashes = set()
-
-    def write():
-        through = False
-        while not through:  # the other one may be first
-            with suppress(RuntimeError):
-                counts.update(tokens)
-                through = True
-
-    writer = threading.Thread(target=write)
     writer.start()
     while writer.is_alive():
         try:
