@@ -163,6 +163,8 @@ def _assembled(arrays: dict[str, NDArray[Any]], header: dict[str, Any], verify: 
         deeper = header["deeper"]
         if not isinstance(deeper, float) or not 0.0 < deeper < 1.0:
             raise ValueError("deeper is no probability")
+        if verify:
+            _check_tokens(every)
         rows = TreeRows(every, shared, deeper)
         if "frozen" in header:
             rows.fold_as(_folded(arrays, header, every))
@@ -208,6 +210,16 @@ def _counts(
         )
         for level in range(0 if several else order, order + 1)
     )
+
+
+def _check_tokens(every: tuple[Any, ...]) -> None:
+    """Each order of a tree counts every token."""
+    n = every[-1].n_observed
+    for counts in every:
+        if counts.n_observed != n:
+            raise ValueError(
+                f"order {counts.order} counts {counts.n_observed} tokens, and the longest one {n}"
+            )
 
 
 def _check_types(every: tuple[Any, ...]) -> None:

@@ -85,6 +85,20 @@ def test_levels_of_other_matrices_are_refused(order: int, frozen: bool, tmp_path
         mb.TransitionMatrix.open(path)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_orders_of_another_tree_are_refused(order: int, frozen: bool, tmp_path: Path) -> None:
+    path, other = tmp_path / "counts.safetensors", tmp_path / "other.safetensors"
+    made = [matrix("tree"), matrix("tree").update([0, 0, 2, 2, 1, 0])]
+    for each, file in zip(made, (path, other), strict=True):
+        (each.freeze if frozen else each.save)(file)
+    name = f"frozen{order}" if frozen else f"order{order}."
+    found = open_mapped(other, FORMAT)[0].items()
+    damaged(path, {}, **{key: np.array(array) for key, array in found if key.startswith(name)})
+    with pytest.raises(ValueError, match=rf"is damaged: order {order} counts 14 tokens"):
+        mb.TransitionMatrix.open(path)
+
+
 def test_contexts_and_counts_of_too_many_axes_are_refused() -> None:
     made = matrix()
     with pytest.raises(ValueError, match=r"contexts have shape \(1, 1, 2\)"):
