@@ -213,7 +213,9 @@ def test_a_tree_has_all_shorter_contexts(tmp_path: Path) -> None:
 
     path = tmp_path / "tree"
     made = mb.TransitionMatrix(n_tokens=9, order="tree", depth=2).update([0, 1, 2, 0, 1, 1])
-    levels_of(made._rows)[-1].update_rows([[8, 8]], [0], [1])
+    for counts in levels_of(made._rows):  # one token more in each, and 8 only in the longest
+        context = 8 if counts.order == 2 else 0
+        counts.update_rows(np.full((1, counts.order), context), [0], [1])
     made.save(path)
     refused(mb.TransitionMatrix.open, path, "a shorter context is not in the shorter counts")
     mb.TransitionMatrix.open(path, verify=False)
