@@ -106,7 +106,7 @@ def test_every_order_and_vocabulary(order, n_tokens):
 @pytest.mark.in_c
 def test_streams_that_fill_many_buckets(order, n_tokens):
     rng = np.random.default_rng(0)
-    tokens = np.minimum(rng.zipf(1.2, 300_000), n_tokens) - 1
+    tokens = np.minimum(rng.zipf(1.2, 100_000), n_tokens) - 1
     counts = counted(order, n_tokens, tokens)
     expected = reference.transitions([tokens], order)
     check_answers(counts, expected)
