@@ -43,6 +43,8 @@ def criterion(selection: PriorSelection, *, ax: Axes | None = None) -> Axes:
     name = str(getattr(selection, "criterion", "bic"))
     sign = 1.0 if _CRITERIA[name][1] == "lower" else -1.0
     known = [entry for entry in selection.table if entry[name] is not None]
+    if not known:
+        raise ValueError(f"no size has a {name}: there is nothing to compare")
     best_last = sorted(known, key=lambda entry: -sign * entry[name])
     by_size = {int(entry["n_components"]): entry for entry in best_last}
     table = [by_size[size] for size in sorted(by_size)]

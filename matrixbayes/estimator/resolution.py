@@ -245,6 +245,10 @@ class ResolutionData:
         return alpha
 
 
+class TooFewRowsError(ValueError):
+    """None can be kept apart."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """The same rows at several resolutions, some of them kept apart."""
@@ -257,9 +261,9 @@ class Trial:
         """From rows at the resolutions of `CURVE` and others."""
         n_rows = next(iter(data.values())).n_rows
         if n_rows < LEAST_ROWS:
-            raise ValueError(
+            raise TooFewRowsError(
                 f"there are {n_rows} rows, and {LEAST_ROWS} are needed to keep some apart, by "
-                "which resolutions are compared; say one"
+                "which resolutions and sizes are compared: give one of each"
             )
         order = rng.permutation(n_rows)
         apart = order[: min(int(HELD * n_rows), MOST_HELD)]

@@ -24,7 +24,7 @@ from .cross.folds import held as _held
 from .cross.folds import held_out
 from .estimator import DirichletMixtureEstimator
 from .partial.given import as_one, in_part
-from .resolution import CANDIDATES, checked_resolution
+from .resolution import CANDIDATES, TooFewRowsError, checked_resolution
 from .row_data import without_zeros
 from .shortcomings import clear_misfit
 from .sizes.prior_selection import COLUMNS, CRITERIA, CURVE_COLUMNS, PriorSelection
@@ -68,7 +68,8 @@ def select_prior(
         Sizes and resolutions then are compared by the bits per token on a fifth of the rows, kept
         apart (the mean of those after 1, 5, 20 and 100 draws), whose floor is the same for all; the
         other criteria are none of a fit at a resolution.  What is in ``estimators``, for each size
-        at the best of its resolutions, is fitted to all rows.
+        at the best of its resolutions, is fitted to all rows.  Fewer than 10 rows compare nothing:
+        one size at one resolution is fitted to them, without ``held_bits``.
     **parameters
         For `DirichletMixtureEstimator`: ``kind``, ``random_state``, ``n_init``, ...  With an
         ``executor`` the sizes are fitted beside each other, each on one worker, and the splits
@@ -171,22 +172,30 @@ def _at_resolution(
         parameters["random_state"] = int(rng.integers(2**31))  # the same for all sizes
     curves: dict[tuple[int, int], Floats] = {}
     with parallel.workers(first.executor, first.n_jobs) as pool:
-        trial = first._trial(rows, sample_weight, pool, tried, rng)
-        for size in sizes:
-            estimator = DirichletMixtureEstimator(size, **parameters)
-            curves |= {(size, n): estimator._bits(trial, n, rng) for n in tried}
+        try:
+            trial = first._trial(rows, sample_weight, pool, tried, rng)
+        except TooFewRowsError:
+            if len(sizes) > 1 or len(tried) > 1:
+                raise  # what is alone needs none kept apart
+        else:
+            for size in sizes:
+                estimator = DirichletMixtureEstimator(size, **parameters)
+                curves |= {(size, n): estimator._bits(trial, n, rng) for n in tried}
     estimators: dict[int, DirichletMixtureEstimator] = {}
     table: list[dict[str, Any]] = []
     reasons: list[str] = []
     for size in sizes:
-        chosen = min(tried, key=lambda n: float(curves[size, n].mean()))
+        curve = {n: curves[size, n] for n in tried if (size, n) in curves}
+        chosen = min(curve, key=lambda n: float(curve[n].mean()), default=tried[0])
         parameters["resolution"] = chosen
         fitted, why = _fitted(size, parameters, rows, sample_weight, None)
         for n in tried:
-            entry: dict[str, Any] = dict.fromkeys(["n_components", *COLUMNS, "check"])
-            entry |= dict(zip(CURVE_COLUMNS, map(float, curves[size, n]), strict=True))
+            entry: dict[str, Any] = dict.fromkeys([*COLUMNS, "check"])
             entry |= {"n_components": size, "resolution": n, "n_parameters": fitted.n_parameters_}
-            entry |= {"held_bits": float(curves[size, n].mean()), "converged": fitted.converged_}
+            entry["converged"] = fitted.converged_
+            if n in curve:
+                entry |= dict(zip(CURVE_COLUMNS, map(float, curve[n]), strict=True))
+                entry["held_bits"] = float(curve[n].mean())
             if n == chosen:
                 entry |= {"log_likelihood": fitted.log_likelihood_, **_checked(fitted)}
             table.append(entry)

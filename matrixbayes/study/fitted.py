@@ -101,18 +101,20 @@ def fit_prior(
     from ..estimator import DirichletMixtureEstimator, select_prior
     from ..mixture import DirichletMixture, check_prior
 
+    is_few = len(rows) < LEAST_ROWS
     at = "auto" if resolution == "best" else resolution
-    if at == "auto" and len(rows) < LEAST_ROWS:
+    if at == "auto" and is_few:
         at = USUAL
 
-    def selected(own: NextTokenRows, **options: Any) -> PriorSelection:
+    def selected(own: NextTokenRows, of: Sequence[int], **options: Any) -> PriorSelection:
         return select_prior(
-            own, n_components=sizes, random_state=seed, n_jobs=jobs, criterion="bic", **options
+            own, n_components=of, random_state=seed, n_jobs=jobs, criterion="bic", **options
         )
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        density = selected(rows)
+        density = selected(rows, sizes)
+    at_resolution = [density.best_.n_components] if is_few else sizes
     ways: dict[str, Callable[[NextTokenRows], Any]] = {
         "density": lambda own: (
             DirichletMixtureEstimator(
@@ -121,14 +123,15 @@ def fit_prior(
             .fit(own)
             .prior_
         ),
-        "resolution": lambda own: selected(own, resolution=at).best_.prior_,
+        "resolution": lambda own: selected(own, at_resolution, resolution=at).best_.prior_,
         "kernels": lambda own: DirichletMixture.from_rows(own, rng=seed),
     }
     fixed = {"best": None, "density": "density", "kernels": "kernels"}.get(str(resolution))
     fixed = "resolution" if resolution not in RESOLUTIONS or resolution == "auto" else fixed
     finished = partial(_finished, density=density, said=said, rows=rows, ways=ways)
-    if len(rows) < LEAST_ROWS:
-        return finished(fixed or "density", None, {}, "there are too few rows to choose")
+    if is_few:
+        why = "it was asked for" if fixed else "there are too few rows to choose"
+        return finished(fixed or "density", None, {}, why)
     kept, out = _split(len(rows), seed)
     known, left = rows[kept], rows[out]
     frequencies = mean_row(known)

@@ -282,6 +282,9 @@ def test_rows_and_arrays_of_other_kinds(ask: Ask, run: Run) -> None:
     assert out.splitlines()[-1] == f"prior: {Path('third.st').resolve()}"
     found = ask("fit", "rows.safetensors", "--n-components=1", "--resolution=20", "--out=r.st")
     assert (found["criterion"], found["resolution"]) == ("held_bits", 20)
+    Path("few.csv").write_text("a,b,c\n0.2,0.3,0.5\n0.1,0.1,0.8\n", "utf-8")
+    few = ["fit", "few.csv", "--kind=probs", "--n-components=1", "--resolution=20", "--out=few.st"]
+    assert ask(*few)["n_rows"] == 2
 
 
 def test_warnings_go_to_standard_error_and_into_the_object(capsys) -> None:

@@ -460,6 +460,33 @@ def test_sizes_and_resolutions_are_chosen_together():
     assert [e["resolution"] for e in one.table] == [20]
 
 
+@pytest.mark.filterwarnings("ignore::matrixbayes.ConvergenceWarning")
+def test_what_is_alone_needs_no_rows_kept_apart():
+    """One size at one resolution is fitted to any rows; what is compared needs ten of them."""
+    many = select_prior(ROWS[:50], 1, kind="log_probs", random_state=0, resolution=20)
+    for n in (1, 2, 9):
+        found = select_prior(ROWS[:n], 1, kind="log_probs", random_state=0, resolution=20)
+        same(found.best_, fitted(ROWS[:n], 1, 20, kind="log_probs"))
+        (line,) = found.table
+        assert line["held_bits"] is None
+        assert line["log_likelihood"] == found.best_.log_likelihood_
+        assert list(line) == list(many.table[0])
+        assert "1 component(s) at resolution 20 as given, too few rows" in repr(found)
+        for sizes, resolution in (([1, 2], 20), (1, "auto")):
+            with pytest.raises(ValueError, match=f"there are {n} rows, .* give one of each"):
+                select_prior(ROWS[:n], sizes, kind="log_probs", resolution=resolution)
+
+
+@pytest.mark.filterwarnings("ignore::matrixbayes.ConvergenceWarning")
+def test_what_is_alone_compares_with_nothing():
+    found = select_prior(ROWS[:9], 1, kind="log_probs", random_state=0, resolution=20)
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ValueError, match="nothing to compare"):
+        found.plot()
+    pytest.importorskip("pandas")
+    assert "held_bits" not in found.to_pandas()
+
+
 def test_selections_that_make_no_sense():
     rows = ROWS[:50]
     with pytest.raises(ValueError, match="compares no resolutions"):

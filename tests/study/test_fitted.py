@@ -58,6 +58,19 @@ def test_too_few_rows_are_not_checked() -> None:
     assert "too few rows" in found.words
 
 
+@pytest.mark.parametrize("asked", [20, "auto", "kernels", "density", "best"])
+@pytest.mark.parametrize("n", [3, 9, 10, 19])
+def test_few_rows_are_fitted_as_was_asked(n: int, asked: int | str) -> None:
+    """A resolution that is stated needs no rows kept apart, by which others are compared."""
+    found = fit_prior(trained(n, 5), [1, 2, 3], resolution=asked)
+    wanted = {20: "resolution", "auto": "resolution", "best": "density"}
+    assert found.method == wanted.get(asked, asked)
+    assert found.reason == (
+        "there are too few rows to choose" if asked == "best" else "it was asked for"
+    )
+    assert np.isfinite(found.prior.mean()).all()
+
+
 def test_the_mean_row_is_of_all_rows() -> None:
     rows = trained(50, 7)
     np.testing.assert_allclose(mean_row(rows), rows.probs().mean(axis=0), rtol=1e-12)

@@ -59,6 +59,8 @@ class PriorSelection(display.Shown):
     @property
     def _best_entry(self) -> dict[str, Any]:
         """The line of the table that is chosen."""
+        if self.criterion == "held_bits" and len(self.table) == 1:
+            return self.table[0]  # of few rows none could be kept apart, and none had to
         sign = CRITERIA[self.criterion]
         known = [entry for entry in self.table if entry[self.criterion] is not None]
         if not known:
@@ -90,8 +92,11 @@ class PriorSelection(display.Shown):
         by = chosen.get(self.criterion, self.criterion.upper())
         n = best.get("resolution")
         where = "" if n is None else f" at resolution {n}"
-        title = f"PriorSelection: {best['n_components']} component(s){where} chosen by {by}, "
-        title += f"{display.number(float(best[self.criterion]))}"
+        title = f"PriorSelection: {best['n_components']} component(s){where} "
+        if (height := best[self.criterion]) is None:
+            title += "as given, too few rows to keep some apart"
+        else:
+            title += f"chosen by {by}, {display.number(float(height))}"
         columns: dict[str, list[Any]] = {}
         words = ""
         for name in COLUMNS:
