@@ -75,7 +75,7 @@ def forgets(draw: Draw, matrix: mb.TransitionMatrix, _: Path) -> Any:
 
 
 def is_fitted(draw: Draw, matrix: mb.TransitionMatrix, _: Path) -> Any:
-    return matrix.fit_prior() if matrix.hierarchical and len(matrix) > 0 else matrix
+    return matrix.fit_prior() if len(matrix) > 0 else matrix
 
 
 def is_copied(draw: Draw, matrix: mb.TransitionMatrix, _: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from matrixbayes.estimator import DirichletMixtureEstimator
 from matrixbayes.mixture import DirichletMixture
 from matrixbayes.rows import NextTokenRows
 from matrixbayes.study import fitted
@@ -69,6 +70,11 @@ def test_few_rows_are_fitted_as_was_asked(n: int, asked: int | str) -> None:
         "there are too few rows to choose" if asked == "best" else "it was asked for"
     )
     assert np.isfinite(found.prior.mean()).all()
+    if found.method == "resolution":
+        size = found.selection.best_.n_components
+        at = {20: 20, "auto": fitted.USUAL}[asked]
+        alone = DirichletMixtureEstimator(size, resolution=at, random_state=0)
+        assert found.prior == alone.fit(trained(n, 5)).prior_
 
 
 def test_the_mean_row_is_of_all_rows() -> None:
