@@ -263,7 +263,7 @@ class Trial:
         if n_rows < LEAST_ROWS:
             raise TooFewRowsError(
                 f"there are {n_rows} rows, and {LEAST_ROWS} are needed to keep some apart, by "
-                "which resolutions and sizes are compared: give one of each"
+                "which resolutions and sizes are compared: give one of each, such as resolution=100"
             )
         order = rng.permutation(n_rows)
         apart = order[: min(int(HELD * n_rows), MOST_HELD)]
