@@ -48,29 +48,6 @@ def under_address_sanitizer() -> bool:
     return hasattr(ctypes.CDLL(None), "__asan_init")
 
 
-def _without_tracer() -> None:
-    """A tracer that measures coverage is away while memory is short, which would be its end."""
-    try:
-        import _testcapi as testcapi
-    except ImportError:
-        return
-    fail, mend = testcapi.set_nomemory, testcapi.remove_mem_hooks
-    tracers: list[Any] = []
-
-    def set_nomemory(first: int, last: int) -> None:
-        tracers.append(sys.gettrace())
-        sys.settrace(None)
-        fail(first, last)
-
-    def remove_mem_hooks() -> None:
-        mend()
-        sys.settrace(tracers.pop())
-
-    testcapi.set_nomemory, testcapi.remove_mem_hooks = set_nomemory, remove_mem_hooks
-
-
-if sys.gettrace() is not None:
-    _without_tracer()
 if "xdist" in sys.modules:
     # A worker writes what coverage has counted when it ends, and is killed if that takes longer.
     importlib.import_module("xdist.workermanage").NodeManager.EXIT_TIMEOUT = 300

@@ -7,6 +7,7 @@ import collections
 import gc
 import importlib.util
 import pickle
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,7 +22,6 @@ from tiers import of_tier, untraced
 
 from matrixbayes import _core
 
-testcapi = pytest.importorskip("_testcapi")
 pytestmark = pytest.mark.promise(4)
 
 MOST = 1000  # allocations of a call
@@ -48,19 +48,16 @@ def result_of(call: Callable[[], Any], first: int, last: int, *others: type[Exce
     """What a call gives where its allocations from `first` up to `last` fail (0: all the rest),
     or FAILED."""
     errors = (MemoryError, *others)
-    short_memory.prepare()
+    short_memory.ready()
     gc.collect()  # no floats and tuples kept for reuse: each one has to be asked for
-    testcapi.set_nomemory(first, last)
     try:
-        return call()
+        return short_memory.call_short(call, first, last)
     except errors:
         return FAILED
     except SystemError as error:  # CPython has no memory to call a function written in Python
         if not str(error).startswith("<function "):
             raise
         return FAILED
-    finally:
-        testcapi.remove_mem_hooks()
 
 
 def each_failure(call: Callable[[], Any]) -> Iterator[Any]:
@@ -142,6 +139,32 @@ def test_the_core_asks_the_allocators_that_fail_here() -> None:
     for name in ("Counts", "count_expectation", "expectation", "DirichletMixture.posterior"):
         _, call = next(CASES[name]())
         assert result_of(call, 0, 0) is FAILED
+
+
+def test_other_threads_have_memory() -> None:
+    """A thread of the test runner's reads what comes, and takes the process with it if it fails."""
+    begun, done = threading.Lock(), threading.Lock()
+    given: list[Any] = []
+
+    def ask() -> None:
+        begun.acquire()
+        try:
+            given.append((bytearray(1000), np.ones(1000), [object()]))
+        finally:
+            done.release()
+
+    for lock in (begun, done):
+        lock.acquire()
+    other = threading.Thread(target=ask)
+    other.start()
+
+    def call() -> object:
+        return begun.release(), done.acquire(), bytearray(1000)  # this one gets none
+
+    assert result_of(call, 0, 0) is FAILED
+    other.join()
+    assert done.locked()
+    assert given
 
 
 TOKENS = np.array([0, 1, 2, 3, 0, 1, 2, 2] * 5)

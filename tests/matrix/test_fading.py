@@ -459,8 +459,6 @@ def test_sums_that_have_faded_make_room():
     "what", ["update", "update_rows", "merge", "scale", "scale some", "all", "rows", "log_evidence"]
 )
 def test_every_allocation_may_fail(what):
-    _testcapi = pytest.importorskip("_testcapi")
-    short_memory.prepare()
     more = FadingCounts(2, 5, 0.5)
     more.update([4, 3, 2, 1, 0] * 20)
     part = np.arange(60) % 5
@@ -481,13 +479,10 @@ def test_every_allocation_may_fail(what):
                 "log_evidence": lambda c=counts: c.log_evidence(part, [1.0], [1.0], [[0.2]]),
             }[what]
             failed = False
-            _testcapi.set_nomemory(n, 0 if from_here_on else n + 1)
             try:
-                call()
+                short_memory.call_short(call, n, 0 if from_here_on else n + 1)
             except MemoryError:
                 failed = True
-            finally:
-                _testcapi.remove_mem_hooks()
             if not failed:
                 break
             for mine, its in zip(counts.arrays(), twin.arrays(), strict=True):
