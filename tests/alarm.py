@@ -23,20 +23,43 @@ def _stop(*_: object) -> None:
 
 @contextmanager
 def alarm(
-    seconds: float, *, every: float = 0.0, handler: Callable[..., Any] = _stop
+    seconds: float,
+    *,
+    every: float = 0.0,
+    handler: Callable[..., Any] = _stop,
+    of_processor: bool = False,
 ) -> Iterator[None]:
-    """A signal after so many seconds, and again after each of `every`.
+    """A signal after so many seconds, and again after each of `every`; of the processor's time, or
+    of the clock's.
 
+    What the handler raises comes out once, and may come while all is put back, which it is.
     The collector waits meanwhile: what is raised in a callback of its own (hypothesis has one)
     is printed and lost.
     """
-    collects, old = gc.isenabled(), signal.signal(signal.SIGALRM, handler)
+    timer, number = signal.ITIMER_REAL, signal.SIGALRM
+    if of_processor:
+        timer, number = signal.ITIMER_PROF, signal.SIGPROF
+    has_raised = False
+
+    def once(*args: Any) -> None:
+        nonlocal has_raised
+        if not has_raised:
+            try:
+                handler(*args)
+            except BaseException:
+                has_raised = True
+                raise
+
+    collects, old = gc.isenabled(), signal.signal(number, once)
     gc.disable()
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, every)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+        try:
+            signal.setitimer(timer, seconds, every)
+            yield
+        finally:
+            signal.setitimer(timer, 0.0)
+    finally:  # it has raised by now what it raises
+        signal.setitimer(timer, 0.0)
+        signal.signal(number, old)
         if collects:
             gc.enable()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -422,6 +424,26 @@ def test_a_signal_stops_it(name: str) -> None:
             break
     assert stopped
     assert before == [array.sum() for array in arguments if isinstance(array, np.ndarray)]
+
+
+@needs_timers
+def test_an_alarm_puts_all_back_whenever_it_comes() -> None:
+    """At the end of what it watches too, where it ended before all was put back."""
+    rng = np.random.default_rng(0)
+    before, came = signal.getsignal(signal.SIGALRM), 0
+    for seconds, n in zip(
+        rng.uniform(1e-6, 3e-5, 5000), rng.integers(1200, size=5000), strict=True
+    ):
+        try:
+            with alarm(seconds):
+                for _ in range(n):
+                    pass
+        except Stopped:
+            came += 1
+        assert signal.getsignal(signal.SIGALRM) is before
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        assert gc.isenabled()
+    assert came > 0
 
 
 def test_what_stops_a_run_waits_for_no_worker() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import decimal
 import math
 import resource
-import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alarm import needs_timers
+from alarm import alarm, needs_timers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiers import of_tier
@@ -53,19 +52,16 @@ def _late(*_: Any) -> None:
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Little memory, and an end to each call that asks for signals."""
+    """Little memory."""
     old = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm") as file:
         own = int(file.read().split()[0]) * resource.getpagesize()
     bounded = not hasattr(__import__("ctypes").CDLL(None), "__asan_init")
     if bounded:  # a sanitizer has terabytes of addresses
         resource.setrlimit(resource.RLIMIT_AS, (own + ROOM, old[1]))
-    handler = signal.signal(signal.SIGPROF, _late)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, handler)
         resource.setrlimit(resource.RLIMIT_AS, old)
 
 
@@ -104,26 +100,22 @@ def frozen(thing: Any) -> Any:
 
 
 def trial(name: str, changed: dict[str, Any]) -> str:
-    """One call; what is wrong with what came of it, or nothing."""
+    """One call, ended if it takes too long; what is wrong with what came of it, or nothing."""
     call = cases.valid_call(name)
     before = {key: frozen(value) for key, value in changed.items()}
     answer = None
     said = f"{name} with {', '.join(changed)}"
-    signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), alarm(LIMIT, handler=_late, of_processor=True):
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "(divide|overflow|underflow|invalid) ", RuntimeWarning)
             warnings.filterwarnings("error", "Mean of empty|Degrees of freedom", RuntimeWarning)
             answer = call(**changed)
     except BaseException as error:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
         if isinstance(error, KeyboardInterrupt):
             raise
         if not allowed(error, tuple(changed), tuple(changed.values())):
             return f"{said}: {type(error).__name__}: {str(error)[:200]}"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
     after = {key: frozen(value) for key, value in changed.items()}
     wrong = [key for key in changed if before[key] is not None and before[key] != after[key]]
     if wrong:

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import resource
-import signal
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm
 from records.shown import DATA
 from records.test_logits_file import contents
 from reliability import mutate
@@ -330,12 +330,12 @@ def show(found: Any) -> None:
 
 def fault(format: Format, path: Path, is_shown: bool) -> str | None:
     """What is wrong with how a file is read, if anything is: a refusal names the file."""
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        found = format.read(path)
-        format.check(found)
-        if is_shown:
-            show(found)
+        with alarm(SECONDS, handler=too_long, of_processor=True):
+            found = format.read(path)
+            format.check(found)
+            if is_shown:
+                show(found)
     except ValueError as error:
         words = str(error)
         if str(path) not in words:
@@ -343,8 +343,6 @@ def fault(format: Format, path: Path, is_shown: bool) -> str | None:
         return None if len(words) < len(str(path)) + 1500 else f"{len(words)} characters"
     except (Exception, TookTooLong) as error:
         return f"{error!r:.300}"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
     return None
 
 
@@ -362,22 +360,18 @@ def test_mutated_files(name: str, tmp_path: Path, figure: Callable[[str], None])
     rng = random.Random(name)
     wrong: dict[str, Path] = {}
     names = sorted(valid)
-    old = signal.signal(signal.SIGPROF, too_long)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            for i in range(MUTATIONS):
-                each = names[i % len(names)]
-                path = tmp_path / each
-                path.unlink()  # what is mapped still is not changed
-                path.write_bytes(format.mutate(valid[each], rng))
-                found = fault(format, path, is_shown=i // len(names) % SHOWN == 0)
-                if found is not None and found not in wrong:
-                    wrong[found] = tmp_path / f"wrong{len(wrong)}-{each}"
-                    os.rename(path, wrong[found])
-                    path.write_bytes(b"")
-        finally:
-            signal.signal(signal.SIGPROF, old)
+        for i in range(MUTATIONS):
+            each = names[i % len(names)]
+            path = tmp_path / each
+            path.unlink()  # what is mapped still is not changed
+            path.write_bytes(format.mutate(valid[each], rng))
+            found = fault(format, path, is_shown=i // len(names) % SHOWN == 0)
+            if found is not None and found not in wrong:
+                wrong[found] = tmp_path / f"wrong{len(wrong)}-{each}"
+                os.rename(path, wrong[found])
+                path.write_bytes(b"")
     assert not wrong, "\n".join(f"{path}: {found}" for found, path in wrong.items())
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert grown < MEMORY

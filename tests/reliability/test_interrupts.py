@@ -5,8 +5,6 @@ Time is the processor's, of this process: what else the machine does is not wait
 
 from __future__ import annotations
 
-import gc
-import signal
 import sys
 import threading
 import time
@@ -16,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm, needs_timers
 from reliability import cases
 from reliability.pairs import as_bits
 from tiers import alone, of_tier
 
 pytestmark = [
     alone,
-    pytest.mark.skipif(not hasattr(signal, "ITIMER_PROF"), reason="needs timers"),
+    needs_timers,
     pytest.mark.filterwarnings("ignore"),
 ]
 
@@ -52,17 +51,13 @@ class Watch:
 @contextmanager
 def interrupted_after(seconds: float, watch: Watch) -> Iterator[None]:
     """One signal after so much time of the processor."""
-    old, hook = signal.signal(signal.SIGPROF, watch), sys.unraisablehook
+    hook = sys.unraisablehook
     sys.unraisablehook = watch.lost
-    gc.disable()
     try:
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        yield
+        with alarm(seconds, handler=watch, of_processor=True):
+            yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, old)
         sys.unraisablehook = hook
-        gc.enable()
 
 
 def arrays_in(given: Any) -> Iterator[Any]:

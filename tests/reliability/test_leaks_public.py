@@ -157,17 +157,18 @@ def chosen(quick: bool) -> list[str]:
 
 
 def test_gate_sees_a_leak_of_each_sort() -> None:
-    """Each is planted once."""
+    """Each is planted once, larger than what a thread of the test runner frees now and then."""
     gate, store = Kept(20, 1.0, cases.folder()), []
-    gate.ROUNDS = 2
     assert gate.by(lambda: None) == {}
-    assert gate.by(lambda: store.append(bytes(100)))["blocks"] >= 20
+    gate.ROUNDS = 2
+    assert gate.by(lambda: store.extend(map(bytes, [100] * 100)))["blocks"] >= 1000
     LIBC.malloc.restype = ctypes.c_void_p
     if hasattr(LIBC, "mallinfo2"):
-        assert gate.by(lambda: LIBC.malloc(ctypes.c_size_t(1000)))["bytes"] >= 20_000
+        assert gate.by(lambda: LIBC.malloc(ctypes.c_size_t(10_000)))["bytes"] >= 100_000
     kind = type(cases.THINGS["SufficientStatistics"]())
     address = ctypes.py_object
-    assert gate.by(lambda: ctypes.pythonapi.Py_IncRef(address(kind))).keys() == {kind.__name__}
+    referred = gate.by(lambda: ctypes.pythonapi.Py_IncRef(address(kind)))
+    assert referred[kind.__name__] >= 20
     opened: list[int] = []
     assert gate.by(lambda: opened.append(os.dup(0)))["open files"] >= 20
     for each in opened:
@@ -203,7 +204,7 @@ def test_gate_keeps_apart_what_its_readings_free() -> None:
         store.extend(bytes(100) for _ in range(50 - len(store)))
 
     assert Spending(store).by(fill) == {}
-    assert Spending(store).by(lambda: store.extend(map(bytes, [100] * 9)))["blocks"] > 0
+    assert Spending(store).by(lambda: store.extend(map(bytes, [100] * 900)))["blocks"] > 0
 
 
 def test_a_leak_is_there_in_a_process_of_its_own() -> None:
