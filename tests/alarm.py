@@ -32,22 +32,22 @@ def alarm(
     """A signal after so many seconds, and again after each of `every`; of the processor's time, or
     of the clock's.
 
-    What the handler raises comes out once, and may come while all is put back, which it is.
+    What the handler raises comes out once, at the very end too, and all is put back.
     The collector waits meanwhile: what is raised in a callback of its own (hypothesis has one)
     is printed and lost.
     """
     timer, number = signal.ITIMER_REAL, signal.SIGALRM
     if of_processor:
         timer, number = signal.ITIMER_PROF, signal.SIGPROF
-    has_raised = False
+    is_over = False
 
     def once(*args: Any) -> None:
-        nonlocal has_raised
-        if not has_raised:
+        nonlocal is_over
+        if not is_over:
             try:
                 handler(*args)
             except BaseException:
-                has_raised = True
+                is_over = True
                 raise
 
     collects, old = gc.isenabled(), signal.signal(number, once)
@@ -57,8 +57,8 @@ def alarm(
             signal.setitimer(timer, seconds, every)
             yield
         finally:
-            signal.setitimer(timer, 0.0)
-    finally:  # it has raised by now what it raises
+            is_over = True
+    finally:  # where nothing is raised any more
         signal.setitimer(timer, 0.0)
         signal.signal(number, old)
         if collects:
